@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: MIT
+/*
+ * libfencebroker: memory fences and kernel fences, joined.
+ *
+ * A device with memory fences signals by writing a 64-bit value to memory; every other device waits
+ * on kernel fences, or has none. This library speaks to fencebrokerd, which owns the shared fence
+ * pages and translates between the two.
+ *
+ * Conventions
+ *   Errors    Functions that can fail return 0 (or a count) or a negative errno; results come
+ *             through ret_ parameters, which stay untouched on failure. The library never logs,
+ *             never aborts, and installs no signal handler. fbk_error_detail() gives the sentence.
+ *             Every call may return -ENOMEM; every call that talks to the daemon may return
+ *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in five seconds),
+ *             -EDQUOT (a limit of your user is reached; the detail names it), -EPERM (policy, or a
+ *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
+ *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A deadline in the past (0)
+ *             never sleeps. FBK_DEADLINE_MAX, and anything further away than the policy's longest
+ *             wait, means that longest wait: every wait ends.
+ *   Threads   A context and all that belongs to it may be used by any thread, except where a
+ *             function says otherwise. Destroying an object that another thread is using is an
+ *             error of the caller. Callbacks run inside fbk_dispatch() only, on its thread; they
+ *             may call anything but fbk_disconnect() and fbk_dispatch() on the same context.
+ *   Fork      A context belongs to the process that made it. In a forked child every call on it
+ *             returns -EBADF except fbk_disconnect(), which only frees memory.
+ *   fds       "takes the fd" means: the callee closes it, on failure too. "gives an fd" means: the
+ *             caller closes it; it has close-on-exec set.
+ *   Bits      64-bit processes only: payloads are 64-bit words shared with hardware.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FBK_VERSION_MAJOR 0
+#define FBK_VERSION_MINOR 1
+#define FBK_VERSION_PATCH 0
+
+/* Points lie in [1, FBK_POINT_MAX]. The bound comes from waits that compare cyclically,
+ * (int64_t)(payload - point) >= 0, as stream memory operations of the compute APIs do. */
+#define FBK_POINT_MAX ((UINT64_C(1) << 62) - 1)
+
+#define FBK_DEADLINE_MAX UINT64_MAX
+#define FBK_NAME_SIZE 32   /* names of clients, devices and timelines, with the NUL */
+#define FBK_REASON_SIZE 160 /* reasons and causes, with the NUL */
+
+struct fbk_context;  /* a connection to the daemon */
+struct fbk_device;   /* a registered engine; belongs to a context */
+struct fbk_timeline; /* a 64-bit counter that only grows; belongs to a context */
+struct fbk_set;      /* timelines that are always shared together; belongs to a context */
+struct fbk_watch;    /* a cancellable notification of one point */
+struct fbk_gate;     /* "when this point is reached, do that" */
+struct fbk_mirror;   /* a standing translation of a whole timeline */
+struct fbk_link;     /* a negotiated producer/consumer pair */
+struct fbk_exchange; /* a ring of buffers handed back and forth over a link */
+struct fbk_frame;    /* one buffer of an exchange while it is in one's hands */
+
+/* ------------------------------------------------------------------------------------ words -- */
+
+enum fbk_device_class {
+	FBK_GPU = 1,
+	FBK_ENCODER = 2,
+	FBK_DECODER = 3,
+	FBK_DISPLAY = 4,
+	FBK_CAPTURE = 5,
+	FBK_NETWORK = 6,
+	FBK_COMPOSITOR = 7,
+	FBK_CPU = 8,
+};
+
+/* What a device can wait on and what it can signal; a mask. A device with no bit set hands buffers
+ * over by system call (dequeued = ready, requeued = given back). */
+enum fbk_fence_kind {
+	FBK_MEMORY64 = 1 << 0,
+	FBK_MEMORY32 = 1 << 1,
+	FBK_SYNC_FILE = 1 << 2,
+	FBK_SYNCOBJ_TIMELINE = 1 << 3,
+	FBK_DMA_BUF_IMPLICIT = 1 << 4,
+	FBK_EVENTFD = 1 << 5,
+};
+
+/* When is data, written before the fence value, visible to somebody who sees the value? */
+enum fbk_visibility {
+	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data */
+	FBK_VISIBLE_FLUSH = 1,   /* only after a read-back of the data's target */
+	FBK_VISIBLE_IRQ = 2,     /* only once the device's interrupt came */
+};
+
+/* Rights on a timeline. Holding the token (an fd) is the right: names give nothing. */
+enum fbk_right {
+	FBK_RIGHT_WAIT = 1 << 0,   /* open, check, wait, watch, export */
+	FBK_RIGHT_SIGNAL = 1 << 1, /* signal and fail; shared for brokered timelines only: a page in
+				    * memory has one writer, the process that made the timeline */
+};
+
+/* Why a timeline failed. */
+enum fbk_cause {
+	FBK_CAUSE_NONE = 0,
+	FBK_CAUSE_OWNER_DIED = 1,   /* the signaler's process ended without closing: -EOWNERDEAD */
+	FBK_CAUSE_OWNER_LEFT = 2,   /* the signaler closed the timeline or its context: -EPIPE */
+	FBK_CAUSE_OWNER_FAILED = 3, /* the signaler failed it: its own errno */
+	FBK_CAUSE_DEADLINE = 4,     /* a promise or an import was not kept in time: -ETIME */
+	FBK_CAUSE_POLICING = 5,     /* the payload stepped back or jumped: -EPROTO */
+	FBK_CAUSE_ADMIN = 6,        /* the administrator failed it: -ECANCELED */
+	FBK_CAUSE_FENCE_ERROR = 7,  /* the imported kernel fence carried an error: its errno */
+	FBK_CAUSE_DAEMON_LOST = 8,  /* the daemon is gone and did not come back: -ENOTCONN */
+};
+
+/* Parts of the API that depend on the daemon's version, its policy or the kernel. */
+enum fbk_feature {
+	FBK_FEATURE_TIMELINES = 1,
+	FBK_FEATURE_WATCHES = 2,
+	FBK_FEATURE_SHARING = 3,
+	FBK_FEATURE_EXPORT_EVENTFD = 4,
+	FBK_FEATURE_IMPORT_EVENTFD = 5,
+	FBK_FEATURE_EXPORT_SYNC_FILE = 6,
+	FBK_FEATURE_IMPORT_SYNC_FILE = 7,
+	FBK_FEATURE_SYNCOBJ = 8,
+	FBK_FEATURE_DMA_BUF_IMPLICIT = 9,
+	FBK_FEATURE_PROMISE = 10,
+	FBK_FEATURE_MIRRORS = 11,
+	FBK_FEATURE_GATES = 12,
+	FBK_FEATURE_LINKS = 13,
+	FBK_FEATURE_EXCHANGES = 14,
+	FBK_FEATURE_TIMELINE_MEMORY = 15, /* fbk_timeline_memory() as a dma-buf */
+	FBK_FEATURE_MEMORY32 = 16,
+	FBK_FEATURE_RECONNECT = 17,
+};
+
+/* A point on a timeline. A value type: copying it takes no reference on the timeline. */
+struct fbk_point {
+	struct fbk_timeline *timeline;
+	uint64_t value;
+};
+
+/* The point that is always reached. */
+#define FBK_POINT_SIGNALLED ((struct fbk_point){ NULL, 0 })
+
+/* --------------------------------------------------------------------------------- contexts -- */
+
+/*
+ * Connect to the daemon. `socket_path` NULL means $FENCEBROKER_SOCKET, else the user's daemon
+ * ($XDG_RUNTIME_DIR/fencebroker/socket) if there is one, else /run/fencebroker/socket.
+ *   -ENOENT, -ECONNREFUSED  no daemon there        -EPROTONOSUPPORT  no protocol version in common
+ *   -EPERM                  policy refuses you     -ENOSYS           not a 64-bit little-endian process
+ */
+int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
+
+/* End the connection and free the context and all that belongs to it. Timelines that this process
+ * signals fail with FBK_CAUSE_OWNER_LEFT for everybody else. Takes NULL. */
+void fbk_disconnect(struct fbk_context *context);
+
+/* The one pollable fd of this context: readable when fbk_dispatch() has something to do. Stays the
+ * same for the life of the context, is not given to the caller, and may sit in any event loop. */
+int fbk_context_fd(struct fbk_context *context);
+
+/* Run the callbacks that are due; never sleeps. Returns how many ran, or -ENOTCONN once the daemon
+ * is lost and all callbacks have been told. */
+int fbk_dispatch(struct fbk_context *context);
+
+/* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
+ * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
+int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why);
+
+/* The sentence that belongs to the last failed call of this thread; "" if it had none. Valid until
+ * the next call of this thread. */
+const char *fbk_error_detail(void);
+
+/* ---------------------------------------------------------------------------------- devices -- */
+
+struct fbk_device_desc {
+	const char *name;            /* 1 to 31 printable bytes without space, unique per context */
+	enum fbk_device_class class; /* what policy is asked about */
+	uint32_t waits;              /* mask of enum fbk_fence_kind */
+	uint32_t signals;            /* mask of enum fbk_fence_kind */
+	bool silent;                 /* signals without notifying the CPU (the watcher polls it) */
+	enum fbk_visibility visibility;
+	uint32_t page_align; /* bytes; what its import of fence memory needs; 0: the class default */
+};
+
+/*   -EPERM   policy: the detail names the rule     -EEXIST  this context has a device of that name
+ *   -EINVAL  a bad name, mask or alignment: the detail says which */
+int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
+			struct fbk_device **ret_device);
+
+/* Its timelines fail with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
+void fbk_device_unregister(struct fbk_device *device);
+
+/* -------------------------------------------------------------------------------- timelines -- */
+
+enum fbk_timeline_flags {
+	/* Signalled by the daemon: by fbk_point_signal_on(), or by fbk_timeline_signal(), which then
+	 * is a request. Lives in a page that only the daemon writes. */
+	FBK_TIMELINE_BROKERED = 1 << 0,
+};
+
+/* A set keeps timelines on the same pages: who may open one of them can read all their values.
+ * Without a set each timeline has pages of its own. */
+int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set);
+void fbk_set_destroy(struct fbk_set *set); /* its timelines live on; takes NULL */
+
+/* A new timeline at value 0. `set` may be NULL. `name` is for people.
+ *   -ENOSPC  the set is full, or 4095 timelines are open   -EINVAL  flags or name */
+int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const char *name,
+			uint32_t flags, struct fbk_timeline **ret_timeline);
+
+/* Make a token for this timeline: an fd that gives `rights` (a mask, no more than one's own) to
+ * whoever presents it. A duplicate of the fd is as good; a re-opened copy is worth nothing.
+ *   -EPERM  a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory */
+int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd);
+
+/* Open the timeline of a token (does not take the fd). Opening twice gives the same object with
+ * one more reference.
+ *   -EBADF  not a token of this daemon, or one whose maker closed the timeline */
+int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_timeline **ret_timeline);
+
+/* Close; the last reference of the signaler fails it with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
+void fbk_timeline_close(struct fbk_timeline *timeline);
+
+/*
+ * Raise the payload to `value`: every point up to it is signalled. No system call when nobody
+ * sleeps. Writes made before the call are visible to whoever sees the point reached.
+ *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX
+ *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
+ */
+int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
+
+/* Fail the timeline: points that were reached stay reached, all others fail with `error` (a
+ * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_cause(). */
+int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason);
+
+/* The largest value that is signalled now. */
+uint64_t fbk_timeline_value(const struct fbk_timeline *timeline);
+
+struct fbk_timeline_info {
+	uint64_t id;                     /* the daemon's number: fencectl shows the same */
+	char name[FBK_NAME_SIZE];
+	uint32_t rights;                 /* yours */
+	uint32_t flags;                  /* enum fbk_timeline_flags */
+	uint64_t value;
+	enum fbk_cause cause;            /* FBK_CAUSE_NONE while it is alive */
+	int error;                       /* negative errno, 0 while it is alive */
+	uint64_t failed_from;            /* first point that failed; UINT64_MAX while alive */
+	char reason[FBK_REASON_SIZE];    /* one sentence that names owner and cause */
+	char device[FBK_NAME_SIZE];      /* the signaling device ... */
+	enum fbk_device_class class;
+	pid_t pid;                       /* ... its process and user; 0 while not known */
+	uid_t uid;
+};
+
+/* Owner, state, cause. A request to the daemon; works without it from what is known here. */
+int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info);
+
+/* Memory of the payload, for a device that writes it: pointer, or dma-buf + offset. Signaler only.
+ * `ret_dmabuf_fd` may be NULL; gives an fd. */
+struct fbk_memory {
+	void *address;
+	size_t size;       /* 8: the payload word */
+	size_t page_size;  /* the mapping around it, aligned to `alignment` */
+	size_t offset;     /* of the payload in that mapping and in the dma-buf */
+	size_t alignment;
+};
+int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
+			int *ret_dmabuf_fd);
+
+/* ----------------------------------------------------------------------------------- points -- */
+
+/* 0 reached, -EAGAIN not yet, else the error it failed with. No system call. Data written before
+ * the signal is visible once this returned 0 (for FBK_VISIBLE_ORDERED devices). */
+int fbk_point_check(struct fbk_point point);
+
+/* Wait: spins shortly, then sleeps.
+ *   0 reached   -ETIMEDOUT the deadline came first   else the error the point failed with */
+int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns);
+
+/* Wait for any: the index of one that is reached, or of the first that failed (`ret_index`).
+ * Returns that point's 0 or error, or -ETIMEDOUT with `ret_index` untouched. All of one context.
+ *   -EINVAL  count 0, or points of different contexts */
+int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
+		       size_t *ret_index);
+
+/* Wait for all: 0 when all are reached; an error as soon as one failed, `ret_index` (may be NULL)
+ * says which; -ETIMEDOUT: `ret_index` says which is not reached. */
+int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
+		       size_t *ret_index);
+
+/* Signal a point: fbk_timeline_signal(point.timeline, point.value). */
+int fbk_point_signal(struct fbk_point point);
+
+/* Fail the point, and with it the rest of its timeline. */
+int fbk_point_fail(struct fbk_point point, int error);
+
+/*
+ * The point (of a FBK_TIMELINE_BROKERED timeline with FBK_RIGHT_SIGNAL) follows a kernel fence:
+ * reached when that fence signals, failed when it carries an error or when the policy's longest
+ * import passes. Takes the fd. Points are given in rising order and reached in that order, even
+ * when the fences signal out of order.
+ *   -EBADF      not an open fd, or of a kind that is refused: the detail names the kind
+ *   -EALREADY   not above the points given before
+ */
+int fbk_point_signal_on(struct fbk_point point, int fence_fd);
+
+/* What a sleeping wait, or a deadline that passed, is about: who has to signal this point, whom
+ * that one waits for in turn, and the state of the last in the chain, as a sentence. */
+int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size);
+
+/* ---------------------------------------------------------------------------------- watches -- */
+
+/* `result`: 0 reached, -ETIMEDOUT, or the error that the point failed with. The watch is gone when
+ * the callback runs. */
+typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
+
+/* Call `fn` once from fbk_dispatch() when the point is decided or the deadline passes, also when it
+ * already is. `ret_watch` may be NULL: then it can't be cancelled. */
+int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		    struct fbk_watch **ret_watch);
+
+/* After this `fn` is not called any more. Not after it was called. Takes NULL. Call it on the
+ * thread that dispatches. */
+void fbk_watch_cancel(struct fbk_watch *watch);
+
+/* --------------------------------------------------------------------- exports and imports --- */
+
+/*
+ * A kernel primitive that signals when the point is decided (late export: it is never promised to
+ * the kernel before). FBK_EVENTFD gives an eventfd that becomes readable once: when the point is
+ * reached, fails, or the deadline passes. It cannot say which: ask fbk_point_check() (0 reached,
+ * -EAGAIN the deadline passed, else failed). Do not write to it. An eventfd is never a sync_file.
+ * FBK_SYNC_FILE gives a sync_file that is signalled: it waits for the point first.
+ */
+int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
+		     int *ret_fd);
+
+/*
+ * A kernel fence as a point: a new brokered timeline whose point 1 follows that fence. For a stream
+ * of fences make one timeline and use fbk_point_signal_on(). Takes the fd; errors as there. Close
+ * ret_point->timeline when done.
+ */
+int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_point);
+
+/* What kind of fence an fd is, seen without touching the object behind it: one of enum
+ * fbk_fence_kind, or -EBADF (the detail names what it is instead). */
+int fbk_fence_classify(struct fbk_context *context, int fd);
+
+/* ------------------------------------------------------------------------------------ later -- */
+/*
+ * What follows is PROVISIONAL: declared so that programs can be written against its shape. Until
+ * fbk_feature() says otherwise these calls return -EOPNOTSUPP (taking what they take).
+ */
+
+/* A sync_file before the point is reached. Acquire side only; policy must allow it, with what that
+ * breaks: a kernel consumer may see the deadline as success. */
+int fbk_point_promise(struct fbk_point point, int *ret_sync_file);
+
+/* Attach a point to a dma-buf's implicit fences, or follow them. `for_write` as in
+ * DMA_BUF_IOCTL_EXPORT_SYNC_FILE (linux/dma-buf.h). Neither takes the fd. */
+int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
+int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
+
+/* A standing translation between a timeline and a drm_syncobj timeline. */
+int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			  struct fbk_mirror **ret_mirror);
+int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			    struct fbk_mirror **ret_mirror);
+void fbk_mirror_destroy(struct fbk_mirror *mirror);
+
+/* When the point is reached, do `fn`; when it fails or the deadline passes, `fn` gets that. Runs
+ * from fbk_dispatch(). */
+int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		      struct fbk_gate **ret_gate);
+struct _drmModeAtomicReq;
+int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
+			   struct _drmModeAtomicReq *request, uint32_t flags,
+			   struct fbk_gate **ret_gate);
+void fbk_gate_cancel(struct fbk_gate *gate);
+
+/* Links: offer makes an fd that strangers pass each other to meet. */
+int fbk_link_offer(struct fbk_device *device, int *ret_offer_fd, struct fbk_link **ret_link);
+int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **ret_link);
+void fbk_link_close(struct fbk_link *link);
+
+enum fbk_link_event { FBK_LINK_ESTABLISHED = 1, FBK_LINK_PEER_LOST = 2, FBK_LINK_RENEGOTIATE = 3 };
+typedef void fbk_link_fn(void *arg, struct fbk_link *link, enum fbk_link_event event);
+int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg);
+const char *fbk_link_cause(struct fbk_link *link); /* why it ended; valid until closed */
+/* The route each way and why: "sync_file-late: vcn0 waits on sync_file; promise is off". */
+const char *fbk_link_route(struct fbk_link *link, bool release_side);
+
+struct fbk_buffer_desc {
+	int fd; /* dma-buf or memfd; taken */
+	uint32_t width, height;
+	uint32_t format;   /* DRM fourcc (drm_fourcc.h) */
+	uint64_t modifier; /* DRM format modifier */
+	uint32_t plane_count;
+	uint32_t offset[4], stride[4];
+};
+int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange);
+void fbk_exchange_destroy(struct fbk_exchange *exchange);
+int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
+		     const struct fbk_buffer_desc *buffer);
+int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
+
+/* Hand buffer `index` over: readable once `acquire` is reached. `on_released` runs from
+ * fbk_dispatch() when every consumer gave it back; result < 0: released in error. */
+typedef void fbk_released_fn(void *arg, int result);
+int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
+		      uint64_t deadline_ns, fbk_released_fn *on_released, void *arg);
+
+/* The consumer's side. */
+int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
+int fbk_frame_dmabuf(const struct fbk_frame *frame);     /* borrowed until released */
+int fbk_frame_acquire_fd(struct fbk_frame *frame);       /* borrowed; what the route gives */
+struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
+struct fbk_point fbk_frame_release_point(const struct fbk_frame *frame);
+uint32_t fbk_frame_index(const struct fbk_frame *frame);
+int fbk_frame_release(struct fbk_frame *frame, int result); /* frees it */
+
+/* For devices whose visibility is not ordered: make the data behind a reached point visible. */
+int fbk_point_flush(struct fbk_point point, const void *data, size_t size);
+
+#ifdef __cplusplus
+}
+#endif

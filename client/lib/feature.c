@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include <stddef.h>
+
+#include "internal.h"
+
+/* Why a feature may be missing, whatever the daemon says. */
+static const char *const reasons[] = {
+	[FBK_FEATURE_TIMELINES] = "the daemon does not offer it",
+	[FBK_FEATURE_WATCHES] = "the daemon does not offer it",
+	[FBK_FEATURE_SHARING] = "the daemon does not offer it",
+	[FBK_FEATURE_EXPORT_EVENTFD] =
+		"the daemon's kernel gave it no AIO context: see `fencectl doctor`",
+	[FBK_FEATURE_IMPORT_EVENTFD] = "the daemon does not offer it",
+	[FBK_FEATURE_EXPORT_SYNC_FILE] = "this version exports eventfds only",
+	[FBK_FEATURE_IMPORT_SYNC_FILE] = "this version classifies sync_files but follows eventfds only",
+	[FBK_FEATURE_SYNCOBJ] = "this version has no drm_syncobj routes",
+	[FBK_FEATURE_DMA_BUF_IMPLICIT] = "this version has no routes to implicit fences",
+	[FBK_FEATURE_PROMISE] = "this version promises nothing to the kernel",
+	[FBK_FEATURE_MIRRORS] = "this version has no mirrors",
+	[FBK_FEATURE_GATES] = "this version has no gates; watch the point instead",
+	[FBK_FEATURE_LINKS] = "this version has no links; pass tokens and buffers yourself",
+	[FBK_FEATURE_EXCHANGES] = "this version has no exchanges; pass tokens and buffers yourself",
+	[FBK_FEATURE_TIMELINE_MEMORY] = "fence pages have no dma-buf in this version",
+	[FBK_FEATURE_MEMORY32] = "this version has 64-bit payloads only",
+	[FBK_FEATURE_RECONNECT] = "this version does not reconnect: connect anew",
+};
+
+int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why)
+{
+	size_t count = sizeof(reasons) / sizeof(reasons[0]);
+	const char *why = "no such feature";
+	if ((size_t)feature > 0 && (size_t)feature < count) {
+		if (context->features & (UINT64_C(1) << feature)) {
+			return 1;
+		}
+		why = reasons[feature];
+	}
+	if (ret_why) {
+		*ret_why = why;
+	}
+	return 0;
+}

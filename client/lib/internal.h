@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the parts of the library share. Lock order: context->mutex is the only lock; nothing is
+ * called back, and nothing sleeps in a futex, while it is held. (`opening` only keeps opens and
+ * closes of timelines apart.) What the hot paths (signal, check,
+ * wait) touch is either set before the object is handed out and constant after, or atomic.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "fencebroker.h"
+#include "proto/classify.h"
+#include "proto/page.h"
+
+#define REPLY_TIMEOUT_NS UINT64_C(5000000000)
+
+struct wire_packet;
+struct pending; /* a request that waits for its reply; request.c */
+
+/* A page of the daemon's that is mapped here; shared by the timelines on it. Under the mutex. */
+struct page_map {
+	LIST_ENTRY(page_map) links;
+	uint64_t id;
+	uint64_t size;
+	bool writable;
+	unsigned int refs;
+	void *memory;
+};
+
+struct fbk_watch {
+	LIST_ENTRY(fbk_watch) links;  /* of the context, all */
+	TAILQ_ENTRY(fbk_watch) fired_links;
+	struct fbk_point point;
+	fbk_point_fn *fn;
+	void *arg;
+	uint64_t number; /* what the daemon calls it */
+	bool armed;	 /* at the daemon */
+	bool fired;	 /* on the context's fired list */
+	int result;
+};
+
+struct fbk_timeline {
+	LIST_ENTRY(fbk_timeline) links;
+	struct fbk_context *context;
+	unsigned int refs; /* under the mutex */
+	uint32_t handle;
+	uint64_t id;
+	uint32_t rights; /* grows under the mutex */
+	uint32_t flags;
+	char name[FBK_NAME_SIZE];
+	struct page_map *control_map, *payload_map;
+	struct fbk_control_slot *control;
+	struct fbk_payload_slot *payload;
+	struct fbk_pair_cell *cell;
+	uint32_t payload_offset;
+	bool writable; /* this process signals it in memory */
+	/* The last value that this process signalled: what the next signal expects to find. */
+	_Atomic uint64_t last;
+	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
+	_Atomic uint32_t sleepers;
+};
+
+struct fbk_device {
+	LIST_ENTRY(fbk_device) links;
+	struct fbk_context *context;
+	uint32_t number;
+};
+
+struct fbk_set {
+	LIST_ENTRY(fbk_set) links;
+	struct fbk_context *context;
+	uint32_t number;
+};
+
+struct fbk_context {
+	int socket;
+	int epoll; /* the pollable fd: socket and local */
+	int local; /* an eventfd: something to dispatch that is not on the socket */
+	int doorbell;
+	bool *ours; /* a page that the kernel wipes in a forked child: false there */
+	struct fbk_pair_page *pair;
+	struct wire_packet *packet; /* what the one who reads reads into */
+	struct classifier classifier;
+	uint64_t features;
+	uint64_t spin_ns;
+	uint64_t max_wait_ns;
+	_Atomic bool lost; /* the daemon is gone; never false again */
+
+	pthread_mutex_t opening; /* before `mutex`: one open or close of a timeline at a time */
+	pthread_mutex_t mutex;
+	pthread_cond_t answered; /* a reply came, or the reader stepped down */
+	bool reading;		 /* a thread reads the socket */
+	uint64_t next_serial;
+	uint64_t next_watch;
+	LIST_HEAD(, pending) pendings;
+	LIST_HEAD(, fbk_device) devices;
+	LIST_HEAD(, fbk_set) sets;
+	LIST_HEAD(, fbk_timeline) timelines;
+	LIST_HEAD(, page_map) pages;
+	LIST_HEAD(, fbk_watch) watches;
+	TAILQ_HEAD(fired_queue, fbk_watch) fired;
+	_Atomic uint32_t any_sleepers; /* threads that sleep on cell 0 */
+
+	_Atomic bool guarded; /* the guard thread runs */
+	pthread_t guard;
+	int guard_stop; /* an eventfd */
+};
+
+/* error.c: the sentence of this thread's last failure. error_set returns `error`. */
+__attribute__((format(printf, 2, 3))) int error_set(int error, const char *format, ...);
+int error_plain(int error); /* with the errno's own sentence */
+
+/* context.c */
+int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
+bool context_lost(struct fbk_context *context);
+void context_lose(struct fbk_context *context); /* the daemon is gone: wakes everybody */
+void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
+int context_guard(struct fbk_context *context);	 /* start the guard thread if there is none */
+
+/* object.c: at the end of a context */
+void context_free_objects(struct fbk_context *context);
+
+/* point.c */
+void bell_ring(struct fbk_context *context, uint32_t handle);
+int timeline_check(const struct fbk_timeline *timeline, uint64_t value);
+
+/* page-map.c; under the mutex. page_map_get takes the fd. */
+int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
+		 struct page_map **ret_map);
+void page_map_put(struct page_map *map);
+
+/* watch.c; under the mutex */
+void watch_fired(struct fbk_context *context, uint64_t number, int result);
+void watches_lost(struct fbk_context *context);
+void watches_drop_timeline(struct fbk_timeline *timeline);
+void watches_free(struct fbk_context *context);
+
+/* wait.c */
+uint64_t now_ns(void);
+void cell_wake_all(struct fbk_pair_cell *cell);

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/* The end of a context: what belongs to it goes without a word to the daemon. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+void context_free_objects(struct fbk_context *context)
+{
+	watches_free(context);
+	while (!LIST_EMPTY(&context->timelines)) {
+		struct fbk_timeline *timeline = LIST_FIRST(&context->timelines);
+		LIST_REMOVE(timeline, links);
+		page_map_put(timeline->payload_map);
+		page_map_put(timeline->control_map);
+		free(timeline);
+	}
+	while (!LIST_EMPTY(&context->sets)) {
+		struct fbk_set *set = LIST_FIRST(&context->sets);
+		LIST_REMOVE(set, links);
+		free(set);
+	}
+	while (!LIST_EMPTY(&context->devices)) {
+		struct fbk_device *device = LIST_FIRST(&context->devices);
+		LIST_REMOVE(device, links);
+		free(device);
+	}
+}

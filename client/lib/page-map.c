@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define PAGE_SIZE_MAX (UINT64_C(2) << 20)
+
+/* Map `size` bytes at an address that is a multiple of it: devices import pages by their address. */
+static void *map_aligned(uint64_t size, int protection, int fd)
+{
+	uint64_t room = 2 * size;
+	char *reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			      0);
+	if (reserved == MAP_FAILED) {
+		return MAP_FAILED;
+	}
+	char *start = (char *)(((uintptr_t)reserved + size - 1) & ~(uintptr_t)(size - 1));
+	void *memory = mmap(start, size, protection, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (memory == MAP_FAILED) {
+		munmap(reserved, room);
+		return MAP_FAILED;
+	}
+	if (start > reserved) {
+		munmap(reserved, (size_t)(start - reserved));
+	}
+	munmap(start + size, room - size - (size_t)(start - reserved));
+	return memory;
+}
+
+static int page_map_check(uint64_t size, int fd)
+{
+	struct stat status;
+	if (size < 4096 || size > PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
+		return error_set(-EPROTO, "the daemon's page has %llu bytes",
+				 (unsigned long long)size);
+	}
+	if (fstat(fd, &status) < 0 || (uint64_t)status.st_size < size) {
+		return error_set(-EPROTO, "the daemon's page is shorter than it says");
+	}
+	return 0;
+}
+
+static struct page_map *page_map_find(struct fbk_context *context, uint64_t id, bool writable)
+{
+	struct page_map *map;
+	LIST_FOREACH(map, &context->pages, links) {
+		if (map->id == id && (map->writable || !writable)) {
+			return map;
+		}
+	}
+	return NULL;
+}
+
+int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
+		 struct page_map **ret_map)
+{
+	struct page_map *map = page_map_find(context, id, writable);
+	int r = 0;
+	if (map) {
+		map->refs++;
+	} else {
+		r = page_map_check(size, fd);
+		map = r == 0 ? calloc(1, sizeof(*map)) : NULL;
+		if (r == 0 && !map) {
+			r = error_plain(-ENOMEM);
+		}
+	}
+	if (r == 0 && map->refs == 0) {
+		int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+		map->memory = map_aligned(size, protection, fd);
+		if (map->memory == MAP_FAILED) {
+			r = error_plain(-errno);
+			free(map);
+		} else {
+			map->id = id;
+			map->size = size;
+			map->writable = writable;
+			map->refs = 1;
+			LIST_INSERT_HEAD(&context->pages, map, links);
+		}
+	}
+	close(fd);
+	if (r == 0) {
+		*ret_map = map;
+	}
+	return r;
+}
+
+void page_map_put(struct page_map *map)
+{
+	if (!map || --map->refs > 0) {
+		return;
+	}
+	LIST_REMOVE(map, links);
+	munmap(map->memory, map->size);
+	free(map);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/* The hot paths: signal and check. No lock, and no system call while nobody sleeps. */
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "internal.h"
+#include "proto/fencebroker.pb-c.h"
+#include "request.h"
+
+void bell_ring(struct fbk_context *context, uint32_t handle)
+{
+	struct fbk_pair_page *pair = context->pair;
+	uint64_t bit = UINT64_C(1) << (handle % 64);
+	/* seq_cst, in this order, then the write: the daemon takes the summary, then the word. A bit
+	 * that is set too late for it is followed by a ring of its own. */
+	atomic_fetch_or_explicit(&pair->bell[handle / 64], bit, memory_order_seq_cst);
+	atomic_fetch_or_explicit(&pair->bell_summary, UINT64_C(1) << (handle / 64),
+				 memory_order_seq_cst);
+	/* Non-blocking; a full counter means that it was rung 2^64 times. */
+	eventfd_write(context->doorbell, 1);
+}
+
+static int timeline_error(const struct fbk_timeline *timeline)
+{
+	/* relaxed: after an acquire load of the status that was `failed` */
+	int error = atomic_load_explicit(&timeline->control->error, memory_order_relaxed);
+	return error < 0 ? error : -EIO;
+}
+
+int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
+{
+	/* acquire: the data written before the signal is visible, and the status is loaded after.
+	 * Poison is never seen without a status of at least `failing`. */
+	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_acquire);
+	/* acquire: with `failed` come bound and error */
+	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
+
+	if (status == FBK_STATUS_OK) {
+		if (payload < FBK_POISON) {
+			return payload >= value ? 0 : -EAGAIN;
+		}
+		bell_ring(timeline->context, timeline->handle); /* nonsense: let the daemon look */
+		return -EAGAIN;
+	}
+	if (status != FBK_STATUS_FAILED) {
+		return -EAGAIN; /* failing: decided in a moment */
+	}
+	/* relaxed: see above */
+	uint64_t bound =
+		atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed);
+	return value < bound ? 0 : timeline_error(timeline);
+}
+
+int fbk_point_check(struct fbk_point point)
+{
+	struct fbk_timeline *timeline = point.timeline;
+	if (!timeline) {
+		return 0;
+	}
+	if (!*timeline->context->ours) {
+		return -EBADF;
+	}
+	int r = timeline_check(timeline, point.value);
+	return r == -EAGAIN && context_lost(timeline->context) ? -ENOTCONN : r;
+}
+
+uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
+{
+	/* acquire: as in timeline_check */
+	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_acquire);
+	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
+	if (status == FBK_STATUS_FAILED) {
+		return atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed) - 1;
+	}
+	return payload & ~FBK_POISON;
+}
+
+static void timeline_remember(struct fbk_timeline *timeline, uint64_t value)
+{
+	/* relaxed: a guess for the next exchange, which corrects it */
+	uint64_t last = atomic_load_explicit(&timeline->last, memory_order_relaxed);
+	while (last < value &&
+	       !atomic_compare_exchange_weak_explicit(&timeline->last, &last, value,
+						      memory_order_relaxed, memory_order_relaxed)) {
+	}
+}
+
+static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
+{
+	/* relaxed: only this process writes it. Kept apart from the payload, so that a signal does
+	 * not have to fetch the waiter's cache line twice. */
+	uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
+	/* seq_cst: releases what was written before, and is the full fence between the payload and
+	 * the load of `monitored` below; against the daemon's store of that and load of this. */
+	while (!atomic_compare_exchange_strong_explicit(&timeline->payload->payload, &expected, value,
+							memory_order_seq_cst,
+							memory_order_relaxed)) {
+		if (expected >= FBK_POISON) {
+			int error = timeline_check(timeline, FBK_POINT_MAX);
+			return error_set(error == -EAGAIN ? -ECANCELED : error,
+					 "timeline %s failed", timeline->name);
+		}
+		if (expected >= value) {
+			timeline_remember(timeline, expected);
+			return error_set(-EALREADY, "%llu is not above %llu, the payload of %s",
+					 (unsigned long long)value, (unsigned long long)expected,
+					 timeline->name);
+		}
+	}
+	timeline_remember(timeline, value);
+	/* seq_cst: see above */
+	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
+		bell_ring(timeline->context, timeline->handle);
+	}
+	return 0;
+}
+
+static int signal_by_request(struct fbk_timeline *timeline, uint64_t value)
+{
+	Fbk__Wire__TimelineSignal signal = FBK__WIRE__TIMELINE_SIGNAL__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	signal.handle = timeline->handle;
+	signal.value = value;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_SIGNAL;
+	request.timeline_signal = &signal;
+	return request_do(timeline->context, &request);
+}
+
+int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
+{
+	if (value == 0 || value > FBK_POINT_MAX) {
+		return error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
+				 (unsigned long long)value);
+	}
+	if (!(timeline->rights & FBK_RIGHT_SIGNAL)) {
+		return error_set(-EPERM, "no right to signal timeline %s", timeline->name);
+	}
+	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+		return signal_by_request(timeline, value);
+	}
+	int r = context_check(timeline->context);
+	return r < 0 ? r : signal_in_memory(timeline, value);
+}
+
+int fbk_point_signal(struct fbk_point point)
+{
+	if (!point.timeline) {
+		return error_set(-EINVAL, "the signalled point cannot be signalled");
+	}
+	return fbk_timeline_signal(point.timeline, point.value);
+}

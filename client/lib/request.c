@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/wire.h"
+
+#define REQUEST_SIZE_MAX 1024
+
+/* On the stack of the thread that waits. */
+struct pending {
+	LIST_ENTRY(pending) links;
+	uint64_t serial;
+	bool done;
+	struct reply reply;
+};
+
+void reply_finish(struct reply *reply)
+{
+	for (size_t i = 0; i < reply->fd_count; i++) {
+		if (reply->fds[i] >= 0) {
+			close(reply->fds[i]);
+		}
+	}
+	if (reply->message) {
+		fbk__wire__message__free_unpacked(reply->message, NULL);
+	}
+	*reply = (struct reply){ 0 };
+}
+
+static struct pending *pending_find(struct fbk_context *context, uint64_t serial)
+{
+	struct pending *pending;
+	LIST_FOREACH(pending, &context->pendings, links) {
+		if (pending->serial == serial && !pending->done) {
+			return pending;
+		}
+	}
+	return NULL;
+}
+
+static void packet_close(const struct wire_packet *packet)
+{
+	for (size_t i = 0; i < packet->fd_count; i++) {
+		close(packet->fds[i]);
+	}
+}
+
+static void packet_pass_on(struct fbk_context *context, const struct wire_packet *packet)
+{
+	Fbk__Wire__Message *message = fbk__wire__message__unpack(NULL, packet->size, packet->bytes);
+	if (message && message->serial == 0 &&
+	    message->body_case == FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED) {
+		const Fbk__Wire__WatchesFired *fired = message->watches_fired;
+		for (size_t i = 0; i < fired->n_watch && i < fired->n_result; i++) {
+			watch_fired(context, fired->watch[i], fired->result[i]);
+		}
+	}
+	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
+	if (!pending || packet->fd_count > REPLY_FDS_MAX) {
+		packet_close(packet); /* an event, or nobody waits any more */
+		if (message) {
+			fbk__wire__message__free_unpacked(message, NULL);
+		}
+		return;
+	}
+	pending->reply.message = message;
+	pending->reply.fd_count = packet->fd_count;
+	memcpy(pending->reply.fds, packet->fds, packet->fd_count * sizeof(int));
+	pending->done = true;
+	pthread_cond_broadcast(&context->answered);
+}
+
+void request_read(struct fbk_context *context)
+{
+	while (!context_lost(context)) {
+		int r = wire_receive(context->socket, context->packet);
+		if (r == -EAGAIN) {
+			return;
+		}
+		if (r <= 0) {
+			packet_close(context->packet);
+			context_lose(context);
+			return;
+		}
+		packet_pass_on(context, context->packet);
+	}
+}
+
+static int remaining_ms(uint64_t deadline)
+{
+	uint64_t now = now_ns();
+	return now >= deadline ? 0 : (int)((deadline - now) / 1000000) + 1;
+}
+
+/* Wait until this thread, or the one that reads, has brought something. Under the mutex. */
+static void request_wait(struct fbk_context *context, uint64_t deadline)
+{
+	if (context->reading) {
+		struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),
+					  .tv_nsec = (long)(deadline % 1000000000) };
+		pthread_cond_timedwait(&context->answered, &context->mutex, &until);
+		return;
+	}
+	context->reading = true;
+	pthread_mutex_unlock(&context->mutex);
+	struct pollfd entry = { .fd = context->socket, .events = POLLIN };
+	poll(&entry, 1, remaining_ms(deadline));
+	pthread_mutex_lock(&context->mutex);
+	request_read(context);
+	context->reading = false;
+	pthread_cond_broadcast(&context->answered); /* somebody else may have to read on */
+}
+
+static int request_put(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		       size_t fd_count, uint64_t deadline)
+{
+	uint8_t bytes[REQUEST_SIZE_MAX];
+	if (fbk__wire__request__get_packed_size(request) > sizeof(bytes)) {
+		return error_set(-EMSGSIZE, "the request is longer than %d bytes", REQUEST_SIZE_MAX);
+	}
+	size_t size = fbk__wire__request__pack(request, bytes);
+	for (;;) {
+		int r = wire_send(context->socket, bytes, size, fds, fd_count);
+		if (r == -EPIPE || r == -ECONNRESET) {
+			return 0; /* what the daemon said before it hung up is still to be read */
+		}
+		if (r != -EAGAIN) {
+			return r < 0 ? error_plain(r) : 0;
+		}
+		int wait = remaining_ms(deadline);
+		if (wait == 0) {
+			return error_set(-ETIMEDOUT, "the daemon does not take requests");
+		}
+		struct pollfd entry = { .fd = context->socket, .events = POLLOUT };
+		poll(&entry, 1, wait);
+	}
+}
+
+static int reply_judge(struct reply *reply, size_t fds_wanted)
+{
+	int error = reply->message->error;
+	if (error < 0) {
+		error_set(error, "%s", reply->message->detail);
+	} else if (reply->fd_count != fds_wanted) {
+		error = error_set(-EPROTO, "the daemon's reply has %zu file descriptors, not %zu: the "
+				  "limit of open files may be reached here", reply->fd_count,
+				  fds_wanted);
+	}
+	if (error < 0) {
+		reply_finish(reply);
+	}
+	return error;
+}
+
+int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply)
+{
+	struct pending pending = { 0 };
+	uint64_t deadline = now_ns() + REPLY_TIMEOUT_NS;
+	int r = context_check(context);
+	if (r < 0) {
+		return r;
+	}
+	pthread_mutex_lock(&context->mutex);
+	pending.serial = ++context->next_serial;
+	request->serial = pending.serial;
+	LIST_INSERT_HEAD(&context->pendings, &pending, links);
+	pthread_mutex_unlock(&context->mutex);
+	r = request_put(context, request, fds, fd_count, deadline);
+	pthread_mutex_lock(&context->mutex);
+	while (r == 0 && !pending.done) {
+		if (context_lost(context)) {
+			r = error_set(-ENOTCONN, "the daemon is gone");
+		} else if (now_ns() >= deadline) {
+			r = error_set(-ETIMEDOUT, "the daemon did not answer in %d seconds",
+				      (int)(REPLY_TIMEOUT_NS / 1000000000));
+		} else {
+			request_wait(context, deadline);
+		}
+	}
+	LIST_REMOVE(&pending, links);
+	pthread_mutex_unlock(&context->mutex);
+	if (r == 0) {
+		r = reply_judge(&pending.reply, fds_wanted);
+	} else if (pending.done) {
+		reply_finish(&pending.reply);
+	}
+	if (r == 0) {
+		*ret_reply = pending.reply;
+	}
+	return r;
+}
+
+int request_do(struct fbk_context *context, Fbk__Wire__Request *request)
+{
+	struct reply reply;
+	int r = request_call(context, request, NULL, 0, 0, &reply);
+	if (r == 0) {
+		reply_finish(&reply);
+	}
+	return r;
+}
+
+void request_send(struct fbk_context *context, Fbk__Wire__Request *request)
+{
+	uint8_t bytes[REQUEST_SIZE_MAX];
+	request->serial = ++context->next_serial;
+	size_t size = fbk__wire__request__pack(request, bytes);
+	wire_send(context->socket, bytes, size, NULL, 0);
+}

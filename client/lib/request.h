@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests to the daemon and their replies. Several threads may be in request_call() at once: one
+ * of those that wait reads the socket for all.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "internal.h"
+#include "proto/fencebroker.pb-c.h"
+
+#define REPLY_FDS_MAX 4
+
+struct reply {
+	Fbk__Wire__Message *message; /* never an error: that is request_call's result */
+	int fds[REPLY_FDS_MAX];	     /* set to -1 what is kept */
+	size_t fd_count;
+};
+
+/*
+ * Send a request (its serial is filled in) with fds, which stay the caller's, and wait for the
+ * reply. `fds_wanted` is how many the reply carries. Returns what the daemon said, -ENOTCONN, or
+ * -ETIMEDOUT; the error's detail is set. reply_finish() is owed only on success.
+ */
+int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply);
+
+/* The same where nothing but success or failure comes back. */
+int request_do(struct fbk_context *context, Fbk__Wire__Request *request);
+
+void reply_finish(struct reply *reply);
+
+/* Send without waiting: there is no reply. */
+void request_send(struct fbk_context *context, Fbk__Wire__Request *request);
+
+/* Read what is there and pass it on; under the mutex, with `reading` not set by another thread.
+ * Ends in context_lose() at the end of the socket. */
+void request_read(struct fbk_context *context);

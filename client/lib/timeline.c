@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "proto/wire.h"
+#include "request.h"
+
+static char *text(const char *string)
+{
+	return (char *)(uintptr_t)(string ? string : "");
+}
+
+static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
+{
+	struct fbk_timeline *timeline;
+	LIST_FOREACH(timeline, &context->timelines, links) {
+		if (timeline->handle == handle) {
+			return timeline;
+		}
+	}
+	return NULL;
+}
+
+static void timeline_free(struct fbk_timeline *timeline)
+{
+	page_map_put(timeline->payload_map);
+	page_map_put(timeline->control_map);
+	free(timeline);
+}
+
+static int reply_check(const Fbk__Wire__Timeline *reply)
+{
+	if (!reply->control || !reply->payload || reply->handle == 0 ||
+	    reply->handle >= FBK_PAIR_CELLS ||
+	    reply->control->slot >= fbk_page_slots(reply->control->size) ||
+	    reply->payload->slot >= fbk_page_slots(reply->payload->size)) {
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	}
+	return 0;
+}
+
+/* Under the mutex. Takes the fds of the reply that it maps. */
+static int timeline_map(struct fbk_context *context, struct reply *reply,
+			struct fbk_timeline **ret_timeline)
+{
+	const Fbk__Wire__Timeline *body = reply->message->timeline;
+	struct fbk_timeline *timeline = calloc(1, sizeof(*timeline));
+	if (!timeline) {
+		return error_plain(-ENOMEM);
+	}
+	bool writes = body->rights & FBK_RIGHT_SIGNAL && !(body->flags & FBK_TIMELINE_BROKERED);
+	int r = page_map_get(context, body->control->id, body->control->size, reply->fds[0], false,
+			     &timeline->control_map);
+	reply->fds[0] = -1;
+	if (r == 0) {
+		r = page_map_get(context, body->payload->id, body->payload->size, reply->fds[1],
+				 writes, &timeline->payload_map);
+		reply->fds[1] = -1;
+	}
+	if (r < 0) {
+		timeline_free(timeline);
+		return r;
+	}
+	timeline->context = context;
+	timeline->refs = 1;
+	timeline->handle = body->handle;
+	timeline->id = body->id;
+	timeline->rights = body->rights;
+	timeline->flags = body->flags;
+	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
+	timeline->payload = fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot);
+	timeline->cell = &context->pair->cells[body->handle];
+	LIST_INSERT_HEAD(&context->timelines, timeline, links);
+	*ret_timeline = timeline;
+	return 0;
+}
+
+static int page_acknowledge(struct fbk_context *context, uint64_t page_id)
+{
+	Fbk__Wire__PageMapped body = FBK__WIRE__PAGE_MAPPED__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.page_id = page_id;
+	request.body_case = FBK__WIRE__REQUEST__BODY_PAGE_MAPPED;
+	request.page_mapped = &body;
+	return request_do(context, &request);
+}
+
+static int timeline_request_close(struct fbk_context *context, uint32_t handle)
+{
+	Fbk__Wire__TimelineClose body = FBK__WIRE__TIMELINE_CLOSE__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.handle = handle;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_CLOSE;
+	request.timeline_close = &body;
+	return request_do(context, &request);
+}
+
+/* Create and open alike: the request's reply is a timeline. `opening` is held. */
+static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *request, const int *fd,
+			    const char *name, struct fbk_timeline **ret_timeline)
+{
+	struct fbk_timeline *timeline = NULL;
+	struct reply reply;
+	int r = request_call(context, request, fd, fd ? 1 : 0, 2, &reply);
+	if (r < 0) {
+		return r;
+	}
+	const Fbk__Wire__Timeline *body = reply.message->timeline;
+	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_TIMELINE || reply_check(body) < 0) {
+		reply_finish(&reply);
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	}
+	pthread_mutex_lock(&context->mutex);
+	timeline = timeline_find(context, body->handle);
+	if (timeline) {
+		timeline->refs++;
+		timeline->rights |= body->rights;
+	} else {
+		r = timeline_map(context, &reply, &timeline);
+		if (r == 0) {
+			wire_text_copy(timeline->name, sizeof(timeline->name), name);
+		}
+	}
+	pthread_mutex_unlock(&context->mutex);
+	if (r < 0) {
+		timeline_request_close(context, body->handle);
+	} else if (body->writable) {
+		/* Until it knows that the page is mapped here the daemon shows it to nobody. */
+		r = page_acknowledge(context, body->payload->id);
+	}
+	reply_finish(&reply);
+	if (r == 0) {
+		*ret_timeline = timeline;
+	} else if (timeline) {
+		timeline_request_close(context, timeline->handle);
+		pthread_mutex_lock(&context->mutex);
+		LIST_REMOVE(timeline, links);
+		timeline_free(timeline);
+		pthread_mutex_unlock(&context->mutex);
+	}
+	return r;
+}
+
+int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const char *name,
+			uint32_t flags, struct fbk_timeline **ret_timeline)
+{
+	struct fbk_context *context = device->context;
+	Fbk__Wire__TimelineCreate body = FBK__WIRE__TIMELINE_CREATE__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.device = device->number;
+	body.set = set ? set->number : 0;
+	body.name = text(name);
+	body.flags = flags;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_CREATE;
+	request.timeline_create = &body;
+	pthread_mutex_lock(&context->opening);
+	int r = timeline_request(context, &request, NULL, name, ret_timeline);
+	pthread_mutex_unlock(&context->opening);
+	return r;
+}
+
+int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_timeline **ret_timeline)
+{
+	Fbk__Wire__TimelineOpen body = FBK__WIRE__TIMELINE_OPEN__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_OPEN;
+	request.timeline_open = &body;
+	if (fcntl(token_fd, F_GETFD) < 0) {
+		return error_set(-EBADF, "%d is not an open file descriptor", token_fd);
+	}
+	pthread_mutex_lock(&context->opening);
+	int r = timeline_request(context, &request, &token_fd, "a shared one", ret_timeline);
+	pthread_mutex_unlock(&context->opening);
+	return r;
+}
+
+void fbk_timeline_close(struct fbk_timeline *timeline)
+{
+	if (!timeline) {
+		return;
+	}
+	struct fbk_context *context = timeline->context;
+	pthread_mutex_lock(&context->opening);
+	pthread_mutex_lock(&context->mutex);
+	bool last = --timeline->refs == 0;
+	if (last) {
+		watches_drop_timeline(timeline);
+	}
+	pthread_mutex_unlock(&context->mutex);
+	if (last) {
+		timeline_request_close(context, timeline->handle);
+		pthread_mutex_lock(&context->mutex);
+		LIST_REMOVE(timeline, links);
+		timeline_free(timeline);
+		pthread_mutex_unlock(&context->mutex);
+	}
+	pthread_mutex_unlock(&context->opening);
+}
+
+int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd)
+{
+	Fbk__Wire__TimelineShare body = FBK__WIRE__TIMELINE_SHARE__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	body.handle = timeline->handle;
+	body.rights = rights;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_SHARE;
+	request.timeline_share = &body;
+	int r = request_call(timeline->context, &request, NULL, 0, 1, &reply);
+	if (r == 0) {
+		*ret_token_fd = reply.fds[0];
+		reply.fds[0] = -1;
+		reply_finish(&reply);
+	}
+	return r;
+}
+
+int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason)
+{
+	Fbk__Wire__TimelineFail body = FBK__WIRE__TIMELINE_FAIL__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	char short_reason[FBK_REASON_SIZE];
+	wire_text_copy(short_reason, sizeof(short_reason), reason);
+	body.handle = timeline->handle;
+	body.error = error;
+	body.reason = short_reason;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_FAIL;
+	request.timeline_fail = &body;
+	return request_do(timeline->context, &request);
+}
+
+/* What is known without the daemon. */
+static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_timeline_info *info)
+{
+	const struct fbk_control_slot *control = timeline->control;
+	info->id = timeline->id;
+	info->rights = timeline->rights;
+	info->flags = timeline->flags;
+	info->value = fbk_timeline_value(timeline);
+	info->failed_from = UINT64_MAX;
+	info->cause = FBK_CAUSE_DAEMON_LOST;
+	info->error = -ENOTCONN;
+	memcpy(info->name, timeline->name, sizeof(info->name));
+	/* acquire: with `failed` come the others */
+	if (atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED) {
+		info->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
+		info->error = atomic_load_explicit(&control->error, memory_order_relaxed);
+		info->failed_from = atomic_load_explicit(&control->failed_from, memory_order_relaxed);
+	}
+	snprintf(info->reason, sizeof(info->reason),
+		 "the daemon is gone; what signals timeline %s can't be told any more",
+		 timeline->name);
+}
+
+static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_timeline_info *info)
+{
+	info->id = state->id;
+	info->rights = state->rights;
+	info->flags = state->flags;
+	info->value = state->value;
+	info->cause = state->cause;
+	info->error = state->error;
+	info->failed_from = state->failed_from;
+	info->class = state->class_;
+	info->pid = state->pid;
+	info->uid = state->uid;
+	wire_text_copy(info->name, sizeof(info->name), state->name);
+	wire_text_copy(info->reason, sizeof(info->reason), state->reason);
+	wire_text_copy(info->device, sizeof(info->device), state->device);
+}
+
+int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info)
+{
+	Fbk__Wire__TimelineInfo body = FBK__WIRE__TIMELINE_INFO__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct fbk_timeline_info info = { 0 };
+	struct reply reply;
+	body.handle = timeline->handle;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_INFO;
+	request.timeline_info = &body;
+	int r = request_call(timeline->context, &request, NULL, 0, 0, &reply);
+	if (r == -ENOTCONN) {
+		info_from_pages(timeline, &info);
+	} else if (r < 0) {
+		return r;
+	} else if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_STATE) {
+		reply_finish(&reply);
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	} else {
+		info_from_state(reply.message->state, &info);
+		reply_finish(&reply);
+	}
+	*ret_info = info;
+	return 0;
+}
+
+int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
+			int *ret_dmabuf_fd)
+{
+	struct page_map *map = timeline->payload_map;
+	if (!map->writable || !(timeline->rights & FBK_RIGHT_SIGNAL) ||
+	    timeline->flags & FBK_TIMELINE_BROKERED) {
+		return error_set(-EPERM, "this process does not signal timeline %s in memory",
+				 timeline->name);
+	}
+	if (ret_dmabuf_fd) {
+		return error_set(-EOPNOTSUPP, "fence pages have no dma-buf in this version: "
+				 "FBK_FEATURE_TIMELINE_MEMORY");
+	}
+	*ret_memory = (struct fbk_memory){
+		.address = &timeline->payload->payload,
+		.size = sizeof(uint64_t),
+		.page_size = map->size,
+		.offset = (size_t)((char *)timeline->payload - (char *)map->memory),
+		.alignment = map->size,
+	};
+	return 0;
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Waiting, the universal path: spin shortly; then arm the cells that the daemon watches, ring it,
+ * look once more, and sleep on the cells' sequence words. After any wake start over.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+#define SLEEP_WORDS_MAX 127 /* futex_waitv takes 128 */
+#define SPIN_CLOCK_EVERY 32 /* looks between two looks at the clock */
+#define WAKE_MAX 16
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+		  const struct timespec *until)
+{
+	/* Not private: the other side is another process. */
+	return syscall(SYS_futex, word, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void cell_wake_all(struct fbk_pair_cell *cell)
+{
+	/* release: what led to it is seen by who sees the new sequence */
+	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
+	futex(&cell->sequence, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+/* ------------------------------------------------------------------------------ the question -- */
+
+struct wait {
+	const struct fbk_point *points;
+	size_t count;
+	bool all;
+	size_t index; /* what decided it, or the first that is missing */
+};
+
+/* -EAGAIN, or what the wait returns. */
+static int wait_look(struct wait *wait)
+{
+	bool missing = false;
+	for (size_t i = 0; i < wait->count; i++) {
+		const struct fbk_point *point = &wait->points[i];
+		int r = point->timeline ? timeline_check(point->timeline, point->value) : 0;
+		if (r == -EAGAIN) {
+			if (!missing) {
+				wait->index = i;
+			}
+			missing = true; /* go on: a later one may be reached, or have failed */
+		} else if (r < 0 || !wait->all) {
+			wait->index = i;
+			return r;
+		}
+	}
+	return missing ? -EAGAIN : 0;
+}
+
+static int wait_spin(struct wait *wait, uint64_t spin_ns, uint64_t deadline)
+{
+	uint64_t end = now_ns() + spin_ns;
+	if (end > deadline) {
+		end = deadline;
+	}
+	do {
+		for (int i = 0; i < SPIN_CLOCK_EVERY; i++) {
+			int r = wait_look(wait);
+			if (r != -EAGAIN) {
+				return r;
+			}
+			cpu_relax();
+		}
+	} while (now_ns() < end);
+	return -EAGAIN;
+}
+
+/* --------------------------------------------------------------------------------- sleeping -- */
+
+struct sleeper {
+	struct fbk_timeline *timelines[SLEEP_WORDS_MAX];
+	uint32_t sequences[SLEEP_WORDS_MAX];
+	size_t count;
+	bool any; /* on cell 0, which is bumped with every other */
+	uint32_t any_sequence;
+};
+
+/* Lower the cell's minimum; whoever lowers it rings. One that is low already was rung for. */
+static void cell_arm(struct fbk_timeline *timeline, uint64_t value)
+{
+	/* seq_cst: after the sequence was loaded, before the payload is read again */
+	uint64_t minimum = atomic_load_explicit(&timeline->cell->minimum, memory_order_seq_cst);
+	while (minimum > value) {
+		if (atomic_compare_exchange_weak_explicit(&timeline->cell->minimum, &minimum, value,
+							  memory_order_seq_cst,
+							  memory_order_seq_cst)) {
+			bell_ring(timeline->context, timeline->handle);
+			return;
+		}
+	}
+}
+
+/* For each point that is missing: its sequence, then its minimum; then (by the caller) all points
+ * once more. */
+static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
+			struct fbk_context *context)
+{
+	struct fbk_pair_cell *cell = &context->pair->cells[0];
+	sleeper->count = 0;
+	if (sleeper->any) {
+		/* acquire: the sequence before anything is looked at again */
+		sleeper->any_sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
+		/* seq_cst: asks to be bumped at every wake, before the minima below */
+		atomic_store_explicit(&cell->minimum, 0, memory_order_seq_cst);
+	}
+	for (size_t i = 0; i < wait->count; i++) {
+		struct fbk_timeline *timeline = wait->points[i].timeline;
+		uint64_t value = wait->points[i].value;
+		if (!timeline || timeline_check(timeline, value) != -EAGAIN) {
+			continue;
+		}
+		if (!sleeper->any) {
+			/* acquire: before the minimum and the payload; a bump after it ends the
+			 * sleep */
+			sleeper->sequences[sleeper->count] = atomic_load_explicit(
+				&timeline->cell->sequence, memory_order_acquire);
+			sleeper->timelines[sleeper->count++] = timeline;
+		}
+		cell_arm(timeline, value);
+	}
+	/* The minima are public before the payloads are read again (rule R3). */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static long sleep_many(const struct sleeper *sleeper, const struct timespec *until)
+{
+	struct futex_waitv words[SLEEP_WORDS_MAX];
+	for (size_t i = 0; i < sleeper->count; i++) {
+		words[i] = (struct futex_waitv){
+			.val = sleeper->sequences[i],
+			.uaddr = (uint64_t)(uintptr_t)&sleeper->timelines[i]->cell->sequence,
+			.flags = FUTEX_32,
+		};
+	}
+	return syscall(SYS_futex_waitv, words, sleeper->count, 0, until, CLOCK_MONOTONIC);
+}
+
+/* The daemon wakes 16 threads at most: whoever is woken wakes those that it could not reach. */
+static void wake_on(_Atomic uint32_t *sleepers, struct fbk_pair_cell *cell, uint32_t sequence)
+{
+	/* relaxed: a hint; who comes to sleep later has seen the new sequence */
+	if (atomic_load_explicit(sleepers, memory_order_relaxed) > 0 &&
+	    atomic_load_explicit(&cell->sequence, memory_order_acquire) != sequence) {
+		futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL);
+	}
+}
+
+/* 0, or -ENOSYS where futex_waitv is not there. */
+static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
+{
+	struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),
+				  .tv_nsec = (long)(deadline % 1000000000) };
+	struct fbk_pair_cell *any = &context->pair->cells[0];
+	long r = 0;
+	/* relaxed: see wake_on */
+	for (size_t i = 0; i < sleeper->count; i++) {
+		atomic_fetch_add_explicit(&sleeper->timelines[i]->sleepers, 1, memory_order_relaxed);
+	}
+	if (sleeper->any) {
+		atomic_fetch_add_explicit(&context->any_sleepers, 1, memory_order_relaxed);
+		futex(&any->sequence, FUTEX_WAIT_BITSET, sleeper->any_sequence, &until);
+		atomic_fetch_sub_explicit(&context->any_sleepers, 1, memory_order_relaxed);
+		wake_on(&context->any_sleepers, any, sleeper->any_sequence);
+	} else if (sleeper->count == 1) {
+		futex(&sleeper->timelines[0]->cell->sequence, FUTEX_WAIT_BITSET,
+		      sleeper->sequences[0], &until);
+	} else if (sleeper->count > 1) {
+		r = sleep_many(sleeper, &until);
+		r = r < 0 && errno == ENOSYS ? -ENOSYS : 0;
+	}
+	for (size_t i = 0; i < sleeper->count; i++) {
+		struct fbk_timeline *timeline = sleeper->timelines[i];
+		atomic_fetch_sub_explicit(&timeline->sleepers, 1, memory_order_relaxed);
+		wake_on(&timeline->sleepers, timeline->cell, sleeper->sequences[i]);
+	}
+	return (int)r;
+}
+
+static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t deadline)
+{
+	struct sleeper sleeper = { .any = wait->count > SLEEP_WORDS_MAX };
+	int r = context_guard(context);
+	if (r < 0) {
+		return r;
+	}
+	for (;;) {
+		sleeper_arm(&sleeper, wait, context);
+		r = wait_look(wait);
+		if (r != -EAGAIN) {
+			return r;
+		}
+		if (context_lost(context)) {
+			return error_set(-ENOTCONN, "the daemon is gone");
+		}
+		if (now_ns() >= deadline) {
+			return error_set(-ETIMEDOUT, "the deadline passed");
+		}
+		if (sleeper_sleep(&sleeper, context, deadline) == -ENOSYS) {
+			sleeper.any = true;
+		}
+	}
+}
+
+static int wait_context(const struct wait *wait, struct fbk_context **ret_context)
+{
+	struct fbk_context *context = NULL;
+	for (size_t i = 0; i < wait->count; i++) {
+		const struct fbk_timeline *timeline = wait->points[i].timeline;
+		if (!timeline) {
+			continue;
+		}
+		if (context && timeline->context != context) {
+			return error_set(-EINVAL, "the points belong to different contexts");
+		}
+		context = timeline->context;
+	}
+	*ret_context = context;
+	return context ? context_check(context) : 0;
+}
+
+static int wait_run(struct wait *wait, uint64_t deadline_ns)
+{
+	struct fbk_context *context = NULL;
+	if (wait->count == 0) {
+		return error_set(-EINVAL, "no points to wait for");
+	}
+	int r = wait_context(wait, &context);
+	if (r < 0) {
+		return r;
+	}
+	r = wait_look(wait);
+	if (r != -EAGAIN) {
+		return r;
+	}
+	uint64_t now = now_ns();
+	if (deadline_ns <= now) {
+		return error_set(-ETIMEDOUT, "the deadline passed");
+	}
+	if (deadline_ns - now > context->max_wait_ns) {
+		deadline_ns = now + context->max_wait_ns;
+	}
+	r = context->spin_ns > 0 ? wait_spin(wait, context->spin_ns, deadline_ns) : -EAGAIN;
+	return r == -EAGAIN ? wait_sleep(wait, context, deadline_ns) : r;
+}
+
+int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns)
+{
+	struct wait wait = { .points = &point, .count = 1 };
+	return wait_run(&wait, deadline_ns);
+}
+
+int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
+		       size_t *ret_index)
+{
+	struct wait wait = { .points = points, .count = count };
+	int r = wait_run(&wait, deadline_ns);
+	if (r != -ETIMEDOUT && r != -EINVAL && r != -EBADF && ret_index) {
+		*ret_index = wait.index;
+	}
+	return r;
+}
+
+int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
+		       size_t *ret_index)
+{
+	struct wait wait = { .points = points, .count = count, .all = true };
+	int r = wait_run(&wait, deadline_ns);
+	if (r < 0 && r != -EINVAL && r != -EBADF && ret_index) {
+		*ret_index = wait.index;
+	}
+	return r;
+}

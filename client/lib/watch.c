@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "request.h"
+
+static struct fbk_watch *watch_find(struct fbk_context *context, uint64_t number)
+{
+	struct fbk_watch *watch;
+	LIST_FOREACH(watch, &context->watches, links) {
+		if (watch->number == number) {
+			return watch;
+		}
+	}
+	return NULL;
+}
+
+static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
+{
+	if (watch->fired) {
+		return;
+	}
+	watch->fired = true;
+	watch->armed = false;
+	watch->result = result;
+	TAILQ_INSERT_TAIL(&context->fired, watch, fired_links);
+	context_rouse(context);
+}
+
+void watch_fired(struct fbk_context *context, uint64_t number, int result)
+{
+	struct fbk_watch *watch = watch_find(context, number);
+	if (watch) { /* else it was cancelled while this was on the way */
+		watch_queue(context, watch, result);
+	}
+}
+
+void watches_lost(struct fbk_context *context)
+{
+	struct fbk_watch *watch;
+	LIST_FOREACH(watch, &context->watches, links) {
+		/* What is reached stays reached, whoever is gone. */
+		int r = timeline_check(watch->point.timeline, watch->point.value);
+		watch_queue(context, watch, r == -EAGAIN ? -ENOTCONN : r);
+	}
+}
+
+static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
+{
+	LIST_REMOVE(watch, links);
+	if (watch->fired) {
+		TAILQ_REMOVE(&context->fired, watch, fired_links);
+	}
+	free(watch);
+}
+
+void watches_drop_timeline(struct fbk_timeline *timeline)
+{
+	struct fbk_context *context = timeline->context;
+	struct fbk_watch *watch = LIST_FIRST(&context->watches);
+	while (watch) {
+		struct fbk_watch *next = LIST_NEXT(watch, links);
+		if (watch->point.timeline == timeline) {
+			watch_free(context, watch);
+		}
+		watch = next;
+	}
+}
+
+void watches_free(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->watches)) {
+		watch_free(context, LIST_FIRST(&context->watches));
+	}
+}
+
+static int watch_arm(struct fbk_watch *watch, uint64_t deadline_ns)
+{
+	Fbk__Wire__PointWatch body = FBK__WIRE__POINT_WATCH__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.handle = watch->point.timeline->handle;
+	body.value = watch->point.value;
+	body.deadline_ns = deadline_ns;
+	body.watch = watch->number;
+	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_WATCH;
+	request.point_watch = &body;
+	return request_do(watch->point.timeline->context, &request);
+}
+
+int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		    struct fbk_watch **ret_watch)
+{
+	if (!point.timeline) {
+		return error_set(-EINVAL, "the signalled point belongs to no context: call back at once");
+	}
+	struct fbk_context *context = point.timeline->context;
+	int r = context_check(context);
+	if (r < 0) {
+		return r;
+	}
+	struct fbk_watch *watch = calloc(1, sizeof(*watch));
+	if (!watch) {
+		return error_plain(-ENOMEM);
+	}
+	watch->point = point;
+	watch->fn = fn;
+	watch->arg = arg;
+	int state = fbk_point_check(point);
+
+	pthread_mutex_lock(&context->mutex);
+	watch->number = ++context->next_watch;
+	watch->armed = state == -EAGAIN;
+	LIST_INSERT_HEAD(&context->watches, watch, links);
+	if (state != -EAGAIN) {
+		watch_queue(context, watch, state);
+	}
+	pthread_mutex_unlock(&context->mutex);
+	if (state == -EAGAIN) {
+		r = watch_arm(watch, deadline_ns); /* may fire before this returns */
+	}
+	if (r < 0) {
+		pthread_mutex_lock(&context->mutex);
+		watch_free(context, watch);
+		pthread_mutex_unlock(&context->mutex);
+		return r;
+	}
+	if (ret_watch) {
+		*ret_watch = watch;
+	}
+	return 0;
+}
+
+void fbk_watch_cancel(struct fbk_watch *watch)
+{
+	if (!watch) {
+		return;
+	}
+	struct fbk_context *context = watch->point.timeline->context;
+	Fbk__Wire__WatchCancel body = FBK__WIRE__WATCH_CANCEL__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.watch = watch->number;
+	request.body_case = FBK__WIRE__REQUEST__BODY_WATCH_CANCEL;
+	request.watch_cancel = &body;
+
+	pthread_mutex_lock(&context->mutex);
+	bool armed = watch->armed;
+	watch_free(context, watch);
+	pthread_mutex_unlock(&context->mutex);
+	if (armed) {
+		request_do(context, &request); /* -ENOENT: it fired meanwhile, into nothing */
+	}
+}
+
+int fbk_dispatch(struct fbk_context *context)
+{
+	int count = 0;
+	int r = context_check(context);
+	if (r < 0) {
+		return r;
+	}
+	pthread_mutex_lock(&context->mutex);
+	if (!context->reading) {
+		request_read(context);
+	} /* else that thread passes on what it reads, and rouses us for it */
+	if (!context_lost(context)) {
+		eventfd_t value;
+		eventfd_read(context->local, &value);
+	}
+	while (!TAILQ_EMPTY(&context->fired)) {
+		struct fbk_watch *watch = TAILQ_FIRST(&context->fired);
+		struct fbk_point point = watch->point;
+		fbk_point_fn *fn = watch->fn;
+		void *arg = watch->arg;
+		int result = watch->result;
+		watch_free(context, watch);
+		pthread_mutex_unlock(&context->mutex);
+		fn(arg, point, result);
+		count++;
+		pthread_mutex_lock(&context->mutex);
+	}
+	bool lost = context_lost(context);
+	pthread_mutex_unlock(&context->mutex);
+	if (count == 0 && lost) {
+		return error_set(-ENOTCONN, "the daemon is gone");
+	}
+	return count;
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#include "broker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "clock.h"
+#include "log.h"
+#include "session.h"
+#include "timeline.h"
+
+#define WHEEL_BUDGET 256	/* deadlines per turn; the rest has the next */
+#define CALLBACKS_PER_TURN 64 /* then new events are looked for */
+#define FDS_RESERVED 32	/* for the daemon itself while it serves */
+
+uint64_t broker_new_id(struct broker *broker)
+{
+	return ++broker->next_id;
+}
+
+/* ------------------------------------------------------------------------------- deadlines --- */
+
+static void broker_set_timer(struct broker *broker)
+{
+	uint64_t next = wheel_next(&broker->wheel);
+	if (next == UINT64_MAX) {
+		event_del(broker->wheel_event); /* nothing armed, nothing wakes us (G7) */
+		return;
+	}
+	uint64_t now = clock_now_ns();
+	uint64_t wait_us = next > now ? (next - now + NS_PER_US - 1) / NS_PER_US : 0;
+	struct timeval wait = { (time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000) };
+	event_add(broker->wheel_event, &wait);
+}
+
+static void broker_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	wheel_advance(&broker->wheel, clock_now_ns(), WHEEL_BUDGET);
+	broker_set_timer(broker);
+}
+
+void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadline_ns)
+{
+	wheel_arm(&broker->wheel, timer, deadline_ns);
+	broker_set_timer(broker);
+}
+
+void broker_disarm(struct broker *broker, struct wheel_timer *timer)
+{
+	/* The loop's timer stays: it wakes at most once for nothing, then sets itself anew. */
+	wheel_cancel(&broker->wheel, timer);
+}
+
+/* ------------------------------------------------------------------------------ the account -- */
+
+static uint64_t count_open_fds(void)
+{
+	uint64_t count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+	if (!directory) {
+		return 64; /* more than there can be at start */
+	}
+	while (readdir(directory)) {
+		count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+static uint64_t fd_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 1024;
+	}
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+			getrlimit(RLIMIT_NOFILE, &limit);
+		}
+	}
+	return limit.rlim_cur;
+}
+
+uint64_t broker_free_fds(const struct broker *broker)
+{
+	uint64_t used = account_total(broker->account, ACCOUNT_FDS) +
+			closer_pending(&broker->closer) + broker->base_fds;
+	return used < broker->fd_limit ? broker->fd_limit - used : 0;
+}
+
+static void broker_set_ceiling(struct broker *broker)
+{
+	uint64_t kept = broker->base_fds + FDS_RESERVED + WIRE_FDS_ROOM;
+	uint64_t ceiling = broker->fd_limit > kept ? broker->fd_limit - kept : 0;
+	account_set_ceiling(broker->account, ACCOUNT_FDS, ceiling);
+	if (ceiling < 256) {
+		log_warning("only %llu file descriptors are left for clients: raise LimitNOFILE= or "
+			    "`ulimit -n`", (unsigned long long)ceiling);
+	}
+}
+
+/* --------------------------------------------------------------------------- birth and death -- */
+
+static void broker_reap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	while (!LIST_EMPTY(&broker->dying)) {
+		session_destroy(LIST_FIRST(&broker->dying));
+	}
+}
+
+void broker_reap_later(struct broker *broker)
+{
+	event_active(broker->reaper, EV_TIMEOUT, 0);
+}
+
+static int broker_create_loop(struct broker *broker)
+{
+	struct event_config *config = event_config_new();
+	if (!config) {
+		return -ENOMEM;
+	}
+	/* Deadlines by timerfd, to the microsecond; and a client that keeps its doorbell ringing
+	 * does not keep the others' events from being seen. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
+					      EVENT_BASE_FLAG_NOLOCK);
+	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
+	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
+	broker->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (!broker->base || event_base_priority_init(broker->base, PRIORITY_COUNT) < 0) {
+		return -ENOMEM;
+	}
+	broker->wheel_event = evtimer_new(broker->base, broker_deadline, broker);
+	broker->reaper = evtimer_new(broker->base, broker_reap, broker);
+	if (!broker->wheel_event || !broker->reaper) {
+		return -ENOMEM;
+	}
+	event_priority_set(broker->wheel_event, PRIORITY_FENCE);
+	event_priority_set(broker->reaper, PRIORITY_FENCE);
+	return 0;
+}
+
+int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
+		  struct broker **ret_broker)
+{
+	struct broker *broker = calloc(1, sizeof(*broker));
+	if (!broker) {
+		policy_destroy(policy);
+		return -ENOMEM;
+	}
+	broker->policy = policy;
+	broker->policy_name = policy_name;
+	broker->user_mode = user_mode;
+	broker->started_ns = clock_now_ns();
+	broker->aio.source = -1;
+	broker->classifier.reference_fd = -1;
+	wheel_init(&broker->wheel, broker->started_ns);
+
+	int r = broker_create_loop(broker);
+	if (r == 0) {
+		r = account_create(&broker->account);
+	}
+	if (r == 0) {
+		r = closer_init(&broker->closer, &broker->wheel);
+	}
+	if (r == 0) {
+		r = classifier_init(&broker->classifier);
+	}
+	if (r < 0) {
+		broker_destroy(broker);
+		return r;
+	}
+	int aio = aio_init(&broker->aio);
+	if (aio < 0) {
+		log_warning("no AIO context (%s): eventfds can't be exported", strerrordesc_np(-aio));
+	}
+	probe_run(&broker->probe, &broker->aio);
+	broker->fd_limit = fd_limit();
+	broker->base_fds = count_open_fds();
+	broker_set_ceiling(broker);
+	*ret_broker = broker;
+	return 0;
+}
+
+static void event_drop(struct event *event)
+{
+	if (event) {
+		event_free(event);
+	}
+}
+
+void broker_destroy(struct broker *broker)
+{
+	if (!broker) {
+		return;
+	}
+	struct timeline *timeline;
+	LIST_FOREACH(timeline, &broker->timelines, links) {
+		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
+	}
+	while (!LIST_EMPTY(&broker->sessions)) {
+		struct session *session = LIST_FIRST(&broker->sessions);
+		session->left = true;
+		session_end(session, NULL);
+	}
+	while (!LIST_EMPTY(&broker->dying)) {
+		session_destroy(LIST_FIRST(&broker->dying));
+	}
+	log_forget(broker);
+	closer_finish(&broker->closer);
+	classifier_finish(&broker->classifier);
+	aio_finish(&broker->aio);
+	account_destroy(broker->account);
+	event_drop(broker->reaper);
+	event_drop(broker->wheel_event);
+	if (broker->base) {
+		event_base_free(broker->base);
+	}
+	policy_destroy(broker->policy);
+	free(broker);
+}

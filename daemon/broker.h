@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The state of the daemon that its parts share: one loop, one clock of deadlines, one account, one
+ * policy, and the registry of all that lives. Made once by main; everything in it belongs to the
+ * loop's thread.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "aio.h"
+#include "closer.h"
+#include "list.h"
+#include "policy.h"
+#include "probe.h"
+#include "proto/classify.h"
+#include "wheel.h"
+
+struct device;
+struct session;
+struct timeline;
+
+/* Priorities of the loop: signals, fences and deadlines before requests. */
+enum broker_priority {
+	PRIORITY_FENCE = 0,
+	PRIORITY_REQUEST = 1,
+	PRIORITY_COUNT = 2,
+};
+
+/* What the daemon counted since it started. `fencectl status` shows them by these names. */
+#define BROKER_COUNTERS(X)                                         \
+	X(connections, "clients accepted")                         \
+	X(refused, "clients refused")                              \
+	X(requests, "requests served")                             \
+	X(errors, "requests answered with an error")               \
+	X(malformed, "connections ended for a malformed packet")   \
+	X(bells, "doorbell wake-ups")                              \
+	X(looks, "timelines looked at")                            \
+	X(waits, "waits armed through shared memory")              \
+	X(wakes, "cells woken")                                    \
+	X(watches, "watches armed")                                \
+	X(watches_fired, "watches delivered")                      \
+	X(exports, "exports made")                                 \
+	X(exports_fired, "exports fired because the point was decided") \
+	X(exports_expired, "exports fired by their deadline")      \
+	X(imports, "kernel fences imported")                       \
+	X(imports_done, "imported fences that signalled")          \
+	X(imports_failed, "imported fences that failed or expired") \
+	X(fds_refused, "file descriptors refused")                 \
+	X(timelines_failed, "timelines failed")                    \
+	X(log_lines_dropped, "log lines not written: their user had too many")
+
+struct broker_counters {
+#define X(name, what) uint64_t name;
+	BROKER_COUNTERS(X)
+#undef X
+};
+
+struct broker {
+	struct event_base *base;
+	struct wheel wheel;
+	struct event *wheel_event; /* one timer for all deadlines */
+	struct event *reaper;      /* runs once after the callbacks that asked for it */
+	struct account *account;
+	struct policy *policy;
+	const char *policy_name;
+	struct classifier classifier;
+	struct closer closer;
+	struct aio aio;
+	struct probe probe;
+	bool user_mode;
+	bool stopping;
+	uint64_t started_ns;
+	uint64_t base_fds; /* open before the first client */
+	uint64_t fd_limit;
+	LIST_HEAD(, log_charge) log_charges;
+
+	LIST_HEAD(, session) sessions;
+	LIST_HEAD(, session) dying;
+	LIST_HEAD(, device) devices;
+	LIST_HEAD(, timeline) timelines; /* newest first: ids fall */
+	LIST_HEAD(, token) tokens[256];  /* by inode */
+	uint32_t session_count, device_count, timeline_count;
+	uint64_t next_id; /* of devices, timelines, pages, sets */
+	struct broker_counters counters;
+};
+
+int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
+		  struct broker **ret_broker);
+void broker_destroy(struct broker *broker); /* ends all sessions; takes the policy; takes NULL */
+
+uint64_t broker_new_id(struct broker *broker);
+
+/* Deadlines: fire never early, at most about a millisecond late. */
+void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadline_ns);
+void broker_disarm(struct broker *broker, struct wheel_timer *timer);
+
+/* File descriptors that may still be opened, beyond what is charged and queued for closing. */
+uint64_t broker_free_fds(const struct broker *broker);
+
+/* Free the sessions on `dying` once the running callbacks have returned. */
+void broker_reap_later(struct broker *broker);

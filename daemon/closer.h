@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Closes fds that strangers made. close() of such an fd can block for as long as its maker likes
+ * (a socket with SO_LINGER, a file on a stuck FUSE server), and the loop must not. A helper process
+ * that shares the fd table, and nothing else but one page, closes them in order; a helper that makes
+ * no progress for a second is killed, abandoned if it can't be, and replaced. Loop's thread only.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "wheel.h"
+
+struct closer_ring;
+
+struct closer {
+	struct closer_ring *ring; /* shared with the helper */
+	pid_t pid;                /* -1: none */
+	unsigned int replaced;    /* helpers that hung */
+	uint32_t watched;         /* ring position when the timer was armed */
+	struct wheel *wheel;
+	struct wheel_timer timer; /* armed while something is to be closed */
+};
+
+int closer_init(struct closer *closer, struct wheel *wheel);
+void closer_finish(struct closer *closer);
+
+/* Close `fd`, a little later. Never blocks. Takes -1. */
+void closer_close(struct closer *closer, int fd);
+void closer_close_all(struct closer *closer, const int *fds, size_t count);
+
+/* How many are not closed yet. */
+unsigned int closer_pending(const struct closer *closer);

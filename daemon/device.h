@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* A registered engine. Belongs to the session that registered it; loop's thread only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "client/include/fencebroker.h"
+#include "list.h"
+#include "proto/fencebroker.pb-c.h"
+
+struct session;
+
+struct device {
+	LIST_ENTRY(device) links;         /* of the broker, newest first */
+	LIST_ENTRY(device) session_links; /* of its session */
+	struct session *session;
+	uint64_t id;
+	uint32_t handle; /* the client's number for it */
+	char name[FBK_NAME_SIZE];
+	enum fbk_device_class class;
+	uint32_t waits;
+	uint32_t signals;
+	bool silent;
+	enum fbk_visibility visibility;
+	uint32_t page_align;
+	uint32_t timelines; /* made for it and alive */
+	struct charge charge;
+};
+
+/* `detail` of FBK_REASON_SIZE says what is wrong with the request. */
+int device_register(struct session *session, const Fbk__Wire__DeviceRegister *request,
+		    struct device **ret_device, char *detail);
+
+/* Its timelines fail. */
+void device_unregister(struct device *device);
+
+struct device *device_find(const struct session *session, uint32_t handle);
+
+const char *device_class_name(enum fbk_device_class class);
+const char *device_visibility_name(enum fbk_visibility visibility);
+
+/* The names of the bits in a mask of enum fbk_fence_kind; ends with NULL. */
+#define DEVICE_FENCE_KINDS 6
+size_t device_fence_names(uint32_t mask, const char *ret_names[DEVICE_FENCE_KINDS]);
+
+/* 1 to FBK_NAME_SIZE - 1 printable ASCII characters, no space. */
+bool device_name_valid(const char *name);

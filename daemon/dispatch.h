@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From a packet to its handler. One table says for each request what it may weigh, how many fds it
+ * carries and which right it needs; nothing else decides that. Loop's thread only.
+ */
+#pragma once
+
+#include "client/include/fencebroker.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/wire.h"
+#include "session.h"
+
+struct handle;
+
+/* What a handler answers: the message, fds that are closed once it is sent, and room for the bodies
+ * that it points to. */
+struct answer {
+	Fbk__Wire__Message message;
+	int fds[SESSION_REPLY_FDS];
+	size_t fd_count;
+	char detail[FBK_REASON_SIZE];
+	bool silent; /* no answer is owed */
+	Fbk__Wire__Object object;
+	Fbk__Wire__Timeline timeline;
+	Fbk__Wire__Page control, payload;
+	Fbk__Wire__TimelineState state;
+	Fbk__Wire__Welcome welcome;
+	Fbk__Wire__Text text;
+	char text_buffer[512];
+};
+
+/* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
+void dispatch_packet(struct session *session, struct wire_packet *packet);
+
+/* `body` is the message inside the request; `handle` what the table asked for, else NULL. */
+typedef int request_fn(struct session *session, struct handle *handle, const void *body,
+		       int *fds, struct answer *answer);
+
+request_fn request_hello, request_goodbye, request_device_register, request_device_unregister,
+	request_set_create, request_set_destroy, request_timeline_create, request_page_mapped,
+	request_timeline_share, request_timeline_open, request_timeline_close,
+	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
+	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
+	request_inspect_status, request_inspect_devices, request_inspect_timelines;

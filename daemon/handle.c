@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "handle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "session.h"
+#include "token.h"
+#include "watch.h"
+
+static struct fbk_pair_cell *handle_cell(const struct handle *handle)
+{
+	return &session_pair(handle->session)->cells[handle->number];
+}
+
+static void handle_cell_done(struct arm *arm, struct timeline *timeline, int result)
+{
+	struct handle *handle = container_of(arm, struct handle, cell_arm);
+	(void)result; /* whoever wakes looks for itself */
+	timeline->counters.wakes++;
+	session_wake_cell(handle->session, handle->number);
+}
+
+int handle_create(struct session *session, struct timeline *timeline, uint32_t rights,
+		  struct handle **ret_handle)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+	if (!handle) {
+		return -ENOMEM;
+	}
+	handle->session = session;
+	handle->timeline = timeline;
+	handle->rights = rights;
+	handle->cell_arm.done = handle_cell_done;
+
+	int r = charge_take(&handle->charge, session->user, ACCOUNT_HANDLES, 1);
+	if (r == 0) {
+		r = session_handle_add(session, handle);
+	}
+	if (r < 0) {
+		charge_release(&handle->charge);
+		free(handle);
+		return r;
+	}
+	/* relaxed: the client learns the number by the socket, after this */
+	atomic_store_explicit(&handle_cell(handle)->minimum, FBK_MONITORED_NONE,
+			      memory_order_relaxed);
+	LIST_INSERT_HEAD(&timeline->handles, handle, links);
+	timeline->handle_count++;
+	*ret_handle = handle;
+	return 0;
+}
+
+void handle_destroy(struct handle *handle)
+{
+	struct timeline *timeline = handle->timeline;
+	struct session *session = handle->session;
+
+	arm_remove(&handle->cell_arm);
+	watch_drop_handle(handle);
+	for (uint32_t rights = 0; rights <= RIGHTS_ALL; rights++) {
+		token_destroy(handle->tokens[rights]);
+	}
+	if (timeline->signaler == session) {
+		timeline_orphan(timeline, session->closing && !session->left ? FBK_CAUSE_OWNER_DIED
+									     : FBK_CAUSE_OWNER_LEFT);
+	}
+	session_handle_remove(session, handle);
+	LIST_REMOVE(handle, links);
+	timeline->handle_count--;
+	charge_release(&handle->charge);
+	free(handle);
+	if (LIST_EMPTY(&timeline->handles)) {
+		timeline_destroy(timeline);
+	}
+}
+
+struct handle *handle_of(const struct session *session, const struct timeline *timeline)
+{
+	struct handle *handle;
+	LIST_FOREACH(handle, &timeline->handles, links) {
+		if (handle->session == session) {
+			return handle;
+		}
+	}
+	return NULL;
+}
+
+void handle_rung(struct handle *handle)
+{
+	struct timeline *timeline = handle->timeline;
+	/* seq_cst: after the bell was taken, before the payload is read; the client lowers the
+	 * minimum before it rings. Read once: the client may scribble here at any time. */
+	uint64_t minimum = atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
+	struct arm *arm = &handle->cell_arm;
+
+	if (minimum == 0 || minimum > FBK_POINT_MAX) {
+		if (timeline->cause == FBK_CAUSE_NONE) {
+			timeline_look(timeline);
+		}
+		return;
+	}
+	if (arm->timeline && arm_point(arm) == minimum) {
+		timeline_look(timeline);
+		return;
+	}
+	arm_remove(arm);
+	timeline->counters.waits++;
+	handle->session->broker->counters.waits++;
+	arm_add(arm, timeline, minimum);
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A session's view of a timeline: its rights, its cell in the pair page, the tokens it made. The
+ * handle's number is the index of the cell and of the bell bit. Owned by the session; loop's thread.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "account.h"
+#include "timeline.h"
+
+struct token;
+
+#define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
+
+struct handle {
+	LIST_ENTRY(handle) links; /* of the timeline */
+	struct session *session;
+	struct timeline *timeline;
+	uint32_t number;
+	uint32_t rights;
+	struct arm cell_arm;
+	LIST_HEAD(, watch) watches; /* told or not */
+	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */
+	struct charge charge;
+};
+
+/* -ENOSPC when the session has all its cells in use. */
+int handle_create(struct session *session, struct timeline *timeline, uint32_t rights,
+		  struct handle **ret_handle);
+void handle_destroy(struct handle *handle);
+
+struct handle *handle_of(const struct session *session, const struct timeline *timeline);
+
+/* The client rang for this handle: arm what its cell says, and look. */
+void handle_rung(struct handle *handle);

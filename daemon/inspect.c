@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/* What fencectl shows, made from the daemon's own structures and nothing else. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "clock.h"
+#include "device.h"
+#include "dispatch.h"
+#include "handle.h"
+#include "session.h"
+#include "timeline.h"
+#include "version.h"
+
+#define USERS_MAX 16   /* of about 450 bytes each in a packet of 16 KiB */
+#define DEVICES_MAX 32
+#define TIMELINES_MAX 32
+#define COUNTERS_MAX 32
+
+/* protobuf-c's strings are not const, and packing does not write to them */
+static char *text(const char *string)
+{
+	return (char *)(uintptr_t)string;
+}
+
+static bool may_see(const struct session *session, uid_t uid)
+{
+	return policy_inspect(session->broker->policy, &session->subject, NULL) ==
+		       POLICY_INSPECT_ALL ||
+	       session->subject.uid == uid;
+}
+
+struct status_room {
+	Fbk__Wire__Status status;
+	Fbk__Wire__Counter counters[COUNTERS_MAX];
+	Fbk__Wire__Counter *counter_list[COUNTERS_MAX];
+	Fbk__Wire__KernelFeature kernel[PROBE_COUNT];
+	Fbk__Wire__KernelFeature *kernel_list[PROBE_COUNT];
+	Fbk__Wire__User users[USERS_MAX];
+	Fbk__Wire__User *user_list[USERS_MAX];
+	Fbk__Wire__Usage usage[USERS_MAX][ACCOUNT_RESOURCE_COUNT];
+	Fbk__Wire__Usage *usage_list[USERS_MAX][ACCOUNT_RESOURCE_COUNT];
+	const struct session *session;
+};
+
+static void status_add_counters(struct status_room *room, const struct broker_counters *counters)
+{
+	size_t count = 0;
+#define X(field, what)                                              \
+	fbk__wire__counter__init(&room->counters[count]);           \
+	room->counters[count].name = text(#field);                  \
+	room->counters[count].value = counters->field;              \
+	room->counter_list[count] = &room->counters[count];         \
+	count++;
+	BROKER_COUNTERS(X)
+#undef X
+	room->status.n_counters = count;
+	room->status.counters = room->counter_list;
+}
+
+static void status_add_kernel(struct status_room *room, const struct probe *probe)
+{
+	for (size_t i = 0; i < PROBE_COUNT; i++) {
+		fbk__wire__kernel_feature__init(&room->kernel[i]);
+		room->kernel[i].name = text(probe->results[i].name);
+		room->kernel[i].works = probe->results[i].works;
+		room->kernel[i].note = text(probe->results[i].note);
+		room->kernel_list[i] = &room->kernel[i];
+	}
+	room->status.n_kernel = PROBE_COUNT;
+	room->status.kernel = room->kernel_list;
+}
+
+static void status_add_user(struct user *user, void *arg)
+{
+	struct status_room *room = arg;
+	size_t index = room->status.n_users;
+	if (index == USERS_MAX || !may_see(room->session, user_uid(user))) {
+		return;
+	}
+	Fbk__Wire__User *entry = &room->users[index];
+	fbk__wire__user__init(entry);
+	entry->uid = user_uid(user);
+	for (unsigned int resource = 0; resource < ACCOUNT_RESOURCE_COUNT; resource++) {
+		Fbk__Wire__Usage *usage = &room->usage[index][resource];
+		fbk__wire__usage__init(usage);
+		usage->resource = text(account_limits[resource].key);
+		usage->used = user_usage(user, resource);
+		usage->limit = user_limit(user, resource);
+		room->usage_list[index][resource] = usage;
+	}
+	entry->n_usage = ACCOUNT_RESOURCE_COUNT;
+	entry->usage = room->usage_list[index];
+	room->user_list[index] = entry;
+	room->status.n_users++;
+}
+
+int request_inspect_status(struct session *session, struct handle *handle, const void *body,
+			   int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)body;
+	(void)fds;
+	static struct status_room room;
+	struct broker *broker = session->broker;
+	Fbk__Wire__Status *status = &room.status;
+
+	room.session = session;
+	fbk__wire__status__init(status);
+	status->daemon_version = text(FBK_VERSION_STRING);
+	status->protocol_version = WIRE_VERSION_MAX;
+	status->pid = getpid();
+	status->user_mode = broker->user_mode;
+	status->uptime_ms = (clock_now_ns() - broker->started_ns) / NS_PER_MS;
+	status->policy = text(broker->policy_name);
+	status->sessions = broker->session_count;
+	status->devices = broker->device_count;
+	status->timelines = broker->timeline_count;
+	status->open_fds = (uint32_t)(broker->base_fds +
+				      account_total(broker->account, ACCOUNT_FDS) +
+				      closer_pending(&broker->closer));
+	status_add_counters(&room, &broker->counters);
+	status_add_kernel(&room, &broker->probe);
+	status->users = room.user_list;
+	account_foreach_user(broker->account, status_add_user, &room);
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATUS;
+	answer->message.status = status;
+	return 0;
+}
+
+struct device_room {
+	Fbk__Wire__DeviceList list;
+	Fbk__Wire__Device devices[DEVICES_MAX];
+	Fbk__Wire__Device *device_list[DEVICES_MAX];
+	const char *waits[DEVICES_MAX][DEVICE_FENCE_KINDS];
+	const char *signals[DEVICES_MAX][DEVICE_FENCE_KINDS];
+};
+
+static void device_describe(struct device_room *room, const struct device *device)
+{
+	size_t index = room->list.n_devices++;
+	Fbk__Wire__Device *entry = &room->devices[index];
+	const struct session *session = device->session;
+	fbk__wire__device__init(entry);
+	entry->id = device->id;
+	entry->name = text(device->name);
+	entry->class_ = text(device_class_name(device->class));
+	entry->n_waits = device_fence_names(device->waits, room->waits[index]);
+	entry->waits = (char **)(uintptr_t)room->waits[index];
+	entry->n_signals = device_fence_names(device->signals, room->signals[index]);
+	entry->signals = (char **)(uintptr_t)room->signals[index];
+	entry->silent = device->silent;
+	entry->visibility = text(device_visibility_name(device->visibility));
+	entry->page_align = device->page_align;
+	entry->timelines = device->timelines;
+	entry->pid = session->pid;
+	entry->uid = session->subject.uid;
+	entry->client = text(session->name);
+	entry->unit = text(session->unit);
+	room->device_list[index] = entry;
+}
+
+int request_inspect_devices(struct session *session, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	static struct device_room room;
+	const Fbk__Wire__InspectDevices *request = body;
+	const struct device *device;
+
+	fbk__wire__device_list__init(&room.list);
+	room.list.devices = room.device_list;
+	LIST_FOREACH(device, &session->broker->devices, links) { /* ids fall */
+		if ((request->after_id && device->id >= request->after_id) ||
+		    !may_see(session, device->session->subject.uid)) {
+			continue;
+		}
+		if (room.list.n_devices == DEVICES_MAX) {
+			room.list.next = room.devices[DEVICES_MAX - 1].id;
+			break;
+		}
+		device_describe(&room, device);
+	}
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_DEVICES;
+	answer->message.devices = &room.list;
+	return 0;
+}
+
+struct timeline_room {
+	Fbk__Wire__TimelineList list;
+	Fbk__Wire__TimelineEntry timelines[TIMELINES_MAX];
+	Fbk__Wire__TimelineEntry *timeline_list[TIMELINES_MAX];
+};
+
+static void timeline_describe(struct timeline_room *room, const struct timeline *timeline)
+{
+	size_t index = room->list.n_timelines++;
+	Fbk__Wire__TimelineEntry *entry = &room->timelines[index];
+	const struct timeline_counters *counters = &timeline->counters;
+	bool alive = timeline->cause == FBK_CAUSE_NONE;
+	fbk__wire__timeline_entry__init(entry);
+	entry->id = timeline->id;
+	entry->name = text(timeline->name);
+	entry->device = text(timeline->owner.device);
+	entry->pid = timeline->owner.pid;
+	entry->uid = timeline->owner.uid;
+	entry->value = timeline->seen;
+	entry->status = text(alive ? "ok" : "failed");
+	entry->reason = text(timeline->reason);
+	entry->monitored = timeline->monitored == FBK_MONITORED_NONE ? 0 : timeline->monitored;
+	entry->armed = (uint32_t)timeline->arms.count;
+	entry->openers = timeline->handle_count;
+	entry->exports = counters->exports;
+	entry->exports_fired = counters->exports_fired;
+	entry->exports_expired = counters->exports_expired;
+	entry->imports = counters->imports;
+	entry->imports_done = counters->imports_done;
+	entry->imports_failed = counters->imports_failed;
+	entry->watches = counters->watches;
+	entry->waits = counters->waits;
+	entry->wakes = counters->wakes;
+	entry->kind = text(timeline->flags & FBK_TIMELINE_BROKERED ? "brokered" : "memory");
+	entry->set_id = timeline->set ? timeline->set->id : 0;
+	entry->failed_from = alive ? 0 : timeline->failed_from;
+	room->timeline_list[index] = entry;
+}
+
+int request_inspect_timelines(struct session *session, struct handle *handle, const void *body,
+			      int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	static struct timeline_room room;
+	const Fbk__Wire__InspectTimelines *request = body;
+	struct timeline *timeline;
+
+	fbk__wire__timeline_list__init(&room.list);
+	room.list.timelines = room.timeline_list;
+	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
+		if ((request->after_id && timeline->id >= request->after_id) ||
+		    !may_see(session, timeline->owner.uid)) {
+			continue;
+		}
+		if (room.list.n_timelines == TIMELINES_MAX) {
+			room.list.next = room.timelines[TIMELINES_MAX - 1].id;
+			break;
+		}
+		if (timeline->cause == FBK_CAUSE_NONE) {
+			timeline_look(timeline); /* show what is, not what was last seen */
+		}
+		timeline_describe(&room, timeline);
+	}
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINES;
+	answer->message.timelines = &room.list;
+	return 0;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/* Wires the parts together: arguments, policy, socket, loop. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "listener.h"
+#include "log.h"
+#include "version.h"
+
+#define SYSTEM_SOCKET "/run/fencebroker/socket"
+#define SYSTEM_POLICY "/etc/fencebroker/policy.conf"
+
+extern const char policy_default_system[];
+extern const char policy_default_user[];
+
+struct options {
+	bool user_mode;
+	bool check_policy;
+	const char *socket;
+	const char *policy;
+};
+
+static const char help_text[] =
+	"Usage: fencebrokerd [OPTION]...\n"
+	"Owns the shared memory-fence pages and translates them to kernel fences.\n"
+	"\n"
+	"  -u, --user           serve this user only; needs no privilege\n"
+	"  -s, --socket PATH    listen here (default " SYSTEM_SOCKET ",\n"
+	"                       with --user $XDG_RUNTIME_DIR/fencebroker/socket)\n"
+	"  -p, --policy FILE    read this policy (default " SYSTEM_POLICY ",\n"
+	"                       with --user ~/.config/fencebroker/policy.conf;\n"
+	"                       built-in when that file does not exist)\n"
+	"  -c, --check-policy   read the policy, say whether it is right, and exit\n"
+	"  -v, --verbose        log what clients do\n"
+	"  -h, --help           show this\n"
+	"  -V, --version        show the version\n"
+	"\n"
+	"With a socket from the service manager, --socket is not used.\n"
+	"See also fencebrokerd(8), fencectl(1).\n";
+
+/* Parses until something ends the program: then `ret_exit` is its status and -1 comes back. */
+static int options_parse(int argc, char **argv, struct options *options, int *ret_exit)
+{
+	static const struct option long_options[] = {
+		{ "user", no_argument, NULL, 'u' },	    { "socket", required_argument, NULL, 's' },
+		{ "policy", required_argument, NULL, 'p' }, { "check-policy", no_argument, NULL, 'c' },
+		{ "verbose", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },	    { NULL, 0, NULL, 0 },
+	};
+	int option;
+	while ((option = getopt_long(argc, argv, "us:p:cvhV", long_options, NULL)) >= 0) {
+		switch (option) {
+		case 'u':
+			options->user_mode = true;
+			break;
+		case 's':
+			options->socket = optarg;
+			break;
+		case 'p':
+			options->policy = optarg;
+			break;
+		case 'c':
+			options->check_policy = true;
+			break;
+		case 'v':
+			log_set_verbose(1);
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			*ret_exit = EXIT_SUCCESS;
+			return -1;
+		case 'V':
+			puts("fencebrokerd " FBK_VERSION_STRING);
+			*ret_exit = EXIT_SUCCESS;
+			return -1;
+		default:
+			*ret_exit = 2;
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "fencebrokerd: unexpected argument: %s\n", argv[optind]);
+		*ret_exit = 2;
+		return -1;
+	}
+	return 0;
+}
+
+/* Where to listen and what to read, unless told. -ENOENT without $XDG_RUNTIME_DIR. */
+static int default_paths(const struct options *options, char *socket, char *policy, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *config = getenv("XDG_CONFIG_HOME");
+	const char *home = getenv("HOME");
+	if (!options->user_mode) {
+		snprintf(socket, size, "%s", SYSTEM_SOCKET);
+		snprintf(policy, size, "%s", SYSTEM_POLICY);
+		return 0;
+	}
+	if (config && config[0]) {
+		snprintf(policy, size, "%s/fencebroker/policy.conf", config);
+	} else {
+		snprintf(policy, size, "%s/.config/fencebroker/policy.conf", home ? home : "");
+	}
+	if (!options->socket && sd_listen_fds(0) == 0 && (!runtime || !runtime[0])) {
+		log_error("$XDG_RUNTIME_DIR is not set: log in properly, or say where with --socket");
+		return -ENOENT;
+	}
+	snprintf(socket, size, "%s/fencebroker/socket", runtime ? runtime : "");
+	return 0;
+}
+
+static struct policy *policy_read(const struct options *options, const char *path,
+				  const char **ret_name)
+{
+	struct policy *policy;
+	char error[512];
+	int r;
+	if (options->policy || access(path, F_OK) == 0) {
+		*ret_name = options->policy ? options->policy : path;
+		r = policy_load_file(*ret_name, &policy, error, sizeof(error));
+	} else {
+		*ret_name = "built-in";
+		r = policy_load_string(*ret_name,
+				       options->user_mode ? policy_default_user
+							  : policy_default_system,
+				       &policy, error, sizeof(error));
+	}
+	if (r < 0) {
+		log_error("%s", error);
+		return NULL;
+	}
+	return policy;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void)what;
+	struct broker *broker = arg;
+	log_info("%s: stopping", strsignal(number));
+	event_base_loopbreak(broker->base);
+}
+
+static int serve(struct broker *broker, struct listener *listener)
+{
+	struct event *term = evsignal_new(broker->base, SIGTERM, on_signal, broker);
+	struct event *interrupt = evsignal_new(broker->base, SIGINT, on_signal, broker);
+	int r = -ENOMEM;
+	if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0 &&
+	    listener_start(listener, broker) == 0) {
+		sd_notifyf(0, "READY=1\nSTATUS=serving %s", listener->path ? listener->path
+								       : "the passed socket");
+		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
+			 listener->path ? listener->path : "the passed socket", broker->policy_name);
+		r = event_base_dispatch(broker->base);
+		sd_notify(0, "STOPPING=1");
+	}
+	if (term) {
+		event_free(term);
+	}
+	if (interrupt) {
+		event_free(interrupt);
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { 0 };
+	struct listener listener;
+	struct broker *broker;
+	char socket[PATH_MAX];
+	char policy_path[PATH_MAX];
+	char error[512] = "";
+	const char *policy_name;
+	int exit_status;
+
+	if (options_parse(argc, argv, &options, &exit_status) < 0) {
+		return exit_status;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if (default_paths(&options, socket, policy_path, sizeof(socket)) < 0) {
+		return EXIT_FAILURE;
+	}
+	struct policy *policy = policy_read(&options, policy_path, &policy_name);
+	if (!policy) {
+		return EXIT_FAILURE;
+	}
+	if (options.check_policy) {
+		printf("%s: ok\n", policy_name);
+		policy_destroy(policy);
+		return EXIT_SUCCESS;
+	}
+	int r = listener_open(&listener, options.socket ? options.socket : socket,
+			      options.user_mode, error, sizeof(error));
+	if (r < 0) {
+		log_error("%s", error[0] ? error : strerrordesc_np(-r));
+		policy_destroy(policy);
+		return EXIT_FAILURE;
+	}
+	r = broker_create(policy, policy_name, options.user_mode, &broker);
+	if (r < 0) {
+		log_error("cannot start: %s", strerrordesc_np(-r));
+		listener_close(&listener);
+		return EXIT_FAILURE;
+	}
+	const char *missing = probe_fatal(&broker->probe);
+	if (missing) {
+		log_error("this kernel cannot run the daemon: %s", missing);
+		r = -ENOSYS;
+	} else {
+		r = serve(broker, &listener);
+	}
+	listener_close(&listener);
+	broker_destroy(broker);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An imported eventfd is one point: its first readable edge signals it. It is never read: its
+ * description is shared, and a read could block once the other side cleared O_NONBLOCK.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "client/include/fencebroker.h"
+#include "notifier.h"
+
+struct eventfd_state {
+	struct event *event;
+	notifier_fn *fn;
+	void *arg;
+};
+
+static void eventfd_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct eventfd_state *state = arg;
+	state->fn(state->arg, 0); /* frees the state */
+}
+
+static void eventfd_stop(void *opaque)
+{
+	struct eventfd_state *state = opaque;
+	if (!state) {
+		return;
+	}
+	if (state->event) {
+		event_free(state->event);
+	}
+	free(state);
+}
+
+static int eventfd_start(struct broker *broker, int fd, notifier_fn *fn, void *arg,
+			 void **ret_state, char *detail)
+{
+	(void)detail;
+	struct eventfd_state *state = calloc(1, sizeof(*state));
+	if (!state) {
+		return -ENOMEM;
+	}
+	state->fn = fn;
+	state->arg = arg;
+	state->event = event_new(broker->base, fd, EV_READ | EV_ET, eventfd_readable, state);
+	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
+	    event_add(state->event, NULL) < 0) {
+		eventfd_stop(state);
+		return -ENOMEM;
+	}
+	*ret_state = state;
+	return 0;
+}
+
+const struct notifier notifier_eventfd = {
+	.name = "eventfd",
+	.kind = FBK_EVENTFD,
+	.start = eventfd_start,
+	.stop = eventfd_stop,
+};

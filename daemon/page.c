@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+static const char *page_names[] = {
+	[FBK_PAGE_PAYLOAD] = "fencebroker-payload",
+	[FBK_PAGE_CONTROL] = "fencebroker-control",
+	[FBK_PAGE_DAEMON] = "fencebroker-daemon",
+	[FBK_PAGE_PAIR] = "fencebroker-pair",
+};
+
+/*
+ * What is sealed before an fd leaves. A client that holds a writable fd must not shrink the page
+ * under our mapping. Pages that only we write are not sealed against shrinking: nobody else can
+ * truncate them, udmabuf refuses them (it asks for that seal and never looks at the fd's mode), and
+ * a later daemon can still map them writable.
+ */
+static const int page_seals[] = {
+	[FBK_PAGE_PAYLOAD] = F_SEAL_SHRINK | F_SEAL_GROW,
+	[FBK_PAGE_CONTROL] = F_SEAL_SEAL,
+	[FBK_PAGE_DAEMON] = F_SEAL_SEAL,
+	[FBK_PAGE_PAIR] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+};
+
+static int page_memfd(enum fbk_page_kind kind)
+{
+	int fd = memfd_create(page_names[kind],
+			      MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	if (fd < 0 && errno == EINVAL) { /* before Linux 6.3 */
+		fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int page_map(struct page *page, uint64_t set_id)
+{
+	int fd = page_memfd(page->kind);
+	if (fd < 0) {
+		return fd;
+	}
+	page->fd = fd;
+	/* 0600 before anything else: memfds are born 0777 or 0666, and a read-only fd could be
+	 * re-opened for writing through /proc by anybody. */
+	if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)page->size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, page_seals[page->kind]) < 0) {
+		return -errno;
+	}
+	void *memory = mmap(NULL, page->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED) {
+		return -errno;
+	}
+	page->memory = memory;
+	bool pair = page->kind == FBK_PAGE_PAIR;
+	*(struct fbk_page_header *)memory = (struct fbk_page_header){
+		.magic = FBK_PAGE_MAGIC,
+		.version = FBK_PAGE_VERSION,
+		.kind = (uint16_t)page->kind,
+		.header_size = pair ? offsetof(struct fbk_pair_page, cells)
+				    : sizeof(struct fbk_page_header),
+		.stride = pair ? sizeof(struct fbk_pair_cell) : FBK_SLOT_STRIDE,
+		.slot_count = page->slots,
+		.size = page->size,
+		.page_id = page->id,
+		.set_id = set_id,
+	};
+	return 0;
+}
+
+int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t size,
+		struct user *user, struct page **ret_page)
+{
+	struct page *page = calloc(1, sizeof(*page));
+	if (!page) {
+		return -ENOMEM;
+	}
+	page->id = id;
+	page->kind = kind;
+	page->size = size;
+	page->fd = -1;
+	page->slots = kind == FBK_PAGE_PAIR ? FBK_PAIR_CELLS : fbk_page_slots(size);
+
+	int r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
+	if (r == 0) {
+		r = charge_take(&page->fds, user, ACCOUNT_FDS, 1);
+	}
+	if (r == 0) {
+		r = page_map(page, set_id);
+	}
+	if (r < 0) {
+		page_destroy(page);
+		return r;
+	}
+	*ret_page = page;
+	return 0;
+}
+
+void page_destroy(struct page *page)
+{
+	if (!page) {
+		return;
+	}
+	if (page->memory) {
+		munmap(page->memory, page->size);
+	}
+	if (page->fd >= 0) {
+		close(page->fd);
+	}
+	charge_release(&page->fds);
+	charge_release(&page->bytes);
+	free(page);
+}
+
+int page_readonly_fd(const struct page *page, int *ret_fd)
+{
+	if (page->kind == FBK_PAGE_PAYLOAD && !page->sealed) {
+		return -EAGAIN;
+	}
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", page->fd);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int page_seal(struct page *page)
+{
+	if (page->sealed) {
+		return 0;
+	}
+	if (fcntl(page->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
+		return -errno;
+	}
+	page->sealed = true;
+	return 0;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "policy.h"
+
+#include <stdlib.h>
+
+#include "policy-rule.h"
+
+const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
+	{ "spin_us", 10, 0, 1000, 1000, offsetof(struct policy_settings, spin_ns),
+	  "microseconds that a wait spins before it sleeps" },
+	{ "max_wait_ms", 3600000, 1, 604800000, 1, offsetof(struct policy_settings, max_wait_ms),
+	  "milliseconds that a wait may last" },
+	{ "max_export_ms", 60000, 1, 604800000, 1, offsetof(struct policy_settings, max_export_ms),
+	  "milliseconds that an export may last" },
+	{ "max_import_ms", 60000, 1, 604800000, 1, offsetof(struct policy_settings, max_import_ms),
+	  "milliseconds that an imported fence may take" },
+	{ "max_jump", UINT64_C(1) << 32, 1, UINT64_C(1) << 61, 1,
+	  offsetof(struct policy_settings, max_jump),
+	  "the most by which a payload may plausibly rise at once" },
+};
+
+const char *const policy_class_names[POLICY_CLASS_COUNT] = {
+	[1] = "gpu",     [2] = "encoder", [3] = "decoder",    [4] = "display",
+	[5] = "capture", [6] = "network", [7] = "compositor", [8] = "cpu",
+};
+
+void policy_destroy(struct policy *policy)
+{
+	if (!policy) {
+		return;
+	}
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		free(policy->rules[i].origin);
+	}
+	free(policy->rules);
+	free(policy);
+}
+
+const struct policy_settings *policy_settings(const struct policy *policy)
+{
+	return &policy->settings;
+}
+
+static bool subject_in_group(const struct policy_subject *subject, gid_t gid)
+{
+	if (subject->gid == gid) {
+		return true;
+	}
+	for (size_t i = 0; i < subject->group_count; i++) {
+		if (subject->groups[i] == gid) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool rule_matches(const struct policy_rule *rule, const struct policy_subject *subject)
+{
+	if (rule->has_user && !rule->any_user && rule->uid != subject->uid) {
+		return false;
+	}
+	return !rule->has_group || subject_in_group(subject, rule->gid);
+}
+
+/* The first rule that decides `key`, for one of `classes` where that is registering. */
+static const struct policy_rule *policy_find(const struct policy *policy,
+					     const struct policy_subject *subject,
+					     enum policy_key key, uint32_t classes,
+					     const char **ret_rule)
+{
+	const struct policy_rule *found = NULL;
+
+	for (size_t i = 0; i < policy->rule_count && !found; i++) {
+		const struct policy_rule *rule = &policy->rules[i];
+
+		if ((rule->keys & key) &&
+		    (key != POLICY_KEY_REGISTER || (rule->classes & classes)) &&
+		    rule_matches(rule, subject)) {
+			found = rule;
+		}
+	}
+	if (ret_rule) {
+		*ret_rule = found ? found->origin : "no rule matches";
+	}
+	return found;
+}
+
+bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
+			const char **ret_rule)
+{
+	const struct policy_rule *rule =
+		policy_find(policy, subject, POLICY_KEY_CONNECT, 0, ret_rule);
+
+	return rule && rule->may_connect;
+}
+
+bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
+			 unsigned int device_class, const char **ret_rule)
+{
+	/* Class 0 is in no rule's mask. */
+	uint32_t classes = device_class < POLICY_CLASS_COUNT ? UINT32_C(1) << device_class : 0;
+	const struct policy_rule *rule =
+		policy_find(policy, subject, POLICY_KEY_REGISTER, classes, ret_rule);
+
+	return rule && rule->may_register;
+}
+
+enum policy_inspect policy_inspect(const struct policy *policy,
+				   const struct policy_subject *subject, const char **ret_rule)
+{
+	const struct policy_rule *rule =
+		policy_find(policy, subject, POLICY_KEY_INSPECT, 0, ret_rule);
+
+	return rule ? rule->inspect : POLICY_INSPECT_NONE;
+}
+
+static void limits_fill(uint64_t limits[ACCOUNT_RESOURCE_COUNT], uint32_t *open,
+			const struct policy_limits *from)
+{
+	for (unsigned int i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
+		if (*open & from->present & (UINT32_C(1) << i)) {
+			limits[i] = from->values[i];
+		}
+	}
+	*open &= ~from->present;
+}
+
+void policy_limits(const struct policy *policy, const struct policy_subject *subject,
+		   uint64_t ret_limits[ACCOUNT_RESOURCE_COUNT])
+{
+	uint32_t open = UINT32_MAX; /* not decided yet */
+
+	for (size_t i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
+		ret_limits[i] = account_limits[i].per_user;
+	}
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		if (rule_matches(&policy->rules[i], subject)) {
+			limits_fill(ret_limits, &open, &policy->rules[i].limits);
+		}
+	}
+	limits_fill(ret_limits, &open, &policy->limits);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the administrator allows: one file, read once and then only asked. The evaluator is pure:
+ * it looks at its arguments alone, so that the same question always gets the same answer; names of
+ * users and groups are looked up while loading. Whoever loads a policy owns it; once loaded it
+ * does not change, so that any thread may ask it.
+ *
+ * The file, in libconfig's syntax:
+ *   version = 1;
+ *   settings: { spin_us = 10; promises = false; };         keys of policy_setting_specs
+ *   limits: { sessions = 256; };                           keys of account_limits, per user
+ *   rules: ( { user = "*"; connect = true; }, ... );
+ * A rule has one or both of
+ *   user    a name, a uid, "self" (the uid the daemon runs as) or "*"
+ *   group   a name or a gid; the user's group or one of its further ones
+ * and decides one or more of
+ *   connect   true or false
+ *   register  true or false; with class = "cpu", ["gpu", "encoder"] or "*" for these classes only
+ *   inspect   "none", "own" or "all"
+ *   limits    as above
+ * Each question, and each single limit, is decided by the first rule that matches and has that
+ * key. Where none does: not allowed, and the limits of the file or else the defaults. A rule with
+ * optional = true is left out when its user or group does not exist; in any other it is an error.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "account.h"
+
+struct policy;
+
+struct policy_settings {
+	uint64_t spin_ns;       /* how long a wait spins before it sleeps */
+	uint64_t max_wait_ms;   /* no wait is longer, whatever its deadline */
+	uint64_t max_export_ms; /* no export is */
+	uint64_t max_import_ms; /* an imported fence that takes longer has failed */
+	uint64_t max_jump;      /* a payload that rises by more at once is implausible */
+	bool promises;
+};
+
+struct policy_setting_spec {
+	const char *key;
+	uint64_t initial;
+	uint64_t minimum;
+	uint64_t maximum;
+	uint64_t scale; /* from the file's unit to that of struct policy_settings */
+	size_t offset;  /* there */
+	const char *what;
+};
+
+/* The numbers among the settings: the one place where names, defaults and bounds are written. */
+#define POLICY_SETTING_COUNT 5
+extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
+
+/* No limit in a policy may be above this: whoever writes more meant something else. */
+#define POLICY_LIMIT_MAX (UINT64_C(1) << 40)
+
+/* By device class as in enum fbk_device_class, from 1; [0] is NULL. */
+#define POLICY_CLASS_COUNT 9
+extern const char *const policy_class_names[POLICY_CLASS_COUNT];
+
+enum policy_inspect {
+	POLICY_INSPECT_NONE,
+	POLICY_INSPECT_OWN, /* what belongs to the same uid */
+	POLICY_INSPECT_ALL,
+};
+
+/* Who asks; borrowed for the call. */
+struct policy_subject {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* the further ones */
+	size_t group_count;
+};
+
+/*
+ * Read a policy. 0, or a negative errno with a message in `ret_error` that says where and why, as
+ * "FILE:LINE: ..." for what is wrong in the file (-EINVAL). One that loads is complete: nothing in
+ * it was ignored but optional rules.
+ */
+int policy_load_file(const char *path, struct policy **ret_policy, char *ret_error,
+		     size_t error_size);
+
+/* The same from memory; `name` stands for the file in messages. */
+int policy_load_string(const char *name, const char *text, struct policy **ret_policy,
+		       char *ret_error, size_t error_size);
+
+/* Takes NULL. */
+void policy_destroy(struct policy *policy);
+
+const struct policy_settings *policy_settings(const struct policy *policy);
+
+/* In the questions below `ret_rule`, unless NULL, is set to "FILE:LINE" of the rule that decided,
+ * or to "no rule matches"; it lives as long as the policy. */
+
+bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
+			const char **ret_rule);
+
+/* A class that does not exist may not be registered. */
+bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
+			 unsigned int device_class, const char **ret_rule);
+
+enum policy_inspect policy_inspect(const struct policy *policy,
+				   const struct policy_subject *subject, const char **ret_rule);
+
+void policy_limits(const struct policy *policy, const struct policy_subject *subject,
+		   uint64_t ret_limits[ACCOUNT_RESOURCE_COUNT]);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#include "aio.h"
+#include "client/include/fencebroker.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef F_DUPFD_QUERY
+#define F_DUPFD_QUERY (1024 + 3)
+#endif
+
+static void result_set(struct probe *probe, enum probe_item item, const char *name, bool works,
+		       const char *note)
+{
+	struct probe_result *result = &probe->results[item];
+	result->name = name;
+	result->works = works;
+	snprintf(result->note, sizeof(result->note), "%s", note);
+}
+
+static void probe_seals(struct probe *probe)
+{
+	int fd = memfd_create("fencebroker-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	bool works = fd >= 0 && ftruncate(fd, 4096) == 0 &&
+		     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0 &&
+		     mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED;
+	result_set(probe, PROBE_SEALS, "memfd-seals", works,
+		   works ? "pages can be sealed against later writers"
+			 : "F_SEAL_FUTURE_WRITE needs Linux 5.1");
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+static void probe_pidfd(struct probe *probe)
+{
+	int ends[2] = { -1, -1 };
+	int pidfd = -1;
+	socklen_t size = sizeof(pidfd);
+	bool peer = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0 &&
+		    getsockopt(ends[0], SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0;
+	if (!peer) {
+		pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	}
+	result_set(probe, PROBE_PIDFD, "pidfd", pidfd >= 0,
+		   peer		? "SO_PEERPIDFD names the process that connected"
+		   : pidfd >= 0 ? "pidfd_open; SO_PEERPIDFD needs Linux 6.5"
+				: "pidfd_open needs Linux 5.3");
+	for (int i = 0; i < 2; i++) {
+		if (ends[i] >= 0) {
+			close(ends[i]);
+		}
+	}
+	if (pidfd >= 0) {
+		close(pidfd);
+	}
+}
+
+static void probe_same_file(struct probe *probe)
+{
+	pid_t self = getpid();
+	bool kcmp = syscall(SYS_kcmp, self, self, KCMP_FILE, STDERR_FILENO, STDERR_FILENO) == 0;
+	bool query = fcntl(STDERR_FILENO, F_DUPFD_QUERY, STDERR_FILENO) == 1;
+	result_set(probe, PROBE_SAME_FILE, "token-proof", kcmp || query,
+		   kcmp	   ? "kcmp proves sharing tokens"
+		   : query ? "F_DUPFD_QUERY proves sharing tokens; kcmp is not in this kernel"
+			   : "needs kcmp (CONFIG_KCMP) or Linux 6.10");
+}
+
+static void probe_proc(struct probe *probe)
+{
+	bool works = access("/proc/self/fd/2", F_OK) == 0;
+	result_set(probe, PROBE_PROC, "proc", works,
+		   works ? "/proc is mounted" : "mount /proc: read-only page fds are made through it");
+}
+
+static void probe_drm(struct probe *probe)
+{
+	drmDevicePtr devices[16];
+	char note[PROBE_NOTE_SIZE];
+	int count = drmGetDevices2(0, devices, 16);
+	bool works = count > 0;
+	if (works) {
+		snprintf(note, sizeof(note), "%d DRM device%s", count, count == 1 ? "" : "s");
+		drmFreeDevices(devices, count);
+	} else {
+		snprintf(note, sizeof(note), "no DRM device: eventfds only, no sync_file of our own");
+	}
+	result_set(probe, PROBE_DRM, "drm", works, note);
+}
+
+static uint64_t feature_bit(enum fbk_feature feature, bool works)
+{
+	return works ? UINT64_C(1) << feature : 0;
+}
+
+void probe_run(struct probe *probe, const struct aio *aio)
+{
+	probe_seals(probe);
+	probe_pidfd(probe);
+	probe_same_file(probe);
+	probe_proc(probe);
+	probe_drm(probe);
+	bool eventfds = aio->source >= 0;
+	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
+		   eventfds ? "eventfds are raised without blocking"
+			    : "no AIO context: raise fs.aio-max-nr; eventfds can't be exported");
+	probe->features = feature_bit(FBK_FEATURE_TIMELINES, true) |
+			  feature_bit(FBK_FEATURE_WATCHES, true) |
+			  feature_bit(FBK_FEATURE_SHARING, true) |
+			  feature_bit(FBK_FEATURE_IMPORT_EVENTFD, true) |
+			  feature_bit(FBK_FEATURE_EXPORT_EVENTFD, eventfds);
+}
+
+const char *probe_fatal(const struct probe *probe)
+{
+	static const enum probe_item needed[] = { PROBE_SEALS, PROBE_PIDFD, PROBE_SAME_FILE,
+						  PROBE_PROC };
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (!probe->results[needed[i]].works) {
+			return probe->results[needed[i]].note;
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What this kernel and machine offer the daemon, found once at start by trying, never by a version
+ * number. Read-only after probe_run().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PROBE_NOTE_SIZE 120
+
+enum probe_item {
+	PROBE_SEALS,	   /* memfd with F_SEAL_FUTURE_WRITE */
+	PROBE_PIDFD,	   /* SO_PEERPIDFD, else pidfd_open */
+	PROBE_SAME_FILE,   /* kcmp or F_DUPFD_QUERY: tokens */
+	PROBE_AIO_EVENTFD, /* IOCB_FLAG_RESFD: eventfd exports */
+	PROBE_PROC,	   /* /proc: read-only page fds, classification */
+	PROBE_DRM,	   /* a DRM device */
+	PROBE_COUNT,
+};
+
+struct probe_result {
+	const char *name;
+	bool works;
+	char note[PROBE_NOTE_SIZE];
+};
+
+struct probe {
+	struct probe_result results[PROBE_COUNT];
+	uint64_t features; /* bit n: enum fbk_feature n works */
+};
+
+struct aio;
+
+void probe_run(struct probe *probe, const struct aio *aio);
+
+/* What the daemon cannot do without: NULL, or the sentence that says what is missing. */
+const char *probe_fatal(const struct probe *probe);

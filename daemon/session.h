@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One connected client: its credentials, its socket, the pair page and doorbell it shares with the
+ * daemon, and everything it owns. Ends when the socket hangs up or its process exits, whichever
+ * comes first, or when it sends what no client of ours would. Loop's thread only.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "account.h"
+#include "list.h"
+#include "page.h"
+#include "policy.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/wire.h"
+#include "timeline.h"
+#include "wheel.h"
+
+struct broker;
+struct handle;
+
+#define SESSION_GROUPS_MAX 64
+#define SESSION_REPLY_FDS 2
+
+/* The one reply that did not fit into the socket. While there is one, nothing more is read. */
+struct session_reply {
+	size_t size; /* 0: none */
+	uint8_t *bytes;
+	int fds[SESSION_REPLY_FDS];
+	size_t fd_count;
+	struct charge charge;
+};
+
+struct session {
+	LIST_ENTRY(session) links; /* of the broker: sessions, or dying */
+	struct broker *broker;
+	uint64_t id;
+	bool greeted;   /* Hello was answered */
+	bool closing;   /* on `dying` */
+	bool hangup_after_reply;
+	bool left;      /* it said goodbye: not a death */
+
+	pid_t pid;
+	char name[FBK_NAME_SIZE];
+	char unit[64];
+	struct policy_subject subject;
+	gid_t groups[SESSION_GROUPS_MAX];
+	struct user *user;
+	struct charge charge;
+	struct charge fd_charge;
+	struct charge page_charge;
+
+	int socket;
+	int pidfd;
+	int doorbell;
+	struct event *readable, *writable, *exited, *bell;
+	struct page *pair;
+	struct session_reply reply;
+	struct wheel_timer greeting; /* until Hello */
+	struct wheel_timer starving; /* no fds to read with: try again */
+
+	struct handle **handles; /* by number; grows */
+	uint32_t handles_size;
+	uint32_t handle_hint; /* where to look for a free number */
+	uint32_t next_object;
+	LIST_HEAD(, device) devices;
+	LIST_HEAD(, session_set) sets;
+	LIST_HEAD(, timeline) signals;
+	LIST_HEAD(, export) exports;
+	void *watches; /* tsearch(3) by the client's number */
+	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
+};
+
+/* Takes the socket. Credentials are those of the moment it connected. */
+int session_create(struct broker *broker, int socket, struct session **ret_session);
+
+/* End it: moves to `dying` and is freed when the running callbacks have returned. `why` is logged
+ * when not NULL. */
+void session_end(struct session *session, const char *why);
+void session_destroy(struct session *session);
+
+/* Hello was accepted: make the pair page and the doorbell. */
+int session_greet(struct session *session, const char *name);
+
+static inline struct fbk_pair_page *session_pair(const struct session *session)
+{
+	return session->pair->memory;
+}
+
+/* Send a message with fds, which stay the caller's. */
+void session_send(struct session *session, const Fbk__Wire__Message *message, const int *fds,
+		  size_t fd_count);
+
+/* There are fired watches to be told. */
+void session_notify(struct session *session);
+
+/* Wake who sleeps on this cell: at most 16 threads (rule R2). */
+void session_wake_cell(struct session *session, uint32_t number);
+
+int session_handle_add(struct session *session, struct handle *handle);
+void session_handle_remove(struct session *session, struct handle *handle);
+struct handle *session_handle(const struct session *session, uint32_t number);
+
+/* "name (pid 12, uid 1000)" for messages; valid until the next call. */
+const char *session_label(const struct session *session);

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "device.h"
+
+int set_create(struct broker *broker, struct user *user, uint64_t size, struct set **ret_set)
+{
+	struct set *set = calloc(1, sizeof(*set));
+	if (!set) {
+		return -ENOMEM;
+	}
+	set->id = broker_new_id(broker);
+	set->refs = 1;
+	int r = page_create(FBK_PAGE_CONTROL, broker_new_id(broker), set->id, size, user,
+			    &set->control);
+	if (r < 0) {
+		free(set);
+		return r;
+	}
+	*ret_set = set;
+	return 0;
+}
+
+void set_unref(struct set *set)
+{
+	if (!set || --set->refs > 0) {
+		return;
+	}
+	struct set_payload *payload;
+	struct set_payload *next;
+	LIST_FOREACH_SAFE(payload, &set->payloads, links, next) {
+		page_destroy(payload->page);
+		free(payload);
+	}
+	page_destroy(set->daemon);
+	page_destroy(set->control);
+	free(set);
+}
+
+static int set_daemon_page(struct set *set, struct broker *broker, struct user *user,
+			   struct page **ret_page)
+{
+	if (!set->daemon) {
+		int r = page_create(FBK_PAGE_DAEMON, broker_new_id(broker), set->id,
+				    set->control->size, user, &set->daemon);
+		if (r < 0) {
+			return r;
+		}
+	}
+	*ret_page = set->daemon;
+	return 0;
+}
+
+static int set_device_page(struct set *set, struct broker *broker, struct user *user,
+			   const struct device *device, struct page **ret_page)
+{
+	struct set_payload *payload;
+	LIST_FOREACH(payload, &set->payloads, links) {
+		if (payload->device_id == device->id && payload->page->used < payload->page->slots) {
+			*ret_page = payload->page;
+			return 0;
+		}
+	}
+	payload = calloc(1, sizeof(*payload));
+	if (!payload) {
+		return -ENOMEM;
+	}
+	uint64_t size = set->control->size;
+	if (size < device->page_align) {
+		size = device->page_align;
+	}
+	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, size, user,
+			    &payload->page);
+	if (r < 0) {
+		free(payload);
+		return r;
+	}
+	payload->device_id = device->id;
+	LIST_INSERT_HEAD(&set->payloads, payload, links);
+	*ret_page = payload->page;
+	return 0;
+}
+
+int set_slot_take(struct set *set, struct broker *broker, struct user *user,
+		  const struct device *device, struct set_slot *ret_slot)
+{
+	struct page *page;
+	if (set->control->used == set->control->slots) {
+		return -ENOSPC;
+	}
+	int r = device ? set_device_page(set, broker, user, device, &page)
+		       : set_daemon_page(set, broker, user, &page);
+	if (r < 0) {
+		return r;
+	}
+	*ret_slot = (struct set_slot){
+		.control = set->control->used++,
+		.page = page,
+		.payload = page->used++,
+	};
+	set->refs++;
+	return 0;
+}
+
+struct page *set_payload_page(const struct set *set, uint64_t page_id)
+{
+	struct set_payload *payload;
+	LIST_FOREACH(payload, &set->payloads, links) {
+		if (payload->page->id == page_id) {
+			return payload->page;
+		}
+	}
+	return NULL;
+}

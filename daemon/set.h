@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A share set: timelines that are always shared together, because protection is per page. One
+ * control page for all of them, one daemon page for those the daemon signals, and one payload page
+ * for each device that signals in it. Lives until its maker let go of it and its last timeline is
+ * gone. Slots are never given out twice. Loop's thread only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "list.h"
+#include "page.h"
+
+struct broker;
+struct device;
+
+struct set_payload {
+	LIST_ENTRY(set_payload) links;
+	uint64_t device_id; /* its one writer */
+	struct page *page;
+};
+
+struct set {
+	uint64_t id;
+	unsigned int refs; /* the maker's and one for each timeline */
+	struct page *control;
+	struct page *daemon; /* made with its first timeline */
+	LIST_HEAD(, set_payload) payloads;
+};
+
+/* `size` of the pages that follow; the set starts with one reference. */
+int set_create(struct broker *broker, struct user *user, uint64_t size, struct set **ret_set);
+void set_unref(struct set *set);
+
+struct set_slot {
+	uint32_t control;
+	struct page *page;
+	uint32_t payload;
+};
+
+/* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a
+ * reference on the set. -ENOSPC when the set is full. */
+int set_slot_take(struct set *set, struct broker *broker, struct user *user,
+		  const struct device *device, struct set_slot *ret_slot);
+
+/* The payload page of this set with that id, or NULL. */
+struct page *set_payload_page(const struct set *set, uint64_t page_id);

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A timeline: its slots in shared memory, who owns it, what is armed on it, and how it fails. The
+ * daemon looks at a payload when a doorbell, a request or a deadline says so; nothing else.
+ * Referenced by the handles of sessions; gone with the last. Loop's thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "client/include/fencebroker.h"
+#include "heap.h"
+#include "list.h"
+#include "set.h"
+
+struct broker;
+struct device;
+struct import;
+struct session;
+struct timeline;
+
+/*
+ * Something that waits for a point: a cell, a watch, an export. Embedded; `done` is called once, with
+ * the arm already taken off, and may free what embeds it. 0: reached, else a negative errno.
+ */
+struct arm {
+	struct heap_node node; /* key: the point */
+	struct timeline *timeline; /* NULL: not armed */
+	uint64_t since_ns;
+	void (*done)(struct arm *arm, struct timeline *timeline, int result);
+};
+
+/* Who signals, kept for blame when the session is gone. */
+struct timeline_owner {
+	pid_t pid;
+	uid_t uid;
+	enum fbk_device_class class;
+	char device[FBK_NAME_SIZE];
+};
+
+struct timeline_counters {
+	uint64_t waits, wakes, watches;
+	uint64_t exports, exports_fired, exports_expired;
+	uint64_t imports, imports_done, imports_failed;
+};
+
+struct timeline {
+	LIST_ENTRY(timeline) links;
+	struct broker *broker;
+	uint64_t id;
+	char name[FBK_NAME_SIZE];
+	uint32_t flags; /* enum fbk_timeline_flags */
+
+	struct set *set; /* NULL once it failed and its owner is gone */
+	struct set_slot slot;
+	struct fbk_payload_slot *payload;
+	struct fbk_control_slot *control;
+
+	struct session *signaler; /* NULL: gone */
+	struct device *device;    /* NULL: gone */
+	LIST_ENTRY(timeline) signaler_links;
+	struct timeline_owner owner;
+	LIST_HEAD(, handle) handles;
+	unsigned int handle_count;
+
+	uint64_t seen;      /* payload at the last look; only grows */
+	uint64_t monitored; /* as published */
+	struct heap arms;
+	TAILQ_HEAD(import_queue, import) imports; /* brokered: in rising order */
+	uint64_t given;                           /* brokered: largest point asked for */
+
+	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
+	int error;
+	uint64_t failed_from;
+	char reason[FBK_REASON_SIZE];
+	struct timeline_counters counters;
+	struct charge charge;
+};
+
+int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
+		    struct timeline **ret_timeline);
+
+/* The last handle is gone. */
+void timeline_destroy(struct timeline *timeline);
+
+/* Read the payload, check it, complete what is reached, publish what is armed. */
+void timeline_look(struct timeline *timeline);
+
+/* Brokered: raise the payload. */
+void timeline_advance(struct timeline *timeline, uint64_t value);
+
+/* `reason` may be NULL: then the cause gets a sentence of its own. No-op on a failed timeline. */
+void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);
+
+/* The signaler lets go: fail with `cause`, forget the session, and drop the shared pages. */
+void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
+
+/* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
+int timeline_point_state(const struct timeline *timeline, uint64_t value);
+
+/* Wait for a point. When it is decided already, `done` is called before this returns. */
+void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value);
+void arm_remove(struct arm *arm); /* no-op when not armed */
+
+/* Its deadline passed: take it off, read the payload once more, and say how the point stands:
+ * 0 reached, -EAGAIN not, or the error. */
+int arm_expire(struct arm *arm);
+
+static inline uint64_t arm_point(const struct arm *arm)
+{
+	return arm->node.key;
+}

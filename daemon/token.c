@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "handle.h"
+#include "session.h"
+
+#ifndef F_DUPFD_QUERY
+#define F_DUPFD_QUERY (1024 + 3)
+#endif
+
+static int inode_of(int fd, uint64_t *ret_inode)
+{
+	struct statx status;
+	/* DONT_SYNC: answered from memory, also for a file whose server hangs */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &status) < 0) {
+		return -errno;
+	}
+	*ret_inode = status.stx_ino;
+	return 0;
+}
+
+static bool same_description(int a, int b)
+{
+	pid_t self = getpid();
+	long order = syscall(SYS_kcmp, self, self, KCMP_FILE, a, b);
+	if (order >= 0) {
+		return order == 0;
+	}
+	/* a kernel built without kcmp: Linux 6.10 and later can tell by fcntl */
+	return fcntl(a, F_DUPFD_QUERY, b) == 1;
+}
+
+static int token_memfd(void)
+{
+	int fd = memfd_create("fencebroker-token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) {
+		return -errno;
+	}
+	if (fchmod(fd, 0) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static int token_create(struct handle *handle, uint32_t rights, struct token **ret_token)
+{
+	struct session *session = handle->session;
+	struct token *token = calloc(1, sizeof(*token));
+	if (!token) {
+		return -ENOMEM;
+	}
+	token->handle = handle;
+	token->rights = rights;
+	token->fd = -1;
+	int r = charge_take(&token->charge, session->user, ACCOUNT_TOKENS, 1);
+	if (r == 0) {
+		r = charge_take(&token->fd_charge, session->user, ACCOUNT_FDS, 1);
+	}
+	if (r == 0) {
+		r = token_memfd();
+	}
+	if (r >= 0) {
+		token->fd = r;
+		r = inode_of(token->fd, &token->inode);
+	}
+	LIST_INSERT_HEAD(&session->broker->tokens[token->inode % 256], token, links);
+	if (r < 0) {
+		token_destroy(token);
+		return r;
+	}
+	*ret_token = token;
+	return 0;
+}
+
+int token_get(struct handle *handle, uint32_t rights, struct token **ret_token)
+{
+	if (!handle->tokens[rights]) {
+		int r = token_create(handle, rights, &handle->tokens[rights]);
+		if (r < 0) {
+			return r;
+		}
+	}
+	*ret_token = handle->tokens[rights];
+	return 0;
+}
+
+void token_destroy(struct token *token)
+{
+	if (!token) {
+		return;
+	}
+	LIST_REMOVE(token, links);
+	if (token->fd >= 0) {
+		close(token->fd);
+	}
+	charge_release(&token->fd_charge);
+	charge_release(&token->charge);
+	free(token);
+}
+
+struct token *token_find(struct broker *broker, int fd)
+{
+	uint64_t inode;
+	if (inode_of(fd, &inode) < 0) {
+		return NULL;
+	}
+	struct token *token;
+	LIST_FOREACH(token, &broker->tokens[inode % 256], links) {
+		if (token->inode == inode && same_description(token->fd, fd)) {
+			return token;
+		}
+	}
+	return NULL;
+}

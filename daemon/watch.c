@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "watch.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "session.h"
+
+#define WATCHES_PER_EVENT 256
+
+static int watch_compare(const void *a, const void *b)
+{
+	uint64_t left = ((const struct watch *)a)->number;
+	uint64_t right = ((const struct watch *)b)->number;
+	return left < right ? -1 : left > right;
+}
+
+static void watch_destroy(struct watch *watch)
+{
+	struct session *session = watch->handle->session;
+	arm_remove(&watch->arm);
+	broker_disarm(session->broker, &watch->deadline);
+	if (watch->fired) {
+		TAILQ_REMOVE(&session->fired, watch, fired_links);
+	}
+	LIST_REMOVE(watch, links);
+	tdelete(watch, &session->watches, watch_compare);
+	charge_release(&watch->charge);
+	free(watch);
+}
+
+static void watch_fire(struct watch *watch, int result)
+{
+	struct session *session = watch->handle->session;
+	broker_disarm(session->broker, &watch->deadline);
+	watch->result = result;
+	watch->fired = true;
+	TAILQ_INSERT_TAIL(&session->fired, watch, fired_links);
+	if (!session->closing) {
+		session_notify(session);
+	}
+}
+
+static void watch_decided(struct arm *arm, struct timeline *timeline, int result)
+{
+	(void)timeline;
+	watch_fire(container_of(arm, struct watch, arm), result);
+}
+
+static void watch_expired(struct wheel_timer *timer)
+{
+	struct watch *watch = container_of(timer, struct watch, deadline);
+	int state = arm_expire(&watch->arm);
+	watch_fire(watch, state == -EAGAIN ? -ETIMEDOUT : state);
+}
+
+int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_t deadline_ns)
+{
+	struct session *session = handle->session;
+	struct watch *watch = calloc(1, sizeof(*watch));
+	if (!watch) {
+		return -ENOMEM;
+	}
+	watch->handle = handle;
+	watch->number = number;
+	watch->arm.done = watch_decided;
+	watch->deadline.fire = watch_expired;
+
+	int r = charge_take(&watch->charge, session->user, ACCOUNT_WATCHES, 1);
+	if (r == 0) {
+		struct watch **node = tsearch(watch, &session->watches, watch_compare);
+		r = !node ? -ENOMEM : *node != watch ? -EEXIST : 0;
+	}
+	if (r < 0) {
+		charge_release(&watch->charge);
+		free(watch);
+		return r;
+	}
+	LIST_INSERT_HEAD(&handle->watches, watch, links);
+	session->broker->counters.watches++;
+	handle->timeline->counters.watches++;
+	broker_arm(session->broker, &watch->deadline, deadline_ns);
+	arm_add(&watch->arm, handle->timeline, value);
+	return 0;
+}
+
+int watch_cancel(struct session *session, uint64_t number)
+{
+	struct watch key = { .number = number };
+	struct watch **node = tfind(&key, &session->watches, watch_compare);
+	if (!node) {
+		return -ENOENT;
+	}
+	watch_destroy(*node);
+	return 0;
+}
+
+void watch_drop_handle(struct handle *handle)
+{
+	while (!LIST_EMPTY(&handle->watches)) {
+		watch_destroy(LIST_FIRST(&handle->watches));
+	}
+}
+
+int watch_flush(struct session *session)
+{
+	uint64_t numbers[WATCHES_PER_EVENT];
+	int32_t results[WATCHES_PER_EVENT];
+	while (!TAILQ_EMPTY(&session->fired)) {
+		if (session->reply.size > 0 || session->closing) {
+			return -EAGAIN;
+		}
+		size_t count = 0;
+		while (count < WATCHES_PER_EVENT && !TAILQ_EMPTY(&session->fired)) {
+			struct watch *watch = TAILQ_FIRST(&session->fired);
+			numbers[count] = watch->number;
+			results[count] = watch->result;
+			count++;
+			watch_destroy(watch);
+		}
+		Fbk__Wire__WatchesFired fired = FBK__WIRE__WATCHES_FIRED__INIT;
+		fired.n_watch = count;
+		fired.watch = numbers;
+		fired.n_result = count;
+		fired.result = results;
+		Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
+		message.body_case = FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED;
+		message.watches_fired = &fired;
+		session->broker->counters.watches_fired += count;
+		session_send(session, &message, NULL, 0);
+	}
+	return 0;
+}

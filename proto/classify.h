@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a file descriptor from a stranger is, found without touching the object behind it (rule R5):
+ * a file on a stuck server would block fstat, ioctl, poll and close for ever. The device number says
+ * whether it is an anonymous inode of the kernel's, which can't be forged; only then the text of its
+ * /proc link, which else could be, says which kind. Both sides use it. Any thread, once made.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct classifier {
+	int reference_fd; /* an eventfd of our own; -1: not made */
+	uint32_t device_major, device_minor; /* of anonymous inodes */
+};
+
+int classifier_init(struct classifier *classifier);
+void classifier_finish(struct classifier *classifier); /* takes one that was never made */
+
+/*
+ * 0 with `ret_kind`, one of enum fbk_fence_kind: FBK_EVENTFD, FBK_SYNC_FILE, FBK_SYNCOBJ_TIMELINE
+ * (a syncobj's fd) or FBK_DMA_BUF_IMPLICIT; a sync_file or dma-buf is to be confirmed where that is
+ * possible before it is used. -EBADF for all else. `ret_what` names it in both cases, with an
+ * article: "a regular file".
+ */
+int classify_fd(const struct classifier *classifier, int fd, int *ret_kind, char *ret_what,
+		size_t what_size);

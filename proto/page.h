@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The shared memory of fencebroker: layout, and nothing else. docs/memory-fence-abi.md is the
+ * specification; this is the same in C. Included by the daemon and the library.
+ *
+ * Four kinds of page. Each has one writer, with the exceptions stated there:
+ *   payload  written by one device; read by the set's audience
+ *   control  written by the daemon; read by the set's audience
+ *   daemon   written by the daemon: payloads that it signals itself; read by the set's audience
+ *   pair     written by the two that share it, mapped by nobody else
+ *
+ * All values are little-endian, aligned to their size, and accessed as whole words. Who maps a page
+ * written by somebody else takes its geometry from the wire, never from the page, and reads each
+ * value once into a local before checking and using it.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static_assert(sizeof(void *) == 8, "64-bit processes only: payloads are 64-bit words");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payloads are little-endian");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "words are lock-free");
+
+#define FBK_PAGE_MAGIC UINT64_C(0x314547504b4246) /* "FBKPGE1" */
+#define FBK_PAGE_VERSION 1                        /* layouts of one version never change */
+
+#define FBK_POISON (UINT64_C(1) << 62)
+#define FBK_MONITORED_NONE UINT64_MAX
+#define FBK_FAILED_FROM_NONE UINT64_MAX
+
+enum fbk_page_kind {
+	FBK_PAGE_PAYLOAD = 1,
+	FBK_PAGE_CONTROL = 2,
+	FBK_PAGE_DAEMON = 3,
+	FBK_PAGE_PAIR = 4,
+};
+
+enum fbk_status {
+	FBK_STATUS_FREE = 0, /* no timeline has this slot (yet) */
+	FBK_STATUS_OK = 1,
+	FBK_STATUS_FAILING = 2,
+	FBK_STATUS_FAILED = 3,
+};
+
+/* Offset 0 of every page. Informational in payload pages, which their device can overwrite. */
+struct fbk_page_header {
+	uint64_t magic;
+	uint16_t version;
+	uint16_t kind;
+	uint32_t header_size; /* offset of slot 0 */
+	uint32_t stride;
+	uint32_t slot_count;
+	uint64_t size;    /* of the whole page, in bytes */
+	uint64_t page_id; /* unique in the life of the daemon */
+	uint64_t set_id;  /* share set; 0 for pair pages */
+	uint8_t reserved[80];
+};
+
+#define FBK_SLOT_STRIDE 128
+
+/* A slot of a payload or daemon page. */
+struct fbk_payload_slot {
+	_Atomic uint64_t payload;
+	_Atomic uint64_t timestamp; /* raw ticks of the device; 0: none */
+	uint8_t reserved[112];
+};
+
+/* A slot of a control page. The control page is the truth about a timeline's state. */
+struct fbk_control_slot {
+	_Atomic uint64_t monitored;   /* smallest point armed at the daemon */
+	_Atomic uint64_t generation;  /* of the subscriber list */
+	_Atomic uint32_t status;      /* enum fbk_status */
+	_Atomic uint32_t cause;       /* enum fbk_cause of fencebroker.h */
+	_Atomic int32_t error;        /* negative errno */
+	uint32_t flags;               /* enum fbk_control_flags */
+	_Atomic uint64_t failed_from; /* first point that failed */
+	_Atomic uint64_t shadow;      /* 64-bit value of a 32-bit payload */
+	_Atomic uint64_t clock_ticks; /* calibration: ticks at clock_ns, */
+	_Atomic uint64_t clock_ns;    /* ns = clock_ns + ((ticks - clock_ticks) * mult >> shift) */
+	_Atomic uint32_t clock_mult;  /* 0: the timestamps mean nothing */
+	_Atomic uint32_t clock_shift;
+	uint64_t timeline_id;
+	uint8_t reserved[48];
+};
+
+enum fbk_control_flags {
+	FBK_CONTROL_SHADOWED = 1 << 0, /* the payload is 32 bits wide: read the shadow */
+};
+
+/* A cell of a pair page: what one process waits for on one timeline. */
+struct fbk_pair_cell {
+	_Atomic uint64_t minimum;  /* smallest armed point; FBK_MONITORED_NONE: none */
+	_Atomic uint32_t sequence; /* bumped at every wake; what the waiter sleeps on */
+	_Atomic uint32_t mapped;   /* the signaler's threads all look at this cell */
+	uint8_t reserved[48];
+};
+
+/*
+ * The pair page of a client and the daemon. Cell n belongs to the client's timeline handle n; handle
+ * 0 is none, and cell 0 is the context's: every wake also bumps it while its minimum is 0, which is
+ * how a wait over more words than futex_waitv takes sleeps.
+ * The bell bitmap carries the handles that the daemon shall look at: the client sets the handle's
+ * bit, then the summary bit of that word, then rings the doorbell.
+ */
+#define FBK_PAIR_CELLS 4096
+#define FBK_BELL_WORDS (FBK_PAIR_CELLS / 64)
+
+struct fbk_pair_page {
+	struct fbk_page_header header;
+	_Atomic uint64_t bell_summary; /* bit w: bell[w] is not zero */
+	uint64_t reserved_a[7];
+	_Atomic uint64_t bell[FBK_BELL_WORDS];
+	uint8_t reserved_b[4096 - 128 - 64 - 8 * FBK_BELL_WORDS];
+	struct fbk_pair_cell cells[FBK_PAIR_CELLS];
+};
+
+static_assert(sizeof(struct fbk_page_header) == 128, "ABI");
+static_assert(sizeof(struct fbk_payload_slot) == FBK_SLOT_STRIDE, "ABI");
+static_assert(sizeof(struct fbk_control_slot) == FBK_SLOT_STRIDE, "ABI");
+static_assert(sizeof(struct fbk_pair_cell) == 64, "ABI");
+static_assert(offsetof(struct fbk_control_slot, status) == 16, "ABI");
+static_assert(offsetof(struct fbk_control_slot, failed_from) == 32, "ABI");
+static_assert(offsetof(struct fbk_control_slot, shadow) == 40, "ABI");
+static_assert(offsetof(struct fbk_control_slot, timeline_id) == 72, "ABI");
+static_assert(offsetof(struct fbk_pair_cell, sequence) == 8, "ABI");
+static_assert(offsetof(struct fbk_pair_page, bell) == 192, "ABI");
+static_assert(offsetof(struct fbk_pair_page, cells) == 4096, "ABI");
+static_assert(FBK_BELL_WORDS == 64, "one summary word covers the bitmap");
+
+/* How many slots fit a page of `size` bytes behind its header. */
+static inline uint32_t fbk_page_slots(uint64_t size)
+{
+	return (uint32_t)((size - sizeof(struct fbk_page_header)) / FBK_SLOT_STRIDE);
+}
+
+static inline struct fbk_payload_slot *fbk_payload_slot_at(void *page, uint32_t slot)
+{
+	return (struct fbk_payload_slot *)((char *)page + sizeof(struct fbk_page_header)) + slot;
+}
+
+static inline struct fbk_control_slot *fbk_control_slot_at(void *page, uint32_t slot)
+{
+	return (struct fbk_control_slot *)((char *)page + sizeof(struct fbk_page_header)) + slot;
+}

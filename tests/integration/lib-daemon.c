@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+#include "lib-daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LISTEN_FD 3 /* where the service manager's protocol puts it */
+
+uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void yield_briefly(void)
+{
+	poll(NULL, 0, 1);
+}
+
+/* ------------------------------------------------------------------------------- the process -- */
+
+void daemon_prepare(struct daemon *daemon)
+{
+	*daemon = (struct daemon){ .pidfd = -1 };
+	strcpy(daemon->directory, "/tmp/fencebroker-test-XXXXXX");
+	EXPECT(mkdtemp(daemon->directory));
+	EXPECT(chmod(daemon->directory, 0755) == 0); /* tests connect as other users */
+	snprintf(daemon->socket, sizeof(daemon->socket), "%s/socket", daemon->directory);
+	snprintf(daemon->log, sizeof(daemon->log), "%s/log", daemon->directory);
+}
+
+static const char *daemon_binary(void)
+{
+	static char path[512];
+	const char *directory = getenv("FBK_BIN_DIR");
+	if (!directory || !directory[0]) {
+		ck_abort_msg("$FBK_BIN_DIR does not say where fencebrokerd is");
+	}
+	snprintf(path, sizeof(path), "%s/fencebrokerd", directory);
+	return path;
+}
+
+static void policy_write(struct daemon *daemon, const char *text)
+{
+	snprintf(daemon->policy, sizeof(daemon->policy), "%s/policy.conf", daemon->directory);
+	FILE *file = fopen(daemon->policy, "we");
+	EXPECT(file && fputs(text, file) >= 0 && fclose(file) == 0);
+	EXPECT(chmod(daemon->policy, 0644) == 0);
+}
+
+/* The arguments and the environment of the daemon; the rest of its life is exec's. */
+static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daemon_options *options,
+				  int notify)
+{
+	static const char *user_args[] = { "fencebrokerd", "--user", "--verbose", "--socket", NULL,
+					   NULL };
+	static const char *policy_args[] = { "fencebrokerd", "--verbose", "--policy", NULL, "--socket",
+					     NULL, NULL };
+	const char *const *args = options->args;
+	char notify_path[128];
+
+	user_args[4] = daemon->socket;
+	policy_args[3] = daemon->policy;
+	policy_args[5] = daemon->socket;
+	if (!args) {
+		args = options->policy ? policy_args : user_args;
+	}
+	if (notify >= 0) {
+		snprintf(notify_path, sizeof(notify_path), "%s/notify", daemon->directory);
+		setenv("NOTIFY_SOCKET", notify_path, 1);
+	}
+	setenv("XDG_CONFIG_HOME", daemon->directory, 1); /* never a policy of whoever runs the test */
+	if (options->listen_fd > 0) {
+		char pid[16];
+		snprintf(pid, sizeof(pid), "%d", getpid());
+		setenv("LISTEN_PID", pid, 1);
+		setenv("LISTEN_FDS", "1", 1);
+		if (options->listen_fd == LISTEN_FD) {
+			fcntl(LISTEN_FD, F_SETFD, 0);
+		} else {
+			dup2(options->listen_fd, LISTEN_FD);
+		}
+	}
+	struct rlimit limit = { options->nofile, options->nofile };
+	if ((options->nofile > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0) ||
+	    (options->uid > 0 && (setgid(options->uid) < 0 || setuid(options->uid) < 0))) {
+		_exit(126);
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* no daemon outlives a failed test */
+	execv(daemon_binary(), (char **)(uintptr_t)args);
+	_exit(127);
+}
+
+static void daemon_spawn(struct daemon *daemon, const struct daemon_options *options, int notify)
+{
+	if (options->policy) {
+		policy_write(daemon, options->policy);
+	}
+	int log = open(daemon->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	EXPECT(log >= 0);
+	pid_t pid = fork();
+	EXPECT(pid >= 0);
+	if (pid == 0) {
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+		/* only what a service has: the test's own fds are none of its business */
+		close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+		daemon_exec(daemon, options, notify);
+	}
+	close(log);
+	daemon->pid = pid;
+	daemon->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	EXPECT(daemon->pidfd >= 0);
+}
+
+static int notify_open(const struct daemon *daemon)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", daemon->directory);
+	unlink(address.sun_path);
+	EXPECT(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	EXPECT(chmod(address.sun_path, 0666) == 0);
+	return fd;
+}
+
+static void daemon_await_ready(const struct daemon *daemon, int notify)
+{
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	char text[512];
+	while (now_ms() < deadline) {
+		struct pollfd polled[2] = { { .fd = notify, .events = POLLIN },
+					    { .fd = daemon->pidfd, .events = POLLIN } };
+		poll(polled, 2, (int)(deadline - now_ms()));
+		if (polled[0].revents & POLLIN) {
+			ssize_t size = recv(notify, text, sizeof(text) - 1, 0);
+			text[size > 0 ? size : 0] = '\0';
+			if (strncmp(text, "READY=1", 7) == 0) {
+				return;
+			}
+		} else if (polled[1].revents) {
+			break;
+		}
+	}
+	daemon_log_text(daemon, text, sizeof(text));
+	ck_abort_msg("fencebrokerd did not come up: %s", text);
+}
+
+void daemon_start(struct daemon *daemon, const struct daemon_options *options)
+{
+	static const struct daemon_options none;
+	int notify = notify_open(daemon);
+	daemon_spawn(daemon, options ? options : &none, notify);
+	daemon_await_ready(daemon, notify);
+	close(notify);
+}
+
+void daemon_serve(struct daemon *daemon, const char *policy)
+{
+	struct daemon_options options = { .policy = policy };
+	daemon_prepare(daemon);
+	daemon_start(daemon, &options);
+}
+
+/* Its wait status. */
+static int daemon_reap(struct daemon *daemon)
+{
+	struct pollfd polled = { .fd = daemon->pidfd, .events = POLLIN };
+	int status;
+	if (poll(&polled, 1, PATIENCE_MS) != 1) {
+		kill(daemon->pid, SIGKILL);
+		ck_abort_msg("fencebrokerd does not end");
+	}
+	EXPECT(waitpid(daemon->pid, &status, 0) == daemon->pid);
+	close(daemon->pidfd);
+	daemon->pidfd = -1;
+	daemon->pid = 0;
+	return status;
+}
+
+int daemon_run(struct daemon *daemon, const struct daemon_options *options, char *ret_text,
+	       size_t text_size)
+{
+	unlink(daemon->log); /* only what this run says */
+	daemon_spawn(daemon, options, -1);
+	int status = daemon_reap(daemon);
+	daemon_log_text(daemon, ret_text, text_size);
+	ck_assert_msg(WIFEXITED(status), "killed by signal %d: %s", WTERMSIG(status), ret_text);
+	return WEXITSTATUS(status);
+}
+
+void daemon_terminate(struct daemon *daemon)
+{
+	char text[8192];
+	EXPECT(kill(daemon->pid, SIGTERM) == 0);
+	int status = daemon_reap(daemon);
+	if (status != 0) {
+		daemon_log_text(daemon, text, sizeof(text));
+		ck_abort_msg("fencebrokerd ended with wait status 0x%x: %s", (unsigned int)status,
+			     text);
+	}
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	daemon_terminate(daemon);
+	daemon_remove(daemon);
+}
+
+void daemon_kill(struct daemon *daemon)
+{
+	kill(daemon->pid, SIGKILL);
+	daemon_reap(daemon);
+}
+
+void daemon_remove(struct daemon *daemon)
+{
+	DIR *directory = opendir(daemon->directory);
+	const struct dirent *entry;
+	EXPECT(directory);
+	while ((entry = readdir(directory))) {
+		unlinkat(dirfd(directory), entry->d_name, 0);
+	}
+	closedir(directory);
+	EXPECT(rmdir(daemon->directory) == 0);
+}
+
+/* ------------------------------------------------------------------------------- looking at it -- */
+
+unsigned int daemon_fd_count(const struct daemon *daemon)
+{
+	char path[48];
+	unsigned int count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", daemon->pid);
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	EXPECT(directory);
+	while ((entry = readdir(directory))) {
+		count += entry->d_name[0] != '.';
+	}
+	closedir(directory);
+	return count;
+}
+
+void daemon_await_fds(const struct daemon *daemon, unsigned int count)
+{
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	unsigned int now;
+	while ((now = daemon_fd_count(daemon)) != count) {
+		ck_assert_msg(now_ms() < deadline, "the daemon has %u fds open, %u were to be", now,
+			      count);
+		yield_briefly();
+	}
+}
+
+void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size)
+{
+	int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? 0 : read(fd, ret_text, text_size - 1);
+	ret_text[size > 0 ? size : 0] = '\0';
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/* ---------------------------------------------------------------------------- other processes -- */
+
+pid_t child_start(int (*fn)(void *arg), void *arg)
+{
+	pid_t pid = fork();
+	EXPECT(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(fn(arg));
+	}
+	return pid;
+}
+
+int child_wait(pid_t pid)
+{
+	uint64_t deadline = now_ms() + 2 * PATIENCE_MS;
+	int status;
+	pid_t ended;
+	while ((ended = waitpid(pid, &status, WNOHANG)) == 0) {
+		ck_assert_msg(now_ms() < deadline, "child %d does not end", pid);
+		yield_briefly();
+	}
+	EXPECT(ended == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int suite_main(const char *name, void (*add)(TCase *tcase))
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	tcase_set_timeout(tcase, 60);
+	add(tcase);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

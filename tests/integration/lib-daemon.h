@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A real fencebrokerd for one test: started from $FBK_BIN_DIR in a fresh directory, waited for
+ * without sleeping, and stopped with its exit status checked. Whatever does not go as it must fails
+ * the running test. Owned by the test; any thread, one at a time.
+ */
+#pragma once
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How long anything that must happen may take, however loaded the machine is. */
+#define PATIENCE_MS 10000
+
+/* ck_assert() reports each success too, which makes long loops slow. */
+#define EXPECT(condition)                                                                         \
+	do {                                                                                      \
+		if (!(condition)) {                                                               \
+			ck_abort_msg("%s:%d: %s", __FILE__, __LINE__, #condition);                \
+		}                                                                                 \
+	} while (0)
+
+struct daemon {
+	pid_t pid; /* 0: not running */
+	int pidfd;
+	char directory[64];
+	char socket[96];
+	char policy[96]; /* "" when the built-in one is used */
+	char log[96];    /* what it wrote to stderr */
+};
+
+/* How to start it, beyond the usual. All zero: `--user --socket SOCKET`. */
+struct daemon_options {
+	const char *policy;          /* text of a policy file; then it is a system daemon */
+	const char *const *args;     /* in place of all arguments; ends with NULL */
+	int listen_fd;               /* 0: none; else handed over by socket activation */
+	uid_t uid;                   /* 0: do not change */
+	uint64_t nofile;             /* 0: do not change */
+};
+
+/* A directory of its own, and the paths in it. Nothing runs yet. */
+void daemon_prepare(struct daemon *daemon);
+
+/* Start, and return when it says READY=1. `options` may be NULL. */
+void daemon_start(struct daemon *daemon, const struct daemon_options *options);
+
+/* daemon_prepare() and daemon_start() with this policy (NULL: the user's built-in one). */
+void daemon_serve(struct daemon *daemon, const char *policy);
+
+/* Start what must not come up: wait for its end and return the exit status; `ret_text` gets what it
+ * printed. */
+int daemon_run(struct daemon *daemon, const struct daemon_options *options, char *ret_text,
+	       size_t text_size);
+
+/* SIGTERM; it must end with status 0. Then remove the directory. */
+void daemon_stop(struct daemon *daemon);
+
+/* The same, keeping the directory: it may be started again. */
+void daemon_terminate(struct daemon *daemon);
+
+void daemon_kill(struct daemon *daemon); /* SIGKILL, and wait for it */
+void daemon_remove(struct daemon *daemon); /* the directory */
+
+unsigned int daemon_fd_count(const struct daemon *daemon);
+
+/* Until it has that many fds open; fails the test when it never comes to that. */
+void daemon_await_fds(const struct daemon *daemon, unsigned int count);
+
+void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+uint64_t now_ms(void);
+
+/* Let other processes run for at most a millisecond; for loops that poll with a deadline. */
+void yield_briefly(void);
+
+/* A child process: runs `fn` and exits with what it returns. */
+pid_t child_start(int (*fn)(void *arg), void *arg);
+int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed it */
+
+/* main() of a suite with one test case: `add` puts the tests into it. */
+int suite_main(const char *name, void (*add)(TCase *tcase));
+
+#define ADD_LOOP(tcase, test, table) \
+	tcase_add_loop_test(tcase, test, 0, (int)(sizeof(table) / sizeof((table)[0])))

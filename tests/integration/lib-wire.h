@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A client that speaks the wire itself, without the library: it can do what the library never
+ * would. Functions that return int give 0 or the daemon's (negative) error, whose sentence is then
+ * in client->detail; what must not go wrong at all fails the running test. Owned by the test; one
+ * thread at a time, except cell_wait() and view_signal().
+ */
+#pragma once
+
+#include "lib-daemon.h"
+
+#include "client/include/fencebroker.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/page.h"
+#include "proto/wire.h"
+
+#define CLIENT_PAGES 64
+#define CLIENT_EVENTS 512
+
+struct client_page {
+	uint64_t id;
+	uint64_t size;
+	void *memory;
+	bool writable;
+};
+
+struct client {
+	int socket;
+	uint64_t serial; /* of the last request */
+	struct fbk_pair_page *pair;
+	int pair_fd;
+	int doorbell;
+	uint64_t features;
+	char detail[FBK_REASON_SIZE + 1]; /* of the last error */
+	struct client_page pages[CLIENT_PAGES];
+	size_t page_count;
+	uint64_t fired_watch[CLIENT_EVENTS]; /* events that came while a reply was waited for */
+	int fired_result[CLIENT_EVENTS];
+	size_t fired_count;
+};
+
+struct reply {
+	Fbk__Wire__Message *message;
+	int fds[WIRE_FDS_ROOM];
+	size_t fd_count;
+};
+
+/* ------------------------------------------------------------------------------ the connection -- */
+
+void client_connect(struct client *client, const struct daemon *daemon); /* nothing said yet */
+int client_hello(struct client *client, uint32_t version_min, uint32_t version_max);
+void client_open(struct client *client, const struct daemon *daemon); /* connected and greeted */
+void client_close(struct client *client); /* hangs up, and unmaps all; takes a closed one */
+
+/* A packet as it is. The fds stay the caller's. */
+int client_send_raw(struct client *client, const void *bytes, size_t size, const int *fds,
+		    size_t fd_count);
+void client_send(struct client *client, Fbk__Wire__Request *request, const int *fds,
+		 size_t fd_count);
+
+/* The next message. False at the end of the connection. */
+bool client_receive(struct client *client, struct reply *ret_reply);
+void reply_free(struct reply *reply); /* closes the fds it still has */
+
+/* Nothing but the end of the connection comes. */
+void client_expect_end(struct client *client);
+
+/* The reply to a request that failed is only its error; `ret_reply` is empty then, and may be NULL. */
+int client_call(struct client *client, Fbk__Wire__Request *request, const int *fds, size_t fd_count,
+		struct reply *ret_reply);
+
+/* A request that is answered: the connection lives. */
+void client_ping(struct client *client);
+
+/* A request with its body: REQUEST(request, TIMELINE_CLOSE, timeline_close); then fill in
+ * request.timeline_close. */
+#define REQUEST(request, body_name, field)                              \
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;          \
+	typeof(*request.field) request##_body;                          \
+	fbk__wire__##field##__init(&request##_body);                    \
+	request.body_case = FBK__WIRE__REQUEST__BODY_##body_name;       \
+	request.field = &request##_body
+
+/* The next fired watch; fails the test when none comes. */
+void client_next_fired(struct client *client, uint64_t *ret_number, int *ret_result);
+
+/* One of the daemon's counters, by its name; policy must let the client inspect. */
+uint64_t client_counter(struct client *client, const char *name);
+void client_await_counter(struct client *client, const char *name, uint64_t value); /* or more */
+
+/* What a user has of a resource, by its key in the policy; 0 too for a user the daemon has not. */
+uint64_t client_usage(struct client *client, uid_t uid, const char *resource);

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+/* File descriptors that clients send: too many, too few, of the wrong kind, and such whose close
+ * takes for ever. None stays open, and nobody else notices. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib-view.h"
+
+static struct daemon fencebrokerd;
+static struct bystander bystander;
+static struct client client; /* who misbehaves */
+
+static void setup(void)
+{
+	daemon_serve(&fencebrokerd, NULL);
+	bystander_open(&bystander, &fencebrokerd);
+	client_open(&client, &fencebrokerd);
+}
+
+/* Nobody noticed, and nothing was left behind. */
+static void teardown(void)
+{
+	bystander_round(&bystander);
+	client_close(&client);
+	bystander_close(&bystander);
+	daemon_stop(&fencebrokerd);
+}
+
+static void expect_alive(void)
+{
+	client_ping(&client);
+	bystander_round(&bystander);
+}
+
+static void expect_detail(const char *word)
+{
+	ck_assert_msg(strstr(client.detail, word), "'%s' is not in: %s", word, client.detail);
+}
+
+START_TEST(wrong_fd_count)
+{
+	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+	uint64_t refused = client_counter(&bystander.waiter, "fds_refused");
+	REQUEST(open, TIMELINE_OPEN, timeline_open);
+	REQUEST(set, SET_CREATE, set_create);
+	ck_assert_int_eq(client_call(&client, &open, NULL, 0, NULL), -EINVAL);
+	expect_detail("timeline_open: 0 file descriptors came, 1 belong");
+	ck_assert_int_eq(client_call(&client, &open, fds, 2, NULL), -EINVAL);
+	expect_detail("timeline_open: 2 file descriptors came, 1 belong");
+	ck_assert_int_eq(client_call(&client, &set, fds, 1, NULL), -EINVAL);
+	expect_detail("set_create: 1 file descriptors came, 0 belong");
+	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"), refused + 3);
+	close(fds[0]);
+	close(fds[1]);
+	expect_alive();
+}
+END_TEST
+
+START_TEST(fds_without_end)
+{
+	int fds[WIRE_FDS_ROOM];
+	int fd = eventfd(0, EFD_CLOEXEC);
+	for (size_t i = 0; i < WIRE_FDS_ROOM; i++) {
+		fds[i] = fd;
+	}
+	REQUEST(request, TIMELINE_OPEN, timeline_open);
+	for (int round = 0; round < 20; round++) {
+		ck_assert_int_eq(client_call(&client, &request, fds, WIRE_FDS_ROOM, NULL), -EINVAL);
+		expect_detail("253 file descriptors came");
+		bystander_round(&bystander);
+	}
+	client_send_raw(&client, "garbage", 7, fds, WIRE_FDS_ROOM);
+	client_expect_end(&client);
+	close(fd);
+}
+END_TEST
+
+static int fd_regular(void)
+{
+	FILE *file = tmpfile();
+	int fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
+	fclose(file);
+	return fd;
+}
+
+static int fd_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static int fd_pipe(void)
+{
+	int ends[2];
+	EXPECT(pipe2(ends, O_CLOEXEC) == 0);
+	close(ends[1]);
+	return ends[0];
+}
+
+static int fd_memfd(void)
+{
+	return memfd_create("anon_inode:sync_file", MFD_CLOEXEC);
+}
+
+static int fd_epoll(void)
+{
+	return epoll_create1(EPOLL_CLOEXEC);
+}
+
+static int fd_directory(void)
+{
+	return open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int fd_path(void)
+{
+	return open("/tmp", O_PATH | O_CLOEXEC);
+}
+
+static int fd_closed_peer(void)
+{
+	int ends[2];
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	close(ends[1]);
+	return ends[0];
+}
+
+static int fd_own_pair_page(void)
+{
+	return fcntl(client.pair_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* A fence for import, but no token. */
+static int fd_eventfd(void)
+{
+	return eventfd(0, EFD_CLOEXEC);
+}
+
+/* A token, but no fence; re-opened it is not even that. -1 where the kernel refuses that. */
+static int fd_token(void)
+{
+	int fd;
+	EXPECT(view_share(&bystander.signals, FBK_RIGHT_WAIT, &fd) == 0);
+	return fd;
+}
+
+static int fd_token_again(void)
+{
+	char path[32];
+	int token = fd_token();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", token);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	EXPECT(fd >= 0 || errno == EACCES);
+	close(token);
+	return fd;
+}
+
+static const struct {
+	int (*make)(void);
+	bool import, open; /* try it as such */
+	const char *word;  /* in the sentence that refuses an import */
+} kinds[] = {
+	{ fd_regular, true, true, "regular file" },
+	{ fd_socket, true, true, "socket" },
+	{ fd_pipe, true, true, "pipe" },
+	{ fd_memfd, true, true, "memfd" },
+	{ fd_epoll, true, true, "epoll" },
+	{ fd_directory, true, true, "directory" },
+	{ fd_path, true, true, "director" },
+	{ fd_closed_peer, true, true, "socket" },
+	{ fd_own_pair_page, true, true, "memfd" },
+	{ fd_token, true, false, "memfd" },
+	{ fd_token_again, true, true, "memfd" },
+	{ fd_eventfd, false, true, "" },
+};
+
+START_TEST(wrong_fd_kind)
+{
+	struct view view, opened;
+	uint32_t device = client_device(&client, "cpu0");
+	int fd = kinds[_i].make();
+	if (fd < 0) {
+		return; /* the kernel refused already */
+	}
+	ck_assert_int_eq(view_create(&client, device, 0, "imported", FBK_TIMELINE_BROKERED, &view), 0);
+	uint64_t refused = client_counter(&bystander.waiter, "fds_refused");
+	if (kinds[_i].import) {
+		ck_assert_int_eq(view_import(&view, 1, fd), -EBADF);
+		expect_detail(kinds[_i].word);
+		expect_detail("eventfd"); /* the way out */
+	}
+	if (kinds[_i].open) {
+		ck_assert_int_eq(view_open(&client, fd, &opened), -EBADF);
+		expect_detail("no token of this daemon");
+	}
+	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"),
+			  refused + kinds[_i].import + kinds[_i].open);
+	close(fd);
+	expect_alive();
+}
+END_TEST
+
+/* A connected TCP socket whose close takes half a minute: it has data that nobody takes. */
+static int fd_lingering(int *ret_peer)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	static char data[65536];
+	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	EXPECT(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0);
+	EXPECT(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+	EXPECT(connect(fd, (struct sockaddr *)&address, size) == 0);
+	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	EXPECT(*ret_peer >= 0);
+	close(listener);
+	EXPECT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0) {
+	}
+	return fd;
+}
+
+/* Sends fds while the daemon does not look, and lets go of them, so that the last close is the
+ * daemon's. */
+static void send_and_forget(const void *bytes, size_t size, int fd)
+{
+	EXPECT(client_send_raw(&client, bytes, size, &fd, 1) == 0);
+	close(fd);
+}
+
+/* Refused and closed; and queued behind garbage, so that nobody ever receives it. */
+START_TEST(lingering_socket)
+{
+	static const uint8_t set_create[] = { 0x08, 0x01, 0x32, 0x00 };
+	struct reply reply;
+	int peers[2];
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGSTOP), 0);
+	send_and_forget(set_create, sizeof(set_create), fd_lingering(&peers[0]));
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGCONT), 0);
+	ck_assert(client_receive(&client, &reply));
+	ck_assert_int_eq(reply.message->error, -EINVAL);
+	reply_free(&reply);
+	for (int round = 0; round < 10; round++) {
+		bystander_round(&bystander);
+	}
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGSTOP), 0);
+	ck_assert_int_eq(client_send_raw(&client, "garbage", 7, NULL, 0), 0);
+	send_and_forget("more", 4, fd_lingering(&peers[1]));
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGCONT), 0);
+	client_expect_end(&client);
+	client_close(&client);
+	uint64_t started = now_ms();
+	for (int round = 0; round < 10; round++) {
+		bystander_round(&bystander);
+	}
+	daemon_await_fds(&fencebrokerd, bystander.fds);
+	ck_assert_uint_lt(now_ms() - started, 10000); /* nobody waited for the 30 s of the linger */
+	close(peers[0]);
+	close(peers[1]);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, wrong_fd_count);
+	tcase_add_test(tcase, fds_without_end);
+	ADD_LOOP(tcase, wrong_fd_kind, kinds);
+	tcase_add_test(tcase, lingering_socket);
+}
+
+int main(void)
+{
+	return suite_main("fds", add);
+}

@@ -1,0 +1,11 @@
+# Removes the files that the last `cmake --install` of this build put in place.
+if(NOT EXISTS ${MANIFEST})
+	message(FATAL_ERROR "${MANIFEST} is missing: nothing was installed from this build")
+endif()
+file(STRINGS ${MANIFEST} files)
+foreach(file ${files})
+	if(EXISTS $ENV{DESTDIR}${file} OR IS_SYMLINK $ENV{DESTDIR}${file})
+		message(STATUS "removing $ENV{DESTDIR}${file}")
+		file(REMOVE $ENV{DESTDIR}${file})
+	endif()
+endforeach()
