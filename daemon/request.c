@@ -259,6 +259,17 @@ static int timeline_set(struct session *session, const Fbk__Wire__TimelineCreate
 	return 0;
 }
 
+static int handle_new(struct session *session, struct timeline *timeline, uint32_t rights,
+		      struct handle **ret_handle, struct answer *answer)
+{
+	int r = handle_create(session, timeline, rights, ret_handle);
+	if (r == -ENOSPC) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "this client has %d timelines open, the most",
+			 FBK_PAIR_CELLS - 1);
+	}
+	return r;
+}
+
 int request_timeline_create(struct session *session, struct handle *none, const void *body,
 			    int *fds, struct answer *answer)
 {
@@ -298,7 +309,7 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 	if (r < 0) {
 		return r;
 	}
-	r = handle_create(session, timeline, RIGHTS_ALL, &handle);
+	r = handle_new(session, timeline, RIGHTS_ALL, &handle, answer);
 	if (r < 0) {
 		timeline_destroy(timeline);
 		return r;
@@ -380,11 +391,7 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	struct handle *handle = handle_of(session, timeline);
 	bool fresh = !handle;
 	uint32_t rights = token->rights;
-	int r = fresh ? handle_create(session, timeline, rights, &handle) : 0;
-	if (r == -ENOSPC) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "this client has %d timelines open, the most",
-			 FBK_PAIR_CELLS - 1);
-	}
+	int r = fresh ? handle_new(session, timeline, rights, &handle, answer) : 0;
 	if (r < 0) {
 		return r;
 	}

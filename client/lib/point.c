@@ -29,9 +29,11 @@ static int timeline_error(const struct fbk_timeline *timeline)
 
 int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 {
-	/* acquire: the data written before the signal is visible, and the status is loaded after.
-	 * Poison is never seen without a status of at least `failing`. */
-	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_acquire);
+	/* seq_cst: as an acquire, what was written before the signal is visible, and the status is
+	 * loaded after, so that poison is never seen without a status of at least `failing`. Beyond
+	 * that, after the minimum of a cell was lowered, that is seen by who signals, or its signal
+	 * here. It costs what an acquire costs where loads do not pass loads. */
+	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
 	/* acquire: with `failed` come bound and error */
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 
@@ -90,11 +92,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 	/* relaxed: only this process writes it. Kept apart from the payload, so that a signal does
 	 * not have to fetch the waiter's cache line twice. */
 	uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
-	/* seq_cst: releases what was written before, and is the full fence between the payload and
-	 * the load of `monitored` below; against the daemon's store of that and load of this. */
-	while (!atomic_compare_exchange_strong_explicit(&timeline->payload->payload, &expected, value,
-							memory_order_seq_cst,
-							memory_order_relaxed)) {
+	for (;;) {
 		if (expected >= FBK_POISON) {
 			int error = timeline_check(timeline, FBK_POINT_MAX);
 			return error_set(error == -EAGAIN ? -ECANCELED : error,
@@ -105,6 +103,14 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 			return error_set(-EALREADY, "%llu is not above %llu, the payload of %s",
 					 (unsigned long long)value, (unsigned long long)expected,
 					 timeline->name);
+		}
+		/* seq_cst: releases what was written before, and is the full fence between the
+		 * payload and the load of `monitored` below; against the daemon's store of that and
+		 * load of this. relaxed on failure: nothing is concluded but to look again. */
+		if (atomic_compare_exchange_strong_explicit(&timeline->payload->payload, &expected,
+							    value, memory_order_seq_cst,
+							    memory_order_relaxed)) {
+			break;
 		}
 	}
 	timeline_remember(timeline, value);

@@ -150,8 +150,8 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 		}
 		cell_arm(timeline, value);
 	}
-	/* The minima are public before the payloads are read again (rule R3). */
-	atomic_thread_fence(memory_order_seq_cst);
+	/* The payloads are read again by who called, with seq_cst loads: the minima are public before
+	 * that (rule R3), also those that another thread of this process had lowered already. */
 }
 
 static long sleep_many(const struct sleeper *sleeper, const struct timespec *until)

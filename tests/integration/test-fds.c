@@ -172,7 +172,7 @@ static const struct {
 	{ fd_socket, true, true, "socket" },
 	{ fd_pipe, true, true, "pipe" },
 	{ fd_memfd, true, true, "memfd" },
-	{ fd_epoll, true, true, "epoll" },
+	{ fd_epoll, true, true, "eventpoll" },
 	{ fd_directory, true, true, "directory" },
 	{ fd_path, true, true, "director" },
 	{ fd_closed_peer, true, true, "socket" },
@@ -265,6 +265,9 @@ START_TEST(lingering_socket)
 	}
 	daemon_await_fds(&fencebrokerd, bystander.fds);
 	ck_assert_uint_lt(now_ms() - started, 10000); /* nobody waited for the 30 s of the linger */
+	char log[8192];
+	daemon_log_text(&fencebrokerd, log, sizeof(log));
+	ck_assert_msg(strstr(log, "hangs on a client's file"), "it was not as bad as meant: %s", log);
 	close(peers[0]);
 	close(peers[1]);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "account.h"
+#include "daemon/account.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "heap.h"
+#include "daemon/heap.h"
 
 #include <check.h>
 #include <stdlib.h>

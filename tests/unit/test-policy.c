@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* POLICY_DIR, from the build: where the default policies are. */
-#include "policy.h"
+#include "daemon/policy.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "wheel.h"
+#include "daemon/wheel.h"
 
 #include <check.h>
 #include <limits.h>
