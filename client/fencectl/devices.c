@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+
+#include "fencectl.h"
+#include "inspect.h"
+#include "listing.h"
+
+static const struct table_column columns[] = {
+	{ "ID", 1 },	     { "NAME", 0 }, { "CLASS", 0 }, { "WAITS ON", 0 }, { "SIGNALS", 0 },
+	{ "VISIBILITY", 0 }, { "TIMELINES", 1 }, { "PID", 1 }, { "UID", 1 },   { "CLIENT", 0 },
+};
+
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+static void join(char *ret_text, size_t size, char *const *words, size_t count)
+{
+	size_t used = 0;
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < count && used < size; i++) {
+		used += (size_t)snprintf(ret_text + used, size - used, "%s%s", i > 0 ? "," : "",
+					 words[i]);
+	}
+	if (count == 0) {
+		snprintf(ret_text, size, "none");
+	}
+}
+
+static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+{
+	const Fbk__Wire__Device *device = (const void *)item;
+	char waits[128];
+	char signals[128];
+	join(waits, sizeof(waits), device->waits, device->n_waits);
+	join(signals, sizeof(signals), device->signals, device->n_signals);
+	const char *cells[COLUMNS] = {
+		table_number(device->id), device->name, device->class_, waits, signals,
+		device->visibility, table_number(device->timelines),
+		table_number((uint64_t)device->pid), table_number(device->uid), device->client,
+	};
+	table_row(table, cells, COLUMNS);
+}
+
+static struct listing_page page(const struct reply *reply)
+{
+	const Fbk__Wire__DeviceList *list = reply->message->devices;
+	return (struct listing_page){
+		.items = (ProtobufCMessage *const *)(void *)list->devices,
+		.count = list->n_devices,
+		.next = list->next,
+	};
+}
+
+int verb_devices(const struct options *options)
+{
+	static const struct listing listing = {
+		.name = "devices",
+		.columns = columns,
+		.column_count = COLUMNS,
+		.ask = inspect_devices,
+		.page = page,
+		.row = add_row,
+	};
+	return listing_show(&listing, options);
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fencectl.h"
+#include "inspect.h"
+#include "json.h"
+#include "table.h"
+
+static const char *const result_names[] = {
+	[CHECK_WORKS] = "works",
+	[CHECK_LIMITED] = "limited",
+	[CHECK_MISSING] = "missing",
+};
+
+struct route {
+	const char *name;
+	bool works;
+	char why[CHECK_NOTE_SIZE];
+};
+
+void doctor_add(struct doctor *doctor, const char *name, enum check_result result, bool core,
+		const char *needed_for, const char *way_out, const char *format, ...)
+{
+	if (doctor->count == CHECKS_MAX) {
+		return;
+	}
+	struct check *check = &doctor->checks[doctor->count++];
+	*check = (struct check){ .name = name,
+				 .result = result,
+				 .core = core,
+				 .needed_for = needed_for,
+				 .way_out = way_out };
+	va_list args;
+	va_start(args, format);
+	vsnprintf(check->note, sizeof(check->note), format, args);
+	va_end(args);
+}
+
+bool doctor_works(const struct doctor *doctor, const char *name)
+{
+	for (size_t i = 0; i < doctor->count; i++) {
+		if (strcmp(doctor->checks[i].name, name) == 0) {
+			return doctor->checks[i].result == CHECK_WORKS;
+		}
+	}
+	return false;
+}
+
+void doctor_daemon(struct doctor *doctor, const char *socket)
+{
+	struct fbk_context *context;
+	struct reply reply;
+	const char *use = "everything: it owns the fence pages";
+	if (fbk_connect(socket, &context) < 0) {
+		doctor_add(doctor, "daemon", CHECK_LIMITED, false, use,
+			   "start it: systemctl start fencebroker, or fencebrokerd --user", "%s",
+			   fbk_error_detail());
+		return;
+	}
+	if (inspect_status(context, &reply) == 0) {
+		const Fbk__Wire__Status *status = reply.message->status;
+		doctor_add(doctor, "daemon", CHECK_WORKS, false, use, "",
+			   "version %s, pid %d, protocol %u, %u clients", status->daemon_version,
+			   status->pid, status->protocol_version, status->sessions);
+		reply_finish(&reply);
+	} else {
+		doctor_add(doctor, "daemon", CHECK_LIMITED, false, use,
+			   "ask the administrator for a rule with `inspect`", "%s", fbk_error_detail());
+	}
+	fbk_disconnect(context);
+}
+
+/* What a point can become here, and what can become a point. An eventfd is never a sync_file. */
+static size_t find_routes(const struct doctor *doctor, struct route *routes)
+{
+	bool eventfd = doctor_works(doctor, "aio-eventfd");
+	size_t count = 0;
+	routes[count++] = (struct route){ "memory to memory", true, "no kernel fence is needed" };
+	routes[count] = (struct route){ "memory to eventfd (late)", eventfd, "" };
+	snprintf(routes[count++].why, CHECK_NOTE_SIZE, "%s",
+		 eventfd ? "raised when the point is decided" : "see aio-eventfd above");
+	routes[count++] = (struct route){ "eventfd to memory (import)", true,
+					  "its first readable edge is the point" };
+	routes[count++] = (struct route){ "memory to sync_file", false,
+					  "not in this version, whatever the kernel offers" };
+	routes[count++] = (struct route){ "sync_file to memory", false,
+					  "not in this version: classified, then refused" };
+	return count;
+}
+
+static struct json_object *checks_json(const struct doctor *doctor)
+{
+	struct json_object *array = json_object_new_array();
+	for (size_t i = 0; i < doctor->count; i++) {
+		const struct check *check = &doctor->checks[i];
+		struct json_object *entry = json_object_new_object();
+		json_object_object_add(entry, "name", json_object_new_string(check->name));
+		json_object_object_add(entry, "result",
+				       json_object_new_string(result_names[check->result]));
+		json_object_object_add(entry, "core", json_object_new_boolean(check->core));
+		json_object_object_add(entry, "needed_for",
+				       json_object_new_string(check->needed_for));
+		json_object_object_add(entry, "note", json_object_new_string(check->note));
+		json_object_object_add(entry, "way_out", json_object_new_string(check->way_out));
+		json_object_array_add(array, entry);
+	}
+	return array;
+}
+
+static struct json_object *routes_json(const struct route *routes, size_t count)
+{
+	struct json_object *array = json_object_new_array();
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *entry = json_object_new_object();
+		json_object_object_add(entry, "name", json_object_new_string(routes[i].name));
+		json_object_object_add(entry, "works", json_object_new_boolean(routes[i].works));
+		json_object_object_add(entry, "why", json_object_new_string(routes[i].why));
+		json_object_array_add(array, entry);
+	}
+	return array;
+}
+
+static void print_text(const struct doctor *doctor, const struct route *routes, size_t route_count)
+{
+	static const struct table_column columns[] = {
+		{ "CHECK", 0 }, { "RESULT", 0 }, { "SEEN", 0 },
+	};
+	static const struct table_column route_columns[] = {
+		{ "ROUTE", 0 }, { "RESULT", 0 }, { "WHY", 0 },
+	};
+	struct libscols_table *table = table_create(columns, 3);
+	for (size_t i = 0; i < doctor->count; i++) {
+		const struct check *check = &doctor->checks[i];
+		const char *cells[] = { check->name, result_names[check->result], check->note };
+		table_row(table, cells, 3);
+	}
+	table_print(table);
+	putchar('\n');
+	table = table_create(route_columns, 3);
+	for (size_t i = 0; i < route_count; i++) {
+		const char *cells[] = { routes[i].name, routes[i].works ? "works" : "missing",
+					routes[i].why };
+		table_row(table, cells, 3);
+	}
+	table_print(table);
+	bool title = false;
+	for (size_t i = 0; i < doctor->count; i++) {
+		const struct check *check = &doctor->checks[i];
+		if (check->result == CHECK_WORKS || !check->way_out[0]) {
+			continue;
+		}
+		printf("%s  %s (for %s): %s\n", title ? "" : "\nWhat to do\n", check->name,
+		       check->needed_for, check->way_out);
+		title = true;
+	}
+}
+
+int verb_doctor(const struct options *options)
+{
+	struct doctor doctor = { .count = 0 };
+	struct route routes[8];
+	bool core = true;
+	doctor_process(&doctor);
+	doctor_memory(&doctor);
+	doctor_drm(&doctor);
+	doctor_daemon(&doctor, options->socket);
+	for (size_t i = 0; i < doctor.count; i++) {
+		core = core && !(doctor.checks[i].core && doctor.checks[i].result == CHECK_MISSING);
+	}
+	size_t route_count = find_routes(&doctor, routes);
+	if (options->json) {
+		struct json_object *object = json_object_new_object();
+		json_object_object_add(object, "core_works", json_object_new_boolean(core));
+		json_object_object_add(object, "checks", checks_json(&doctor));
+		json_object_object_add(object, "routes", routes_json(routes, route_count));
+		json_print(object);
+	} else {
+		print_text(&doctor, routes, route_count);
+	}
+	return core ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the doctor finds: a list of checks, each with what was tried, what it is needed for and the
+ * way out; and from them the routes that work. Found by trying, never by a version number.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CHECK_NOTE_SIZE 200
+#define CHECKS_MAX 48
+
+enum check_result {
+	CHECK_WORKS,
+	CHECK_LIMITED,
+	CHECK_MISSING,
+};
+
+struct check {
+	const char *name;
+	enum check_result result;
+	bool core;		/* the daemon cannot run without */
+	const char *needed_for;
+	char note[CHECK_NOTE_SIZE];
+	const char *way_out; /* "" when there is nothing to do */
+};
+
+struct doctor {
+	struct check checks[CHECKS_MAX];
+	size_t count;
+};
+
+/* Add a check; the note is what was seen. */
+__attribute__((format(printf, 7, 8))) void doctor_add(struct doctor *doctor, const char *name,
+						      enum check_result result, bool core,
+						      const char *needed_for, const char *way_out,
+						      const char *format, ...);
+
+bool doctor_works(const struct doctor *doctor, const char *name);
+
+void doctor_memory(struct doctor *doctor);
+void doctor_process(struct doctor *doctor);
+void doctor_drm(struct doctor *doctor);
+void doctor_daemon(struct doctor *doctor, const char *socket);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/* What the verbs of fencectl share. One file a verb; main.c has the table. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "client/include/fencebroker.h"
+
+struct options {
+	bool json;
+	const char *socket; /* NULL: the library's choice */
+};
+
+struct verb {
+	const char *name;
+	const char *summary;
+	int (*run)(const struct options *options); /* an exit status */
+};
+
+int verb_status(const struct options *options);
+int verb_devices(const struct options *options);
+int verb_timelines(const struct options *options);
+int verb_doctor(const struct options *options);
+
+/* Connect, or say on stderr why not and what to do. */
+int connect_or_explain(const struct options *options, struct fbk_context **ret_context);
+
+/* Say on stderr what the last call of the library complained of; returns EXIT_FAILURE. */
+int explain_failure(const char *what);

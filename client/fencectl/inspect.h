@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+/* The daemon's answers to the inspection requests, all pages of them. */
+#pragma once
+
+#include "client/lib/request.h"
+
+/* Ask for the page after `after`; `ret_reply` is to be finished. */
+int inspect_status(struct fbk_context *context, struct reply *ret_reply);
+int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
+int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply);

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+
+#include "fencectl.h"
+#include "inspect.h"
+#include "listing.h"
+
+static const struct table_column columns[] = {
+	{ "ID", 1 },	  { "NAME", 0 },    { "DEVICE", 0 },  { "PID", 1 },  { "KIND", 0 },
+	{ "VALUE", 1 },	  { "ARMED", 1 },   { "OPENERS", 1 }, { "EXPORTS", 1 }, { "IMPORTS", 1 },
+	{ "WATCHES", 1 }, { "WAITS", 1 },   { "STATUS", 0 },
+};
+
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+{
+	const Fbk__Wire__TimelineEntry *entry = (const void *)item;
+	char status[256];
+	if (entry->failed_from > 0) {
+		snprintf(status, sizeof(status), "failed from %llu: %s",
+			 (unsigned long long)entry->failed_from, entry->reason);
+	} else {
+		snprintf(status, sizeof(status), "%s", entry->status);
+	}
+	const char *cells[COLUMNS] = {
+		table_number(entry->id), entry->name, entry->device,
+		table_number((uint64_t)entry->pid), entry->kind, table_number(entry->value),
+		table_number(entry->armed), table_number(entry->openers),
+		table_number(entry->exports), table_number(entry->imports),
+		table_number(entry->watches), table_number(entry->waits), status,
+	};
+	table_row(table, cells, COLUMNS);
+}
+
+static struct listing_page page(const struct reply *reply)
+{
+	const Fbk__Wire__TimelineList *list = reply->message->timelines;
+	return (struct listing_page){
+		.items = (ProtobufCMessage *const *)(void *)list->timelines,
+		.count = list->n_timelines,
+		.next = list->next,
+	};
+}
+
+int verb_timelines(const struct options *options)
+{
+	static const struct listing listing = {
+		.name = "timelines",
+		.columns = columns,
+		.column_count = COLUMNS,
+		.ask = inspect_timelines,
+		.page = page,
+		.row = add_row,
+	};
+	return listing_show(&listing, options);
+}
