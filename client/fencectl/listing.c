@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "listing.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "json.h"
@@ -15,6 +16,9 @@ static int listing_read(const struct listing *listing, struct fbk_context *conte
 			return explain_failure(listing->name);
 		}
 		struct listing_page page = listing->page(&reply);
+		if (!array && after == 0 && page.count == 0) {
+			printf("no %s\n", listing->name);
+		}
 		for (size_t i = 0; i < page.count; i++) {
 			if (array) {
 				json_object_array_add(array, json_from_message(page.items[i]));

@@ -128,8 +128,10 @@ START_TEST(payload_page_scribbled)
 	}
 	ck_assert_ptr_nonnull(page);
 	payload_seen(1);
-	for (size_t i = 0; i < page->size / sizeof(uint64_t); i++) {
-		((uint64_t *)page->memory)[i] = random_next();
+	for (uint64_t *word = page->memory; (char *)word < (char *)page->memory + page->size; word++) {
+		if ((void *)word != (void *)&view.payload->payload) {
+			*word = random_next();
+		}
 	}
 	atomic_store(&view.payload->payload, 2);
 	ck_assert_int_eq(view_info(&opened, &info), 0);
