@@ -249,9 +249,10 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
 		  (unsigned long long)timeline->failed_from, timeline->reason);
 
+	/* Nobody is waited for any more: said before the first of them is woken. */
+	timeline_publish(timeline, FBK_MONITORED_NONE);
 	import_drop_all(timeline);
 	timeline_complete(timeline);
-	timeline_publish(timeline, FBK_MONITORED_NONE);
 }
 
 int timeline_point_state(const struct timeline *timeline, uint64_t value)

@@ -315,8 +315,8 @@ static int other_run(void *arg)
 	}
 	if (other->with_child && fork() == 0) {
 		char byte;
-		close(other->peer);
-		return read(other->socket, &byte, 1) < 0; /* until the test ends */
+		close(other->socket);
+		return read(other->peer, &byte, 1) < 0; /* until the test ends */
 	}
 	atomic_store(&view.payload->payload, 5);
 	wire_send(other->peer, "token", 5, &token, 1);
