@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 #include "broker.h"
 #include "clock.h"
@@ -24,8 +23,8 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *priority,
 {
 	char line[512];
 	vsnprintf(line, sizeof(line), format, args);
-	/* One write a line; the journal reads the prefix, people on a terminal need not. */
-	fprintf(stderr, "%s%s\n", isatty(STDERR_FILENO) ? "fencebrokerd: " : priority, line);
+	/* One write a line; the journal reads the prefix, people need not. */
+	fprintf(stderr, "%s%s\n", getenv("JOURNAL_STREAM") ? priority : "fencebrokerd: ", line);
 }
 
 #define LOG_FUNCTION(name, priority, condition)       \

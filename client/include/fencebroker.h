@@ -37,6 +37,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define FBK_VERSION_MAJOR 0
 #define FBK_VERSION_MINOR 1
@@ -232,7 +233,7 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
 
 /* Fail the timeline: points that were reached stay reached, all others fail with `error` (a
- * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_cause(). */
+ * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_info(). */
 int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason);
 
 /* The largest value that is signalled now. */
@@ -424,6 +425,7 @@ int fbk_frame_release(struct fbk_frame *frame, int result); /* frees it */
 /* For devices whose visibility is not ordered: make the data behind a reached point visible. */
 int fbk_point_flush(struct fbk_point point, const void *data, size_t size);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -69,15 +69,24 @@ int channel_listen(const char *path, int *ret_listener)
 	return 0;
 }
 
-int channel_accept(int listener, uint64_t deadline_ns, struct channel *ret_channel)
+static int poll_until(int fd, uint64_t deadline_ns)
 {
-	struct pollfd wanted = { .fd = listener, .events = POLLIN };
+	struct pollfd wanted = { .fd = fd, .events = POLLIN };
 	int r;
 	do {
 		r = poll(&wanted, 1, clock_poll_ms(deadline_ns));
 	} while (r < 0 && errno == EINTR);
-	if (r <= 0) {
-		return r < 0 ? -errno : -ETIMEDOUT;
+	if (r < 0) {
+		return -errno;
+	}
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
+int channel_accept(int listener, uint64_t deadline_ns, struct channel *ret_channel)
+{
+	int r = poll_until(listener, deadline_ns);
+	if (r < 0) {
+		return r;
 	}
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	return fd < 0 ? -errno : channel_adopt(fd, ret_channel);
@@ -148,30 +157,6 @@ int channel_send(const struct channel *channel, const struct message *message, c
 	return sent < 0 ? -errno : 0;
 }
 
-static int receive_wait(const struct channel *channel, const struct channel *other,
-			uint64_t deadline_ns)
-{
-	struct pollfd wanted[2] = {
-		{ .fd = channel->fd, .events = POLLIN },
-		{ .fd = other ? other->fd : -1, .events = POLLRDHUP },
-	};
-	for (;;) {
-		int r = poll(wanted, 2, clock_poll_ms(deadline_ns));
-		if (r < 0 && errno != EINTR) {
-			return -errno;
-		}
-		if (r > 0 && wanted[0].revents) {
-			return 0;
-		}
-		if (r > 0) {
-			return -ECONNRESET;
-		}
-		if (r == 0) {
-			return -ETIMEDOUT;
-		}
-	}
-}
-
 static size_t take_fds(struct msghdr *header, int *ret_fds)
 {
 	struct cmsghdr *rights = CMSG_FIRSTHDR(header);
@@ -183,9 +168,8 @@ static size_t take_fds(struct msghdr *header, int *ret_fds)
 	return size / sizeof(int);
 }
 
-int channel_receive(const struct channel *channel, const struct channel *other,
-		    uint64_t deadline_ns, struct message *ret_message, int *ret_fds,
-		    size_t *ret_fd_count)
+int channel_receive(const struct channel *channel, uint64_t deadline_ns, enum message_type type,
+		    struct message *ret_message, int *ret_fds, size_t fd_count)
 {
 	struct message message;
 	struct iovec data = { .iov_base = &message, .iov_len = sizeof(message) };
@@ -194,8 +178,9 @@ int channel_receive(const struct channel *channel, const struct channel *other,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control) };
+	int fds[MESSAGE_FDS_MAX + 1]; /* alignment of the control data may leave room for one more */
 
-	int r = receive_wait(channel, other, deadline_ns);
+	int r = poll_until(channel->fd, deadline_ns);
 	if (r < 0) {
 		return r;
 	}
@@ -203,16 +188,15 @@ int channel_receive(const struct channel *channel, const struct channel *other,
 	if (size < 0) {
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	}
-	size_t count = take_fds(&header, ret_fds);
-	bool whole = size == (ssize_t)sizeof(message) &&
-		     !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-	if (!whole) {
+	size_t count = take_fds(&header, fds);
+	if (size != (ssize_t)sizeof(message) || header.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    message.type != type || count != fd_count) {
 		while (count > 0) {
-			close(ret_fds[--count]);
+			close(fds[--count]);
 		}
 		return size == 0 ? -EPIPE : -EPROTO;
 	}
+	memcpy(ret_fds, fds, count * sizeof(int));
 	*ret_message = message;
-	*ret_fd_count = count;
 	return 0;
 }

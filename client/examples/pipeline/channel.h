@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The socket between two neighbours of the pipeline: one struct message a packet, with file
- * descriptors. It carries buffers, tokens and announcements once; what a frame has to wait for goes
- * through timelines. A channel belongs to one thread.
+ * descriptors. It carries buffers and tokens, once, before the first frame; after that the
+ * timelines say everything. A channel belongs to one thread.
  */
 #pragma once
 
@@ -14,17 +14,16 @@
 
 enum message_type {
 	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: theirs, board, token to wait */
-	MESSAGE_ACCEPT = 2, /* back: fds: board and token of what releases the buffers */
-	MESSAGE_FRAME = 3,  /* `frame` will be in buffer frame % count: wait for that point */
-	MESSAGE_END = 4,    /* `frame` was the last one */
-	MESSAGE_DONE = 5,   /* back: all up to `frame` is done with */
+	MESSAGE_ACCEPT = 2, /* back; fds: board and token of what releases the buffers */
 };
 
+/* Frame n (from 1) is in buffer n % count, ready at point n of the offered timeline, and given back
+ * at point n of the accepted one. */
 struct message {
 	uint32_t type;
-	uint32_t count; /* of buffers */
-	uint64_t frame;
-	uint64_t size; /* of a buffer, in bytes */
+	uint32_t count;	 /* of buffers */
+	uint64_t frames; /* that will come */
+	uint64_t size;	 /* of a buffer, in bytes */
 	uint32_t width, height, fps;
 	uint32_t unused;
 };
@@ -46,11 +45,8 @@ int channel_send(const struct channel *channel, const struct message *message, c
 		 size_t fd_count);
 
 /*
- * The next message. `other` (may be NULL) is watched meanwhile for a hang-up.
- *   -ETIMEDOUT   the deadline passed         -EPIPE      the other end is gone
- *   -ECONNRESET  `other` is gone             -EPROTO     something that is no message came
- * Gives `ret_fds`, which has room for MESSAGE_FDS_MAX.
+ * The next message, of type `type`, with exactly `fd_count` fds, which it gives.
+ *   -ETIMEDOUT  the deadline passed   -EPIPE  the other end is gone   -EPROTO  something else came
  */
-int channel_receive(const struct channel *channel, const struct channel *other,
-		    uint64_t deadline_ns, struct message *ret_message, int *ret_fds,
-		    size_t *ret_fd_count);
+int channel_receive(const struct channel *channel, uint64_t deadline_ns, enum message_type type,
+		    struct message *ret_message, int *ret_fds, size_t fd_count);

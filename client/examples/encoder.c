@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An encoder without memory fences: it waits on kernel fences only. Frames come over a link whose
+ * offer arrives as an fd over the application's own socket (here: inherited, named by its number).
+ */
+#include <errno.h>
+#include <fencebroker.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PATIENCE_NS UINT64_C(2000000000)
+
+static uint64_t deadline(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + PATIENCE_NS;
+}
+
+/* Stands for the device: takes the frame once its acquire fence lets it. */
+static int encode(int dmabuf_fd, int acquire_fd)
+{
+	struct pollfd entry = { .fd = acquire_fd, .events = POLLIN };
+	if (dmabuf_fd < 0 || acquire_fd < 0) {
+		return -EBADF;
+	}
+	return poll(&entry, 1, 2000) == 1 ? 0 : -ETIMEDOUT;
+}
+
+static int run(struct fbk_context *ctx, int offer_fd)
+{
+	struct fbk_device_desc desc = {
+		.name = "vcn0",
+		.class = FBK_ENCODER,
+		.waits = FBK_SYNC_FILE | FBK_EVENTFD,
+		.signals = FBK_EVENTFD,
+	};
+	struct fbk_device *encoder;
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	int r = fbk_device_register(ctx, &desc, &encoder);
+	if (r == 0) {
+		r = fbk_link_accept(encoder, offer_fd, &link);
+	}
+	if (r < 0) {
+		return r;
+	}
+	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
+		r = encode(fbk_frame_dmabuf(frame), fbk_frame_acquire_fd(frame));
+		fbk_frame_release(frame, r); /* r < 0: released in error, the producer is told why */
+	}
+	fprintf(stderr, "link ended: %s\n", fbk_link_cause(link));
+	fbk_link_close(link);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct fbk_context *ctx;
+	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+		printf("Usage: %s OFFER-FD\nEncodes the frames of a link.\n", argv[0]);
+		return argc == 2 ? EXIT_SUCCESS : 2;
+	}
+	int r = fbk_connect(NULL, &ctx);
+	if (r == 0) {
+		r = run(ctx, atoi(argv[1]));
+	}
+	if (r < 0) {
+		fprintf(stderr, "%s: %s\n", argv[0], fbk_error_detail());
+		return EXIT_FAILURE;
+	}
+	fbk_disconnect(ctx);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An encoder: a device without memory fences. It waits on eventfds that the broker exports, and
+ * signals eventfds that the broker imports: one when it no longer reads the picture, one when the
+ * bitstream is written.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "encoder.h"
+#include "picture.h"
+#include "shared.h"
+#include "slot.h"
+#include "stage.h"
+
+#define RENDER_BUFFERS 4
+
+struct encode {
+	struct stage stage;
+	struct encoder *encoder;
+	struct channel renderer, sender;
+	struct message offer; /* of the renderer */
+	struct shared pictures[RENDER_BUFFERS];
+	struct shared ring;
+	size_t slot_size;
+	struct lane *drawn; /* the renderer's: frame n is drawn */
+	struct lane *free;  /* ours: frame n is not read any more */
+	struct lane *done;  /* ours: frame n's bitstream is in its slot */
+	struct lane *sent;  /* the sender's: frame n's slot is free */
+};
+
+static int offer_check(struct encode *encode)
+{
+	const struct message *offer = &encode->offer;
+	const char *why = "it is no picture";
+	if (offer->count != RENDER_BUFFERS || offer->fps < 1 || offer->frames < 1 ||
+	    picture_check_size(offer->width, offer->height, &why) < 0 ||
+	    offer->size != picture_bytes(offer->width, offer->height)) {
+		return stage_stop(&encode->stage, -EPROTO, "the renderer's offer", "%s", why);
+	}
+	return 0;
+}
+
+static int pictures_open(struct encode *encode, const int *fds)
+{
+	for (size_t i = 0; i < RENDER_BUFFERS; i++) {
+		int r = shared_open(&encode->pictures[i], fds[i], encode->offer.size);
+		if (r < 0) {
+			return stage_stop(&encode->stage, r, "the renderer's offer",
+					  "buffer %zu is no sealed memfd of %llu bytes", i,
+					  (unsigned long long)encode->offer.size);
+		}
+	}
+	return 0;
+}
+
+static int meet_renderer(struct encode *encode)
+{
+	struct stage *stage = &encode->stage;
+	struct message accept = { .type = MESSAGE_ACCEPT };
+	int fds[RENDER_BUFFERS + 2];
+	int listener, back[2];
+	int r = channel_listen(stage->options->listen, &listener);
+	if (r < 0) {
+		return stage_stop(stage, r, stage->options->listen, "%s", strerror(-r));
+	}
+	r = channel_accept(listener, stage_deadline(stage), &encode->renderer);
+	close(listener);
+	if (r == 0) {
+		r = channel_receive(&encode->renderer, stage_deadline(stage), MESSAGE_OFFER,
+				    &encode->offer, fds, RENDER_BUFFERS + 2);
+	}
+	if (r < 0) {
+		return stage_stop(stage, r, "meeting the renderer", "%s", strerror(-r));
+	}
+	r = stage_lane_open(stage, "render.done", fds[RENDER_BUFFERS], fds[RENDER_BUFFERS + 1],
+			    &encode->drawn);
+	if (r == 0) {
+		r = offer_check(encode);
+	}
+	if (r == 0) {
+		r = pictures_open(encode, fds);
+	}
+	if (r == 0) {
+		r = stage_lane_create(stage, "encode.free", FBK_TIMELINE_BROKERED, &encode->free,
+				      &back[0], &back[1]);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = channel_send(&encode->renderer, &accept, back, 2);
+	close(back[0]);
+	return r < 0 ? stage_stop(stage, r, "meeting the renderer", "%s", strerror(-r)) : 0;
+}
+
+static int meet_sender(struct encode *encode)
+{
+	struct stage *stage = &encode->stage;
+	struct message message = encode->offer;
+	int fds[3];
+	message.count = SLOT_COUNT;
+	message.size = encode->slot_size = slot_bytes(message.width, message.height);
+	int r = shared_create(&encode->ring, "bitstream", SLOT_COUNT * encode->slot_size);
+	if (r < 0) {
+		return stage_stop(stage, r, "making the ring", "%s", strerror(-r));
+	}
+	stage->stats.buffers = SLOT_COUNT;
+	fds[0] = encode->ring.fd;
+	r = stage_lane_create(stage, "encode.done", FBK_TIMELINE_BROKERED, &encode->done, &fds[1],
+			      &fds[2]);
+	if (r < 0) {
+		return r;
+	}
+	r = channel_connect(stage->options->connect, stage_deadline(stage), &encode->sender);
+	if (r == 0) {
+		r = channel_send(&encode->sender, &message, fds, 3);
+	}
+	close(fds[1]);
+	if (r == 0) {
+		r = channel_receive(&encode->sender, stage_deadline(stage), MESSAGE_ACCEPT, &message,
+				    fds, 2);
+	}
+	if (r < 0) {
+		return stage_stop(stage, r, "meeting the sender", "%s: %s", stage->options->connect,
+				  strerror(-r));
+	}
+	return stage_lane_open(stage, "send.done", fds[0], fds[1], &encode->sent);
+}
+
+/* A fence of this device, and the point that follows it. Gives the device's end. */
+static int fence_submit(struct encode *encode, struct lane *lane, uint64_t frame, int *ret_fd)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int device_end = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (device_end < 0) {
+		int r = -errno;
+		if (fd >= 0) {
+			close(fd);
+		}
+		return stage_stop(&encode->stage, r, "making a fence", "%s", strerror(-r));
+	}
+	int r = fbk_point_signal_on((struct fbk_point){ lane->timeline, frame }, fd);
+	if (r < 0) {
+		close(device_end);
+		return stage_stop_call(&encode->stage, r, lane->name);
+	}
+	encode->stage.stats.imports++;
+	*ret_fd = device_end;
+	return 0;
+}
+
+static int job_run(struct encode *encode, struct encoder_job *job)
+{
+	struct stage *stage = &encode->stage;
+	char error[128] = "";
+	int r = fence_submit(encode, encode->free, job->frame, &job->released_fd);
+	if (r < 0) {
+		return r;
+	}
+	r = fence_submit(encode, encode->done, job->frame, &job->done_fd);
+	if (r == 0) {
+		r = encoder_run(encode->encoder, job, error, sizeof(error));
+		close(job->done_fd);
+		if (r < 0) {
+			stage_stop(stage, r, "encoding", "%s", error[0] ? error : strerror(-r));
+		}
+	}
+	close(job->released_fd);
+	stage->stats.checks += job->checks;
+	stage->stats.mismatches += job->mismatches;
+	stage->stats.bytes += job->size;
+	return r;
+}
+
+static int encode_frame(struct encode *encode, uint64_t frame)
+{
+	struct stage *stage = &encode->stage;
+	struct shared *buffer = &encode->pictures[frame % RENDER_BUFFERS];
+	struct encoder_job job = {
+		.picture = picture_at(buffer->memory, encode->offer.width, encode->offer.height),
+		.picture_size = encode->offer.size,
+		.frame = frame,
+		.slot = slot_at(encode->ring.memory, encode->slot_size, frame),
+		.released_board = &encode->free->board,
+		.done_board = &encode->done->board,
+	};
+	int r = stage_wait_eventfd(stage, encode->drawn, frame, &stage->stats.handovers[0]);
+	if (r == 0 && frame > SLOT_COUNT) { /* the first use of a slot waits for nobody */
+		r = stage_wait_eventfd(stage, encode->sent, frame - SLOT_COUNT,
+				       &stage->stats.handovers[1]);
+	}
+	if (r == 0) {
+		r = job_run(encode, &job);
+	}
+	if (r == 0) {
+		stats_frame(&stage->stats);
+	}
+	return r;
+}
+
+static int run(struct encode *encode)
+{
+	struct stage *stage = &encode->stage;
+	char error[128] = "";
+	int r = meet_renderer(encode);
+	if (r == 0) {
+		const struct message *offer = &encode->offer;
+		r = encoder_create(offer->width, offer->height, offer->fps, &encode->encoder, error,
+				   sizeof(error));
+		if (r < 0) {
+			stage_stop(stage, r, "starting", "%s", error[0] ? error : strerror(-r));
+		}
+	}
+	if (r == 0) {
+		r = meet_sender(encode);
+	}
+	uint64_t frames = encode->offer.frames;
+	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
+		r = encode_frame(encode, frame);
+	}
+	if (r == 0) {
+		/* Leaving fails what is not reached: stay until the last slot came back, by which
+		 * time the broker has seen the last fences. */
+		r = stage_wait_eventfd(stage, encode->sent, frames, &stage->stats.handovers[1]);
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .name = "encode" };
+	struct fbk_device_desc desc = {
+		.name = "encode0",
+		.class = FBK_ENCODER,
+		.waits = FBK_SYNC_FILE | FBK_EVENTFD,
+		.signals = FBK_EVENTFD,
+	};
+	struct encode encode = { .renderer.fd = -1, .sender.fd = -1 };
+	int status = 2;
+	if (options_parse(&options, argc, argv, "lc", &status) < 0) {
+		return status;
+	}
+	encode.stage.stats.handovers[0].name = "render.done";
+	encode.stage.stats.handovers[0].route = "memory64 -> eventfd";
+	encode.stage.stats.handovers[1].name = "send.done";
+	encode.stage.stats.handovers[1].route = "memory64 -> eventfd";
+	if (stage_start(&encode.stage, &options, &desc) == 0) {
+		run(&encode);
+	}
+	status = stage_finish(&encode.stage);
+	channel_close(&encode.renderer);
+	channel_close(&encode.sender);
+	encoder_destroy(encode.encoder);
+	shared_finish(&encode.ring);
+	for (size_t i = 0; i < RENDER_BUFFERS; i++) {
+		shared_finish(&encode.pictures[i]);
+	}
+	return status;
+}

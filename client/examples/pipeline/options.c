@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "picture.h"
+
+static const struct option long_options[] = {
+	{ "socket", required_argument, NULL, 'S' },   { "listen", required_argument, NULL, 'l' },
+	{ "connect", required_argument, NULL, 'c' },  { "stats", required_argument, NULL, 'o' },
+	{ "url", required_argument, NULL, 'u' },      { "size", required_argument, NULL, 's' },
+	{ "fps", required_argument, NULL, 'f' },      { "seconds", required_argument, NULL, 'n' },
+	{ "delay-ms", required_argument, NULL, 'd' }, { "deadline-ms", required_argument, NULL, 't' },
+	{ "early", no_argument, NULL, 'e' },	      { "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help_text[] =
+	"  --socket PATH      the daemon's socket\n"
+	"  --listen PATH      where the process before this one connects (encode, send)\n"
+	"  --connect PATH     where the process after this one listens (render, encode)\n"
+	"  --url URL          where the stream goes (send)\n"
+	"  --size WxH         of the picture (render; default 640x360)\n"
+	"  --fps N            frames a second (render; default 30)\n"
+	"  --seconds N        how long to draw (render; default 5)\n"
+	"  --delay-ms N       draw that much slower (render; default 0)\n"
+	"  --deadline-ms N    how long any wait may take (default 2000)\n"
+	"  --stats FILE       write counts and latencies there\n"
+	"  --early            signal each frame before it is drawn, which is wrong (render)\n"
+	"  --help             show this\n";
+
+static int number_parse(const char *text, unsigned int min, unsigned int max,
+			unsigned int *ret_number)
+{
+	char *end;
+	errno = 0;
+	unsigned long number = strtoul(text, &end, 10);
+	if (errno || end == text || *end != '\0' || text[0] == '-' || number < min ||
+	    number > max) {
+		fprintf(stderr, "not a number from %u to %u: %s\n", min, max, text);
+		return -EINVAL;
+	}
+	*ret_number = (unsigned int)number;
+	return 0;
+}
+
+static int size_parse(const char *text, struct options *options)
+{
+	const char *why = "it has to be like 640x360";
+	char rest;
+	unsigned int width, height;
+	if (strlen(text) > 9 || sscanf(text, "%ux%u%c", &width, &height, &rest) != 2 ||
+	    picture_check_size(width, height, &why) < 0) {
+		fprintf(stderr, "no size of a picture: %s: %s\n", text, why);
+		return -EINVAL;
+	}
+	options->width = width;
+	options->height = height;
+	return 0;
+}
+
+static int option_take(struct options *options, int option, const char *value)
+{
+	switch (option) {
+	case 'S':
+		options->socket = value;
+		return 0;
+	case 'l':
+		options->listen = value;
+		return 0;
+	case 'c':
+		options->connect = value;
+		return 0;
+	case 'o':
+		options->stats = value;
+		return 0;
+	case 'u':
+		options->url = value;
+		return 0;
+	case 's':
+		return size_parse(value, options);
+	case 'f':
+		return number_parse(value, 1, 240, &options->fps);
+	case 'n':
+		return number_parse(value, 1, 86400, &options->seconds);
+	case 'd':
+		return number_parse(value, 0, 60000, &options->delay_ms);
+	case 't':
+		return number_parse(value, 10, 60000, &options->deadline_ms);
+	case 'e':
+		options->early = true;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static bool options_complete(const struct options *options, const char *needed)
+{
+	const struct {
+		char letter;
+		const char *name, *value;
+	} paths[] = {
+		{ 'l', "--listen", options->listen },
+		{ 'c', "--connect", options->connect },
+		{ 'u', "--url", options->url },
+	};
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (strchr(needed, paths[i].letter) && !paths[i].value) {
+			fprintf(stderr, "%s: %s is missing\n", options->name, paths[i].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+int options_parse(struct options *options, int argc, char **argv, const char *needed, int *ret_exit)
+{
+	int option;
+	*ret_exit = 2;
+	*options = (struct options){ .name = options->name, .width = 640, .height = 360, .fps = 30,
+				     .seconds = 5, .deadline_ms = 2000 };
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
+		if (option == 'h') {
+			printf("Usage: %s [OPTION]...\n%s", argv[0], help_text);
+			*ret_exit = 0;
+			return -1;
+		}
+		if (option_take(options, option, optarg) < 0) {
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "%s: unexpected argument: %s\n", options->name, argv[optind]);
+		return -1;
+	}
+	return options_complete(options, needed) ? 0 : -1;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One process of the pipeline as the broker sees it: a device, the timelines (lanes) it signals and
+ * waits for, and the one sentence that says why it stopped. When it stops early its own timelines
+ * fail with that sentence, so that its neighbours name the true culprit as well. A stage belongs to
+ * one thread.
+ */
+#pragma once
+
+#include <fencebroker.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "board.h"
+#include "channel.h"
+#include "options.h"
+#include "stats.h"
+
+#define STAGE_LANES 4
+
+/* A timeline and when its points were signalled. */
+struct lane {
+	struct fbk_timeline *timeline;
+	struct board board;
+	const char *name;
+	bool own; /* this process signals it */
+};
+
+struct stage {
+	const struct options *options;
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct lane lanes[STAGE_LANES];
+	size_t lane_count;
+	struct stats stats;
+	char what[64]; /* it was doing when it stopped */
+	char why[2 * FBK_REASON_SIZE];
+};
+
+/* Connect, register the device. All functions here return 0 or a negative errno that stage_stop()
+ * has seen. */
+int stage_start(struct stage *stage, const struct options *options,
+		const struct fbk_device_desc *desc);
+
+/* A timeline of one's own, shared for waiting: gives the two fds for its neighbour. */
+int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, struct lane **ret_lane,
+		      int *ret_token_fd, int *ret_board_fd);
+
+/* A neighbour's; takes the fds. */
+int stage_lane_open(struct stage *stage, const char *name, int token_fd, int board_fd,
+		    struct lane **ret_lane);
+
+/* When a wait that begins now has to end. */
+uint64_t stage_deadline(const struct stage *stage);
+
+/*
+ * Wait for a point, in memory or through an exported eventfd, and note its latency. When three
+ * quarters of the deadline have passed it asks the broker whose fault it is: by then all who wait
+ * for each other still wait, and the chain leads to the one who waits for nobody.
+ */
+int stage_wait(struct stage *stage, struct lane *lane, uint64_t value, struct handover *handover);
+int stage_wait_eventfd(struct stage *stage, struct lane *lane, uint64_t value,
+		       struct handover *handover);
+
+/* Signal a point in memory. */
+int stage_signal(struct stage *stage, struct lane *lane, uint64_t value);
+
+/* Remember what it was doing, and why it stopped. Returns `error`. */
+__attribute__((format(printf, 4, 5))) int stage_stop(struct stage *stage, int error,
+						     const char *what, const char *format, ...);
+
+/* A call of the library failed while doing `what`. */
+int stage_stop_call(struct stage *stage, int error, const char *what);
+
+/* Say why it stopped, if it did, and fail its timelines with that; write the counts; disconnect.
+ * Returns the exit status. */
+int stage_finish(struct stage *stage);

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a process of the pipeline counted, and its file. A hand-over's latency runs from the later
+ * of "the point was signalled" and "the consumer began to wait" until the consumer goes on: what the
+ * machinery costs, not how long the other one took. One thread at a time.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "histogram.h"
+
+struct handover {
+	const char *name;
+	const char *route; /* from what is signalled to what is waited for */
+	uint64_t count;
+	uint64_t waited; /* the consumer was there first */
+	struct histogram latency;
+};
+
+void handover_note(struct handover *handover, uint64_t began, uint64_t signalled, uint64_t ended);
+
+#define STATS_COUNTS(X)                                                 \
+	X(frames, "frames that went through")                           \
+	X(waits, "points waited for")                         \
+	X(exports, "points exported as eventfd")                        \
+	X(imports, "eventfds imported as a point")                      \
+	X(signals, "points signalled in memory")                        \
+	X(checks, "frame numbers compared")                             \
+	X(mismatches, "frame numbers that were not the expected ones")  \
+	X(bytes, "bytes put out")                                       \
+	X(buffers, "buffers of its own")
+
+#define STATS_HANDOVERS 2
+
+struct stats {
+#define X(name, what) uint64_t name;
+	STATS_COUNTS(X)
+#undef X
+	uint64_t first, last; /* when the first and the last frame were through */
+	struct handover handovers[STATS_HANDOVERS]; /* without a name: not there */
+};
+
+/* One more frame is through. */
+void stats_frame(struct stats *stats);
+
+/* Write them as JSON; `why` is the reason it stopped for, "" when it did all its work. */
+int stats_write(const struct stats *stats, const char *path, const char *process, const char *why);

@@ -1,0 +1,16 @@
+# The pipeline as ./run starts it: every frame arrives, once, in order, and the counts add up.
+. "$(dirname "$0")/lib/common.sh"
+
+pipeline --seconds 3 --fps 30 --size 320x240 || fail "the run failed"
+[ "$(report .frames_sent)" = 90 ] || fail "$(report .frames_sent) of 90 frames were sent"
+[ "$(report .frames_decoded)" = 90 ] || fail "$(report .frames_decoded) of 90 frames were decoded"
+[ "$(report .exports)" = $((90 + 82 + 1)) ] || fail "$(report .exports) exports"
+[ "$(report .imports)" = 180 ] || fail "$(report .imports) imports"
+[ "$(report '[.routes[].count] | join(" ")')" = "90 90 90 83" ] || fail "counts of the routes"
+[ "$(report '.errors | length')" = 0 ] || fail "errors in a run that worked"
+[ "$(ffprobe -v error -select_streams v:0 -show_entries stream=codec_name,width,height \
+	-of csv=p=0 "$work/run/stream.ts" | head -n 1)" = h264,320,240 ] || fail "not the stream asked for"
+
+# The smallest run: fewer frames than buffers.
+pipeline --seconds 1 --fps 1 --size 160x128 || fail "the run of one frame failed"
+[ "$(report .frames_decoded)" = 1 ] || fail "one frame was not one frame"
