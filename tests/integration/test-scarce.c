@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/* A daemon whose file descriptors are used up: who is new is hung up on, who is there goes on, and
+ * when there are some again all is as before. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib-view.h"
+
+#define SMALL_NOFILE 400
+#define CLIENTS_MAX 128 /* more than a daemon of SMALL_NOFILE has fds for */
+
+static struct daemon fencebrokerd;
+static struct bystander bystander;
+static struct client clients[CLIENTS_MAX];
+
+static void setup(void)
+{
+	daemon_serve(&fencebrokerd, NULL);
+	bystander_open(&bystander, &fencebrokerd);
+}
+
+static void setup_small(void)
+{
+	struct daemon_options options = { .nofile = SMALL_NOFILE };
+	daemon_prepare(&fencebrokerd);
+	daemon_start(&fencebrokerd, &options);
+	bystander_open(&bystander, &fencebrokerd);
+}
+
+static void teardown(void)
+{
+	bystander_close(&bystander);
+	daemon_stop(&fencebrokerd);
+}
+
+/* Not to the last fd: the one that the daemon keeps for refusing may be one of those it lacks. */
+static void teardown_uncounted(void)
+{
+	bystander_round(&bystander);
+	client_close(&bystander.waiter);
+	client_close(&bystander.signaler);
+	daemon_stop(&fencebrokerd);
+}
+
+/* It was hung up on, and nothing was said to it. */
+static void expect_hang_up(struct client *client)
+{
+	struct pollfd polled = { .fd = client->socket, .events = POLLIN };
+	char byte;
+	ck_assert_msg(poll(&polled, 1, PATIENCE_MS) == 1, "a client was left waiting");
+	ck_assert_int_eq(recv(client->socket, &byte, 1, MSG_DONTWAIT), 0);
+	client_close(client);
+}
+
+static void expect_welcome(void)
+{
+	struct client client;
+	client_open(&client, &fencebrokerd);
+	client_ping(&client);
+	client_close(&client);
+}
+
+/* ------------------------------------------------------------------------- not even for accept -- */
+
+static rlim_t set_fd_limit(rlim_t limit)
+{
+	struct rlimit before, after;
+	EXPECT(prlimit(fencebrokerd.pid, RLIMIT_NOFILE, NULL, &before) == 0);
+	after = before;
+	after.rlim_cur = limit;
+	EXPECT(prlimit(fencebrokerd.pid, RLIMIT_NOFILE, &after, NULL) == 0);
+	return before.rlim_cur;
+}
+
+/* The number that the next fd of the daemon gets: with this as limit it can open none. */
+static rlim_t lowest_free_fd(void)
+{
+	char path[48];
+	for (unsigned int fd = 0;; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%u", fencebrokerd.pid, fd);
+		if (access(path, F_OK) != 0 && faccessat(AT_FDCWD, path, F_OK,
+							 AT_SYMLINK_NOFOLLOW) != 0) {
+			return fd;
+		}
+	}
+}
+
+START_TEST(no_fd_for_accept)
+{
+	struct view view;
+	int token;
+	uint64_t refused = client_counter(&bystander.waiter, "refused");
+	uint32_t device = client_device(&bystander.signaler, "cpu1");
+	rlim_t limit = set_fd_limit(lowest_free_fd());
+	client_connect(&clients[0], &fencebrokerd);
+	expect_hang_up(&clients[0]);
+	bystander_round(&bystander);
+	ck_assert_uint_gt(client_counter(&bystander.waiter, "refused"), refused);
+
+	/* who is there is told what is wrong, and stays */
+	ck_assert_int_lt(view_create(&bystander.signaler, device, 0, "more", 0, &view), 0);
+	ck_assert_msg(strstr(bystander.signaler.detail, "LimitNOFILE="), "%s",
+		      bystander.signaler.detail);
+	ck_assert_int_lt(view_share(&bystander.waits, FBK_RIGHT_WAIT, &token), 0);
+	bystander_round(&bystander);
+
+	set_fd_limit(limit);
+	expect_welcome();
+	ck_assert_int_eq(view_create(&bystander.signaler, device, 0, "more", 0, &view), 0);
+	ck_assert_int_eq(view_close(&view), 0);
+}
+END_TEST
+
+START_TEST(no_fd_for_any_of_many)
+{
+	rlim_t limit = set_fd_limit(lowest_free_fd());
+	for (size_t i = 0; i < 40; i++) { /* more than are accepted in a turn */
+		client_connect(&clients[i], &fencebrokerd);
+	}
+	bystander_round(&bystander);
+	for (size_t i = 0; i < 40; i++) {
+		expect_hang_up(&clients[i]);
+	}
+	bystander_round(&bystander);
+	set_fd_limit(limit);
+	expect_welcome();
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown_uncounted);
+	tcase_add_test(tcase, no_fd_for_accept);
+	tcase_add_test(tcase, no_fd_for_any_of_many);
+}
+
+/* -------------------------------------------------------------------------- a small daemon --- */
+
+/* Says Hello to a daemon that may have hung up before. Returns the error of the answer; -EPIPE when
+ * there is none. */
+static int hello_unless_refused(struct client *client)
+{
+	uint8_t bytes[64];
+	struct pollfd polled = { .events = POLLIN };
+	struct reply reply;
+	char first;
+	REQUEST(request, HELLO, hello);
+	client_connect(client, &fencebrokerd);
+	request.serial = 1;
+	request.hello->version_min = WIRE_VERSION_MIN;
+	request.hello->version_max = WIRE_VERSION_MAX;
+	size_t size = fbk__wire__request__pack(&request, bytes);
+	client_send_raw(client, bytes, size, NULL, 0);
+	polled.fd = client->socket;
+	EXPECT(poll(&polled, 1, PATIENCE_MS) == 1);
+	if (recv(client->socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 ||
+	    !client_receive(client, &reply)) {
+		return -EPIPE;
+	}
+	int error = reply.message->error;
+	strncpy(client->detail, reply.message->detail, sizeof(client->detail) - 1);
+	reply_free(&reply);
+	return error;
+}
+
+/* One user does not get all, and what it has does not go away: neither for who has it, nor for who
+ * was there before. */
+START_TEST(sessions_until_full)
+{
+	size_t count = 0;
+	int r;
+	while ((r = hello_unless_refused(&clients[count])) == 0) {
+		count++;
+		ck_assert_uint_lt(count, CLIENTS_MAX);
+	}
+	ck_assert_msg(r == -EPIPE || (r == -ENFILE && strstr(clients[count].detail, "LimitNOFILE=")),
+		      "%s: %s", strerror(-r), clients[count].detail);
+	client_close(&clients[count]);
+	ck_assert_uint_gt(count, 4);
+	bystander_round(&bystander);
+	for (size_t i = 0; i < count; i++) {
+		client_ping(&clients[i]);
+	}
+	client_close(&clients[0]); /* one goes: there is room for one */
+	daemon_await_fds(&fencebrokerd, bystander.fds + 4 * ((unsigned int)count - 1));
+	client_open(&clients[0], &fencebrokerd);
+	for (size_t i = 0; i < count; i++) {
+		client_close(&clients[i]);
+	}
+}
+END_TEST
+
+static void add_small(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup_small, teardown);
+	tcase_add_test(tcase, sessions_until_full);
+}
+
+int main(void)
+{
+	int none = suite_main("scarce: none left", add);
+	int small = suite_main("scarce: few", add_small);
+	return none == 0 && small == 0 ? 0 : 1;
+}
