@@ -110,7 +110,7 @@ static int default_paths(const struct options *options, char *socket, char *poli
 	} else {
 		snprintf(policy, size, "%s/.config/fencebroker/policy.conf", home ? home : "");
 	}
-	if (!options->socket && sd_listen_fds(0) == 0 && (!runtime || !runtime[0])) {
+	if (!options->socket && !options->check_policy && sd_listen_fds(0) == 0 && (!runtime || !runtime[0])) {
 		log_error("$XDG_RUNTIME_DIR is not set: log in properly, or say where with --socket");
 		return -ENOENT;
 	}
@@ -124,7 +124,8 @@ static struct policy *policy_read(const struct options *options, const char *pat
 	struct policy *policy;
 	char error[512];
 	int r;
-	if (options->policy || access(path, F_OK) == 0) {
+	/* What is there but can't be read is an error, not a reason for the built-in one. */
+	if (options->policy || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
 		*ret_name = options->policy ? options->policy : path;
 		r = policy_load_file(*ret_name, &policy, error, sizeof(error));
 	} else {

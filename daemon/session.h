@@ -52,7 +52,6 @@ struct session {
 	struct user *user;
 	struct charge charge;
 	struct charge fd_charge;
-	struct charge page_charge;
 
 	int socket;
 	int pidfd;

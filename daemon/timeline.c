@@ -192,6 +192,7 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE || value <= timeline->seen) {
 		return;
 	}
+	timeline->seen = value; /* it was asked for: not a payload to be doubted */
 	/* release: what led to the signal is visible to who sees it */
 	atomic_store_explicit(&timeline->payload->payload, value, memory_order_release);
 	timeline_look(timeline);

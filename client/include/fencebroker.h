@@ -149,7 +149,7 @@ struct fbk_point {
  * Connect to the daemon. `socket_path` NULL means $FENCEBROKER_SOCKET, else the user's daemon
  * ($XDG_RUNTIME_DIR/fencebroker/socket) if there is one, else /run/fencebroker/socket.
  *   -ENOENT, -ECONNREFUSED  no daemon there        -EPROTONOSUPPORT  no protocol version in common
- *   -EPERM                  policy refuses you     -ENOSYS           not a 64-bit little-endian process
+ *   -EPERM                  policy refuses you     -ENAMETOOLONG     no path of a socket
  */
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 
@@ -227,13 +227,16 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
 /*
  * Raise the payload to `value`: every point up to it is signalled. No system call when nobody
  * sleeps. Writes made before the call are visible to whoever sees the point reached.
+ * A device that stores to the payload by itself wakes nobody who sleeps: signal its value after it,
+ * from its interrupt, say. That returns -EALREADY, and wakes them.
  *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX
  *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
 
 /* Fail the timeline: points that were reached stay reached, all others fail with `error` (a
- * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_info(). */
+ * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_info().
+ *   -EALREADY  it failed before   -EINVAL  not a negative errno */
 int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason);
 
 /* The largest value that is signalled now. */
@@ -318,7 +321,8 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size);
 typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
 
 /* Call `fn` once from fbk_dispatch() when the point is decided or the deadline passes, also when it
- * already is. `ret_watch` may be NULL: then it can't be cancelled. */
+ * already is. `ret_watch` may be NULL: then it can't be cancelled.
+ *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could be dispatched */
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);
 
@@ -331,8 +335,8 @@ void fbk_watch_cancel(struct fbk_watch *watch);
 /*
  * A kernel primitive that signals when the point is decided (late export: it is never promised to
  * the kernel before). FBK_EVENTFD gives an eventfd that becomes readable once: when the point is
- * reached, fails, or the deadline passes. It cannot say which: ask fbk_point_check() (0 reached,
- * -EAGAIN the deadline passed, else failed). Do not write to it. An eventfd is never a sync_file.
+ * reached, fails, the deadline passes, or the daemon is gone. It cannot say which: ask
+ * fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed). Do not write to it. An eventfd is never a sync_file.
  * FBK_SYNC_FILE gives a sync_file that is signalled: it waits for the point first.
  */
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,

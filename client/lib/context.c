@@ -54,6 +54,7 @@ void context_lose(struct fbk_context *context)
 	}
 	cell_wake_all(&context->pair->cells[0]);
 	watches_lost(context);
+	exports_lost(context);
 	epoll_ctl(context->epoll, EPOLL_CTL_DEL, context->socket, NULL);
 	pthread_cond_broadcast(&context->answered);
 	context_rouse(context);

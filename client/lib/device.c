@@ -114,6 +114,7 @@ void fbk_set_destroy(struct fbk_set *set)
 	request.set_destroy = &body;
 	request_do(context, &request);
 	pthread_mutex_lock(&context->mutex);
+	page_maps_release(set);
 	LIST_REMOVE(set, links);
 	pthread_mutex_unlock(&context->mutex);
 	free(set);

@@ -29,6 +29,7 @@ struct page_map {
 	uint64_t size;
 	bool writable;
 	unsigned int refs;
+	struct fbk_set *set; /* that keeps it: a page is handed out writable only once */
 	void *memory;
 };
 
@@ -103,6 +104,8 @@ struct fbk_context {
 	LIST_HEAD(, fbk_timeline) timelines;
 	LIST_HEAD(, page_map) pages;
 	LIST_HEAD(, fbk_watch) watches;
+	LIST_HEAD(, export) exports; /* that the daemon has not raised yet, as far as is known */
+	size_t export_count, export_sweep_at;
 	TAILQ_HEAD(fired_queue, fbk_watch) fired;
 	_Atomic uint32_t any_sleepers; /* threads that sleep on cell 0 */
 
@@ -133,12 +136,19 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value);
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
 		 struct page_map **ret_map);
 void page_map_put(struct page_map *map);
+void page_map_keep(struct page_map *map, struct fbk_set *set); /* until page_maps_release */
+void page_maps_release(struct fbk_set *set);
 
 /* watch.c; under the mutex */
 void watch_fired(struct fbk_context *context, uint64_t number, int result);
 void watches_lost(struct fbk_context *context);
 void watches_drop_timeline(struct fbk_timeline *timeline);
 void watches_free(struct fbk_context *context);
+
+/* export.c; under the mutex */
+void exports_lost(struct fbk_context *context);
+void exports_drop_timeline(struct fbk_timeline *timeline);
+void exports_free(struct fbk_context *context);
 
 /* wait.c */
 uint64_t now_ns(void);

@@ -7,6 +7,7 @@
 void context_free_objects(struct fbk_context *context)
 {
 	watches_free(context);
+	exports_free(context);
 	while (!LIST_EMPTY(&context->timelines)) {
 		struct fbk_timeline *timeline = LIST_FIRST(&context->timelines);
 		LIST_REMOVE(timeline, links);
@@ -16,6 +17,7 @@ void context_free_objects(struct fbk_context *context)
 	}
 	while (!LIST_EMPTY(&context->sets)) {
 		struct fbk_set *set = LIST_FIRST(&context->sets);
+		page_maps_release(set);
 		LIST_REMOVE(set, links);
 		free(set);
 	}

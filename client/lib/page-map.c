@@ -99,3 +99,24 @@ void page_map_put(struct page_map *map)
 	munmap(map->memory, map->size);
 	free(map);
 }
+
+void page_map_keep(struct page_map *map, struct fbk_set *set)
+{
+	if (!map->set) {
+		map->set = set;
+		map->refs++;
+	}
+}
+
+void page_maps_release(struct fbk_set *set)
+{
+	struct page_map *map = LIST_FIRST(&set->context->pages);
+	while (map) {
+		struct page_map *next = LIST_NEXT(map, links);
+		if (map->set == set) {
+			map->set = NULL;
+			page_map_put(map);
+		}
+		map = next;
+	}
+}

@@ -87,6 +87,14 @@ static void timeline_remember(struct fbk_timeline *timeline, uint64_t value)
 	}
 }
 
+static void signal_told(struct fbk_timeline *timeline, uint64_t value)
+{
+	/* seq_cst: after the store of the payload, see below */
+	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
+		bell_ring(timeline->context, timeline->handle);
+	}
+}
+
 static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 {
 	/* relaxed: only this process writes it. Kept apart from the payload, so that a signal does
@@ -100,6 +108,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 		}
 		if (expected >= value) {
 			timeline_remember(timeline, expected);
+			signal_told(timeline, expected); /* a device may have stored it */
 			return error_set(-EALREADY, "%llu is not above %llu, the payload of %s",
 					 (unsigned long long)value, (unsigned long long)expected,
 					 timeline->name);
@@ -114,10 +123,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 		}
 	}
 	timeline_remember(timeline, value);
-	/* seq_cst: see above */
-	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
-		bell_ring(timeline->context, timeline->handle);
-	}
+	signal_told(timeline, value);
 	return 0;
 }
 

@@ -160,6 +160,11 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 	request.timeline_create = &body;
 	pthread_mutex_lock(&context->opening);
 	int r = timeline_request(context, &request, NULL, name, ret_timeline);
+	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
+		pthread_mutex_lock(&context->mutex);
+		page_map_keep((*ret_timeline)->payload_map, set);
+		pthread_mutex_unlock(&context->mutex);
+	}
 	pthread_mutex_unlock(&context->opening);
 	return r;
 }
@@ -190,6 +195,7 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 	bool last = --timeline->refs == 0;
 	if (last) {
 		watches_drop_timeline(timeline);
+		exports_drop_timeline(timeline);
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (last) {

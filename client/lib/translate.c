@@ -7,30 +7,6 @@
 #include "proto/wire.h"
 #include "request.h"
 
-int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
-		     int *ret_fd)
-{
-	Fbk__Wire__PointExport body = FBK__WIRE__POINT_EXPORT__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
-	if (!point.timeline) {
-		return error_set(-EINVAL, "the signalled point belongs to no timeline: nothing to wait for");
-	}
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.kind = kind;
-	body.deadline_ns = deadline_ns;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_EXPORT;
-	request.point_export = &body;
-	int r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
-	if (r == 0) {
-		*ret_fd = reply.fds[0];
-		reply.fds[0] = -1;
-		reply_finish(&reply);
-	}
-	return r;
-}
-
 int fbk_fence_classify(struct fbk_context *context, int fd)
 {
 	char what[64];

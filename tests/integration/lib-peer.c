@@ -11,6 +11,12 @@ uint64_t deadline_ms(uint64_t ms)
 	return (now_ms() + ms) * 1000000;
 }
 
+int readable_within(int fd, int ms)
+{
+	struct pollfd entry = { .fd = fd, .events = POLLIN };
+	return poll(&entry, 1, ms);
+}
+
 struct fbk_context *peer_connect(const struct daemon *daemon)
 {
 	struct fbk_context *context = NULL;

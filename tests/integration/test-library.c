@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The library against a real daemon: signal, wait, watch, export, import, between processes. */
+/* The library against a real daemon: signal and wait, between processes, to the end. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,12 +26,6 @@ static void teardown(void)
 	} else {
 		daemon_remove(&server); /* the test ended it */
 	}
-}
-
-static int readable_within(int fd, int ms)
-{
-	struct pollfd entry = { .fd = fd, .events = POLLIN };
-	return poll(&entry, 1, ms);
 }
 
 /* ------------------------------------------------------------------------- signal and check -- */
@@ -349,167 +343,6 @@ START_TEST(forty_threads_on_one_timeline)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- watches -- */
-
-struct seen {
-	int calls, result;
-	uint64_t value;
-};
-
-static void on_point(void *arg, struct fbk_point point, int result)
-{
-	struct seen *seen = arg;
-	seen->calls++;
-	seen->result = result;
-	seen->value = point.value;
-}
-
-static void dispatch_until(struct fbk_context *context, const struct seen *seen, int calls)
-{
-	uint64_t end = now_ms() + PATIENCE_MS;
-	while (seen->calls < calls && now_ms() < end) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
-	}
-	ck_assert_int_eq(seen->calls, calls);
-}
-
-START_TEST(watches_tell_once)
-{
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
-	struct seen reached = { 0 }, late = { 0 }, never = { 0 }, failed = { 0 };
-	struct fbk_watch *cancelled = NULL;
-	struct fbk_point point = { timeline, 1 };
-	struct fbk_point next = { timeline, 2 };
-
-	ck_assert_int_eq(fbk_point_watch(point, FBK_DEADLINE_MAX, on_point, &reached, NULL), 0);
-	ck_assert_int_eq(fbk_point_watch(point, FBK_DEADLINE_MAX, on_point, &never, &cancelled), 0);
-	ck_assert_int_eq(readable_within(fbk_context_fd(context), 0), 0);
-	fbk_watch_cancel(cancelled);
-	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
-	dispatch_until(context, &reached, 1);
-	ck_assert_int_eq(reached.result, 0);
-	ck_assert_uint_eq(reached.value, 1);
-
-	/* decided already: told all the same, and only by dispatch */
-	ck_assert_int_eq(fbk_point_watch(point, 0, on_point, &reached, NULL), 0);
-	ck_assert_int_eq(reached.calls, 1);
-	dispatch_until(context, &reached, 2);
-
-	ck_assert_int_eq(fbk_point_watch(next, deadline_ms(30), on_point, &late, NULL), 0);
-	dispatch_until(context, &late, 1);
-	ck_assert_int_eq(late.result, -ETIMEDOUT);
-
-	ck_assert_int_eq(fbk_point_watch(next, FBK_DEADLINE_MAX, on_point, &failed, NULL), 0);
-	ck_assert_int_eq(fbk_point_fail(next, -ENXIO), 0);
-	dispatch_until(context, &failed, 1);
-	ck_assert_int_eq(failed.result, -ENXIO);
-	ck_assert_int_eq(never.calls, 0);
-	ck_assert_int_eq(fbk_dispatch(context), 0);
-	ck_assert_int_eq(readable_within(fbk_context_fd(context), 0), 0);
-	fbk_disconnect(context);
-}
-END_TEST
-
-START_TEST(watches_end_with_the_daemon)
-{
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
-	struct seen lost = { 0 }, reached = { 0 };
-	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 9 }, FBK_DEADLINE_MAX, on_point,
-					 &lost, NULL),
-			 0);
-	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 1 }, FBK_DEADLINE_MAX, on_point,
-					 &reached, NULL),
-			 0);
-	daemon_kill(&server);
-	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
-	dispatch_until(context, &lost, 1);
-	ck_assert_int_eq(lost.result, -ENOTCONN);
-	ck_assert_int_eq(reached.calls, 1);
-	ck_assert_int_eq(reached.result, 0);
-	ck_assert_int_eq(fbk_dispatch(context), -ENOTCONN);
-	fbk_disconnect(context);
-}
-END_TEST
-
-/* ------------------------------------------------------------------------------ translation -- */
-
-START_TEST(export_to_an_eventfd)
-{
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
-	struct fbk_point point = { timeline, 1 };
-	int reached, expired, failed;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &reached), 0);
-	ck_assert_int_eq(fbk_fence_classify(context, reached), FBK_EVENTFD);
-	ck_assert_int_eq(readable_within(reached, 0), 0);
-	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
-	ck_assert_int_eq(readable_within(reached, PATIENCE_MS), 1);
-
-	point.value = 2;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, deadline_ms(30), &expired), 0);
-	ck_assert_int_eq(readable_within(expired, PATIENCE_MS), 1);
-	ck_assert_int_eq(fbk_point_check(point), -EAGAIN);
-
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &failed), 0);
-	ck_assert_int_eq(fbk_point_fail(point, -EIO), 0);
-	ck_assert_int_eq(readable_within(failed, PATIENCE_MS), 1);
-	ck_assert_int_eq(fbk_point_check(point), -EIO);
-	ck_assert_int_eq(fbk_point_export(point, FBK_SYNC_FILE, FBK_DEADLINE_MAX, &failed),
-			 -EOPNOTSUPP);
-	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "eventfd"));
-	close(reached);
-	close(expired);
-	close(failed);
-	fbk_disconnect(context);
-}
-END_TEST
-
-START_TEST(import_of_eventfds)
-{
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device = peer_device(context, "dev");
-	struct fbk_timeline *timeline = peer_timeline(device, "line", FBK_TIMELINE_BROKERED);
-	struct fbk_point alone;
-	int fences[3];
-	for (int i = 0; i < 3; i++) {
-		fences[i] = eventfd(0, EFD_CLOEXEC);
-		ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ timeline, 1 + (uint64_t)i },
-						     dup(fences[i])),
-				 0);
-	}
-	ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ timeline, 3 }, dup(fences[0])),
-			 -EALREADY);
-	/* The second fence is early: its point waits for the first. */
-	eventfd_write(fences[1], 1);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 1 }, deadline_ms(30)),
-			 -ETIMEDOUT);
-	eventfd_write(fences[0], 1);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 2 }, deadline_ms(PATIENCE_MS)),
-			 0);
-	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 3 }), -EAGAIN);
-	/* By request: behind what was given before. */
-	ck_assert_int_eq(fbk_timeline_signal(timeline, 4), 0);
-	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 4 }), -EAGAIN);
-	eventfd_write(fences[2], 1);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 4 }, deadline_ms(PATIENCE_MS)),
-			 0);
-	/* A timeline of its own; signalled when it is given. */
-	ck_assert_int_eq(fbk_import(device, dup(fences[2]), &alone), 0);
-	ck_assert_int_eq(fbk_point_wait(alone, deadline_ms(PATIENCE_MS)), 0);
-	ck_assert_int_eq(fbk_import(device, dup(STDOUT_FILENO), &alone), -EBADF);
-	for (int i = 0; i < 3; i++) {
-		eventfd_t value = 0;
-		ck_assert_int_eq(eventfd_read(fences[i], &value), 0); /* the daemon never read it */
-		ck_assert_uint_eq(value, 1);
-		close(fences[i]);
-	}
-	fbk_disconnect(context);
-}
-END_TEST
-
 START_TEST(blame_follows_the_chain_to_the_stopped_one)
 {
 	struct fbk_timeline *timeline = NULL;
@@ -604,13 +437,9 @@ static void add_tests(TCase *tcase)
 	ADD_LOOP(tcase, any_of_many, any_counts);
 	tcase_add_test(tcase, all_of_three);
 	tcase_add_test(tcase, forty_threads_on_one_timeline);
-	tcase_add_test(tcase, watches_tell_once);
-	tcase_add_test(tcase, watches_end_with_the_daemon);
 	tcase_add_test(tcase, a_dead_daemon_ends_every_wait);
 	tcase_add_test(tcase, a_stopped_daemon_holds_up_nobody_past_the_deadline);
 	tcase_add_test(tcase, a_daemon_that_stops_cleanly_says_so);
-	tcase_add_test(tcase, export_to_an_eventfd);
-	tcase_add_test(tcase, import_of_eventfds);
 	tcase_add_test(tcase, blame_follows_the_chain_to_the_stopped_one);
 	tcase_add_test(tcase, a_forked_child_is_refused);
 	tcase_add_test(tcase, what_is_not_there_says_so);

@@ -11,7 +11,7 @@
 
 #include "lib-view.h"
 
-#define MAX_JUMP (UINT64_C(1) << 32) /* of the built-in policy */
+#define MAX_JUMP (UINT64_C(1) << 48)
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
@@ -73,7 +73,7 @@ static const struct {
 	{ 5, FBK_POISON | 6, "is not below 2^62: 4611686018427387910 after 5" },
 	{ 5, UINT64_MAX, "is not below 2^62: 18446744073709551615 after 5" },
 	{ 5, FBK_POINT_MAX, "jumped further than policy allows: 4611686018427387903 after 5" },
-	{ 5, 5 + MAX_JUMP + 1, "jumped further than policy allows: 4294967302 after 5" },
+	{ 5, 5 + MAX_JUMP + 1, "jumped further than policy allows: 281474976710662 after 5" },
 	{ 5, 5 + MAX_JUMP, NULL },
 	{ 5, 5, NULL },
 };

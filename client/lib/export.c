@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Exports that are on their way. The daemon raises them; who waits for one polls an fd and sees no
+ * hang-up. So a duplicate stays here, and when the daemon is gone all that are left are raised:
+ * then fbk_point_check() tells their holder.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "proto/wire.h"
+#include "request.h"
+
+#define SWEEP_AT 16
+
+struct export {
+	LIST_ENTRY(export) links;
+	struct fbk_point point; /* no timeline: it was closed; the deadline still holds */
+	uint64_t deadline_ns;
+	int fd;
+};
+
+static void export_free(struct fbk_context *context, struct export *export)
+{
+	LIST_REMOVE(export, links);
+	context->export_count--;
+	close(export->fd);
+	free(export);
+}
+
+static bool export_over(const struct export *export, uint64_t now)
+{
+	return now >= export->deadline_ns ||
+	       (export->point.timeline &&
+		timeline_check(export->point.timeline, export->point.value) != -EAGAIN);
+}
+
+/* Let go of those that are over. Each time as many were added as were left the last time: what an
+ * export costs does not grow with their number. */
+static void exports_sweep(struct fbk_context *context)
+{
+	uint64_t now = now_ns();
+	struct export *export = LIST_FIRST(&context->exports);
+	while (export) {
+		struct export *next = LIST_NEXT(export, links);
+		if (export_over(export, now)) {
+			export_free(context, export);
+		}
+		export = next;
+	}
+	context->export_sweep_at = 2 * context->export_count + SWEEP_AT;
+}
+
+/* It must not block, and its other holder may have filled it and cleared O_NONBLOCK: then it is
+ * readable, which is all there is to say. */
+static void export_raise(int fd)
+{
+	struct pollfd entry = { .fd = fd, .events = POLLOUT };
+	if (poll(&entry, 1, 0) == 1 && entry.revents & POLLOUT) {
+		eventfd_write(fd, 1);
+	}
+}
+
+void exports_lost(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->exports)) {
+		struct export *export = LIST_FIRST(&context->exports);
+		export_raise(export->fd);
+		export_free(context, export);
+	}
+}
+
+void exports_drop_timeline(struct fbk_timeline *timeline)
+{
+	struct export *export;
+	LIST_FOREACH(export, &timeline->context->exports, links) {
+		if (export->point.timeline == timeline) {
+			export->point.timeline = NULL;
+		}
+	}
+}
+
+void exports_free(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->exports)) {
+		export_free(context, LIST_FIRST(&context->exports));
+	}
+}
+
+static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
+{
+	struct fbk_context *context = point.timeline->context;
+	struct export *export = calloc(1, sizeof(*export));
+	if (!export) {
+		return error_plain(-ENOMEM);
+	}
+	export->point = point;
+	uint64_t longest = now_ns() + context->max_wait_ns;
+	export->deadline_ns = deadline_ns < longest ? deadline_ns : longest;
+	export->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (export->fd < 0) {
+		int r = error_plain(-errno);
+		free(export);
+		return r;
+	}
+	pthread_mutex_lock(&context->mutex);
+	if (context_lost(context)) {
+		export_raise(export->fd);
+	}
+	LIST_INSERT_HEAD(&context->exports, export, links);
+	if (++context->export_count > context->export_sweep_at) {
+		exports_sweep(context);
+	}
+	pthread_mutex_unlock(&context->mutex);
+	return 0;
+}
+
+/* The point that is always reached, as an fd. */
+static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
+{
+	if (kind != FBK_EVENTFD) {
+		return error_set(-EOPNOTSUPP, "the signalled point is exported as an eventfd only");
+	}
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0) {
+		return error_plain(-errno);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
+		     int *ret_fd)
+{
+	Fbk__Wire__PointExport body = FBK__WIRE__POINT_EXPORT__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	if (!point.timeline) {
+		return export_signalled(kind, ret_fd);
+	}
+	body.handle = point.timeline->handle;
+	body.value = point.value;
+	body.kind = kind;
+	body.deadline_ns = deadline_ns;
+	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_EXPORT;
+	request.point_export = &body;
+	int r = context_guard(point.timeline->context);
+	if (r == 0) {
+		r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = export_keep(point, deadline_ns, reply.fds[0]);
+	if (r == 0) {
+		*ret_fd = reply.fds[0];
+		reply.fds[0] = -1;
+	}
+	reply_finish(&reply);
+	return r;
+}
