@@ -435,30 +435,6 @@ START_TEST(log_lines)
 }
 END_TEST
 
-/* Numbers of timelines are the pair page's cells: that many, whatever the policy says. */
-START_TEST(handles_of_a_session)
-{
-	struct view view, first;
-	serve_with("timelines", 100000);
-	client_open(&client, &fencebrokerd);
-	device = client_device(&client, "cpu0");
-	uint32_t set = 0;
-	for (size_t i = 1; i < FBK_PAIR_CELLS; i++) {
-		if (i % 500 == 1) {
-			set = client_set(&client);
-		}
-		EXPECT(view_create(&client, device, set, "one", 0, i == 2 ? &first : &view) == 0);
-	}
-	ck_assert_int_eq(view_create(&client, device, 0, "one", 0, &view), -ENOSPC);
-	ck_assert_msg(strstr(client.detail, "4095"), "%s", client.detail);
-	bystander_round(&bystander);
-	ck_assert_int_eq(view_close(&first), 0);
-	ck_assert_int_eq(view_create(&client, device, 0, "one", 0, &view), 0);
-	ck_assert_uint_eq(view.handle, first.handle);
-	ck_assert_int_eq(view_create(&client, device, 0, "one", 0, &view), -ENOSPC);
-}
-END_TEST
-
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, NULL, teardown);
@@ -467,7 +443,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, queued_bytes_kept);
 	tcase_add_test(tcase, queued_bytes_not_kept);
 	tcase_add_test(tcase, log_lines);
-	tcase_add_test(tcase, handles_of_a_session);
 }
 
 int main(void)

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* What the daemon does when there is nothing to do, and what the hot path asks of it: nothing. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib-peer.h"
+#include "lib-wire.h"
+
+#define SLEEPERS 32
+#define STILL_MS 1500
+
+static struct daemon server;
+
+static void setup(void)
+{
+	daemon_serve(&server, NULL);
+}
+
+static void teardown(void)
+{
+	daemon_stop(&server);
+}
+
+/* How often it gave up the CPU to wait: once for each time it woke. */
+static unsigned long daemon_wakeups(void)
+{
+	char path[64], line[128];
+	unsigned long wakeups = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", server.pid);
+	FILE *file = fopen(path, "r");
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file)) {
+		sscanf(line, "voluntary_ctxt_switches: %lu", &wakeups);
+	}
+	fclose(file);
+	ck_assert_uint_gt(wakeups, 0);
+	return wakeups;
+}
+
+/* Its wake-ups once it has done what it was asked for: nothing more within `ms`. */
+static unsigned long daemon_settled(uint64_t ms)
+{
+	unsigned long wakeups = daemon_wakeups();
+	uint64_t since = now_ms(), end = since + PATIENCE_MS;
+	while (now_ms() < since + ms) {
+		ck_assert_uint_lt(now_ms(), end);
+		yield_briefly();
+		unsigned long now = daemon_wakeups();
+		if (now != wakeups) {
+			wakeups = now;
+			since = now_ms();
+		}
+	}
+	return wakeups;
+}
+
+static void *sleep_on(void *arg)
+{
+	struct fbk_timeline *timeline = arg;
+	int r = fbk_point_wait((struct fbk_point){ timeline, 1 }, FBK_DEADLINE_MAX);
+	return (void *)(intptr_t)r;
+}
+
+/* Waits, watches and exports with the longest deadlines: nothing is due for a minute. */
+START_TEST(no_wakeups_while_all_sleep)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	struct fbk_context *others[SLEEPERS];
+	struct client observer;
+	pthread_t threads[SLEEPERS];
+	int exported;
+	client_open(&observer, &server);
+	for (int i = 0; i < SLEEPERS; i++) {
+		others[i] = peer_connect(&server);
+		struct fbk_timeline *seen = peer_open(others[i], timeline, FBK_RIGHT_WAIT);
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, sleep_on, seen), 0);
+	}
+	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 1 }, FBK_EVENTFD,
+					  FBK_DEADLINE_MAX, &exported),
+			 0);
+	client_await_counter(&observer, "waits", SLEEPERS);
+	daemon_settled(STILL_MS); /* whatever wakes it at least as often is found */
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
+	for (int i = 0; i < SLEEPERS; i++) {
+		void *result;
+		pthread_join(threads[i], &result);
+		ck_assert_int_eq((int)(intptr_t)result, 0);
+		fbk_disconnect(others[i]);
+	}
+	close(exported);
+	client_close(&observer);
+	fbk_disconnect(context);
+}
+END_TEST
+
+/* Signals that nobody sleeps for, and waits for what is reached: no request, no ring. */
+START_TEST(the_hot_path_asks_nothing)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	struct fbk_context *other = peer_connect(&server);
+	struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
+	struct client observer;
+	client_open(&observer, &server);
+	uint64_t requests = client_counter(&observer, "requests");
+	uint64_t bells = client_counter(&observer, "bells");
+	unsigned long before = daemon_settled(20); /* its answer was out before it waited again */
+	for (uint64_t i = 1; i <= 10000; i++) {
+		EXPECT(fbk_timeline_signal(timeline, i) == 0);
+		EXPECT(fbk_point_wait((struct fbk_point){ seen, i }, 0) == 0);
+		EXPECT(fbk_point_check((struct fbk_point){ seen, i + 1 }) == -EAGAIN);
+	}
+	ck_assert_uint_eq(daemon_wakeups(), before);
+	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
+	/* the two questions about bells before and after, and the one about requests */
+	ck_assert_uint_le(client_counter(&observer, "requests"), requests + 3);
+	client_close(&observer);
+	fbk_disconnect(other);
+	fbk_disconnect(context);
+}
+END_TEST
+
+/* A wait that sleeps costs rings and wakes, and still no request. */
+START_TEST(a_sleeping_wait_makes_no_request)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	struct fbk_context *other = peer_connect(&server);
+	struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
+	struct client observer;
+	pthread_t thread;
+	void *result;
+	client_open(&observer, &server);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on, seen), 0);
+	client_await_counter(&observer, "waits", 1);
+	uint64_t requests = client_counter(&observer, "requests");
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
+	pthread_join(thread, &result);
+	ck_assert_int_eq((int)(intptr_t)result, 0);
+	ck_assert_uint_eq(client_counter(&observer, "wakes"), 1);
+	ck_assert_uint_le(client_counter(&observer, "requests"), requests + 2);
+	client_close(&observer);
+	fbk_disconnect(other);
+	fbk_disconnect(context);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, no_wakeups_while_all_sleep);
+	tcase_add_test(tcase, the_hot_path_asks_nothing);
+	tcase_add_test(tcase, a_sleeping_wait_makes_no_request);
+}
+
+int main(void)
+{
+	return suite_main("idle", add_tests);
+}

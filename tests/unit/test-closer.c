@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/closer.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/clock.h"
+
+#define PATIENCE_NS (10 * NS_PER_S)
+#define RING 2048 /* what fits before the helper is waited for no more */
+
+static struct wheel wheel;
+static struct closer closer;
+
+static void setup(void)
+{
+	wheel_init(&wheel, clock_now_ns());
+	ck_assert_int_eq(closer_init(&closer, &wheel), 0);
+	ck_assert_int_gt(closer.pid, 0);
+}
+
+static void teardown(void)
+{
+	closer_finish(&closer);
+	ck_assert_ptr_null(closer.ring);
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Until all is closed; deadlines of the closer's run meanwhile, as the loop would run them. */
+static void drain(void)
+{
+	uint64_t deadline = clock_now_ns() + PATIENCE_NS;
+	while (closer_pending(&closer) > 0) {
+		ck_assert_uint_lt(clock_now_ns(), deadline);
+		wheel_advance(&wheel, clock_now_ns(), 16);
+		poll(NULL, 0, 1);
+	}
+}
+
+/* An end of a pipe whose other end, `ret_other`, sees it closed. */
+static int fd_observed(int *ret_other)
+{
+	int fds[2];
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	*ret_other = fds[0];
+	return fds[1];
+}
+
+static bool closed_within(int other, int ms)
+{
+	struct pollfd polled = { .fd = other, .events = POLLIN };
+	return poll(&polled, 1, ms) == 1 && polled.revents & POLLHUP;
+}
+
+/* Its close takes half a minute: it has data that nobody takes. */
+static int fd_lingering(int *ret_peer)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(address);
+	static char data[65536];
+	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
+	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(*ret_peer, 0);
+	close(listener);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0) {
+	}
+	return fd;
+}
+
+START_TEST(closes)
+{
+	int other;
+	int fd = fd_observed(&other);
+	closer_close(&closer, -1);
+	ck_assert_uint_eq(closer_pending(&closer), 0);
+	ck_assert(!wheel_timer_armed(&closer.timer)); /* nothing to do wakes nobody */
+	closer_close(&closer, fd);
+	ck_assert(wheel_timer_armed(&closer.timer));
+	ck_assert(closed_within(other, 10000));
+	drain();
+	ck_assert(!is_open(fd)); /* out of our table, though another process did it */
+	ck_assert_uint_eq(closer.replaced, 0);
+	close(other);
+}
+END_TEST
+
+/* What is closed last was queued last: all before it are closed by then. */
+START_TEST(in_order)
+{
+	int fds[64];
+	int other;
+	for (size_t i = 0; i < 63; i++) {
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	}
+	fds[63] = fd_observed(&other);
+	closer_close_all(&closer, fds, 64);
+	ck_assert(closed_within(other, 10000));
+	for (size_t i = 0; i < 64; i++) {
+		ck_assert(!is_open(fds[i]));
+	}
+	drain();
+	close(other);
+}
+END_TEST
+
+/* Around the ring more than once. */
+START_TEST(many)
+{
+	int keep = eventfd(0, EFD_CLOEXEC);
+	for (size_t i = 0; i < 3 * RING; i++) {
+		int fd = fcntl(keep, F_DUPFD_CLOEXEC, 0);
+		ck_assert_int_ge(fd, 0);
+		closer_close(&closer, fd);
+		if (closer_pending(&closer) > RING / 2) {
+			drain();
+		}
+	}
+	drain();
+	ck_assert_uint_eq(closer.replaced, 0);
+	ck_assert(is_open(keep));
+	ck_assert_int_eq(fcntl(keep, F_DUPFD_CLOEXEC, 0), keep + 1); /* all numbers are free */
+	close(keep + 1);
+	close(keep);
+}
+END_TEST
+
+START_TEST(one_hangs)
+{
+	int peer, other, second_peer;
+	uint64_t started = clock_now_ns();
+	pid_t first = closer.pid;
+	int hanging = fd_lingering(&peer);
+	int behind = fd_observed(&other);
+	closer_close(&closer, hanging);
+	closer_close(&closer, behind);
+	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S); /* nobody waited here */
+	ck_assert(!closed_within(other, 100));
+	drain();
+	ck_assert(closed_within(other, 10000));
+	ck_assert(!is_open(hanging));
+	ck_assert_uint_eq(closer.replaced, 1);
+	ck_assert_int_ne(closer.pid, first);
+	ck_assert_uint_lt(clock_now_ns() - started, 10 * NS_PER_S); /* less than it lingers */
+
+	/* and once more, by the helper's successor */
+	hanging = fd_lingering(&second_peer);
+	closer_close(&closer, hanging);
+	closer_close(&closer, fd_observed(&second_peer));
+	drain();
+	ck_assert(closed_within(second_peer, 10000));
+	ck_assert_uint_eq(closer.replaced, 2);
+	close(peer);
+	close(other);
+}
+END_TEST
+
+/* More than the ring has room for behind one that hangs: the one who queues does not hang. */
+START_TEST(ring_full)
+{
+	int peer;
+	int keep = eventfd(0, EFD_CLOEXEC);
+	int hanging = fd_lingering(&peer);
+	uint64_t started = clock_now_ns();
+	closer_close(&closer, hanging);
+	for (size_t i = 0; i < RING + 10; i++) {
+		int fd = fcntl(keep, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0) {
+			puts("too few file descriptors here: ring_full was not tried");
+			break;
+		}
+		closer_close(&closer, fd);
+	}
+	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S);
+	drain();
+	ck_assert(!is_open(hanging));
+	ck_assert_uint_ge(closer.replaced, 1);
+	close(peer);
+	close(keep);
+}
+END_TEST
+
+/* Finished while it hangs: nobody waits for the half minute. */
+START_TEST(finished_hanging)
+{
+	int peer;
+	uint64_t started = clock_now_ns();
+	closer_close(&closer, fd_lingering(&peer));
+	closer_finish(&closer);
+	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S);
+	closer_finish(&closer);
+	close(peer);
+}
+END_TEST
+
+int main(void)
+{
+	struct rlimit limit;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max; /* more than the ring holds */
+	setrlimit(RLIMIT_NOFILE, &limit);
+	Suite *suite = suite_create("closer");
+	TCase *tcase = tcase_create("closer");
+	SRunner *runner = srunner_create(suite);
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, closes);
+	tcase_add_test(tcase, in_order);
+	tcase_add_test(tcase, many);
+	tcase_add_test(tcase, one_hangs);
+	tcase_add_test(tcase, ring_full);
+	tcase_add_test(tcase, finished_hanging);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

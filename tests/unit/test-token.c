@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/token.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/broker.h"
+#include "daemon/handle.h"
+#include "daemon/session.h"
+
+static struct broker broker;
+static struct session session;
+static struct handle handle, other;
+
+static void setup(void)
+{
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
+	for (size_t i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
+		limits[i] = account_limits[i].per_user;
+	}
+	limits[ACCOUNT_TOKENS] = 3;
+	broker = (struct broker){ 0 };
+	session = (struct session){ .broker = &broker };
+	handle = (struct handle){ .session = &session };
+	other = (struct handle){ .session = &session };
+	ck_assert_int_eq(account_create(&broker.account), 0);
+	ck_assert_int_eq(account_user_ref(broker.account, 1000, limits, &session.user), 0);
+}
+
+static void handle_finish(struct handle *done)
+{
+	for (size_t i = 0; i <= RIGHTS_ALL; i++) {
+		token_destroy(done->tokens[i]);
+	}
+}
+
+static void teardown(void)
+{
+	handle_finish(&handle);
+	handle_finish(&other);
+	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_TOKENS), 0);
+	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_FDS), 0);
+	for (size_t i = 0; i < 256; i++) {
+		ck_assert(LIST_EMPTY(&broker.tokens[i]));
+	}
+	user_unref(session.user);
+	account_destroy(broker.account);
+}
+
+static struct token *got(struct handle *from, uint32_t rights)
+{
+	struct token *token;
+	ck_assert_int_eq(token_get(from, rights, &token), 0);
+	return token;
+}
+
+START_TEST(found)
+{
+	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	ck_assert_ptr_eq(token->handle, &handle);
+	ck_assert_uint_eq(token->rights, FBK_RIGHT_WAIT);
+	ck_assert(fcntl(token->fd, F_GETFD) & FD_CLOEXEC);
+	ck_assert_ptr_eq(token_find(&broker, token->fd), token);
+	int duplicate = fcntl(token->fd, F_DUPFD_CLOEXEC, 100);
+	ck_assert_ptr_eq(token_find(&broker, duplicate), token); /* as good */
+	close(duplicate);
+}
+END_TEST
+
+START_TEST(one_for_each_mask)
+{
+	struct token *wait = got(&handle, FBK_RIGHT_WAIT);
+	struct token *both = got(&handle, RIGHTS_ALL);
+	struct token *others = got(&other, FBK_RIGHT_WAIT);
+	ck_assert_ptr_ne(wait, both);
+	ck_assert_ptr_ne(wait, others);
+	ck_assert_ptr_eq(got(&handle, FBK_RIGHT_WAIT), wait);
+	ck_assert_ptr_eq(got(&handle, RIGHTS_ALL), both);
+	ck_assert_ptr_eq(token_find(&broker, both->fd), both);
+	ck_assert_ptr_eq(token_find(&broker, others->fd), others);
+	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_TOKENS), 3);
+	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_FDS), 3);
+}
+END_TEST
+
+/* What is refused is not there, and can be had once there is room. */
+START_TEST(limited)
+{
+	struct token *token = NULL;
+	got(&handle, FBK_RIGHT_WAIT);
+	got(&handle, FBK_RIGHT_SIGNAL);
+	got(&handle, RIGHTS_ALL);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), -EDQUOT);
+		ck_assert_ptr_null(token);
+		ck_assert_ptr_null(other.tokens[FBK_RIGHT_WAIT]);
+	}
+	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_FDS), 3);
+	token_destroy(handle.tokens[RIGHTS_ALL]);
+	handle.tokens[RIGHTS_ALL] = NULL;
+	ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), 0);
+}
+END_TEST
+
+/* An fd that is called so, empty and sealed as a token is, or the token opened again. */
+START_TEST(forged)
+{
+	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	char path[32];
+	int fd = memfd_create("fencebroker-token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, fcntl(token->fd, F_GET_SEALS)), 0);
+	ck_assert_ptr_null(token_find(&broker, fd));
+	close(fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", token->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) { /* root may */
+		ck_assert_ptr_null(token_find(&broker, fd));
+		close(fd);
+	}
+	fd = open(path, O_PATH | O_CLOEXEC);
+	ck_assert_ptr_null(token_find(&broker, fd)); /* needs no permission, and gives none */
+	close(fd);
+	ck_assert_ptr_null(token_find(&broker, fd)); /* not open */
+	ck_assert_ptr_null(token_find(&broker, -1));
+}
+END_TEST
+
+START_TEST(nothing_in_it)
+{
+	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	struct stat status;
+	ck_assert_int_eq(fstat(token->fd, &status), 0);
+	ck_assert_int_eq(status.st_size, 0);
+	ck_assert_uint_eq(status.st_mode & 07777, 0);
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+	ck_assert_int_eq(fcntl(token->fd, F_GET_SEALS) & seals, seals);
+	ck_assert_int_eq(write(token->fd, "x", 1), -1); /* nobody stores anything at our cost */
+	ck_assert_int_eq(ftruncate(token->fd, 4096), -1);
+}
+END_TEST
+
+/* Somebody keeps the fd; it is worth nothing any more. */
+START_TEST(destroyed)
+{
+	int kept = fcntl(got(&handle, FBK_RIGHT_WAIT)->fd, F_DUPFD_CLOEXEC, 100);
+	token_destroy(handle.tokens[FBK_RIGHT_WAIT]);
+	handle.tokens[FBK_RIGHT_WAIT] = NULL;
+	ck_assert_ptr_null(token_find(&broker, kept));
+	struct token *next = got(&handle, FBK_RIGHT_WAIT);
+	ck_assert_ptr_null(token_find(&broker, kept));
+	ck_assert_ptr_eq(token_find(&broker, next->fd), next);
+	close(kept);
+	token_destroy(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("token");
+	TCase *tcase = tcase_create("token");
+	SRunner *runner = srunner_create(suite);
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, found);
+	tcase_add_test(tcase, one_for_each_mask);
+	tcase_add_test(tcase, limited);
+	tcase_add_test(tcase, forged);
+	tcase_add_test(tcase, nothing_in_it);
+	tcase_add_test(tcase, destroyed);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
