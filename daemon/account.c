@@ -31,6 +31,7 @@ struct user {
 	size_t refs;
 	uint64_t usage[ACCOUNT_RESOURCE_COUNT];
 	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
+	const struct account_limit *refused; /* the last one that was in the way */
 };
 
 struct account {
@@ -158,6 +159,11 @@ uid_t user_uid(const struct user *user)
 	return user->uid;
 }
 
+const struct account_limit *user_refused(const struct user *user)
+{
+	return user->refused;
+}
+
 uint64_t user_usage(const struct user *user, enum account_resource resource)
 {
 	return user->usage[resource];
@@ -194,6 +200,7 @@ int charge_take(struct charge *charge, struct user *user, enum account_resource 
 	assert(!charge->user);
 	assert(resource < ACCOUNT_RESOURCE_COUNT);
 	if (amount > user->limits[resource] - user->usage[resource]) {
+		user->refused = &account_limits[resource];
 		return -EDQUOT;
 	}
 	if (!user_ceiling_allows(user, resource, amount)) {

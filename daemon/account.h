@@ -87,6 +87,8 @@ struct user *user_ref(struct user *user);
  * NULL. */
 void user_unref(struct user *user);
 
+/* Which of its limits was in the way the last time; NULL: none ever was. */
+const struct account_limit *user_refused(const struct user *user);
 uid_t user_uid(const struct user *user);
 uint64_t user_usage(const struct user *user, enum account_resource resource);
 uint64_t user_limit(const struct user *user, enum account_resource resource);

@@ -11,7 +11,7 @@
 
 struct aio {
 	aio_context_t context;
-	int source;            /* a memfd of one byte */
+	int source;             /* a memfd of one byte */
 	unsigned int in_flight; /* completions not reaped */
 };
 

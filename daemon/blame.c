@@ -20,7 +20,8 @@ struct text {
 	size_t size, used;
 };
 
-__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
+							   ...)
 {
 	va_list args;
 	va_start(args, format);

@@ -12,9 +12,9 @@
 #include "session.h"
 #include "timeline.h"
 
-#define WHEEL_BUDGET 256	/* deadlines per turn; the rest has the next */
-#define CALLBACKS_PER_TURN 64 /* then new events are looked for */
-#define FDS_RESERVED 32	/* for the daemon itself while it serves */
+#define WHEEL_BUDGET       256 /* deadlines per turn; the rest has the next */
+#define CALLBACKS_PER_TURN 64  /* then new events are looked for */
+#define FDS_RESERVED       32  /* for the daemon itself while it serves */
 
 uint64_t broker_new_id(struct broker *broker)
 {
@@ -101,8 +101,10 @@ static void broker_set_ceiling(struct broker *broker)
 	uint64_t ceiling = broker->fd_limit > kept ? broker->fd_limit - kept : 0;
 	account_set_ceiling(broker->account, ACCOUNT_FDS, ceiling);
 	if (ceiling < 256) {
-		log_warning("only %llu file descriptors are left for clients: raise LimitNOFILE= or "
-			    "`ulimit -n`", (unsigned long long)ceiling);
+		log_warning(
+			"only %llu file descriptors are left for clients: raise LimitNOFILE= or "
+			"`ulimit -n`",
+			(unsigned long long)ceiling);
 	}
 }
 
@@ -171,7 +173,8 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		r = account_create(&broker->account);
 	}
 	if (r == 0) {
-		r = closer_init(&broker->closer, &broker->wheel);
+		broker->fd_limit = fd_limit();
+		r = closer_init(&broker->closer, &broker->wheel, broker->fd_limit);
 	}
 	if (r == 0) {
 		r = classifier_init(&broker->classifier);
@@ -182,10 +185,10 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	}
 	int aio = aio_init(&broker->aio);
 	if (aio < 0) {
-		log_warning("no AIO context (%s): eventfds can't be exported", strerrordesc_np(-aio));
+		log_warning("no AIO context (%s): eventfds can't be exported",
+			    strerrordesc_np(-aio));
 	}
 	probe_run(&broker->probe, &broker->aio);
-	broker->fd_limit = fd_limit();
 	broker->base_fds = count_open_fds();
 	broker_set_ceiling(broker);
 	*ret_broker = broker;

@@ -31,26 +31,26 @@ enum broker_priority {
 };
 
 /* What the daemon counted since it started. `fencectl status` shows them by these names. */
-#define BROKER_COUNTERS(X)                                         \
-	X(connections, "clients accepted")                         \
-	X(refused, "clients refused")                              \
-	X(requests, "requests served")                             \
-	X(errors, "requests answered with an error")               \
-	X(malformed, "connections ended for a malformed packet")   \
-	X(bells, "doorbell wake-ups")                              \
-	X(looks, "timelines looked at")                            \
-	X(waits, "waits armed through shared memory")              \
-	X(wakes, "cells woken")                                    \
-	X(watches, "watches armed")                                \
-	X(watches_fired, "watches delivered")                      \
-	X(exports, "exports made")                                 \
+#define BROKER_COUNTERS(X)                                              \
+	X(connections, "clients accepted")                              \
+	X(refused, "clients refused")                                   \
+	X(requests, "requests served")                                  \
+	X(errors, "requests answered with an error")                    \
+	X(malformed, "connections ended for a malformed packet")        \
+	X(bells, "doorbell wake-ups")                                   \
+	X(looks, "timelines looked at")                                 \
+	X(waits, "waits armed through shared memory")                   \
+	X(wakes, "cells woken")                                         \
+	X(watches, "watches armed")                                     \
+	X(watches_fired, "watches delivered")                           \
+	X(exports, "exports made")                                      \
 	X(exports_fired, "exports fired because the point was decided") \
-	X(exports_expired, "exports fired by their deadline")      \
-	X(imports, "kernel fences imported")                       \
-	X(imports_done, "imported fences that signalled")          \
-	X(imports_failed, "imported fences that failed or expired") \
-	X(fds_refused, "file descriptors refused")                 \
-	X(timelines_failed, "timelines failed")                    \
+	X(exports_expired, "exports fired by their deadline")           \
+	X(imports, "kernel fences imported")                            \
+	X(imports_done, "imported fences that signalled")               \
+	X(imports_failed, "imported fences that failed or expired")     \
+	X(fds_refused, "file descriptors refused")                      \
+	X(timelines_failed, "timelines failed")                         \
 	X(log_lines_dropped, "log lines not written: their user had too many")
 
 struct broker_counters {
@@ -77,6 +77,7 @@ struct broker {
 	uint64_t base_fds; /* open before the first client */
 	uint64_t fd_limit;
 	LIST_HEAD(, log_charge) log_charges;
+	uint64_t starved_quiet_until_ns;
 
 	LIST_HEAD(, session) sessions;
 	LIST_HEAD(, session) dying;

@@ -2,11 +2,13 @@
 #include "closer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,21 +20,23 @@
 #include "list.h"
 #include "log.h"
 
-#define CLOSER_RING 2048 /* a power of two; eight packets full of fds */
+#define CLOSER_RING_MIN    1024
+#define CLOSER_RING_MAX    (UINT32_C(1) << 24)
 #define CLOSER_PATIENCE_NS (1000 * NS_PER_MS)
 
-/* `tail` is written by the daemon, `head` by the helper, or by the daemon once it killed it. */
+/* `tail` is written by the daemon, the others by the helper, or by the daemon once that is dead. */
 struct closer_ring {
 	_Atomic uint32_t tail;
 	_Atomic uint32_t head;
-	int fds[CLOSER_RING];
+	_Atomic uint32_t busy; /* from before until after the call that may hang */
+	int fds[];
 };
 
 /*
  * The helper's life. Only raw system calls: it is a bare clone of a process that may run a
  * sanitizer. The fd numbers are those of the shared table.
  */
-static _Noreturn void helper_run(struct closer_ring *ring, pid_t parent)
+static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, pid_t parent)
 {
 	syscall(SYS_prctl, PR_SET_NAME, "fbk-closer", 0, 0, 0);
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -47,9 +51,13 @@ static _Noreturn void helper_run(struct closer_ring *ring, pid_t parent)
 			syscall(SYS_futex, &ring->tail, FUTEX_WAIT, tail, NULL, NULL, 0);
 			continue;
 		}
-		syscall(SYS_close, ring->fds[head % CLOSER_RING]);
+		int fd = ring->fds[head & mask];
+		/* relaxed: read by the daemon when this process is dead or asleep in the kernel */
+		atomic_store_explicit(&ring->busy, 1, memory_order_relaxed);
+		syscall(SYS_close, fd);
 		/* release: the slot may be written again once this is seen */
 		atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+		atomic_store_explicit(&ring->busy, 0, memory_order_relaxed);
 	}
 }
 
@@ -58,7 +66,7 @@ static void closer_spawn(struct closer *closer)
 	pid_t parent = getpid();
 	long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
-		helper_run(closer->ring, parent);
+		helper_run(closer->ring, closer->mask, parent);
 	}
 	closer->pid = pid > 0 ? (pid_t)pid : -1;
 	if (pid < 0) {
@@ -79,19 +87,58 @@ static void closer_watch(struct closer *closer)
 	wheel_arm(closer->wheel, &closer->timer, clock_now_ns() + CLOSER_PATIENCE_NS);
 }
 
-/* The helper hangs in a close: that fd's number is free already, so go on behind it. */
-static void closer_replace(struct closer *closer)
+/* R, S, D, ...: what /proc says; 0 when it says nothing. */
+static char helper_state(pid_t pid)
 {
-	if (closer->pid > 0) {
-		log_warning("the closing helper %d hangs on a client's file and is replaced",
-			    closer->pid);
-		kill(closer->pid, SIGKILL);
-		closer->replaced++;
-		atomic_fetch_add_explicit(&closer->ring->head, 1, memory_order_relaxed);
+	char path[32], text[128];
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return 0;
 	}
-	while (waitpid(-1, NULL, WNOHANG) > 0) {
+	ssize_t size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	const char *end = strrchr(text, ')'); /* of its name */
+	return end && end[1] == ' ' ? end[2] : 0;
+}
+
+/* Behind the fd it was at, if it had begun: that number is free from the start of the call. */
+static void closer_respawn(struct closer *closer)
+{
+	struct closer_ring *ring = closer->ring;
+	/* acquire, relaxed: nobody else writes these any more */
+	if (atomic_load_explicit(&ring->busy, memory_order_acquire)) {
+		atomic_fetch_add_explicit(&ring->head, 1, memory_order_relaxed);
+		atomic_store_explicit(&ring->busy, 0, memory_order_relaxed);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0) { /* those that were abandoned */
 	}
 	closer_spawn(closer);
+}
+
+/* It has not moved for a while. */
+static void closer_check(struct closer *closer)
+{
+	if (closer->pid < 0) {
+		closer_spawn(closer);
+		return;
+	}
+	if (waitpid(closer->pid, NULL, WNOHANG) == closer->pid) {
+		log_warning("the closing helper %d was killed; there is a new one", closer->pid);
+		closer_respawn(closer);
+		return;
+	}
+	char state = helper_state(closer->pid);
+	/* relaxed: it is asleep if it is what we look for */
+	bool busy = atomic_load_explicit(&closer->ring->busy, memory_order_relaxed);
+	if (!busy || (state != 'S' && state != 'D')) {
+		return; /* it only gets no CPU */
+	}
+	log_warning("the closing helper %d hangs on a client's file and is replaced", closer->pid);
+	kill(closer->pid, SIGKILL); /* it never returns from that call to what we share */
+	closer->replaced++;
+	closer_respawn(closer);
 }
 
 static void closer_tend(struct wheel_timer *timer)
@@ -101,17 +148,26 @@ static void closer_tend(struct wheel_timer *timer)
 		return;
 	}
 	if (atomic_load_explicit(&closer->ring->head, memory_order_relaxed) == closer->watched) {
-		closer_replace(closer);
+		closer_check(closer);
 	}
 	closer_watch(closer);
 }
 
-int closer_init(struct closer *closer, struct wheel *wheel)
+static size_t ring_size(uint32_t mask)
 {
-	*closer = (struct closer){ .pid = -1, .wheel = wheel };
+	return sizeof(struct closer_ring) + ((size_t)mask + 1) * sizeof(int);
+}
+
+int closer_init(struct closer *closer, struct wheel *wheel, uint64_t fd_limit)
+{
+	uint32_t slots = CLOSER_RING_MIN;
+	while (slots < fd_limit && slots < CLOSER_RING_MAX) {
+		slots *= 2;
+	}
+	*closer = (struct closer){ .pid = -1, .wheel = wheel, .mask = slots - 1 };
 	closer->timer.fire = closer_tend;
-	void *memory = mmap(NULL, sizeof(struct closer_ring), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, ring_size(closer->mask), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
 		return -errno;
 	}
@@ -131,7 +187,7 @@ void closer_finish(struct closer *closer)
 		/* Killed, so it ends, unless it hangs in a close: then nobody waits for it. */
 		waitpid(closer->pid, NULL, closer_pending(closer) > 0 ? WNOHANG : 0);
 	}
-	munmap(closer->ring, sizeof(struct closer_ring));
+	munmap(closer->ring, ring_size(closer->mask));
 	closer->ring = NULL;
 }
 
@@ -141,11 +197,14 @@ void closer_close(struct closer *closer, int fd)
 		return;
 	}
 	struct closer_ring *ring = closer->ring;
-	if (closer_pending(closer) == CLOSER_RING) {
-		closer_replace(closer);
+	if (closer_pending(closer) > closer->mask) {
+		/* The limit of open files was raised from outside, and so many hang. */
+		log_error("the list of what is to be closed is full: file descriptor %d stays open",
+			  fd);
+		return;
 	}
 	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	ring->fds[tail % CLOSER_RING] = fd;
+	ring->fds[tail & closer->mask] = fd;
 	/* release: pairs with the acquire in helper_run */
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
 	syscall(SYS_futex, &ring->tail, FUTEX_WAKE, 1, NULL, NULL, 0);

@@ -2,8 +2,8 @@
 /*
  * Closes fds that strangers made. close() of such an fd can block for as long as its maker likes
  * (a socket with SO_LINGER, a file on a stuck FUSE server), and the loop must not. A helper process
- * that shares the fd table, and nothing else but one page, closes them in order; a helper that makes
- * no progress for a second is killed, abandoned if it can't be, and replaced. Loop's thread only.
+ * that shares the fd table, and nothing else but a ring, closes them in order; a helper that has hung
+ * in one of them for a second is killed, abandoned if it can't be, and replaced. Loop's thread only.
  */
 #pragma once
 
@@ -17,6 +17,7 @@ struct closer_ring;
 
 struct closer {
 	struct closer_ring *ring; /* shared with the helper */
+	uint32_t mask;            /* of its positions; it holds more fds than can be open */
 	pid_t pid;                /* -1: none */
 	unsigned int replaced;    /* helpers that hung */
 	uint32_t watched;         /* ring position when the timer was armed */
@@ -24,7 +25,8 @@ struct closer {
 	struct wheel_timer timer; /* armed while something is to be closed */
 };
 
-int closer_init(struct closer *closer, struct wheel *wheel);
+/* `fd_limit`: that many fds can be open. */
+int closer_init(struct closer *closer, struct wheel *wheel, uint64_t fd_limit);
 void closer_finish(struct closer *closer);
 
 /* Close `fd`, a little later. Never blocks. Takes -1. */

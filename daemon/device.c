@@ -75,8 +75,9 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 		return -EINVAL;
 	}
 	if ((request->waits | request->signals) & ~FENCE_KINDS_ALL) {
-		snprintf(detail, FBK_REASON_SIZE, "waits 0x%x or signals 0x%x has unknown fence kinds",
-			 request->waits, request->signals);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "waits 0x%x or signals 0x%x has unknown fence kinds", request->waits,
+			 request->signals);
 		return -EINVAL;
 	}
 	if (request->visibility > FBK_VISIBLE_IRQ) {
@@ -100,7 +101,8 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 	if (!policy_may_register(session->broker->policy, &session->subject, request->class_,
 				 &rule)) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "uid %u may not register a device of class %s (%s): ask the administrator to "
+			 "uid %u may not register a device of class %s (%s): ask the administrator "
+			 "to "
 			 "add a rule",
 			 session->subject.uid, policy_class_names[request->class_], rule);
 		return -EPERM;

@@ -15,27 +15,28 @@
 struct dispatch_entry {
 	const char *name;
 	request_fn *handler;
-	size_t size_max;      /* of the whole packet */
-	size_t fd_count;      /* exactly */
-	size_t handle_offset; /* of the field in the body that names a timeline; NO_HANDLE */
-	uint32_t right;       /* on that timeline: all of this mask */
+	size_t size_max;             /* of the whole packet */
+	size_t fd_count;             /* exactly */
+	size_t handle_offset;        /* of the field in the body that names a timeline; NO_HANDLE */
+	uint32_t right;              /* on that timeline: all of this mask */
 	enum policy_inspect inspect; /* what policy must allow at least */
 	bool before_hello;
 };
 
-#define PLAIN(field, function, size) \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, size, 0, NO_HANDLE, 0, \
-					       POLICY_INSPECT_NONE, false }
-#define WITH_FD(field, function, size) \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, size, 1, NO_HANDLE, 0, \
-					       POLICY_INSPECT_NONE, false }
-#define ON_TIMELINE(field, function, size, fds, type, right)                                      \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, size, fds,          \
-					       offsetof(Fbk__Wire__##type, handle), right,        \
-					       POLICY_INSPECT_NONE, false }
-#define INSPECT(field, function)                                                                   \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, 64, 0, NO_HANDLE, 0, \
-					       POLICY_INSPECT_OWN, false }
+#define PLAIN(field, function, size)                                                               \
+	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function,  size, 0, NO_HANDLE, \
+					       0,         POLICY_INSPECT_NONE, false }
+#define WITH_FD(field, function, size)                                                             \
+	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function,  size, 1, NO_HANDLE, \
+					       0,         POLICY_INSPECT_NONE, false }
+#define ON_TIMELINE(field, function, size, fds, type, right)                                    \
+	[FBK__WIRE__REQUEST__BODY_##field] = {                                                  \
+		#function, request_##function,  size, fds, offsetof(Fbk__Wire__##type, handle), \
+		right,     POLICY_INSPECT_NONE, false                                           \
+	}
+#define INSPECT(field, function)                                                                  \
+	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, 64,   0, NO_HANDLE, \
+					       0,         POLICY_INSPECT_OWN, false }
 
 static const struct dispatch_entry entries[] = {
 	[FBK__WIRE__REQUEST__BODY_HELLO] = { "hello", request_hello, 256, 0, NO_HANDLE, 0,
@@ -69,8 +70,9 @@ static const char *right_name(uint32_t missing)
 }
 
 /* All that is checked before a handler runs. */
-static int entry_check(const struct dispatch_entry *entry, struct session *session, const void *body,
-		       const struct wire_packet *packet, struct handle **ret_handle, char *detail)
+static int entry_check(const struct dispatch_entry *entry, struct session *session,
+		       const void *body, const struct wire_packet *packet,
+		       struct handle **ret_handle, char *detail)
 {
 	if (!entry->handler) {
 		snprintf(detail, FBK_REASON_SIZE,
@@ -78,13 +80,14 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 		return -EOPNOTSUPP;
 	}
 	if (entry->before_hello == session->greeted) {
-		snprintf(detail, FBK_REASON_SIZE, session->greeted ? "Hello comes once, and first"
-								   : "the first request is Hello");
+		snprintf(detail, FBK_REASON_SIZE,
+			 session->greeted ? "Hello comes once, and first"
+					  : "the first request is Hello");
 		return -EPROTO;
 	}
 	if (packet->size > entry->size_max) {
-		snprintf(detail, FBK_REASON_SIZE, "%s: %zu bytes, at most %zu are taken", entry->name,
-			 packet->size, entry->size_max);
+		snprintf(detail, FBK_REASON_SIZE, "%s: %zu bytes, at most %zu are taken",
+			 entry->name, packet->size, entry->size_max);
 		return -EMSGSIZE;
 	}
 	if (packet->fd_count != entry->fd_count) {
@@ -112,10 +115,11 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 	}
 	uint32_t missing = entry->right & ~handle->rights;
 	if (missing) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "%s: this client has no right to %s timeline %s: ask its owner for a token "
-			 "with that right",
-			 entry->name, right_name(missing), handle->timeline->name);
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"%s: this client has no right to %s timeline %s: ask its owner for a token "
+			"with that right",
+			entry->name, right_name(missing), handle->timeline->name);
 		return -EPERM;
 	}
 	*ret_handle = handle;
@@ -126,25 +130,6 @@ static void answer_finish(struct answer *answer)
 {
 	for (size_t i = 0; i < answer->fd_count; i++) {
 		close(answer->fds[i]);
-	}
-}
-
-/* The sentence for errors that handlers leave to it. */
-static void answer_explain(struct answer *answer, int error, const struct session *session)
-{
-	if (answer->detail[0]) {
-		return;
-	}
-	if (error == -EDQUOT) {
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "a limit of uid %u is reached: `fencectl status` shows which; release "
-			 "something, or raise it in the policy",
-			 session->subject.uid);
-	} else if (error == -ENFILE || error == -EMFILE) {
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "the daemon's file descriptors are used up: raise LimitNOFILE=");
-	} else {
-		wire_text_copy(answer->detail, FBK_REASON_SIZE, strerrordesc_np(-error));
 	}
 }
 
@@ -167,7 +152,9 @@ static void dispatch_request(struct session *session, const Fbk__Wire__Request *
 	session->broker->counters.requests++;
 	if (r < 0) {
 		session->broker->counters.errors++;
-		answer_explain(&answer, r, session);
+		if (!answer.detail[0]) {
+			session_explain(session, r, answer.detail);
+		}
 		answer.message.error = r;
 		answer.message.detail = answer.detail;
 		answer.message.body_case = FBK__WIRE__MESSAGE__BODY__NOT_SET;

@@ -33,8 +33,8 @@ struct answer {
 void dispatch_packet(struct session *session, struct wire_packet *packet);
 
 /* `body` is the message inside the request; `handle` what the table asked for, else NULL. */
-typedef int request_fn(struct session *session, struct handle *handle, const void *body,
-		       int *fds, struct answer *answer);
+typedef int request_fn(struct session *session, struct handle *handle, const void *body, int *fds,
+		       struct answer *answer);
 
 request_fn request_hello, request_goodbye, request_device_register, request_device_unregister,
 	request_set_create, request_set_destroy, request_timeline_create, request_page_mapped,

@@ -30,8 +30,10 @@ static void export_fire(struct export *export, int result)
 	struct broker *broker = export->session->broker;
 	int r = export->provider->fire(broker, export->fd, result);
 	if (r < 0) {
-		log_error("an exported %s could not be signalled: %s; its holder waits until its own "
-			  "deadline", export->provider->name, strerrordesc_np(-r));
+		log_error(
+			"an exported %s could not be signalled: %s; its holder waits until its own "
+			"deadline",
+			export->provider->name, strerrordesc_np(-r));
 	}
 	export_destroy(export);
 }

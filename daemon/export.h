@@ -14,7 +14,8 @@
 #include "timeline.h"
 #include "wheel.h"
 
-struct export {
+struct export
+{
 	LIST_ENTRY(export) links; /* of the session */
 	struct session *session;
 	struct arm arm;

@@ -63,8 +63,9 @@ void handle_destroy(struct handle *handle)
 		token_destroy(handle->tokens[rights]);
 	}
 	if (timeline->signaler == session) {
-		timeline_orphan(timeline, session->closing && !session->left ? FBK_CAUSE_OWNER_DIED
-									     : FBK_CAUSE_OWNER_LEFT);
+		timeline_orphan(timeline, session->closing && !session->left
+						  ? FBK_CAUSE_OWNER_DIED
+						  : FBK_CAUSE_OWNER_LEFT);
 	}
 	session_handle_remove(session, handle);
 	LIST_REMOVE(handle, links);
@@ -92,7 +93,8 @@ void handle_rung(struct handle *handle)
 	struct timeline *timeline = handle->timeline;
 	/* seq_cst: after the bell was taken, before the payload is read; the client lowers the
 	 * minimum before it rings. Read once: the client may scribble here at any time. */
-	uint64_t minimum = atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
+	uint64_t minimum =
+		atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
 	struct arm *arm = &handle->cell_arm;
 
 	if (minimum == 0 || minimum > FBK_POINT_MAX) {

@@ -21,7 +21,7 @@ struct handle {
 	uint32_t number;
 	uint32_t rights;
 	struct arm cell_arm;
-	LIST_HEAD(, watch) watches; /* told or not */
+	LIST_HEAD(, watch) watches;           /* told or not */
 	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */
 	struct charge charge;
 };

@@ -51,8 +51,8 @@ static void import_advance(struct timeline *timeline)
 		return; /* it jumped too far: all imports are gone */
 	}
 	if (first && first->decided) {
-		enum fbk_cause cause = first->result == -ETIME ? FBK_CAUSE_DEADLINE
-								: FBK_CAUSE_FENCE_ERROR;
+		enum fbk_cause cause =
+			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
 		timeline_fail(timeline, cause, first->result, NULL);
 	}
 }
@@ -121,8 +121,10 @@ int import_create(struct handle *handle, uint64_t value, int fd, uint32_t kind, 
 
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "this daemon cannot confirm and follow a fence of kind 0x%x yet; it can follow "
-			 "an eventfd", kind);
+			 "this daemon cannot confirm and follow a fence of kind 0x%x yet; it can "
+			 "follow "
+			 "an eventfd",
+			 kind);
 		return -EOPNOTSUPP;
 	}
 	int r = import_check_order(timeline, value);

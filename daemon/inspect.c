@@ -13,10 +13,10 @@
 #include "timeline.h"
 #include "version.h"
 
-#define USERS_MAX 16   /* of about 450 bytes each in a packet of 16 KiB */
-#define DEVICES_MAX 32
+#define USERS_MAX     16 /* of about 450 bytes each in a packet of 16 KiB */
+#define DEVICES_MAX   32
 #define TIMELINES_MAX 32
-#define COUNTERS_MAX 32
+#define COUNTERS_MAX  32
 
 /* protobuf-c's strings are not const, and packing does not write to them */
 static char *text(const char *string)
@@ -47,11 +47,11 @@ struct status_room {
 static void status_add_counters(struct status_room *room, const struct broker_counters *counters)
 {
 	size_t count = 0;
-#define X(field, what)                                              \
-	fbk__wire__counter__init(&room->counters[count]);           \
-	room->counters[count].name = text(#field);                  \
-	room->counters[count].value = counters->field;              \
-	room->counter_list[count] = &room->counters[count];         \
+#define X(field, what)                                      \
+	fbk__wire__counter__init(&room->counters[count]);   \
+	room->counters[count].name = text(#field);          \
+	room->counters[count].value = counters->field;      \
+	room->counter_list[count] = &room->counters[count]; \
 	count++;
 	BROKER_COUNTERS(X)
 #undef X
@@ -117,9 +117,9 @@ int request_inspect_status(struct session *session, struct handle *handle, const
 	status->sessions = broker->session_count;
 	status->devices = broker->device_count;
 	status->timelines = broker->timeline_count;
-	status->open_fds = (uint32_t)(broker->base_fds +
-				      account_total(broker->account, ACCOUNT_FDS) +
-				      closer_pending(&broker->closer));
+	status->open_fds =
+		(uint32_t)(broker->base_fds + account_total(broker->account, ACCOUNT_FDS) +
+			   closer_pending(&broker->closer));
 	status_add_counters(&room, &broker->counters);
 	status_add_kernel(&room, &broker->probe);
 	status->users = room.user_list;

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
-#define LIST_FOREACH_SAFE(var, head, field, next)                                                  \
+#define LIST_FOREACH_SAFE(var, head, field, next) \
 	for ((var) = LIST_FIRST(head); (var) && ((next) = LIST_NEXT(var, field), 1); (var) = (next))
 
 #define container_of(pointer, type, member) \

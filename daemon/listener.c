@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +16,28 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "clock.h"
 #include "log.h"
 #include "session.h"
 
-#define LISTEN_BACKLOG 256
-#define ACCEPTS_PER_TURN 16
+#define LISTEN_BACKLOG       256
+#define LOCK_PATIENCE_NS     (2 * NS_PER_S)
+#define LOCK_AGAIN_US        10000
+#define ACCEPTS_PER_TURN     16
+#define LISTENER_STARVING_NS (20 * NS_PER_MS)
 
 static int listener_adopt(struct listener *listener, char *error, size_t error_size)
 {
 	if (sd_listen_fds(0) > 1) {
-		snprintf(error, error_size, "the service manager passed %d sockets, one is wanted: fix "
-			 "the socket unit", sd_listen_fds(0));
+		snprintf(error, error_size,
+			 "the service manager passed %d sockets, one is wanted: fix "
+			 "the socket unit",
+			 sd_listen_fds(0));
 		return -EINVAL;
 	}
 	if (sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_SEQPACKET, 1) <= 0) {
-		snprintf(error, error_size, "the socket that the service manager passed is not a "
+		snprintf(error, error_size,
+			 "the socket that the service manager passed is not a "
 			 "listening unix SOCK_SEQPACKET one: use ListenSequentialPacket=");
 		return -EINVAL;
 	}
@@ -48,11 +56,37 @@ static int make_directory(const char *path, bool user_mode, char *error, size_t 
 	int r = 0;
 	if (mkdir(directory, user_mode ? 0700 : 0755) < 0 && errno != EEXIST) {
 		r = -errno;
-		snprintf(error, error_size, "cannot make the directory %s: %s; make it, or choose "
-			 "another place with --socket", directory, strerrordesc_np(-r));
+		snprintf(error, error_size,
+			 "cannot make the directory %s: %s; make it, or choose "
+			 "another place with --socket",
+			 directory, strerrordesc_np(-r));
 	}
 	free(copy);
 	return r;
+}
+
+/* Who holds the lock of this file, as far as is written there. */
+static pid_t lock_holder(int fd)
+{
+	char text[16] = "";
+	ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+	text[size > 0 ? size : 0] = '\0';
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* A daemon that was killed leaves its closing helper for a moment, and that shares its files. */
+static int lock_take(int fd)
+{
+	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pid_t holder = lock_holder(fd);
+		bool dead = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
+		if (!dead || clock_now_ns() > patience) {
+			return -EADDRINUSE;
+		}
+		usleep(LOCK_AGAIN_US);
+	}
+	return 0;
 }
 
 /* The lock says whether a daemon serves this path; the socket file alone can't. */
@@ -64,18 +98,20 @@ static int listener_lock(struct listener *listener, const char *path, char *erro
 	int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		int r = -errno;
-		snprintf(error, error_size, "cannot write %s: %s; run as a user who may, or choose "
-			 "another place with --socket", lock_path, strerrordesc_np(-r));
+		snprintf(error, error_size,
+			 "cannot write %s: %s; run as a user who may, or choose "
+			 "another place with --socket",
+			 lock_path, strerrordesc_np(-r));
 		return r;
 	}
 	listener->lock = fd;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		char pid[16] = "";
-		ssize_t size = read(fd, pid, sizeof(pid) - 1);
-		pid[size > 0 ? size : 0] = '\0';
-		snprintf(error, error_size, "another fencebrokerd (pid %s) serves %s; stop it, or "
-			 "choose another place with --socket", pid[0] ? pid : "unknown", path);
-		return -EADDRINUSE;
+	int r = lock_take(fd);
+	if (r < 0) {
+		snprintf(error, error_size,
+			 "another fencebrokerd (pid %d) serves %s; stop it, or "
+			 "choose another place with --socket",
+			 lock_holder(fd), path);
+		return r;
 	}
 	if (ftruncate(fd, 0) == 0) {
 		dprintf(fd, "%d", getpid());
@@ -91,8 +127,10 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 	strcpy(address.sun_path, path); /* its length was checked */
 	if (lstat(path, &status) == 0) {
 		if (!S_ISSOCK(status.st_mode)) {
-			snprintf(error, error_size, "%s exists and is not a socket: remove it, or choose "
-				 "another place with --socket", path);
+			snprintf(error, error_size,
+				 "%s exists and is not a socket: remove it, or choose "
+				 "another place with --socket",
+				 path);
 			return -EEXIST;
 		}
 		unlink(path); /* stale: we hold the lock */
@@ -101,7 +139,10 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 	if (listener->socket < 0 ||
 	    bind(listener->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int r = -errno;
-		snprintf(error, error_size, "cannot bind %s: %s", path, strerrordesc_np(-r));
+		snprintf(error, error_size,
+			 "cannot bind %s: %s; choose another place with "
+			 "--socket",
+			 path, strerrordesc_np(-r));
 		return r;
 	}
 	listener->path = strdup(path);
@@ -109,7 +150,10 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 	if (!listener->path || chmod(path, user_mode ? 0600 : 0666) < 0 ||
 	    listen(listener->socket, LISTEN_BACKLOG) < 0) {
 		int r = -errno;
-		snprintf(error, error_size, "cannot listen on %s: %s", path, strerrordesc_np(-r));
+		snprintf(error, error_size,
+			 "cannot listen on %s: %s; choose another place with "
+			 "--socket",
+			 path, strerrordesc_np(-r));
 		return r;
 	}
 	return 0;
@@ -123,8 +167,10 @@ int listener_open(struct listener *listener, const char *path, bool user_mode, c
 	if (sd_listen_fds(0) > 0) {
 		r = listener_adopt(listener, error, error_size);
 	} else if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		snprintf(error, error_size, "%s is longer than a socket's path may be (%zu bytes)", path,
-			 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		snprintf(error, error_size,
+			 "%s is longer than a socket's path may be (%zu bytes): choose "
+			 "another place with --socket",
+			 path, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 		r = -ENAMETOOLONG;
 	} else {
 		r = make_directory(path, user_mode, error, error_size);
@@ -143,17 +189,41 @@ int listener_open(struct listener *listener, const char *path, bool user_mode, c
 	return r;
 }
 
-/* Out of fds: take the connection with the reserve and drop it, or it would wake us for ever. */
+static bool listener_reserve(struct listener *listener)
+{
+	if (listener->reserve < 0) {
+		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	return listener->reserve >= 0;
+}
+
+static void listener_fed(struct wheel_timer *timer)
+{
+	struct listener *listener = container_of(timer, struct listener, starving);
+	if (listener_reserve(listener)) {
+		event_add(listener->event, NULL);
+	} else {
+		broker_arm(listener->broker, timer, clock_now_ns() + LISTENER_STARVING_NS);
+	}
+}
+
+/* Out of fds: take the connection with the reserve and drop it, or it would wake us for ever. What is
+ * dropped is closed a little later, and only then the reserve can be had again. */
 static void listener_refuse(struct listener *listener)
 {
+	struct broker *broker = listener->broker;
+	log_starved(broker, "a new client is refused");
 	close(listener->reserve);
+	listener->reserve = -1;
 	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
 	if (socket >= 0) {
-		closer_close(&listener->broker->closer, socket);
+		closer_close(&broker->closer, socket);
+		broker->counters.refused++;
 	}
-	listener->broker->counters.refused++;
-	listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	log_warning("no file descriptor left for a new client: refused; raise LimitNOFILE=");
+	if (!listener_reserve(listener)) {
+		event_del(listener->event);
+		broker_arm(broker, &listener->starving, clock_now_ns() + LISTENER_STARVING_NS);
+	}
 }
 
 static void listener_accept(evutil_socket_t fd, short what, void *arg)
@@ -162,7 +232,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct listener *listener = arg;
 	struct broker *broker = listener->broker;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
 		struct session *session;
 		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
@@ -185,6 +255,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 int listener_start(struct listener *listener, struct broker *broker)
 {
 	listener->broker = broker;
+	listener->starving.fire = listener_fed;
 	listener->event = event_new(broker->base, listener->socket, EV_READ | EV_PERSIST,
 				    listener_accept, listener);
 	if (!listener->event || event_priority_set(listener->event, PRIORITY_REQUEST) < 0 ||
@@ -196,6 +267,9 @@ int listener_start(struct listener *listener, struct broker *broker)
 
 void listener_close(struct listener *listener)
 {
+	if (listener->broker) {
+		broker_disarm(listener->broker, &listener->starving);
+	}
 	if (listener->event) {
 		event_free(listener->event);
 	}

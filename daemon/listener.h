@@ -9,15 +9,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wheel.h"
+
 struct broker;
 
 struct listener {
 	struct broker *broker;
 	int socket;
 	int lock;    /* held while the path is ours; -1 when the service manager's */
-	int reserve; /* given up for a moment to accept and close when no fd is free */
+	int reserve; /* given up for a moment to accept and close when no fd is free; -1: not back */
 	struct event *event;
-	char *path; /* removed at the end; NULL when the service manager's */
+	struct wheel_timer starving; /* armed: nobody is accepted until the reserve is back */
+	char *path;                  /* removed at the end; NULL when the service manager's */
 };
 
 /* `path` is not used when the service manager passed a socket. On failure `error` has a sentence

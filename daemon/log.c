@@ -19,7 +19,7 @@ void log_set_verbose(int verbose)
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(const char *priority, const char *format,
-							    va_list args)
+							   va_list args)
 {
 	char line[512];
 	vsnprintf(line, sizeof(line), format, args);
@@ -27,16 +27,16 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *priority,
 	fprintf(stderr, "%s%s\n", getenv("JOURNAL_STREAM") ? priority : "fencebrokerd: ", line);
 }
 
-#define LOG_FUNCTION(name, priority, condition)       \
-	void name(const char *format, ...)            \
-	{                                             \
-		if (!(condition)) {                   \
-			return;                       \
-		}                                     \
-		va_list args;                         \
-		va_start(args, format);               \
-		log_line(priority, format, args);     \
-		va_end(args);                         \
+#define LOG_FUNCTION(name, priority, condition)   \
+	void name(const char *format, ...)        \
+	{                                         \
+		if (!(condition)) {               \
+			return;                   \
+		}                                 \
+		va_list args;                     \
+		va_start(args, format);           \
+		log_line(priority, format, args); \
+		va_end(args);                     \
 	}
 
 LOG_FUNCTION(log_error, SD_ERR, 1)
@@ -77,6 +77,15 @@ static bool log_line_charge(struct broker *broker, struct user *user)
 	LIST_INSERT_HEAD(&broker->log_charges, entry, links);
 	broker_arm(broker, &entry->expiry, clock_now_ns() + LOG_WINDOW_NS);
 	return true;
+}
+
+void log_starved(struct broker *broker, const char *consequence)
+{
+	uint64_t now = clock_now_ns();
+	if (now >= broker->starved_quiet_until_ns) {
+		broker->starved_quiet_until_ns = now + LOG_WINDOW_NS;
+		log_warning("file descriptors are used up, %s: raise LimitNOFILE=", consequence);
+	}
 }
 
 void log_forget(struct broker *broker)

@@ -21,5 +21,9 @@ __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 __attribute__((format(printf, 2, 3))) void log_client(struct session *session, const char *format,
 						      ...);
 
+/* File descriptors are used up; `consequence` is what that leads to. Not more often than every ten
+ * seconds, whoever causes it. */
+void log_starved(struct broker *broker, const char *consequence);
+
 /* The broker ends: let go of what lines are charged. */
 void log_forget(struct broker *broker);

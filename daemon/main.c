@@ -50,10 +50,14 @@ static const char help_text[] =
 static int options_parse(int argc, char **argv, struct options *options, int *ret_exit)
 {
 	static const struct option long_options[] = {
-		{ "user", no_argument, NULL, 'u' },	    { "socket", required_argument, NULL, 's' },
-		{ "policy", required_argument, NULL, 'p' }, { "check-policy", no_argument, NULL, 'c' },
-		{ "verbose", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },	    { NULL, 0, NULL, 0 },
+		{ "user", no_argument, NULL, 'u' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "policy", required_argument, NULL, 'p' },
+		{ "check-policy", no_argument, NULL, 'c' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 	while ((option = getopt_long(argc, argv, "us:p:cvhV", long_options, NULL)) >= 0) {
@@ -110,8 +114,10 @@ static int default_paths(const struct options *options, char *socket, char *poli
 	} else {
 		snprintf(policy, size, "%s/.config/fencebroker/policy.conf", home ? home : "");
 	}
-	if (!options->socket && !options->check_policy && sd_listen_fds(0) == 0 && (!runtime || !runtime[0])) {
-		log_error("$XDG_RUNTIME_DIR is not set: log in properly, or say where with --socket");
+	if (!options->socket && !options->check_policy && sd_listen_fds(0) == 0 &&
+	    (!runtime || !runtime[0])) {
+		log_error(
+			"$XDG_RUNTIME_DIR is not set: log in properly, or say where with --socket");
 		return -ENOENT;
 	}
 	snprintf(socket, size, "%s/fencebroker/socket", runtime ? runtime : "");
@@ -130,10 +136,9 @@ static struct policy *policy_read(const struct options *options, const char *pat
 		r = policy_load_file(*ret_name, &policy, error, sizeof(error));
 	} else {
 		*ret_name = "built-in";
-		r = policy_load_string(*ret_name,
-				       options->user_mode ? policy_default_user
-							  : policy_default_system,
-				       &policy, error, sizeof(error));
+		r = policy_load_string(
+			*ret_name, options->user_mode ? policy_default_user : policy_default_system,
+			&policy, error, sizeof(error));
 	}
 	if (r < 0) {
 		log_error("%s", error);
@@ -157,10 +162,11 @@ static int serve(struct broker *broker, struct listener *listener)
 	int r = -ENOMEM;
 	if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0 &&
 	    listener_start(listener, broker) == 0) {
-		sd_notifyf(0, "READY=1\nSTATUS=serving %s", listener->path ? listener->path
-								       : "the passed socket");
+		sd_notifyf(0, "READY=1\nSTATUS=serving %s",
+			   listener->path ? listener->path : "the passed socket");
 		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
-			 listener->path ? listener->path : "the passed socket", broker->policy_name);
+			 listener->path ? listener->path : "the passed socket",
+			 broker->policy_name);
 		r = event_base_dispatch(broker->base);
 		sd_notify(0, "STOPPING=1");
 	}

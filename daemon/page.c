@@ -35,8 +35,7 @@ static const int page_seals[] = {
 
 static int page_memfd(enum fbk_page_kind kind)
 {
-	int fd = memfd_create(page_names[kind],
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL) { /* before Linux 6.3 */
 		fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	}

@@ -18,7 +18,7 @@ struct page {
 	enum fbk_page_kind kind;
 	int fd;
 	void *memory;
-	bool sealed;         /* payload pages: nobody can map it writable any more */
+	bool sealed; /* payload pages: nobody can map it writable any more */
 	uint32_t slots;
 	uint32_t used;       /* slots given out; never given again */
 	struct charge bytes; /* charged to who asked for it */

@@ -15,9 +15,9 @@
 #include "policy-rule.h"
 
 #define POLICY_FILE_MAX (256 * 1024)
-#define LONG_DIGITS 10 /* what has fewer fits in 31 bits */
+#define LONG_DIGITS     10 /* what has fewer fits in 31 bits */
 
-#define DIGITS "0123456789"
+#define DIGITS  "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 __attribute__((format(printf, 4, 5))) static int refuse(int error, char *ret_error,

@@ -15,7 +15,7 @@
 #include "policy-rule.h"
 
 #define POLICY_VERSION 1
-#define POLICY_ID_MAX (UINT32_MAX - 1) /* (uid_t)-1 means "none" to the kernel */
+#define POLICY_ID_MAX  (UINT32_MAX - 1) /* (uid_t)-1 means "none" to the kernel */
 
 struct loader {
 	const char *name;
@@ -264,8 +264,8 @@ static int id_load(struct loader *loader, const config_setting_t *setting,
 	}
 	if (r == -ENOENT) {
 		return refuse(loader, line_of(setting),
-			      "there is no %s \"%s\" (optional = true leaves out such a rule)",
-			      key, name);
+			      "there is no %s \"%s\" (optional = true leaves out such a rule)", key,
+			      name);
 	}
 	if (r < 0) {
 		return refuse(loader, line_of(setting), "%s \"%s\" can't be looked up: %s", key,
@@ -360,8 +360,7 @@ static int rule_inspect_load(struct loader *loader, const config_setting_t *sett
 			return 0;
 		}
 	}
-	return refuse(loader, line_of(setting),
-		      "\"inspect\" must be \"none\", \"own\" or \"all\"");
+	return refuse(loader, line_of(setting), "\"inspect\" must be \"none\", \"own\" or \"all\"");
 }
 
 static int rule_optional_load(struct loader *loader, const config_setting_t *setting)
@@ -375,8 +374,7 @@ static int rule_check(struct loader *loader, unsigned int line, bool has_class)
 	const struct policy_rule *rule = loader->rule;
 
 	if (!rule->has_user && !rule->has_group) {
-		return refuse(loader, line,
-			      "a rule needs user or group (user = \"*\" is anybody)");
+		return refuse(loader, line, "a rule needs user or group (user = \"*\" is anybody)");
 	}
 	if (has_class && !(rule->keys & POLICY_KEY_REGISTER)) {
 		return refuse(loader, line, "\"class\" without \"register\" decides nothing");

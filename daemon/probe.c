@@ -34,9 +34,10 @@ static void result_set(struct probe *probe, enum probe_item item, const char *na
 static void probe_seals(struct probe *probe)
 {
 	int fd = memfd_create("fencebroker-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	bool works = fd >= 0 && ftruncate(fd, 4096) == 0 &&
-		     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0 &&
-		     mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED;
+	bool works =
+		fd >= 0 && ftruncate(fd, 4096) == 0 &&
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0 &&
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED;
 	result_set(probe, PROBE_SEALS, "memfd-seals", works,
 		   works ? "pages can be sealed against later writers"
 			 : "F_SEAL_FUTURE_WRITE needs Linux 5.1");
@@ -56,7 +57,7 @@ static void probe_pidfd(struct probe *probe)
 		pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	}
 	result_set(probe, PROBE_PIDFD, "pidfd", pidfd >= 0,
-		   peer		? "SO_PEERPIDFD names the process that connected"
+		   peer         ? "SO_PEERPIDFD names the process that connected"
 		   : pidfd >= 0 ? "pidfd_open; SO_PEERPIDFD needs Linux 6.5"
 				: "pidfd_open needs Linux 5.3");
 	for (int i = 0; i < 2; i++) {
@@ -75,7 +76,7 @@ static void probe_same_file(struct probe *probe)
 	bool kcmp = syscall(SYS_kcmp, self, self, KCMP_FILE, STDERR_FILENO, STDERR_FILENO) == 0;
 	bool query = fcntl(STDERR_FILENO, F_DUPFD_QUERY, STDERR_FILENO) == 1;
 	result_set(probe, PROBE_SAME_FILE, "token-proof", kcmp || query,
-		   kcmp	   ? "kcmp proves sharing tokens"
+		   kcmp    ? "kcmp proves sharing tokens"
 		   : query ? "F_DUPFD_QUERY proves sharing tokens; kcmp is not in this kernel"
 			   : "needs kcmp (CONFIG_KCMP) or Linux 6.10");
 }
@@ -84,7 +85,8 @@ static void probe_proc(struct probe *probe)
 {
 	bool works = access("/proc/self/fd/2", F_OK) == 0;
 	result_set(probe, PROBE_PROC, "proc", works,
-		   works ? "/proc is mounted" : "mount /proc: read-only page fds are made through it");
+		   works ? "/proc is mounted"
+			 : "mount /proc: read-only page fds are made through it");
 }
 
 static void probe_drm(struct probe *probe)
@@ -97,7 +99,8 @@ static void probe_drm(struct probe *probe)
 		snprintf(note, sizeof(note), "%d DRM device%s", count, count == 1 ? "" : "s");
 		drmFreeDevices(devices, count);
 	} else {
-		snprintf(note, sizeof(note), "no DRM device: eventfds only, no sync_file of our own");
+		snprintf(note, sizeof(note),
+			 "no DRM device: eventfds only, no sync_file of our own");
 	}
 	result_set(probe, PROBE_DRM, "drm", works, note);
 }

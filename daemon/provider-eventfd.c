@@ -12,7 +12,8 @@ static int eventfd_probe(struct broker *broker, char *why)
 {
 	if (broker->aio.source < 0) {
 		snprintf(why, FBK_REASON_SIZE,
-			 "this kernel gives no AIO context: raise fs.aio-max-nr, or enable CONFIG_AIO");
+			 "this kernel gives no AIO context: raise fs.aio-max-nr, or enable "
+			 "CONFIG_AIO");
 		return -ENOSYS;
 	}
 	return 0;

@@ -56,7 +56,8 @@ static int point_check(uint64_t value, struct answer *answer)
 {
 	if (value == 0 || value > FBK_POINT_MAX) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "%llu is not a point: points are 1 to 2^62 - 1", (unsigned long long)value);
+			 "%llu is not a point: points are 1 to 2^62 - 1",
+			 (unsigned long long)value);
 		return -ERANGE;
 	}
 	return 0;
@@ -78,7 +79,8 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 	if (hello->version_min > WIRE_VERSION_MAX || hello->version_max < WIRE_VERSION_MIN) {
 		bool newer = hello->version_min > WIRE_VERSION_MAX;
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "this daemon (%s) speaks protocol %d to %d, the client %u to %u: update the %s",
+			 "this daemon (%s) speaks protocol %d to %d, the client %u to %u: update "
+			 "the %s",
 			 FBK_VERSION_STRING, WIRE_VERSION_MIN, WIRE_VERSION_MAX, hello->version_min,
 			 hello->version_max, newer ? "daemon" : "client");
 		broker->counters.refused++;
@@ -86,7 +88,8 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 	}
 	if (!policy_may_connect(broker->policy, &session->subject, &rule)) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "policy does not let uid %u connect (%s): ask the administrator to add a rule",
+			 "policy does not let uid %u connect (%s): ask the administrator to add a "
+			 "rule",
 			 session->subject.uid, rule);
 		broker->counters.refused++;
 		return -EPERM;
@@ -104,8 +107,8 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 	const struct policy_settings *settings = policy_settings(broker->policy);
 	Fbk__Wire__Welcome *welcome = &answer->welcome;
 	fbk__wire__welcome__init(welcome);
-	welcome->version = hello->version_max < WIRE_VERSION_MAX ? hello->version_max
-								 : WIRE_VERSION_MAX;
+	welcome->version =
+		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
 	welcome->daemon_version = (char *)(uintptr_t)FBK_VERSION_STRING;
 	welcome->features = broker->probe.features;
 	welcome->spin_ns = settings->spin_ns;
@@ -113,6 +116,8 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 	welcome->user_mode = broker->user_mode;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
+	session->greeted = true;
+	broker_disarm(broker, &session->greeting);
 	return 0;
 }
 
@@ -179,7 +184,8 @@ int request_set_destroy(struct session *session, struct handle *handle, const vo
 	const Fbk__Wire__SetDestroy *request = body;
 	int r = session_set_destroy(session, request->set);
 	if (r < 0) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u", request->set);
+		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
+			 request->set);
 	}
 	return r;
 }
@@ -251,7 +257,8 @@ static int timeline_set(struct session *session, const Fbk__Wire__TimelineCreate
 	}
 	struct set *set = session_set_find(session, request->set);
 	if (!set) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u", request->set);
+		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
+			 request->set);
 		return -ENOENT;
 	}
 	set->refs++;
@@ -264,8 +271,8 @@ static int handle_new(struct session *session, struct timeline *timeline, uint32
 {
 	int r = handle_create(session, timeline, rights, ret_handle);
 	if (r == -ENOSPC) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "this client has %d timelines open, the most",
-			 FBK_PAIR_CELLS - 1);
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "this client has %d timelines open, the most", FBK_PAIR_CELLS - 1);
 	}
 	return r;
 }
@@ -303,8 +310,8 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 	set_unref(set); /* the timeline holds its own */
 	if (r == -ENOSPC) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "set %u is full (%u timelines, ended ones too): make another", request->set,
-			 set->control->slots);
+			 "set %u is full (%u timelines, ended ones too): make another",
+			 request->set, set->control->slots);
 	}
 	if (r < 0) {
 		return r;
@@ -329,8 +336,8 @@ int request_page_mapped(struct session *session, struct handle *none, const void
 	const Fbk__Wire__PageMapped *request = body;
 	struct timeline *timeline;
 	LIST_FOREACH(timeline, &session->signals, signaler_links) {
-		struct page *page = timeline->set ? set_payload_page(timeline->set, request->page_id)
-						  : NULL;
+		struct page *page =
+			timeline->set ? set_payload_page(timeline->set, request->page_id) : NULL;
 		if (page && page == timeline->slot.page) {
 			return page_seal(page);
 		}
@@ -356,14 +363,16 @@ int request_timeline_share(struct session *session, struct handle *handle, const
 	}
 	if (request->rights & ~handle->rights) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "rights 0x%x on timeline %s asked for, this client has 0x%x", request->rights,
-			 timeline->name, handle->rights);
+			 "rights 0x%x on timeline %s asked for, this client has 0x%x",
+			 request->rights, timeline->name, handle->rights);
 		return -EPERM;
 	}
 	if (request->rights & FBK_RIGHT_SIGNAL && !(timeline->flags & FBK_TIMELINE_BROKERED)) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "timeline %s lives in memory that only its maker writes: share the right to "
-			 "wait, or make it brokered", timeline->name);
+			 "timeline %s lives in memory that only its maker writes: share the right "
+			 "to "
+			 "wait, or make it brokered",
+			 timeline->name);
 		return -EPERM;
 	}
 	int r = token_get(handle, request->rights, &token);
@@ -379,7 +388,8 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	if (!token) {
 		session->broker->counters.fds_refused++;
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "that fd is no token of this daemon, or who made it has closed the timeline; a "
+			 "that fd is no token of this daemon, or who made it has closed the "
+			 "timeline; a "
 			 "token that was opened again through /proc is none");
 		return -EBADF;
 	}
@@ -398,8 +408,8 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	handle->rights |= rights;
 	r = answer_timeline(answer, handle);
 	if (r == -EAGAIN) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "the signaler of %s has not mapped it yet",
-			 timeline->name);
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "the signaler of %s has not mapped it yet", timeline->name);
 	}
 	if (r < 0 && fresh) {
 		handle_destroy(handle);
@@ -422,9 +432,9 @@ static int not_above(const struct timeline *timeline, uint64_t value, int error,
 		     struct answer *answer)
 {
 	if (error == -EALREADY) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%llu is not above %llu, the last point of %s",
-			 (unsigned long long)value, (unsigned long long)timeline->given,
-			 timeline->name);
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%llu is not above %llu, the last point of %s", (unsigned long long)value,
+			 (unsigned long long)timeline->given, timeline->name);
 	} else if (timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
 	}
@@ -437,8 +447,10 @@ static int brokered_check(const struct timeline *timeline, struct answer *answer
 		return 0;
 	}
 	snprintf(answer->detail, FBK_REASON_SIZE,
-		 "timeline %s is signalled in memory, by who made it: only a brokered one is signalled "
-		 "by the daemon", timeline->name);
+		 "timeline %s is signalled in memory, by who made it: only a brokered one is "
+		 "signalled "
+		 "by the daemon",
+		 timeline->name);
 	return -EINVAL;
 }
 
@@ -452,8 +464,9 @@ int request_timeline_signal(struct session *session, struct handle *handle, cons
 	if (r == 0) {
 		r = point_check(request->value, answer);
 	}
-	return r < 0 ? r : not_above(handle->timeline, request->value,
-				     import_signal(handle, request->value), answer);
+	return r < 0 ? r
+		     : not_above(handle->timeline, request->value,
+				 import_signal(handle, request->value), answer);
 }
 
 int request_timeline_fail(struct session *session, struct handle *handle, const void *body,
@@ -464,7 +477,8 @@ int request_timeline_fail(struct session *session, struct handle *handle, const 
 	const Fbk__Wire__TimelineFail *request = body;
 	struct timeline *timeline = handle->timeline;
 	if (request->error >= 0 || request->error < -4095) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%d is not a negative errno", request->error);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%d is not a negative errno",
+			 request->error);
 		return -EINVAL;
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
@@ -543,8 +557,8 @@ int request_point_watch(struct session *session, struct handle *handle, const vo
 	return r;
 }
 
-int request_watch_cancel(struct session *session, struct handle *handle, const void *body,
-			 int *fds, struct answer *answer)
+int request_watch_cancel(struct session *session, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
@@ -558,8 +572,8 @@ int request_watch_cancel(struct session *session, struct handle *handle, const v
 	return r;
 }
 
-int request_point_export(struct session *session, struct handle *handle, const void *body,
-			 int *fds, struct answer *answer)
+int request_point_export(struct session *session, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__PointExport *request = body;
@@ -595,7 +609,8 @@ int request_point_signal_on(struct session *session, struct handle *handle, cons
 	if (r < 0) {
 		session->broker->counters.fds_refused++;
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "that fd is %s, not a fence the daemon can follow; it follows an eventfd", what);
+			 "that fd is %s, not a fence the daemon can follow; it follows an eventfd",
+			 what);
 		return r;
 	}
 	r = import_create(handle, request->value, fds[0], (uint32_t)kind, answer->detail);

@@ -24,11 +24,10 @@
 #include "watch.h"
 
 #define SESSION_REQUESTS_PER_TURN 16
-#define SESSION_LAST_REQUESTS 256
-#define SESSION_LOOKS_PER_TURN 256
-#define SESSION_WAKE_MAX 16 /* rule R2: 50 us at worst */
-#define SESSION_GREETING_NS (5 * NS_PER_S)
-#define SESSION_STARVING_NS (20 * NS_PER_MS)
+#define SESSION_LAST_REQUESTS     256
+#define SESSION_LOOKS_PER_TURN    256
+#define SESSION_WAKE_MAX          16 /* rule R2: 50 us at worst */
+#define SESSION_GREETING_NS       (5 * NS_PER_S)
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -41,6 +40,23 @@ const char *session_label(const struct session *session)
 		 session->name[0] ? session->name : "a new client", session->pid,
 		 session->subject.uid);
 	return label;
+}
+
+void session_explain(const struct session *session, int error, char *text)
+{
+	const struct account_limit *limit = session->user ? user_refused(session->user) : NULL;
+	if (error == -EDQUOT && limit) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "a limit of uid %u is reached: %s (%s); release something, or raise it in "
+			 "the "
+			 "policy",
+			 session->subject.uid, limit->key, limit->what);
+	} else if (error == -ENFILE || error == -EMFILE) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the daemon's file descriptors are used up: raise LimitNOFILE=");
+	} else {
+		wire_text_copy(text, FBK_REASON_SIZE, strerrordesc_np(-error));
+	}
 }
 
 /* ------------------------------------------------------------------------ the shared memory -- */
@@ -93,7 +109,8 @@ static void session_rung(evutil_socket_t fd, short what, void *arg)
 	while (summary && looks < SESSION_LOOKS_PER_TURN) {
 		uint32_t word = (uint32_t)__builtin_ctzll(summary);
 		summary &= summary - 1;
-		uint64_t bits = atomic_exchange_explicit(&pair->bell[word], 0, memory_order_seq_cst);
+		uint64_t bits =
+			atomic_exchange_explicit(&pair->bell[word], 0, memory_order_seq_cst);
 		looks += (unsigned int)__builtin_popcountll(bits);
 		session_look_word(session, word, bits);
 	}
@@ -104,113 +121,10 @@ static void session_rung(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* -------------------------------------------------------------------------------- sending --- */
-
-static void reply_finish(struct session_reply *reply)
-{
-	for (size_t i = 0; i < reply->fd_count; i++) {
-		close(reply->fds[i]); /* duplicates of our own objects: close can't block */
-	}
-	free(reply->bytes);
-	charge_release(&reply->charge);
-	*reply = (struct session_reply){ 0 };
-}
-
-static int reply_keep(struct session *session, const uint8_t *bytes, size_t size, const int *fds,
-		      size_t fd_count)
-{
-	struct session_reply *reply = &session->reply;
-	int r = charge_take(&reply->charge, session->user, ACCOUNT_QUEUED_BYTES, size);
-	if (r < 0) {
-		return r;
-	}
-	reply->bytes = malloc(size);
-	if (!reply->bytes) {
-		reply_finish(reply);
-		return -ENOMEM;
-	}
-	memcpy(reply->bytes, bytes, size);
-	reply->size = size;
-	for (size_t i = 0; i < fd_count; i++) {
-		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-		if (fd < 0) {
-			int error = -errno;
-			reply_finish(reply);
-			return error;
-		}
-		reply->fds[reply->fd_count++] = fd;
-	}
-	return 0;
-}
-
-void session_send(struct session *session, const Fbk__Wire__Message *message, const int *fds,
-		  size_t fd_count)
-{
-	static uint8_t bytes[WIRE_PACKET_MAX];
-	if (session->closing) {
-		return;
-	}
-	ssize_t size = wire_pack(&message->base, bytes);
-	int r = size < 0 ? (int)size
-			 : wire_send(session->socket, bytes, (size_t)size, fds, fd_count);
-	if (r == -EAGAIN) {
-		r = reply_keep(session, bytes, (size_t)size, fds, fd_count);
-		if (r == 0) {
-			event_del(session->readable);
-			event_add(session->writable, NULL);
-		}
-	}
-	if (r == -EPIPE || r == -ECONNRESET) {
-		return; /* its hang-up is on the way */
-	}
-	if (r < 0) {
-		session_end(session, strerrordesc_np(-r));
-	}
-}
-
-static int session_flush_reply(struct session *session)
-{
-	struct session_reply *reply = &session->reply;
-	if (reply->size == 0) {
-		return 0;
-	}
-	int r = wire_send(session->socket, reply->bytes, reply->size, reply->fds, reply->fd_count);
-	if (r == -EAGAIN) {
-		return r;
-	}
-	reply_finish(reply);
-	if (!session->closing) {
-		event_add(session->readable, NULL);
-	}
-	return 0;
-}
-
-static void session_writable(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	struct session *session = arg;
-	if (session_flush_reply(session) == 0 && session->hangup_after_reply) {
-		session_end(session, NULL);
-		return;
-	}
-	if (session->reply.size > 0 || watch_flush(session) == -EAGAIN) {
-		event_add(session->writable, NULL);
-	}
-}
-
-void session_notify(struct session *session)
-{
-	/* After the running callback, still in this turn: what fired together is told together. */
-	event_active(session->writable, EV_WRITE, 0);
-}
-
 /* -------------------------------------------------------------------------------- receiving -- */
 
 static void session_starve(struct session *session)
 {
-	log_warning("fewer than %d file descriptors are free: not reading from %s", WIRE_FDS_ROOM,
-		    session_label(session));
 	event_del(session->readable);
 	broker_arm(session->broker, &session->starving, clock_now_ns() + SESSION_STARVING_NS);
 }
@@ -218,20 +132,37 @@ static void session_starve(struct session *session)
 static void session_fed(struct wheel_timer *timer)
 {
 	struct session *session = container_of(timer, struct session, starving);
-	if (broker_free_fds(session->broker) < WIRE_FDS_ROOM) {
-		broker_arm(session->broker, timer, clock_now_ns() + SESSION_STARVING_NS);
-	} else if (session->reply.size == 0) {
+	if (session->reply.size > 0) {
+		session_notify(session); /* that one first: then it is read again */
+	} else {
 		event_add(session->readable, NULL);
 	}
+}
+
+/* Rule R10: with room for all fds of a packet, one cut short is the sender's fault. */
+static bool session_may_receive(struct session *session)
+{
+	struct broker *broker = session->broker;
+	if (session->reply.size > 0 || session->closing) {
+		return false;
+	}
+	if (broker_free_fds(broker) < WIRE_FDS_ROOM) {
+		log_starved(broker, "clients are not read");
+		session_starve(session);
+		return false;
+	}
+	if (!session_outbox_open(session)) {
+		session_starve(session);
+		return false;
+	}
+	return !session->closing;
 }
 
 static bool session_receive(struct session *session)
 {
 	static struct wire_packet packet;
 	struct broker *broker = session->broker;
-	/* Rule R10: with room for all fds of a packet, one cut short is the sender's fault. */
-	if (broker_free_fds(broker) < WIRE_FDS_ROOM) {
-		session_starve(session);
+	if (!session_may_receive(session)) {
 		return false;
 	}
 	int r = wire_receive(session->socket, &packet);
@@ -250,7 +181,7 @@ static bool session_receive(struct session *session)
 		session_end(session, r == -EMSGSIZE ? "it sent a packet of more than 16 KiB"
 						    : strerrordesc_np(-r));
 	}
-	return !session->closing && session->reply.size == 0 && !session->hangup_after_reply;
+	return !session->hangup_after_reply;
 }
 
 static void session_readable(evutil_socket_t fd, short what, void *arg)
@@ -371,8 +302,10 @@ static int session_charge(struct session *session)
 		r = charge_take(&session->charge, session->user, ACCOUNT_SESSIONS, 1);
 	}
 	if (r == 0) {
-		/* socket, pidfd, doorbell; the pair page charges its own */
-		r = charge_take(&session->fd_charge, session->user, ACCOUNT_FDS, 3);
+		/* socket, pidfd, doorbell, and what may lie unread in the socket; the pair page
+		 * charges its own */
+		r = charge_take(&session->fd_charge, session->user, ACCOUNT_FDS,
+				3 + SESSION_FLIGHT_MAX);
 	}
 	return r;
 }
@@ -380,8 +313,8 @@ static int session_charge(struct session *session)
 static int session_watch_events(struct session *session)
 {
 	struct event_base *base = session->broker->base;
-	session->readable = event_new(base, session->socket, EV_READ | EV_PERSIST, session_readable,
-				      session);
+	session->readable =
+		event_new(base, session->socket, EV_READ | EV_PERSIST, session_readable, session);
 	session->writable = event_new(base, session->socket, EV_WRITE, session_writable, session);
 	session->exited = event_new(base, session->pidfd, EV_READ, session_exited, session);
 	if (!session->readable || !session->writable || !session->exited) {
@@ -422,6 +355,7 @@ int session_create(struct broker *broker, int socket, struct session **ret_sessi
 		r = session_watch_events(session);
 	}
 	if (r < 0) {
+		session_refuse(session, r);
 		session->closing = true;
 		session_destroy(session);
 		return r;
@@ -453,8 +387,6 @@ int session_greet(struct session *session, const char *name)
 	atomic_store_explicit(&session_pair(session)->cells[0].minimum, FBK_MONITORED_NONE,
 			      memory_order_relaxed);
 	wire_text_copy(session->name, sizeof(session->name), name);
-	broker_disarm(broker, &session->greeting);
-	session->greeted = true;
 	return 0;
 }
 
@@ -506,7 +438,7 @@ void session_destroy(struct session *session)
 	}
 	free(session->handles);
 	session_objects_destroy(session);
-	reply_finish(&session->reply);
+	session_outbox_finish(session);
 	page_destroy(session->pair);
 	if (session->doorbell >= 0) {
 		close(session->doorbell);

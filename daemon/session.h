@@ -23,8 +23,10 @@
 struct broker;
 struct handle;
 
-#define SESSION_GROUPS_MAX 64
-#define SESSION_REPLY_FDS 2
+#define SESSION_GROUPS_MAX  64
+#define SESSION_REPLY_FDS   2
+#define SESSION_FLIGHT_MAX  8 /* fds that may lie in its socket, unread */
+#define SESSION_STARVING_NS (20 * NS_PER_MS)
 
 /* The one reply that did not fit into the socket. While there is one, nothing more is read. */
 struct session_reply {
@@ -39,10 +41,10 @@ struct session {
 	LIST_ENTRY(session) links; /* of the broker: sessions, or dying */
 	struct broker *broker;
 	uint64_t id;
-	bool greeted;   /* Hello was answered */
-	bool closing;   /* on `dying` */
+	bool greeted; /* Hello was answered */
+	bool closing; /* on `dying` */
 	bool hangup_after_reply;
-	bool left;      /* it said goodbye: not a death */
+	bool left; /* it said goodbye: not a death */
 
 	pid_t pid;
 	char name[FBK_NAME_SIZE];
@@ -59,8 +61,10 @@ struct session {
 	struct event *readable, *writable, *exited, *bell;
 	struct page *pair;
 	struct session_reply reply;
+	size_t flight;               /* fds sent since it had read all */
+	uint64_t unread_since_ns;    /* nothing is taken from it for that reason; 0: it is */
 	struct wheel_timer greeting; /* until Hello */
-	struct wheel_timer starving; /* no fds to read with: try again */
+	struct wheel_timer starving; /* held back for a moment: try again */
 
 	struct handle **handles; /* by number; grows */
 	uint32_t handles_size;
@@ -70,7 +74,7 @@ struct session {
 	LIST_HEAD(, session_set) sets;
 	LIST_HEAD(, timeline) signals;
 	LIST_HEAD(, export) exports;
-	void *watches; /* tsearch(3) by the client's number */
+	void *watches;                        /* tsearch(3) by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
 };
 
@@ -93,6 +97,17 @@ static inline struct fbk_pair_page *session_pair(const struct session *session)
 /* Send a message with fds, which stay the caller's. */
 void session_send(struct session *session, const Fbk__Wire__Message *message, const int *fds,
 		  size_t fd_count);
+
+/* Nothing that was sent keeps us from answering more: false when it has not read its replies. */
+bool session_outbox_open(struct session *session);
+void session_outbox_finish(struct session *session);
+void session_writable(evutil_socket_t fd, short what, void *arg);
+
+/* Say why this connection can't be had; it may have no user. */
+void session_refuse(struct session *session, int error);
+
+/* The sentence for an error that needs no other. `text` has FBK_REASON_SIZE bytes. */
+void session_explain(const struct session *session, int error, char *text);
 
 /* There are fired watches to be told. */
 void session_notify(struct session *session);

@@ -60,7 +60,8 @@ static int set_device_page(struct set *set, struct broker *broker, struct user *
 {
 	struct set_payload *payload;
 	LIST_FOREACH(payload, &set->payloads, links) {
-		if (payload->device_id == device->id && payload->page->used < payload->page->slots) {
+		if (payload->device_id == device->id &&
+		    payload->page->used < payload->page->slots) {
 			*ret_page = payload->page;
 			return 0;
 		}

@@ -56,7 +56,8 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		return r;
 	}
 	timeline->set = set;
-	timeline->payload = fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
+	timeline->payload =
+		fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
 	timeline->control = fbk_control_slot_at(set->control->memory, timeline->slot.control);
 	timeline->control->timeline_id = timeline->id;
 	atomic_store_explicit(&timeline->control->failed_from, FBK_FAILED_FROM_NONE,
@@ -160,8 +161,9 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 		timeline->seen = payload;
 		return true;
 	}
-	snprintf(reason, sizeof(reason), "the payload of %s, written by %s (pid %d), %s: %llu after %llu",
-		 timeline->name, owner->device, owner->pid, what, (unsigned long long)payload,
+	snprintf(reason, sizeof(reason),
+		 "the payload of %s, written by %s (pid %d), %s: %llu after %llu", timeline->name,
+		 owner->device, owner->pid, what, (unsigned long long)payload,
 		 (unsigned long long)timeline->seen);
 	timeline_fail(timeline, FBK_CAUSE_POLICING, -EPROTO, reason);
 	return false;

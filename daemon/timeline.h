@@ -26,7 +26,7 @@ struct timeline;
  * the arm already taken off, and may free what embeds it. 0: reached, else a negative errno.
  */
 struct arm {
-	struct heap_node node; /* key: the point */
+	struct heap_node node;     /* key: the point */
 	struct timeline *timeline; /* NULL: not armed */
 	uint64_t since_ns;
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);

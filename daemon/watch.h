@@ -18,7 +18,7 @@ struct watch {
 	struct arm arm;
 	struct handle *handle;
 	LIST_ENTRY(watch) links; /* of the handle */
-	uint64_t number; /* the client's */
+	uint64_t number;         /* the client's */
 	int result;
 	bool fired;
 	TAILQ_ENTRY(watch) fired_links; /* of the session, while not told */

@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 #define WHEEL_TICK_SHIFT 20
-#define WHEEL_SLOT_BITS 6
-#define WHEEL_SLOTS (1 << WHEEL_SLOT_BITS)
+#define WHEEL_SLOT_BITS  6
+#define WHEEL_SLOTS      (1 << WHEEL_SLOT_BITS)
 /* Eight levels of six bits hold every tick of a 64-bit clock, so that no deadline is too far. */
 #define WHEEL_LEVELS 8
 

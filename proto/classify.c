@@ -12,7 +12,7 @@
 
 #include "client/include/fencebroker.h"
 
-#define LINK_SIZE 128
+#define LINK_SIZE   128
 #define FDINFO_SIZE 1024
 
 /* DONT_SYNC: answered from memory, also for a file whose server hangs. */

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct classifier {
-	int reference_fd; /* an eventfd of our own; -1: not made */
+	int reference_fd;                    /* an eventfd of our own; -1: not made */
 	uint32_t device_major, device_minor; /* of anonymous inodes */
 };
 

@@ -24,11 +24,11 @@ static_assert(sizeof(void *) == 8, "64-bit processes only: payloads are 64-bit w
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payloads are little-endian");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "words are lock-free");
 
-#define FBK_PAGE_MAGIC UINT64_C(0x314547504b4246) /* "FBKPGE1" */
-#define FBK_PAGE_VERSION 1                        /* layouts of one version never change */
+#define FBK_PAGE_MAGIC   UINT64_C(0x314547504b4246) /* "FBKPGE1" */
+#define FBK_PAGE_VERSION 1                          /* layouts of one version never change */
 
-#define FBK_POISON (UINT64_C(1) << 62)
-#define FBK_MONITORED_NONE UINT64_MAX
+#define FBK_POISON           (UINT64_C(1) << 62)
+#define FBK_MONITORED_NONE   UINT64_MAX
 #define FBK_FAILED_FROM_NONE UINT64_MAX
 
 enum fbk_page_kind {

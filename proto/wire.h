@@ -15,7 +15,7 @@
 #define WIRE_VERSION_MAX 1
 
 #define WIRE_PACKET_MAX 16384
-#define WIRE_FDS_ROOM 253 /* SCM_MAX_FD: the kernel passes no more in one packet */
+#define WIRE_FDS_ROOM   253 /* SCM_MAX_FD: the kernel passes no more in one packet */
 
 struct wire_packet {
 	size_t size;

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFERS 4
+#define BUFFERS     4
 #define PATIENCE_NS UINT64_C(2000000000)
 
 static int card;
@@ -32,7 +32,8 @@ static void on_released(void *arg, int result)
 {
 	struct v4l2_buffer *buf = arg;
 	if (result < 0) {
-		fprintf(stderr, "buffer %u came back in error: %s\n", buf->index, strerror(-result));
+		fprintf(stderr, "buffer %u came back in error: %s\n", buf->index,
+			strerror(-result));
 	}
 	if (ioctl(card, VIDIOC_QBUF, buf) < 0) {
 		perror("VIDIOC_QBUF");

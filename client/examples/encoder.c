@@ -50,7 +50,8 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	}
 	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
 		r = encode(fbk_frame_dmabuf(frame), fbk_frame_acquire_fd(frame));
-		fbk_frame_release(frame, r); /* r < 0: released in error, the producer is told why */
+		fbk_frame_release(frame,
+				  r); /* r < 0: released in error, the producer is told why */
 	}
 	fprintf(stderr, "link ended: %s\n", fbk_link_cause(link));
 	fbk_link_close(link);

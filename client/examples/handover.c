@@ -82,8 +82,9 @@ static int introduce(struct fbk_context *ctx, const struct fbk_device_desc *desc
 
 static int produce(int socket, volatile uint64_t *buffer)
 {
-	struct fbk_device_desc desc = { .name = "producer", .class = FBK_GPU,
-					.waits = FBK_MEMORY64, .signals = FBK_MEMORY64 };
+	struct fbk_device_desc desc = {
+		.name = "producer", .class = FBK_GPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
+	};
 	struct fbk_timeline *ready, *released;
 	struct fbk_context *ctx;
 	int r = fbk_connect(NULL, &ctx);
@@ -103,8 +104,10 @@ static int produce(int socket, volatile uint64_t *buffer)
 
 static int consume(int socket, volatile uint64_t *buffer)
 {
-	struct fbk_device_desc desc = { .name = "consumer", .class = FBK_ENCODER,
-					.waits = FBK_EVENTFD, .signals = FBK_EVENTFD };
+	struct fbk_device_desc desc = { .name = "consumer",
+					.class = FBK_ENCODER,
+					.waits = FBK_EVENTFD,
+					.signals = FBK_EVENTFD };
 	struct fbk_timeline *released, *ready;
 	struct fbk_context *ctx;
 	int r = fbk_connect(NULL, &ctx);
@@ -144,10 +147,12 @@ int main(int argc, char **argv)
 	uint64_t *buffer = mmap(NULL, sizeof(*buffer), PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (argc > 1) {
-		printf("Usage: %s\nHands %d values from one process to another.\n", argv[0], FRAMES);
+		printf("Usage: %s\nHands %d values from one process to another.\n", argv[0],
+		       FRAMES);
 		return strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : 2;
 	}
-	if (buffer == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+	if (buffer == MAP_FAILED ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
 		perror(argv[0]);
 		return EXIT_FAILURE;
 	}

@@ -6,8 +6,9 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },	     { "NAME", 0 }, { "CLASS", 0 }, { "WAITS ON", 0 }, { "SIGNALS", 0 },
-	{ "VISIBILITY", 0 }, { "TIMELINES", 1 }, { "PID", 1 }, { "UID", 1 },   { "CLIENT", 0 },
+	{ "ID", 1 },      { "NAME", 0 },       { "CLASS", 0 },     { "WAITS ON", 0 },
+	{ "SIGNALS", 0 }, { "VISIBILITY", 0 }, { "TIMELINES", 1 }, { "PID", 1 },
+	{ "UID", 1 },     { "CLIENT", 0 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -33,9 +34,16 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 	join(waits, sizeof(waits), device->waits, device->n_waits);
 	join(signals, sizeof(signals), device->signals, device->n_signals);
 	const char *cells[COLUMNS] = {
-		table_number(device->id), device->name, device->class_, waits, signals,
-		device->visibility, table_number(device->timelines),
-		table_number((uint64_t)device->pid), table_number(device->uid), device->client,
+		table_number(device->id),
+		device->name,
+		device->class_,
+		waits,
+		signals,
+		device->visibility,
+		table_number(device->timelines),
+		table_number((uint64_t)device->pid),
+		table_number(device->uid),
+		device->client,
 	};
 	table_row(table, cells, COLUMNS);
 }

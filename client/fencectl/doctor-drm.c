@@ -12,7 +12,7 @@
 #include "doctor.h"
 
 #define DEVICES_MAX 16
-#define SW_SYNC "/sys/kernel/debug/sync/sw_sync"
+#define SW_SYNC     "/sys/kernel/debug/sync/sw_sync"
 
 /* As in the kernel's drm.h since Linux 6.6; the libdrm of Debian 12 does not have it. */
 struct syncobj_eventfd {
@@ -95,19 +95,20 @@ void doctor_drm(struct doctor *doctor)
 {
 	struct findings found = { 0 };
 	find_devices(&found);
-	enum check_result devices = found.opened ? CHECK_WORKS
+	enum check_result devices = found.opened        ? CHECK_WORKS
 				    : found.devices > 0 ? CHECK_LIMITED
 							: CHECK_MISSING;
 	doctor_add(doctor, "drm-devices", devices, false, "kernel fences of displays and GPUs",
-		   found.opened	       ? ""
+		   found.opened        ? ""
 		   : found.devices > 0 ? "add this user to the groups video and render"
 				       : "none is needed for eventfds; a GPU's driver brings one",
 		   "%d found%s%s", found.devices, found.names[0] ? ": " : "", found.names);
 	doctor_add(doctor, "syncobj-timeline", found.timeline ? CHECK_WORKS : CHECK_MISSING, false,
-		   "window systems with explicit sync", found.timeline ? "" : "a driver that has them",
-		   "%s", found.timeline ? "a device has timeline syncobjs"
-			 : found.syncobj ? "only binary syncobjs"
-					 : "no device has syncobjs");
+		   "window systems with explicit sync",
+		   found.timeline ? "" : "a driver that has them", "%s",
+		   found.timeline  ? "a device has timeline syncobjs"
+		   : found.syncobj ? "only binary syncobjs"
+				   : "no device has syncobjs");
 	doctor_add(doctor, "syncobj-eventfd", found.eventfd ? CHECK_WORKS : CHECK_MISSING, false,
 		   "following a syncobj without a thread",
 		   found.eventfd ? "" : "Linux 6.6, and a device with syncobjs", "%s",

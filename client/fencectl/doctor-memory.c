@@ -31,19 +31,20 @@ static int sealed_memfd(int seals)
 static void check_seals(struct doctor *doctor)
 {
 	int fd = sealed_memfd(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
-	bool refused = fd >= 0 && mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==
-					  MAP_FAILED;
+	bool refused = fd >= 0 &&
+		       mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED;
 	doctor_add(doctor, "memfd-seals", refused ? CHECK_WORKS : CHECK_MISSING, true,
-		   "fence pages that only their device writes", refused ? "" : "use Linux 5.1 or later",
-		   "%s", refused ? "a sealed page cannot be mapped for writing any more"
-				 : "F_SEAL_FUTURE_WRITE does not hold");
+		   "fence pages that only their device writes",
+		   refused ? "" : "use Linux 5.1 or later", "%s",
+		   refused ? "a sealed page cannot be mapped for writing any more"
+			   : "F_SEAL_FUTURE_WRITE does not hold");
 	if (fd >= 0) {
 		close(fd);
 	}
 	fd = memfd_create("fencectl-doctor", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 	doctor_add(doctor, "memfd-noexec", fd >= 0 ? CHECK_WORKS : CHECK_LIMITED, false,
-		   "fence pages that cannot be executed", "",
-		   "%s", fd >= 0 ? "MFD_NOEXEC_SEAL is known" : "pages are made without it");
+		   "fence pages that cannot be executed", "", "%s",
+		   fd >= 0 ? "MFD_NOEXEC_SEAL is known" : "pages are made without it");
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -59,9 +60,9 @@ static bool udmabuf_takes(int device, int seals)
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	int readonly = open(path, O_RDONLY | O_CLOEXEC);
-	struct udmabuf_create create = {
-		.memfd = (uint32_t)readonly, .flags = UDMABUF_FLAGS_CLOEXEC, .size = 4096
-	};
+	struct udmabuf_create create = { .memfd = (uint32_t)readonly,
+					 .flags = UDMABUF_FLAGS_CLOEXEC,
+					 .size = 4096 };
 	int buffer = readonly >= 0 ? ioctl(device, UDMABUF_CREATE, &create) : -1;
 	if (buffer >= 0) {
 		close(buffer);
@@ -93,12 +94,16 @@ static void check_udmabuf(struct doctor *doctor)
 	}
 	bool twin = udmabuf_takes(device, F_SEAL_SHRINK);
 	bool unsafe = udmabuf_takes(device, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
-	doctor_add(doctor, "udmabuf", !twin ? CHECK_MISSING : unsafe ? CHECK_LIMITED : CHECK_WORKS,
+	doctor_add(doctor, "udmabuf",
+		   !twin    ? CHECK_MISSING
+		   : unsafe ? CHECK_LIMITED
+			    : CHECK_WORKS,
 		   false, use,
-		   unsafe ? "keep " UDMABUF " from users who wait on fences, or use a newer kernel" : "",
+		   unsafe ? "keep " UDMABUF " from users who wait on fences, or use a newer kernel"
+			  : "",
 		   "mode %o%s; a sealed page %s", status.st_mode & 07777,
 		   others ? ", open to everybody" : "",
-		   !twin	  ? "is not taken at all"
+		   !twin    ? "is not taken at all"
 		   : unsafe ? "is made writable through it by who may only read it"
 			    : "is refused, as it must be");
 	close(device);

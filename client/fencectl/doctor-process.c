@@ -42,16 +42,17 @@ static void check_pidfd(struct doctor *doctor)
 		close(ends[1]);
 	}
 	int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	doctor_add(doctor, "pidfd",
-		   peer >= 0  ? CHECK_WORKS
-		   : own >= 0 ? CHECK_LIMITED
-			      : CHECK_MISSING,
-		   true, "noticing that a client died",
-		   own >= 0 ? "" : "use Linux 5.3 or later", "%s",
-		   peer >= 0  ? "SO_PEERPIDFD names the process that connected"
-		   : own >= 0 ? "pidfd_open by number; a client that dies while it connects is told by "
-				"its hang-up alone"
-			      : "pidfd_open does not work");
+	doctor_add(
+		doctor, "pidfd",
+		peer >= 0  ? CHECK_WORKS
+		: own >= 0 ? CHECK_LIMITED
+			   : CHECK_MISSING,
+		true, "noticing that a client died", own >= 0 ? "" : "use Linux 5.3 or later", "%s",
+		peer >= 0 ? "SO_PEERPIDFD names the process that connected"
+		: own >= 0
+			? "pidfd_open by number; a client that dies while it connects is told by "
+			  "its hang-up alone"
+			: "pidfd_open does not work");
 	if (peer >= 0) {
 		close(peer);
 	}
@@ -72,7 +73,7 @@ static void check_tokens(struct doctor *doctor)
 	doctor_add(doctor, "token-proof", kcmp || query ? CHECK_WORKS : CHECK_MISSING, true,
 		   "sharing timelines by tokens",
 		   kcmp || query ? "" : "use a kernel with CONFIG_KCMP, or Linux 6.10", "%s",
-		   kcmp	   ? "kcmp tells a token from a copy"
+		   kcmp    ? "kcmp tells a token from a copy"
 		   : query ? "F_DUPFD_QUERY tells a token from a copy"
 			   : "neither kcmp nor F_DUPFD_QUERY works");
 	close(fd);
@@ -86,8 +87,8 @@ static void check_aio(struct doctor *doctor)
 	uint8_t byte;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int source = memfd_create("fencectl-doctor", MFD_CLOEXEC);
-	bool made = source >= 0 && ftruncate(source, 1) == 0 &&
-		    syscall(SYS_io_setup, 1, &context) == 0;
+	bool made =
+		source >= 0 && ftruncate(source, 1) == 0 && syscall(SYS_io_setup, 1, &context) == 0;
 	int error = made ? 0 : errno;
 	bool raised = false;
 	if (made) {
@@ -99,7 +100,8 @@ static void check_aio(struct doctor *doctor)
 				      .aio_resfd = (uint32_t)fence };
 		struct iocb *blocks[] = { &block };
 		struct pollfd entry = { .fd = fence, .events = POLLIN };
-		raised = syscall(SYS_io_submit, context, 1L, blocks) == 1 && poll(&entry, 1, 100) == 1;
+		raised = syscall(SYS_io_submit, context, 1L, blocks) == 1 &&
+			 poll(&entry, 1, 100) == 1;
 		syscall(SYS_io_destroy, context);
 	}
 	doctor_add(doctor, "aio-eventfd", raised ? CHECK_WORKS : CHECK_MISSING, false,
@@ -127,7 +129,8 @@ static void check_waitv(struct doctor *doctor)
 	long r = syscall(SYS_futex_waitv, &waiter, 1, 0, &now, CLOCK_MONOTONIC);
 	bool works = r < 0 && errno == EAGAIN;
 	doctor_add(doctor, "futex-waitv", works ? CHECK_WORKS : CHECK_LIMITED, false,
-		   "waiting for any of many points", works ? "" : "nothing; Linux 5.16 has it", "%s",
+		   "waiting for any of many points", works ? "" : "nothing; Linux 5.16 has it",
+		   "%s",
 		   works ? "sleeps on up to 127 timelines at once"
 			 : "such waits sleep on one word, and wake more often");
 }
@@ -153,14 +156,16 @@ static void check_limits(struct doctor *doctor)
 	getrlimit(RLIMIT_MEMLOCK, &locked);
 	doctor_add(doctor, "open-files", fds.rlim_max >= FDS_ENOUGH ? CHECK_WORKS : CHECK_LIMITED,
 		   false, "clients and timelines: each holds a few",
-		   fds.rlim_max >= FDS_ENOUGH ? "" : "raise LimitNOFILE= of the service, or ulimit -Hn",
-		   "%llu at most, for a daemon started from here", (unsigned long long)fds.rlim_max);
+		   fds.rlim_max >= FDS_ENOUGH ? ""
+					      : "raise LimitNOFILE= of the service, or ulimit -Hn",
+		   "%llu at most, for a daemon started from here",
+		   (unsigned long long)fds.rlim_max);
 	uint64_t used = read_number("/proc/sys/fs/aio-nr");
 	uint64_t most = read_number("/proc/sys/fs/aio-max-nr");
 	doctor_add(doctor, "aio-requests", most > used + 1024 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "exporting points as eventfds",
-		   most > used + 1024 ? "" : "raise the sysctl fs.aio-max-nr", "%llu of %llu are used",
-		   (unsigned long long)used, (unsigned long long)most);
+		   most > used + 1024 ? "" : "raise the sysctl fs.aio-max-nr",
+		   "%llu of %llu are used", (unsigned long long)used, (unsigned long long)most);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	doctor_add(doctor, "cpus", cpus > 1 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "spinning before a wait sleeps", "",

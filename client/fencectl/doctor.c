@@ -70,7 +70,8 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 		reply_finish(&reply);
 	} else {
 		doctor_add(doctor, "daemon", CHECK_LIMITED, false, use,
-			   "ask the administrator for a rule with `inspect`", "%s", fbk_error_detail());
+			   "ask the administrator for a rule with `inspect`", "%s",
+			   fbk_error_detail());
 	}
 	fbk_disconnect(context);
 }
@@ -128,10 +129,14 @@ static struct json_object *routes_json(const struct route *routes, size_t count)
 static void print_text(const struct doctor *doctor, const struct route *routes, size_t route_count)
 {
 	static const struct table_column columns[] = {
-		{ "CHECK", 0 }, { "RESULT", 0 }, { "SEEN", 0 },
+		{ "CHECK", 0 },
+		{ "RESULT", 0 },
+		{ "SEEN", 0 },
 	};
 	static const struct table_column route_columns[] = {
-		{ "ROUTE", 0 }, { "RESULT", 0 }, { "WHY", 0 },
+		{ "ROUTE", 0 },
+		{ "RESULT", 0 },
+		{ "WHY", 0 },
 	};
 	struct libscols_table *table = table_create(columns, 3);
 	for (size_t i = 0; i < doctor->count; i++) {

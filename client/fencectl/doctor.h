@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define CHECK_NOTE_SIZE 200
-#define CHECKS_MAX 48
+#define CHECKS_MAX      48
 
 enum check_result {
 	CHECK_WORKS,
@@ -20,7 +20,7 @@ enum check_result {
 struct check {
 	const char *name;
 	enum check_result result;
-	bool core;		/* the daemon cannot run without */
+	bool core; /* the daemon cannot run without */
 	const char *needed_for;
 	char note[CHECK_NOTE_SIZE];
 	const char *way_out; /* "" when there is nothing to do */

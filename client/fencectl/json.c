@@ -59,7 +59,8 @@ static struct json_object *json_from_list(const ProtobufCFieldDescriptor *field,
 	struct json_object *array = json_object_new_array();
 	const char *values = *(const char *const *)(const void *)member;
 	for (size_t i = 0; array && i < count; i++) {
-		json_object_array_add(array, json_from_value(field, values + i * value_size(field)));
+		json_object_array_add(array,
+				      json_from_value(field, values + i * value_size(field)));
 	}
 	return array;
 }
@@ -71,10 +72,15 @@ struct json_object *json_from_message(const ProtobufCMessage *message)
 	for (unsigned int i = 0; object && i < descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
 		const char *member = (const char *)message + field->offset;
+		const char *quantifier = (const char *)message + field->quantifier_offset;
 		struct json_object *value;
+		if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
+		    *(const uint32_t *)(const void *)quantifier != field->id) {
+			continue; /* another member of the union is set */
+		}
 		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-			const void *quantifier = (const char *)message + field->quantifier_offset;
-			value = json_from_list(field, member, *(const size_t *)quantifier);
+			value = json_from_list(field, member,
+					       *(const size_t *)(const void *)quantifier);
 		} else {
 			value = json_from_value(field, member);
 		}
@@ -86,8 +92,8 @@ struct json_object *json_from_message(const ProtobufCMessage *message)
 int json_print(struct json_object *object)
 {
 	const char *text = json_object_to_json_string_ext(
-		object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-				JSON_C_TO_STRING_NOSLASHESCAPE);
+		object,
+		JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 	bool printed = text && puts(text) >= 0 && fflush(stdout) == 0;
 	json_object_put(object);
 	return printed ? EXIT_SUCCESS : EXIT_FAILURE;

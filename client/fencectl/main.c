@@ -11,7 +11,8 @@ static const struct verb verbs[] = {
 	{ "status", "the daemon, what it counted, and who uses how much", verb_status },
 	{ "devices", "registered devices and what they can wait on and signal", verb_devices },
 	{ "timelines", "timelines, their values, owners and translations", verb_timelines },
-	{ "doctor", "what this kernel offers, what works, what is missing, what to do", verb_doctor },
+	{ "doctor", "what this kernel offers, what works, what is missing, what to do",
+	  verb_doctor },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -65,8 +66,10 @@ int explain_failure(const char *what)
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },    { "socket", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },    { "version", no_argument, NULL, 'V' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options options = { 0 };

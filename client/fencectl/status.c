@@ -10,7 +10,10 @@
 static void print_usage(const Fbk__Wire__Status *status)
 {
 	static const struct table_column columns[] = {
-		{ "UID", 1 }, { "RESOURCE", 0 }, { "USED", 1 }, { "LIMIT", 1 },
+		{ "UID", 1 },
+		{ "RESOURCE", 0 },
+		{ "USED", 1 },
+		{ "LIMIT", 1 },
 	};
 	struct libscols_table *table = table_create(columns, 4);
 	for (size_t i = 0; i < status->n_users; i++) {
@@ -18,7 +21,8 @@ static void print_usage(const Fbk__Wire__Status *status)
 		for (size_t j = 0; j < user->n_usage; j++) {
 			const Fbk__Wire__Usage *usage = user->usage[j];
 			const char *cells[] = { table_number(user->uid), usage->resource,
-						table_number(usage->used), table_number(usage->limit) };
+						table_number(usage->used),
+						table_number(usage->limit) };
 			table_row(table, cells, 4);
 		}
 	}

@@ -6,9 +6,9 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },	  { "NAME", 0 },    { "DEVICE", 0 },  { "PID", 1 },  { "KIND", 0 },
-	{ "VALUE", 1 },	  { "ARMED", 1 },   { "OPENERS", 1 }, { "EXPORTS", 1 }, { "IMPORTS", 1 },
-	{ "WATCHES", 1 }, { "WAITS", 1 },   { "STATUS", 0 },
+	{ "ID", 1 },      { "NAME", 0 },  { "DEVICE", 0 },  { "PID", 1 },     { "KIND", 0 },
+	{ "VALUE", 1 },   { "ARMED", 1 }, { "OPENERS", 1 }, { "EXPORTS", 1 }, { "IMPORTS", 1 },
+	{ "WATCHES", 1 }, { "WAITS", 1 }, { "STATUS", 0 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -24,11 +24,19 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 		snprintf(status, sizeof(status), "%s", entry->status);
 	}
 	const char *cells[COLUMNS] = {
-		table_number(entry->id), entry->name, entry->device,
-		table_number((uint64_t)entry->pid), entry->kind, table_number(entry->value),
-		table_number(entry->armed), table_number(entry->openers),
-		table_number(entry->exports), table_number(entry->imports),
-		table_number(entry->watches), table_number(entry->waits), status,
+		table_number(entry->id),
+		entry->name,
+		entry->device,
+		table_number((uint64_t)entry->pid),
+		entry->kind,
+		table_number(entry->value),
+		table_number(entry->armed),
+		table_number(entry->openers),
+		table_number(entry->exports),
+		table_number(entry->imports),
+		table_number(entry->watches),
+		table_number(entry->waits),
+		status,
 	};
 	table_row(table, cells, COLUMNS);
 }

@@ -48,8 +48,8 @@ extern "C" {
 #define FBK_POINT_MAX ((UINT64_C(1) << 62) - 1)
 
 #define FBK_DEADLINE_MAX UINT64_MAX
-#define FBK_NAME_SIZE 32   /* names of clients, devices and timelines, with the NUL */
-#define FBK_REASON_SIZE 160 /* reasons and causes, with the NUL */
+#define FBK_NAME_SIZE    32  /* names of clients, devices and timelines, with the NUL */
+#define FBK_REASON_SIZE  160 /* reasons and causes, with the NUL */
 
 struct fbk_context;  /* a connection to the daemon */
 struct fbk_device;   /* a registered engine; belongs to a context */
@@ -182,7 +182,7 @@ struct fbk_device_desc {
 	uint32_t signals;            /* mask of enum fbk_fence_kind */
 	bool silent;                 /* signals without notifying the CPU (the watcher polls it) */
 	enum fbk_visibility visibility;
-	uint32_t page_align; /* bytes; what its import of fence memory needs; 0: the class default */
+	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
 };
 
 /*   -EPERM   policy: the detail names the rule     -EEXIST  this context has a device of that name
@@ -219,7 +219,8 @@ int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_
 /* Open the timeline of a token (does not take the fd). Opening twice gives the same object with
  * one more reference.
  *   -EBADF  not a token of this daemon, or one whose maker closed the timeline */
-int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_timeline **ret_timeline);
+int fbk_timeline_open(struct fbk_context *context, int token_fd,
+		      struct fbk_timeline **ret_timeline);
 
 /* Close; the last reference of the signaler fails it with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
 void fbk_timeline_close(struct fbk_timeline *timeline);
@@ -243,18 +244,18 @@ int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reas
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline);
 
 struct fbk_timeline_info {
-	uint64_t id;                     /* the daemon's number: fencectl shows the same */
+	uint64_t id; /* the daemon's number: fencectl shows the same */
 	char name[FBK_NAME_SIZE];
-	uint32_t rights;                 /* yours */
-	uint32_t flags;                  /* enum fbk_timeline_flags */
+	uint32_t rights; /* yours */
+	uint32_t flags;  /* enum fbk_timeline_flags */
 	uint64_t value;
-	enum fbk_cause cause;            /* FBK_CAUSE_NONE while it is alive */
-	int error;                       /* negative errno, 0 while it is alive */
-	uint64_t failed_from;            /* first point that failed; UINT64_MAX while alive */
-	char reason[FBK_REASON_SIZE];    /* one sentence that names owner and cause */
-	char device[FBK_NAME_SIZE];      /* the signaling device ... */
+	enum fbk_cause cause;         /* FBK_CAUSE_NONE while it is alive */
+	int error;                    /* negative errno, 0 while it is alive */
+	uint64_t failed_from;         /* first point that failed; UINT64_MAX while alive */
+	char reason[FBK_REASON_SIZE]; /* one sentence that names owner and cause */
+	char device[FBK_NAME_SIZE];   /* the signaling device ... */
 	enum fbk_device_class class;
-	pid_t pid;                       /* ... its process and user; 0 while not known */
+	pid_t pid; /* ... its process and user; 0 while not known */
 	uid_t uid;
 };
 
@@ -265,9 +266,9 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
  * `ret_dmabuf_fd` may be NULL; gives an fd. */
 struct fbk_memory {
 	void *address;
-	size_t size;       /* 8: the payload word */
-	size_t page_size;  /* the mapping around it, aligned to `alignment` */
-	size_t offset;     /* of the payload in that mapping and in the dma-buf */
+	size_t size;      /* 8: the payload word */
+	size_t page_size; /* the mapping around it, aligned to `alignment` */
+	size_t offset;    /* of the payload in that mapping and in the dma-buf */
 	size_t alignment;
 };
 int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
@@ -419,8 +420,8 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 
 /* The consumer's side. */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame);     /* borrowed until released */
-int fbk_frame_acquire_fd(struct fbk_frame *frame);       /* borrowed; what the route gives */
+int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
+int fbk_frame_acquire_fd(struct fbk_frame *frame);   /* borrowed; what the route gives */
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 struct fbk_point fbk_frame_release_point(const struct fbk_frame *frame);
 uint32_t fbk_frame_index(const struct fbk_frame *frame);

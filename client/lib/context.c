@@ -18,12 +18,13 @@
 #include "request.h"
 
 #define SYSTEM_SOCKET "/run/fencebroker/socket"
-#define GUARD_STACK (64 * 1024)
+#define GUARD_STACK   (64 * 1024)
 
 int context_check(struct fbk_context *context)
 {
 	if (!*context->ours) {
-		return error_set(-EBADF, "this context belongs to the process that forked: connect anew");
+		return error_set(-EBADF,
+				 "this context belongs to the process that forked: connect anew");
 	}
 	return 0;
 }
@@ -52,7 +53,9 @@ void context_lose(struct fbk_context *context)
 	LIST_FOREACH(timeline, &context->timelines, links) {
 		cell_wake_all(timeline->cell);
 	}
-	cell_wake_all(&context->pair->cells[0]);
+	if (context->pair) { /* else it was refused before it had one */
+		cell_wake_all(&context->pair->cells[0]);
+	}
 	watches_lost(context);
 	exports_lost(context);
 	epoll_ctl(context->epoll, EPOLL_CTL_DEL, context->socket, NULL);
@@ -161,7 +164,8 @@ static int context_connect(struct fbk_context *context, const char *path)
 		return error_plain(-errno);
 	}
 	if (connect(context->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		return error_set(-errno, "no daemon at %s (%s): start it with `systemctl start "
+		return error_set(-errno,
+				 "no daemon at %s (%s): start it with `systemctl start "
 				 "fencebroker`, or your own with `fencebrokerd --user`",
 				 address.sun_path, strerrordesc_np(errno));
 	}
@@ -170,8 +174,8 @@ static int context_connect(struct fbk_context *context, const char *path)
 
 static int context_map_pair(struct fbk_context *context, int fd)
 {
-	void *memory = mmap(NULL, sizeof(struct fbk_pair_page), PROT_READ | PROT_WRITE, MAP_SHARED,
-			    fd, 0);
+	void *memory =
+		mmap(NULL, sizeof(struct fbk_pair_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {
 		return error_plain(-errno);
 	}

@@ -17,7 +17,8 @@
 
 #define SWEEP_AT 16
 
-struct export {
+struct export
+{
 	LIST_ENTRY(export) links;
 	struct fbk_point point; /* no timeline: it was closed; the deadline still holds */
 	uint64_t deadline_ns;

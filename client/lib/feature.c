@@ -12,7 +12,8 @@ static const char *const reasons[] = {
 		"the daemon's kernel gave it no AIO context: see `fencectl doctor`",
 	[FBK_FEATURE_IMPORT_EVENTFD] = "the daemon does not offer it",
 	[FBK_FEATURE_EXPORT_SYNC_FILE] = "this version exports eventfds only",
-	[FBK_FEATURE_IMPORT_SYNC_FILE] = "this version classifies sync_files but follows eventfds only",
+	[FBK_FEATURE_IMPORT_SYNC_FILE] =
+		"this version classifies sync_files but follows eventfds only",
 	[FBK_FEATURE_SYNCOBJ] = "this version has no drm_syncobj routes",
 	[FBK_FEATURE_DMA_BUF_IMPLICIT] = "this version has no routes to implicit fences",
 	[FBK_FEATURE_PROMISE] = "this version promises nothing to the kernel",

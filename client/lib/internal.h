@@ -34,14 +34,14 @@ struct page_map {
 };
 
 struct fbk_watch {
-	LIST_ENTRY(fbk_watch) links;  /* of the context, all */
+	LIST_ENTRY(fbk_watch) links; /* of the context, all */
 	TAILQ_ENTRY(fbk_watch) fired_links;
 	struct fbk_point point;
 	fbk_point_fn *fn;
 	void *arg;
 	uint64_t number; /* what the daemon calls it */
-	bool armed;	 /* at the daemon */
-	bool fired;	 /* on the context's fired list */
+	bool armed;      /* at the daemon */
+	bool fired;      /* on the context's fired list */
 	int result;
 };
 
@@ -95,7 +95,7 @@ struct fbk_context {
 	pthread_mutex_t opening; /* before `mutex`: one open or close of a timeline at a time */
 	pthread_mutex_t mutex;
 	pthread_cond_t answered; /* a reply came, or the reader stepped down */
-	bool reading;		 /* a thread reads the socket */
+	bool reading;            /* a thread reads the socket */
 	uint64_t next_serial;
 	uint64_t next_watch;
 	LIST_HEAD(, pending) pendings;
@@ -121,9 +121,9 @@ int error_plain(int error); /* with the errno's own sentence */
 /* context.c */
 int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
 bool context_lost(struct fbk_context *context);
-void context_lose(struct fbk_context *context); /* the daemon is gone: wakes everybody */
+void context_lose(struct fbk_context *context);  /* the daemon is gone: wakes everybody */
 void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
-int context_guard(struct fbk_context *context);	 /* start the guard thread if there is none */
+int context_guard(struct fbk_context *context);  /* start the guard thread if there is none */
 
 /* object.c: at the end of a context */
 void context_free_objects(struct fbk_context *context);

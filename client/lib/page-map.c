@@ -13,8 +13,8 @@
 static void *map_aligned(uint64_t size, int protection, int fd)
 {
 	uint64_t room = 2 * size;
-	char *reserved = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			      0);
+	char *reserved =
+		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reserved == MAP_FAILED) {
 		return MAP_FAILED;
 	}

@@ -72,7 +72,8 @@ uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
 	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_acquire);
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 	if (status == FBK_STATUS_FAILED) {
-		return atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed) - 1;
+		return atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed) -
+		       1;
 	}
 	return payload & ~FBK_POISON;
 }

@@ -121,7 +121,8 @@ static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
 {
 	uint8_t bytes[REQUEST_SIZE_MAX];
 	if (fbk__wire__request__get_packed_size(request) > sizeof(bytes)) {
-		return error_set(-EMSGSIZE, "the request is longer than %d bytes", REQUEST_SIZE_MAX);
+		return error_set(-EMSGSIZE, "the request is longer than %d bytes",
+				 REQUEST_SIZE_MAX);
 	}
 	size_t size = fbk__wire__request__pack(request, bytes);
 	for (;;) {
@@ -147,9 +148,10 @@ static int reply_judge(struct reply *reply, size_t fds_wanted)
 	if (error < 0) {
 		error_set(error, "%s", reply->message->detail);
 	} else if (reply->fd_count != fds_wanted) {
-		error = error_set(-EPROTO, "the daemon's reply has %zu file descriptors, not %zu: the "
-				  "limit of open files may be reached here", reply->fd_count,
-				  fds_wanted);
+		error = error_set(-EPROTO,
+				  "the daemon's reply has %zu file descriptors, not %zu: the "
+				  "limit of open files may be reached here",
+				  reply->fd_count, fds_wanted);
 	}
 	if (error < 0) {
 		reply_finish(reply);

@@ -14,7 +14,7 @@
 
 struct reply {
 	Fbk__Wire__Message *message; /* never an error: that is request_call's result */
-	int fds[REPLY_FDS_MAX];	     /* set to -1 what is kept */
+	int fds[REPLY_FDS_MAX];      /* set to -1 what is kept */
 	size_t fd_count;
 };
 

@@ -111,7 +111,8 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 		return r;
 	}
 	const Fbk__Wire__Timeline *body = reply.message->timeline;
-	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_TIMELINE || reply_check(body) < 0) {
+	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_TIMELINE ||
+	    reply_check(body) < 0) {
 		reply_finish(&reply);
 		return error_set(-EPROTO, "the daemon describes no timeline");
 	}
@@ -256,7 +257,8 @@ static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_time
 	if (atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED) {
 		info->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
 		info->error = atomic_load_explicit(&control->error, memory_order_relaxed);
-		info->failed_from = atomic_load_explicit(&control->failed_from, memory_order_relaxed);
+		info->failed_from =
+			atomic_load_explicit(&control->failed_from, memory_order_relaxed);
 	}
 	snprintf(info->reason, sizeof(info->reason),
 		 "the daemon is gone; what signals timeline %s can't be told any more",
@@ -316,7 +318,7 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 	}
 	if (ret_dmabuf_fd) {
 		return error_set(-EOPNOTSUPP, "fence pages have no dma-buf in this version: "
-				 "FBK_FEATURE_TIMELINE_MEMORY");
+					      "FBK_FEATURE_TIMELINE_MEMORY");
 	}
 	*ret_memory = (struct fbk_memory){
 		.address = &timeline->payload->payload,

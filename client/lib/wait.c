@@ -16,9 +16,9 @@
 #define SYS_futex_waitv 449
 #endif
 
-#define SLEEP_WORDS_MAX 127 /* futex_waitv takes 128 */
-#define SPIN_CLOCK_EVERY 32 /* looks between two looks at the clock */
-#define WAKE_MAX 16
+#define SLEEP_WORDS_MAX  127 /* futex_waitv takes 128 */
+#define SPIN_CLOCK_EVERY 32  /* looks between two looks at the clock */
+#define WAKE_MAX         16
 
 uint64_t now_ns(void)
 {
@@ -186,7 +186,8 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	long r = 0;
 	/* relaxed: see wake_on */
 	for (size_t i = 0; i < sleeper->count; i++) {
-		atomic_fetch_add_explicit(&sleeper->timelines[i]->sleepers, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&sleeper->timelines[i]->sleepers, 1,
+					  memory_order_relaxed);
 	}
 	if (sleeper->any) {
 		atomic_fetch_add_explicit(&context->any_sleepers, 1, memory_order_relaxed);

@@ -94,7 +94,8 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 		    struct fbk_watch **ret_watch)
 {
 	if (!point.timeline) {
-		return error_set(-EINVAL, "the signalled point belongs to no context: call back at once");
+		return error_set(-EINVAL,
+				 "the signalled point belongs to no context: call back at once");
 	}
 	struct fbk_context *context = point.timeline->context;
 	int r = context_check(context);

@@ -69,10 +69,10 @@ static void policy_write(struct daemon *daemon, const char *text)
 static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daemon_options *options,
 				  int notify)
 {
-	static const char *user_args[] = { "fencebrokerd", "--user", "--verbose", "--socket", NULL,
-					   NULL };
-	static const char *policy_args[] = { "fencebrokerd", "--verbose", "--policy", NULL, "--socket",
-					     NULL, NULL };
+	static const char *user_args[] = { "fencebrokerd", "--user", "--verbose",
+					   "--socket",     NULL,     NULL };
+	static const char *policy_args[] = { "fencebrokerd", "--verbose", "--policy", NULL,
+					     "--socket",     NULL,        NULL };
 	const char *const *args = options->args;
 	char notify_path[128];
 
@@ -86,7 +86,8 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 		snprintf(notify_path, sizeof(notify_path), "%s/notify", daemon->directory);
 		setenv("NOTIFY_SOCKET", notify_path, 1);
 	}
-	setenv("XDG_CONFIG_HOME", daemon->directory, 1); /* never a policy of whoever runs the test */
+	setenv("XDG_CONFIG_HOME", daemon->directory,
+	       1); /* never a policy of whoever runs the test */
 	if (options->listen_fd > 0) {
 		char pid[16];
 		snprintf(pid, sizeof(pid), "%d", getpid());

@@ -16,11 +16,11 @@
 #define PATIENCE_MS 10000
 
 /* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                                                                         \
-	do {                                                                                      \
-		if (!(condition)) {                                                               \
-			ck_abort_msg("%s:%d: %s", __FILE__, __LINE__, #condition);                \
-		}                                                                                 \
+#define EXPECT(condition)                                                          \
+	do {                                                                       \
+		if (!(condition)) {                                                \
+			ck_abort_msg("%s:%d: %s", __FILE__, __LINE__, #condition); \
+		}                                                                  \
 	} while (0)
 
 struct daemon {
@@ -34,11 +34,11 @@ struct daemon {
 
 /* How to start it, beyond the usual. All zero: `--user --socket SOCKET`. */
 struct daemon_options {
-	const char *policy;          /* text of a policy file; then it is a system daemon */
-	const char *const *args;     /* in place of all arguments; ends with NULL */
-	int listen_fd;               /* 0: none; else handed over by socket activation */
-	uid_t uid;                   /* 0: do not change */
-	uint64_t nofile;             /* 0: do not change */
+	const char *policy;      /* text of a policy file; then it is a system daemon */
+	const char *const *args; /* in place of all arguments; ends with NULL */
+	int listen_fd;           /* 0: none; else handed over by socket activation */
+	uid_t uid;               /* 0: do not change */
+	uint64_t nofile;         /* 0: do not change */
 };
 
 /* A directory of its own, and the paths in it. Nothing runs yet. */
@@ -61,7 +61,7 @@ void daemon_stop(struct daemon *daemon);
 /* The same, keeping the directory: it may be started again. */
 void daemon_terminate(struct daemon *daemon);
 
-void daemon_kill(struct daemon *daemon); /* SIGKILL, and wait for it */
+void daemon_kill(struct daemon *daemon);   /* SIGKILL, and wait for it */
 void daemon_remove(struct daemon *daemon); /* the directory */
 
 unsigned int daemon_fd_count(const struct daemon *daemon);

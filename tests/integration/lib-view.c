@@ -59,8 +59,8 @@ static void *page_map(struct client *client, const Fbk__Wire__Page *page, int fd
 		return known->memory;
 	}
 	EXPECT(client->page_count < CLIENT_PAGES);
-	void *memory = mmap(NULL, page->size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
-			    fd, 0);
+	void *memory =
+		mmap(NULL, page->size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
 	EXPECT(memory != MAP_FAILED);
 	client->pages[client->page_count++] =
 		(struct client_page){ page->id, page->size, memory, writable };
@@ -355,7 +355,8 @@ int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_m
 	}
 	while (atomic_load(&cell->sequence) == sequence) {
 		if (syscall(SYS_futex, &cell->sequence, FUTEX_WAIT_BITSET, sequence, &until, NULL,
-			    FUTEX_BITSET_MATCH_ANY) < 0 && errno == ETIMEDOUT) {
+			    FUTEX_BITSET_MATCH_ANY) < 0 &&
+		    errno == ETIMEDOUT) {
 			return atomic_load(&cell->sequence) == sequence ? -ETIMEDOUT : 0;
 		}
 	}
@@ -403,8 +404,8 @@ void bystander_open(struct bystander *bystander, const struct daemon *daemon)
 	client_open(&bystander->signaler, daemon);
 	client_open(&bystander->waiter, daemon);
 	uint32_t device = client_device(&bystander->signaler, "bystander");
-	EXPECT(view_create(&bystander->signaler, device, 0, "bystander", 0,
-			   &bystander->signals) == 0);
+	EXPECT(view_create(&bystander->signaler, device, 0, "bystander", 0, &bystander->signals) ==
+	       0);
 	EXPECT(view_share(&bystander->signals, FBK_RIGHT_WAIT, &token) == 0);
 	/* Counted now: the fd of the next request is closed a little after its answer. The ping: so
 	 * that the daemon is done with the duplicates that it sent. */

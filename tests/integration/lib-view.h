@@ -42,7 +42,8 @@ int view_create_fds(struct client *client, uint32_t device, uint32_t set, const 
 		    uint32_t flags, struct view *ret_view, struct view_fds *ret_fds);
 int view_share(const struct view *view, uint32_t rights, int *ret_token);
 int view_open(struct client *client, int token, struct view *ret_view);
-int view_open_fds(struct client *client, int token, struct view *ret_view, struct view_fds *ret_fds);
+int view_open_fds(struct client *client, int token, struct view *ret_view,
+		  struct view_fds *ret_fds);
 int view_close(const struct view *view);
 int view_fail(const struct view *view, int error, const char *reason);
 int view_info(const struct view *view, struct fbk_timeline_info *ret_info);

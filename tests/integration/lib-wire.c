@@ -38,7 +38,7 @@ int client_hello(struct client *client, uint32_t version_min, uint32_t version_m
 	REQUEST(request, HELLO, hello);
 	request.hello->version_min = version_min;
 	request.hello->version_max = version_max;
-	request.hello->name = (char *)(uintptr_t)"raw";
+	request.hello->name = (char *)(uintptr_t) "raw";
 	int r = client_call(client, &request, NULL, 0, &reply);
 	if (r == 0) {
 		EXPECT(reply.message->body_case == FBK__WIRE__MESSAGE__BODY_WELCOME);

@@ -14,7 +14,7 @@
 #include "proto/page.h"
 #include "proto/wire.h"
 
-#define CLIENT_PAGES 64
+#define CLIENT_PAGES  64
 #define CLIENT_EVENTS 512
 
 struct client_page {
@@ -74,11 +74,11 @@ void client_ping(struct client *client);
 
 /* A request with its body: REQUEST(request, TIMELINE_CLOSE, timeline_close); then fill in
  * request.timeline_close. */
-#define REQUEST(request, body_name, field)                              \
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;          \
-	typeof(*request.field) request##_body;                          \
-	fbk__wire__##field##__init(&request##_body);                    \
-	request.body_case = FBK__WIRE__REQUEST__BODY_##body_name;       \
+#define REQUEST(request, body_name, field)                        \
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;    \
+	typeof(*request.field) request##_body;                    \
+	fbk__wire__##field##__init(&request##_body);              \
+	request.body_case = FBK__WIRE__REQUEST__BODY_##body_name; \
 	request.field = &request##_body
 
 /* The next fired watch; fails the test when none comes. */

@@ -88,7 +88,7 @@ static void expect_page(int fd, int access, int seals)
 }
 
 #define SEALS_BOUNDED (F_SEAL_SHRINK | F_SEAL_GROW)
-#define SEALS_MAPPED (SEALS_BOUNDED | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
+#define SEALS_MAPPED  (SEALS_BOUNDED | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
 START_TEST(seals)
 {
@@ -107,7 +107,8 @@ START_TEST(seals)
 	fds_close(&fds);
 
 	ck_assert_int_eq(view_create_fds(&client, device, 0, "brokered", FBK_TIMELINE_BROKERED,
-					 &brokered, &fds), 0);
+					 &brokered, &fds),
+			 0);
 	expect_page(fds.payload, O_RDONLY, F_SEAL_SEAL); /* its signaler's, too */
 	expect_page(fds.control, O_RDONLY, F_SEAL_SEAL);
 	fds_close(&fds);
@@ -191,8 +192,10 @@ START_TEST(pair_page_is_bound)
 	ck_assert_int_eq(truncate_to(client.pair_fd, 2 << 20), -EPERM);
 	ck_assert_int_eq(fcntl(client.pair_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	for (off_t offset = 0; offset < (off_t)sizeof(struct fbk_pair_page); offset += 4096) {
-		ck_assert_int_eq(fallocate(client.pair_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					   offset, 4096), 0); /* zeroes, as it could write */
+		ck_assert_int_eq(fallocate(client.pair_fd,
+					   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+					   4096),
+				 0); /* zeroes, as it could write */
 	}
 	bell_ring(&client, view.handle);
 	bystander_round(&bystander);
@@ -308,7 +311,7 @@ static int other_class_run(void *arg)
 	CHILD_EXPECT(become(NOBODY) == 0);
 	client_open(&stranger, &fencebrokerd);
 	REQUEST(request, DEVICE_REGISTER, device_register);
-	request.device_register->name = (char *)(uintptr_t)"gpu0";
+	request.device_register->name = (char *)(uintptr_t) "gpu0";
 	request.device_register->class_ = FBK_GPU;
 	CHILD_EXPECT(client_call(&stranger, &request, NULL, 0, NULL) == -EPERM);
 	CHILD_EXPECT(strstr(stranger.detail, "uid 65534 may not register a device of class gpu"));

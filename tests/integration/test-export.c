@@ -162,8 +162,8 @@ END_TEST
 
 START_TEST(only_eventfds)
 {
-	static const uint32_t kinds[] = { FBK_SYNC_FILE, FBK_MEMORY64, 0, FBK_EVENTFD | FBK_SYNC_FILE,
-					  1U << 31 };
+	static const uint32_t kinds[] = { FBK_SYNC_FILE, FBK_MEMORY64, 0,
+					  FBK_EVENTFD | FBK_SYNC_FILE, 1U << 31 };
 	int fd = -1;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		ck_assert_int_eq(view_export(&opened, 1, kinds[i], UINT64_MAX, &fd), -EOPNOTSUPP);

@@ -36,9 +36,9 @@ static void teardown(void)
 
 /* ----------------------------------------------------------- all that can wait for point 10 ---- */
 
-#define POINT 10
+#define POINT         10
 #define WATCH_REACHED 1
-#define WATCH_FAILED 2
+#define WATCH_FAILED  2
 
 struct waits {
 	struct view view;
@@ -101,7 +101,8 @@ static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause caus
 	ck_assert_int_eq(view_watch(view, from, UINT64_MAX, WATCH_FAILED), 0);
 	client_next_fired(view->client, &number, &result);
 	ck_assert_int_eq(result, error);
-	ck_assert_int_eq(view_watch(view, from - 1, UINT64_MAX, WATCH_REACHED), from > 1 ? 0 : -ERANGE);
+	ck_assert_int_eq(view_watch(view, from - 1, UINT64_MAX, WATCH_REACHED),
+			 from > 1 ? 0 : -ERANGE);
 	if (from > 1) {
 		client_next_fired(view->client, &number, &result);
 		ck_assert_uint_eq(number, WATCH_REACHED);
@@ -386,7 +387,8 @@ START_TEST(owner_stopped)
 	ck_assert_int_eq(client_call(&waiter, &blame, NULL, 0, &reply), 0);
 	snprintf(who, sizeof(who), "pid %d", other.pid);
 	ck_assert_msg(strstr(reply.message->text->text, who), "%s", reply.message->text->text);
-	ck_assert_msg(strstr(reply.message->text->text, "stopped"), "%s", reply.message->text->text);
+	ck_assert_msg(strstr(reply.message->text->text, "stopped"), "%s",
+		      reply.message->text->text);
 	reply_free(&reply);
 	kill(other.pid, SIGKILL);
 	ck_assert_int_eq(child_wait(other.pid), 128 + SIGKILL);

@@ -190,7 +190,8 @@ START_TEST(wrong_fd_kind)
 	if (fd < 0) {
 		return; /* the kernel refused already */
 	}
-	ck_assert_int_eq(view_create(&client, device, 0, "imported", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_int_eq(view_create(&client, device, 0, "imported", FBK_TIMELINE_BROKERED, &view),
+			 0);
 	uint64_t refused = client_counter(&bystander.waiter, "fds_refused");
 	if (kinds[_i].import) {
 		ck_assert_int_eq(view_import(&view, 1, fd), -EBADF);
@@ -267,7 +268,8 @@ START_TEST(lingering_socket)
 	ck_assert_uint_lt(now_ms() - started, 10000); /* nobody waited for the 30 s of the linger */
 	char log[8192];
 	daemon_log_text(&fencebrokerd, log, sizeof(log));
-	ck_assert_msg(strstr(log, "hangs on a client's file"), "it was not as bad as meant: %s", log);
+	ck_assert_msg(strstr(log, "hangs on a client's file"), "it was not as bad as meant: %s",
+		      log);
 	close(peers[0]);
 	close(peers[1]);
 }

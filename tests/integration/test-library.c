@@ -85,7 +85,8 @@ static int echo_process(int socket, void *arg)
 	receive_word(socket, &token);
 	EXPECT(fbk_timeline_open(context, token, &forth) == 0);
 	for (uint64_t i = 1; i <= ROUNDS; i++) {
-		EXPECT(fbk_point_wait((struct fbk_point){ forth, i }, deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(fbk_point_wait((struct fbk_point){ forth, i }, deadline_ms(PATIENCE_MS)) ==
+		       0);
 		EXPECT(fbk_timeline_signal(back, i) == 0);
 	}
 	receive_word(socket, NULL);
@@ -109,7 +110,8 @@ START_TEST(two_processes_ping_pong)
 	close(token);
 	for (uint64_t i = 1; i <= ROUNDS; i++) {
 		EXPECT(fbk_timeline_signal(forth, i) == 0);
-		EXPECT(fbk_point_wait((struct fbk_point){ back, i }, deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(fbk_point_wait((struct fbk_point){ back, i }, deadline_ms(PATIENCE_MS)) ==
+		       0);
 	}
 	send_word(peer.socket, 1, -1);
 	ck_assert_int_eq(peer_wait(&peer), 0);
@@ -245,8 +247,9 @@ START_TEST(a_daemon_that_stops_cleanly_says_so)
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	daemon_terminate(&server);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 1 }, deadline_ms(PATIENCE_MS)),
-			 -ENOTCONN);
+	ck_assert_int_eq(
+		fbk_point_wait((struct fbk_point){ timeline, 1 }, deadline_ms(PATIENCE_MS)),
+		-ENOTCONN);
 	fbk_disconnect(context);
 }
 END_TEST

@@ -9,13 +9,13 @@
 
 #include "lib-view.h"
 
-#define NOBODY 65534
+#define NOBODY    65534
 #define TAKES_MAX 32
-#define FAR_NS (UINT64_C(1) << 62)
+#define FAR_NS    (UINT64_C(1) << 62)
 
 static const char *const resources[] = {
-	"sessions", "devices", "timelines", "handles", "page_bytes", "fds",
-	"tokens", "watches", "exports", "imports", "queued_bytes", "log_lines",
+	"sessions", "devices", "timelines", "handles", "page_bytes",   "fds",
+	"tokens",   "watches", "exports",   "imports", "queued_bytes", "log_lines",
 };
 #define RESOURCE_COUNT (sizeof(resources) / sizeof(resources[0]))
 
@@ -65,7 +65,7 @@ static void await_usage(const char *resource, uint64_t amount)
 	}
 }
 
-/* ----------------------------------------------------------------- how to have one more of it --- */
+/* --------------------------------------------------------------- how to have one more of it --- */
 
 static int device_take(size_t i)
 {
@@ -179,9 +179,10 @@ static void import_release(size_t i)
 }
 
 #define PAIR sizeof(struct fbk_pair_page)
-#define SET 65536 /* what a set that is asked for costs */
+#define SET  65536 /* what a set that is asked for costs */
 
-/* Bystander and client: three sessions of 4 fds and a pair page, three devices at most, and three
+/* Bystander and client: three sessions of 12 fds (8 that may lie unread in the
+ * socket) and a pair page, three devices at most, and three
  * timelines of two pages each. */
 static const struct {
 	const char *resource;
@@ -196,9 +197,9 @@ static const struct {
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 5 * 8192, 8192, timeline_take, timeline_release },
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 5 * 8192 - 1, 8192, timeline_take, timeline_release },
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 2 * SET, SET, set_take, set_release },
-	{ "fds", 24, 2, timeline_take, timeline_release },
-	{ "fds", 25, 2, timeline_take, timeline_release },
-	{ "fds", 24, 1, set_take, set_release },
+	{ "fds", 48, 2, timeline_take, timeline_release },
+	{ "fds", 49, 2, timeline_take, timeline_release },
+	{ "fds", 48, 1, set_take, set_release },
 	{ "tokens", 4, 1, token_take, timeline_release },
 	{ "watches", 5, 1, watch_take, watch_release },
 	{ "exports", 5, 1, export_take, export_release },
@@ -231,6 +232,7 @@ static void expect_refused(int case_number, size_t i)
 	int r = limits[case_number].take(i);
 	ck_assert_msg(r == -EDQUOT, "take %zu of %s: %d", i, limits[case_number].resource, r);
 	ck_assert_msg(strstr(client.detail, uid), "%s", client.detail);
+	ck_assert_msg(strstr(client.detail, limits[case_number].resource), "%s", client.detail);
 	ck_assert_msg(strstr(client.detail, "raise it in the policy"), "%s", client.detail);
 	usage_all(after);
 	for (size_t j = 0; j < RESOURCE_COUNT; j++) {
@@ -288,11 +290,11 @@ START_TEST(limit)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------- those of their own -- */
+/* ----------------------------------------------------------------------- those of their own --- */
 
 #define SESSIONS 8
 
-/* Whom there is no room for is hung up on before it can say anything. */
+/* Whom there is no room for is told why, and hung up on. */
 START_TEST(sessions)
 {
 	struct client clients[SESSIONS];
@@ -305,6 +307,12 @@ START_TEST(sessions)
 		ck_assert_uint_eq(usage("sessions"), SESSIONS);
 		uint64_t refused = client_counter(&bystander.waiter, "refused");
 		client_connect(&client, &fencebrokerd);
+		struct reply reply;
+		EXPECT(client_receive(&client, &reply)); /* whatever it was going to ask */
+		ck_assert_int_eq(reply.message->error, -EDQUOT);
+		ck_assert_msg(strstr(reply.message->detail, "sessions"), "%s",
+			      reply.message->detail);
+		reply_free(&reply);
 		client_expect_end(&client);
 		client_close(&client);
 		ck_assert_uint_eq(client_counter(&bystander.waiter, "refused"), refused + 1);

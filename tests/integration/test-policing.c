@@ -128,7 +128,8 @@ START_TEST(payload_page_scribbled)
 	}
 	ck_assert_ptr_nonnull(page);
 	payload_seen(1);
-	for (uint64_t *word = page->memory; (char *)word < (char *)page->memory + page->size; word++) {
+	for (uint64_t *word = page->memory; (char *)word < (char *)page->memory + page->size;
+	     word++) {
 		if ((void *)word != (void *)&view.payload->payload) {
 			*word = random_next();
 		}
@@ -192,7 +193,8 @@ START_TEST(foreign_bells)
 	for (uint32_t handle = 0; handle < FBK_PAIR_CELLS; handle++) {
 		if (handle != view.handle) {
 			atomic_store(&client.pair->cells[handle].minimum, 1);
-			atomic_fetch_or(&client.pair->bell[handle / 64], UINT64_C(1) << handle % 64);
+			atomic_fetch_or(&client.pair->bell[handle / 64], UINT64_C(1)
+										 << handle % 64);
 		}
 	}
 	atomic_store(&client.pair->bell_summary, UINT64_MAX);
@@ -230,7 +232,7 @@ START_TEST(doorbell_full)
 		client_ping(&client);
 	}
 	ck_assert_int_eq(read(client.doorbell, &drained, sizeof(drained)), sizeof(drained));
-	ck_assert_uint_eq(drained, most); /* nobody else read it */
+	ck_assert_uint_eq(drained, most);          /* nobody else read it */
 	for (int round = 0; round < 10; round++) { /* empty, and still blocking */
 		bystander_round(&bystander);
 	}

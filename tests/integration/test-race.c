@@ -15,9 +15,9 @@
 #include "lib-peer.h"
 
 /* Nobody spins: each wait is armed at the daemon, and all but those that lose the race sleep. */
-#define POLICY                                                                        \
-	"version = 1; settings: { spin_us = 0; };\n"                                  \
-	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n"  \
+#define POLICY                                                                       \
+	"version = 1; settings: { spin_us = 0; };\n"                                 \
+	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n" \
 	"           inspect = \"all\"; } );\n"
 
 static struct daemon server;
@@ -62,7 +62,8 @@ static int echo(int socket, void *arg)
 	receive_word(socket, &token);
 	EXPECT(fbk_timeline_open(context, token, &forth) == 0);
 	for (uint64_t i = 1; i <= count; i++) {
-		EXPECT(fbk_point_wait((struct fbk_point){ forth, i }, deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(fbk_point_wait((struct fbk_point){ forth, i }, deadline_ms(PATIENCE_MS)) ==
+		       0);
 		dither(&state);
 		EXPECT(fbk_timeline_signal(back, i) == 0);
 	}
@@ -242,7 +243,8 @@ START_TEST(a_death_loses_nothing_that_was_reached)
 		receive_word(peer.socket, &token);
 		EXPECT(fbk_timeline_open(context, token, &timeline) == 0);
 		close(token);
-		EXPECT(fbk_point_wait((struct fbk_point){ timeline, 10 }, deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(fbk_point_wait((struct fbk_point){ timeline, 10 },
+				      deadline_ms(PATIENCE_MS)) == 0);
 		for (int n = 0; n < 20; n++) {
 			dither(&state);
 		}
@@ -253,7 +255,8 @@ START_TEST(a_death_loses_nothing_that_was_reached)
 		EXPECT(fbk_timeline_info(timeline, &info) == 0);
 		EXPECT(info.failed_from > value && info.value == info.failed_from - 1);
 		EXPECT(fbk_point_check((struct fbk_point){ timeline, info.value }) == 0);
-		EXPECT(fbk_point_check((struct fbk_point){ timeline, info.failed_from }) == -EOWNERDEAD);
+		EXPECT(fbk_point_check((struct fbk_point){ timeline, info.failed_from }) ==
+		       -EOWNERDEAD);
 		EXPECT(peer_wait(&peer) == 128 + SIGKILL);
 		fbk_timeline_close(timeline);
 	}

@@ -12,8 +12,8 @@
 
 #include "lib-view.h"
 
-#define SMALL_NOFILE 400
-#define CLIENTS_MAX 128 /* more than a daemon of SMALL_NOFILE has fds for */
+#define SMALL_NOFILE 512
+#define CLIENTS_MAX  128 /* more than a daemon of SMALL_NOFILE has fds for */
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
@@ -66,7 +66,7 @@ static void expect_welcome(void)
 	client_close(&client);
 }
 
-/* ------------------------------------------------------------------------- not even for accept -- */
+/* ---------------------------------------------------------------------- not even for accept --- */
 
 static rlim_t set_fd_limit(rlim_t limit)
 {
@@ -84,8 +84,8 @@ static rlim_t lowest_free_fd(void)
 	char path[48];
 	for (unsigned int fd = 0;; fd++) {
 		snprintf(path, sizeof(path), "/proc/%d/fd/%u", fencebrokerd.pid, fd);
-		if (access(path, F_OK) != 0 && faccessat(AT_FDCWD, path, F_OK,
-							 AT_SYMLINK_NOFOLLOW) != 0) {
+		if (access(path, F_OK) != 0 &&
+		    faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
 			return fd;
 		}
 	}
@@ -140,7 +140,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, no_fd_for_any_of_many);
 }
 
-/* -------------------------------------------------------------------------- a small daemon --- */
+/* --------------------------------------------------------------------------- a small daemon --- */
 
 /* Says Hello to a daemon that may have hung up before. Returns the error of the answer; -EPIPE when
  * there is none. */
@@ -179,8 +179,9 @@ START_TEST(sessions_until_full)
 		count++;
 		ck_assert_uint_lt(count, CLIENTS_MAX);
 	}
-	ck_assert_msg(r == -EPIPE || (r == -ENFILE && strstr(clients[count].detail, "LimitNOFILE=")),
-		      "%s: %s", strerror(-r), clients[count].detail);
+	bool explained = strstr(clients[count].detail, "LimitNOFILE=");
+	ck_assert_msg(r == -EPIPE || (r == -ENFILE && explained), "%s: %s", strerror(-r),
+		      clients[count].detail);
 	client_close(&clients[count]);
 	ck_assert_uint_gt(count, 4);
 	bystander_round(&bystander);

@@ -8,7 +8,7 @@
 
 #include "lib-view.h"
 
-#define SET_SLOTS 511 /* of a page of 64 KiB */
+#define SET_SLOTS   511 /* of a page of 64 KiB */
 #define HANDLES_MAX 4095
 
 static struct daemon fencebrokerd;
@@ -149,7 +149,8 @@ END_TEST
 START_TEST(open_twice)
 {
 	struct view view, first, again;
-	ck_assert_int_eq(view_create(&signaler, device, 0, "twice", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_int_eq(view_create(&signaler, device, 0, "twice", FBK_TIMELINE_BROKERED, &view),
+			 0);
 	int token = token_of(&view, FBK_RIGHT_WAIT);
 	int signal_token = token_of(&view, FBK_RIGHT_SIGNAL);
 	ck_assert_int_eq(view_open(&waiter, token, &first), 0);
@@ -224,7 +225,8 @@ START_TEST(sharing_rights)
 	ck_assert_int_eq(view_share(&view, 0, &token), -EINVAL);
 	ck_assert_int_eq(view_share(&view, 4, &token), -EINVAL);
 
-	view_pair(&signaler, device, "brokered", FBK_TIMELINE_BROKERED, &waiter, &brokered, &opened);
+	view_pair(&signaler, device, "brokered", FBK_TIMELINE_BROKERED, &waiter, &brokered,
+		  &opened);
 	ck_assert_int_eq(view_share(&opened, FBK_RIGHT_SIGNAL, &token), -EPERM);
 	ck_assert_int_eq(view_share(&opened, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL, &token), -EPERM);
 	expect_detail(&waiter, "timeline brokered");
@@ -253,7 +255,8 @@ START_TEST(signal_only)
 {
 	struct view view, opened;
 	int fd = -1;
-	ck_assert_int_eq(view_create(&signaler, device, 0, "oneway", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_int_eq(view_create(&signaler, device, 0, "oneway", FBK_TIMELINE_BROKERED, &view),
+			 0);
 	int token = token_of(&view, FBK_RIGHT_SIGNAL);
 	ck_assert_int_eq(view_open(&waiter, token, &opened), 0);
 	ck_assert_int_eq(view_export(&opened, 1, FBK_EVENTFD, UINT64_MAX, &fd), -EPERM);
@@ -271,7 +274,8 @@ START_TEST(values)
 {
 	struct view view;
 	int fd = -1;
-	ck_assert_int_eq(view_create(&signaler, device, 0, "values", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_int_eq(view_create(&signaler, device, 0, "values", FBK_TIMELINE_BROKERED, &view),
+			 0);
 	static const uint64_t no_points[] = { 0, FBK_POISON, FBK_POISON + 1, UINT64_MAX };
 	for (size_t i = 0; i < 4; i++) {
 		ck_assert_int_eq(view_request_signal(&view, no_points[i]), -ERANGE);
@@ -351,7 +355,8 @@ START_TEST(set_full)
 	ck_assert(view_signal(&view, 0, 1)); /* the last slot is a good one */
 	ck_assert_int_eq(view_create(&signaler, device, set, "member", 0, &view), -ENOSPC);
 	expect_detail(&signaler, "is full (511 timelines");
-	ck_assert_int_eq(view_create(&signaler, device, client_set(&signaler), "member", 0, &view), 0);
+	ck_assert_int_eq(view_create(&signaler, device, client_set(&signaler), "member", 0, &view),
+			 0);
 
 	REQUEST(request, SET_DESTROY, set_destroy);
 	request.set_destroy->set = set;
@@ -366,14 +371,16 @@ START_TEST(handles_used_up)
 	struct view view, opened, last;
 	struct client other;
 	client_open(&other, &fencebrokerd);
-	ck_assert_int_eq(view_create(&other, client_device(&other, "cpu2"), 0, "more", 0, &view), 0);
+	ck_assert_int_eq(view_create(&other, client_device(&other, "cpu2"), 0, "more", 0, &view),
+			 0);
 	int token = token_of(&view, FBK_RIGHT_WAIT);
 	uint32_t set = 0;
 	for (int i = 0; i < HANDLES_MAX; i++) {
 		if (i % SET_SLOTS == 0) {
 			set = client_set(&signaler);
 		}
-		EXPECT(view_create(&signaler, device, set, "one", FBK_TIMELINE_BROKERED, &last) == 0);
+		EXPECT(view_create(&signaler, device, set, "one", FBK_TIMELINE_BROKERED, &last) ==
+		       0);
 	}
 	ck_assert_uint_eq(last.handle, HANDLES_MAX);
 	set = client_set(&signaler);

@@ -98,11 +98,11 @@ START_TEST(watches_end_with_the_daemon)
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	struct seen lost = { 0 }, reached = { 0 };
-	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 9 }, FBK_DEADLINE_MAX, on_point,
-					 &lost, NULL),
+	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 9 }, FBK_DEADLINE_MAX,
+					 on_point, &lost, NULL),
 			 0);
-	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 1 }, FBK_DEADLINE_MAX, on_point,
-					 &reached, NULL),
+	ck_assert_int_eq(fbk_point_watch((struct fbk_point){ timeline, 1 }, FBK_DEADLINE_MAX,
+					 on_point, &reached, NULL),
 			 0);
 	daemon_kill(&server);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
@@ -157,9 +157,10 @@ START_TEST(import_of_eventfds)
 	int fences[3];
 	for (int i = 0; i < 3; i++) {
 		fences[i] = eventfd(0, EFD_CLOEXEC);
-		ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ timeline, 1 + (uint64_t)i },
-						     dup(fences[i])),
-				 0);
+		ck_assert_int_eq(
+			fbk_point_signal_on((struct fbk_point){ timeline, 1 + (uint64_t)i },
+					    dup(fences[i])),
+			0);
 	}
 	ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ timeline, 3 }, dup(fences[0])),
 			 -EALREADY);
@@ -168,15 +169,15 @@ START_TEST(import_of_eventfds)
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 1 }, deadline_ms(30)),
 			 -ETIMEDOUT);
 	eventfd_write(fences[0], 1);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 2 }, deadline_ms(PATIENCE_MS)),
-			 0);
+	ck_assert_int_eq(
+		fbk_point_wait((struct fbk_point){ timeline, 2 }, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 3 }), -EAGAIN);
 	/* By request: behind what was given before. */
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 4), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 4 }), -EAGAIN);
 	eventfd_write(fences[2], 1);
-	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 4 }, deadline_ms(PATIENCE_MS)),
-			 0);
+	ck_assert_int_eq(
+		fbk_point_wait((struct fbk_point){ timeline, 4 }, deadline_ms(PATIENCE_MS)), 0);
 	/* A timeline of its own; signalled when it is given. */
 	ck_assert_int_eq(fbk_import(device, dup(fences[2]), &alone), 0);
 	ck_assert_int_eq(fbk_point_wait(alone, deadline_ms(PATIENCE_MS)), 0);
@@ -201,8 +202,10 @@ START_TEST(exports_end_with_the_daemon)
 	int before[MANY], after[MANY], orphan;
 	for (int i = 0; i < MANY; i++) { /* more than are kept before the first sweep */
 		struct fbk_point point = { timeline, 1 }, next = { timeline, 2 };
-		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &before[i]), 0);
-		ck_assert_int_eq(fbk_point_export(next, FBK_EVENTFD, FBK_DEADLINE_MAX, &after[i]), 0);
+		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &before[i]),
+				 0);
+		ck_assert_int_eq(fbk_point_export(next, FBK_EVENTFD, FBK_DEADLINE_MAX, &after[i]),
+				 0);
 	}
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	ck_assert_int_eq(readable_within(before[MANY - 1], PATIENCE_MS), 1);
@@ -251,8 +254,8 @@ START_TEST(exports_do_not_pile_up)
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	int fd, before = 0;
 	for (uint64_t value = 1; value <= 400; value++) {
-		ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, value }, FBK_EVENTFD,
-						  FBK_DEADLINE_MAX, &fd),
+		ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, value },
+						  FBK_EVENTFD, FBK_DEADLINE_MAX, &fd),
 				 0);
 		ck_assert_int_eq(fbk_timeline_signal(timeline, value), 0);
 		close(fd);

@@ -282,7 +282,8 @@ START_TEST(wake_is_bounded)
 	uint32_t *word = (uint32_t *)(uintptr_t)&first.pair->cells[a.handle].sequence;
 	for (size_t i = 0; i < SLEEPERS; i++) {
 		sleeps[i] = (struct sleep){ .sequence = cell_sequence(&a) };
-		ck_assert_int_eq(pthread_create(&sleeps[i].thread, NULL, bare_sleeper, &sleeps[i]), 0);
+		ck_assert_int_eq(pthread_create(&sleeps[i].thread, NULL, bare_sleeper, &sleeps[i]),
+				 0);
 	}
 	for (size_t i = 0; i < SLEEPERS; i++) {
 		while (atomic_load(&sleeps[i].tid) == 0 || !asleep(atomic_load(&sleeps[i].tid))) {

@@ -135,17 +135,17 @@ static const struct {
 	size_t size;
 	const char *bytes;
 } garbage[] = {
-	{ 1, "\x08" },                                     /* a field without a value */
-	{ 1, "\xff" },                                     /* a tag that goes on */
+	{ 1, "\x08" }, /* a field without a value */
+	{ 1, "\xff" }, /* a tag that goes on */
 	{ 16, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" },
-	{ 16, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" },          /* field number 0 */
-	{ 14, "GET / HTTP/1.1" },                          /* another protocol */
-	{ 4, "\x08\x01\x12\x7f" },                         /* a body longer than the packet */
-	{ 7, "\x08\x01\x12\xff\xff\xff\x7f" },             /* much longer */
-	{ 2, "\x12\0" },                                   /* no serial */
-	{ 4, "\x08\0\x12\0" },                             /* serial 0 is for events */
-	{ 2, "\x0b\x0c" },                                 /* groups are not of this syntax */
-	{ 8, "\x08\x01\x22\x04\x0a\x02\xc3" },             /* a string that goes on */
+	{ 16, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" }, /* field number 0 */
+	{ 14, "GET / HTTP/1.1" },                 /* another protocol */
+	{ 4, "\x08\x01\x12\x7f" },                /* a body longer than the packet */
+	{ 7, "\x08\x01\x12\xff\xff\xff\x7f" },    /* much longer */
+	{ 2, "\x12\0" },                          /* no serial */
+	{ 4, "\x08\0\x12\0" },                    /* serial 0 is for events */
+	{ 2, "\x0b\x0c" },                        /* groups are not of this syntax */
+	{ 8, "\x08\x01\x22\x04\x0a\x02\xc3" },    /* a string that goes on */
 };
 
 START_TEST(garbage_packet)
@@ -165,7 +165,7 @@ START_TEST(truncated_packet)
 	uint8_t bytes[256];
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.serial = 7;
-	request.device_register->name = (char *)(uintptr_t)"truncated";
+	request.device_register->name = (char *)(uintptr_t) "truncated";
 	request.device_register->class_ = FBK_CPU;
 	size_t size = fbk__wire__request__pack(&request, bytes);
 	size_t ended = 0;

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 /* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                                                                         \
-	do {                                                                                      \
-		if (!(condition)) {                                                               \
-			ck_abort_msg("%s", #condition);                                           \
-		}                                                                                 \
+#define EXPECT(condition)                               \
+	do {                                            \
+		if (!(condition)) {                     \
+			ck_abort_msg("%s", #condition); \
+		}                                       \
 	} while (0)
 
 static struct account *account;

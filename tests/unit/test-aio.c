@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define FULL (UINT64_MAX - 1) /* the largest a counter gets by writing */
+#define FULL         (UINT64_MAX - 1) /* the largest a counter gets by writing */
 #define EXIT_SKIPPED 77
 
 static struct aio aio;

@@ -172,7 +172,7 @@ static int fd_none(void)
 
 static const struct {
 	int (*make)(void);
-	int kind;	  /* 0: refused */
+	int kind;         /* 0: refused */
 	const char *what; /* how that starts */
 } kinds[] = {
 	{ fd_eventfd, FBK_EVENTFD, "an eventfd" },

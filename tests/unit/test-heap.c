@@ -7,11 +7,11 @@
 #define MANY 100000
 
 /* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                                                                         \
-	do {                                                                                      \
-		if (!(condition)) {                                                               \
-			ck_abort_msg("%s", #condition);                                           \
-		}                                                                                 \
+#define EXPECT(condition)                               \
+	do {                                            \
+		if (!(condition)) {                     \
+			ck_abort_msg("%s", #condition); \
+		}                                       \
 	} while (0)
 
 static uint64_t random_state = 88172645463325252;

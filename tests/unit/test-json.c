@@ -32,15 +32,15 @@ static void expect_text(struct json_object *object, const char *key, const char 
 	ck_assert_str_eq(json_object_get_string(member(object, key)), string);
 }
 
-/* ----------------------------------------------------------------------------- names and types -- */
+/* -------------------------------------------------------------------------- names and types --- */
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {
-	&fbk__wire__status__descriptor,		&fbk__wire__user__descriptor,
-	&fbk__wire__usage__descriptor,		&fbk__wire__counter__descriptor,
+	&fbk__wire__status__descriptor,         &fbk__wire__user__descriptor,
+	&fbk__wire__usage__descriptor,          &fbk__wire__counter__descriptor,
 	&fbk__wire__kernel_feature__descriptor, &fbk__wire__device__descriptor,
-	&fbk__wire__device_list__descriptor,	&fbk__wire__timeline_entry__descriptor,
-	&fbk__wire__timeline_list__descriptor,	&fbk__wire__timeline_state__descriptor,
-	&fbk__wire__timeline__descriptor,	&fbk__wire__welcome__descriptor,
+	&fbk__wire__device_list__descriptor,    &fbk__wire__timeline_entry__descriptor,
+	&fbk__wire__timeline_list__descriptor,  &fbk__wire__timeline_state__descriptor,
+	&fbk__wire__timeline__descriptor,       &fbk__wire__welcome__descriptor,
 };
 
 static json_type json_type_of(const ProtobufCFieldDescriptor *field)
@@ -81,7 +81,7 @@ START_TEST(all_fields)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------- values --- */
+/* ----------------------------------------------------------------------------------- values --- */
 
 START_TEST(numbers)
 {
@@ -177,7 +177,7 @@ START_TEST(lists_of_numbers)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------- printing --- */
+/* --------------------------------------------------------------------------------- printing --- */
 
 START_TEST(printed)
 {

@@ -17,7 +17,7 @@
 #endif
 
 #define NOBODY 65534
-#define SIZE 8192
+#define SIZE   8192
 
 static struct account *account;
 static struct user *user;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CPU 8
+#define CPU      8
 #define STRANGER 4242424
 
 static struct policy *policy;
@@ -208,10 +208,9 @@ START_TEST(classes)
 		char text[128];
 
 		ck_assert_str_eq(policy_class_names[i + 1], names[i]);
-		snprintf(
-			text, sizeof(text),
-			"version = 1; rules = ( { user = 7; class = \"%s\"; register = true; } );",
-			names[i]);
+		snprintf(text, sizeof(text),
+			 "version = 1; rules = ( { user = 7; class = \"%s\"; register = true; } );",
+			 names[i]);
 		load(text);
 		for (unsigned int asked = 0; asked < 40; asked++) {
 			ck_assert(may_register(7, asked) == (asked == i + 1));
@@ -350,8 +349,7 @@ START_TEST(limit_bounds)
 	load_refused("version = 1; rules = ();\nlimits: { fds = 1099511627777; };",
 		     "p:2:", "\"fds\" must be from 0 to 1099511627776");
 	load_refused("version = 1; rules = ();\n\nlimits: { fds = -1; };", "p:3:", "\"fds\"");
-	load_refused("version = 1; rules = (); limits: { fds = -4294967295; };",
-		     "p:1:", "\"fds\"");
+	load_refused("version = 1; rules = (); limits: { fds = -4294967295; };", "p:1:", "\"fds\"");
 	load_refused("version = 1; rules = (); limits: { fds = 18446744073709551617; };",
 		     "p:1:", "\"fds\"");
 	load_refused("version = 1; rules = (); limits: { fds = 99999999999999999999999999; };",
@@ -359,8 +357,7 @@ START_TEST(limit_bounds)
 	load_refused("version = 1; rules = (); limits: { fds = 0x100000005; };",
 		     "p:1:", "\"fds\" must be a decimal whole number");
 	load_refused("version = 1; rules = (); limits: { fds = 1.5; };", "p:1:", "decimal whole");
-	load_refused("version = 1; rules = (); limits: { fds = \"9\"; };",
-		     "p:1:", "decimal whole");
+	load_refused("version = 1; rules = (); limits: { fds = \"9\"; };", "p:1:", "decimal whole");
 	load_refused("version = 1; rules = (); limits: { fds = true; };", "p:1:", "decimal whole");
 }
 END_TEST
@@ -474,13 +471,11 @@ static const struct refusal refusals[] = {
 	  "p:2:", "\"class\" must be" },
 	{ "version = 1; rules = ( { user = 1; register = true;\nclass = 8; } );",
 	  "p:2:", "\"class\" must be" },
-	{ "version = 1; rules = ( {\nuser = -1; connect = true; } );",
-	  "p:2:", "\"user\" must be" },
+	{ "version = 1; rules = ( {\nuser = -1; connect = true; } );", "p:2:", "\"user\" must be" },
 	{ "version = 1; rules = ( {\nuser = true; connect = true; } );", "p:2:", "\"user\" must" },
 	{ "version = 1; rules = ( {\ngroup = \"*\"; connect = true; } );",
 	  "p:2:", "no group \"*\"" },
-	{ "version = 1; rules = ( {\ngroup = 1.0; connect = true; } );",
-	  "p:2:", "\"group\" must" },
+	{ "version = 1; rules = ( {\ngroup = 1.0; connect = true; } );", "p:2:", "\"group\" must" },
 	{ "version = 1; rules = ( {\nuser = \"\"; connect = true; } );", "p:2:", "no user \"\"" },
 	{ "version = 1; rules = ( { user = 1;\nlimits: {\nfd = 3; }; } );",
 	  "p:3:", "unknown key \"fd\"" },

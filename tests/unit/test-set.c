@@ -8,7 +8,7 @@
 #include "daemon/broker.h"
 #include "daemon/device.h"
 
-#define SIZE 4096
+#define SIZE  4096
 #define SLOTS 31 /* of a page of that size */
 
 static struct broker broker;
@@ -140,8 +140,9 @@ END_TEST
 /* No room for the payload page: no slot is lost, and no reference. */
 START_TEST(refused)
 {
-	uint64_t limits[ACCOUNT_RESOURCE_COUNT] = { [ACCOUNT_PAGE_BYTES] = 2 * SIZE,
-						    [ACCOUNT_FDS] = 10 };
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT] = {
+		[ACCOUNT_PAGE_BYTES] = 2 * SIZE, [ACCOUNT_FDS] = 10
+	};
 	struct user *poor;
 	struct set *set;
 	struct set_slot slot;

@@ -5,16 +5,16 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define TICK (UINT64_C(1) << WHEEL_TICK_SHIFT)
-#define HOUR (UINT64_C(3600) * 1000000000)
+#define TICK      (UINT64_C(1) << WHEEL_TICK_SHIFT)
+#define HOUR      (UINT64_C(3600) * 1000000000)
 #define LAST_TICK (UINT64_MAX / TICK * TICK) /* when the clock's last tick begins */
 
 /* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                                                                         \
-	do {                                                                                      \
-		if (!(condition)) {                                                               \
-			ck_abort_msg("%s", #condition);                                           \
-		}                                                                                 \
+#define EXPECT(condition)                               \
+	do {                                            \
+		if (!(condition)) {                     \
+			ck_abort_msg("%s", #condition); \
+		}                                       \
 	} while (0)
 
 static uint64_t random_state = 88172645463325252;

@@ -20,5 +20,5 @@ int board_create(struct board *board, const char *name);
 int board_open(struct board *board, int fd); /* takes the fd; errors of shared_open() */
 void board_finish(struct board *board);
 
-void board_note(struct board *board, uint64_t point);	    /* now */
+void board_note(struct board *board, uint64_t point);           /* now */
 uint64_t board_read(const struct board *board, uint64_t point); /* CLOCK_MONOTONIC */

@@ -178,7 +178,8 @@ int channel_receive(const struct channel *channel, uint64_t deadline_ns, enum me
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control) };
-	int fds[MESSAGE_FDS_MAX + 1]; /* alignment of the control data may leave room for one more */
+	int fds[MESSAGE_FDS_MAX +
+		1]; /* alignment of the control data may leave room for one more */
 
 	int r = poll_until(channel->fd, deadline_ns);
 	if (r < 0) {

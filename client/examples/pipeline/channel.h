@@ -21,9 +21,9 @@ enum message_type {
  * at point n of the accepted one. */
 struct message {
 	uint32_t type;
-	uint32_t count;	 /* of buffers */
+	uint32_t count;  /* of buffers */
 	uint64_t frames; /* that will come */
-	uint64_t size;	 /* of a buffer, in bytes */
+	uint64_t size;   /* of a buffer, in bytes */
 	uint32_t width, height, fps;
 	uint32_t unused;
 };

@@ -120,8 +120,8 @@ static int meet_sender(struct encode *encode)
 	}
 	close(fds[1]);
 	if (r == 0) {
-		r = channel_receive(&encode->sender, stage_deadline(stage), MESSAGE_ACCEPT, &message,
-				    fds, 2);
+		r = channel_receive(&encode->sender, stage_deadline(stage), MESSAGE_ACCEPT,
+				    &message, fds, 2);
 	}
 	if (r < 0) {
 		return stage_stop(stage, r, "meeting the sender", "%s: %s", stage->options->connect,

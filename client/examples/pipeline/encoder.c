@@ -11,17 +11,17 @@
 
 #include "stamp.h"
 
-#define BIT_RATE_MIN	800000
-#define PIXELS_PER_BIT	5 /* a fifth of a bit a pixel */
-#define VBV_PER_SECOND	4 /* no frame is larger than what a quarter second may take */
+#define BIT_RATE_MIN   800000
+#define PIXELS_PER_BIT 5 /* a fifth of a bit a pixel */
+#define VBV_PER_SECOND 4 /* no frame is larger than what a quarter second may take */
 
 struct encoder {
 	AVCodecContext *codec;
 	AVFrame *frame;
 	AVPacket *packet;
 	struct encoder_job *job; /* that runs now */
-	size_t wanted;		 /* bytes, when they did not fit into the slot */
-	bool placed;		 /* the bitstream was asked for, and got the slot */
+	size_t wanted;           /* bytes, when they did not fit into the slot */
+	bool placed;             /* the bitstream was asked for, and got the slot */
 };
 
 static int fail(char *error, size_t size, int r, const char *what, int av_error)
@@ -110,7 +110,8 @@ int encoder_create(unsigned int width, unsigned int height, unsigned int fps,
 	av_log_set_level(AV_LOG_ERROR);
 	const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
 	if (!x264 || !(x264->capabilities & AV_CODEC_CAP_DR1)) {
-		snprintf(error, error_size, "this libavcodec has no libx264 that writes where it is told");
+		snprintf(error, error_size,
+			 "this libavcodec has no libx264 that writes where it is told");
 		return -ENOSYS;
 	}
 	struct encoder *encoder = calloc(1, sizeof(*encoder));
@@ -174,7 +175,8 @@ static int slot_fill(struct encoder *encoder, struct encoder_job *job, char *err
 	}
 	if (!encoder->placed || packet->data != slot_data(job->slot) ||
 	    packet->pts != (int64_t)job->frame - 1) {
-		snprintf(error, error_size, "libx264 gave back something else than frame %llu in place",
+		snprintf(error, error_size,
+			 "libx264 gave back something else than frame %llu in place",
 			 (unsigned long long)job->frame);
 		av_packet_unref(packet);
 		return -EIO;

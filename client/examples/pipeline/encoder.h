@@ -20,15 +20,15 @@ struct encoder;
 struct encoder_job {
 	struct picture picture; /* must stay as it is until `released_fd` is readable */
 	size_t picture_size;
-	uint64_t frame;	   /* the number that is stamped into it */
-	struct slot slot;  /* must be free */
-	int released_fd;   /* borrowed; written when the picture is not read any more */
-	int done_fd;	   /* borrowed; written when the slot is filled */
+	uint64_t frame;   /* the number that is stamped into it */
+	struct slot slot; /* must be free */
+	int released_fd;  /* borrowed; written when the picture is not read any more */
+	int done_fd;      /* borrowed; written when the slot is filled */
 	struct board *released_board, *done_board; /* noted just before */
 	/* results, complete when the job has run */
 	unsigned int checks, mismatches; /* of the stamp, before and after the picture was read */
-	uint32_t found;			 /* the last one that was wrong; 0: not readable */
-	size_t size;			 /* of the bitstream */
+	uint32_t found;                  /* the last one that was wrong; 0: not readable */
+	size_t size;                     /* of the bitstream */
 };
 
 /* `error` gets a sentence of up to `error_size` bytes when something but memory fails. */

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS	   5 /* of a digit, and one empty between two */
-#define ROWS	   7
+#define COLUMNS    5 /* of a digit, and one empty between two */
+#define ROWS       7
 #define DIGITS_MIN 6
-#define WHITE	   235
-#define SHADOW	   24
-#define GREY	   128
+#define WHITE      235
+#define SHADOW     24
+#define GREY       128
 
 static const char *const digits[10][ROWS] = {
 	{ ".###.", "#...#", "#..##", "#.#.#", "##..#", "#...#", ".###." },
@@ -33,7 +33,8 @@ static void block(const struct picture *picture, unsigned int x, unsigned int y,
 	}
 	for (size_t plane = 1; plane < PICTURE_PLANES; plane++) {
 		for (unsigned int row = 0; row < size / 2; row++) {
-			memset(picture->planes[plane] + (y / 2 + row) * picture->strides[plane] + x / 2,
+			memset(picture->planes[plane] + (y / 2 + row) * picture->strides[plane] +
+				       x / 2,
 			       GREY, size / 2);
 		}
 	}

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HISTOGRAM_STEPS	  16
+#define HISTOGRAM_STEPS   16
 #define HISTOGRAM_BUCKETS (HISTOGRAM_STEPS * 61)
 
 struct histogram {

@@ -37,8 +37,7 @@ static int stream_add(struct muxer *muxer, unsigned int width, unsigned int heig
 	return 0;
 }
 
-static int muxer_open(struct muxer *muxer, const char *url, unsigned int width,
-		      unsigned int height)
+static int muxer_open(struct muxer *muxer, const char *url, unsigned int width, unsigned int height)
 {
 	int r = avformat_alloc_output_context2(&muxer->format, NULL, "mpegts", url);
 	if (r < 0) {
@@ -88,8 +87,8 @@ int muxer_write(struct muxer *muxer, const uint8_t *data, size_t size, uint64_t 
 	/* libavformat has no const for what it only reads; the mapping can't be written anyway. */
 	packet->data = (uint8_t *)(uintptr_t)data;
 	packet->size = (int)size;
-	packet->buf = av_buffer_create(packet->data, size + AV_INPUT_BUFFER_PADDING_SIZE, data_unused,
-				       NULL, AV_BUFFER_FLAG_READONLY);
+	packet->buf = av_buffer_create(packet->data, size + AV_INPUT_BUFFER_PADDING_SIZE,
+				       data_unused, NULL, AV_BUFFER_FLAG_READONLY);
 	if (!packet->buf) {
 		av_packet_unref(packet);
 		return -ENOMEM;

@@ -10,12 +10,18 @@
 #include "picture.h"
 
 static const struct option long_options[] = {
-	{ "socket", required_argument, NULL, 'S' },   { "listen", required_argument, NULL, 'l' },
-	{ "connect", required_argument, NULL, 'c' },  { "stats", required_argument, NULL, 'o' },
-	{ "url", required_argument, NULL, 'u' },      { "size", required_argument, NULL, 's' },
-	{ "fps", required_argument, NULL, 'f' },      { "seconds", required_argument, NULL, 'n' },
-	{ "delay-ms", required_argument, NULL, 'd' }, { "deadline-ms", required_argument, NULL, 't' },
-	{ "early", no_argument, NULL, 'e' },	      { "help", no_argument, NULL, 'h' },
+	{ "socket", required_argument, NULL, 'S' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "connect", required_argument, NULL, 'c' },
+	{ "stats", required_argument, NULL, 'o' },
+	{ "url", required_argument, NULL, 'u' },
+	{ "size", required_argument, NULL, 's' },
+	{ "fps", required_argument, NULL, 'f' },
+	{ "seconds", required_argument, NULL, 'n' },
+	{ "delay-ms", required_argument, NULL, 'd' },
+	{ "deadline-ms", required_argument, NULL, 't' },
+	{ "early", no_argument, NULL, 'e' },
+	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -122,8 +128,12 @@ int options_parse(struct options *options, int argc, char **argv, const char *ne
 {
 	int option;
 	*ret_exit = 2;
-	*options = (struct options){ .name = options->name, .width = 640, .height = 360, .fps = 30,
-				     .seconds = 5, .deadline_ms = 2000 };
+	*options = (struct options){ .name = options->name,
+				     .width = 640,
+				     .height = 360,
+				     .fps = 30,
+				     .seconds = 5,
+				     .deadline_ms = 2000 };
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
 		if (option == 'h') {
 			printf("Usage: %s [OPTION]...\n%s", argv[0], help_text);

@@ -6,18 +6,19 @@
 #include <stdint.h>
 
 struct options {
-	const char *name;	/* of the process */
-	const char *socket;	/* the daemon's; NULL: the default one */
-	const char *listen;	/* where the neighbour before it connects */
-	const char *connect;	/* where the neighbour after it listens */
-	const char *stats;	/* file for the counts; NULL: none */
-	const char *url;	/* where the stream goes */
+	const char *name;    /* of the process */
+	const char *socket;  /* the daemon's; NULL: the default one */
+	const char *listen;  /* where the neighbour before it connects */
+	const char *connect; /* where the neighbour after it listens */
+	const char *stats;   /* file for the counts; NULL: none */
+	const char *url;     /* where the stream goes */
 	unsigned int width, height, fps, seconds;
-	unsigned int delay_ms;	  /* drawing takes that much longer */
+	unsigned int delay_ms;    /* drawing takes that much longer */
 	unsigned int deadline_ms; /* how long any wait may take */
-	bool early;		  /* signal before drawing: the checks must notice */
+	bool early;               /* signal before drawing: the checks must notice */
 };
 
 /* Parses; `needed` is a string of the letters of options that must be there. Otherwise, and for
  * --help, it prints what is right and returns -1; the exit status is in `ret_exit` then. */
-int options_parse(struct options *options, int argc, char **argv, const char *needed, int *ret_exit);
+int options_parse(struct options *options, int argc, char **argv, const char *needed,
+		  int *ret_exit);

@@ -10,8 +10,8 @@
 
 #define PICTURE_MIN_WIDTH  160
 #define PICTURE_MIN_HEIGHT 128
-#define PICTURE_MAX	   4096
-#define PICTURE_PLANES	   3
+#define PICTURE_MAX        4096
+#define PICTURE_PLANES     3
 
 struct picture {
 	unsigned int width, height;

@@ -109,7 +109,8 @@ int main(int argc, char **argv)
 	}
 	if (receiver.dropped > 0) {
 		fprintf(stderr,
-			"receive: the kernel dropped %u datagrams: raise net.core.rmem_max, or send less\n",
+			"receive: the kernel dropped %u datagrams: raise net.core.rmem_max, or "
+			"send less\n",
 			receiver.dropped);
 		return EXIT_FAILURE;
 	}

@@ -15,7 +15,7 @@
 #include "stage.h"
 #include "stamp.h"
 
-#define BUFFERS 4
+#define BUFFERS   4
 #define NOT_DRAWN 0xffffffff /* stamped while a picture is being drawn */
 
 struct render {

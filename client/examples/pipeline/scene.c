@@ -10,7 +10,7 @@
 #include "stamp.h"
 
 #define WAVE_SIZE 512 /* steps of a full turn */
-#define BALLS	  3
+#define BALLS     3
 
 struct colour {
 	uint8_t y, u, v;
@@ -30,9 +30,9 @@ static const struct ball balls[BALLS] = {
 
 struct scene {
 	unsigned int width, height;
-	unsigned int top; /* first row below the stamp */
+	unsigned int top;        /* first row below the stamp */
 	uint8_t wave[WAVE_SIZE]; /* 0 to 255 */
-	uint8_t *columns;	 /* of the picture being drawn: what each column adds */
+	uint8_t *columns;        /* of the picture being drawn: what each column adds */
 	uint8_t *diagonals;
 };
 
@@ -82,7 +82,8 @@ static void draw_luma(struct scene *scene, const struct picture *picture, unsign
 		scene->columns[x] = wave_at(scene, x, scene->width, time * 2, 60);
 	}
 	for (unsigned int i = 0; i < scene->width + scene->height; i++) {
-		scene->diagonals[i] = wave_at(scene, i, scene->width, WAVE_SIZE - time % WAVE_SIZE, 70);
+		scene->diagonals[i] =
+			wave_at(scene, i, scene->width, WAVE_SIZE - time % WAVE_SIZE, 70);
 	}
 	for (unsigned int y = 0; y < scene->height; y++) {
 		uint8_t *row = picture->planes[0] + y * picture->strides[0];
@@ -123,7 +124,9 @@ static void ball_pixel(const struct picture *picture, const struct ball *ball, i
 {
 	int luma = ball->colour.y + shine;
 	picture->planes[0][(size_t)y * picture->strides[0] + (size_t)x] =
-		(uint8_t)(luma < 16 ? 16 : luma > 235 ? 235 : luma);
+		(uint8_t)(luma < 16    ? 16
+			  : luma > 235 ? 235
+				       : luma);
 	if (x % 2 == 0 && y % 2 == 0) {
 		size_t row = (size_t)y / 2;
 		picture->planes[1][row * picture->strides[1] + (size_t)x / 2] = ball->colour.u;
@@ -139,8 +142,8 @@ static void draw_ball(const struct scene *scene, const struct picture *picture,
 	unsigned int size = 2 * (unsigned int)radius;
 	uint64_t distance_x = (uint64_t)time * ball->speed_x * scene->width / (16 * 640);
 	uint64_t distance_y = (uint64_t)time * ball->speed_y * scene->height / (16 * 360);
-	int centre_x = radius + bounce((unsigned int)distance_x + ball->phase, 0,
-				       scene->width - size - 1);
+	int centre_x =
+		radius + bounce((unsigned int)distance_x + ball->phase, 0, scene->width - size - 1);
 	int centre_y = radius + bounce((unsigned int)distance_y + ball->phase, scene->top,
 				       height - size - 1);
 	for (int y = -radius; y <= radius; y++) {

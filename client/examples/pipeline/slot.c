@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#define PAGE	 4096
+#define PAGE     4096
 #define SLOT_MIN (128 * 1024)
 
 struct slot_header {

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#define BITS	   48
-#define BLACK	   16
-#define WHITE	   235
-#define GREY	   128 /* of chroma: no colour */
-#define DOUBT	   32  /* a mean this near to the middle is neither black nor white */
-#define INNER	   8   /* the middle of a cell, which the filters at its edges leave alone */
+#define BITS       48
+#define BLACK      16
+#define WHITE      235
+#define GREY       128 /* of chroma: no colour */
+#define DOUBT      32  /* a mean this near to the middle is neither black nor white */
+#define INNER      8   /* the middle of a cell, which the filters at its edges leave alone */
 #define INNER_FROM ((STAMP_CELL - INNER) / 2)
 
 static uint16_t crc16(uint32_t number)
@@ -43,7 +43,8 @@ static void fill(uint8_t *plane, size_t stride, unsigned int size, int value)
 
 static void cell_write(const struct picture *picture, unsigned int x, unsigned int y, int luma)
 {
-	fill(picture->planes[0] + y * picture->strides[0] + x, picture->strides[0], STAMP_CELL, luma);
+	fill(picture->planes[0] + y * picture->strides[0] + x, picture->strides[0], STAMP_CELL,
+	     luma);
 	for (size_t i = 1; i < PICTURE_PLANES; i++) {
 		fill(picture->planes[i] + y / 2 * picture->strides[i] + x / 2, picture->strides[i],
 		     STAMP_CELL / 2, GREY);

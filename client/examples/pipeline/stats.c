@@ -71,9 +71,9 @@ int stats_write(const struct stats *stats, const char *path, const char *process
 #define X(name, what) add_number(object, #name, stats->name);
 	STATS_COUNTS(X)
 #undef X
-	json_object_object_add(object, "seconds",
-			       json_object_new_double((double)(stats->last - stats->first) /
-						      (double)NS_PER_S));
+	json_object_object_add(
+		object, "seconds",
+		json_object_new_double((double)(stats->last - stats->first) / (double)NS_PER_S));
 	for (size_t i = 0; i < STATS_HANDOVERS; i++) {
 		if (stats->handovers[i].name) {
 			json_object_array_add(list, handover_json(&stats->handovers[i]));

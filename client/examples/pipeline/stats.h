@@ -21,15 +21,15 @@ struct handover {
 
 void handover_note(struct handover *handover, uint64_t began, uint64_t signalled, uint64_t ended);
 
-#define STATS_COUNTS(X)                                                 \
-	X(frames, "frames that went through")                           \
-	X(waits, "points waited for")                         \
-	X(exports, "points exported as eventfd")                        \
-	X(imports, "eventfds imported as a point")                      \
-	X(signals, "points signalled in memory")                        \
-	X(checks, "frame numbers compared")                             \
-	X(mismatches, "frame numbers that were not the expected ones")  \
-	X(bytes, "bytes put out")                                       \
+#define STATS_COUNTS(X)                                                \
+	X(frames, "frames that went through")                          \
+	X(waits, "points waited for")                                  \
+	X(exports, "points exported as eventfd")                       \
+	X(imports, "eventfds imported as a point")                     \
+	X(signals, "points signalled in memory")                       \
+	X(checks, "frame numbers compared")                            \
+	X(mismatches, "frame numbers that were not the expected ones") \
+	X(bytes, "bytes put out")                                      \
 	X(buffers, "buffers of its own")
 
 #define STATS_HANDOVERS 2

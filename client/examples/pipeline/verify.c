@@ -60,7 +60,8 @@ static void frame_check(struct verify *verify)
 	}
 	verify->decoded++;
 	if (frame->format != AV_PIX_FMT_YUV420P || stamp_read(&picture, &number) < 0) {
-		fprintf(stderr, "verify: picture %" PRIu64 " holds no frame number\n", verify->decoded);
+		fprintf(stderr, "verify: picture %" PRIu64 " holds no frame number\n",
+			verify->decoded);
 		verify->wrong++;
 	} else if (number != verify->last + 1) {
 		fprintf(stderr, "verify: frame %u comes after frame %u\n", number, verify->last);

@@ -1,0 +1,32 @@
+# What is installed works without the source: a program builds against it with pkg-config, runs against
+# the installed daemon, and after the removal nothing is left.
+. "$(dirname "$0")/lib/common.sh"
+
+build=$(dirname "$bin")
+prefix=$work/usr
+cmake --install "$build" --prefix "$prefix" >"$work/log" || fail "install: $(cat "$work/log")"
+
+export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name libfencebroker.pc)")
+library=$(pkg-config --variable=libdir libfencebroker)
+export LD_LIBRARY_PATH=${library/#\/usr\/local/$prefix}
+gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$source/client/examples/handover.c" \
+	-I"$prefix/include" -L"$LD_LIBRARY_PATH" -lfencebroker || fail "nothing builds against it"
+
+export FENCEBROKER_SOCKET=$work/socket
+"$prefix/bin/fencebrokerd" --user --socket "$FENCEBROKER_SOCKET" 2>"$work/daemon.log" &
+until "$prefix/bin/fencectl" status >/dev/null 2>&1; do
+	kill -0 $! 2>/dev/null || fail "the installed daemon does not run: $(cat "$work/daemon.log")"
+done
+"$work/handover" >"$work/out" || fail "the example fails: $(cat "$work/out")"
+[ "$(grep -c 'frame' "$work/out")" = 5 ] || fail "the example handed over: $(cat "$work/out")"
+"$prefix/bin/fencectl" doctor >/dev/null || fail "fencectl doctor"
+kill %1
+wait %1 || fail "SIGTERM is not a clean end"
+
+for page in fencebroker.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1; do
+	[ -n "$(find "$prefix" -name "$page")" ] || fail "the manual page $page is not installed"
+done
+cmake --build "$build" --target uninstall >"$work/log" 2>&1 || fail "uninstall: $(cat "$work/log")"
+
+left=$(find "$prefix" ! -type d)
+[ -z "$left" ] || fail "left after the removal: $left"
