@@ -2,6 +2,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -36,10 +37,15 @@ int wire_receive(int socket, struct wire_packet *packet)
 	packet->size = 0;
 	packet->fd_count = 0;
 
+	/* A peer that closed with our words unread is reported once, before what it had said. */
+	bool reset = false;
+	bool again;
 	ssize_t size;
 	do {
 		size = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (size < 0 && errno == EINTR);
+		again = size < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+		reset = size < 0 && errno == ECONNRESET;
+	} while (again);
 	if (size < 0) {
 		return errno == ECONNRESET ? 0 : -errno;
 	}

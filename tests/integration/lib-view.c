@@ -270,7 +270,7 @@ void view_pair(struct client *signaler, uint32_t device, const char *name, uint3
 
 /* --------------------------------------------------------------------------- the shared memory -- */
 
-void bell_ring(struct client *client, uint32_t handle)
+void doorbell_ring(struct client *client, uint32_t handle)
 {
 	const uint64_t one = 1;
 	uint32_t word = handle / 64;
@@ -285,7 +285,7 @@ bool view_signal(const struct view *view, uint64_t from, uint64_t value)
 		return false;
 	}
 	if (view_monitored(view) <= value) {
-		bell_ring(view->client, view->handle);
+		doorbell_ring(view->client, view->handle);
 	}
 	return true;
 }
@@ -338,7 +338,7 @@ uint32_t cell_arm(const struct view *view, uint64_t value)
 	uint64_t minimum = atomic_load(&cell->minimum);
 	while (value < minimum && !atomic_compare_exchange_weak(&cell->minimum, &minimum, value)) {
 	}
-	bell_ring(view->client, view->handle);
+	doorbell_ring(view->client, view->handle);
 	return sequence;
 }
 

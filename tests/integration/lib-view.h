@@ -62,7 +62,7 @@ void view_pair(struct client *signaler, uint32_t device, const char *name, uint3
 
 /* Signal in memory: compare-and-exchange from `from`, then the bell where the daemon armed. */
 bool view_signal(const struct view *view, uint64_t from, uint64_t value);
-void bell_ring(struct client *client, uint32_t handle);
+void doorbell_ring(struct client *client, uint32_t handle);
 
 uint64_t view_payload(const struct view *view);
 uint64_t view_monitored(const struct view *view);

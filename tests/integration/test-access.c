@@ -197,7 +197,7 @@ START_TEST(pair_page_is_bound)
 					   4096),
 				 0); /* zeroes, as it could write */
 	}
-	bell_ring(&client, view.handle);
+	doorbell_ring(&client, view.handle);
 	bystander_round(&bystander);
 	client_ping(&client);
 }

@@ -52,7 +52,7 @@ static uint64_t random_next(void)
 static void payload_store(uint64_t value)
 {
 	atomic_store(&view.payload->payload, value);
-	bell_ring(&client, view.handle);
+	doorbell_ring(&client, view.handle);
 }
 
 /* The daemon has read this payload. */

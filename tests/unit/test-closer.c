@@ -18,7 +18,8 @@
 #include "daemon/clock.h"
 
 #define PATIENCE_NS (10 * NS_PER_S)
-#define RING        2048 /* what fits before the helper is waited for no more */
+#define FDS         4096 /* that can be open, as the closer is told */
+#define MANY        3000
 
 static struct wheel wheel;
 static struct closer closer;
@@ -26,7 +27,7 @@ static struct closer closer;
 static void setup(void)
 {
 	wheel_init(&wheel, clock_now_ns());
-	ck_assert_int_eq(closer_init(&closer, &wheel, 1024), 0);
+	ck_assert_int_eq(closer_init(&closer, &wheel, FDS), 0);
 	ck_assert_int_gt(closer.pid, 0);
 }
 
@@ -130,11 +131,11 @@ END_TEST
 START_TEST(many)
 {
 	int keep = eventfd(0, EFD_CLOEXEC);
-	for (size_t i = 0; i < 3 * RING; i++) {
+	for (size_t i = 0; i < 2 * FDS; i++) {
 		int fd = fcntl(keep, F_DUPFD_CLOEXEC, 0);
 		ck_assert_int_ge(fd, 0);
 		closer_close(&closer, fd);
-		if (closer_pending(&closer) > RING / 2) {
+		if (closer_pending(&closer) > FDS / 2) {
 			drain();
 		}
 	}
@@ -177,8 +178,8 @@ START_TEST(one_hangs)
 }
 END_TEST
 
-/* More than the ring has room for behind one that hangs: the one who queues does not hang. */
-START_TEST(ring_full)
+/* However many there are behind one that hangs: the one who queues does not, and all are closed. */
+START_TEST(many_behind_a_hung_one)
 {
 	int peer;
 	int keep = eventfd(0, EFD_CLOEXEC);
@@ -190,10 +191,11 @@ START_TEST(ring_full)
 		poll(NULL, 0, 1);
 	}
 	started = clock_now_ns();
-	for (size_t i = 0; i < RING + 10; i++) {
-		int fd = fcntl(keep, F_DUPFD_CLOEXEC, 0);
+	static int fds[MANY];
+	for (size_t i = 0; i < MANY; i++) {
+		int fd = fds[i] = fcntl(keep, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0) {
-			puts("too few file descriptors here: ring_full was not tried");
+			puts("too few file descriptors here: many_behind_a_hung_one was not tried");
 			break;
 		}
 		closer_close(&closer, fd);
@@ -201,8 +203,55 @@ START_TEST(ring_full)
 	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S);
 	drain();
 	ck_assert_uint_ge(closer.replaced, 1);
+	for (size_t i = 0; i < MANY; i++) {
+		ck_assert(fds[i] < 0 || !is_open(fds[i]));
+	}
 	close(peer);
 	close(keep);
+}
+END_TEST
+
+/* One that gets no CPU is waited for: what it had not begun is not taken for closed. */
+START_TEST(slow_is_not_hung)
+{
+	int others[20];
+	pid_t pid = closer.pid;
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	for (size_t i = 0; i < 20; i++) {
+		closer_close(&closer, fd_observed(&others[i]));
+	}
+	uint64_t until = clock_now_ns() + 2500 * NS_PER_MS; /* longer than a hung one is given */
+	while (clock_now_ns() < until) {
+		wheel_advance(&wheel, clock_now_ns(), 16);
+		poll(NULL, 0, 10);
+	}
+	ck_assert_int_eq(closer.pid, pid);
+	ck_assert_uint_eq(closer_pending(&closer), 20);
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	drain();
+	for (size_t i = 0; i < 20; i++) {
+		ck_assert(closed_within(others[i], 10000));
+		close(others[i]);
+	}
+}
+END_TEST
+
+/* Killed by somebody else: what it had not closed the next one closes. */
+START_TEST(killed_from_outside)
+{
+	int others[20];
+	pid_t pid = closer.pid;
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	for (size_t i = 0; i < 20; i++) {
+		closer_close(&closer, fd_observed(&others[i]));
+	}
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	drain();
+	ck_assert_int_ne(closer.pid, pid);
+	for (size_t i = 0; i < 20; i++) {
+		ck_assert(closed_within(others[i], 10000));
+		close(others[i]);
+	}
 }
 END_TEST
 
@@ -223,7 +272,7 @@ int main(void)
 {
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max; /* more than the ring holds */
+	limit.rlim_cur = limit.rlim_max; /* more than are closed here */
 	setrlimit(RLIMIT_NOFILE, &limit);
 	Suite *suite = suite_create("closer");
 	TCase *tcase = tcase_create("closer");
@@ -235,7 +284,9 @@ int main(void)
 	tcase_add_test(tcase, in_order);
 	tcase_add_test(tcase, many);
 	tcase_add_test(tcase, one_hangs);
-	tcase_add_test(tcase, ring_full);
+	tcase_add_test(tcase, many_behind_a_hung_one);
+	tcase_add_test(tcase, slow_is_not_hung);
+	tcase_add_test(tcase, killed_from_outside);
 	tcase_add_test(tcase, finished_hanging);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);

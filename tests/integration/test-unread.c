@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/* Clients that ask and do not read what they are answered: what that costs, and whom. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib-peer.h"
+#include "lib-view.h"
+
+#define POLICY_RULES                                                 \
+	"rules: ( { user = \"*\"; connect = true; register = true; " \
+	"inspect = \"all\"; class = \"*\"; } );"
+#define POLICY   "version = 1; " POLICY_RULES
+#define FLOODERS 8
+#define NOBODY   65534
+
+static struct daemon fencebrokerd;
+static struct bystander bystander;
+
+/* Sends the request until no more is taken for a while, or the connection ends. */
+static void flood(struct client *client, Fbk__Wire__Request *request)
+{
+	uint8_t bytes[64];
+	request->serial = 1;
+	size_t size = fbk__wire__request__pack(request, bytes);
+	uint64_t since = now_ms();
+	while (now_ms() - since < 200) {
+		int r = wire_send(client->socket, bytes, size, NULL, 0);
+		if (r == 0) {
+			since = now_ms();
+		} else if (r == -EAGAIN) {
+			yield_briefly();
+		} else {
+			return;
+		}
+	}
+}
+
+/* Fills its queue, leaves the socket to a child, and exits. */
+static int flood_and_exit(void *arg)
+{
+	static struct client client;
+	const int *held = arg;
+	char byte;
+	client_open(&client, &fencebrokerd);
+	REQUEST(request, WATCH_CANCEL, watch_cancel);
+	request.watch_cancel->watch = UINT64_MAX;
+	flood(&client, &request);
+	if (fork() == 0) {
+		close(held[1]);
+		_exit(read(held[0], &byte, 1) < 0); /* until the test lets it go */
+	}
+	return 0;
+}
+
+/* One reply is kept for it when it dies: that is given back, and nothing is put over it. */
+START_TEST(dies_with_a_reply_kept)
+{
+	int held[2];
+	ck_assert_int_eq(pipe2(held, O_CLOEXEC), 0);
+	daemon_serve(&fencebrokerd, NULL);
+	bystander_open(&bystander, &fencebrokerd);
+	uint64_t sessions = client_usage(&bystander.waiter, getuid(), "sessions");
+	ck_assert_int_eq(child_wait(child_start(flood_and_exit, held)), 0);
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	while (client_usage(&bystander.waiter, getuid(), "sessions") != sessions) {
+		ck_assert_uint_lt(now_ms(), deadline);
+		yield_briefly();
+	}
+	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "queued_bytes"), 0);
+	bystander_round(&bystander);
+	close(held[0]);
+	close(held[1]);
+	bystander_close(&bystander);
+	daemon_stop(&fencebrokerd);
+}
+END_TEST
+
+/*
+ * The kernel counts fds that are sent and not received against the sender: the daemon, for all of its
+ * clients. An unprivileged one with few fds, and many clients that ask for some and take none.
+ */
+START_TEST(fds_in_flight)
+{
+	static struct client flooders[FLOODERS];
+	struct daemon_options options = { .policy = POLICY, .uid = NOBODY, .nofile = 1024 };
+	struct fbk_context *context;
+	struct view view;
+	if (getuid() != 0) {
+		printf("SKIPPED: a daemon of another user takes root\n");
+		return;
+	}
+	daemon_prepare(&fencebrokerd);
+	ck_assert_int_eq(chmod(fencebrokerd.directory, 0777), 0);
+	daemon_start(&fencebrokerd, &options);
+	bystander_open(&bystander, &fencebrokerd);
+	for (size_t i = 0; i < FLOODERS; i++) {
+		client_open(&flooders[i], &fencebrokerd);
+		uint32_t device = client_device(&flooders[i], "cpu0");
+		int r = view_create(&flooders[i], device, 0, "asked", 0, &view);
+		ck_assert_msg(r == 0, "%s", flooders[i].detail);
+	}
+	for (size_t i = 0; i < FLOODERS; i++) {
+		REQUEST(request, TIMELINE_SHARE, timeline_share);
+		request.timeline_share->handle = 1;
+		request.timeline_share->rights = FBK_RIGHT_WAIT;
+		flood(&flooders[i], &request);
+	}
+	bystander_round(&bystander);
+	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &context), 0); /* gets two fds */
+	fbk_disconnect(context);
+	/* They do not read: so they go, and others do not. */
+	uint64_t deadline = now_ms() + 2 * PATIENCE_MS;
+	while (client_usage(&bystander.waiter, getuid(), "sessions") > 2) {
+		ck_assert_uint_lt(now_ms(), deadline);
+		yield_briefly();
+	}
+	bystander_round(&bystander);
+	for (size_t i = 0; i < FLOODERS; i++) {
+		client_close(&flooders[i]);
+	}
+	bystander_close(&bystander);
+	daemon_stop(&fencebrokerd);
+}
+END_TEST
+
+/* The library is refused before it has anything: an error that names the limit, not a crash. */
+START_TEST(refused_at_the_door)
+{
+	static const char policy[] = "version = 1; limits: { sessions = 1; }; " POLICY_RULES;
+	struct fbk_context *first, *second;
+	daemon_serve(&fencebrokerd, policy);
+	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &first), 0);
+	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &second), -EDQUOT);
+	ck_assert_msg(strstr(fbk_error_detail(), "sessions"), "%s", fbk_error_detail());
+	fbk_disconnect(first);
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	int r;
+	while ((r = fbk_connect(fencebrokerd.socket, &first)) == -EDQUOT) {
+		ck_assert_uint_lt(now_ms(), deadline);
+		yield_briefly();
+	}
+	ck_assert_int_eq(r, 0);
+	fbk_disconnect(first);
+	daemon_stop(&fencebrokerd);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, dies_with_a_reply_kept);
+	tcase_add_test(tcase, fds_in_flight);
+	tcase_add_test(tcase, refused_at_the_door);
+}
+
+int main(void)
+{
+	return suite_main("unread", add);
+}
