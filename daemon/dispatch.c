@@ -2,6 +2,7 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,6 +125,27 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 	}
 	*ret_handle = handle;
 	return 0;
+}
+
+void answer_fd(struct answer *answer, int fd)
+{
+	answer->fds[answer->fd_count++] = fd;
+}
+
+int answer_duplicate(struct answer *answer, int fd)
+{
+	int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (duplicate < 0) {
+		return -errno;
+	}
+	answer_fd(answer, duplicate);
+	return 0;
+}
+
+int answer_no_device(struct answer *answer, uint32_t number)
+{
+	snprintf(answer->detail, FBK_REASON_SIZE, "this client has no device %u", number);
+	return -ENOENT;
 }
 
 static void answer_finish(struct answer *answer)

@@ -29,6 +29,10 @@ struct answer {
 	char text_buffer[512];
 };
 
+void answer_fd(struct answer *answer, int fd); /* takes it */
+int answer_duplicate(struct answer *answer, int fd);
+int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
+
 /* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
 void dispatch_packet(struct session *session, struct wire_packet *packet);
 

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/* Requests about points: signalled, followed, watched, exported, blamed for. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blame.h"
+#include "broker.h"
+#include "clock.h"
+#include "dispatch.h"
+#include "export.h"
+#include "handle.h"
+#include "import.h"
+#include "watch.h"
+
+/* Deadlines that a client may choose, cut to what policy allows. */
+static uint64_t deadline_bounded(uint64_t deadline_ns, uint64_t longest_ms)
+{
+	uint64_t latest = clock_now_ns() + longest_ms * NS_PER_MS;
+	return deadline_ns < latest ? deadline_ns : latest;
+}
+
+static int point_check(uint64_t value, struct answer *answer)
+{
+	if (value == 0 || value > FBK_POINT_MAX) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%llu is not a point: points are 1 to 2^62 - 1",
+			 (unsigned long long)value);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+static int not_above(const struct timeline *timeline, uint64_t value, int error,
+		     struct answer *answer)
+{
+	if (error == -EALREADY) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%llu is not above %llu, the last point of %s", (unsigned long long)value,
+			 (unsigned long long)timeline->given, timeline->name);
+	} else if (timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+	}
+	return error;
+}
+
+static int brokered_check(const struct timeline *timeline, struct answer *answer)
+{
+	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+		return 0;
+	}
+	snprintf(answer->detail, FBK_REASON_SIZE,
+		 "timeline %s is signalled in memory, by who made it: only a brokered one is "
+		 "signalled "
+		 "by the daemon",
+		 timeline->name);
+	return -EINVAL;
+}
+
+int request_timeline_signal(struct session *session, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	(void)session;
+	(void)fds;
+	const Fbk__Wire__TimelineSignal *request = body;
+	int r = brokered_check(handle->timeline, answer);
+	if (r == 0) {
+		r = point_check(request->value, answer);
+	}
+	return r < 0 ? r
+		     : not_above(handle->timeline, request->value,
+				 import_signal(handle, request->value), answer);
+}
+
+int request_point_blame(struct session *session, struct handle *handle, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)session;
+	(void)fds;
+	const Fbk__Wire__PointBlame *request = body;
+	blame_describe(handle->timeline, request->value, answer->text_buffer,
+		       sizeof(answer->text_buffer));
+	fbk__wire__text__init(&answer->text);
+	answer->text.text = answer->text_buffer;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TEXT;
+	answer->message.text = &answer->text;
+	return 0;
+}
+
+int request_point_watch(struct session *session, struct handle *handle, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)fds;
+	const Fbk__Wire__PointWatch *request = body;
+	const struct policy_settings *settings = policy_settings(session->broker->policy);
+	int r = point_check(request->value, answer);
+	if (r < 0) {
+		return r;
+	}
+	r = watch_create(handle, request->watch, request->value,
+			 deadline_bounded(request->deadline_ns, settings->max_wait_ms));
+	if (r == -EEXIST) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu exists already",
+			 (unsigned long long)request->watch);
+	}
+	return r;
+}
+
+int request_watch_cancel(struct session *session, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__WatchCancel *request = body;
+	int r = watch_cancel(session, request->watch);
+	if (r < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "watch %llu does not exist, or was told already",
+			 (unsigned long long)request->watch);
+	}
+	return r;
+}
+
+int request_point_export(struct session *session, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)fds;
+	const Fbk__Wire__PointExport *request = body;
+	const struct policy_settings *settings = policy_settings(session->broker->policy);
+	int fd;
+	int r = point_check(request->value, answer);
+	if (r < 0) {
+		return r;
+	}
+	r = export_create(handle, request->value, request->kind,
+			  deadline_bounded(request->deadline_ns, settings->max_export_ms), &fd,
+			  answer->detail);
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+int request_point_signal_on(struct session *session, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	const Fbk__Wire__PointSignalOn *request = body;
+	char what[64];
+	int kind;
+	int r = brokered_check(handle->timeline, answer);
+	if (r == 0) {
+		r = point_check(request->value, answer);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = classify_fd(&session->broker->classifier, fds[0], &kind, what, sizeof(what));
+	if (r < 0) {
+		session->broker->counters.fds_refused++;
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "that fd is %s, not a fence the daemon can follow; it follows an eventfd",
+			 what);
+		return r;
+	}
+	r = import_create(handle, request->value, fds[0], (uint32_t)kind, answer->detail);
+	if (r == 0) {
+		fds[0] = -1; /* kept */
+	}
+	return not_above(handle->timeline, request->value, r, answer);
+}

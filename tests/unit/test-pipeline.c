@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* What the example pipeline trusts: its stamps, slots and histograms. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/examples/pipeline/histogram.h"
+#include "client/examples/pipeline/picture.h"
+#include "client/examples/pipeline/slot.h"
+#include "client/examples/pipeline/stamp.h"
+
+/* --------------------------------------------------------------------------------- pictures -- */
+
+static const struct {
+	unsigned int width, height;
+	int result;
+} sizes[] = {
+	{ 160, 128, 0 },         { 158, 128, -EINVAL },   { 160, 126, -EINVAL },
+	{ 161, 128, -EINVAL },   { 160, 129, -EINVAL },   { 4096, 4096, 0 },
+	{ 4098, 4096, -EINVAL }, { 4096, 4098, -EINVAL }, { 0, 0, -EINVAL },
+};
+
+START_TEST(picture_sizes)
+{
+	const char *why = NULL;
+	int r = picture_check_size(sizes[_i].width, sizes[_i].height, &why);
+	ck_assert_int_eq(r, sizes[_i].result);
+	ck_assert((why != NULL) == (r < 0));
+}
+END_TEST
+
+/* The planes lie in the buffer, behind each other. */
+START_TEST(picture_planes)
+{
+	size_t size = picture_bytes(162, 130);
+	uint8_t *memory = malloc(size);
+	struct picture picture = picture_at(memory, 162, 130);
+	ck_assert_ptr_eq(picture.planes[0], memory);
+	ck_assert_uint_ge(picture.strides[0], 162);
+	ck_assert_uint_ge(picture.strides[2], 81);
+	ck_assert_ptr_eq(picture.planes[1], picture.planes[0] + picture.strides[0] * 130);
+	ck_assert_ptr_eq(picture.planes[2], picture.planes[1] + picture.strides[1] * 65);
+	ck_assert(picture.planes[2] + picture.strides[2] * 65 <= memory + size);
+	free(memory);
+}
+END_TEST
+
+/* ----------------------------------------------------------------------------------- stamps -- */
+
+static const uint32_t numbers[] = { 0, 1, 2, 0x55555555, 0xaaaaaaaa, 0x7fffffff, UINT32_MAX };
+static const unsigned int widths[] = { 160, 176, 320, 640, 1920 };
+
+START_TEST(stamp_round_trip)
+{
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		uint8_t *memory = calloc(1, picture_bytes(widths[i], 128));
+		struct picture picture = picture_at(memory, widths[i], 128);
+		uint32_t number;
+		ck_assert_uint_le(stamp_height(widths[i]), 128);
+		stamp_write(&picture, numbers[_i]);
+		ck_assert_int_eq(stamp_read(&picture, &number), 0);
+		ck_assert_uint_eq(number, numbers[_i]);
+		free(memory);
+	}
+}
+END_TEST
+
+/* Half of one number and half of another are none; neither are grey, black and white. */
+START_TEST(stamp_torn)
+{
+	uint8_t *memory = calloc(1, picture_bytes(320, 240));
+	struct picture picture = picture_at(memory, 320, 240);
+	unsigned int height = stamp_height(320);
+	uint8_t *half = malloc(picture.strides[0] * height);
+	uint32_t number;
+	for (uint32_t i = 0; i < 1000; i++) {
+		stamp_write(&picture, i);
+		memcpy(half, memory, picture.strides[0] * height / 2);
+		stamp_write(&picture, i + 12345);
+		memcpy(memory, half, picture.strides[0] * height / 2);
+		ck_assert_int_eq(stamp_read(&picture, &number), -EBADMSG);
+	}
+	for (int grey = 0; grey < 256; grey++) {
+		memset(picture.planes[0], grey, picture.strides[0] * height);
+		ck_assert_int_eq(stamp_read(&picture, &number), -EBADMSG);
+	}
+	free(half);
+	free(memory);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------ slots -- */
+
+START_TEST(slots)
+{
+	size_t size = slot_bytes(640, 360);
+	uint8_t *ring = calloc(SLOT_COUNT, size);
+	struct slot slot = slot_at(ring, size, 3);
+	ck_assert_ptr_eq(slot_at(ring, size, 3 + SLOT_COUNT).start, slot.start);
+	ck_assert(slot_data(slot) >= slot.start);
+	ck_assert(slot_data(slot) + slot_capacity(slot) < slot.start + size);
+	slot_begin(slot);
+	ck_assert_int_eq(slot_check(slot, 3), -EBADMSG);
+	slot_end(slot, 3, 1000, true);
+	ck_assert_int_eq(slot_check(slot, 3), 0);
+	ck_assert_int_eq(slot_check(slot, 3 + SLOT_COUNT), -EBADMSG);
+	ck_assert_uint_eq(slot_data_size(slot), 1000);
+	ck_assert(slot_key(slot));
+	slot_end(slot, 3, SIZE_MAX, false); /* whatever a writer claims */
+	ck_assert_uint_eq(slot_data_size(slot), slot_capacity(slot));
+	slot_begin(slot);
+	ck_assert_int_eq(slot_check(slot, 3), -EBADMSG);
+	free(ring);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------- histograms -- */
+
+START_TEST(quantiles)
+{
+	static struct histogram histogram;
+	memset(&histogram, 0, sizeof(histogram));
+	ck_assert_uint_eq(histogram_quantile(&histogram, 500), 0);
+	for (uint64_t value = 1; value <= 10000; value++) {
+		histogram_add(&histogram, value * 1000);
+	}
+	for (unsigned int permille = 1; permille <= 1000; permille++) {
+		uint64_t exact = (uint64_t)permille * 10000;
+		uint64_t found = histogram_quantile(&histogram, permille);
+		ck_assert_uint_ge(found, exact);
+		ck_assert_uint_le(found, exact + exact / HISTOGRAM_STEPS);
+	}
+	ck_assert_uint_eq(histogram_quantile(&histogram, 1000), 10000 * 1000);
+	histogram_add(&histogram, UINT64_MAX);
+	ck_assert_uint_eq(histogram_quantile(&histogram, 1000), UINT64_MAX);
+	for (size_t bucket = 1; bucket < HISTOGRAM_BUCKETS; bucket++) {
+		ck_assert_uint_gt(histogram_bucket_start(bucket),
+				  histogram_bucket_start(bucket - 1));
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("pipeline");
+	TCase *tcase = tcase_create("pipeline");
+	SRunner *runner = srunner_create(suite);
+	tcase_add_loop_test(tcase, picture_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
+	tcase_add_test(tcase, picture_planes);
+	tcase_add_loop_test(tcase, stamp_round_trip, 0, sizeof(numbers) / sizeof(numbers[0]));
+	tcase_add_test(tcase, stamp_torn);
+	tcase_add_test(tcase, slots);
+	tcase_add_test(tcase, quantiles);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
