@@ -64,6 +64,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
+	answer->timeline.name = (char *)(uintptr_t)timeline->name;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
 	answer->message.timeline = &answer->timeline;
 	return 0;

@@ -72,6 +72,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	timeline->id = body->id;
 	timeline->rights = body->rights;
 	timeline->flags = body->flags;
+	wire_text_copy(timeline->name, sizeof(timeline->name), body->name);
 	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
 	timeline->payload = fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot);
 	timeline->cell = &context->pair->cells[body->handle];
@@ -102,7 +103,7 @@ static int timeline_request_close(struct fbk_context *context, uint32_t handle)
 
 /* Create and open alike: the request's reply is a timeline. `opening` is held. */
 static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *request, const int *fd,
-			    const char *name, struct fbk_timeline **ret_timeline)
+			    struct fbk_timeline **ret_timeline)
 {
 	struct fbk_timeline *timeline = NULL;
 	struct reply reply;
@@ -123,9 +124,6 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 		timeline->rights |= body->rights;
 	} else {
 		r = timeline_map(context, &reply, &timeline);
-		if (r == 0) {
-			wire_text_copy(timeline->name, sizeof(timeline->name), name);
-		}
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (r < 0) {
@@ -160,7 +158,7 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_CREATE;
 	request.timeline_create = &body;
 	pthread_mutex_lock(&context->opening);
-	int r = timeline_request(context, &request, NULL, name, ret_timeline);
+	int r = timeline_request(context, &request, NULL, ret_timeline);
 	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
 		pthread_mutex_lock(&context->mutex);
 		page_map_keep((*ret_timeline)->payload_map, set);
@@ -180,7 +178,7 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_time
 		return error_set(-EBADF, "%d is not an open file descriptor", token_fd);
 	}
 	pthread_mutex_lock(&context->opening);
-	int r = timeline_request(context, &request, &token_fd, "a shared one", ret_timeline);
+	int r = timeline_request(context, &request, &token_fd, ret_timeline);
 	pthread_mutex_unlock(&context->opening);
 	return r;
 }

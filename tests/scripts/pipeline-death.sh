@@ -1,4 +1,5 @@
-# One of the three dies, or is stopped: the other two end, within their deadline, and each names it.
+# One of the three dies, or is stopped: the other two end, within their deadline, and each names it. So
+# do all three when the broker dies.
 . "$(dirname "$0")/lib/common.sh"
 
 deadline=1500
@@ -21,7 +22,11 @@ strike() { # SIGNAL VICTIM
 		[ "$(frames_sent "$socket")" -gt 20 ]; do
 		kill -0 "$run" 2>/dev/null || fail "the run ended early: $(cat "$work/out")"
 	done
-	pid=$(sed -n "s/^$victim //p" "$work/run/pids")
+	if [ "$victim" = broker ]; then
+		pid=$(sed -n 's/^fencebrokerd \([0-9]*\) serves.*/\1/p' "$work/out")
+	else
+		pid=$(sed -n "s/^$victim //p" "$work/run/pids")
+	fi
 	began=$(now_ms)
 	kill "-$signal" "$pid"
 	for other in render encode send; do
@@ -31,8 +36,13 @@ strike() { # SIGNAL VICTIM
 		took=$(($(now_ms) - began))
 		echo "SIG$signal for $victim: $other ended after $took ms: $(tail -n 1 "$work/run/$other.log")"
 		[ "$took" -le "$patience" ] || fail "$other took $took ms"
-		grep -q "${victim}0 (pid $pid" "$work/run/$other.log" ||
-			fail "$other does not name $victim (pid $pid)"
+		if [ "$victim" = broker ]; then
+			grep -q "daemon is gone" "$work/run/$other.log" ||
+				fail "$other does not say that the daemon is gone"
+		else
+			grep -q "${victim}0 (pid $pid" "$work/run/$other.log" ||
+				fail "$other does not name $victim (pid $pid)"
+		fi
 		if [ "$signal" = STOP ]; then
 			grep -q stopped "$work/run/$other.log" || fail "$other does not say that it is stopped"
 		fi
@@ -48,3 +58,4 @@ for signal in KILL STOP; do
 		strike "$signal" "$victim"
 	done
 done
+strike KILL broker
