@@ -99,13 +99,15 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 			dup2(options->listen_fd, LISTEN_FD);
 		}
 	}
+	/* Opened as who we are: another user may not get to where it lies. */
+	int binary = open(daemon_binary(), O_PATH | O_CLOEXEC);
 	struct rlimit limit = { options->nofile, options->nofile };
 	if ((options->nofile > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0) ||
 	    (options->uid > 0 && (setgid(options->uid) < 0 || setuid(options->uid) < 0))) {
 		_exit(126);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* no daemon outlives a failed test */
-	execv(daemon_binary(), (char **)(uintptr_t)args);
+	execveat(binary, "", (char **)(uintptr_t)args, environ, AT_EMPTY_PATH);
 	_exit(127);
 }
 
