@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -7,15 +8,17 @@
 #include "internal.h"
 #include "request.h"
 
+static int watch_compare(const void *a, const void *b)
+{
+	const struct fbk_watch *left = a, *right = b;
+	return (left->number > right->number) - (left->number < right->number);
+}
+
 static struct fbk_watch *watch_find(struct fbk_context *context, uint64_t number)
 {
-	struct fbk_watch *watch;
-	LIST_FOREACH(watch, &context->watches, links) {
-		if (watch->number == number) {
-			return watch;
-		}
-	}
-	return NULL;
+	struct fbk_watch key = { .number = number };
+	struct fbk_watch **node = tfind(&key, &context->watch_tree, watch_compare);
+	return node ? *node : NULL;
 }
 
 static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
@@ -51,6 +54,7 @@ void watches_lost(struct fbk_context *context)
 static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {
 	LIST_REMOVE(watch, links);
+	tdelete(watch, &context->watch_tree, watch_compare);
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->fired, watch, fired_links);
 	}
@@ -114,6 +118,11 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 	pthread_mutex_lock(&context->mutex);
 	watch->number = ++context->next_watch;
 	watch->armed = state == -EAGAIN;
+	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
+		pthread_mutex_unlock(&context->mutex);
+		free(watch);
+		return error_plain(-ENOMEM);
+	}
 	LIST_INSERT_HEAD(&context->watches, watch, links);
 	if (state != -EAGAIN) {
 		watch_queue(context, watch, state);

@@ -93,6 +93,25 @@ START_TEST(watches_tell_once)
 }
 END_TEST
 
+START_TEST(many_watches)
+{
+	enum { MANY = 5000 };
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	struct seen seen = { 0 };
+	for (uint64_t value = MANY; value > 0; value--) {
+		EXPECT(fbk_point_watch((struct fbk_point){ timeline, value }, FBK_DEADLINE_MAX,
+				       on_point, &seen, NULL) == 0);
+	}
+	ck_assert_int_eq(fbk_timeline_signal(timeline, MANY - 1), 0);
+	dispatch_until(context, &seen, MANY - 1);
+	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, MANY }), -EAGAIN);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, MANY), 0);
+	dispatch_until(context, &seen, MANY);
+	fbk_disconnect(context);
+}
+END_TEST
+
 START_TEST(watches_end_with_the_daemon)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -325,6 +344,7 @@ static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, watches_tell_once);
+	tcase_add_test(tcase, many_watches);
 	tcase_add_test(tcase, watches_end_with_the_daemon);
 	tcase_add_test(tcase, export_to_an_eventfd);
 	tcase_add_test(tcase, exports_end_with_the_daemon);
