@@ -104,7 +104,7 @@ struct fbk_context {
 	LIST_HEAD(, fbk_timeline) timelines;
 	LIST_HEAD(, page_map) pages;
 	LIST_HEAD(, fbk_watch) watches;
-	void *watch_tree; /* tsearch(3) by number: what the daemon calls them */
+	void *watch_tree;            /* tsearch(3) by number: what the daemon calls them */
 	LIST_HEAD(, export) exports; /* that the daemon has not raised yet, as far as is known */
 	size_t export_count, export_sweep_at;
 	TAILQ_HEAD(fired_queue, fbk_watch) fired;
