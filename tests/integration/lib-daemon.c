@@ -237,7 +237,7 @@ void daemon_remove(struct daemon *daemon)
 {
 	DIR *directory = opendir(daemon->directory);
 	const struct dirent *entry;
-	EXPECT(directory);
+	ck_assert_msg(directory, "%s: %s", daemon->directory, strerror(errno));
 	while ((entry = readdir(directory))) {
 		unlinkat(dirfd(directory), entry->d_name, 0);
 	}
