@@ -88,7 +88,7 @@ static void closer_watch(struct closer *closer)
 }
 
 /* R, S, D, ...: what /proc says; 0 when it says nothing. */
-static char helper_state(pid_t pid)
+static int helper_state(pid_t pid)
 {
 	char path[32], text[128];
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -129,7 +129,7 @@ static void closer_check(struct closer *closer)
 		closer_respawn(closer);
 		return;
 	}
-	char state = helper_state(closer->pid);
+	int state = helper_state(closer->pid);
 	/* relaxed: it is asleep if it is what we look for */
 	bool busy = atomic_load_explicit(&closer->ring->busy, memory_order_relaxed);
 	if (!busy || (state != 'S' && state != 'D')) {
