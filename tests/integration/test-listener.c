@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -88,26 +87,10 @@ START_TEST(second_daemon)
 }
 END_TEST
 
-/* What a killed daemon had open goes with the last of its helpers: a moment later. */
-static void await_unlocked(void)
-{
-	char path[112];
-	uint64_t deadline = now_ms() + PATIENCE_MS;
-	snprintf(path, sizeof(path), "%s.lock", fencebrokerd.socket);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	ck_assert_int_ge(fd, 0);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		ck_assert_uint_lt(now_ms(), deadline);
-		yield_briefly();
-	}
-	close(fd);
-}
-
 START_TEST(stale_socket)
 {
 	daemon_start(&fencebrokerd, NULL);
 	daemon_kill(&fencebrokerd);
-	await_unlocked();
 	ck_assert(exists(fencebrokerd.socket)); /* what makes it stale */
 	daemon_start(&fencebrokerd, NULL);
 	expect_serving();
@@ -179,7 +162,8 @@ START_TEST(path_too_long)
 	const char *args[] = { "fencebrokerd", "--user", "--socket", NULL, NULL };
 	struct daemon_options options = { .args = args };
 	args[3] = path_of_length(most + 1);
-	const char *words[] = { args[3], "longer than a socket's path may be", "107", NULL };
+	const char *words[] = { args[3], "longer than a socket's path may be", "107", "--socket",
+				NULL };
 	expect_refusal(&options, words);
 	ck_assert(!exists(fencebrokerd.socket));
 
