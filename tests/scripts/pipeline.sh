@@ -14,3 +14,14 @@ pipeline --seconds 3 --fps 30 --size 320x240 || fail "the run failed"
 # The smallest run: fewer frames than buffers.
 pipeline --seconds 1 --fps 1 --size 160x128 || fail "the run of one frame failed"
 [ "$(report .frames_decoded)" = 1 ] || fail "one frame was not one frame"
+
+# What makes no sense is refused before anything starts.
+for arguments in "--size 1x1" "--size 161x128" "--fps 0" "--fps 241" "--seconds 0" "--deadline-ms 9" --no-such; do
+	rm -rf "$work/run"
+	# shellcheck disable=SC2086
+	if said=$(pipeline $arguments 2>&1); then
+		fail "$arguments was taken"
+	fi
+	[ -n "$said" ] || fail "$arguments was refused without a word"
+	[ ! -e "$work/run" ] || fail "$arguments was refused late"
+done

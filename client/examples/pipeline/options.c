@@ -21,6 +21,7 @@ static const struct option long_options[] = {
 	{ "delay-ms", required_argument, NULL, 'd' },
 	{ "deadline-ms", required_argument, NULL, 't' },
 	{ "early", no_argument, NULL, 'e' },
+	{ "check", no_argument, NULL, 'k' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -37,6 +38,7 @@ static const char help_text[] =
 	"  --deadline-ms N    how long any wait may take (default 2000)\n"
 	"  --stats FILE       write counts and latencies there\n"
 	"  --early            signal each frame before it is drawn, which is wrong (render)\n"
+	"  --check            check the arguments, and do nothing else\n"
 	"  --help             show this\n";
 
 static int number_parse(const char *text, unsigned int min, unsigned int max,
@@ -97,6 +99,9 @@ static int option_take(struct options *options, int option, const char *value)
 		return number_parse(value, 0, 60000, &options->delay_ms);
 	case 't':
 		return number_parse(value, 10, 60000, &options->deadline_ms);
+	case 'k':
+		options->check = true;
+		return 0;
 	case 'e':
 		options->early = true;
 		return 0;
@@ -148,5 +153,9 @@ int options_parse(struct options *options, int argc, char **argv, const char *ne
 		fprintf(stderr, "%s: unexpected argument: %s\n", options->name, argv[optind]);
 		return -1;
 	}
-	return options_complete(options, needed) ? 0 : -1;
+	if (!options_complete(options, needed)) {
+		return -1;
+	}
+	*ret_exit = options->check ? 0 : *ret_exit;
+	return options->check ? -1 : 0;
 }

@@ -15,10 +15,12 @@ struct options {
 	unsigned int width, height, fps, seconds;
 	unsigned int delay_ms;    /* drawing takes that much longer */
 	unsigned int deadline_ms; /* how long any wait may take */
+	bool check;               /* parse the arguments, and no more */
 	bool early;               /* signal before drawing: the checks must notice */
 };
 
-/* Parses; `needed` is a string of the letters of options that must be there. Otherwise, and for
- * --help, it prints what is right and returns -1; the exit status is in `ret_exit` then. */
+/* Parses; `needed` is a string of the letters of options that must be there. 0: go on. Otherwise, and
+ * for --check and --help, it has printed what is right and returns -1; the exit status is in
+ * `ret_exit` then. */
 int options_parse(struct options *options, int argc, char **argv, const char *needed,
 		  int *ret_exit);
