@@ -337,8 +337,9 @@ void fbk_watch_cancel(struct fbk_watch *watch);
  * A kernel primitive that signals when the point is decided (late export: it is never promised to
  * the kernel before). FBK_EVENTFD gives an eventfd that becomes readable once: when the point is
  * reached, fails, the deadline passes, or the daemon is gone. It cannot say which: ask
- * fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed). Do not write to it. An eventfd is never a sync_file.
- * FBK_SYNC_FILE gives a sync_file that is signalled: it waits for the point first.
+ * fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed). Do not write to it. An
+ * eventfd is never a sync_file. FBK_SYNC_FILE gives a sync_file that is signalled: it waits for the
+ * point first.
  */
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 		     int *ret_fd);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What the renderer draws: a slowly turning gradient, three balls that bounce, and the frame number
- * for people. The balls stay below the stamp; the same number gives the same picture. Cheap: about a millisecond
- * for 640x360. One thread at a time.
+ * for people. The balls stay below the stamp; the same number gives the same picture. Cheap: about a
+ * millisecond for 640x360. One thread at a time.
  */
 #pragma once
 
