@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -147,21 +148,37 @@ static struct policy *policy_read(const struct options *options, const char *pat
 	return policy;
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	(void)what;
 	struct broker *broker = arg;
-	log_info("%s: stopping", strsignal(number));
-	event_base_loopbreak(broker->base);
+	struct signalfd_siginfo info;
+	if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		log_info("%s: stopping", strsignal((int)info.ssi_signo));
+		event_base_loopbreak(broker->base);
+	}
+}
+
+/* Read from an fd: whenever they come, before the loop runs or in it, they are events like others. */
+static int signals_open(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static int serve(struct broker *broker, struct listener *listener)
 {
-	struct event *term = evsignal_new(broker->base, SIGTERM, on_signal, broker);
-	struct event *interrupt = evsignal_new(broker->base, SIGINT, on_signal, broker);
+	int signals = signals_open();
+	struct event *event = signals < 0 ? NULL
+					  : event_new(broker->base, signals, EV_READ | EV_PERSIST,
+						      on_signal, broker);
 	int r = -ENOMEM;
-	if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0 &&
-	    listener_start(listener, broker) == 0) {
+	if (event && event_priority_set(event, PRIORITY_FENCE) == 0 &&
+	    event_add(event, NULL) == 0 && listener_start(listener, broker) == 0) {
 		sd_notifyf(0, "READY=1\nSTATUS=serving %s",
 			   listener->path ? listener->path : "the passed socket");
 		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
@@ -170,11 +187,11 @@ static int serve(struct broker *broker, struct listener *listener)
 		r = event_base_dispatch(broker->base);
 		sd_notify(0, "STOPPING=1");
 	}
-	if (term) {
-		event_free(term);
+	if (event) {
+		event_free(event);
 	}
-	if (interrupt) {
-		event_free(interrupt);
+	if (signals >= 0) {
+		close(signals);
 	}
 	return r;
 }
