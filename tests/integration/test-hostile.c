@@ -28,6 +28,7 @@ static const char *const resources[] = {
 static struct daemon fencebrokerd;
 static struct bystander bystander;
 static pthread_t bystander_thread;
+static pthread_mutex_t bystander_in_round = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool bystander_stop;
 static _Atomic unsigned long bystander_rounds;
 static uint64_t usage_before[RESOURCE_COUNT];
@@ -38,11 +39,23 @@ static void *bystander_run(void *arg)
 {
 	(void)arg;
 	while (!bystander_stop) {
+		pthread_mutex_lock(&bystander_in_round);
 		bystander_round(&bystander);
+		pthread_mutex_unlock(&bystander_in_round);
 		bystander_rounds++;
 		yield_briefly();
 	}
 	return NULL;
+}
+
+/* Between two rounds: in the middle of one it may hold locks, of the test library's say, which no
+ * thread of the new process would ever give back. */
+static pid_t process_start(int (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&bystander_in_round);
+	pid_t pid = child_start(fn, arg);
+	pthread_mutex_unlock(&bystander_in_round);
+	return pid;
 }
 
 static void setup(void)
@@ -152,7 +165,7 @@ START_TEST(killed_with_everything)
 	int ready = eventfd(0, 0);
 	eventfd_t value;
 	for (int round = 0; round < 10; round++) {
-		pid_t pid = child_start(killed_with_everything_run, &ready);
+		pid_t pid = process_start(killed_with_everything_run, &ready);
 		ck_assert_int_eq(eventfd_read(ready, &value), 0);
 		ck_assert_int_eq(kill(pid, SIGKILL), 0);
 		ck_assert_int_eq(child_wait(pid), 128 + SIGKILL);
@@ -209,7 +222,7 @@ START_TEST(killed_before_the_answer)
 	int events[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
 	eventfd_t value;
 	for (int round = 0; round < 5; round++) {
-		pid_t pid = child_start(asks_and_waits_run, events);
+		pid_t pid = process_start(asks_and_waits_run, events);
 		ck_assert_int_eq(eventfd_read(events[0], &value), 0);
 		daemon_pause();
 		eventfd_write(events[1], 1);
@@ -245,7 +258,7 @@ START_TEST(leaves_a_child)
 {
 	int ready = eventfd(0, EFD_CLOEXEC);
 	eventfd_t value;
-	pid_t pid = child_start(leaves_a_child_run, &ready);
+	pid_t pid = process_start(leaves_a_child_run, &ready);
 	ck_assert_int_eq(child_wait(pid), 0);
 	ck_assert_int_eq(eventfd_read(ready, &value), 0);
 	client_close(&client);
