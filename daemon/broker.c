@@ -195,7 +195,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	return 0;
 }
 
-static void event_drop(struct event *event)
+void event_drop(struct event *event)
 {
 	if (event) {
 		event_free(event);

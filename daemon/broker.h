@@ -99,6 +99,8 @@ uint64_t broker_new_id(struct broker *broker);
 void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadline_ns);
 void broker_disarm(struct broker *broker, struct wheel_timer *timer);
 
+void event_drop(struct event *event); /* event_free() that takes NULL */
+
 /* File descriptors that may still be opened, beyond what is charged and queued for closing. */
 uint64_t broker_free_fds(const struct broker *broker);
 

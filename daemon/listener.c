@@ -270,9 +270,7 @@ void listener_close(struct listener *listener)
 	if (listener->broker) {
 		broker_disarm(listener->broker, &listener->starving);
 	}
-	if (listener->event) {
-		event_free(listener->event);
-	}
+	event_drop(listener->event);
 	if (listener->path) {
 		unlink(listener->path);
 		free(listener->path);

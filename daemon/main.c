@@ -187,9 +187,7 @@ static int serve(struct broker *broker, struct listener *listener)
 		r = event_base_dispatch(broker->base);
 		sd_notify(0, "STOPPING=1");
 	}
-	if (event) {
-		event_free(event);
-	}
+	event_drop(event);
 	if (signals >= 0) {
 		close(signals);
 	}

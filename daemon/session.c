@@ -413,13 +413,6 @@ void session_end(struct session *session, const char *why)
 	broker_reap_later(broker);
 }
 
-static void event_drop(struct event *event)
-{
-	if (event) {
-		event_free(event);
-	}
-}
-
 void session_destroy(struct session *session)
 {
 	struct broker *broker = session->broker;

@@ -58,8 +58,6 @@ struct fbk_timeline {
 	struct fbk_control_slot *control;
 	struct fbk_payload_slot *payload;
 	struct fbk_pair_cell *cell;
-	uint32_t payload_offset;
-	bool writable; /* this process signals it in memory */
 	/* The last value that this process signalled: what the next signal expects to find. */
 	_Atomic uint64_t last;
 	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
