@@ -9,7 +9,10 @@
 
 #include "clock.h"
 #include "log.h"
+#include "memory.h"
+#include "provider.h"
 #include "session.h"
+#include "syncobj-follow.h"
 #include "timeline.h"
 
 #define WHEEL_BUDGET       256 /* deadlines per turn; the rest has the next */
@@ -108,6 +111,46 @@ static void broker_set_ceiling(struct broker *broker)
 	}
 }
 
+/* ----------------------------------------------------------------------------------- stopping -- */
+
+static void broker_stop_now(struct wheel_timer *timer)
+{
+	struct broker *broker = container_of(timer, struct broker, stop_timer);
+	event_base_loopbreak(broker->base);
+}
+
+void broker_promise_over(struct broker *broker)
+{
+	broker->promise_count--;
+	if (broker->stopping && broker->promise_count == 0) {
+		/* Not from within: what is reached in this turn is still to be told. */
+		broker_arm(broker, &broker->stop_timer, 0);
+	}
+}
+
+void broker_stop(struct broker *broker)
+{
+	uint64_t within_ms =
+		broker->promise_count > 0 ? policy_settings(broker->policy)->promise_ms : 0;
+	if (broker->stopping) {
+		event_base_loopbreak(broker->base);
+		return;
+	}
+	broker->stopping = true;
+	if (broker->promise_count > 0) {
+		log_info("%u promises are under way: waiting for them, %llu ms at most",
+			 broker->promise_count, (unsigned long long)within_ms);
+	}
+	struct session *session;
+	LIST_FOREACH(session, &broker->sessions, links) {
+		session_tell_stopping(session, within_ms);
+	}
+	/* Each promise ends by its own deadline before this. */
+	broker->stop_timer.fire = broker_stop_now;
+	broker_arm(broker, &broker->stop_timer,
+		   within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
+}
+
 /* --------------------------------------------------------------------------- birth and death -- */
 
 static void broker_reap(evutil_socket_t fd, short what, void *arg)
@@ -165,6 +208,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->user_mode = user_mode;
 	broker->started_ns = clock_now_ns();
 	broker->aio.source = -1;
+	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
 
@@ -188,7 +232,12 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		log_warning("no AIO context (%s): eventfds can't be exported",
 			    strerrordesc_np(-aio));
 	}
-	probe_run(&broker->probe, &broker->aio);
+	drm_open(&broker->drm);
+	broker->memory_lock = -ENOTSUP;
+	if (policy_settings(policy)->promises) {
+		broker->memory_lock = memory_lock();
+	}
+	probe_run(broker);
 	broker->base_fds = count_open_fds();
 	broker_set_ceiling(broker);
 	*ret_broker = broker;
@@ -220,6 +269,10 @@ void broker_destroy(struct broker *broker)
 		session_destroy(LIST_FIRST(&broker->dying));
 	}
 	log_forget(broker);
+	broker_disarm(broker, &broker->stop_timer);
+	submit_arms_finish(broker);
+	vgem_finish(broker);
+	drm_finish(&broker->drm);
 	closer_finish(&broker->closer);
 	classifier_finish(&broker->classifier);
 	aio_finish(&broker->aio);

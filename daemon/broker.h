@@ -13,6 +13,7 @@
 #include "account.h"
 #include "aio.h"
 #include "closer.h"
+#include "drm.h"
 #include "list.h"
 #include "policy.h"
 #include "probe.h"
@@ -20,7 +21,9 @@
 #include "wheel.h"
 
 struct device;
+struct export;
 struct session;
+struct submit_arm;
 struct timeline;
 
 /* Priorities of the loop: signals, fences and deadlines before requests. */
@@ -49,6 +52,11 @@ enum broker_priority {
 	X(imports, "kernel fences imported")                            \
 	X(imports_done, "imported fences that signalled")               \
 	X(imports_failed, "imported fences that failed or expired")     \
+	X(promises, "promises made to the kernel")                      \
+	X(promises_kept, "promises kept")                               \
+	X(promises_broken, "promises ended without their point")        \
+	X(mirrors, "mirrors made")                                      \
+	X(mirror_signals, "syncobjs signalled by mirrors")              \
 	X(fds_refused, "file descriptors refused")                      \
 	X(timelines_failed, "timelines failed")                         \
 	X(log_lines_dropped, "log lines not written: their user had too many")
@@ -70,6 +78,9 @@ struct broker {
 	struct classifier classifier;
 	struct closer closer;
 	struct aio aio;
+	struct drm drm;
+	struct vgem *vgem; /* provider-vgem.c; NULL: not used */
+	int memory_lock;   /* 0: all memory stays in RAM (rule R13); else why not */
 	struct probe probe;
 	bool user_mode;
 	bool stopping;
@@ -78,6 +89,11 @@ struct broker {
 	uint64_t fd_limit;
 	LIST_HEAD(, log_charge) log_charges;
 	uint64_t starved_quiet_until_ns;
+
+	LIST_HEAD(, submit_arm) submit_arms; /* syncobj-follow.c */
+	LIST_HEAD(, export) promises;
+	unsigned int promise_count;
+	struct wheel_timer stop_timer;
 
 	LIST_HEAD(, session) sessions;
 	LIST_HEAD(, session) dying;
@@ -92,6 +108,11 @@ struct broker {
 int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
 		  struct broker **ret_broker);
 void broker_destroy(struct broker *broker); /* ends all sessions; takes the policy; takes NULL */
+
+/* Stop the loop: at once, or when all promises are kept or broken; clients are told first. Called
+ * again: at once. */
+void broker_stop(struct broker *broker);
+void broker_promise_over(struct broker *broker);
 
 uint64_t broker_new_id(struct broker *broker);
 

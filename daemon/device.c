@@ -146,6 +146,8 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 	device->silent = request->silent;
 	device->visibility = request->visibility;
 	device->page_align = device_page_align(request);
+	device->may_promise =
+		policy_may_promise(broker->policy, &session->subject, device->class, NULL);
 	LIST_INSERT_HEAD(&session->devices, device, session_links);
 	LIST_INSERT_HEAD(&broker->devices, device, links);
 	broker->device_count++;

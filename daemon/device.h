@@ -25,7 +25,9 @@ struct device {
 	bool silent;
 	enum fbk_visibility visibility;
 	uint32_t page_align;
-	uint32_t timelines; /* made for it and alive */
+	bool may_promise;    /* policy lets its points be promised */
+	bool promise_broken; /* the last one was not kept: none until it delivers */
+	uint32_t timelines;  /* made for it and alive */
 	struct charge charge;
 };
 

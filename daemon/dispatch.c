@@ -11,58 +11,59 @@
 #include "handle.h"
 #include "log.h"
 
-#define NO_HANDLE SIZE_MAX
-
 struct dispatch_entry {
 	const char *name;
 	request_fn *handler;
-	size_t size_max;             /* of the whole packet */
-	size_t fd_count;             /* exactly */
-	size_t handle_offset;        /* of the field in the body that names a timeline; NO_HANDLE */
-	uint32_t right;              /* on that timeline: all of this mask */
+	size_t size_max; /* of the whole packet */
+	size_t fd_count; /* at least */
+	size_t fd_more;  /* and at most that many more */
+	bool on_timeline;
+	size_t handle_offset; /* of the field in the body that names a timeline, if it is on one */
+	uint32_t right;       /* on that timeline: all of this mask */
 	enum policy_inspect inspect; /* what policy must allow at least */
 	bool before_hello;
 };
 
-#define PLAIN(field, function, size)                                                               \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function,  size, 0, NO_HANDLE, \
-					       0,         POLICY_INSPECT_NONE, false }
-#define WITH_FD(field, function, size)                                                             \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function,  size, 1, NO_HANDLE, \
-					       0,         POLICY_INSPECT_NONE, false }
-#define ON_TIMELINE(field, function, size, fds, type, right)                                    \
+#define ENTRY(field, function, size, ...)                                                       \
 	[FBK__WIRE__REQUEST__BODY_##field] = {                                                  \
-		#function, request_##function,  size, fds, offsetof(Fbk__Wire__##type, handle), \
-		right,     POLICY_INSPECT_NONE, false                                           \
+		.name = #function, .handler = request_##function, .size_max = size, __VA_ARGS__ \
 	}
-#define INSPECT(field, function)                                                                  \
-	[FBK__WIRE__REQUEST__BODY_##field] = { #function, request_##function, 64,   0, NO_HANDLE, \
-					       0,         POLICY_INSPECT_OWN, false }
+#define ON_TIMELINE(type, needed) \
+	.on_timeline = true, .handle_offset = offsetof(Fbk__Wire__##type, handle), .right = (needed)
+#define INSPECTS .inspect = POLICY_INSPECT_OWN
+
+#define WAIT   FBK_RIGHT_WAIT
+#define SIGNAL FBK_RIGHT_SIGNAL
 
 static const struct dispatch_entry entries[] = {
-	[FBK__WIRE__REQUEST__BODY_HELLO] = { "hello", request_hello, 256, 0, NO_HANDLE, 0,
-					     POLICY_INSPECT_NONE, true },
-	PLAIN(GOODBYE, goodbye, 64),
-	PLAIN(DEVICE_REGISTER, device_register, 256),
-	PLAIN(DEVICE_UNREGISTER, device_unregister, 64),
-	PLAIN(SET_CREATE, set_create, 64),
-	PLAIN(SET_DESTROY, set_destroy, 64),
-	PLAIN(TIMELINE_CREATE, timeline_create, 256),
-	PLAIN(PAGE_MAPPED, page_mapped, 64),
-	WITH_FD(TIMELINE_OPEN, timeline_open, 64),
-	ON_TIMELINE(TIMELINE_SHARE, timeline_share, 64, 0, TimelineShare, 0),
-	ON_TIMELINE(TIMELINE_CLOSE, timeline_close, 64, 0, TimelineClose, 0),
-	ON_TIMELINE(TIMELINE_SIGNAL, timeline_signal, 64, 0, TimelineSignal, FBK_RIGHT_SIGNAL),
-	ON_TIMELINE(TIMELINE_FAIL, timeline_fail, 512, 0, TimelineFail, FBK_RIGHT_SIGNAL),
-	ON_TIMELINE(TIMELINE_INFO, timeline_info, 64, 0, TimelineInfo, 0),
-	ON_TIMELINE(POINT_BLAME, point_blame, 64, 0, PointBlame, FBK_RIGHT_WAIT),
-	ON_TIMELINE(POINT_WATCH, point_watch, 64, 0, PointWatch, FBK_RIGHT_WAIT),
-	PLAIN(WATCH_CANCEL, watch_cancel, 64),
-	ON_TIMELINE(POINT_EXPORT, point_export, 64, 0, PointExport, FBK_RIGHT_WAIT),
-	ON_TIMELINE(POINT_SIGNAL_ON, point_signal_on, 64, 1, PointSignalOn, FBK_RIGHT_SIGNAL),
-	INSPECT(INSPECT_STATUS, inspect_status),
-	INSPECT(INSPECT_DEVICES, inspect_devices),
-	INSPECT(INSPECT_TIMELINES, inspect_timelines),
+	ENTRY(HELLO, hello, 256, .before_hello = true),
+	ENTRY(GOODBYE, goodbye, 64),
+	ENTRY(DEVICE_REGISTER, device_register, 256),
+	ENTRY(DEVICE_UNREGISTER, device_unregister, 64),
+	ENTRY(SET_CREATE, set_create, 64),
+	ENTRY(SET_DESTROY, set_destroy, 64),
+	ENTRY(TIMELINE_CREATE, timeline_create, 256),
+	ENTRY(PAGE_MAPPED, page_mapped, 64),
+	ENTRY(TIMELINE_OPEN, timeline_open, 64, .fd_count = 1),
+	ENTRY(TIMELINE_SHARE, timeline_share, 64, ON_TIMELINE(TimelineShare, 0)),
+	ENTRY(TIMELINE_CLOSE, timeline_close, 64, ON_TIMELINE(TimelineClose, 0)),
+	ENTRY(TIMELINE_SIGNAL, timeline_signal, 64, ON_TIMELINE(TimelineSignal, SIGNAL)),
+	ENTRY(TIMELINE_FAIL, timeline_fail, 512, ON_TIMELINE(TimelineFail, SIGNAL)),
+	ENTRY(TIMELINE_INFO, timeline_info, 64, ON_TIMELINE(TimelineInfo, 0)),
+	ENTRY(POINT_BLAME, point_blame, 64, ON_TIMELINE(PointBlame, WAIT)),
+	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT)),
+	ENTRY(WATCH_CANCEL, watch_cancel, 64),
+	ENTRY(POINT_EXPORT, point_export, 64, ON_TIMELINE(PointExport, WAIT)),
+	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT)),
+	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
+	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),
+	ENTRY(SYNCOBJ_CREATE, syncobj_create, 64),
+	ENTRY(MIRROR_TO, mirror_to, 64, ON_TIMELINE(MirrorTo, WAIT), .fd_count = 1),
+	ENTRY(MIRROR_FROM, mirror_from, 64, ON_TIMELINE(MirrorFrom, SIGNAL), .fd_count = 1),
+	ENTRY(MIRROR_DESTROY, mirror_destroy, 64),
+	ENTRY(INSPECT_STATUS, inspect_status, 64, INSPECTS),
+	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),
+	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),
 };
 
 static const char *right_name(uint32_t missing)
@@ -91,10 +92,12 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 			 entry->name, packet->size, entry->size_max);
 		return -EMSGSIZE;
 	}
-	if (packet->fd_count != entry->fd_count) {
+	if (packet->fd_count < entry->fd_count ||
+	    packet->fd_count > entry->fd_count + entry->fd_more) {
 		session->broker->counters.fds_refused += packet->fd_count;
-		snprintf(detail, FBK_REASON_SIZE, "%s: %zu file descriptors came, %zu belong to it",
-			 entry->name, packet->fd_count, entry->fd_count);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s: %zu file descriptors came, %zu%s belong to it", entry->name,
+			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
 		return -EINVAL;
 	}
 	if (entry->inspect > POLICY_INSPECT_NONE &&
@@ -103,7 +106,7 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 			 session->subject.uid);
 		return -EPERM;
 	}
-	if (entry->handle_offset == NO_HANDLE) {
+	if (!entry->on_timeline) {
 		return 0;
 	}
 	uint32_t number;
@@ -142,6 +145,15 @@ int answer_duplicate(struct answer *answer, int fd)
 	return 0;
 }
 
+int answer_object(struct answer *answer, uint32_t id)
+{
+	fbk__wire__object__init(&answer->object);
+	answer->object.id = id;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_OBJECT;
+	answer->message.object = &answer->object;
+	return 0;
+}
+
 int answer_no_device(struct answer *answer, uint32_t number)
 {
 	snprintf(answer->detail, FBK_REASON_SIZE, "this client has no device %u", number);
@@ -169,6 +181,7 @@ static void dispatch_request(struct session *session, const Fbk__Wire__Request *
 	fbk__wire__message__init(&answer.message);
 	int r = entry_check(entry, session, body, packet, &handle, answer.detail);
 	if (r == 0) {
+		packet->fds[packet->fd_count] = -1; /* the table's counts leave room */
 		r = entry->handler(session, handle, body, packet->fds, &answer);
 	}
 	session->broker->counters.requests++;

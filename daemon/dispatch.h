@@ -31,12 +31,14 @@ struct answer {
 
 void answer_fd(struct answer *answer, int fd); /* takes it */
 int answer_duplicate(struct answer *answer, int fd);
+int answer_object(struct answer *answer, uint32_t id);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
 /* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
 void dispatch_packet(struct session *session, struct wire_packet *packet);
 
-/* `body` is the message inside the request; `handle` what the table asked for, else NULL. */
+/* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds` as many
+ * as the table says, then -1. */
 typedef int request_fn(struct session *session, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer);
 
@@ -45,4 +47,6 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_timeline_share, request_timeline_open, request_timeline_close,
 	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
-	request_inspect_status, request_inspect_devices, request_inspect_timelines;
+	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
+	request_mirror_destroy, request_inspect_status, request_inspect_devices,
+	request_inspect_timelines;

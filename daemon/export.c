@@ -2,53 +2,60 @@
 #include "export.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker.h"
+#include "clock.h"
+#include "device.h"
+#include "import.h"
 #include "log.h"
 #include "session.h"
 
 static void export_destroy(struct export *export)
 {
+	struct broker *broker = export->broker;
 	arm_remove(&export->arm);
-	broker_disarm(export->session->broker, &export->deadline);
+	broker_disarm(broker, &export->deadline);
 	LIST_REMOVE(export, links);
-	if (export->fd >= 0) {
-		close(export->fd); /* our own object: close can't block */
-	}
+	export->provider->destroy(broker, &export->provided);
 	charge_release(&export->fd_charge);
 	charge_release(&export->charge);
+	if (export->promise) {
+		broker_promise_over(broker);
+	}
 	free(export);
 }
 
-static void export_fire(struct export *export, int result)
+static void export_count(const struct export *export, struct timeline *timeline, bool decided,
+			 bool reached)
 {
-	struct broker *broker = export->session->broker;
-	int r = export->provider->fire(broker, export->fd, result);
+	struct broker_counters *all = &export->broker->counters;
+	struct timeline_counters *own = &timeline->counters;
+	uint64_t *broker_counter, *timeline_counter;
+	if (export->promise) {
+		broker_counter = reached ? &all->promises_kept : &all->promises_broken;
+		timeline_counter = reached ? &own->promises_kept : &own->promises_broken;
+	} else {
+		broker_counter = decided ? &all->exports_fired : &all->exports_expired;
+		timeline_counter = decided ? &own->exports_fired : &own->exports_expired;
+	}
+	++*broker_counter;
+	++*timeline_counter;
+}
+
+static void export_finish(struct export *export, struct timeline *timeline, int result)
+{
+	int r = export->provider->fire(export->broker, &export->provided, export->value, result);
 	if (r < 0) {
 		log_error(
 			"an exported %s could not be signalled: %s; its holder waits until its own "
 			"deadline",
 			export->provider->name, strerrordesc_np(-r));
 	}
+	export_count(export, timeline, result != -ETIMEDOUT, result == 0 && r == 0);
 	export_destroy(export);
-}
-
-static void export_finish(struct export *export, struct timeline *timeline, int result)
-{
-	struct broker_counters *counters = &export->session->broker->counters;
-	if (result == -ETIMEDOUT) {
-		timeline->counters.exports_expired++;
-		counters->exports_expired++;
-	} else {
-		timeline->counters.exports_fired++;
-		counters->exports_fired++;
-	}
-	export_fire(export, result);
 }
 
 static void export_decided(struct arm *arm, struct timeline *timeline, int result)
@@ -56,12 +63,70 @@ static void export_decided(struct arm *arm, struct timeline *timeline, int resul
 	export_finish(container_of(arm, struct export, arm), timeline, result);
 }
 
+/* What the kernel was promised did not come: the owner is to blame, and is not believed again until
+ * it delivers. */
+static void promise_break(struct export *export, struct timeline *timeline)
+{
+	char reason[FBK_REASON_SIZE];
+	snprintf(reason, sizeof(reason),
+		 "%s (pid %d) did not reach point %llu of %s within the %llu ms that were promised",
+		 timeline->owner.device, timeline->owner.pid, (unsigned long long)export->value,
+		 timeline->name,
+		 (unsigned long long)policy_settings(export->broker->policy)->promise_ms);
+	log_warning("%s: whoever waited in the kernel saw success", reason);
+	if (timeline->device) {
+		timeline->device->promise_broken = true;
+	}
+	/* Failed first: who is woken by the fence, and asks us, is told. */
+	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
+	export_finish(export, timeline, -ETIME);
+}
+
 static void export_expired(struct wheel_timer *timer)
 {
 	struct export *export = container_of(timer, struct export, deadline);
 	struct timeline *timeline = export->arm.timeline;
 	int state = arm_expire(&export->arm);
-	export_finish(export, timeline, state == -EAGAIN ? -ETIMEDOUT : state);
+	if (state != -EAGAIN) {
+		export_finish(export, timeline, state);
+	} else if (export->promise) {
+		promise_break(export, timeline);
+	} else {
+		export_finish(export, timeline, -ETIMEDOUT);
+	}
+}
+
+/* Make it, charged; not armed yet. */
+static int export_make(struct session *session, const struct provider *provider, bool promise,
+		       uint64_t value, int *ret_fd, struct export **ret_export)
+{
+	struct broker *broker = session->broker;
+	struct export *export = calloc(1, sizeof(*export));
+	if (!export) {
+		return -ENOMEM;
+	}
+	export->broker = broker;
+	export->provider = provider;
+	export->promise = promise;
+	export->value = value;
+	export->arm.done = export_decided;
+	export->deadline.fire = export_expired;
+	int r = charge_take(&export->charge, session->user,
+			    promise ? ACCOUNT_PROMISES : ACCOUNT_EXPORTS, 1);
+	if (r == 0) {
+		r = charge_take(&export->fd_charge, session->user, ACCOUNT_FDS, provider->fds);
+	}
+	if (r == 0) {
+		r = provider->create(broker, ret_fd, &export->provided);
+	}
+	if (r < 0) {
+		charge_release(&export->fd_charge);
+		charge_release(&export->charge);
+		free(export);
+		return r;
+	}
+	*ret_export = export;
+	return 0;
 }
 
 int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t deadline_ns,
@@ -70,49 +135,160 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 	struct session *session = handle->session;
 	struct broker *broker = session->broker;
 	const struct provider *provider = provider_find(kind);
+	struct export *export;
 	if (!provider) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "this daemon cannot export a fence of kind 0x%x; it can export an eventfd",
-			 kind);
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"this daemon cannot export a fence of kind 0x%x; it can export an eventfd, "
+			"a sync_file or a syncobj",
+			kind);
 		return -EOPNOTSUPP;
 	}
-	int r = provider->probe(broker, detail);
-	if (r < 0) {
+	if (provider->probe(broker, detail) < 0) {
 		return -EOPNOTSUPP;
 	}
-	struct export *export = calloc(1, sizeof(*export));
-	if (!export) {
-		return -ENOMEM;
-	}
-	export->session = session;
-	export->provider = provider;
-	export->fd = -1;
-	export->arm.done = export_decided;
-	export->deadline.fire = export_expired;
-	LIST_INSERT_HEAD(&session->exports, export, links);
-
-	int fd = -1;
-	r = charge_take(&export->charge, session->user, ACCOUNT_EXPORTS, 1);
-	if (r == 0) {
-		/* ours, and the duplicate until it is sent */
-		r = charge_take(&export->fd_charge, session->user, ACCOUNT_FDS, 2);
-	}
-	if (r == 0) {
-		r = provider->create(broker, &export->fd);
-	}
-	if (r == 0) {
-		fd = fcntl(export->fd, F_DUPFD_CLOEXEC, 0);
-		r = fd < 0 ? -errno : 0;
-	}
+	int r = export_make(session, provider, false, value, ret_fd, &export);
 	if (r < 0) {
-		export_destroy(export);
 		return r;
 	}
+	LIST_INSERT_HEAD(&session->exports, export, links);
 	broker->counters.exports++;
 	handle->timeline->counters.exports++;
+	import_hint(handle->timeline, value, deadline_ns);
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
-	*ret_fd = fd;
+	return 0;
+}
+
+int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *detail)
+{
+	struct timeline *timeline = handle->timeline;
+	if (timeline->broker->drm.own_sync_file < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "nothing here makes a sync_file; eventfds can be exported: see "
+			 "`fencectl doctor`");
+		return -EOPNOTSUPP;
+	}
+	if (timeline->cause == FBK_CAUSE_NONE) {
+		timeline_look(timeline);
+	}
+	int r = timeline_point_state(timeline, value);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE, "%s",
+			 r == -EAGAIN ? "the point is not reached, and a late sync_file is a "
+					"signalled one: wait first"
+				      : timeline->reason);
+		return r;
+	}
+	r = drm_sync_file(&timeline->broker->drm, ret_fd);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "no sync_file can be made here (%s): see `fencectl doctor`",
+			 strerrordesc_np(-r));
+		return r;
+	}
+	timeline->broker->counters.exports++;
+	timeline->counters.exports++;
+	export_count(&(struct export){ .broker = timeline->broker }, timeline, true, true);
+	return 0;
+}
+
+/* ----------------------------------------------------------------------------------- promises -- */
+
+int export_promises_work(struct broker *broker, char *detail)
+{
+	if (!policy_settings(broker->policy)->promises) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "promises are off: the administrator would have to set `promises` and add "
+			 "a rule with `promise` (fencebroker-policy(5) says what that breaks)");
+		return -EPERM;
+	}
+	if (broker->memory_lock < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the daemon's memory could not be locked (%s), and who signals for the "
+			 "kernel "
+			 "must not wait for memory: raise LimitMEMLOCK=",
+			 strerrordesc_np(-broker->memory_lock));
+		return -EPERM;
+	}
+	return provider_vgem.probe(broker, detail);
+}
+
+static int promise_check(struct handle *handle, bool implicit, char *detail)
+{
+	struct broker *broker = handle->session->broker;
+	const struct timeline *timeline = handle->timeline;
+	int r = export_promises_work(broker, detail);
+	if (r < 0) {
+		return r;
+	}
+	if (implicit && !policy_settings(broker->policy)->implicit_promises) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"promises for implicit fences are off: the administrator would have to set "
+			"`implicit_promises`");
+		return -EPERM;
+	}
+	if (broker->stopping) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the daemon is stopping: it promises nothing more");
+		return -ESHUTDOWN;
+	}
+	if (!timeline->device) {
+		snprintf(detail, FBK_REASON_SIZE, "the device that signals %s is gone",
+			 timeline->name);
+		return -EOWNERDEAD;
+	}
+	if (!timeline->device->may_promise) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "policy does not let points of %s (class %s, uid %u) be promised: the "
+			 "administrator would have to add a rule with `promise`",
+			 timeline->owner.device, device_class_name(timeline->owner.class),
+			 timeline->owner.uid);
+		return -EPERM;
+	}
+	if (timeline->device->promise_broken) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s (pid %d) broke its last promise: no other until a point of its is "
+			 "reached",
+			 timeline->owner.device, timeline->owner.pid);
+		return -ETIME;
+	}
+	return 0;
+}
+
+int export_promise(struct handle *handle, uint64_t value, bool implicit, int *ret_fd, char *detail)
+{
+	struct broker *broker = handle->session->broker;
+	struct timeline *timeline = handle->timeline;
+	struct export *export;
+	if (timeline->cause == FBK_CAUSE_NONE) {
+		timeline_look(timeline);
+	}
+	if (timeline_point_state(timeline, value) != -EAGAIN) {
+		return export_reached(handle, value, ret_fd, detail);
+	}
+	int r = promise_check(handle, implicit, detail);
+	if (r < 0) {
+		return r;
+	}
+	r = export_make(handle->session, &provider_vgem, true, value, ret_fd, &export);
+	if (r == -ENOSPC) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "as many promises are under way as the daemon makes at a time");
+	}
+	if (r < 0) {
+		return r;
+	}
+	uint64_t deadline_ns =
+		clock_now_ns() + policy_settings(broker->policy)->promise_ms * NS_PER_MS;
+	LIST_INSERT_HEAD(&broker->promises, export, links);
+	broker->promise_count++;
+	broker->counters.promises++;
+	timeline->counters.promises++;
+	import_hint(timeline, value, deadline_ns);
+	broker_arm(broker, &export->deadline, deadline_ns);
+	arm_add(&export->arm, timeline, value); /* may fire and free it */
 	return 0;
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * An export: a kernel primitive that fires when a point is decided or its deadline passes. Late: it
- * is nothing the kernel waits for before. Owned by the session that asked until it fires; outlives
- * the handle it was made through. Loop's thread only.
+ * An export: a kernel primitive that fires when a point is decided or its deadline passes. A late one
+ * is nothing the kernel waits for before; it belongs to the session that asked. A promise is: it
+ * belongs to nobody's session, since whoever asked may be gone while the kernel still relies on it,
+ * and when its deadline passes the timeline fails. Both outlive the handle they were made through, and
+ * are charged to who asked. Loop's thread only.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "account.h"
@@ -16,19 +19,30 @@
 
 struct export
 {
-	LIST_ENTRY(export) links; /* of the session */
-	struct session *session;
+	LIST_ENTRY(export) links; /* of the session; a promise: of the broker */
+	struct broker *broker;
 	struct arm arm;
+	uint64_t value;
 	const struct provider *provider;
-	int fd;
+	union provided provided;
+	bool promise;
 	struct wheel_timer deadline;
 	struct charge charge;
 	struct charge fd_charge;
 };
 
-/* `ret_fd` is a duplicate for the caller to send and close. `detail` is FBK_REASON_SIZE. */
+/* `ret_fd` is for the caller to send and close. `detail` is FBK_REASON_SIZE. */
 int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t deadline_ns,
 		  int *ret_fd, char *detail);
 
-/* The session ends: what it exported fires, since others may poll it. */
+/* A sync_file for a point that is reached. -EAGAIN: it is not. */
+int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *detail);
+
+/* An unsignalled sync_file. `implicit`: for a dma-buf's reservation. */
+int export_promise(struct handle *handle, uint64_t value, bool implicit, int *ret_fd, char *detail);
+
+/* May promises be made at all here? 0, or why not. */
+int export_promises_work(struct broker *broker, char *detail);
+
+/* The session ends: what it exported fires, since others may poll it. Promises stay. */
 void export_drop_all(struct session *session);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "mirror.h"
 #include "session.h"
 #include "token.h"
 #include "watch.h"
@@ -67,6 +68,7 @@ void handle_destroy(struct handle *handle)
 						  ? FBK_CAUSE_OWNER_DIED
 						  : FBK_CAUSE_OWNER_LEFT);
 	}
+	mirror_drop_handle(handle); /* after failing, which they pass on */
 	session_handle_remove(session, handle);
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;

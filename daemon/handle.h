@@ -10,6 +10,7 @@
 #include "account.h"
 #include "timeline.h"
 
+struct mirror;
 struct token;
 
 #define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
@@ -21,7 +22,8 @@ struct handle {
 	uint32_t number;
 	uint32_t rights;
 	struct arm cell_arm;
-	LIST_HEAD(, watch) watches;           /* told or not */
+	LIST_HEAD(, watch) watches; /* told or not */
+	LIST_HEAD(, mirror) mirrors;
 	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */
 	struct charge charge;
 };

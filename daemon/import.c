@@ -11,18 +11,27 @@
 #include "session.h"
 #include "timeline.h"
 
-/* Stop listening and let go of the fence; the entry stays in its place in the order. */
+#define HINTS_MAX 64 /* fences that one deadline is passed on to */
+
+static void part_release(struct import_part *part)
+{
+	struct broker *broker = part->import->timeline->broker;
+	if (part->notifier) {
+		part->notifier->stop(part->notifier_state);
+		part->notifier = NULL;
+	}
+	if (part->fd >= 0) {
+		closer_close(&broker->closer, part->fd);
+		part->fd = -1;
+	}
+}
+
+/* Stop listening and let go of the fences; the entry stays in its place in the order. */
 static void import_release(struct import *import)
 {
-	struct broker *broker = import->timeline->broker;
-	broker_disarm(broker, &import->deadline);
-	if (import->notifier) {
-		import->notifier->stop(import->notifier_state);
-		import->notifier = NULL;
-	}
-	if (import->fd >= 0) {
-		closer_close(&broker->closer, import->fd);
-		import->fd = -1;
+	broker_disarm(import->timeline->broker, &import->deadline);
+	for (unsigned int i = 0; i < import->count; i++) {
+		part_release(&import->parts[i]);
 	}
 	charge_release(&import->fd_charge);
 }
@@ -74,9 +83,19 @@ static void import_decide(struct import *import, int result)
 	import_advance(timeline);
 }
 
+/* One fence is done. The point is when all are, also when one failed: the others may still be using
+ * what it is about. */
 static void import_notified(void *arg, int result)
 {
-	import_decide(arg, result);
+	struct import_part *part = arg;
+	struct import *import = part->import;
+	part_release(part);
+	if (result < 0 && import->result == 0) {
+		import->result = result;
+	}
+	if (--import->waiting == 0) {
+		import_decide(import, import->result);
+	}
 }
 
 static void import_expired(struct wheel_timer *timer)
@@ -89,12 +108,16 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return timeline->error;
 	}
+	if (timeline->follows) {
+		return -EBUSY;
+	}
 	return value > timeline->given ? 0 : -EALREADY;
 }
 
-static int import_append(struct handle *handle, uint64_t value, struct import **ret_import)
+static int import_append(struct handle *handle, uint64_t value, unsigned int count,
+			 struct import **ret_import)
 {
-	struct import *import = calloc(1, sizeof(*import));
+	struct import *import = calloc(1, sizeof(*import) + count * sizeof(import->parts[0]));
 	if (!import) {
 		return -ENOMEM;
 	}
@@ -105,53 +128,91 @@ static int import_append(struct handle *handle, uint64_t value, struct import **
 	}
 	import->timeline = handle->timeline;
 	import->value = value;
-	import->fd = -1;
+	import->count = count;
+	import->waiting = count;
 	import->deadline.fire = import_expired;
+	for (unsigned int i = 0; i < count; i++) {
+		import->parts[i] = (struct import_part){ .import = import, .fd = -1 };
+	}
 	TAILQ_INSERT_TAIL(&handle->timeline->imports, import, links);
 	*ret_import = import;
 	return 0;
 }
 
-int import_create(struct handle *handle, uint64_t value, int fd, uint32_t kind, char *detail)
+static int part_start(struct import_part *part, const struct notifier *notifier,
+		      const struct fence *fence, char *detail)
+{
+	struct broker *broker = part->import->timeline->broker;
+	if (!notifier) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "a dma-buf is not followed itself: its fences are, as a sync_file");
+		return -EOPNOTSUPP;
+	}
+	int r = notifier->start(broker, fence, import_notified, part, &part->notifier_state,
+				detail);
+	if (r == 0) {
+		part->notifier = notifier;
+	}
+	return r;
+}
+
+int import_create(struct handle *handle, uint64_t value, const struct import_fences *fences,
+		  char *detail)
 {
 	struct timeline *timeline = handle->timeline;
 	struct broker *broker = timeline->broker;
-	const struct notifier *notifier = notifier_find(kind);
+	struct user *user = handle->session->user;
 	struct import *import;
 
-	if (!notifier) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "this daemon cannot confirm and follow a fence of kind 0x%x yet; it can "
-			 "follow "
-			 "an eventfd",
-			 kind);
-		return -EOPNOTSUPP;
-	}
 	int r = import_check_order(timeline, value);
 	if (r < 0) {
 		return r;
 	}
-	r = import_append(handle, value, &import);
+	r = import_append(handle, value, fences->count, &import);
 	if (r < 0) {
 		return r;
 	}
-	r = charge_take(&import->fd_charge, handle->session->user, ACCOUNT_FDS, 1);
-	if (r == 0) {
-		r = notifier->start(broker, fd, import_notified, import, &import->notifier_state,
-				    detail);
+	/* A syncobj's point takes a second one: its fence. */
+	unsigned int fds = fences->count + (fences->kinds[0] == FBK_SYNCOBJ_TIMELINE);
+	r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);
+	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {
+		struct fence fence = { .fd = fences->fds[i],
+				       .point = fences->syncobj_point,
+				       .user = user };
+		r = part_start(&import->parts[i], notifier_find((uint32_t)fences->kinds[i]), &fence,
+			       detail);
 	}
 	if (r < 0) {
 		import_destroy(import);
 		return r;
 	}
-	import->notifier = notifier;
-	import->fd = fd;
+	for (unsigned int i = 0; i < fences->count; i++) {
+		import->parts[i].fd = fences->fds[i];
+	}
 	timeline->given = value;
 	broker->counters.imports++;
 	timeline->counters.imports++;
 	broker_arm(broker, &import->deadline,
 		   clock_now_ns() + policy_settings(broker->policy)->max_import_ms * NS_PER_MS);
 	return 0;
+}
+
+void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns)
+{
+	unsigned int hints = 0;
+	struct import *import;
+	TAILQ_FOREACH(import, &timeline->imports, links) {
+		for (unsigned int i = 0; i < import->count && hints < HINTS_MAX; i++) {
+			struct import_part *part = &import->parts[i];
+			if (part->notifier && part->notifier->hint) {
+				part->notifier->hint(part->notifier_state, deadline_ns);
+				hints++;
+			}
+		}
+		if (import->value >= value || hints == HINTS_MAX) {
+			return;
+		}
+	}
 }
 
 int import_signal(struct handle *handle, uint64_t value)
@@ -167,7 +228,7 @@ int import_signal(struct handle *handle, uint64_t value)
 		timeline_advance(timeline, value);
 		return 0;
 	}
-	r = import_append(handle, value, &import);
+	r = import_append(handle, value, 0, &import);
 	if (r < 0) {
 		return r;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * An import: a point of a brokered timeline that follows a kernel fence. Points are given in rising
- * order and reached in that order: one whose fence signals early waits for those before it. Owned by
+ * An import: a point of a brokered timeline that follows kernel fences. Points are given in rising
+ * order and reached in that order: one whose fences signal early waits for those before it. Owned by
  * the timeline; charged to who asked. Loop's thread only.
  */
 #pragma once
@@ -17,25 +17,45 @@
 struct handle;
 struct timeline;
 
+/* One fence of it. */
+struct import_part {
+	struct import *import;
+	int fd; /* classified; -1: done */
+	const struct notifier *notifier;
+	void *notifier_state;
+};
+
 struct import {
 	TAILQ_ENTRY(import) links; /* of the timeline, by value */
 	struct timeline *timeline;
 	uint64_t value;
 	bool decided;
-	int result;
-	int fd; /* classified; -1 for a signal by request */
-	const struct notifier *notifier;
-	void *notifier_state;
+	int result;           /* of the first fence that failed */
+	unsigned int waiting; /* fences that have not signalled */
+	unsigned int count;   /* of parts; 0 for a signal by request */
 	struct wheel_timer deadline;
 	struct charge charge;
 	struct charge fd_charge;
+	struct import_part parts[];
 };
 
-/* The point `value` follows `fd` of `kind`. Takes the fd when it succeeds. */
-int import_create(struct handle *handle, uint64_t value, int fd, uint32_t kind, char *detail);
+/* What it follows; each fd classified as of its kind. */
+struct import_fences {
+	const int *fds;
+	const int *kinds;
+	unsigned int count;
+	uint64_t syncobj_point; /* where the only one is a syncobj's */
+};
+
+/* The point `value` is reached when all of them have signalled. Takes the fds when it succeeds. */
+int import_create(struct handle *handle, uint64_t value, const struct import_fences *fences,
+		  char *detail);
 
 /* The point is signalled by request: it is reached once all before it are. */
 int import_signal(struct handle *handle, uint64_t value);
+
+/* Somebody wants `value` by then: tell those who signal for it. */
+void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns);
 
 /* The timeline failed. */
 void import_drop_all(struct timeline *timeline);

@@ -13,10 +13,10 @@
 #include "timeline.h"
 #include "version.h"
 
-#define USERS_MAX     16 /* of about 450 bytes each in a packet of 16 KiB */
+#define USERS_MAX     16 /* of about 560 bytes each in a packet of 16 KiB */
 #define DEVICES_MAX   32
-#define TIMELINES_MAX 32
-#define COUNTERS_MAX  32
+#define TIMELINES_MAX 24
+#define COUNTERS_MAX  40
 
 /* protobuf-c's strings are not const, and packing does not write to them */
 static char *text(const char *string)
@@ -224,6 +224,10 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->kind = text(timeline->flags & FBK_TIMELINE_BROKERED ? "brokered" : "memory");
 	entry->set_id = timeline->set ? timeline->set->id : 0;
 	entry->failed_from = alive ? 0 : timeline->failed_from;
+	entry->promises = counters->promises;
+	entry->promises_kept = counters->promises_kept;
+	entry->promises_broken = counters->promises_broken;
+	entry->mirrors = timeline->mirror_count;
 	room->timeline_list[index] = entry;
 }
 

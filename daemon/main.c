@@ -155,7 +155,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	struct signalfd_siginfo info;
 	if (read(fd, &info, sizeof(info)) == sizeof(info)) {
 		log_info("%s: stopping", strsignal((int)info.ssi_signo));
-		event_base_loopbreak(broker->base);
+		broker_stop(broker);
 	}
 }
 

@@ -37,8 +37,8 @@ static void eventfd_stop(void *opaque)
 	free(state);
 }
 
-static int eventfd_start(struct broker *broker, int fd, notifier_fn *fn, void *arg,
-			 void **ret_state, char *detail)
+static int eventfd_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
+			 void *arg, void **ret_state, char *detail)
 {
 	(void)detail;
 	struct eventfd_state *state = calloc(1, sizeof(*state));
@@ -47,7 +47,7 @@ static int eventfd_start(struct broker *broker, int fd, notifier_fn *fn, void *a
 	}
 	state->fn = fn;
 	state->arg = arg;
-	state->event = event_new(broker->base, fd, EV_READ | EV_ET, eventfd_readable, state);
+	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET, eventfd_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
 	    event_add(state->event, NULL) < 0) {
 		eventfd_stop(state);

@@ -5,6 +5,8 @@
 
 static const struct notifier *const notifiers[] = {
 	&notifier_eventfd,
+	&notifier_sync_file,
+	&notifier_syncobj,
 };
 
 const struct notifier *notifier_find(uint32_t kind)

@@ -147,22 +147,25 @@ static int setting_number_load(struct loader *loader, const config_setting_t *se
 	return 0;
 }
 
-static int promises_load(struct loader *loader, const config_setting_t *setting)
+static int setting_switch_load(struct loader *loader, const config_setting_t *setting)
 {
-	bool promises = false;
-	int r = bool_load(loader, setting, &promises);
+	const struct policy_switch_spec *spec = policy_switch_specs;
+	bool value = false;
 
-	if (r == 0 && promises) {
-		return refuse(loader, line_of(setting),
-			      "\"promises\" can't be true: this version has nothing that makes "
-			      "promised fences");
+	while (strcmp(spec->key, config_setting_name(setting)) != 0) {
+		spec++;
+	}
+	int r = bool_load(loader, setting, &value);
+
+	if (r == 0) {
+		memcpy((char *)&loader->policy->settings + spec->offset, &value, sizeof(value));
 	}
 	return r;
 }
 
 static int settings_load(struct loader *loader, const config_setting_t *group)
 {
-	struct key keys[POLICY_SETTING_COUNT + 1];
+	struct key keys[POLICY_SETTING_COUNT + POLICY_SWITCH_COUNT];
 	int r = group_expect(loader, group);
 
 	if (r < 0) {
@@ -171,8 +174,11 @@ static int settings_load(struct loader *loader, const config_setting_t *group)
 	for (size_t i = 0; i < POLICY_SETTING_COUNT; i++) {
 		keys[i] = (struct key){ policy_setting_specs[i].key, setting_number_load };
 	}
-	keys[POLICY_SETTING_COUNT] = (struct key){ "promises", promises_load };
-	return group_load(loader, group, keys, POLICY_SETTING_COUNT + 1);
+	for (size_t i = 0; i < POLICY_SWITCH_COUNT; i++) {
+		keys[POLICY_SETTING_COUNT + i] =
+			(struct key){ policy_switch_specs[i].key, setting_switch_load };
+	}
+	return group_load(loader, group, keys, POLICY_SETTING_COUNT + POLICY_SWITCH_COUNT);
 }
 
 static int limit_load(struct loader *loader, const config_setting_t *setting)
@@ -338,6 +344,12 @@ static int rule_register_load(struct loader *loader, const config_setting_t *set
 	return bool_load(loader, setting, &loader->rule->may_register);
 }
 
+static int rule_promise_load(struct loader *loader, const config_setting_t *setting)
+{
+	loader->rule->keys |= POLICY_KEY_PROMISE;
+	return bool_load(loader, setting, &loader->rule->may_promise);
+}
+
 static int rule_connect_load(struct loader *loader, const config_setting_t *setting)
 {
 	loader->rule->keys |= POLICY_KEY_CONNECT;
@@ -376,11 +388,13 @@ static int rule_check(struct loader *loader, unsigned int line, bool has_class)
 	if (!rule->has_user && !rule->has_group) {
 		return refuse(loader, line, "a rule needs user or group (user = \"*\" is anybody)");
 	}
-	if (has_class && !(rule->keys & POLICY_KEY_REGISTER)) {
-		return refuse(loader, line, "\"class\" without \"register\" decides nothing");
+	if (has_class && !(rule->keys & (POLICY_KEY_REGISTER | POLICY_KEY_PROMISE))) {
+		return refuse(loader, line,
+			      "\"class\" without \"register\" or \"promise\" decides nothing");
 	}
 	if (!rule->keys && !rule->limits.present) {
-		return refuse(loader, line, "a rule needs connect, register, inspect or limits");
+		return refuse(loader, line,
+			      "a rule needs connect, register, promise, inspect or limits");
 	}
 	return 0;
 }
@@ -392,6 +406,7 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 		{ "optional", rule_optional_load }, { "class", rule_class_load },
 		{ "register", rule_register_load }, { "inspect", rule_inspect_load },
 		{ "connect", rule_connect_load },   { "limits", limits_load },
+		{ "promise", rule_promise_load },
 	};
 	const config_setting_t *optional = config_setting_get_member(group, "optional");
 	struct policy_rule *rule = &loader->policy->rules[loader->policy->rule_count];

@@ -13,6 +13,7 @@ enum policy_key {
 	POLICY_KEY_CONNECT = 1 << 0,
 	POLICY_KEY_REGISTER = 1 << 1,
 	POLICY_KEY_INSPECT = 1 << 2,
+	POLICY_KEY_PROMISE = 1 << 3,
 };
 
 struct policy_limits {
@@ -33,6 +34,7 @@ struct policy_rule {
 	uint32_t keys;    /* mask of enum policy_key: what it decides, besides limits */
 	bool may_connect;
 	bool may_register;
+	bool may_promise;
 	enum policy_inspect inspect;
 	struct policy_limits limits;
 };

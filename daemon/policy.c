@@ -17,6 +17,16 @@ const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
 	{ "max_jump", UINT64_C(1) << 48, 1, UINT64_C(1) << 61, 1,
 	  offsetof(struct policy_settings, max_jump),
 	  "the most by which a payload may plausibly rise at once" },
+	/* At most 1.5 s: vgem's fences end by themselves after 10 s, in newer kernels after 2 s. */
+	{ "promise_ms", 1000, 1, 1500, 1, offsetof(struct policy_settings, promise_ms),
+	  "milliseconds until a promise that is not kept is broken" },
+};
+
+const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT] = {
+	{ "promises", offsetof(struct policy_settings, promises),
+	  "hand out unsignalled sync_files" },
+	{ "implicit_promises", offsetof(struct policy_settings, implicit_promises),
+	  "hand them out for the implicit fences of dma-bufs too" },
 };
 
 const char *const policy_class_names[POLICY_CLASS_COUNT] = {
@@ -62,7 +72,9 @@ static bool rule_matches(const struct policy_rule *rule, const struct policy_sub
 	return !rule->has_group || subject_in_group(subject, rule->gid);
 }
 
-/* The first rule that decides `key`, for one of `classes` where that is registering. */
+#define KEYS_WITH_CLASS (POLICY_KEY_REGISTER | POLICY_KEY_PROMISE)
+
+/* The first rule that decides `key`, for one of `classes` where it is about devices. */
 static const struct policy_rule *policy_find(const struct policy *policy,
 					     const struct policy_subject *subject,
 					     enum policy_key key, uint32_t classes,
@@ -73,8 +85,7 @@ static const struct policy_rule *policy_find(const struct policy *policy,
 	for (size_t i = 0; i < policy->rule_count && !found; i++) {
 		const struct policy_rule *rule = &policy->rules[i];
 
-		if ((rule->keys & key) &&
-		    (key != POLICY_KEY_REGISTER || (rule->classes & classes)) &&
+		if ((rule->keys & key) && (!(key & KEYS_WITH_CLASS) || (rule->classes & classes)) &&
 		    rule_matches(rule, subject)) {
 			found = rule;
 		}
@@ -83,6 +94,12 @@ static const struct policy_rule *policy_find(const struct policy *policy,
 		*ret_rule = found ? found->origin : "no rule matches";
 	}
 	return found;
+}
+
+/* Class 0, and one that does not exist, is in no rule's mask. */
+static uint32_t class_mask(unsigned int device_class)
+{
+	return device_class < POLICY_CLASS_COUNT ? UINT32_C(1) << device_class : 0;
 }
 
 bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
@@ -97,12 +114,19 @@ bool policy_may_connect(const struct policy *policy, const struct policy_subject
 bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
 			 unsigned int device_class, const char **ret_rule)
 {
-	/* Class 0 is in no rule's mask. */
-	uint32_t classes = device_class < POLICY_CLASS_COUNT ? UINT32_C(1) << device_class : 0;
-	const struct policy_rule *rule =
-		policy_find(policy, subject, POLICY_KEY_REGISTER, classes, ret_rule);
+	const struct policy_rule *rule = policy_find(policy, subject, POLICY_KEY_REGISTER,
+						     class_mask(device_class), ret_rule);
 
 	return rule && rule->may_register;
+}
+
+bool policy_may_promise(const struct policy *policy, const struct policy_subject *subject,
+			unsigned int device_class, const char **ret_rule)
+{
+	const struct policy_rule *rule = policy_find(policy, subject, POLICY_KEY_PROMISE,
+						     class_mask(device_class), ret_rule);
+
+	return rule && rule->may_promise;
 }
 
 enum policy_inspect policy_inspect(const struct policy *policy,

@@ -7,7 +7,8 @@
  *
  * The file, in libconfig's syntax:
  *   version = 1;
- *   settings: { spin_us = 10; promises = false; };         keys of policy_setting_specs
+ *   settings: { spin_us = 10; promises = false; };         keys of policy_setting_specs,
+ *                                                          policy_switch_specs
  *   limits: { sessions = 256; };                           keys of account_limits, per user
  *   rules: ( { user = "*"; connect = true; }, ... );
  * A rule has one or both of
@@ -16,6 +17,7 @@
  * and decides one or more of
  *   connect   true or false
  *   register  true or false; with class = "cpu", ["gpu", "encoder"] or "*" for these classes only
+ *   promise   true or false: may points of its devices be promised; class as above
  *   inspect   "none", "own" or "all"
  *   limits    as above
  * Each question, and each single limit, is decided by the first rule that matches and has that
@@ -39,7 +41,9 @@ struct policy_settings {
 	uint64_t max_export_ms; /* no export is */
 	uint64_t max_import_ms; /* an imported fence that takes longer has failed */
 	uint64_t max_jump;      /* a payload that rises by more at once is implausible */
-	bool promises;
+	uint64_t promise_ms;    /* then a promise is broken; well below what providers bear */
+	bool promises;          /* unsignalled sync_files at all */
+	bool implicit_promises; /* also for the reservation of a dma-buf */
 };
 
 struct policy_setting_spec {
@@ -53,8 +57,18 @@ struct policy_setting_spec {
 };
 
 /* The numbers among the settings: the one place where names, defaults and bounds are written. */
-#define POLICY_SETTING_COUNT 5
+#define POLICY_SETTING_COUNT 6
 extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
+
+/* The switches among them; all are off at first. */
+struct policy_switch_spec {
+	const char *key;
+	size_t offset;
+	const char *what;
+};
+
+#define POLICY_SWITCH_COUNT 2
+extern const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT];
 
 /* No limit in a policy may be above this: whoever writes more meant something else. */
 #define POLICY_LIMIT_MAX (UINT64_C(1) << 40)
@@ -103,6 +117,10 @@ bool policy_may_connect(const struct policy *policy, const struct policy_subject
 /* A class that does not exist may not be registered. */
 bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
 			 unsigned int device_class, const char **ret_rule);
+
+/* May points of a device of that class, registered by the subject, be promised to the kernel? */
+bool policy_may_promise(const struct policy *policy, const struct policy_subject *subject,
+			unsigned int device_class, const char **ret_rule);
 
 enum policy_inspect policy_inspect(const struct policy *policy,
 				   const struct policy_subject *subject, const char **ret_rule);

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <xf86drm.h>
 
-#include "aio.h"
+#include "broker.h"
 #include "client/include/fencebroker.h"
+#include "export.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -89,20 +89,31 @@ static void probe_proc(struct probe *probe)
 			 : "mount /proc: read-only page fds are made through it");
 }
 
-static void probe_drm(struct probe *probe)
+static void probe_drm(struct probe *probe, const struct drm *drm)
 {
-	drmDevicePtr devices[16];
 	char note[PROBE_NOTE_SIZE];
-	int count = drmGetDevices2(0, devices, 16);
-	bool works = count > 0;
-	if (works) {
-		snprintf(note, sizeof(note), "%d DRM device%s", count, count == 1 ? "" : "s");
-		drmFreeDevices(devices, count);
-	} else {
-		snprintf(note, sizeof(note),
-			 "no DRM device: eventfds only, no sync_file of our own");
-	}
-	result_set(probe, PROBE_DRM, "drm", works, note);
+	snprintf(note, sizeof(note), "%d render nodes could be opened", drm->seen);
+	result_set(probe, PROBE_DRM, "drm", drm->seen > 0,
+		   drm->seen > 0 ? note : "no render node can be opened: eventfds only");
+	result_set(probe, PROBE_SYNC_FILE, "sync-file", drm->own_sync_file >= 0,
+		   drm->own_sync_file >= 0
+			   ? "sync_files are handed out late, and a client's are followed"
+			   : "nothing makes a sync_file: no syncobj device, no vgem, no udmabuf");
+	snprintf(note, sizeof(note), "timelines of %s", drm->driver);
+	result_set(probe, PROBE_SYNCOBJ, "syncobj", drm->syncobj >= 0,
+		   drm->syncobj >= 0 ? note : "no device has syncobj timelines");
+	result_set(probe, PROBE_SYNCOBJ_WAIT, "syncobj-wait", drm->eventfd,
+		   drm->eventfd ? "points are followed before anything was submitted"
+				: "DRM_IOCTL_SYNCOBJ_EVENTFD needs Linux 6.6 and such a device");
+}
+
+static void probe_promises(struct broker *broker)
+{
+	char why[FBK_REASON_SIZE];
+	bool works = export_promises_work(broker, why) == 0;
+	result_set(&broker->probe, PROBE_PROMISE, "promises", works,
+		   works ? "ON, by policy, from vgem: the kernel is told success whatever happens"
+			 : why);
 }
 
 static uint64_t feature_bit(enum fbk_feature feature, bool works)
@@ -110,22 +121,32 @@ static uint64_t feature_bit(enum fbk_feature feature, bool works)
 	return works ? UINT64_C(1) << feature : 0;
 }
 
-void probe_run(struct probe *probe, const struct aio *aio)
+void probe_run(struct broker *broker)
 {
+	struct probe *probe = &broker->probe;
+	const struct drm *drm = &broker->drm;
 	probe_seals(probe);
 	probe_pidfd(probe);
 	probe_same_file(probe);
 	probe_proc(probe);
-	probe_drm(probe);
-	bool eventfds = aio->source >= 0;
+	probe_drm(probe, drm);
+	probe_promises(broker);
+	bool eventfds = broker->aio.source >= 0;
+	bool promises = probe->results[PROBE_PROMISE].works;
 	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
 		   eventfds ? "eventfds are raised without blocking"
 			    : "no AIO context: raise fs.aio-max-nr; eventfds can't be exported");
-	probe->features = feature_bit(FBK_FEATURE_TIMELINES, true) |
-			  feature_bit(FBK_FEATURE_WATCHES, true) |
-			  feature_bit(FBK_FEATURE_SHARING, true) |
-			  feature_bit(FBK_FEATURE_IMPORT_EVENTFD, true) |
-			  feature_bit(FBK_FEATURE_EXPORT_EVENTFD, eventfds);
+	probe->features =
+		feature_bit(FBK_FEATURE_TIMELINES, true) | feature_bit(FBK_FEATURE_WATCHES, true) |
+		feature_bit(FBK_FEATURE_SHARING, true) | feature_bit(FBK_FEATURE_GATES, true) |
+		feature_bit(FBK_FEATURE_IMPORT_EVENTFD, true) |
+		feature_bit(FBK_FEATURE_EXPORT_EVENTFD, eventfds) |
+		feature_bit(FBK_FEATURE_EXPORT_SYNC_FILE, drm->own_sync_file >= 0) |
+		feature_bit(FBK_FEATURE_IMPORT_SYNC_FILE, drm->own_sync_file >= 0) |
+		feature_bit(FBK_FEATURE_DMA_BUF_IMPLICIT, drm->own_sync_file >= 0) |
+		feature_bit(FBK_FEATURE_SYNCOBJ, drm->syncobj >= 0) |
+		feature_bit(FBK_FEATURE_MIRRORS, drm->syncobj >= 0 && drm->eventfd) |
+		feature_bit(FBK_FEATURE_PROMISE, promises);
 }
 
 const char *probe_fatal(const struct probe *probe)

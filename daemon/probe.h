@@ -8,15 +8,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PROBE_NOTE_SIZE 120
+#define PROBE_NOTE_SIZE 160 /* FBK_REASON_SIZE */
 
 enum probe_item {
-	PROBE_SEALS,       /* memfd with F_SEAL_FUTURE_WRITE */
-	PROBE_PIDFD,       /* SO_PEERPIDFD, else pidfd_open */
-	PROBE_SAME_FILE,   /* kcmp or F_DUPFD_QUERY: tokens */
-	PROBE_AIO_EVENTFD, /* IOCB_FLAG_RESFD: eventfd exports */
-	PROBE_PROC,        /* /proc: read-only page fds, classification */
-	PROBE_DRM,         /* a DRM device */
+	PROBE_SEALS,        /* memfd with F_SEAL_FUTURE_WRITE */
+	PROBE_PIDFD,        /* SO_PEERPIDFD, else pidfd_open */
+	PROBE_SAME_FILE,    /* kcmp or F_DUPFD_QUERY: tokens */
+	PROBE_AIO_EVENTFD,  /* IOCB_FLAG_RESFD: eventfd exports */
+	PROBE_PROC,         /* /proc: read-only page fds, classification */
+	PROBE_DRM,          /* a DRM device */
+	PROBE_SYNC_FILE,    /* a sync_file of our own: late exports, confirming a client's */
+	PROBE_SYNCOBJ,      /* timeline syncobjs */
+	PROBE_SYNCOBJ_WAIT, /* DRM_IOCTL_SYNCOBJ_EVENTFD */
+	PROBE_PROMISE,      /* unsignalled sync_files, and policy allows them */
 	PROBE_COUNT,
 };
 
@@ -31,9 +35,10 @@ struct probe {
 	uint64_t features; /* bit n: enum fbk_feature n works */
 };
 
-struct aio;
+struct broker;
 
-void probe_run(struct probe *probe, const struct aio *aio);
+/* Fills in broker->probe; its aio, drm and policy are there already. */
+void probe_run(struct broker *broker);
 
 /* What the daemon cannot do without: NULL, or the sentence that says what is missing. */
 const char *probe_fatal(const struct probe *probe);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "broker.h"
 #include "client/include/fencebroker.h"
@@ -19,28 +20,43 @@ static int eventfd_probe(struct broker *broker, char *why)
 	return 0;
 }
 
-static int eventfd_create(struct broker *broker, int *ret_fd)
+static int eventfd_create(struct broker *broker, int *ret_fd, union provided *ret_provided)
 {
 	(void)broker;
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0) {
-		return -errno;
+	int out = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (out < 0) {
+		int error = -errno;
+		if (fd >= 0) {
+			close(fd);
+		}
+		return error;
 	}
-	*ret_fd = fd;
+	ret_provided->fd = fd;
+	*ret_fd = out;
 	return 0;
 }
 
 /* An eventfd can't say what happened: whoever it wakes asks the library. */
-static int eventfd_fire(struct broker *broker, int fd, int result)
+static int eventfd_fire(struct broker *broker, union provided *provided, uint64_t point, int result)
 {
+	(void)point;
 	(void)result;
-	return aio_raise(&broker->aio, fd);
+	return aio_raise(&broker->aio, provided->fd);
+}
+
+static void eventfd_destroy(struct broker *broker, union provided *provided)
+{
+	(void)broker;
+	close(provided->fd); /* our own object: close can't block */
 }
 
 const struct provider provider_eventfd = {
 	.name = "eventfd",
 	.kind = FBK_EVENTFD,
+	.fds = 2,
 	.probe = eventfd_probe,
 	.create = eventfd_create,
 	.fire = eventfd_fire,
+	.destroy = eventfd_destroy,
 };

@@ -5,6 +5,7 @@
 
 static const struct provider *const providers[] = {
 	&provider_eventfd,
+	&provider_syncobj,
 };
 
 const struct provider *provider_find(uint32_t kind)

@@ -10,18 +10,35 @@
 
 struct broker;
 
-struct provider {
-	const char *name;
-	uint32_t kind; /* one of enum fbk_fence_kind: what a consumer gets */
-	/* 0, or a negative errno with the reason in `why` (FBK_REASON_SIZE). */
-	int (*probe)(struct broker *broker, char *why);
-	/* The daemon's own fd; a duplicate of it goes out. */
-	int (*create)(struct broker *broker, int *ret_fd);
-	/* Signal it. `result`: 0, or the negative errno it stands for where the primitive can say so. */
-	int (*fire)(struct broker *broker, int fd, int result);
+/* What a provider keeps of one thing it made. */
+union provided {
+	int fd;
+	uint32_t handle;
+	void *pointer;
 };
 
-extern const struct provider provider_eventfd;
+struct provider {
+	const char *name;
+	uint32_t kind;    /* one of enum fbk_fence_kind: what a consumer gets */
+	unsigned int fds; /* that one costs the daemon, with the one that goes out */
+	/* 0, or a negative errno with the reason in `why` (FBK_REASON_SIZE). */
+	int (*probe)(struct broker *broker, char *why);
+	/* `ret_fd` goes out, and is closed once it is sent. */
+	int (*create)(struct broker *broker, int *ret_fd, union provided *ret_provided);
+	/* Signal it for this point. `result`: 0, or the negative errno it stands for, where the
+	 * primitive can say so. */
+	int (*fire)(struct broker *broker, union provided *provided, uint64_t point, int result);
+	void (*destroy)(struct broker *broker, union provided *provided); /* fired or not */
+};
 
-/* The one that makes this kind, or NULL. */
+/* Fired late: nothing in the kernel relies on them before. */
+extern const struct provider provider_eventfd, provider_syncobj;
+
+/* Fired within a bound that the kernel sets: promises. */
+extern const struct provider provider_vgem;
+
+/* Lets go of vgem's pool, at the end. */
+void vgem_finish(struct broker *broker);
+
+/* The late one that makes this kind, or NULL. */
 const struct provider *provider_find(uint32_t kind);

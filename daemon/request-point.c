@@ -38,7 +38,10 @@ static int not_above(const struct timeline *timeline, uint64_t value, int error,
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "%llu is not above %llu, the last point of %s", (unsigned long long)value,
 			 (unsigned long long)timeline->given, timeline->name);
-	} else if (timeline->cause != FBK_CAUSE_NONE) {
+	} else if (error == -EBUSY) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%s follows a syncobj: it takes no other signals", timeline->name);
+	} else if (error < 0 && timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
 	}
 	return error;
@@ -132,39 +135,85 @@ int request_point_export(struct session *session, struct handle *handle, const v
 	if (r < 0) {
 		return r;
 	}
-	r = export_create(handle, request->value, request->kind,
-			  deadline_bounded(request->deadline_ns, settings->max_export_ms), &fd,
-			  answer->detail);
+	if (request->kind == FBK_SYNC_FILE) {
+		r = export_reached(handle, request->value, &fd, answer->detail);
+	} else {
+		r = export_create(handle, request->value, request->kind,
+				  deadline_bounded(request->deadline_ns, settings->max_export_ms),
+				  &fd, answer->detail);
+	}
 	if (r == 0) {
 		answer_fd(answer, fd);
 	}
 	return r;
 }
 
+int request_point_promise(struct session *session, struct handle *handle, const void *body,
+			  int *fds, struct answer *answer)
+{
+	(void)session;
+	(void)fds;
+	const Fbk__Wire__PointPromise *request = body;
+	int fd;
+	int r = point_check(request->value, answer);
+	if (r == 0) {
+		r = export_promise(handle, request->value, request->implicit, &fd, answer->detail);
+	}
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+/* What each fd is, without touching it. */
+static int fences_classify(struct session *session, struct import_fences *fences, int *kinds,
+			   struct answer *answer)
+{
+	char what[64];
+	for (; fences->fds[fences->count] >= 0; fences->count++) {
+		int *kind = &kinds[fences->count];
+		int r = classify_fd(&session->broker->classifier, fences->fds[fences->count], kind,
+				    what, sizeof(what));
+		if (r < 0) {
+			session->broker->counters.fds_refused++;
+			snprintf(answer->detail, FBK_REASON_SIZE,
+				 "that fd is %s, not a fence the daemon can follow; it follows "
+				 "eventfds, sync_files and syncobjs",
+				 what);
+			return r;
+		}
+	}
+	for (unsigned int i = 0; fences->count > 1 && i < fences->count; i++) {
+		if (kinds[i] == FBK_SYNCOBJ_TIMELINE) {
+			snprintf(answer->detail, FBK_REASON_SIZE,
+				 "a syncobj is followed alone, not with others");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int request_point_signal_on(struct session *session, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	const Fbk__Wire__PointSignalOn *request = body;
-	char what[64];
-	int kind;
+	int kinds[FBK_FENCES_MAX];
+	struct import_fences fences = { .fds = fds,
+					.kinds = kinds,
+					.syncobj_point = request->syncobj_point };
 	int r = brokered_check(handle->timeline, answer);
 	if (r == 0) {
 		r = point_check(request->value, answer);
 	}
-	if (r < 0) {
-		return r;
-	}
-	r = classify_fd(&session->broker->classifier, fds[0], &kind, what, sizeof(what));
-	if (r < 0) {
-		session->broker->counters.fds_refused++;
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "that fd is %s, not a fence the daemon can follow; it follows an eventfd",
-			 what);
-		return r;
-	}
-	r = import_create(handle, request->value, fds[0], (uint32_t)kind, answer->detail);
 	if (r == 0) {
-		fds[0] = -1; /* kept */
+		r = fences_classify(session, &fences, kinds, answer);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = import_create(handle, request->value, &fences, answer->detail);
+	for (unsigned int i = 0; r == 0 && i < fences.count; i++) {
+		fds[i] = -1; /* kept */
 	}
 	return not_above(handle->timeline, request->value, r, answer);
 }

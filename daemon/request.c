@@ -14,15 +14,6 @@
 #include "session-object.h"
 #include "version.h"
 
-static int answer_object(struct answer *answer, uint32_t id)
-{
-	fbk__wire__object__init(&answer->object);
-	answer->object.id = id;
-	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_OBJECT;
-	answer->message.object = &answer->object;
-	return 0;
-}
-
 /* ------------------------------------------------------------------------------- connection -- */
 
 int request_hello(struct session *session, struct handle *handle, const void *body, int *fds,

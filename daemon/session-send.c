@@ -170,6 +170,19 @@ void session_notify(struct session *session)
 	event_active(session->writable, EV_WRITE, 0);
 }
 
+void session_tell_stopping(struct session *session, uint64_t within_ms)
+{
+	Fbk__Wire__Stopping stopping = FBK__WIRE__STOPPING__INIT;
+	Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
+	if (!session->greeted || session->reply.size > 0) {
+		return;
+	}
+	stopping.within_ms = within_ms;
+	message.body_case = FBK__WIRE__MESSAGE__BODY_STOPPING;
+	message.stopping = &stopping;
+	session_send(session, &message, NULL, 0);
+}
+
 void session_refuse(struct session *session, int error)
 {
 	uint8_t bytes[512];

@@ -109,6 +109,9 @@ void session_refuse(struct session *session, int error);
 /* The sentence for an error that needs no other. `text` has FBK_REASON_SIZE bytes. */
 void session_explain(const struct session *session, int error, char *text);
 
+/* The daemon stops within that time. Not told where replies wait to be read: it will hang up. */
+void session_tell_stopping(struct session *session, uint64_t within_ms);
+
 /* There are fired watches to be told. */
 void session_notify(struct session *session);
 

@@ -12,6 +12,7 @@
 #include "device.h"
 #include "import.h"
 #include "log.h"
+#include "mirror.h"
 #include "session.h"
 
 static bool timeline_brokered(const struct timeline *timeline)
@@ -158,6 +159,9 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	} else if (payload - timeline->seen > max_jump) {
 		what = "jumped further than policy allows";
 	} else {
+		if (payload > timeline->seen && timeline->device) {
+			timeline->device->promise_broken = false; /* it delivers */
+		}
 		timeline->seen = payload;
 		return true;
 	}
@@ -172,6 +176,9 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 void timeline_look(struct timeline *timeline)
 {
 	timeline->broker->counters.looks++;
+	if (timeline->follows) {
+		mirror_look(timeline->follows);
+	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
 		/* seq_cst: see timeline_publish. It also acquires what the signaler wrote before. */
 		uint64_t payload =

@@ -18,6 +18,7 @@
 struct broker;
 struct device;
 struct import;
+struct mirror;
 struct session;
 struct timeline;
 
@@ -43,6 +44,7 @@ struct timeline_owner {
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
+	uint64_t promises, promises_kept, promises_broken;
 	uint64_t imports, imports_done, imports_failed;
 };
 
@@ -70,6 +72,8 @@ struct timeline {
 	struct heap arms;
 	TAILQ_HEAD(import_queue, import) imports; /* brokered: in rising order */
 	uint64_t given;                           /* brokered: largest point asked for */
+	struct mirror *follows;                   /* brokered: the syncobj that it follows */
+	uint32_t mirror_count;
 
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;

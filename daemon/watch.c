@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "import.h"
 #include "session.h"
 
 #define WATCHES_PER_EVENT 256
@@ -81,6 +82,7 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 	LIST_INSERT_HEAD(&handle->watches, watch, links);
 	session->broker->counters.watches++;
 	handle->timeline->counters.watches++;
+	import_hint(handle->timeline, value, deadline_ns);
 	broker_arm(session->broker, &watch->deadline, deadline_ns);
 	arm_add(&watch->arm, handle->timeline, value);
 	return 0;

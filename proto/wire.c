@@ -50,13 +50,13 @@ int wire_receive(int socket, struct wire_packet *packet)
 		return errno == ECONNRESET ? 0 : -errno;
 	}
 	packet_take_fds(packet, &header);
-	if (header.msg_flags & MSG_CTRUNC) {
-		return -EMFILE;
-	}
 	if (header.msg_flags & MSG_TRUNC) {
 		return -EMSGSIZE;
 	}
 	packet->size = (size_t)size;
+	if (header.msg_flags & MSG_CTRUNC) {
+		return -EMFILE;
+	}
 	/* An empty packet and the end of the file look alike; no message of ours is empty. */
 	return size > 0 || packet->fd_count > 0 ? 1 : 0;
 }

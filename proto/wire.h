@@ -28,7 +28,7 @@ struct wire_packet {
  * Receive one packet. Returns 1, 0 at end of file, or
  *   -EAGAIN    nothing there
  *   -EMSGSIZE  longer than WIRE_PACKET_MAX: what fits was dropped
- *   -EMFILE    fds were cut off (MSG_CTRUNC)
+ *   -EMFILE    fds were cut off (MSG_CTRUNC); the rest of the packet is there
  *   else       the socket is broken
  * packet->fds holds packet->fd_count fds in all cases; the caller disposes of them.
  */

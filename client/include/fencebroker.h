@@ -169,6 +169,10 @@ int fbk_dispatch(struct fbk_context *context);
  * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
 int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why);
 
+/* The daemon said that it is about to stop (and fbk_context_fd() became readable): what is promised
+ * is still kept or failed, nothing new is promised, then it is gone. */
+bool fbk_context_stopping(struct fbk_context *context);
+
 /* The sentence that belongs to the last failed call of this thread; "" if it had none. Valid until
  * the next call of this thread. */
 const char *fbk_error_detail(void);
@@ -335,12 +339,20 @@ void fbk_watch_cancel(struct fbk_watch *watch);
 
 /*
  * A kernel primitive that signals when the point is decided (late export: it is never promised to
- * the kernel before). FBK_EVENTFD gives an eventfd that becomes readable once: when the point is
- * reached, fails, the deadline passes, or the daemon is gone. It cannot say which: ask
- * fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed). Do not write to it. An
- * eventfd is never a sync_file. FBK_SYNC_FILE gives a sync_file that is signalled: it waits for the
- * point first.
+ * the kernel before).
+ *   FBK_EVENTFD           becomes readable once: when the point is reached, fails, the deadline
+ *                         passes, or the daemon is gone. It cannot say which: ask
+ *                         fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed).
+ *                         Do not write to it. An eventfd is never a sync_file.
+ *   FBK_SYNC_FILE         a sync_file that is signalled: the call waits for the point first, as
+ *                         fbk_point_wait() does, and returns what that returns. A failed point
+ *                         gives its error and no fd: a signalled sync_file would say success.
+ *   FBK_SYNCOBJ_TIMELINE  a new drm_syncobj, whose timeline point of the same value signals. It has
+ *                         no fence until then: wait for it with DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT
+ *                         or DRM_IOCTL_SYNCOBJ_EVENTFD. Failed or expired, its payload is set to
+ *                         FBK_SYNCOBJ_FAILED or above: whoever waits goes on, and who queries sees.
  */
+#define FBK_SYNCOBJ_FAILED (UINT64_C(1) << 62)
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 		     int *ret_fd);
 
@@ -351,41 +363,122 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
  */
 int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_point);
 
+/* The same for several fences at once: reached when all of them have signalled. If some carry an
+ * error the point fails with the first of these, once all are done. (The kernel's own merge of
+ * sync_files drops those that have signalled already, and with them their errors.) Takes the fds.
+ *   -EINVAL  not 1 to FBK_FENCES_MAX of them, or a drm_syncobj among several */
+#define FBK_FENCES_MAX 16
+int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t count);
+
 /* What kind of fence an fd is, seen without touching the object behind it: one of enum
  * fbk_fence_kind, or -EBADF (the detail names what it is instead). */
 int fbk_fence_classify(struct fbk_context *context, int fd);
+
+/* ------------------------------------------------------------------ syncobjs and mirrors -- */
+
+/*
+ * A drm_syncobj is a container of kernel fences that any holder can signal or reset: make one for
+ * each consumer, and share it with nobody else. It is not tied to a DRM device: one from the daemon
+ * opens on any. None of these calls takes its syncobj_fd.
+ */
+
+/* A new, empty syncobj, for programs that have no DRM device open. Gives an fd. */
+int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd);
+
+/*
+ * As fbk_point_signal_on(), for a point of a timeline syncobj, or (syncobj_point 0) for the fence
+ * that a binary syncobj holds now. A point for which nothing was submitted yet is waited for.
+ *   -ENOENT      a binary syncobj without a fence
+ *   -EOPNOTSUPP  nothing was submitted yet, and the daemon's kernel cannot wait for that (before 6.6)
+ */
+int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point);
+
+/*
+ * A standing translation of a whole timeline, same values on both sides, made once: no request is
+ * made for any point. Values only grow; signals that come close together may arrive as one.
+ *
+ * To: the syncobj follows the timeline. Where this process signals the timeline in memory and has a
+ * DRM device with syncobj timelines, fbk_timeline_signal() signals the syncobj too, without the
+ * daemon; else the daemon does. When the timeline fails, or who made the mirror dies, the syncobj is
+ * set to FBK_SYNCOBJ_FAILED, which ends every wait; a kernel consumer sees that as success.
+ *
+ * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. The
+ * error of a fence in it fails the timeline; so does a syncobj that was reset or stepped back, when
+ * somebody looks at the timeline next.
+ *   -EBUSY  the timeline follows a syncobj already
+ */
+int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			  struct fbk_mirror **ret_mirror);
+int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			    struct fbk_mirror **ret_mirror);
+
+/* Nothing is translated any more; what is not signalled by then stays so. Takes NULL. Closing the
+ * timeline ends its mirrors too, and frees them. */
+void fbk_mirror_destroy(struct fbk_mirror *mirror);
+
+/* -------------------------------------------------------------------- promises and dma-bufs -- */
+
+/*
+ * A sync_file before the point is reached. The kernel has to rely on it, so the daemon ends it:
+ * policy gives the time (a second, at most 1.5 s), and then the timeline fails with
+ * FBK_CAUSE_DEADLINE, its owner is blamed, and gets no further promise until a point of its is
+ * reached again. What the kernel cannot be told is that it failed: THE CONSUMER SEES SUCCESS, and may show or read a buffer that is
+ * not finished. So: for acquiring only, never for a release. Off unless policy allows it.
+ * A point that is reached already gives a signalled sync_file.
+ *   -EPERM       policy: the detail says which part
+ *   -ETIME       the owner broke its last promise
+ *   -ESHUTDOWN   the daemon is stopping
+ */
+int fbk_point_promise(struct fbk_point point, int *ret_sync_file);
+
+/*
+ * Put a promise into a dma-buf's implicit fences (DMA_BUF_IOCTL_IMPORT_SYNC_FILE), as its writer or
+ * as a reader, for consumers that know nothing else. Policy has a key of its own for this. Does not
+ * take the fd.
+ */
+int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
+
+/*
+ * The point follows what a dma-buf's implicit fences are now (DMA_BUF_IOCTL_EXPORT_SYNC_FILE): who
+ * wants to write waits for all its users (`for_write`), who wants to read for its writers. Without
+ * fences it is reached at once. Does not take the fd.
+ */
+int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
+
+/* ------------------------------------------------------------------------------------ gates -- */
+
+/*
+ * "When this point is reached, do that": for devices that wait for nothing themselves. A gate opens
+ * in fbk_dispatch(), in the order in which points were reached, and calls `done` once (may be NULL):
+ * 0, or the error of the action; or, where it was not done, -ETIMEDOUT or the point's error. The
+ * gate is gone when `done` runs. Errors of the call itself as for fbk_point_watch().
+ */
+int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		      struct fbk_gate **ret_gate);
+
+/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Borrows drm_fd until then.
+ * -EBUSY is passed to `done` like every error: the display still flips; commit again after that. */
+struct _drmModeAtomicReq;
+int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
+			   struct _drmModeAtomicReq *request, uint32_t flags, void *user_data,
+			   fbk_point_fn *done, void *arg, struct fbk_gate **ret_gate);
+
+/* VIDIOC_QBUF with a copy of `buffer` (its planes too): a capture buffer goes back to the device
+ * only once nobody reads it any more. Borrows video_fd until then. */
+struct v4l2_buffer;
+int fbk_gate_v4l2_queue(struct fbk_point point, uint64_t deadline_ns, int video_fd,
+			const struct v4l2_buffer *buffer, fbk_point_fn *done, void *arg,
+			struct fbk_gate **ret_gate);
+
+/* The action is not done and `done` not called. Not after it was called. Takes NULL. On the thread
+ * that dispatches. */
+void fbk_gate_cancel(struct fbk_gate *gate);
 
 /* ------------------------------------------------------------------------------------ later -- */
 /*
  * What follows is PROVISIONAL: declared so that programs can be written against its shape. Until
  * fbk_feature() says otherwise these calls return -EOPNOTSUPP (taking what they take).
  */
-
-/* A sync_file before the point is reached. Acquire side only; policy must allow it, with what that
- * breaks: a kernel consumer may see the deadline as success. */
-int fbk_point_promise(struct fbk_point point, int *ret_sync_file);
-
-/* Attach a point to a dma-buf's implicit fences, or follow them. `for_write` as in
- * DMA_BUF_IOCTL_EXPORT_SYNC_FILE (linux/dma-buf.h). Neither takes the fd. */
-int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
-int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
-
-/* A standing translation between a timeline and a drm_syncobj timeline. */
-int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
-			  struct fbk_mirror **ret_mirror);
-int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
-			    struct fbk_mirror **ret_mirror);
-void fbk_mirror_destroy(struct fbk_mirror *mirror);
-
-/* When the point is reached, do `fn`; when it fails or the deadline passes, `fn` gets that. Runs
- * from fbk_dispatch(). */
-int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		      struct fbk_gate **ret_gate);
-struct _drmModeAtomicReq;
-int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
-			   struct _drmModeAtomicReq *request, uint32_t flags,
-			   struct fbk_gate **ret_gate);
-void fbk_gate_cancel(struct fbk_gate *gate);
 
 /* Links: offer makes an fd that strangers pass each other to meet. */
 int fbk_link_offer(struct fbk_device *device, int *ret_offer_fd, struct fbk_link **ret_link);

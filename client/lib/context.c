@@ -348,6 +348,12 @@ void fbk_disconnect(struct fbk_context *context)
 	free(context);
 }
 
+bool fbk_context_stopping(struct fbk_context *context)
+{
+	/* relaxed: nothing else is told by it */
+	return atomic_load_explicit(&context->stopping, memory_order_relaxed);
+}
+
 int fbk_context_fd(struct fbk_context *context)
 {
 	int r = context_check(context);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -134,33 +135,66 @@ static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
 	return 0;
 }
 
-int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
-		     int *ret_fd)
+static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
+			  int *ret_fd)
 {
 	Fbk__Wire__PointExport body = FBK__WIRE__POINT_EXPORT__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
-	if (!point.timeline) {
-		return export_signalled(kind, ret_fd);
-	}
 	body.handle = point.timeline->handle;
 	body.value = point.value;
 	body.kind = kind;
 	body.deadline_ns = deadline_ns;
 	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_EXPORT;
 	request.point_export = &body;
+	int r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
+	if (r < 0) {
+		return r;
+	}
+	*ret_fd = reply.fds[0];
+	reply.fds[0] = -1;
+	reply_finish(&reply);
+	return 0;
+}
+
+static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret_fd)
+{
+	int fd;
 	int r = context_guard(point.timeline->context);
 	if (r == 0) {
-		r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
+		r = export_request(point, FBK_EVENTFD, deadline_ns, &fd);
 	}
 	if (r < 0) {
 		return r;
 	}
-	r = export_keep(point, deadline_ns, reply.fds[0]);
-	if (r == 0) {
-		*ret_fd = reply.fds[0];
-		reply.fds[0] = -1;
+	r = export_keep(point, deadline_ns, fd);
+	if (r < 0) {
+		close(fd);
+		return r;
 	}
-	reply_finish(&reply);
-	return r;
+	*ret_fd = fd;
+	return 0;
+}
+
+int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
+		     int *ret_fd)
+{
+	if (!point.timeline) {
+		return export_signalled(kind, ret_fd);
+	}
+	if (kind == FBK_EVENTFD) {
+		return export_eventfd(point, deadline_ns, ret_fd);
+	}
+	if (kind == FBK_SYNC_FILE) {
+		if (fbk_feature(point.timeline->context, FBK_FEATURE_EXPORT_SYNC_FILE, NULL) == 0) {
+			return error_set(-EOPNOTSUPP, "the daemon has nothing to make a sync_file "
+						      "with: see `fencectl doctor`");
+		}
+		int r = fbk_point_wait(point, deadline_ns);
+		if (r < 0) {
+			return error_set(r, "point %llu of %s: %s", (unsigned long long)point.value,
+					 point.timeline->name, strerrordesc_np(-r));
+		}
+	}
+	return export_request(point, kind, deadline_ns, ret_fd);
 }

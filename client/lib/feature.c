@@ -11,14 +11,18 @@ static const char *const reasons[] = {
 	[FBK_FEATURE_EXPORT_EVENTFD] =
 		"the daemon's kernel gave it no AIO context: see `fencectl doctor`",
 	[FBK_FEATURE_IMPORT_EVENTFD] = "the daemon does not offer it",
-	[FBK_FEATURE_EXPORT_SYNC_FILE] = "this version exports eventfds only",
+	[FBK_FEATURE_EXPORT_SYNC_FILE] =
+		"the daemon has nothing to make a sync_file with: see `fencectl doctor`",
 	[FBK_FEATURE_IMPORT_SYNC_FILE] =
-		"this version classifies sync_files but follows eventfds only",
-	[FBK_FEATURE_SYNCOBJ] = "this version has no drm_syncobj routes",
-	[FBK_FEATURE_DMA_BUF_IMPLICIT] = "this version has no routes to implicit fences",
-	[FBK_FEATURE_PROMISE] = "this version promises nothing to the kernel",
-	[FBK_FEATURE_MIRRORS] = "this version has no mirrors",
-	[FBK_FEATURE_GATES] = "this version has no gates; watch the point instead",
+		"the daemon has no sync_file to confirm others with: see `fencectl doctor`",
+	[FBK_FEATURE_SYNCOBJ] = "the daemon has no DRM device with syncobj timelines",
+	[FBK_FEATURE_DMA_BUF_IMPLICIT] =
+		"the daemon has no sync_file to confirm others with: see `fencectl doctor`",
+	[FBK_FEATURE_PROMISE] =
+		"promises are off, or nothing makes them: `fencectl status` says which",
+	[FBK_FEATURE_MIRRORS] =
+		"the daemon has no DRM device with syncobj timelines and DRM_IOCTL_SYNCOBJ_EVENTFD",
+	[FBK_FEATURE_GATES] = "the daemon does not offer it",
 	[FBK_FEATURE_LINKS] = "this version has no links; pass tokens and buffers yourself",
 	[FBK_FEATURE_EXCHANGES] = "this version has no exchanges; pass tokens and buffers yourself",
 	[FBK_FEATURE_TIMELINE_MEMORY] = "fence pages have no dma-buf in this version",

@@ -39,9 +39,10 @@ struct fbk_watch {
 	struct fbk_point point;
 	fbk_point_fn *fn;
 	void *arg;
-	uint64_t number; /* what the daemon calls it */
-	bool armed;      /* at the daemon */
-	bool fired;      /* on the context's fired list */
+	void (*drop)(void *arg); /* frees `arg` of a watch that goes without calling fn */
+	uint64_t number;         /* what the daemon calls it */
+	bool armed;              /* at the daemon */
+	bool fired;              /* on the context's fired list */
 	int result;
 };
 
@@ -62,6 +63,18 @@ struct fbk_timeline {
 	_Atomic uint64_t last;
 	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
 	_Atomic uint32_t sleepers;
+	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
+	LIST_HEAD(, fbk_mirror) mirrors;
+	_Atomic bool mirrored; /* some of them are signalled by this process; never false again */
+};
+
+struct fbk_mirror {
+	LIST_ENTRY(fbk_mirror) links; /* of the timeline */
+	struct fbk_timeline *timeline;
+	uint32_t number;    /* the daemon's */
+	int drm_fd;         /* signalled from here; -1: by the daemon */
+	uint32_t syncobj;   /* there */
+	uint64_t signalled; /* the last value */
 };
 
 struct fbk_device {
@@ -88,7 +101,8 @@ struct fbk_context {
 	uint64_t features;
 	uint64_t spin_ns;
 	uint64_t max_wait_ns;
-	_Atomic bool lost; /* the daemon is gone; never false again */
+	_Atomic bool lost;     /* the daemon is gone; never false again */
+	_Atomic bool stopping; /* it said so; never false again */
 
 	pthread_mutex_t opening; /* before `mutex`: one open or close of a timeline at a time */
 	pthread_mutex_t mutex;
@@ -137,6 +151,15 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 void page_map_put(struct page_map *map);
 void page_map_keep(struct page_map *map, struct fbk_set *set); /* until page_maps_release */
 void page_maps_release(struct fbk_set *set);
+
+/* mirror.c */
+void mirrors_signal(struct fbk_timeline *timeline);
+void mirrors_free(struct fbk_timeline *timeline);
+
+/* watch.c: fbk_point_watch() of something that `drop` frees when fn is never called. Not under the
+ * mutex; `drop` is called under it. `ret_watch` is set before fn may run, also where it fails. */
+int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		 void (*drop)(void *arg), struct fbk_watch **ret_watch);
 
 /* watch.c; under the mutex */
 void watch_fired(struct fbk_context *context, uint64_t number, int result);

@@ -15,56 +15,6 @@ static int missing(const char *what)
 	return error_set(-EOPNOTSUPP, "this version has no %s: see fbk_feature()", what);
 }
 
-int fbk_point_promise(UNUSED struct fbk_point point, UNUSED int *ret_sync_file)
-{
-	return missing("promises (FBK_FEATURE_PROMISE)");
-}
-
-int fbk_point_attach_dmabuf(UNUSED struct fbk_point point, UNUSED int dmabuf_fd,
-			    UNUSED bool for_write)
-{
-	return missing("implicit fences (FBK_FEATURE_DMA_BUF_IMPLICIT)");
-}
-
-int fbk_point_signal_on_dmabuf(UNUSED struct fbk_point point, UNUSED int dmabuf_fd,
-			       UNUSED bool for_write)
-{
-	return missing("implicit fences (FBK_FEATURE_DMA_BUF_IMPLICIT)");
-}
-
-int fbk_mirror_to_syncobj(UNUSED struct fbk_timeline *timeline, UNUSED int syncobj_fd,
-			  UNUSED struct fbk_mirror **ret_mirror)
-{
-	return missing("mirrors (FBK_FEATURE_MIRRORS)");
-}
-
-int fbk_mirror_from_syncobj(UNUSED struct fbk_timeline *timeline, UNUSED int syncobj_fd,
-			    UNUSED struct fbk_mirror **ret_mirror)
-{
-	return missing("mirrors (FBK_FEATURE_MIRRORS)");
-}
-
-void fbk_mirror_destroy(UNUSED struct fbk_mirror *mirror)
-{
-}
-
-int fbk_gate_function(UNUSED struct fbk_point point, UNUSED uint64_t deadline_ns,
-		      UNUSED fbk_point_fn *fn, UNUSED void *arg, UNUSED struct fbk_gate **ret_gate)
-{
-	return missing("gates (FBK_FEATURE_GATES)");
-}
-
-int fbk_gate_atomic_commit(UNUSED struct fbk_point point, UNUSED uint64_t deadline_ns,
-			   UNUSED int drm_fd, UNUSED struct _drmModeAtomicReq *request,
-			   UNUSED uint32_t flags, UNUSED struct fbk_gate **ret_gate)
-{
-	return missing("gates (FBK_FEATURE_GATES)");
-}
-
-void fbk_gate_cancel(UNUSED struct fbk_gate *gate)
-{
-}
-
 int fbk_link_offer(UNUSED struct fbk_device *device, UNUSED int *ret_offer_fd,
 		   UNUSED struct fbk_link **ret_link)
 {

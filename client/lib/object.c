@@ -11,6 +11,7 @@ void context_free_objects(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->timelines)) {
 		struct fbk_timeline *timeline = LIST_FIRST(&context->timelines);
 		LIST_REMOVE(timeline, links);
+		mirrors_free(timeline);
 		page_map_put(timeline->payload_map);
 		page_map_put(timeline->control_map);
 		free(timeline);

@@ -90,6 +90,10 @@ static void timeline_remember(struct fbk_timeline *timeline, uint64_t value)
 
 static void signal_told(struct fbk_timeline *timeline, uint64_t value)
 {
+	/* seq_cst: after the store of the payload, see mirror_add */
+	if (atomic_load_explicit(&timeline->mirrored, memory_order_seq_cst)) {
+		mirrors_signal(timeline);
+	}
 	/* seq_cst: after the store of the payload, see below */
 	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
 		bell_ring(timeline->context, timeline->handle);

@@ -60,6 +60,12 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 			watch_fired(context, fired->watch[i], fired->result[i]);
 		}
 	}
+	if (message && message->serial == 0 &&
+	    message->body_case == FBK__WIRE__MESSAGE__BODY_STOPPING) {
+		/* relaxed: nothing else is told by it */
+		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
+		context_rouse(context);
+	}
 	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
 	if (!pending || packet->fd_count > REPLY_FDS_MAX) {
 		packet_close(packet); /* an event, or nobody waits any more */
@@ -82,7 +88,7 @@ void request_read(struct fbk_context *context)
 		if (r == -EAGAIN) {
 			return;
 		}
-		if (r <= 0) {
+		if (r <= 0 && r != -EMFILE) { /* that one lacks fds: who waits for it is told */
 			packet_close(context->packet);
 			context_lose(context);
 			return;

@@ -28,6 +28,7 @@ static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t 
 
 static void timeline_free(struct fbk_timeline *timeline)
 {
+	mirrors_free(timeline);
 	page_map_put(timeline->payload_map);
 	page_map_put(timeline->control_map);
 	free(timeline);
@@ -53,6 +54,8 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	if (!timeline) {
 		return error_plain(-ENOMEM);
 	}
+	pthread_mutex_init(&timeline->mirror_lock, NULL);
+	LIST_INIT(&timeline->mirrors);
 	bool writes = body->rights & FBK_RIGHT_SIGNAL && !(body->flags & FBK_TIMELINE_BROKERED);
 	int r = page_map_get(context, body->control->id, body->control->size, reply->fds[0], false,
 			     &timeline->control_map);

@@ -18,7 +18,7 @@ int fbk_fence_classify(struct fbk_context *context, int fd)
 	return kind;
 }
 
-static int signal_on(struct fbk_point point, int fence_fd)
+static int signal_on(struct fbk_point point, const int *fds, size_t count, uint64_t syncobj_point)
 {
 	Fbk__Wire__PointSignalOn body = FBK__WIRE__POINT_SIGNAL_ON__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
@@ -26,29 +26,55 @@ static int signal_on(struct fbk_point point, int fence_fd)
 	if (!point.timeline) {
 		return error_set(-EINVAL, "the signalled point cannot follow a fence");
 	}
-	/* Asked here first: sending a closed fd would only say EBADF. */
-	int r = fbk_fence_classify(point.timeline->context, fence_fd);
-	if (r < 0) {
-		return r;
+	if (count == 0 || count > FBK_FENCES_MAX) {
+		return error_set(-EINVAL, "a point follows 1 to %d fences at once, not %zu",
+				 FBK_FENCES_MAX, count);
+	}
+	for (size_t i = 0; i < count; i++) {
+		/* Asked here first: sending a closed fd would only say EBADF. */
+		int r = fbk_fence_classify(point.timeline->context, fds[i]);
+		if (r < 0) {
+			return r;
+		}
 	}
 	body.handle = point.timeline->handle;
 	body.value = point.value;
+	body.syncobj_point = syncobj_point;
 	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_SIGNAL_ON;
 	request.point_signal_on = &body;
-	r = request_call(point.timeline->context, &request, &fence_fd, 1, 0, &reply);
+	int r = request_call(point.timeline->context, &request, fds, count, 0, &reply);
 	if (r == 0) {
 		reply_finish(&reply);
 	}
 	return r;
 }
 
-int fbk_point_signal_on(struct fbk_point point, int fence_fd)
+int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t count)
 {
-	int r = signal_on(point, fence_fd);
-	if (fence_fd >= 0) {
-		close(fence_fd);
+	int r = signal_on(point, fence_fds, count, 0);
+	for (size_t i = 0; i < count; i++) {
+		if (fence_fds[i] >= 0) {
+			close(fence_fds[i]);
+		}
 	}
 	return r;
+}
+
+int fbk_point_signal_on(struct fbk_point point, int fence_fd)
+{
+	return fbk_point_signal_on_all(point, &fence_fd, 1);
+}
+
+int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point)
+{
+	int kind = point.timeline ? fbk_fence_classify(point.timeline->context, syncobj_fd) : 0;
+	if (kind < 0) {
+		return kind;
+	}
+	if (point.timeline && kind != FBK_SYNCOBJ_TIMELINE) {
+		return error_set(-EBADF, "file descriptor %d is no drm_syncobj", syncobj_fd);
+	}
+	return signal_on(point, &syncobj_fd, 1, syncobj_point);
 }
 
 int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_point)
@@ -56,7 +82,7 @@ int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_po
 	struct fbk_point point = { .value = 1 };
 	int r = fbk_timeline_create(device, NULL, "import", FBK_TIMELINE_BROKERED, &point.timeline);
 	if (r == 0) {
-		r = signal_on(point, fence_fd);
+		r = signal_on(point, &fence_fd, 1, 0);
 		if (r < 0) {
 			fbk_timeline_close(point.timeline);
 		}

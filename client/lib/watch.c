@@ -58,6 +58,9 @@ static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->fired, watch, fired_links);
 	}
+	if (watch->drop) {
+		watch->drop(watch->arg);
+	}
 	free(watch);
 }
 
@@ -94,8 +97,8 @@ static int watch_arm(struct fbk_watch *watch, uint64_t deadline_ns)
 	return request_do(watch->point.timeline->context, &request);
 }
 
-int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		    struct fbk_watch **ret_watch)
+int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		 void (*drop)(void *arg), struct fbk_watch **ret_watch)
 {
 	if (!point.timeline) {
 		return error_set(-EINVAL,
@@ -113,14 +116,17 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 	watch->point = point;
 	watch->fn = fn;
 	watch->arg = arg;
+	watch->drop = drop;
 	int state = fbk_point_check(point);
+	/* Before it may fire, in a dispatch on another thread, and be gone. */
+	*ret_watch = watch;
 
 	pthread_mutex_lock(&context->mutex);
 	watch->number = ++context->next_watch;
 	watch->armed = state == -EAGAIN;
 	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
 		pthread_mutex_unlock(&context->mutex);
-		free(watch);
+		free(watch); /* not watch_free: `drop` is the caller's still */
 		return error_plain(-ENOMEM);
 	}
 	LIST_INSERT_HEAD(&context->watches, watch, links);
@@ -133,14 +139,23 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 	}
 	if (r < 0) {
 		pthread_mutex_lock(&context->mutex);
+		watch->drop = NULL; /* the caller's, still */
 		watch_free(context, watch);
 		pthread_mutex_unlock(&context->mutex);
 		return r;
 	}
-	if (ret_watch) {
+	return 0;
+}
+
+int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		    struct fbk_watch **ret_watch)
+{
+	struct fbk_watch *watch;
+	int r = watch_create(point, deadline_ns, fn, arg, NULL, &watch);
+	if (r == 0 && ret_watch) {
 		*ret_watch = watch;
 	}
-	return 0;
+	return r;
 }
 
 void fbk_watch_cancel(struct fbk_watch *watch)
@@ -185,6 +200,7 @@ int fbk_dispatch(struct fbk_context *context)
 		fbk_point_fn *fn = watch->fn;
 		void *arg = watch->arg;
 		int result = watch->result;
+		watch->drop = NULL;
 		watch_free(context, watch);
 		pthread_mutex_unlock(&context->mutex);
 		fn(arg, point, result);

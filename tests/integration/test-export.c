@@ -160,10 +160,25 @@ START_TEST(deadline_looks)
 }
 END_TEST
 
-START_TEST(only_eventfds)
+/* A late sync_file is a signalled one: none before the point, and none where nothing makes them. */
+START_TEST(no_sync_file_before_the_point)
 {
-	static const uint32_t kinds[] = { FBK_SYNC_FILE, FBK_MEMORY64, 0,
-					  FBK_EVENTFD | FBK_SYNC_FILE, 1U << 31 };
+	bool makes = waiter.features & (UINT64_C(1) << FBK_FEATURE_EXPORT_SYNC_FILE);
+	int fd = -1;
+	ck_assert_int_eq(view_export(&opened, 1, FBK_SYNC_FILE, UINT64_MAX, &fd),
+			 makes ? -EAGAIN : -EOPNOTSUPP);
+	ck_assert_msg(strstr(waiter.detail, makes ? "wait first" : "fencectl doctor"), "%s",
+		      waiter.detail);
+	expect_counts(0, 0, 0);
+}
+END_TEST
+
+START_TEST(only_kernel_fences)
+{
+	static const uint32_t kinds[] = {
+		FBK_MEMORY64, FBK_MEMORY32, FBK_DMA_BUF_IMPLICIT, 0, FBK_EVENTFD | FBK_SYNC_FILE,
+		1U << 31
+	};
 	int fd = -1;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		ck_assert_int_eq(view_export(&opened, 1, kinds[i], UINT64_MAX, &fd), -EOPNOTSUPP);
@@ -248,7 +263,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, fires_when_failed);
 	tcase_add_test(tcase, fires_at_its_deadline);
 	tcase_add_test(tcase, deadline_looks);
-	tcase_add_test(tcase, only_eventfds);
+	tcase_add_test(tcase, no_sync_file_before_the_point);
+	tcase_add_test(tcase, only_kernel_fences);
 	tcase_add_test(tcase, filled_and_blocking);
 	tcase_add_test(tcase, many_at_once);
 	tcase_add_test(tcase, holder_goes);

@@ -414,7 +414,10 @@ START_TEST(what_is_not_there_says_so)
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_LINKS, &why), 0);
 	ck_assert_ptr_nonnull(strstr(why, "links"));
 	ck_assert_int_eq(fbk_link_offer(device, &fd, &link), -EOPNOTSUPP);
-	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ timeline, 1 }, &fd), -EOPNOTSUPP);
+	/* Off by policy, whatever the kernel could do. */
+	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ timeline, 1 }, &fd), -EPERM);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "promises are off"));
+	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_PROMISE, &why), 0);
 	ck_assert_int_eq(fbk_timeline_memory(timeline, NULL, &fd), -EOPNOTSUPP);
 	fbk_disconnect(context);
 }

@@ -89,6 +89,7 @@ static void expect_defaults(void)
 		ck_assert_uint_le(spec->initial, spec->maximum);
 	}
 	ck_assert(!settings->promises);
+	ck_assert(!settings->implicit_promises);
 	for (enum account_resource i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
 		ck_assert_msg(limit_of(STRANGER, i) == account_limits[i].per_user, "%s",
 			      account_limits[i].key);
@@ -394,16 +395,42 @@ START_TEST(setting_bounds)
 }
 END_TEST
 
+/* Which devices may be promised for is decided apart from which may be registered. */
+START_TEST(promises_by_class)
+{
+	struct policy_subject seven = { .uid = 7, .gid = 7 };
+	struct policy_subject eight = { .uid = 8, .gid = 8 };
+	const char *rule;
+	load("version = 1; rules = (\n"
+	     "{ user = 7; promise = true; class = [\"gpu\", \"display\"]; },\n"
+	     "{ user = 7; promise = false; class = \"*\"; },\n"
+	     "{ user = \"*\"; register = true; } );");
+	ck_assert(policy_may_promise(policy, &seven, 1, &rule));
+	ck_assert_str_eq(rule, "p:2");
+	ck_assert(policy_may_promise(policy, &seven, 4, NULL));
+	ck_assert(!policy_may_promise(policy, &seven, 2, &rule));
+	ck_assert_str_eq(rule, "p:3");
+	ck_assert(!policy_may_promise(policy, &eight, 1, &rule));
+	ck_assert_str_eq(rule, "no rule matches");
+	ck_assert(!policy_may_promise(policy, &seven, 0, NULL));
+	ck_assert(!policy_may_promise(policy, &seven, 33, NULL));
+	ck_assert(policy_may_register(policy, &seven, 2, NULL));
+}
+END_TEST
+
 START_TEST(settings_by_name)
 {
 	load("version = 1; rules = (); settings: { spin_us = 20; max_wait_ms = 30;\n"
-	     " max_export_ms = 40; max_import_ms = 45; max_jump = 50; promises = false; };");
+	     " max_export_ms = 40; max_import_ms = 45; max_jump = 50; promise_ms = 1500;\n"
+	     " promises = true; implicit_promises = true; };");
 	ck_assert_uint_eq(policy_settings(policy)->spin_ns, 20000);
 	ck_assert_uint_eq(policy_settings(policy)->max_wait_ms, 30);
 	ck_assert_uint_eq(policy_settings(policy)->max_export_ms, 40);
 	ck_assert_uint_eq(policy_settings(policy)->max_import_ms, 45);
 	ck_assert_uint_eq(policy_settings(policy)->max_jump, 50);
-	ck_assert(!policy_settings(policy)->promises);
+	ck_assert_uint_eq(policy_settings(policy)->promise_ms, 1500);
+	ck_assert(policy_settings(policy)->promises);
+	ck_assert(policy_settings(policy)->implicit_promises);
 }
 END_TEST
 
@@ -434,8 +461,10 @@ static const struct refusal refusals[] = {
 	/* settings and limits */
 	{ "version = 1; rules = ();\nsettings = 3;", "p:2:", "\"settings\" must be a group" },
 	{ "version = 1; rules = ();\nsettings:\n{\nspin = 3; };", "p:4:", "unknown key \"spin\"" },
-	{ "version = 1; rules = (); settings: {\npromises = true; };",
-	  "p:2:", "\"promises\" can't be true" },
+	{ "version = 1; rules = (); settings: {\npromise_ms = 1501; };",
+	  "p:2:", "\"promise_ms\" must be from 1 to 1500" },
+	{ "version = 1; rules = (); settings: {\nimplicit_promises = 1; };",
+	  "p:2:", "true or false" },
 	{ "version = 1; rules = (); settings: {\npromises = 0; };", "p:2:", "true or false" },
 	{ "version = 1; rules = ();\nlimits = ();", "p:2:", "\"limits\" must be a group" },
 	{ "version = 1; rules = ();\nlimits: {\nfd = 3; };", "p:3:", "unknown key \"fd\"" },
@@ -446,11 +475,11 @@ static const struct refusal refusals[] = {
 	  "p:2:", "needs user or group" },
 	{ "version = 1; rules = (\n{ connect = true; } );", "p:2:", "needs user or group" },
 	{ "version = 1; rules = (\n\n{ user = 1; } );",
-	  "p:3:", "needs connect, register, inspect or limits" },
+	  "p:3:", "needs connect, register, promise, inspect or limits" },
 	{ "version = 1; rules = ( { user = 1; limits: { }; } );",
-	  "p:1:", "needs connect, register, inspect or limits" },
+	  "p:1:", "needs connect, register, promise, inspect or limits" },
 	{ "version = 1; rules = ( { user = 1; class = \"cpu\"; connect = true; } );",
-	  "p:1:", "\"class\" without \"register\"" },
+	  "p:1:", "\"class\" without \"register\" or \"promise\"" },
 	{ "version = 1; rules = ( { user = 1;\nconnects = true; } );",
 	  "p:2:", "unknown key \"connects\"" },
 	{ "version = 1; rules = ( { user = 1;\nconnect = \"yes\"; } );", "p:2:", "true or false" },
@@ -551,6 +580,7 @@ static Suite *policy_suite(void)
 	tcase_add_test(text, big_numbers);
 	tcase_add_test(text, limit_bounds);
 	tcase_add_loop_test(text, setting_bounds, 0, POLICY_SETTING_COUNT);
+	tcase_add_test(text, promises_by_class);
 	tcase_add_test(text, settings_by_name);
 	tcase_add_loop_test(text, refused, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
 	tcase_add_test(text, comments_and_strings);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Syncobjs, and mirrors to and from them. The daemon translates, except for timelines that this
+ * process signals in memory: their syncobjs are signalled here, right after the payload, when there
+ * is a DRM device to do it with (a syncobj is tied to none). Then the daemon only ends them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#include "internal.h"
+#include "request.h"
+
+#define RENDER_FIRST 128
+#define RENDER_LAST  191
+
+int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd)
+{
+	Fbk__Wire__SyncobjCreate body = FBK__WIRE__SYNCOBJ_CREATE__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	request.body_case = FBK__WIRE__REQUEST__BODY_SYNCOBJ_CREATE;
+	request.syncobj_create = &body;
+	int r = request_call(context, &request, NULL, 0, 1, &reply);
+	if (r < 0) {
+		return r;
+	}
+	*ret_syncobj_fd = reply.fds[0];
+	reply.fds[0] = -1;
+	reply_finish(&reply);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- signalled from here - */
+
+static int render_node_open(void)
+{
+	for (int number = RENDER_FIRST; number <= RENDER_LAST; number++) {
+		char path[32];
+		uint64_t timelines = 0;
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0) {
+			continue;
+		}
+		if (drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) == 0 && timelines) {
+			return fd;
+		}
+		close(fd);
+	}
+	return -1;
+}
+
+/* Each mirror has a file of its own: its handles die with it, and nothing is shared. */
+static bool mirror_open_direct(struct fbk_mirror *mirror, int syncobj_fd)
+{
+	mirror->drm_fd = render_node_open();
+	if (mirror->drm_fd < 0) {
+		return false;
+	}
+	if (drmSyncobjFDToHandle(mirror->drm_fd, syncobj_fd, &mirror->syncobj) == 0) {
+		return true;
+	}
+	close(mirror->drm_fd);
+	mirror->drm_fd = -1;
+	return false;
+}
+
+/* Under the timeline's mirror_lock, so that values only grow: another thread may have signalled more
+ * since, and passed us. */
+static void mirror_raise(struct fbk_mirror *mirror, uint64_t value)
+{
+	if (value > mirror->signalled) {
+		mirror->signalled = value;
+		drmSyncobjTimelineSignal(mirror->drm_fd, &mirror->syncobj, &value, 1);
+	}
+}
+
+void mirrors_signal(struct fbk_timeline *timeline)
+{
+	struct fbk_mirror *mirror;
+	pthread_mutex_lock(&timeline->mirror_lock);
+	uint64_t value = fbk_timeline_value(timeline);
+	LIST_FOREACH(mirror, &timeline->mirrors, links) {
+		if (mirror->drm_fd >= 0) {
+			mirror_raise(mirror, value);
+		}
+	}
+	pthread_mutex_unlock(&timeline->mirror_lock);
+}
+
+static void mirror_add(struct fbk_mirror *mirror)
+{
+	struct fbk_timeline *timeline = mirror->timeline;
+	pthread_mutex_lock(&timeline->mirror_lock);
+	LIST_INSERT_HEAD(&timeline->mirrors, mirror, links);
+	if (mirror->drm_fd >= 0) {
+		/* seq_cst: before the payload is read below; a signal stores the payload and then
+		 * loads this. One of the two sees the other. */
+		atomic_store_explicit(&timeline->mirrored, true, memory_order_seq_cst);
+		mirror_raise(mirror, fbk_timeline_value(timeline));
+	}
+	pthread_mutex_unlock(&timeline->mirror_lock);
+}
+
+/* ----------------------------------------------------------------------------- making and ending */
+
+static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
+{
+	Fbk__Wire__MirrorTo to_body = FBK__WIRE__MIRROR_TO__INIT;
+	Fbk__Wire__MirrorFrom from_body = FBK__WIRE__MIRROR_FROM__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	if (from) {
+		from_body.handle = mirror->timeline->handle;
+		request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_FROM;
+		request.mirror_from = &from_body;
+	} else {
+		to_body.handle = mirror->timeline->handle;
+		to_body.direct = mirror->drm_fd >= 0;
+		request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_TO;
+		request.mirror_to = &to_body;
+	}
+	int r = request_call(mirror->timeline->context, &request, &syncobj_fd, 1, 0, &reply);
+	if (r < 0) {
+		return r;
+	}
+	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT) {
+		mirror->number = reply.message->object->id;
+	}
+	reply_finish(&reply);
+	return 0;
+}
+
+static void mirror_free(struct fbk_mirror *mirror)
+{
+	if (mirror->drm_fd >= 0) {
+		close(mirror->drm_fd);
+	}
+	free(mirror);
+}
+
+static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool from,
+			 struct fbk_mirror **ret_mirror)
+{
+	int kind = fbk_fence_classify(timeline->context, syncobj_fd);
+	if (kind != FBK_SYNCOBJ_TIMELINE) {
+		return kind < 0 ? kind
+				: error_set(-EBADF, "file descriptor %d is no drm_syncobj",
+					    syncobj_fd);
+	}
+	struct fbk_mirror *mirror = calloc(1, sizeof(*mirror));
+	if (!mirror) {
+		return error_plain(-ENOMEM);
+	}
+	mirror->timeline = timeline;
+	mirror->drm_fd = -1;
+	bool signals =
+		timeline->rights & FBK_RIGHT_SIGNAL && !(timeline->flags & FBK_TIMELINE_BROKERED);
+	if (!from && signals) {
+		mirror_open_direct(mirror, syncobj_fd); /* else the daemon does it */
+	}
+	int r = mirror_request(mirror, from, syncobj_fd);
+	if (r < 0) {
+		mirror_free(mirror);
+		return r;
+	}
+	mirror_add(mirror);
+	*ret_mirror = mirror;
+	return 0;
+}
+
+int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			  struct fbk_mirror **ret_mirror)
+{
+	return mirror_create(timeline, syncobj_fd, false, ret_mirror);
+}
+
+int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
+			    struct fbk_mirror **ret_mirror)
+{
+	return mirror_create(timeline, syncobj_fd, true, ret_mirror);
+}
+
+void fbk_mirror_destroy(struct fbk_mirror *mirror)
+{
+	if (!mirror) {
+		return;
+	}
+	struct fbk_timeline *timeline = mirror->timeline;
+	Fbk__Wire__MirrorDestroy body = FBK__WIRE__MIRROR_DESTROY__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.mirror = mirror->number;
+	request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_DESTROY;
+	request.mirror_destroy = &body;
+	pthread_mutex_lock(&timeline->mirror_lock);
+	LIST_REMOVE(mirror, links);
+	pthread_mutex_unlock(&timeline->mirror_lock);
+	request_do(timeline->context, &request); /* a daemon that is gone has none any more */
+	mirror_free(mirror);
+}
+
+void mirrors_free(struct fbk_timeline *timeline)
+{
+	while (!LIST_EMPTY(&timeline->mirrors)) {
+		struct fbk_mirror *mirror = LIST_FIRST(&timeline->mirrors);
+		LIST_REMOVE(mirror, links);
+		mirror_free(mirror);
+	}
+	pthread_mutex_destroy(&timeline->mirror_lock);
+}

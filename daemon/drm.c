@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#include "drm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/udmabuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#define RENDER_FIRST 128
+#define RENDER_LAST  191
+#define PAGE_BYTES   4096
+
+/* As in the kernel's drm.h since Linux 6.6; the libdrm of Debian 12 does not have it. */
+struct syncobj_eventfd {
+	uint32_t handle, flags;
+	uint64_t point;
+	int32_t fd;
+	uint32_t pad;
+};
+#define IOCTL_SYNCOBJ_EVENTFD DRM_IOWR(0xCF, struct syncobj_eventfd)
+
+/* libdrm returns some errors as they are, others as -1 with errno. */
+static int drm_error(int r)
+{
+	if (r >= 0) {
+		return 0;
+	}
+	return r == -1 ? -errno : r;
+}
+
+/* ------------------------------------------------------------------------------ what is there -- */
+
+static bool syncobj_eventfd_works(struct drm *drm)
+{
+	uint32_t handle;
+	bool works = false;
+	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	eventfd_t count;
+	if (fence >= 0 && syncobj_create(drm, &handle) == 0) {
+		works = syncobj_signal(drm, handle, 1) == 0 &&
+			syncobj_arm_submit(drm, handle, 1, fence) == 0 &&
+			eventfd_read(fence, &count) == 0;
+		syncobj_close(drm, handle);
+	}
+	if (fence >= 0) {
+		close(fence);
+	}
+	return works;
+}
+
+static bool drm_take_syncobj(struct drm *drm, int fd, const char *driver)
+{
+	uint64_t timelines = 0;
+	if (drm->syncobj >= 0 || drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) < 0 ||
+	    !timelines) {
+		return false;
+	}
+	drm->syncobj = fd;
+	snprintf(drm->driver, sizeof(drm->driver), "%s", driver);
+	if (syncobj_create(drm, &drm->scratch) < 0) {
+		drm->syncobj = -1;
+		return false;
+	}
+	drm->eventfd = syncobj_eventfd_works(drm);
+	return true;
+}
+
+static void drm_note_vgem(struct drm *drm, int fd)
+{
+	char *card = drmGetPrimaryDeviceNameFromFd(fd);
+	if (card) {
+		snprintf(drm->vgem, sizeof(drm->vgem), "%s", card);
+	}
+	free(card);
+}
+
+static void drm_look_at(struct drm *drm, int number)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		return;
+	}
+	drm->seen++;
+	drmVersionPtr version = drmGetVersion(fd);
+	bool kept = false;
+	if (version && strcmp(version->name, "vgem") == 0) {
+		drm_note_vgem(drm, fd);
+	} else if (version) {
+		kept = drm_take_syncobj(drm, fd, version->name);
+	}
+	drmFreeVersion(version);
+	if (!kept) {
+		close(fd);
+	}
+}
+
+void drm_open(struct drm *drm)
+{
+	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
+	for (int number = RENDER_FIRST; number <= RENDER_LAST; number++) {
+		drm_look_at(drm, number);
+	}
+	if (drm_sync_file(drm, &drm->own_sync_file) < 0) {
+		drm->own_sync_file = -1;
+	}
+}
+
+void drm_finish(struct drm *drm)
+{
+	if (drm->own_sync_file >= 0) {
+		close(drm->own_sync_file);
+	}
+	if (drm->syncobj >= 0) {
+		syncobj_close(drm, drm->scratch);
+		close(drm->syncobj);
+	}
+	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
+}
+
+/* -------------------------------------------------------------------- a sync_file of our own --- */
+
+/* A dma-buf that nobody uses has no fences; what it exports is signalled. */
+static int dmabuf_sync_file(int dmabuf, int *ret_fd)
+{
+	struct dma_buf_export_sync_file request = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
+	int r = ioctl(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0 ? -errno : 0;
+	close(dmabuf);
+	if (r == 0) {
+		*ret_fd = request.fd;
+	}
+	return r;
+}
+
+static int vgem_dmabuf(const char *card)
+{
+	struct drm_mode_create_dumb dumb = { .width = 1, .height = 1, .bpp = 32 };
+	int dmabuf = -1;
+	int fd = open(card, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	int r = drmIoctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) < 0 ? -errno : 0;
+	if (r == 0) {
+		r = drm_error(drmPrimeHandleToFD(fd, dumb.handle, DRM_CLOEXEC, &dmabuf));
+	}
+	close(fd);
+	return r < 0 ? r : dmabuf;
+}
+
+static int udmabuf_dmabuf(void)
+{
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	int memory = memfd_create("fencebroker-udmabuf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r = -EOPNOTSUPP;
+	if (device >= 0 && memory >= 0 && ftruncate(memory, PAGE_BYTES) == 0 &&
+	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK) == 0) {
+		struct udmabuf_create create = { .memfd = (uint32_t)memory,
+						 .flags = UDMABUF_FLAGS_CLOEXEC,
+						 .size = PAGE_BYTES };
+		r = ioctl(device, UDMABUF_CREATE, &create);
+		r = r < 0 ? -errno : r;
+	}
+	if (device >= 0) {
+		close(device);
+	}
+	if (memory >= 0) {
+		close(memory);
+	}
+	return r;
+}
+
+int drm_sync_file(struct drm *drm, int *ret_fd)
+{
+	uint32_t handle;
+	if (drm->syncobj >= 0 &&
+	    drmSyncobjCreate(drm->syncobj, DRM_SYNCOBJ_CREATE_SIGNALED, &handle) == 0) {
+		int r = drm_error(drmSyncobjExportSyncFile(drm->syncobj, handle, ret_fd));
+		syncobj_close(drm, handle);
+		return r;
+	}
+	int dmabuf = drm->vgem[0] ? vgem_dmabuf(drm->vgem) : udmabuf_dmabuf();
+	return dmabuf < 0 ? -EOPNOTSUPP : dmabuf_sync_file(dmabuf, ret_fd);
+}
+
+/* ----------------------------------------------------------------------------------- syncobjs -- */
+
+int syncobj_create(struct drm *drm, uint32_t *ret_handle)
+{
+	if (drm->syncobj < 0) {
+		return -EOPNOTSUPP;
+	}
+	return drm_error(drmSyncobjCreate(drm->syncobj, 0, ret_handle));
+}
+
+int syncobj_open(struct drm *drm, int fd, uint32_t *ret_handle)
+{
+	if (drm->syncobj < 0) {
+		return -EOPNOTSUPP;
+	}
+	return drm_error(drmSyncobjFDToHandle(drm->syncobj, fd, ret_handle));
+}
+
+int syncobj_fd(struct drm *drm, uint32_t handle, int *ret_fd)
+{
+	return drm_error(drmSyncobjHandleToFD(drm->syncobj, handle, ret_fd));
+}
+
+void syncobj_close(struct drm *drm, uint32_t handle)
+{
+	if (handle) {
+		drmSyncobjDestroy(drm->syncobj, handle);
+	}
+}
+
+int syncobj_signal(struct drm *drm, uint32_t handle, uint64_t point)
+{
+	return drm_error(drmSyncobjTimelineSignal(drm->syncobj, &handle, &point, 1));
+}
+
+int syncobj_value(struct drm *drm, uint32_t handle, uint64_t *ret_value)
+{
+	return drm_error(drmSyncobjQuery(drm->syncobj, &handle, ret_value, 1));
+}
+
+int syncobj_sync_file(struct drm *drm, uint32_t handle, uint64_t point, int *ret_fd)
+{
+	int r = 0;
+	uint32_t from = handle;
+	if (point > 0) {
+		r = drm_error(drmSyncobjTransfer(drm->syncobj, drm->scratch, 0, handle, point, 0));
+		from = drm->scratch;
+	}
+	if (r == 0) {
+		r = drm_error(drmSyncobjExportSyncFile(drm->syncobj, from, ret_fd));
+	}
+	if (point > 0) {
+		drmSyncobjReset(drm->syncobj, &drm->scratch, 1); /* keep no fence alive */
+	}
+	return r == -EINVAL ? -ENOENT : r;
+}
+
+int syncobj_arm_submit(struct drm *drm, uint32_t handle, uint64_t point, int eventfd)
+{
+	struct syncobj_eventfd request = { .handle = handle,
+					   .flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE,
+					   .point = point,
+					   .fd = eventfd };
+	return drmIoctl(drm->syncobj, IOCTL_SYNCOBJ_EVENTFD, &request) < 0 ? -errno : 0;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The DRM devices that the daemon works with, found at start: one whose syncobj timelines it uses (a
+ * syncobj is tied to no device, so any will do), and vgem, which makes unsignalled sync_files. Only
+ * render nodes are opened, but for vgem's own card: opening a display's card could make us its master.
+ * Loop's thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The payload that says "failed": poison, as in a fence page. */
+#define SYNCOBJ_FAILED (UINT64_C(1) << 62)
+
+struct drm {
+	int syncobj;       /* a device with timeline syncobjs; -1: none */
+	bool eventfd;      /* and it can raise an eventfd for a point */
+	uint32_t scratch;  /* a binary syncobj: points become sync_files by way of it */
+	char vgem[32];     /* vgem's card; "" where there is none */
+	int own_sync_file; /* signalled, to confirm others with; -1: none can be made */
+	int seen;          /* DRM devices found */
+	char driver[32];   /* of `syncobj` */
+};
+
+void drm_open(struct drm *drm); /* what is not there is not there */
+void drm_finish(struct drm *drm);
+
+/* A sync_file that is signalled; ours to give away. -EOPNOTSUPP where nothing makes one. */
+int drm_sync_file(struct drm *drm, int *ret_fd);
+
+/* Below: -EOPNOTSUPP without a device, -ENODEV once it is gone. */
+
+int syncobj_create(struct drm *drm, uint32_t *ret_handle);
+int syncobj_open(struct drm *drm, int fd, uint32_t *ret_handle); /* -EINVAL: not a syncobj */
+int syncobj_fd(struct drm *drm, uint32_t handle, int *ret_fd);
+void syncobj_close(struct drm *drm, uint32_t handle); /* 0: nothing */
+
+/* Points must be given in rising order. */
+int syncobj_signal(struct drm *drm, uint32_t handle, uint64_t point);
+int syncobj_value(struct drm *drm, uint32_t handle, uint64_t *ret_value);
+
+/* The fence of a point, or (0) the one it holds now: a sync_file of our own. -ENOENT: none was
+ * submitted yet. */
+int syncobj_sync_file(struct drm *drm, uint32_t handle, uint64_t point, int *ret_fd);
+
+/* Raise our eventfd when something is submitted for the point. It can't be taken back: the kernel
+ * forgets it with the syncobj. */
+int syncobj_arm_submit(struct drm *drm, uint32_t handle, uint64_t point, int eventfd);

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+#include "mirror.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker.h"
+#include "handle.h"
+#include "log.h"
+#include "session.h"
+
+/* Go on in a callback of its own: a signaler that never pauses would else keep the loop in here. */
+static void mirror_go_on(struct mirror *mirror)
+{
+	event_active(mirror->again, EV_TIMEOUT, 0);
+}
+
+static void mirror_end(struct mirror *mirror)
+{
+	mirror->ended = true;
+	arm_remove(&mirror->arm);
+	if (mirror->from) {
+		syncobj_follow_finish(&mirror->follow);
+		if (mirror->timeline->follows == mirror) {
+			mirror->timeline->follows = NULL;
+		}
+	}
+}
+
+/* --------------------------------------------------------------------- timeline to syncobj ----- */
+
+static void mirror_signal(struct mirror *mirror, uint64_t value)
+{
+	struct broker *broker = mirror->timeline->broker;
+	int r = syncobj_signal(&broker->drm, mirror->syncobj, value);
+	if (r < 0) {
+		log_client(mirror->handle->session, "its mirror of %s can't signal the syncobj: %s",
+			   mirror->timeline->name, strerrordesc_np(-r));
+		mirror_end(mirror);
+		return;
+	}
+	broker->counters.mirror_signals++;
+}
+
+static void mirror_decided(struct arm *arm, struct timeline *timeline, int result)
+{
+	struct mirror *mirror = container_of(arm, struct mirror, arm);
+	if (result < 0) {
+		mirror_signal(mirror, SYNCOBJ_FAILED);
+		mirror_end(mirror);
+		return;
+	}
+	mirror_signal(mirror, timeline->seen);
+	if (!mirror->ended) {
+		mirror_go_on(mirror);
+	}
+}
+
+static void mirror_to_next(struct mirror *mirror)
+{
+	/* What is signalled by its client needs us only when the timeline fails. */
+	uint64_t next = mirror->direct ? FBK_POINT_MAX : mirror->timeline->seen + 1;
+	arm_add(&mirror->arm, mirror->timeline, next);
+}
+
+/* --------------------------------------------------------------------- syncobj to timeline ----- */
+
+static void mirror_fail(struct mirror *mirror, enum fbk_cause cause, int error, const char *what)
+{
+	char reason[FBK_REASON_SIZE];
+	snprintf(reason, sizeof(reason), "the syncobj that %s follows %s", mirror->timeline->name,
+		 what);
+	mirror_end(mirror);
+	timeline_fail(mirror->timeline, cause, error, reason);
+}
+
+/* Where the syncobj is now: advance the timeline to that. */
+static void mirror_take(struct mirror *mirror, uint64_t at_least)
+{
+	struct timeline *timeline = mirror->timeline;
+	uint64_t value;
+	int r = syncobj_value(&timeline->broker->drm, mirror->follow.handle, &value);
+	if (r < 0) {
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
+		return;
+	}
+	if (value > FBK_POINT_MAX) {
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, -EIO, "was set to the value for failed");
+		return;
+	}
+	value = value > at_least ? value : at_least; /* at once reset again: that point counts */
+	timeline->given = value > timeline->given ? value : timeline->given;
+	timeline_advance(timeline, value);
+}
+
+static void mirror_followed(void *arg, int result)
+{
+	struct mirror *mirror = arg;
+	if (result < 0) {
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, result, "holds a fence that failed");
+		return;
+	}
+	mirror_take(mirror, mirror->follow.point);
+	if (!mirror->ended) {
+		mirror_go_on(mirror);
+	}
+}
+
+static void mirror_from_next(struct mirror *mirror)
+{
+	char detail[FBK_REASON_SIZE] = "";
+	int r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+	if (r < 0) {
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r,
+			    detail[0] ? detail : "can't be followed any more");
+	}
+}
+
+void mirror_look(struct mirror *mirror)
+{
+	uint64_t value;
+	if (!mirror->ended &&
+	    syncobj_value(&mirror->timeline->broker->drm, mirror->follow.handle, &value) == 0 &&
+	    value < mirror->timeline->seen) {
+		mirror_fail(mirror, FBK_CAUSE_POLICING, -EPROTO,
+			    "was reset, or stepped back, by one who holds it too");
+	}
+}
+
+/* --------------------------------------------------------------------------- birth and death --- */
+
+static void mirror_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct mirror *mirror = arg;
+	if (mirror->ended || mirror->timeline->cause != FBK_CAUSE_NONE) {
+		mirror_end(mirror);
+	} else if (mirror->from) {
+		mirror_from_next(mirror);
+	} else {
+		mirror_to_next(mirror);
+	}
+}
+
+static int mirror_start(struct mirror *mirror, int fd, char *detail)
+{
+	struct broker *broker = mirror->timeline->broker;
+	struct fence fence = { .fd = fd, .user = mirror->handle->session->user };
+	mirror->again = evtimer_new(broker->base, mirror_again, mirror);
+	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_FENCE) < 0) {
+		return -ENOMEM;
+	}
+	if (!mirror->from) {
+		return syncobj_open(&broker->drm, fd, &mirror->syncobj);
+	}
+	int r = syncobj_follow_init(&mirror->follow, broker, &fence, mirror_followed, mirror,
+				    detail);
+	if (r == 0) {
+		mirror->timeline->follows = mirror;
+		r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+	}
+	return r;
+}
+
+static int mirror_check(const struct handle *handle, bool from, char *detail)
+{
+	const struct timeline *timeline = handle->timeline;
+	if (timeline->broker->drm.syncobj < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
+		return -EOPNOTSUPP;
+	}
+	if (timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		return timeline->error;
+	}
+	if (from && (timeline->follows || !TAILQ_EMPTY(&timeline->imports))) {
+		snprintf(detail, FBK_REASON_SIZE, "%s follows other fences already",
+			 timeline->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct mirror **ret_mirror,
+		  char *detail)
+{
+	struct session *session = handle->session;
+	int r = mirror_check(handle, from, detail);
+	if (r < 0) {
+		return r;
+	}
+	struct mirror *mirror = calloc(1, sizeof(*mirror));
+	if (!mirror) {
+		return -ENOMEM;
+	}
+	mirror->handle = handle;
+	mirror->timeline = handle->timeline;
+	mirror->from = from;
+	mirror->direct = direct;
+	mirror->arm.done = mirror_decided;
+	mirror->follow.broker = session->broker;
+	mirror->follow.sync_file = -1;
+	LIST_INSERT_HEAD(&handle->mirrors, mirror, links);
+	mirror->timeline->mirror_count++;
+	r = charge_take(&mirror->charge, session->user, ACCOUNT_MIRRORS, 1);
+	if (r == 0) {
+		r = charge_take(&mirror->fd_charge, session->user, ACCOUNT_FDS, from ? 1 : 0);
+	}
+	if (r == 0) {
+		r = mirror_start(mirror, fd, detail);
+	}
+	if (r < 0) {
+		mirror_destroy(mirror, true);
+		return r;
+	}
+	mirror->number = ++session->next_object;
+	session->broker->counters.mirrors++;
+	if (!from && !direct && mirror->timeline->seen > 0) {
+		mirror_signal(mirror, mirror->timeline->seen); /* what is reached already */
+	}
+	if (!from && !mirror->ended) {
+		mirror_go_on(mirror);
+	}
+	*ret_mirror = mirror;
+	return 0;
+}
+
+void mirror_destroy(struct mirror *mirror, bool silent)
+{
+	if (!silent && !mirror->from && !mirror->ended) {
+		mirror_signal(mirror, SYNCOBJ_FAILED);
+	}
+	mirror_end(mirror);
+	syncobj_close(&mirror->timeline->broker->drm, mirror->syncobj);
+	event_drop(mirror->again);
+	LIST_REMOVE(mirror, links);
+	mirror->timeline->mirror_count--;
+	charge_release(&mirror->fd_charge);
+	charge_release(&mirror->charge);
+	free(mirror);
+}
+
+void mirror_drop_handle(struct handle *handle)
+{
+	while (!LIST_EMPTY(&handle->mirrors)) {
+		mirror_destroy(LIST_FIRST(&handle->mirrors), false);
+	}
+}
+
+struct mirror *mirror_find(const struct session *session, uint32_t number)
+{
+	for (uint32_t i = 1; i < session->handles_size; i++) {
+		struct mirror *mirror;
+		if (!session->handles[i]) {
+			continue;
+		}
+		LIST_FOREACH(mirror, &session->handles[i]->mirrors, links) {
+			if (mirror->number == number) {
+				return mirror;
+			}
+		}
+	}
+	return NULL;
+}

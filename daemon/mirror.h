@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A mirror: a standing translation between a timeline and a drm_syncobj, made once. Belongs to the
+ * handle it was made through, and ends with it; what still waits for the syncobj then is let go, with
+ * the value that says "failed", unless the client took the mirror down itself. Loop's thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "syncobj-follow.h"
+#include "timeline.h"
+
+struct handle;
+struct session;
+
+struct mirror {
+	LIST_ENTRY(mirror) links; /* of the handle */
+	struct handle *handle;
+	struct timeline *timeline;
+	uint32_t number; /* the client's */
+	bool from;       /* the timeline follows the syncobj */
+	bool direct;     /* to: its client signals the syncobj; we only end it */
+	bool ended;      /* nothing is translated any more */
+	uint32_t syncobj;
+	struct arm arm;               /* to: the next point */
+	struct syncobj_follow follow; /* from */
+	struct event *again;          /* go on after the callback that is running */
+	struct charge charge;
+	struct charge fd_charge;
+};
+
+/* `fd` is a classified syncobj's, and stays the caller's. */
+int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct mirror **ret_mirror,
+		  char *detail);
+
+/* `silent`: the syncobj is left as it is. */
+void mirror_destroy(struct mirror *mirror, bool silent);
+void mirror_drop_handle(struct handle *handle);
+
+struct mirror *mirror_find(const struct session *session, uint32_t number);
+
+/* Somebody looks at a timeline that follows a syncobj: was that reset? */
+void mirror_look(struct mirror *mirror);

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A sync_file, its own edge: polling never says that it failed, so its state is read when it is
+ * signalled. A client's is confirmed first, which takes a sync_file of our own.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker.h"
+#include "client/include/fencebroker.h"
+#include "notifier.h"
+#include "sync-file.h"
+
+struct sync_file_follow {
+	struct event *event;
+	int fd;
+	notifier_fn *fn;
+	void *arg;
+};
+
+static void sync_file_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what;
+	struct sync_file_follow *state = arg;
+	int result = sync_file_state(fd);
+	if (result == -EAGAIN) {
+		event_add(state->event, NULL); /* an edge that was none */
+		return;
+	}
+	state->fn(state->arg, result); /* frees the state */
+}
+
+static void sync_file_stop(void *opaque)
+{
+	struct sync_file_follow *state = opaque;
+	if (state) {
+		event_drop(state->event);
+		free(state);
+	}
+}
+
+static int sync_file_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
+			   void *arg, void **ret_state, char *detail)
+{
+	if (broker->drm.own_sync_file < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the daemon has no sync_file of its own to confirm that one with: see "
+			 "`fencectl doctor`");
+		return -EOPNOTSUPP;
+	}
+	int r = sync_file_confirm(broker->drm.own_sync_file, fence->fd);
+	if (r < 0) {
+		broker->counters.fds_refused++;
+		snprintf(detail, FBK_REASON_SIZE, "that fd is no sync_file: the kernel says %s",
+			 strerrordesc_np(-r));
+		return r;
+	}
+	struct sync_file_follow *state = calloc(1, sizeof(*state));
+	if (!state) {
+		return -ENOMEM;
+	}
+	state->fd = fence->fd;
+	state->fn = fn;
+	state->arg = arg;
+	state->event =
+		event_new(broker->base, fence->fd, EV_READ | EV_ET, sync_file_readable, state);
+	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
+	    event_add(state->event, NULL) < 0) {
+		sync_file_stop(state);
+		return -ENOMEM;
+	}
+	*ret_state = state;
+	return 0;
+}
+
+static void sync_file_hint(void *opaque, uint64_t deadline_ns)
+{
+	struct sync_file_follow *state = opaque;
+	sync_file_set_deadline(state->fd, deadline_ns); /* where the kernel knows of such things */
+}
+
+const struct notifier notifier_sync_file = {
+	.name = "sync_file",
+	.kind = FBK_SYNC_FILE,
+	.start = sync_file_start,
+	.stop = sync_file_stop,
+	.hint = sync_file_hint,
+};

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/* One point of a drm_syncobj, or the fence that a binary one holds. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "client/include/fencebroker.h"
+#include "notifier.h"
+#include "syncobj-follow.h"
+
+static void syncobj_stop(void *opaque)
+{
+	struct syncobj_follow *follow = opaque;
+	if (follow) {
+		syncobj_follow_finish(follow);
+		free(follow);
+	}
+}
+
+static int syncobj_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
+			 void *arg, void **ret_state, char *detail)
+{
+	struct syncobj_follow *follow = malloc(sizeof(*follow));
+	if (!follow) {
+		return -ENOMEM;
+	}
+	int r = syncobj_follow_init(follow, broker, fence, fn, arg, detail);
+	if (r < 0) {
+		free(follow);
+		return r;
+	}
+	r = syncobj_follow_next(follow, fence->point, detail);
+	if (r < 0) {
+		syncobj_stop(follow);
+		return r;
+	}
+	*ret_state = follow;
+	return 0;
+}
+
+static void syncobj_hint(void *opaque, uint64_t deadline_ns)
+{
+	syncobj_follow_hint(opaque, deadline_ns);
+}
+
+const struct notifier notifier_syncobj = {
+	.name = "syncobj",
+	.kind = FBK_SYNCOBJ_TIMELINE,
+	.start = syncobj_start,
+	.stop = syncobj_stop,
+	.hint = syncobj_hint,
+};

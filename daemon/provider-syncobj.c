@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A new drm_syncobj whose point is signalled when the fence page says so. There is no fence in it
+ * before, so nothing in the kernel relies on us: that is what makes it legal.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "broker.h"
+#include "client/include/fencebroker.h"
+#include "provider.h"
+
+static int syncobj_probe(struct broker *broker, char *why)
+{
+	if (broker->drm.syncobj < 0) {
+		snprintf(why, FBK_REASON_SIZE,
+			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int syncobj_make(struct broker *broker, int *ret_fd, union provided *ret_provided)
+{
+	uint32_t handle;
+	int r = syncobj_create(&broker->drm, &handle);
+	if (r < 0) {
+		return r;
+	}
+	r = syncobj_fd(&broker->drm, handle, ret_fd);
+	if (r < 0) {
+		syncobj_close(&broker->drm, handle);
+		return r;
+	}
+	ret_provided->handle = handle;
+	return 0;
+}
+
+static int syncobj_fire(struct broker *broker, union provided *provided, uint64_t point, int result)
+{
+	return syncobj_signal(&broker->drm, provided->handle, result < 0 ? SYNCOBJ_FAILED : point);
+}
+
+static void syncobj_destroy(struct broker *broker, union provided *provided)
+{
+	syncobj_close(&broker->drm, provided->handle);
+}
+
+const struct provider provider_syncobj = {
+	.name = "syncobj",
+	.kind = FBK_SYNCOBJ_TIMELINE,
+	.fds = 1,
+	.probe = syncobj_probe,
+	.create = syncobj_make,
+	.fire = syncobj_fire,
+	.destroy = syncobj_destroy,
+};
