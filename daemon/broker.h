@@ -70,6 +70,7 @@ struct broker_counters {
 struct broker {
 	struct event_base *base;
 	struct wheel wheel;
+	unsigned int bells_in_a_row; /* since a request was served */
 	struct event *wheel_event; /* one timer for all deadlines */
 	struct event *reaper;      /* runs once after the callbacks that asked for it */
 	struct account *account;

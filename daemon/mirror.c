@@ -12,7 +12,8 @@
 #include "log.h"
 #include "session.h"
 
-/* Go on in a callback of its own: a signaler that never pauses would else keep the loop in here. */
+/* Go on in a callback of its own, among the requests: a signaler that never pauses would else keep
+ * the loop in here, or the requests from being served. */
 static void mirror_go_on(struct mirror *mirror)
 {
 	event_active(mirror->again, EV_TIMEOUT, 0);
@@ -151,7 +152,7 @@ static int mirror_start(struct mirror *mirror, int fd, char *detail)
 	struct broker *broker = mirror->timeline->broker;
 	struct fence fence = { .fd = fd, .user = mirror->handle->session->user };
 	mirror->again = evtimer_new(broker->base, mirror_again, mirror);
-	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_FENCE) < 0) {
+	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_REQUEST) < 0) {
 		return -ENOMEM;
 	}
 	if (!mirror->from) {

@@ -26,6 +26,7 @@
 #define SESSION_REQUESTS_PER_TURN 16
 #define SESSION_LAST_REQUESTS     256
 #define SESSION_LOOKS_PER_TURN    256
+#define SESSION_BELLS_IN_A_ROW    64
 #define SESSION_WAKE_MAX          16 /* rule R2: 50 us at worst */
 #define SESSION_GREETING_NS       (5 * NS_PER_S)
 
@@ -93,6 +94,20 @@ static void session_look_word(struct session *session, uint32_t word, uint64_t b
 	}
 }
 
+/* Doorbells come before requests; but who rings without a pause must not keep those from being served.
+ * After so many the next ones queue up with the requests, until these had their turn. */
+static void session_take_turn(struct session *session)
+{
+	struct broker *broker = session->broker;
+	broker->bells_in_a_row++;
+	if (event_get_priority(session->bell) == PRIORITY_REQUEST) {
+		broker->bells_in_a_row = 0;
+	}
+	event_priority_set(session->bell, broker->bells_in_a_row < SESSION_BELLS_IN_A_ROW
+						  ? PRIORITY_FENCE
+						  : PRIORITY_REQUEST);
+}
+
 /* The doorbell: an eventfd that the client writes and nobody reads; each write is an edge. */
 static void session_rung(evutil_socket_t fd, short what, void *arg)
 {
@@ -103,6 +118,7 @@ static void session_rung(evutil_socket_t fd, short what, void *arg)
 	unsigned int looks = 0;
 
 	session->broker->counters.bells++;
+	session_take_turn(session);
 	/* seq_cst: taken before minima and payloads are read; the client sets them first, then the
 	 * bit, then the summary, then rings. What is set after this exchange rings again. */
 	uint64_t summary = atomic_exchange_explicit(&pair->bell_summary, 0, memory_order_seq_cst);
@@ -189,6 +205,7 @@ static void session_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct session *session = arg;
+	session->broker->bells_in_a_row = 0;
 	for (int i = 0; i < SESSION_REQUESTS_PER_TURN && session_receive(session); i++) {
 	}
 }

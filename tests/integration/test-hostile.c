@@ -303,6 +303,40 @@ START_TEST(writes_no_more)
 }
 END_TEST
 
+static int ring_without_pause(void *arg)
+{
+	static struct client ringer;
+	(void)arg;
+	client_open(&ringer, &fencebrokerd);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (eventfd_write(ringer.doorbell, 1) == 0) {
+		/* relaxed: nothing is read after it; the daemon looks at every word it names */
+		atomic_store_explicit(&ringer.pair->bell_summary, UINT64_MAX, memory_order_relaxed);
+	}
+	return 0;
+}
+
+/* Doorbells come first, but not for ever: requests are served however others ring. */
+START_TEST(rings_without_pause)
+{
+	pid_t pids[2];
+	uint64_t bells = client_counter(&client, "bells");
+	for (int i = 0; i < 2; i++) {
+		pids[i] = process_start(ring_without_pause, NULL);
+	}
+	client_await_counter(&client, "bells", bells + 1000);
+	for (int i = 0; i < 300; i++) {
+		uint64_t before = now_ms();
+		client_ping(&client);
+		EXPECT(now_ms() - before < BYSTANDER_BOUND_MS);
+	}
+	for (int i = 0; i < 2; i++) {
+		kill(pids[i], SIGKILL);
+		child_wait(pids[i]);
+	}
+}
+END_TEST
+
 START_TEST(never_says_hello)
 {
 	struct client mute;
@@ -328,6 +362,7 @@ static void add_leaving(TCase *tcase)
 	tcase_add_test(tcase, goodbye_and_more);
 	tcase_add_test(tcase, reads_no_more);
 	tcase_add_test(tcase, writes_no_more);
+	tcase_add_test(tcase, rings_without_pause);
 	tcase_add_test(tcase, never_says_hello);
 }
 
