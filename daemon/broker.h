@@ -13,7 +13,7 @@
 #include "account.h"
 #include "aio.h"
 #include "closer.h"
-#include "drm.h"
+#include "proto/drm.h"
 #include "list.h"
 #include "policy.h"
 #include "probe.h"

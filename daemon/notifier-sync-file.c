@@ -12,7 +12,7 @@
 #include "broker.h"
 #include "client/include/fencebroker.h"
 #include "notifier.h"
-#include "sync-file.h"
+#include "proto/sync-file.h"
 
 struct sync_file_follow {
 	struct event *event;

@@ -1,125 +1,116 @@
 // SPDX-License-Identifier: MIT
-/* Kernel fences: DRM devices, syncobjs, and what could make a sync_file. */
+/* Kernel fences: what can make, follow, hold and promise them. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
-#include <xf86drm.h>
 
 #include "doctor.h"
+#include "proto/drm.h"
+#include "proto/sync-file.h"
 
-#define DEVICES_MAX 16
-#define SW_SYNC     "/sys/kernel/debug/sync/sw_sync"
+#define SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
-/* As in the kernel's drm.h since Linux 6.6; the libdrm of Debian 12 does not have it. */
-struct syncobj_eventfd {
-	uint32_t handle, flags;
-	uint64_t point;
-	int32_t fd;
-	uint32_t pad;
-};
-#define IOCTL_SYNCOBJ_EVENTFD DRM_IOWR(0xCF, struct syncobj_eventfd)
-
-struct findings {
-	int devices;
-	bool opened, syncobj, timeline, eventfd, vgem;
-	char names[CHECK_NOTE_SIZE];
-};
-
-/* A syncobj that is signalled already must raise the eventfd at once. */
-static bool syncobj_eventfd_works(int fd)
+static void check_devices(struct doctor *doctor, const struct drm *drm)
 {
-	uint32_t handle;
-	uint64_t count = 0;
-	if (drmSyncobjCreate(fd, DRM_SYNCOBJ_CREATE_SIGNALED, &handle) < 0) {
-		return false;
-	}
-	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct syncobj_eventfd request = { .handle = handle, .fd = fence };
-	bool works = drmIoctl(fd, IOCTL_SYNCOBJ_EVENTFD, &request) == 0 &&
-		     read(fence, &count, sizeof(count)) == sizeof(count);
-	close(fence);
-	drmSyncobjDestroy(fd, handle);
-	return works;
+	doctor_add(doctor, "drm-devices",
+		   drm->seen > 0      ? CHECK_WORKS
+		   : drm->present > 0 ? CHECK_LIMITED
+				      : CHECK_MISSING,
+		   false, "kernel fences of displays and GPUs",
+		   drm->seen > 0      ? ""
+		   : drm->present > 0 ? "add this user to the groups video and render"
+				      : "none is needed for eventfds; a GPU's driver brings one",
+		   "%d render nodes, %d of them can be opened", drm->present, drm->seen);
 }
 
-static void look_at(struct findings *findings, const char *node)
+static void check_sync_files(struct doctor *doctor, struct drm *drm)
 {
-	uint64_t value = 0;
-	int fd = open(node, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		return;
+	int own = drm->own_sync_file;
+	int other = -1;
+	bool made = own >= 0 && sync_file_state(own) == 0;
+	bool confirmed = made && drm_sync_file(drm, &other) == 0 &&
+			 sync_file_confirm(own, other) == 0 &&
+			 sync_file_confirm(own, STDERR_FILENO) == -EBADF;
+	doctor_add(doctor, "sync-file", confirmed ? CHECK_WORKS : CHECK_MISSING, false,
+		   "handing out sync_files late, following those of clients",
+		   confirmed ? "" : "a device with syncobjs, udmabuf, or vgem; Linux 6.0", "%s%s",
+		   confirmed ? "made by "
+		   : made    ? "made, but SYNC_IOC_MERGE does not tell one from another file"
+			     : "nothing here makes one",
+		   !confirmed          ? ""
+		   : drm->syncobj >= 0 ? "a syncobj"
+		   : drm->vgem[0]      ? "a dma-buf of vgem"
+				       : "a dma-buf of udmabuf");
+	int r = made ? sync_file_set_deadline(own, 1) : -ENOTTY;
+	doctor_add(doctor, "sync-file-deadline", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
+		   "telling drivers when a fence is wanted",
+		   r == 0 ? "" : "nothing; Linux 6.8 has it", "%s%s",
+		   made ? "SYNC_IOC_SET_DEADLINE: " : "no sync_file to try it on",
+		   r == 0 ? "taken"
+		   : made ? strerrordesc_np(-r)
+			  : "");
+	if (other >= 0) {
+		close(other);
 	}
-	findings->opened = true;
-	drmVersionPtr version = drmGetVersion(fd);
-	if (version) {
-		size_t used = strlen(findings->names);
-		snprintf(findings->names + used, sizeof(findings->names) - used, "%s%s",
-			 used > 0 ? ", " : "", version->name);
-		findings->vgem |= strcmp(version->name, "vgem") == 0;
-		drmFreeVersion(version);
-	}
-	if (drmGetCap(fd, DRM_CAP_SYNCOBJ, &value) == 0 && value) {
-		findings->syncobj = true;
-		findings->eventfd |= syncobj_eventfd_works(fd);
-	}
-	if (drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &value) == 0 && value) {
-		findings->timeline = true;
-	}
-	close(fd);
 }
 
-static void find_devices(struct findings *findings)
+static void check_dmabufs(struct doctor *doctor, struct drm *drm)
 {
-	drmDevicePtr devices[DEVICES_MAX];
-	int count = drmGetDevices2(0, devices, DEVICES_MAX);
-	findings->devices = count > 0 ? count : 0;
-	for (int i = 0; i < count; i++) {
-		static const int nodes[] = { DRM_NODE_RENDER, DRM_NODE_PRIMARY };
-		for (size_t j = 0; j < 2; j++) {
-			if (devices[i]->available_nodes & (1 << nodes[j])) {
-				look_at(findings, devices[i]->nodes[nodes[j]]);
-				break;
-			}
-		}
-	}
-	if (count > 0) {
-		drmFreeDevices(devices, count);
-	}
+	int r = drm_dmabuf_fences(drm);
+	doctor_add(doctor, "dma-buf-fences", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
+		   "following the implicit fences of a dma-buf",
+		   r == 0 ? "" : "Linux 6.0; to try it: udmabuf, or vgem", "%s%s",
+		   r == 0             ? "they come out as a sync_file"
+		   : r == -EOPNOTSUPP ? "no dma-buf to try it on"
+				      : "DMA_BUF_IOCTL_EXPORT_SYNC_FILE: ",
+		   r == 0 || r == -EOPNOTSUPP ? "" : strerrordesc_np(-r));
+}
+
+static void check_syncobjs(struct doctor *doctor, const struct drm *drm)
+{
+	bool timeline = drm->syncobj >= 0;
+	doctor_add(doctor, "syncobj-timeline", timeline ? CHECK_WORKS : CHECK_MISSING, false,
+		   "window systems with explicit sync, mirrors",
+		   timeline ? "" : "a driver that has them", "%s%s",
+		   timeline ? "by the driver " : "no device has timeline syncobjs", drm->driver);
+	doctor_add(doctor, "syncobj-eventfd", drm->eventfd ? CHECK_WORKS : CHECK_MISSING, false,
+		   "following a syncobj before anything was submitted, mirrors",
+		   drm->eventfd ? "" : "Linux 6.6, and a device with syncobjs", "%s",
+		   drm->eventfd ? "a signalled point raises an eventfd"
+		   : timeline   ? "DRM_IOCTL_SYNCOBJ_EVENTFD does not work"
+				: "no device to try it on");
+}
+
+static void check_promises(struct doctor *doctor, const struct drm *drm)
+{
+	struct rlimit locked = { 0 };
+	getrlimit(RLIMIT_MEMLOCK, &locked);
+	bool may_lock = geteuid() == 0 || locked.rlim_max == RLIM_INFINITY;
+	doctor_add(doctor, "vgem", drm->vgem[0] ? CHECK_WORKS : CHECK_MISSING, false,
+		   "unsignalled sync_files: promises, in a lab",
+		   drm->vgem[0] ? "" : "modprobe vgem; a test driver, never loaded silently", "%s",
+		   drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
+	doctor_add(doctor, "memory-lock", may_lock ? CHECK_WORKS : CHECK_LIMITED, false,
+		   "promises: who signals for the kernel must not wait for memory",
+		   may_lock ? "" : "LimitMEMLOCK=infinity in the service", "%s",
+		   may_lock ? "memory can be locked" : "RLIMIT_MEMLOCK is not infinite");
+	bool sw_sync = access(SW_SYNC, R_OK | W_OK) == 0;
+	doctor_add(doctor, "sw_sync", sw_sync ? CHECK_WORKS : CHECK_MISSING, false,
+		   "nothing yet; a provider for it could carry errors",
+		   sw_sync ? "" : "a kernel with CONFIG_SW_SYNC and debugfs", SW_SYNC " %s",
+		   sw_sync ? "can be opened" : "cannot be opened");
 }
 
 void doctor_drm(struct doctor *doctor)
 {
-	struct findings found = { 0 };
-	find_devices(&found);
-	enum check_result devices = found.opened        ? CHECK_WORKS
-				    : found.devices > 0 ? CHECK_LIMITED
-							: CHECK_MISSING;
-	doctor_add(doctor, "drm-devices", devices, false, "kernel fences of displays and GPUs",
-		   found.opened        ? ""
-		   : found.devices > 0 ? "add this user to the groups video and render"
-				       : "none is needed for eventfds; a GPU's driver brings one",
-		   "%d found%s%s", found.devices, found.names[0] ? ": " : "", found.names);
-	doctor_add(doctor, "syncobj-timeline", found.timeline ? CHECK_WORKS : CHECK_MISSING, false,
-		   "window systems with explicit sync",
-		   found.timeline ? "" : "a driver that has them", "%s",
-		   found.timeline  ? "a device has timeline syncobjs"
-		   : found.syncobj ? "only binary syncobjs"
-				   : "no device has syncobjs");
-	doctor_add(doctor, "syncobj-eventfd", found.eventfd ? CHECK_WORKS : CHECK_MISSING, false,
-		   "following a syncobj without a thread",
-		   found.eventfd ? "" : "Linux 6.6, and a device with syncobjs", "%s",
-		   found.eventfd ? "a signalled syncobj raises an eventfd" : "it was not raised");
-	doctor_add(doctor, "vgem", found.vgem ? CHECK_WORKS : CHECK_MISSING, false,
-		   "unsignalled sync_files in a lab",
-		   found.vgem ? "" : "modprobe vgem; a test driver, never loaded silently", "%s",
-		   found.vgem ? "the module is loaded" : "no device of that driver");
-	bool sw_sync = access(SW_SYNC, R_OK | W_OK) == 0;
-	doctor_add(doctor, "sw_sync", sw_sync ? CHECK_WORKS : CHECK_MISSING, false,
-		   "unsignalled sync_files in a lab",
-		   sw_sync ? "" : "a kernel with CONFIG_SW_SYNC and debugfs", SW_SYNC " %s",
-		   sw_sync ? "can be opened" : "cannot be opened");
+	struct drm drm;
+	drm_open(&drm);
+	check_devices(doctor, &drm);
+	check_sync_files(doctor, &drm);
+	check_dmabufs(doctor, &drm);
+	check_syncobjs(doctor, &drm);
+	check_promises(doctor, &drm);
+	drm_finish(&drm);
 }

@@ -51,6 +51,23 @@ bool doctor_works(const struct doctor *doctor, const char *name)
 	return false;
 }
 
+/* It may run as another user, or since before a module was loaded: what it found is what counts. */
+static void doctor_daemon_kernel(struct doctor *doctor, const Fbk__Wire__Status *status)
+{
+	char lacks[CHECK_NOTE_SIZE] = "";
+	size_t used = 0;
+	for (size_t i = 0; i < status->n_kernel && used < sizeof(lacks); i++) {
+		if (!status->kernel[i]->works) {
+			used += (size_t)snprintf(lacks + used, sizeof(lacks) - used, "%s%s",
+						 used > 0 ? ", " : "", status->kernel[i]->name);
+		}
+	}
+	doctor_add(doctor, "daemon-kernel", lacks[0] ? CHECK_LIMITED : CHECK_WORKS, false,
+		   "what the running daemon found when it started",
+		   lacks[0] ? "`fencectl status` says why each; restart it after a change" : "",
+		   "%s%s", lacks[0] ? "it goes without: " : "it has everything", lacks);
+}
+
 void doctor_daemon(struct doctor *doctor, const char *socket)
 {
 	struct fbk_context *context;
@@ -67,6 +84,7 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 		doctor_add(doctor, "daemon", CHECK_WORKS, false, use, "",
 			   "version %s, pid %d, protocol %u, %u clients", status->daemon_version,
 			   status->pid, status->protocol_version, status->sessions);
+		doctor_daemon_kernel(doctor, status);
 		reply_finish(&reply);
 	} else {
 		doctor_add(doctor, "daemon", CHECK_LIMITED, false, use,
@@ -76,22 +94,47 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 	fbk_disconnect(context);
 }
 
-/* What a point can become here, and what can become a point. An eventfd is never a sync_file. */
+/* What a point can become here, and what can become a point: each by the checks that it needs. An
+ * eventfd is never a sync_file. */
+static const struct route_spec {
+	const char *name;
+	const char *needs[3]; /* checks; all of them */
+	const char *how;
+} route_specs[] = {
+	{ "memory to memory", { NULL }, "no kernel fence is needed" },
+	{ "memory to eventfd (late)", { "aio-eventfd" }, "raised when the point is decided" },
+	{ "eventfd to memory", { NULL }, "its first readable edge is the point" },
+	{ "memory to sync_file (late)", { "sync-file" }, "handed out when the point is reached" },
+	{ "sync_file to memory", { "sync-file" }, "with its error" },
+	{ "dma-buf fences to memory",
+	  { "sync-file", "dma-buf-fences" },
+	  "as a sync_file, by who holds the dma-buf" },
+	{ "memory to syncobj (late)", { "syncobj-timeline" }, "points, and mirrors of timelines" },
+	{ "syncobj to memory",
+	  { "syncobj-timeline", "syncobj-eventfd" },
+	  "points, and mirrors; also before anything is submitted" },
+	{ "memory to sync_file (promise)",
+	  { "sync-file", "vgem", "memory-lock" },
+	  "where policy says so; the kernel sees success whatever happens" },
+};
+
+#define ROUTE_COUNT (sizeof(route_specs) / sizeof(route_specs[0]))
+
 static size_t find_routes(const struct doctor *doctor, struct route *routes)
 {
-	bool eventfd = doctor_works(doctor, "aio-eventfd");
-	size_t count = 0;
-	routes[count++] = (struct route){ "memory to memory", true, "no kernel fence is needed" };
-	routes[count] = (struct route){ "memory to eventfd (late)", eventfd, "" };
-	snprintf(routes[count++].why, CHECK_NOTE_SIZE, "%s",
-		 eventfd ? "raised when the point is decided" : "see aio-eventfd above");
-	routes[count++] = (struct route){ "eventfd to memory (import)", true,
-					  "its first readable edge is the point" };
-	routes[count++] = (struct route){ "memory to sync_file", false,
-					  "not in this version, whatever the kernel offers" };
-	routes[count++] = (struct route){ "sync_file to memory", false,
-					  "not in this version: classified, then refused" };
-	return count;
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		const struct route_spec *spec = &route_specs[i];
+		routes[i] = (struct route){ .name = spec->name, .works = true };
+		snprintf(routes[i].why, CHECK_NOTE_SIZE, "%s", spec->how);
+		for (size_t j = 0; j < 3 && spec->needs[j] && routes[i].works; j++) {
+			routes[i].works = doctor_works(doctor, spec->needs[j]);
+			if (!routes[i].works) {
+				snprintf(routes[i].why, CHECK_NOTE_SIZE, "see %s above",
+					 spec->needs[j]);
+			}
+		}
+	}
+	return ROUTE_COUNT;
 }
 
 static struct json_object *checks_json(const struct doctor *doctor)
@@ -168,7 +211,7 @@ static void print_text(const struct doctor *doctor, const struct route *routes, 
 int verb_doctor(const struct options *options)
 {
 	struct doctor doctor = { .count = 0 };
-	struct route routes[8];
+	struct route routes[ROUTE_COUNT];
 	bool core = true;
 	doctor_process(&doctor);
 	doctor_memory(&doctor);

@@ -5,17 +5,13 @@
  * is a DRM device to do it with (a syncobj is tied to none). Then the daemon only ends them.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
 #include "internal.h"
+#include "proto/drm.h"
 #include "request.h"
-
-#define RENDER_FIRST 128
-#define RENDER_LAST  191
 
 int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd)
 {
@@ -36,28 +32,11 @@ int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd)
 
 /* ------------------------------------------------------------------------- signalled from here - */
 
-static int render_node_open(void)
-{
-	for (int number = RENDER_FIRST; number <= RENDER_LAST; number++) {
-		char path[32];
-		uint64_t timelines = 0;
-		snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
-		int fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0) {
-			continue;
-		}
-		if (drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) == 0 && timelines) {
-			return fd;
-		}
-		close(fd);
-	}
-	return -1;
-}
-
 /* Each mirror has a file of its own: its handles die with it, and nothing is shared. */
 static bool mirror_open_direct(struct fbk_mirror *mirror, int syncobj_fd)
 {
-	mirror->drm_fd = render_node_open();
+	char driver[32];
+	mirror->drm_fd = drm_syncobj_open(driver);
 	if (mirror->drm_fd < 0) {
 		return false;
 	}

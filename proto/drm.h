@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The DRM devices that the daemon works with, found at start: one whose syncobj timelines it uses (a
+ * The DRM devices that fences are made with, found by trying: one whose syncobj timelines it uses (a
  * syncobj is tied to no device, so any will do), and vgem, which makes unsignalled sync_files. Only
  * render nodes are opened, but for vgem's own card: opening a display's card could make us its master.
- * Loop's thread only.
+ * One thread at a time.
  */
 #pragma once
 
@@ -19,15 +19,23 @@ struct drm {
 	uint32_t scratch;  /* a binary syncobj: points become sync_files by way of it */
 	char vgem[32];     /* vgem's card; "" where there is none */
 	int own_sync_file; /* signalled, to confirm others with; -1: none can be made */
-	int seen;          /* DRM devices found */
+	int seen;          /* render nodes that could be opened */
+	int present;       /* render nodes */
 	char driver[32];   /* of `syncobj` */
 };
 
 void drm_open(struct drm *drm); /* what is not there is not there */
+
+/* A device with syncobj timelines, its driver's name; or -ENODEV. Its file is the caller's. */
+int drm_syncobj_open(char ret_driver[32]);
 void drm_finish(struct drm *drm);
 
 /* A sync_file that is signalled; ours to give away. -EOPNOTSUPP where nothing makes one. */
 int drm_sync_file(struct drm *drm, int *ret_fd);
+
+/* Can a dma-buf's fences be taken out as a sync_file? 0; -EOPNOTSUPP: there is no dma-buf to try it
+ * with; else what the kernel says. */
+int drm_dmabuf_fences(struct drm *drm);
 
 /* Below: -EOPNOTSUPP without a device, -ENODEV once it is gone. */
 

@@ -56,50 +56,62 @@ static bool syncobj_eventfd_works(struct drm *drm)
 	return works;
 }
 
-static bool drm_take_syncobj(struct drm *drm, int fd, const char *driver)
+/* The next render node from `*number` on that can be opened; -ENODEV: no more. */
+static int render_node_open(int *number, struct drm *ret_counts)
+{
+	while (*number <= RENDER_LAST) {
+		char path[32];
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", (*number)++);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		ret_counts->present += fd >= 0 || errno != ENOENT;
+		if (fd >= 0) {
+			ret_counts->seen++;
+			return fd;
+		}
+	}
+	return -ENODEV;
+}
+
+static void driver_name(int fd, char ret_driver[32])
+{
+	drmVersionPtr version = drmGetVersion(fd);
+	snprintf(ret_driver, 32, "%s", version ? version->name : "?");
+	drmFreeVersion(version);
+}
+
+static bool has_timelines(int fd)
 {
 	uint64_t timelines = 0;
-	if (drm->syncobj >= 0 || drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) < 0 ||
-	    !timelines) {
-		return false;
-	}
-	drm->syncobj = fd;
-	snprintf(drm->driver, sizeof(drm->driver), "%s", driver);
-	if (syncobj_create(drm, &drm->scratch) < 0) {
-		drm->syncobj = -1;
-		return false;
-	}
-	drm->eventfd = syncobj_eventfd_works(drm);
-	return true;
+	return drmGetCap(fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) == 0 && timelines;
 }
 
-static void drm_note_vgem(struct drm *drm, int fd)
+int drm_syncobj_open(char ret_driver[32])
 {
-	char *card = drmGetPrimaryDeviceNameFromFd(fd);
-	if (card) {
-		snprintf(drm->vgem, sizeof(drm->vgem), "%s", card);
+	struct drm counts = { 0 };
+	int number = RENDER_FIRST;
+	int fd;
+	while ((fd = render_node_open(&number, &counts)) >= 0) {
+		if (has_timelines(fd)) {
+			driver_name(fd, ret_driver);
+			return fd;
+		}
+		close(fd);
 	}
-	free(card);
+	return -ENODEV;
 }
 
-static void drm_look_at(struct drm *drm, int number)
+static void drm_find_vgem(struct drm *drm)
 {
-	char path[32];
-	snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		return;
-	}
-	drm->seen++;
-	drmVersionPtr version = drmGetVersion(fd);
-	bool kept = false;
-	if (version && strcmp(version->name, "vgem") == 0) {
-		drm_note_vgem(drm, fd);
-	} else if (version) {
-		kept = drm_take_syncobj(drm, fd, version->name);
-	}
-	drmFreeVersion(version);
-	if (!kept) {
+	char driver[32];
+	int number = RENDER_FIRST;
+	int fd;
+	while ((fd = render_node_open(&number, drm)) >= 0) {
+		driver_name(fd, driver);
+		char *card = strcmp(driver, "vgem") == 0 ? drmGetPrimaryDeviceNameFromFd(fd) : NULL;
+		if (card) {
+			snprintf(drm->vgem, sizeof(drm->vgem), "%s", card);
+		}
+		free(card);
 		close(fd);
 	}
 }
@@ -107,9 +119,13 @@ static void drm_look_at(struct drm *drm, int number)
 void drm_open(struct drm *drm)
 {
 	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
-	for (int number = RENDER_FIRST; number <= RENDER_LAST; number++) {
-		drm_look_at(drm, number);
+	drm_find_vgem(drm);
+	drm->syncobj = drm_syncobj_open(drm->driver);
+	if (drm->syncobj >= 0 && syncobj_create(drm, &drm->scratch) < 0) {
+		close(drm->syncobj);
+		drm->syncobj = -1;
 	}
+	drm->eventfd = drm->syncobj >= 0 && syncobj_eventfd_works(drm);
 	if (drm_sync_file(drm, &drm->own_sync_file) < 0) {
 		drm->own_sync_file = -1;
 	}
@@ -179,6 +195,24 @@ static int udmabuf_dmabuf(void)
 	return r;
 }
 
+static int any_dmabuf(struct drm *drm)
+{
+	int dmabuf = drm->vgem[0] ? vgem_dmabuf(drm->vgem) : -1;
+	dmabuf = dmabuf < 0 ? udmabuf_dmabuf() : dmabuf;
+	return dmabuf < 0 ? -EOPNOTSUPP : dmabuf;
+}
+
+int drm_dmabuf_fences(struct drm *drm)
+{
+	int fd;
+	int dmabuf = any_dmabuf(drm);
+	int r = dmabuf < 0 ? dmabuf : dmabuf_sync_file(dmabuf, &fd);
+	if (r == 0) {
+		close(fd);
+	}
+	return r;
+}
+
 int drm_sync_file(struct drm *drm, int *ret_fd)
 {
 	uint32_t handle;
@@ -188,8 +222,8 @@ int drm_sync_file(struct drm *drm, int *ret_fd)
 		syncobj_close(drm, handle);
 		return r;
 	}
-	int dmabuf = drm->vgem[0] ? vgem_dmabuf(drm->vgem) : udmabuf_dmabuf();
-	return dmabuf < 0 ? -EOPNOTSUPP : dmabuf_sync_file(dmabuf, ret_fd);
+	int dmabuf = any_dmabuf(drm);
+	return dmabuf < 0 ? dmabuf : dmabuf_sync_file(dmabuf, ret_fd);
 }
 
 /* ----------------------------------------------------------------------------------- syncobjs -- */
