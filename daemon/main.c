@@ -185,6 +185,13 @@ static int serve(struct broker *broker, struct listener *listener)
 			 listener->path ? listener->path : "the passed socket",
 			 broker->policy_name);
 		r = event_base_dispatch(broker->base);
+		if (broker->counters.promises > 0) {
+			log_info("promises: %llu made, %llu kept, %llu broken, %u left",
+				 (unsigned long long)broker->counters.promises,
+				 (unsigned long long)broker->counters.promises_kept,
+				 (unsigned long long)broker->counters.promises_broken,
+				 broker->promise_count);
+		}
 		sd_notify(0, "STOPPING=1");
 	}
 	event_drop(event);

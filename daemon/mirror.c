@@ -43,6 +43,7 @@ static void mirror_signal(struct mirror *mirror, uint64_t value)
 		mirror_end(mirror);
 		return;
 	}
+	mirror->signalled = value;
 	broker->counters.mirror_signals++;
 }
 
@@ -63,7 +64,7 @@ static void mirror_decided(struct arm *arm, struct timeline *timeline, int resul
 static void mirror_to_next(struct mirror *mirror)
 {
 	/* What is signalled by its client needs us only when the timeline fails. */
-	uint64_t next = mirror->direct ? FBK_POINT_MAX : mirror->timeline->seen + 1;
+	uint64_t next = mirror->direct ? FBK_POINT_MAX : mirror->signalled + 1;
 	arm_add(&mirror->arm, mirror->timeline, next);
 }
 
@@ -138,12 +139,15 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct mirror *mirror = arg;
-	if (mirror->ended || mirror->timeline->cause != FBK_CAUSE_NONE) {
-		mirror_end(mirror);
-	} else if (mirror->from) {
+	if (mirror->ended) {
+		return;
+	}
+	if (!mirror->from) {
+		mirror_to_next(mirror); /* failed meanwhile: that is passed on at once */
+	} else if (mirror->timeline->cause == FBK_CAUSE_NONE) {
 		mirror_from_next(mirror);
 	} else {
-		mirror_to_next(mirror);
+		mirror_end(mirror);
 	}
 }
 

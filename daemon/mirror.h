@@ -25,6 +25,7 @@ struct mirror {
 	bool direct;     /* to: its client signals the syncobj; we only end it */
 	bool ended;      /* nothing is translated any more */
 	uint32_t syncobj;
+	uint64_t signalled;           /* to: what the syncobj has; not what was seen since */
 	struct arm arm;               /* to: the next point */
 	struct syncobj_follow follow; /* from */
 	struct event *again;          /* go on after the callback that is running */
