@@ -1,0 +1,73 @@
+# The system service under a real systemd: its units, its user, its devices, its stop.
+. "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
+
+units=$(dirname "$bin")/systemd
+logs() {
+	journalctl -u fencebroker --no-pager -o cat
+}
+problem() {
+	logs | tail -n 20 >&2
+	fail "$*"
+}
+
+install -m 0755 "$bin/fencebrokerd" "$bin/fencectl" /usr/local/bin/
+install -m 0644 "$units"/fencebroker.{service,socket} /etc/systemd/system/
+install -m 0644 -D "$source/policies/system.conf" /usr/local/share/fencebroker/system.conf
+systemd-sysusers "$source/systemd/sysusers.d/fencebroker.conf"
+systemd-tmpfiles --create "$source/systemd/tmpfiles.d/fencebroker.conf"
+systemctl daemon-reload
+warnings=$(systemd-analyze verify --man=no /etc/systemd/system/fencebroker.{service,socket} 2>&1 || true)
+[ -z "$warnings" ] || fail "systemd-analyze: $warnings"
+
+# The socket starts the service, which runs as its own user and finds the kernel's fences.
+systemctl start fencebroker.socket
+[ "$(systemctl is-active fencebroker.service || true)" = inactive ] || fail "it runs before it is asked for"
+status=$(fencectl status --json) || problem "fencectl status"
+pid=$(systemctl show -P MainPID fencebroker)
+[ "$(stat -c %U "/proc/$pid")" = fencebroker ] || problem "it runs as $(stat -c %U "/proc/$pid")"
+[ "$(jq -r .pid <<<"$status")" = "$pid" ] || problem "somebody else answers"
+feature() {
+	jq -r --arg name "$1" '.kernel[] | select(.name == $name) | .works' <<<"$status"
+}
+[ "$(feature sync-file)" = true ] || problem "the service can make no sync_file"
+[ "$(feature promises)" = false ] || problem "promises are on without a policy that says so"
+if [ "$FBK_VM" != 6.1 ]; then
+	[ "$(feature syncobj)" = true ] || problem "the service has no syncobjs"
+	[ "$(feature syncobj-wait)" = true ] || problem "the service cannot wait for submissions"
+fi
+systemctl stop fencebroker.socket fencebroker.service
+[ "$(systemctl show -P Result fencebroker)" = success ] || problem "it did not stop cleanly"
+
+# Promises, by policy: with the memory locked, and vgem's card within reach.
+mkdir -p /etc/fencebroker
+cat >/etc/fencebroker/policy.conf <<'POLICY'
+version = 1;
+settings: { promises = true; };
+rules: ( { user = "*"; connect = true; register = true; promise = true; inspect = "all"; } );
+POLICY
+systemctl start fencebroker.socket
+status=$(fencectl status --json) || problem "fencectl status with promises on"
+[ "$(feature promises)" = true ] ||
+	problem "$(jq -r '.kernel[] | select(.name == "promises") | .note' <<<"$status")"
+pid=$(systemctl show -P MainPID fencebroker)
+locked=$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")
+[ "$locked" -gt 1000 ] || problem "only $locked KiB are locked"
+[ "$(cat "/proc/$pid/oom_score_adj")" = -900 ] || problem "it may be killed for memory"
+
+# Killed, it comes back by itself.
+systemctl kill -s KILL fencebroker
+for _ in $(seq 100); do
+	again=$(systemctl show -P MainPID fencebroker)
+	[ "$again" != 0 ] && [ "$again" != "$pid" ] && break
+	sleep 0.1
+done
+fencectl status >/dev/null || problem "it did not come back"
+
+# What it prints for a policy that is wrong, and that it says so instead of running.
+systemctl stop fencebroker.socket fencebroker.service
+echo 'version = 1; rules = (); settings: { promise_ms = 5000; };' >/etc/fencebroker/policy.conf
+systemctl start fencebroker.service 2>/dev/null && fail "it started with a wrong policy"
+logs | grep -q 'policy.conf:1: "promise_ms" must be from 1 to 1500' || problem "no word of the policy"
+rm -r /etc/fencebroker /etc/systemd/system/fencebroker.*
+systemctl daemon-reload
+systemctl reset-failed fencebroker 2>/dev/null || true

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#include "lib-lab.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../integration/lib-wire.h"
+
+const char *lab_policy(unsigned int promise_ms, unsigned int import_ms)
+{
+	static char text[512];
+	snprintf(text, sizeof(text),
+		 "version = 1;\n"
+		 "settings: { promises = true; implicit_promises = true; promise_ms = %u; "
+		 "max_import_ms = %u; };\n"
+		 "rules: ( { user = \"*\"; connect = true; register = true; promise = true; "
+		 "inspect = \"all\"; } );\n",
+		 promise_ms, import_ms);
+	return text;
+}
+
+void lab_open(struct lab *lab, const char *policy)
+{
+	daemon_serve(&lab->daemon, policy);
+	lab->signaler = peer_connect(&lab->daemon);
+	lab->waiter = peer_connect(&lab->daemon);
+	lab->device = peer_device(lab->signaler, "signaler");
+	lab->imports = peer_device(lab->waiter, "waiter");
+	lab->timeline = peer_timeline(lab->device, "line", 0);
+	lab->opened = peer_open(lab->waiter, lab->timeline, FBK_RIGHT_WAIT);
+}
+
+void lab_close(struct lab *lab)
+{
+	fbk_disconnect(lab->waiter);
+	fbk_disconnect(lab->signaler);
+	daemon_stop(&lab->daemon);
+}
+
+unsigned int lab_count(unsigned int full)
+{
+	return getenv("FBK_SOAK") ? full : full / 10;
+}
+
+uint64_t lab_counter(const struct daemon *daemon, const char *name)
+{
+	static struct client client;
+	client_open(&client, daemon);
+	uint64_t value = client_counter(&client, name);
+	client_close(&client);
+	return value;
+}
+
+int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase))
+{
+	if (!in_guest()) {
+		return skip("kernel fences are made in a guest: see tests/vm/guest");
+	}
+	if (driver) {
+		int fd = drm_card_open(driver);
+		if (fd < 0) {
+			return skip("this guest has no device of the driver %s", driver);
+		}
+		close(fd);
+	}
+	return suite_main(name, add);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the tests in the guest share beyond raw kernel fences and peers: a daemon whose policy allows
+ * promises, and a device with a timeline in memory next to a waiter. Whatever does not go as it must
+ * fails the running test.
+ */
+#pragma once
+
+#include "../integration/lib-daemon.h"
+#include "../integration/lib-peer.h"
+#include "lib-kernel.h"
+
+/* A policy that allows everything to everybody: promises too, explicit and implicit, for `promise_ms`;
+ * imports fail after `import_ms`. Valid until the next call. */
+const char *lab_policy(unsigned int promise_ms, unsigned int import_ms);
+
+/* A signaler and a waiter in this process, each with a context of its own. */
+struct lab {
+	struct daemon daemon;
+	struct fbk_context *signaler, *waiter;
+	struct fbk_device *device;     /* of the signaler */
+	struct fbk_device *imports;    /* of the waiter */
+	struct fbk_timeline *timeline; /* in memory; the signaler's */
+	struct fbk_timeline *opened;   /* the same, as the waiter has it */
+};
+
+void lab_open(struct lab *lab, const char *policy);
+void lab_close(struct lab *lab);
+
+static inline struct fbk_point lab_point(const struct lab *lab, uint64_t value)
+{
+	return (struct fbk_point){ lab->opened, value };
+}
+
+/* `full` with FBK_SOAK, else a tenth of it, for loops that prove by their number. */
+unsigned int lab_count(unsigned int full);
+
+/* One of the daemon's counters. */
+uint64_t lab_counter(const struct daemon *daemon, const char *name);
+
+/* main() of a suite: as suite_main(), but skipped outside of a guest, and without `driver`'s card
+ * (NULL: none is needed). */
+int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase));

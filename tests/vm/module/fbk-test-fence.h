@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What /dev/fbk-test-fence of the test driver fbk_test_fence.c takes. A real kernel fence, made by a
+ * driver that exists for tests only: it is signalled when the test says so, and may carry an error,
+ * which no driver of a stock kernel lets a test choose.
+ */
+#ifndef FBK_TEST_FENCE_H
+#define FBK_TEST_FENCE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define FBK_TEST_FENCE_DRIVER "fbk-test"
+
+/* A fence that is not signalled yet, and a sync_file on it (close-on-exec). */
+struct fbk_test_fence_create {
+	__u32 id; /* out: for the calls below, on this open file only */
+	__s32 fd; /* out */
+};
+
+/* ENOENT: no such fence, or signalled before. EINVAL: `error` is not 0 and not a negative errno. */
+struct fbk_test_fence_signal {
+	__u32 id;
+	__s32 error;
+};
+
+/* The last deadline that a waiter set on it (CLOCK_MONOTONIC), or 0; known until the file is closed.
+ * EOPNOTSUPP: the kernel has no fence deadlines (before 6.4). */
+struct fbk_test_fence_deadline {
+	__u32 id;
+	__u32 pad;         /* 0 */
+	__u64 deadline_ns; /* out */
+};
+
+#define FBK_TEST_FENCE_CREATE   _IOR('f', 0x60, struct fbk_test_fence_create)
+#define FBK_TEST_FENCE_SIGNAL   _IOW('f', 0x61, struct fbk_test_fence_signal)
+#define FBK_TEST_FENCE_DEADLINE _IOWR('f', 0x62, struct fbk_test_fence_deadline)
+
+#endif
