@@ -32,8 +32,9 @@ struct dispatch_entry {
 	.on_timeline = true, .handle_offset = offsetof(Fbk__Wire__##type, handle), .right = (needed)
 #define INSPECTS .inspect = POLICY_INSPECT_OWN
 
-#define WAIT   FBK_RIGHT_WAIT
-#define SIGNAL FBK_RIGHT_SIGNAL
+#define WAIT    FBK_RIGHT_WAIT
+#define SIGNAL  FBK_RIGHT_SIGNAL
+#define PROMISE FBK_RIGHT_PROMISE
 
 static const struct dispatch_entry entries[] = {
 	ENTRY(HELLO, hello, 256, .before_hello = true),
@@ -54,7 +55,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT)),
 	ENTRY(WATCH_CANCEL, watch_cancel, 64),
 	ENTRY(POINT_EXPORT, point_export, 64, ON_TIMELINE(PointExport, WAIT)),
-	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT)),
+	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
 	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),
 	ENTRY(SYNCOBJ_CREATE, syncobj_create, 64),
@@ -68,7 +69,9 @@ static const struct dispatch_entry entries[] = {
 
 static const char *right_name(uint32_t missing)
 {
-	return missing & FBK_RIGHT_SIGNAL ? "signal" : "wait";
+	return missing & FBK_RIGHT_SIGNAL    ? "signal"
+	       : missing & FBK_RIGHT_PROMISE ? "promise"
+					     : "wait";
 }
 
 /* All that is checked before a handler runs. */

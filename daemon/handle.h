@@ -13,7 +13,7 @@
 struct mirror;
 struct token;
 
-#define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
+#define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL | FBK_RIGHT_PROMISE)
 
 struct handle {
 	LIST_ENTRY(handle) links; /* of the timeline */

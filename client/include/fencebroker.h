@@ -98,6 +98,10 @@ enum fbk_right {
 	FBK_RIGHT_WAIT = 1 << 0,   /* open, check, wait, watch, export */
 	FBK_RIGHT_SIGNAL = 1 << 1, /* signal and fail; shared for brokered timelines only: a page in
 				    * memory has one writer, the process that made the timeline */
+	FBK_RIGHT_PROMISE =
+		1 << 2, /* with FBK_RIGHT_WAIT: promise its points to the kernel. A point
+				     * that does not come in time fails the timeline, so this is for
+				     * those who ask only for what is under way */
 };
 
 /* Why a timeline failed. */
@@ -422,10 +426,10 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror);
  * A sync_file before the point is reached. The kernel has to rely on it, so the daemon ends it:
  * policy gives the time (a second, at most 1.5 s), and then the timeline fails with
  * FBK_CAUSE_DEADLINE, its owner is blamed, and gets no further promise until a point of its is
- * reached again. What the kernel cannot be told is that it failed: THE CONSUMER SEES SUCCESS, and may show or read a buffer that is
+ * reached again. So its owner has to agree, by a token with FBK_RIGHT_PROMISE. What the kernel cannot be told is that it failed: THE CONSUMER SEES SUCCESS, and may show or read a buffer that is
  * not finished. So: for acquiring only, never for a release. Off unless policy allows it.
  * A point that is reached already gives a signalled sync_file.
- *   -EPERM       policy: the detail says which part
+ *   -EPERM       without FBK_RIGHT_PROMISE, or policy: the detail says which
  *   -ETIME       the owner broke its last promise
  *   -ESHUTDOWN   the daemon is stopping
  */

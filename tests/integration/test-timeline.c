@@ -79,7 +79,7 @@ START_TEST(created)
 	view_pair(&signaler, device, "fresh", flags, &waiter, &view, &opened);
 	ck_assert(view.writable == (flags == 0));
 	ck_assert(!opened.writable);
-	ck_assert_uint_eq(view.rights, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL);
+	ck_assert_uint_eq(view.rights, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL | FBK_RIGHT_PROMISE);
 	ck_assert_uint_eq(opened.rights, FBK_RIGHT_WAIT);
 	ck_assert_uint_eq(opened.id, view.id);
 	ck_assert_uint_eq(opened.flags, flags);
@@ -223,7 +223,7 @@ START_TEST(sharing_rights)
 	expect_detail(&signaler, "memory");
 	ck_assert_int_eq(view_share(&view, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL, &token), -EPERM);
 	ck_assert_int_eq(view_share(&view, 0, &token), -EINVAL);
-	ck_assert_int_eq(view_share(&view, 4, &token), -EINVAL);
+	ck_assert_int_eq(view_share(&view, 8, &token), -EINVAL);
 
 	view_pair(&signaler, device, "brokered", FBK_TIMELINE_BROKERED, &waiter, &brokered,
 		  &opened);

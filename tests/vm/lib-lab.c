@@ -28,7 +28,7 @@ void lab_open(struct lab *lab, const char *policy)
 	lab->device = peer_device(lab->signaler, "signaler");
 	lab->imports = peer_device(lab->waiter, "waiter");
 	lab->timeline = peer_timeline(lab->device, "line", 0);
-	lab->opened = peer_open(lab->waiter, lab->timeline, FBK_RIGHT_WAIT);
+	lab->opened = peer_open(lab->waiter, lab->timeline, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
 }
 
 void lab_close(struct lab *lab)

@@ -155,7 +155,7 @@ START_TEST(not_believed_until_it_delivers)
 	fbk_timeline_close(lab.opened);
 	fbk_timeline_close(lab.timeline);
 	lab.timeline = peer_timeline(lab.device, "second", 0);
-	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT);
+	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
 	expect_refused(1, -ETIME, "broke its last promise");
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
 	fd = promise(2);
@@ -173,7 +173,7 @@ static int die_with_a_timeline(int socket, void *arg)
 	struct fbk_device *device = peer_device(context, "mortal");
 	struct fbk_timeline *timeline = peer_timeline(device, "last", 0);
 	int token;
-	EXPECT(fbk_timeline_share(timeline, FBK_RIGHT_WAIT, &token) == 0);
+	EXPECT(fbk_timeline_share(timeline, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE, &token) == 0);
 	send_word(socket, 0, token);
 	receive_word(socket, NULL); /* killed here */
 	return 1;
@@ -209,7 +209,7 @@ START_TEST(outlives_who_asked)
 	int fd = promise(1);
 	fbk_disconnect(lab.waiter);
 	lab.waiter = peer_connect(&lab.daemon);
-	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT);
+	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
 	ck_assert_int_eq(readable_within(fd, 100), 0);
 	ck_assert_int_eq(sync_file_status(fd), 0);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
@@ -220,6 +220,24 @@ START_TEST(outlives_who_asked)
 END_TEST
 
 /* ------------------------------------------------------------------------------------ refused -- */
+
+/* A broken promise fails the timeline: who may wait must not be able to bring that about. */
+START_TEST(only_by_consent_of_the_owner)
+{
+	int token;
+	int fd = -1;
+	struct fbk_timeline *seen;
+	struct fbk_context *stranger = peer_connect(&lab.daemon);
+	ck_assert_int_eq(fbk_timeline_share(lab.timeline, FBK_RIGHT_WAIT, &token), 0);
+	ck_assert_int_eq(fbk_timeline_open(stranger, token, &seen), 0);
+	close(token);
+	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ seen, FBK_POINT_MAX }, &fd), -EPERM);
+	ck_assert_msg(strstr(fbk_error_detail(), "no right to promise"), "%s", fbk_error_detail());
+	ck_assert_int_eq(fbk_timeline_share(seen, FBK_RIGHT_PROMISE, &token), -EPERM);
+	fbk_disconnect(stranger);
+	ck_assert_uint_eq(lab_counter(&lab.daemon, "promises"), 0);
+}
+END_TEST
 
 START_TEST(capped)
 {
@@ -417,6 +435,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, not_believed_until_it_delivers);
 	tcase_add_test(tcase, owner_killed);
 	tcase_add_test(tcase, outlives_who_asked);
+	tcase_add_test(tcase, only_by_consent_of_the_owner);
 	tcase_add_test(tcase, capped);
 	tcase_add_test(tcase, more_than_a_file_takes);
 }
