@@ -12,7 +12,8 @@
  *             never aborts, and installs no signal handler. fbk_error_detail() gives the sentence.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
  *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in five seconds),
- *             -EDQUOT (a limit of your user is reached; the detail names it), -EPERM (policy, or a
+ *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room for an
+ *             fd, here or at the daemon: the detail says which), -EPERM (policy, or a
  *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
  *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A deadline in the past (0)
  *             never sleeps. FBK_DEADLINE_MAX, and anything further away than the policy's longest

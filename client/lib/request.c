@@ -154,7 +154,7 @@ static int reply_judge(struct reply *reply, size_t fds_wanted)
 	if (error < 0) {
 		error_set(error, "%s", reply->message->detail);
 	} else if (reply->fd_count != fds_wanted) {
-		error = error_set(-EPROTO,
+		error = error_set(reply->fd_count < fds_wanted ? -EMFILE : -EPROTO,
 				  "the daemon's reply has %zu file descriptors, not %zu: the "
 				  "limit of open files may be reached here",
 				  reply->fd_count, fds_wanted);

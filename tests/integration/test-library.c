@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The library against a real daemon: signal and wait, between processes, to the end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib-peer.h"
@@ -423,6 +425,35 @@ START_TEST(what_is_not_there_says_so)
 }
 END_TEST
 
+/* A reply whose fds find no room fails that call, and nothing else. */
+START_TEST(out_of_fds)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	struct fbk_point point = { timeline, 1 };
+	struct rlimit old, limit;
+	int fd = -1;
+	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
+	close(fd);
+	getrlimit(RLIMIT_NOFILE, &old);
+	limit = old;
+	int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
+	close(next);
+	limit.rlim_cur = (rlim_t)next; /* every lower one is in use */
+	setrlimit(RLIMIT_NOFILE, &limit);
+	fd = -1;
+	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), -EMFILE);
+	ck_assert_msg(strstr(fbk_error_detail(), "limit of open files"), "%s", fbk_error_detail());
+	ck_assert_int_eq(fd, -1);
+	setrlimit(RLIMIT_NOFILE, &old);
+	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
+	ck_assert_int_eq(readable_within(fd, PATIENCE_MS), 1);
+	close(fd);
+	fbk_disconnect(context);
+}
+END_TEST
+
 START_TEST(no_daemon_says_what_to_do)
 {
 	struct fbk_context *context = NULL;
@@ -449,6 +480,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, blame_follows_the_chain_to_the_stopped_one);
 	tcase_add_test(tcase, a_forked_child_is_refused);
 	tcase_add_test(tcase, what_is_not_there_says_so);
+	tcase_add_test(tcase, out_of_fds);
 	tcase_add_test(tcase, no_daemon_says_what_to_do);
 }
 

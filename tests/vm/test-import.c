@@ -213,6 +213,29 @@ START_TEST(merged_by_the_kernel)
 }
 END_TEST
 
+/* More fences in one than we look at one by one: then the kernel's verdict on the whole counts. */
+START_TEST(merged_of_very_many)
+{
+	uint32_t ids[100];
+	int merged = fence(&ids[0]);
+	for (int i = 1; i < 100; i++) {
+		int next = fence(&ids[i]);
+		int both = sync_file_merge(merged, next);
+		ck_assert_int_ge(both, 0);
+		close(merged);
+		close(next);
+		merged = both;
+	}
+	ck_assert_int_eq(fbk_point_signal_on(point(1), merged), 0);
+	for (int i = 0; i < 99; i++) {
+		signal_fence(ids[i], i == 70 ? -EIO : 0);
+	}
+	ck_assert_int_eq(fbk_point_wait(point(1), deadline_ms(60)), -ETIMEDOUT);
+	signal_fence(ids[99], 0);
+	ck_assert_int_eq(wait_for(1), -EIO);
+}
+END_TEST
+
 START_TEST(mixed_with_an_eventfd)
 {
 	uint32_t id;
@@ -364,6 +387,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, merge_drops_errors_and_we_do_not);
 	tcase_add_test(tcase, waits_for_all_also_after_an_error);
 	tcase_add_test(tcase, merged_by_the_kernel);
+	tcase_add_test(tcase, merged_of_very_many);
 	tcase_add_test(tcase, mixed_with_an_eventfd);
 	tcase_add_test(tcase, as_many_as_are_taken);
 	tcase_add_test(tcase, deadlines_are_passed_on);
