@@ -48,7 +48,11 @@ static void export_count(const struct export *export, struct timeline *timeline,
 static void export_finish(struct export *export, struct timeline *timeline, int result)
 {
 	int r = export->provider->fire(export->broker, &export->provided, export->value, result);
-	if (r < 0) {
+	if (r == -ETIME) {
+		log_error(
+			"the kernel ended a promise by itself, as success: this daemon did not run "
+			"for longer than the kernel bears");
+	} else if (r < 0) {
 		log_error(
 			"an exported %s could not be signalled: %s; its holder waits until its own "
 			"deadline",

@@ -52,6 +52,17 @@ uint64_t lab_counter(const struct daemon *daemon, const char *name)
 	return value;
 }
 
+/* Emulated, beside others: what takes a second on its own may take a minute. */
+#define LAB_PATIENCE_S 500
+
+static void (*lab_add)(TCase *tcase);
+
+static void add_patiently(TCase *tcase)
+{
+	tcase_set_timeout(tcase, LAB_PATIENCE_S);
+	lab_add(tcase);
+}
+
 int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase))
 {
 	if (!in_guest()) {
@@ -64,5 +75,6 @@ int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase))
 		}
 		close(fd);
 	}
-	return suite_main(name, add);
+	lab_add = add;
+	return suite_main(name, add_patiently);
 }
