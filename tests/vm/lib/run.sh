@@ -83,11 +83,17 @@ share_9p() { # TAG PATH [OPTION]
 
 # One line from the guest, in `line`; false: it has ended, or the time (in $SECONDS) has come.
 hear() { # DIR DEADLINE
-	while ! read -t 1 -r line <&"$from_agent"; do
-		running "$1" || return 1
-		[ $SECONDS -lt "$2" ] || return 1
+	local part
+	line=
+	until read -t 1 -r part <&"$from_agent"; do
+		line+=$part # it gives what had come when the second was over
+		if ! running "$1" || [ $SECONDS -ge "$2" ]; then
+			line=
+			return 1
+		fi
 		[ -z "${output:-}" ] || cat <&"$output"
 	done
+	line+=$part
 }
 
 # FIFOs opened for both ways block nobody, whether QEMU is there or not.
