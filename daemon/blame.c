@@ -51,6 +51,9 @@ static const struct arm *session_oldest_arm(const struct session *session)
 	LIST_FOREACH(export, &session->exports, links) {
 		oldest = arm_older(oldest, &export->arm);
 	}
+	LIST_FOREACH(export, &session->promises, asked_links) {
+		oldest = arm_older(oldest, &export->arm); /* it waits in the kernel */
+	}
 	for (uint32_t number = 1; number < session->handles_size; number++) {
 		const struct handle *handle = session->handles[number];
 		const struct watch *watch;

@@ -71,8 +71,8 @@ struct broker {
 	struct event_base *base;
 	struct wheel wheel;
 	unsigned int bells_in_a_row; /* since a request was served */
-	struct event *wheel_event; /* one timer for all deadlines */
-	struct event *reaper;      /* runs once after the callbacks that asked for it */
+	struct event *wheel_event;   /* one timer for all deadlines */
+	struct event *reaper;        /* runs once after the callbacks that asked for it */
 	struct account *account;
 	struct policy *policy;
 	const char *policy_name;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blame.h"
 #include "broker.h"
 #include "clock.h"
 #include "device.h"
@@ -13,12 +14,21 @@
 #include "log.h"
 #include "session.h"
 
+static void promise_forget_asker(struct export *export)
+{
+	if (export->asker) {
+		LIST_REMOVE(export, asked_links);
+		export->asker = NULL;
+	}
+}
+
 static void export_destroy(struct export *export)
 {
 	struct broker *broker = export->broker;
 	arm_remove(&export->arm);
 	broker_disarm(broker, &export->deadline);
 	LIST_REMOVE(export, links);
+	promise_forget_asker(export);
 	export->provider->destroy(broker, &export->provided);
 	charge_release(&export->fd_charge);
 	charge_release(&export->charge);
@@ -71,13 +81,12 @@ static void export_decided(struct arm *arm, struct timeline *timeline, int resul
  * it delivers. */
 static void promise_break(struct export *export, struct timeline *timeline)
 {
-	char reason[FBK_REASON_SIZE];
-	snprintf(reason, sizeof(reason),
-		 "%s (pid %d) did not reach point %llu of %s within the %llu ms that were promised",
-		 timeline->owner.device, timeline->owner.pid, (unsigned long long)export->value,
-		 timeline->name,
-		 (unsigned long long)policy_settings(export->broker->policy)->promise_ms);
-	log_warning("%s: whoever waited in the kernel saw success", reason);
+	char reason[2 * FBK_REASON_SIZE];
+	int length =
+		snprintf(reason, sizeof(reason), "not reached in %llu ms, as promised: ",
+			 (unsigned long long)policy_settings(export->broker->policy)->promise_ms);
+	blame_describe(timeline, export->value, reason + length, sizeof(reason) - (size_t)length);
+	log_warning("%s; whoever waited in the kernel saw success", reason);
 	if (timeline->device) {
 		timeline->device->promise_broken = true;
 	}
@@ -287,6 +296,8 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	uint64_t deadline_ns =
 		clock_now_ns() + policy_settings(broker->policy)->promise_ms * NS_PER_MS;
 	LIST_INSERT_HEAD(&broker->promises, export, links);
+	LIST_INSERT_HEAD(&handle->session->promises, export, asked_links);
+	export->asker = handle->session;
 	broker->promise_count++;
 	broker->counters.promises++;
 	timeline->counters.promises++;
@@ -302,5 +313,8 @@ void export_drop_all(struct session *session)
 		struct export *export = LIST_FIRST(&session->exports);
 		struct timeline *timeline = export->arm.timeline;
 		export_finish(export, timeline, arm_expire(&export->arm));
+	}
+	while (!LIST_EMPTY(&session->promises)) {
+		promise_forget_asker(LIST_FIRST(&session->promises));
 	}
 }

@@ -19,7 +19,9 @@
 
 struct export
 {
-	LIST_ENTRY(export) links; /* of the session; a promise: of the broker */
+	LIST_ENTRY(export) links;       /* of the session; a promise: of the broker */
+	LIST_ENTRY(export) asked_links; /* of who asked for a promise, while that is there */
+	struct session *asker;
 	struct broker *broker;
 	struct arm arm;
 	uint64_t value;

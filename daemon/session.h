@@ -74,6 +74,7 @@ struct session {
 	LIST_HEAD(, session_set) sets;
 	LIST_HEAD(, timeline) signals;
 	LIST_HEAD(, export) exports;
+	LIST_HEAD(, export) promises;         /* that it asked for */
 	void *watches;                        /* tsearch(3) by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
 };

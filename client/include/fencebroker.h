@@ -461,7 +461,8 @@ int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_w
 int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		      struct fbk_gate **ret_gate);
 
-/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Borrows drm_fd until then.
+/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Borrows drm_fd until then, and what
+ * the request names: fds (IN_FENCE_FD), memory (OUT_FENCE_PTR) and blobs.
  * -EBUSY is passed to `done` like every error: the display still flips; commit again after that. */
 struct _drmModeAtomicReq;
 int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,

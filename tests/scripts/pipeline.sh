@@ -16,7 +16,8 @@ pipeline --seconds 1 --fps 1 --size 160x128 || fail "the run of one frame failed
 [ "$(report .frames_decoded)" = 1 ] || fail "one frame was not one frame"
 
 # What makes no sense is refused before anything starts.
-for arguments in "--size 1x1" "--size 161x128" "--fps 0" "--fps 241" "--seconds 0" "--deadline-ms 9" --no-such; do
+for arguments in "--size 1x1" "--size 161x128" "--fps 0" "--fps 241" "--seconds 0" "--deadline-ms 9" "--fences smoke" \
+	--vm --no-such; do
 	rm -rf "$work/run"
 	# shellcheck disable=SC2086
 	if said=$(pipeline $arguments 2>&1); then

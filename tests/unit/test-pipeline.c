@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/examples/pipeline/canvas.h"
 #include "client/examples/pipeline/histogram.h"
 #include "client/examples/pipeline/picture.h"
 #include "client/examples/pipeline/slot.h"
@@ -90,6 +91,93 @@ START_TEST(stamp_torn)
 }
 END_TEST
 
+/* --------------------------------------------------------------------------------- canvases -- */
+
+#define MARGIN 0x11 /* around what a canvas may touch */
+
+static const struct {
+	unsigned int width, height;
+	unsigned int x, y, shown_width, shown_height; /* where a picture of 320x180 is then */
+} canvases[] = {
+	{ 320, 180, 0, 0, 320, 180 }, { 640, 480, 160, 150, 320, 180 },
+	{ 321, 181, 0, 0, 320, 180 }, { 319, 180, 79, 45, 160, 90 },
+	{ 200, 100, 20, 5, 160, 90 }, { 160, 60, 27, 0, 106, 60 },
+};
+
+static struct canvas canvas_new(unsigned int width, unsigned int height)
+{
+	struct canvas canvas = { .stride = (width + 3) * sizeof(uint32_t),
+				 .width = width,
+				 .height = height,
+				 .dmabuf = -1 };
+	canvas.memory = malloc(canvas.stride * (height + 1));
+	memset(canvas.memory, MARGIN, canvas.stride * (height + 1));
+	return canvas;
+}
+
+/* The pixels that are not as they were, as a rectangle that must be filled. */
+static void expect_drawn(const struct canvas *canvas, unsigned int left, unsigned int top,
+			 unsigned int width, unsigned int height)
+{
+	for (unsigned int y = 0; y <= canvas->height; y++) {
+		const uint32_t *row =
+			(const uint32_t *)(const void *)((const uint8_t *)canvas->memory +
+							 y * canvas->stride);
+		for (unsigned int x = 0; x < canvas->stride / sizeof(uint32_t); x++) {
+			bool inside = x >= left && x < left + width && y >= top && y < top + height;
+			ck_assert_msg((row[x] != 0x11111111) == inside, "pixel %u, %u", x, y);
+		}
+	}
+}
+
+START_TEST(canvas_round_trip)
+{
+	uint8_t *memory = calloc(1, picture_bytes(320, 180));
+	struct picture picture = picture_at(memory, 320, 180);
+	struct canvas canvas = canvas_new(canvases[_i].width, canvases[_i].height);
+	uint32_t number;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		stamp_write(&picture, numbers[i]);
+		canvas_draw(&canvas, &picture);
+		ck_assert_int_eq(canvas_read(&canvas, 320, 180, &number), 0);
+		ck_assert_uint_eq(number, numbers[i]);
+	}
+	expect_drawn(&canvas, canvases[_i].x, canvases[_i].y, canvases[_i].shown_width,
+		     canvases[_i].shown_height);
+	free(canvas.memory);
+	free(memory);
+}
+END_TEST
+
+static const struct {
+	uint8_t y, u, v;
+	uint32_t pixel;
+} colours[] = {
+	{ 16, 128, 128, 0x000000 },  { 235, 128, 128, 0xffffff }, { 0, 128, 128, 0x000000 },
+	{ 255, 128, 128, 0xffffff }, { 82, 90, 240, 0xff0000 },   { 145, 54, 34, 0x00ff00 },
+	{ 41, 240, 110, 0x0000ff },
+};
+
+/* Within two steps of each colour: the primaries have no exact place in I420. */
+START_TEST(canvas_colours)
+{
+	uint8_t *memory = calloc(1, picture_bytes(160, 128));
+	struct picture picture = picture_at(memory, 160, 128);
+	struct canvas canvas = canvas_new(160, 128);
+	memset(picture.planes[0], colours[_i].y, picture.strides[0] * 128);
+	memset(picture.planes[1], colours[_i].u, picture.strides[1] * 64);
+	memset(picture.planes[2], colours[_i].v, picture.strides[2] * 64);
+	canvas_draw(&canvas, &picture);
+	const uint8_t *pixel = canvas.memory;
+	for (unsigned int i = 0; i < 3; i++) {
+		int wanted = (int)(colours[_i].pixel >> (8 * i) & 0xff);
+		ck_assert_int_le(abs(pixel[i] - wanted), 2);
+	}
+	free(canvas.memory);
+	free(memory);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------ slots -- */
 
 START_TEST(slots)
@@ -150,6 +238,8 @@ int main(void)
 	tcase_add_test(tcase, picture_planes);
 	tcase_add_loop_test(tcase, stamp_round_trip, 0, sizeof(numbers) / sizeof(numbers[0]));
 	tcase_add_test(tcase, stamp_torn);
+	tcase_add_loop_test(tcase, canvas_round_trip, 0, sizeof(canvases) / sizeof(canvases[0]));
+	tcase_add_loop_test(tcase, canvas_colours, 0, sizeof(colours) / sizeof(colours[0]));
 	tcase_add_test(tcase, slots);
 	tcase_add_test(tcase, quantiles);
 	suite_add_tcase(suite, tcase);

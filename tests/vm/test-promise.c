@@ -136,8 +136,8 @@ START_TEST(expiry)
 	ck_assert(sync_file_wait(later, PATIENCE_MS));
 	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_DEADLINE);
-	ck_assert_msg(strstr(info.reason, "signaler (pid ") && strstr(info.reason, "point 3"), "%s",
-		      info.reason);
+	ck_assert_msg(strstr(info.reason, "signaler (pid ") && strstr(info.reason, "line point 3"),
+		      "%s", info.reason);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 4), -ETIME);
 	close(fd);
 	close(later);
@@ -200,6 +200,35 @@ START_TEST(owner_killed)
 	int again = -1;
 	ck_assert_int_eq(fbk_point_promise(point, &again), -EOWNERDEAD);
 	ck_assert_int_eq(peer_wait(&peer), 128 + SIGKILL);
+}
+END_TEST
+
+/* Who waits in the kernel for what was promised is not at fault: whoever promised that is. */
+START_TEST(blame_follows_promises)
+{
+	struct fbk_timeline_info info;
+	char text[512];
+	int first, second;
+	struct fbk_context *middle = peer_connect(&lab.daemon);
+	struct fbk_timeline *seen =
+		peer_open(middle, lab.timeline, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
+	struct fbk_timeline *line = peer_timeline(peer_device(middle, "middle"), "second", 0);
+	struct fbk_point point = { peer_open(lab.waiter, line, FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE),
+				   1 };
+	ck_assert_int_eq(fbk_point_promise(point, &second), 0);
+	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ seen, 7 }, &first), 0);
+	ck_assert_int_eq(fbk_point_blame(point, text, sizeof(text)), 0);
+	ck_assert_msg(
+		strstr(text, "of middle (pid ") &&
+			strstr(text, "which waits for line point 7 (now 0) of signaler (pid "),
+		"%s", text);
+	ck_assert(sync_file_wait(second, PATIENCE_MS));
+	ck_assert_int_eq(fbk_timeline_info(point.timeline, &info), 0);
+	ck_assert_msg(strstr(info.reason, "waits for line point 7"), "%s", info.reason);
+	fbk_disconnect(middle); /* the promise it asked for goes on without it */
+	ck_assert(sync_file_wait(first, PATIENCE_MS));
+	close(first);
+	close(second);
 }
 END_TEST
 
@@ -468,6 +497,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, expiry);
 	tcase_add_test(tcase, not_believed_until_it_delivers);
 	tcase_add_test(tcase, owner_killed);
+	tcase_add_test(tcase, blame_follows_promises);
 	tcase_add_test(tcase, outlives_who_asked);
 	tcase_add_test(tcase, only_by_consent_of_the_owner);
 	tcase_add_test(tcase, capped);

@@ -13,19 +13,20 @@
 #define MESSAGE_FDS_MAX 8
 
 enum message_type {
-	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: theirs, board, token to wait */
-	MESSAGE_ACCEPT = 2, /* back; fds: board and token of what releases the buffers */
+	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: theirs, token to wait, board */
+	MESSAGE_ACCEPT = 2, /* back; fds: token and board of what releases the buffers */
 };
 
 /* Frame n (from 1) is in buffer n % count, ready at point n of the offered timeline, and given back
- * at point n of the accepted one. */
+ * at point n of the accepted one. The buffers come with the offer, or, where only the consumer can
+ * make them (the offer has none then), with what is sent back: before token and board. */
 struct message {
 	uint32_t type;
 	uint32_t count;  /* of buffers */
 	uint64_t frames; /* that will come */
 	uint64_t size;   /* of a buffer, in bytes */
 	uint32_t width, height, fps;
-	uint32_t unused;
+	uint32_t stride; /* in bytes, of a buffer that the consumer made */
 };
 
 struct channel {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * An encoder: a device without memory fences. It waits on eventfds that the broker exports, and
- * signals eventfds that the broker imports: one when it no longer reads the picture, one when the
- * bitstream is written.
+ * An encoder: a device without memory fences. It waits on fences that the broker exports, eventfds or
+ * the kernel's, and signals such that the broker imports: one when it no longer reads the picture,
+ * one when the bitstream is written, and, where there is a display, one when the picture is in the
+ * display's buffer.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "encoder.h"
@@ -15,13 +14,17 @@
 #include "shared.h"
 #include "slot.h"
 #include "stage.h"
+#include "viewer.h"
 
 #define RENDER_BUFFERS 4
 
 struct encode {
 	struct stage stage;
+	const struct fence_kind *fences; /* that this device has */
+	struct fence_maker *maker;
 	struct encoder *encoder;
 	struct channel renderer, sender;
+	struct viewer viewer; /* used with --display only */
 	struct message offer; /* of the renderer */
 	struct shared pictures[RENDER_BUFFERS];
 	struct shared ring;
@@ -85,8 +88,8 @@ static int meet_renderer(struct encode *encode)
 		r = pictures_open(encode, fds);
 	}
 	if (r == 0) {
-		r = stage_lane_create(stage, "encode.free", FBK_TIMELINE_BROKERED, &encode->free,
-				      &back[0], &back[1]);
+		r = stage_lane_create(stage, "encode.free", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT,
+				      &encode->free, &back[0], &back[1]);
 	}
 	if (r < 0) {
 		return r;
@@ -109,8 +112,8 @@ static int meet_sender(struct encode *encode)
 	}
 	stage->stats.buffers = SLOT_COUNT;
 	fds[0] = encode->ring.fd;
-	r = stage_lane_create(stage, "encode.done", FBK_TIMELINE_BROKERED, &encode->done, &fds[1],
-			      &fds[2]);
+	r = stage_lane_create(stage, "encode.done", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT,
+			      &encode->done, &fds[1], &fds[2]);
 	if (r < 0) {
 		return r;
 	}
@@ -130,48 +133,74 @@ static int meet_sender(struct encode *encode)
 	return stage_lane_open(stage, "send.done", fds[0], fds[1], &encode->sent);
 }
 
-/* A fence of this device, and the point that follows it. Gives the device's end. */
-static int fence_submit(struct encode *encode, struct lane *lane, uint64_t frame, int *ret_fd)
+/* A fence of this device, and the point that follows it. */
+static int output_submit(struct encode *encode, struct lane *lane, uint64_t frame,
+			 struct encoder_output *output)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int device_end = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (device_end < 0) {
-		int r = -errno;
-		if (fd >= 0) {
-			close(fd);
-		}
+	int fd;
+	int r = encode->fences->create(encode->maker, &output->fence, &fd);
+	if (r < 0) {
 		return stage_stop(&encode->stage, r, "making a fence", "%s", strerror(-r));
 	}
-	int r = fbk_point_signal_on((struct fbk_point){ lane->timeline, frame }, fd);
+	r = fbk_point_signal_on((struct fbk_point){ lane->timeline, frame }, fd);
 	if (r < 0) {
-		close(device_end);
 		return stage_stop_call(&encode->stage, r, lane->name);
 	}
+	output->board = &lane->board;
 	encode->stage.stats.imports++;
-	*ret_fd = device_end;
 	return 0;
+}
+
+static int job_submit(struct encode *encode, struct encoder_job *job)
+{
+	int r = output_submit(encode, encode->free, job->frame, &job->released);
+	if (r == 0) {
+		r = output_submit(encode, encode->done, job->frame, &job->done);
+	}
+	if (r == 0 && job->canvas.memory) {
+		r = output_submit(encode, encode->viewer.shown, job->frame, &job->shown);
+	}
+	return r;
 }
 
 static int job_run(struct encode *encode, struct encoder_job *job)
 {
 	struct stage *stage = &encode->stage;
 	char error[128] = "";
-	int r = fence_submit(encode, encode->free, job->frame, &job->released_fd);
-	if (r < 0) {
-		return r;
-	}
-	r = fence_submit(encode, encode->done, job->frame, &job->done_fd);
+	int r = job_submit(encode, job);
 	if (r == 0) {
 		r = encoder_run(encode->encoder, job, error, sizeof(error));
-		close(job->done_fd);
 		if (r < 0) {
 			stage_stop(stage, r, "encoding", "%s", error[0] ? error : strerror(-r));
 		}
 	}
-	close(job->released_fd);
+	encode->fences->finish(&job->shown.fence);
+	encode->fences->finish(&job->done.fence);
+	encode->fences->finish(&job->released.fence);
 	stage->stats.checks += job->checks;
 	stage->stats.mismatches += job->mismatches;
 	stage->stats.bytes += job->size;
+	return r;
+}
+
+/* What the frame goes into is given back by those who had it. */
+static int outputs_wait(struct encode *encode, uint64_t frame, struct encoder_job *job)
+{
+	struct stage *stage = &encode->stage;
+	enum stage_way way = stage_way_release(stage);
+	int r = 0;
+	if (frame > SLOT_COUNT) { /* the first use of a slot waits for nobody */
+		r = stage_wait_fence(stage, encode->sent, frame - SLOT_COUNT, way,
+				     &stage->stats.handovers[1]);
+	}
+	if (r < 0 || !stage->options->display) {
+		return r;
+	}
+	if (frame > VIEWER_BUFFERS) {
+		r = stage_wait_fence(stage, encode->viewer.free, frame - VIEWER_BUFFERS, way,
+				     &stage->stats.handovers[2]);
+	}
+	job->canvas = viewer_canvas(&encode->viewer, frame);
 	return r;
 }
 
@@ -180,17 +209,16 @@ static int encode_frame(struct encode *encode, uint64_t frame)
 	struct stage *stage = &encode->stage;
 	struct shared *buffer = &encode->pictures[frame % RENDER_BUFFERS];
 	struct encoder_job job = {
+		.fences = encode->fences,
 		.picture = picture_at(buffer->memory, encode->offer.width, encode->offer.height),
 		.picture_size = encode->offer.size,
 		.frame = frame,
 		.slot = slot_at(encode->ring.memory, encode->slot_size, frame),
-		.released_board = &encode->free->board,
-		.done_board = &encode->done->board,
 	};
-	int r = stage_wait_eventfd(stage, encode->drawn, frame, &stage->stats.handovers[0]);
-	if (r == 0 && frame > SLOT_COUNT) { /* the first use of a slot waits for nobody */
-		r = stage_wait_eventfd(stage, encode->sent, frame - SLOT_COUNT,
-				       &stage->stats.handovers[1]);
+	int r = stage_wait_fence(stage, encode->drawn, frame, stage_way_acquire(stage),
+				 &stage->stats.handovers[0]);
+	if (r == 0) {
+		r = outputs_wait(encode, frame, &job);
 	}
 	if (r == 0) {
 		r = job_run(encode, &job);
@@ -201,32 +229,69 @@ static int encode_frame(struct encode *encode, uint64_t frame)
 	return r;
 }
 
+static int device_start(struct encode *encode)
+{
+	const struct message *offer = &encode->offer;
+	char error[160] = "";
+	int r = encode->fences->open(&encode->maker, error, sizeof(error));
+	if (r == 0) {
+		r = encoder_create(offer->width, offer->height, offer->fps, &encode->encoder, error,
+				   sizeof(error));
+	}
+	return r < 0 ? stage_stop(&encode->stage, r, "starting", "%s",
+				  error[0] ? error : strerror(-r))
+		     : 0;
+}
+
+/* Leaving fails what is not reached: stay until the last slot and the last buffer came back, by
+ * which time the broker has seen the last fences. */
+static int last_wait(struct encode *encode, uint64_t frames)
+{
+	struct stage *stage = &encode->stage;
+	enum stage_way way = stage_way_release(stage);
+	int r = stage_wait_fence(stage, encode->sent, frames, way, &stage->stats.handovers[1]);
+	if (r == 0 && stage->options->display) {
+		r = stage_wait_fence(stage, encode->viewer.free, frames, way,
+				     &stage->stats.handovers[2]);
+	}
+	return r;
+}
+
 static int run(struct encode *encode)
 {
 	struct stage *stage = &encode->stage;
-	char error[128] = "";
 	int r = meet_renderer(encode);
 	if (r == 0) {
-		const struct message *offer = &encode->offer;
-		r = encoder_create(offer->width, offer->height, offer->fps, &encode->encoder, error,
-				   sizeof(error));
-		if (r < 0) {
-			stage_stop(stage, r, "starting", "%s", error[0] ? error : strerror(-r));
-		}
+		r = device_start(encode);
 	}
 	if (r == 0) {
 		r = meet_sender(encode);
+	}
+	if (r == 0 && stage->options->display) {
+		r = viewer_meet(&encode->viewer, stage, stage->options->display, &encode->offer);
 	}
 	uint64_t frames = encode->offer.frames;
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
 		r = encode_frame(encode, frame);
 	}
-	if (r == 0) {
-		/* Leaving fails what is not reached: stay until the last slot came back, by which
-		 * time the broker has seen the last fences. */
-		r = stage_wait_eventfd(stage, encode->sent, frames, &stage->stats.handovers[1]);
+	return r == 0 ? last_wait(encode, frames) : r;
+}
+
+static void name_handovers(struct encode *encode)
+{
+	struct stage *stage = &encode->stage;
+	struct handover *handovers = stage->stats.handovers;
+	const char *release = stage_way_route(stage_way_release(stage));
+	handovers[0].name = "render.done";
+	handovers[0].route = stage_way_route(stage_way_acquire(stage));
+	handovers[1].name = "send.done";
+	handovers[1].route = release;
+	if (stage->options->display) {
+		handovers[2].name = "show.free";
+		handovers[2].route = stage->options->sync_files
+					     ? "KMS OUT_FENCE -> memory64 -> sync_file (late)"
+					     : "KMS OUT_FENCE -> memory64 -> eventfd";
 	}
-	return r;
 }
 
 int main(int argc, char **argv)
@@ -236,24 +301,25 @@ int main(int argc, char **argv)
 		.name = "encode0",
 		.class = FBK_ENCODER,
 		.waits = FBK_SYNC_FILE | FBK_EVENTFD,
-		.signals = FBK_EVENTFD,
+		.signals = FBK_SYNC_FILE | FBK_EVENTFD,
 	};
-	struct encode encode = { .renderer.fd = -1, .sender.fd = -1 };
+	struct encode encode = { .renderer.fd = -1, .sender.fd = -1, .viewer.channel.fd = -1 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "lc", &status) < 0) {
 		return status;
 	}
-	encode.stage.stats.handovers[0].name = "render.done";
-	encode.stage.stats.handovers[0].route = "memory64 -> eventfd";
-	encode.stage.stats.handovers[1].name = "send.done";
-	encode.stage.stats.handovers[1].route = "memory64 -> eventfd";
+	encode.fences = options.sync_files ? &fence_sync_file : &fence_eventfd;
+	encode.stage.options = &options;
+	name_handovers(&encode);
 	if (stage_start(&encode.stage, &options, &desc) == 0) {
 		run(&encode);
 	}
 	status = stage_finish(&encode.stage);
 	channel_close(&encode.renderer);
 	channel_close(&encode.sender);
+	viewer_finish(&encode.viewer);
 	encoder_destroy(encode.encoder);
+	encode.fences->close(encode.maker); /* after the timelines failed: it may signal fences */
 	shared_finish(&encode.ring);
 	for (size_t i = 0; i < RENDER_BUFFERS; i++) {
 		shared_finish(&encode.pictures[i]);

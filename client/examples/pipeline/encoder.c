@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "stamp.h"
 
@@ -43,14 +42,27 @@ static void job_check_stamp(struct encoder_job *job)
 	}
 }
 
+static void output_signal(const struct encoder_job *job, struct encoder_output *output)
+{
+	board_note(output->board, job->frame);
+	job->fences->signal(&output->fence);
+}
+
+static void picture_show(struct encoder_job *job)
+{
+	if (job->canvas.memory) {
+		canvas_draw(&job->canvas, &job->picture);
+		output_signal(job, &job->shown);
+	}
+}
+
 /* libavcodec dropped its last reference: the device is done with the picture. */
 static void picture_released(void *opaque, uint8_t *data)
 {
 	(void)data;
 	struct encoder_job *job = opaque;
 	job_check_stamp(job);
-	board_note(job->released_board, job->frame);
-	eventfd_write(job->released_fd, 1);
+	output_signal(job, &job->released);
 }
 
 static void slot_unused(void *opaque, uint8_t *data)
@@ -184,8 +196,7 @@ static int slot_fill(struct encoder *encoder, struct encoder_job *job, char *err
 	job->size = (size_t)packet->size;
 	slot_end(job->slot, job->frame, job->size, packet->flags & AV_PKT_FLAG_KEY);
 	av_packet_unref(packet);
-	board_note(job->done_board, job->frame);
-	eventfd_write(job->done_fd, 1);
+	output_signal(job, &job->done);
 	return 0;
 }
 
@@ -210,10 +221,11 @@ int encoder_run(struct encoder *encoder, struct encoder_job *job, char *error, s
 	int r = frame_wrap(encoder, job);
 	if (r < 0) {
 		av_frame_unref(encoder->frame);
-		eventfd_write(job->released_fd, 1);
+		output_signal(job, &job->released);
 		return r;
 	}
 	job_check_stamp(job);
+	picture_show(job);
 	int sent = avcodec_send_frame(encoder->codec, encoder->frame);
 	av_frame_unref(encoder->frame); /* releases the picture, unless libavcodec still reads it */
 	if (encoder->wanted) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * An encoder as a device that knows nothing of memory fences: it takes jobs, and says by two
- * eventfds of its own when it no longer reads the picture and when the bitstream is written.
- * Inside is libx264 through libavcodec. Neither side is copied: the picture's memory is wrapped, the
- * bitstream is written where the job says. One thread at a time.
+ * An encoder as a device that knows nothing of memory fences: it takes jobs, and says by fences of
+ * its own when the picture is on the canvas, when it is not read any more, and when the bitstream is
+ * written. Inside is libx264 through libavcodec. Neither side is copied: the picture's memory is
+ * wrapped, the bitstream is written where the job says. One thread at a time.
  */
 #pragma once
 
@@ -11,20 +11,30 @@
 #include <stdint.h>
 
 #include "board.h"
+#include "canvas.h"
+#include "fence.h"
 #include "picture.h"
 #include "slot.h"
 
 struct encoder;
 
-/* Lives, where it is, at least until `released_fd` is readable. */
+/* What the device says, once. */
+struct encoder_output {
+	struct fence fence;
+	struct board *board; /* noted just before */
+};
+
+/* Lives, where it is, at least until `released` is signalled. */
 struct encoder_job {
-	struct picture picture; /* must stay as it is until `released_fd` is readable */
+	const struct fence_kind *fences;
+	struct picture picture; /* must stay as it is until `released` is signalled */
 	size_t picture_size;
-	uint64_t frame;   /* the number that is stamped into it */
-	struct slot slot; /* must be free */
-	int released_fd;  /* borrowed; written when the picture is not read any more */
-	int done_fd;      /* borrowed; written when the slot is filled */
-	struct board *released_board, *done_board; /* noted just before */
+	uint64_t frame;       /* the number that is stamped into it */
+	struct slot slot;     /* must be free */
+	struct canvas canvas; /* must be free; without memory there is none, and no `shown` */
+	struct encoder_output shown;    /* the picture is on the canvas */
+	struct encoder_output released; /* the picture is not read any more */
+	struct encoder_output done;     /* the slot is filled */
 	/* results, complete when the job has run */
 	unsigned int checks, mismatches; /* of the stamp, before and after the picture was read */
 	uint32_t found;                  /* the last one that was wrong; 0: not readable */

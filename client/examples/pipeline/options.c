@@ -13,6 +13,10 @@ static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, 'S' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "connect", required_argument, NULL, 'c' },
+	{ "display", required_argument, NULL, 'D' },
+	{ "card", required_argument, NULL, 'C' },
+	{ "fences", required_argument, NULL, 'F' },
+	{ "promise", no_argument, NULL, 'p' },
 	{ "stats", required_argument, NULL, 'o' },
 	{ "url", required_argument, NULL, 'u' },
 	{ "size", required_argument, NULL, 's' },
@@ -28,8 +32,13 @@ static const struct option long_options[] = {
 
 static const char help_text[] =
 	"  --socket PATH      the daemon's socket\n"
-	"  --listen PATH      where the process before this one connects (encode, send)\n"
+	"  --listen PATH      where the process before this one connects (encode, show, send)\n"
 	"  --connect PATH     where the process after this one listens (render, encode)\n"
+	"  --display PATH     where the display listens (encode; without it there is none)\n"
+	"  --card PATH        that drives the display (show; default: the first that can)\n"
+	"  --fences KIND      that devices without memory fences have: eventfd (the default), or\n"
+	"                     sync_file, which the kernel's vgem driver makes\n"
+	"  --promise          ask for sync_files before they are due (encode, show)\n"
 	"  --url URL          where the stream goes (send)\n"
 	"  --size WxH         of the picture (render; default 640x360)\n"
 	"  --fps N            frames a second (render; default 30)\n"
@@ -71,6 +80,16 @@ static int size_parse(const char *text, struct options *options)
 	return 0;
 }
 
+static int fences_parse(const char *text, struct options *options)
+{
+	options->sync_files = strcmp(text, "sync_file") == 0;
+	if (!options->sync_files && strcmp(text, "eventfd") != 0) {
+		fprintf(stderr, "no kind of fences, eventfd or sync_file: %s\n", text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int option_take(struct options *options, int option, const char *value)
 {
 	switch (option) {
@@ -82,6 +101,17 @@ static int option_take(struct options *options, int option, const char *value)
 		return 0;
 	case 'c':
 		options->connect = value;
+		return 0;
+	case 'D':
+		options->display = value;
+		return 0;
+	case 'C':
+		options->card = value;
+		return 0;
+	case 'F':
+		return fences_parse(value, options);
+	case 'p':
+		options->promise = true;
 		return 0;
 	case 'o':
 		options->stats = value;
@@ -112,6 +142,11 @@ static int option_take(struct options *options, int option, const char *value)
 
 static bool options_complete(const struct options *options, const char *needed)
 {
+	if (options->promise && !options->sync_files) {
+		fprintf(stderr,
+			"only sync_files can be promised: --promise needs --fences sync_file\n");
+		return false;
+	}
 	const struct {
 		char letter;
 		const char *name, *value;

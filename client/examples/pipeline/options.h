@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The arguments of render, encode and send: one table for all three. */
+/* The arguments of render, encode, show and send: one table for all of them. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,11 +10,15 @@ struct options {
 	const char *socket;  /* the daemon's; NULL: the default one */
 	const char *listen;  /* where the neighbour before it connects */
 	const char *connect; /* where the neighbour after it listens */
+	const char *display; /* where the display listens; NULL: there is none */
+	const char *card;    /* that drives the display; NULL: the first that can */
 	const char *stats;   /* file for the counts; NULL: none */
 	const char *url;     /* where the stream goes */
 	unsigned int width, height, fps, seconds;
 	unsigned int delay_ms;    /* drawing takes that much longer */
 	unsigned int deadline_ms; /* how long any wait may take */
+	bool sync_files;          /* devices without memory fences have these, not eventfds */
+	bool promise;             /* ask for them before they are due */
 	bool check;               /* parse the arguments, and no more */
 	bool early;               /* signal before drawing: the checks must notice */
 };

@@ -54,8 +54,8 @@ static int introduce(struct render *render, uint64_t frames)
 	int fds[MESSAGE_FDS_MAX];
 	int r = buffers_create(render, message.size);
 	if (r == 0) {
-		r = stage_lane_create(stage, "render.done", 0, &render->drawn, &fds[BUFFERS],
-				      &fds[BUFFERS + 1]);
+		r = stage_lane_create(stage, "render.done", 0, stage_acquire_rights(stage),
+				      &render->drawn, &fds[BUFFERS], &fds[BUFFERS + 1]);
 	}
 	if (r < 0) {
 		return r;
@@ -150,7 +150,8 @@ int main(int argc, char **argv)
 		return status;
 	}
 	render.stage.stats.handovers[0].name = "encode.free";
-	render.stage.stats.handovers[0].route = "eventfd -> memory64";
+	render.stage.stats.handovers[0].route =
+		options.sync_files ? "sync_file -> memory64" : "eventfd -> memory64";
 	if (stage_start(&render.stage, &options, &desc) == 0) {
 		run(&render);
 	}

@@ -60,7 +60,8 @@ static int meet_encoder(struct send *send)
 		r = ring_open(send, fds[0]);
 	}
 	if (r == 0) {
-		r = stage_lane_create(stage, "send.done", 0, &send->sent, &back[0], &back[1]);
+		r = stage_lane_create(stage, "send.done", 0, FBK_RIGHT_WAIT, &send->sent, &back[0],
+				      &back[1]);
 	}
 	if (r < 0) {
 		return r;
@@ -150,7 +151,8 @@ int main(int argc, char **argv)
 		return status;
 	}
 	send.stage.stats.handovers[0].name = "encode.done";
-	send.stage.stats.handovers[0].route = "eventfd -> memory64";
+	send.stage.stats.handovers[0].route =
+		options.sync_files ? "sync_file -> memory64" : "eventfd -> memory64";
 	if (stage_start(&send.stage, &options, &desc) == 0) {
 		run(&send);
 	}

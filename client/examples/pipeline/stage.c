@@ -49,14 +49,19 @@ static struct lane *lane_add(struct stage *stage, const char *name, bool own)
 	return lane;
 }
 
-int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, struct lane **ret_lane,
-		      int *ret_token_fd, int *ret_board_fd)
+uint32_t stage_acquire_rights(const struct stage *stage)
+{
+	return FBK_RIGHT_WAIT | (stage->options->promise ? (uint32_t)FBK_RIGHT_PROMISE : 0);
+}
+
+int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, uint32_t rights,
+		      struct lane **ret_lane, int *ret_token_fd, int *ret_board_fd)
 {
 	struct lane *lane = lane_add(stage, name, true);
 	int token;
 	int r = fbk_timeline_create(stage->device, NULL, name, flags, &lane->timeline);
 	if (r == 0) {
-		r = fbk_timeline_share(lane->timeline, FBK_RIGHT_WAIT, &token);
+		r = fbk_timeline_share(lane->timeline, rights, &token);
 	}
 	if (r < 0) {
 		return stage_stop_call(stage, r, name);
@@ -102,52 +107,42 @@ uint64_t stage_deadline(const struct stage *stage)
 	return clock_now() + patience(stage);
 }
 
-/* Until the eventfd says that the point is decided; it can't say how. */
-static int eventfd_wait(int fd, struct fbk_point point, uint64_t deadline_ns)
+/* As fbk_point_wait(), but asking for blame in between. */
+static int point_wait(struct stage *stage, struct fbk_point point, uint64_t began,
+		      stage_wait_fn *wait, void *arg)
 {
-	struct pollfd wanted = { .fd = fd, .events = POLLIN };
-	int r;
-	do {
-		r = poll(&wanted, 1, clock_poll_ms(deadline_ns));
-	} while (r < 0 && errno == EINTR);
-	if (r < 0) {
-		return -errno;
-	}
-	r = fbk_point_check(point);
-	return r == -EAGAIN ? -ETIMEDOUT : r;
-}
-
-/* `fd` < 0: in memory. */
-static int point_wait(struct stage *stage, struct fbk_point point, int fd, uint64_t began)
-{
-	char suspect[2 * FBK_REASON_SIZE] = "";
+	char detail[2 * FBK_REASON_SIZE] = ""; /* whose fault, or what else is wrong */
 	struct fbk_timeline_info info;
 	char what[64];
 	int r = -ETIMEDOUT;
 	for (unsigned int quarter = 3; r == -ETIMEDOUT && quarter <= 4; quarter++) {
-		uint64_t until = began + patience(stage) * quarter / 4;
-		r = fd < 0 ? fbk_point_wait(point, until) : eventfd_wait(fd, point, until);
-		if (r == -ETIMEDOUT && quarter == 3 &&
-		    fbk_point_blame(point, suspect, sizeof(suspect)) < 0) {
-			snprintf(suspect, sizeof(suspect), "%s", fbk_error_detail());
+		r = wait(arg, point, began + patience(stage) * quarter / 4);
+		if (r == 0) {
+			return 0;
+		}
+		if (r != -ETIMEDOUT ||
+		    (quarter == 3 && fbk_point_blame(point, detail, sizeof(detail)) < 0)) {
+			snprintf(detail, sizeof(detail), "%s", fbk_error_detail());
 		}
 	}
-	if (r == 0) {
-		return 0;
-	}
 	snprintf(what, sizeof(what), "waiting for point %llu", (unsigned long long)point.value);
-	if (r == -ETIMEDOUT) {
-		return stage_stop(stage, r, what, "%s", suspect);
+	if (r != -ETIMEDOUT && fbk_timeline_info(point.timeline, &info) == 0 && info.error != 0) {
+		return stage_stop(stage, r, what, "%s", info.reason);
 	}
-	int known = fbk_timeline_info(point.timeline, &info);
-	return stage_stop(stage, r, what, "%s", known == 0 ? info.reason : strerror(-r));
+	return stage_stop(stage, r, what, "%s", detail[0] ? detail : strerror(-r));
 }
 
-static int lane_wait(struct stage *stage, struct lane *lane, uint64_t value, int fd, uint64_t began,
-		     struct handover *handover)
+static int wait_in_memory(void *arg, struct fbk_point point, uint64_t deadline_ns)
+{
+	(void)arg;
+	return fbk_point_wait(point, deadline_ns);
+}
+
+static int lane_wait(struct stage *stage, struct lane *lane, uint64_t value, uint64_t began,
+		     stage_wait_fn *wait, void *arg, struct handover *handover)
 {
 	struct fbk_point point = { lane->timeline, value };
-	int r = point_wait(stage, point, fd, began);
+	int r = point_wait(stage, point, began, wait, arg);
 	if (r < 0) {
 		return r;
 	}
@@ -156,24 +151,110 @@ static int lane_wait(struct stage *stage, struct lane *lane, uint64_t value, int
 	return 0;
 }
 
-int stage_wait(struct stage *stage, struct lane *lane, uint64_t value, struct handover *handover)
+int stage_wait_with(struct stage *stage, struct lane *lane, uint64_t value, stage_wait_fn *wait,
+		    void *arg, struct handover *handover)
 {
-	return lane_wait(stage, lane, value, -1, clock_now(), handover);
+	return lane_wait(stage, lane, value, clock_now(), wait, arg, handover);
 }
 
-int stage_wait_eventfd(struct stage *stage, struct lane *lane, uint64_t value,
-		       struct handover *handover)
+int stage_wait(struct stage *stage, struct lane *lane, uint64_t value, struct handover *handover)
 {
-	uint64_t began = clock_now();
+	return stage_wait_with(stage, lane, value, wait_in_memory, NULL, handover);
+}
+
+/* -------------------------------------------------------------------- waiting without memory -- */
+
+enum stage_way stage_way_release(const struct stage *stage)
+{
+	return stage->options->sync_files ? STAGE_LATE : STAGE_EVENTFD;
+}
+
+enum stage_way stage_way_acquire(const struct stage *stage)
+{
+	return stage->options->promise ? STAGE_PROMISE : stage_way_release(stage);
+}
+
+const char *stage_way_route(enum stage_way way)
+{
+	static const char *const routes[] = {
+		[STAGE_EVENTFD] = "memory64 -> eventfd",
+		[STAGE_LATE] = "memory64 -> sync_file (late)",
+		[STAGE_PROMISE] = "memory64 -> sync_file (promise)",
+	};
+	return routes[way];
+}
+
+int stage_promise(struct stage *stage, struct lane *lane, uint64_t value, int *ret_fd)
+{
+	int r = fbk_point_promise((struct fbk_point){ lane->timeline, value }, ret_fd);
+	if (r < 0) {
+		return stage_stop_call(stage, r, lane->name);
+	}
+	stage->stats.promises++;
+	return 0;
+}
+
+static int poll_until(int fd, uint64_t deadline_ns)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLIN };
+	int r;
+	do {
+		r = poll(&wanted, 1, clock_poll_ms(deadline_ns));
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+/* Until a fence that is there already signals. It can't say whether the point was reached: we can. */
+static int wait_for_fd(void *arg, struct fbk_point point, uint64_t deadline_ns)
+{
+	int r = poll_until(*(int *)arg, deadline_ns);
+	if (r == 0) {
+		r = fbk_point_check(point);
+	}
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
+/* Until there is a sync_file; it is signalled then, but a device does not know that. */
+static int wait_late(void *arg, struct fbk_point point, uint64_t deadline_ns)
+{
+	struct stage *stage = arg;
 	int fd;
+	int r = fbk_point_export(point, FBK_SYNC_FILE, deadline_ns, &fd);
+	if (r < 0) {
+		return r;
+	}
+	stage->stats.exports++;
+	r = wait_for_fd(&fd, point, deadline_ns);
+	close(fd);
+	return r;
+}
+
+static int stage_export(struct stage *stage, struct lane *lane, uint64_t value, int *ret_fd)
+{
 	int r = fbk_point_export((struct fbk_point){ lane->timeline, value }, FBK_EVENTFD,
-				 began + patience(stage), &fd);
+				 stage_deadline(stage), ret_fd);
 	if (r < 0) {
 		return stage_stop_call(stage, r, lane->name);
 	}
 	stage->stats.exports++;
-	r = lane_wait(stage, lane, value, fd, began, handover);
-	close(fd);
+	return 0;
+}
+
+int stage_wait_fence(struct stage *stage, struct lane *lane, uint64_t value, enum stage_way way,
+		     struct handover *handover)
+{
+	/* Who has delivered nothing yet is not relied on. */
+	if (way == STAGE_LATE || (way == STAGE_PROMISE && value == 1)) {
+		return stage_wait_with(stage, lane, value, wait_late, stage, handover);
+	}
+	uint64_t began = clock_now(); /* making the fence counts */
+	int fd;
+	int r = way == STAGE_PROMISE ? stage_promise(stage, lane, value, &fd)
+				     : stage_export(stage, lane, value, &fd);
+	if (r == 0) {
+		r = lane_wait(stage, lane, value, began, wait_for_fd, &fd, handover);
+		close(fd);
+	}
 	return r;
 }
 

@@ -17,7 +17,7 @@
 #include "options.h"
 #include "stats.h"
 
-#define STAGE_LANES 4
+#define STAGE_LANES 6
 
 /* A timeline and when its points were signalled. */
 struct lane {
@@ -43,9 +43,13 @@ struct stage {
 int stage_start(struct stage *stage, const struct options *options,
 		const struct fbk_device_desc *desc);
 
-/* A timeline of one's own, shared for waiting: gives the two fds for its neighbour. */
-int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, struct lane **ret_lane,
-		      int *ret_token_fd, int *ret_board_fd);
+/* A timeline of one's own, shared with these rights: gives the two fds for its neighbour. */
+int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, uint32_t rights,
+		      struct lane **ret_lane, int *ret_token_fd, int *ret_board_fd);
+
+/* For a device without memory fences that reads at these points: with --promise it may rely on them.
+ * Never for what is written again. */
+uint32_t stage_acquire_rights(const struct stage *stage);
 
 /* A neighbour's; takes the fds. */
 int stage_lane_open(struct stage *stage, const char *name, int token_fd, int board_fd,
@@ -55,13 +59,34 @@ int stage_lane_open(struct stage *stage, const char *name, int token_fd, int boa
 uint64_t stage_deadline(const struct stage *stage);
 
 /*
- * Wait for a point, in memory or through an exported eventfd, and note its latency. When three
- * quarters of the deadline have passed it asks the broker whose fault it is: by then all who wait
- * for each other still wait, and the chain leads to the one who waits for nobody.
+ * Wait for a point and note its latency: in memory; or in one's own way, which returns 0, the error
+ * that the point failed with, or -ETIMEDOUT. When three quarters of the deadline have passed it asks
+ * the broker whose fault it is: by then all who wait for each other still wait, and the chain leads
+ * to the one who waits for nobody.
  */
+typedef int stage_wait_fn(void *arg, struct fbk_point point, uint64_t deadline_ns);
 int stage_wait(struct stage *stage, struct lane *lane, uint64_t value, struct handover *handover);
-int stage_wait_eventfd(struct stage *stage, struct lane *lane, uint64_t value,
-		       struct handover *handover);
+int stage_wait_with(struct stage *stage, struct lane *lane, uint64_t value, stage_wait_fn *wait,
+		    void *arg, struct handover *handover);
+
+/* How a device without memory fences is made to wait for a point. */
+enum stage_way {
+	STAGE_EVENTFD, /* readable when the point is decided */
+	STAGE_LATE,    /* a sync_file that is made when the point is reached */
+	STAGE_PROMISE, /* a sync_file that is made now, and relied on */
+};
+
+/* Of the options: of what is read, and of what is written again, which must not be promised. */
+enum stage_way stage_way_acquire(const struct stage *stage);
+enum stage_way stage_way_release(const struct stage *stage);
+const char *stage_way_route(enum stage_way way); /* for people: from memory to that */
+
+/* The fence to give to such a device. */
+int stage_promise(struct stage *stage, struct lane *lane, uint64_t value, int *ret_fd);
+
+/* Be such a device, and wait for it. */
+int stage_wait_fence(struct stage *stage, struct lane *lane, uint64_t value, enum stage_way way,
+		     struct handover *handover);
 
 /* Signal a point in memory. */
 int stage_signal(struct stage *stage, struct lane *lane, uint64_t value);

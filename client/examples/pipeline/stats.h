@@ -24,15 +24,16 @@ void handover_note(struct handover *handover, uint64_t began, uint64_t signalled
 #define STATS_COUNTS(X)                                                \
 	X(frames, "frames that went through")                          \
 	X(waits, "points waited for")                                  \
-	X(exports, "points exported as eventfd")                       \
-	X(imports, "eventfds imported as a point")                     \
+	X(exports, "points exported as a fence, once they were due")   \
+	X(promises, "points asked for as a fence before that")         \
+	X(imports, "fences imported as a point")                       \
 	X(signals, "points signalled in memory")                       \
 	X(checks, "frame numbers compared")                            \
 	X(mismatches, "frame numbers that were not the expected ones") \
 	X(bytes, "bytes put out")                                      \
 	X(buffers, "buffers of its own")
 
-#define STATS_HANDOVERS 2
+#define STATS_HANDOVERS 3
 
 struct stats {
 #define X(name, what) uint64_t name;

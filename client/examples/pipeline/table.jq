@@ -6,18 +6,22 @@ def us: if . == null then "-" elif . < 1000 then "\(. * 10 | round / 10) us"
 def line($name; $value): "  \($name | pad(22))\($value)";
 
 "",
-line("frames"; "\(.frames_drawn) drawn, \(.frames_sent) sent, \(.frames_decoded) decoded and in order"),
+line("frames"; "\(.frames_drawn) drawn, \(.frames_sent) sent, \(.frames_decoded) decoded and in order"
+	+ (if .frames_shown != null then ", \(.frames_shown) shown" else "" end)),
 line("frames a second"; "\(.frames_per_second * 10 | round / 10) (asked for: \(.fps)), \(.size)"),
 line("frame numbers"; "\(.number_checks) checked before and after reading, \(.number_mismatches) wrong"),
-line("buffers"; "\(.buffers.pictures) pictures, \(.buffers.slots) bitstream slots, reused, never copied"),
-line("exports, imports"; "\(.exports) eventfds made from points, \(.imports) points made from eventfds"),
+line("buffers"; "\(.buffers.pictures) pictures, \(.buffers.slots) bitstream slots, reused, never copied"
+	+ (if .buffers.display > 0 then "; \(.buffers.display) of the display" else "" end)),
+line("exports, imports"; "\(.exports) fences made from points, \(.imports) points made from fences"),
+(if .promises > 0 then line("promises"; "\(.promises) fences given before they were due") else empty end),
 line("waits"; "\(.waits.points) points waited for, \(.waits.armed) armed at the daemon, \(.waits.woken) woken by it"),
 line("requests"; "\(.requests), \(.request_errors) refused"),
 line("errors"; (.errors | length)),
 "",
-"  \("hand-over" | pad(20))\("route" | pad(22))\("count" | lpad(6))\("p50" | lpad(11))\("p99" | lpad(11))",
+([.routes[] | .route // "-" | length] | max + 2) as $wide
+| "  \("hand-over" | pad(20))\("route" | pad($wide))\("count" | lpad(6))\("p50" | lpad(11))\("p99" | lpad(11))",
 (.routes[] |
-	"  \("\(.from) \(if .way == "acquire" then "->" else "=>" end) \(.to)" | pad(20))\(.route // "-" | pad(22))\(.count // 0 | lpad(6))\(.p50_us | us | lpad(11))\(.p99_us | us | lpad(11))"),
+	"  \("\(.from) \(if .way == "acquire" then "->" else "=>" end) \(.to)" | pad(20))\(.route // "-" | pad($wide))\(.count // 0 | lpad(6))\(.p50_us | us | lpad(11))\(.p99_us | us | lpad(11))"),
 "  -> acquire: may be read   => release: may be written again",
 "  latency: from the signal, or the start of a later wait, until the waiter goes on",
 "",

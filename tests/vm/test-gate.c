@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: MIT
+/* Gates: what is done when a point is reached, and what is not when it is not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/videodev2.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xf86drmMode.h>
+
+#include "lib-lab.h"
+
+static struct lab lab;
+
+static void setup(void)
+{
+	lab_open(&lab, lab_policy(500, 60000));
+}
+
+static void teardown(void)
+{
+	lab_close(&lab);
+}
+
+/* What the gates of a test said, in order. */
+static struct {
+	uint64_t value;
+	int result;
+} said[16];
+static size_t said_count;
+
+static void note(void *arg, struct fbk_point point, int result)
+{
+	(void)arg;
+	EXPECT(said_count < sizeof(said) / sizeof(said[0]));
+	said[said_count].value = point.value;
+	said[said_count].result = result;
+	said_count++;
+}
+
+static struct fbk_gate *gate_function(uint64_t value, unsigned int ms)
+{
+	struct fbk_gate *gate = NULL;
+	int r = fbk_gate_function(lab_point(&lab, value), deadline_ms(ms), note, NULL, &gate);
+	ck_assert_msg(r == 0, "fbk_gate_function: %s", fbk_error_detail());
+	ck_assert_ptr_nonnull(gate);
+	return gate;
+}
+
+/* Until so many gates have spoken. */
+static void dispatch_until(size_t count)
+{
+	while (said_count < count) {
+		EXPECT(readable_within(fbk_context_fd(lab.waiter), PATIENCE_MS) == 1);
+		EXPECT(fbk_dispatch(lab.waiter) >= 0);
+	}
+}
+
+/* Whatever is on its way has come: the daemon answers in order. */
+static void dispatch_all(void)
+{
+	struct fbk_timeline_info info;
+	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
+	while (fbk_dispatch(lab.waiter) > 0) {
+	}
+}
+
+static void expect_said(size_t index, uint64_t value, int result)
+{
+	ck_assert_uint_lt(index, said_count);
+	ck_assert_uint_eq(said[index].value, value);
+	ck_assert_int_eq(said[index].result, result);
+}
+
+static void reach(uint64_t value)
+{
+	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, value), 0);
+}
+
+/* ---------------------------------------------------------------------------------- a function -- */
+
+START_TEST(reached)
+{
+	gate_function(2, PATIENCE_MS);
+	reach(1);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 0);
+	reach(2);
+	ck_assert_uint_eq(said_count, 0); /* in fbk_dispatch(), nowhere else */
+	dispatch_until(1);
+	expect_said(0, 2, 0);
+	gate_function(1, PATIENCE_MS);
+	ck_assert_uint_eq(said_count, 1);
+	dispatch_until(2);
+	expect_said(1, 1, 0);
+}
+END_TEST
+
+START_TEST(failed)
+{
+	struct fbk_timeline_info info;
+	gate_function(2, PATIENCE_MS);
+	gate_function(3, PATIENCE_MS);
+	reach(2);
+	ck_assert_int_eq(fbk_timeline_fail(lab.timeline, -EIO, "the lens cap is on"), 0);
+	dispatch_until(2);
+	expect_said(0, 2, 0);
+	expect_said(1, 3, -EIO);
+	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
+	ck_assert_int_eq(info.cause, FBK_CAUSE_OWNER_FAILED);
+	ck_assert_msg(strstr(info.reason, "the lens cap is on"), "%s", info.reason);
+}
+END_TEST
+
+START_TEST(deadline)
+{
+	uint64_t began = now_ms();
+	gate_function(1, 50);
+	dispatch_until(1);
+	expect_said(0, 1, -ETIMEDOUT);
+	ck_assert_uint_ge(now_ms() - began, 50);
+	reach(1);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 1);
+}
+END_TEST
+
+/* Gates of one timeline open by their points, whatever the order they were set in. */
+START_TEST(in_order)
+{
+	static const uint64_t values[] = { 4, 1, 5, 3, 2 };
+	for (size_t i = 0; i < 5; i++) {
+		gate_function(values[i], PATIENCE_MS);
+	}
+	reach(3);
+	reach(5);
+	dispatch_until(5);
+	for (size_t i = 0; i < 5; i++) {
+		expect_said(i, i + 1, 0);
+	}
+}
+END_TEST
+
+START_TEST(cancelled_before)
+{
+	fbk_gate_cancel(NULL);
+	struct fbk_gate *first = gate_function(1, PATIENCE_MS);
+	struct fbk_gate *second = gate_function(2, PATIENCE_MS);
+	gate_function(3, PATIENCE_MS);
+	fbk_gate_cancel(second);
+	reach(1);
+	/* Reached, but not dispatched yet. */
+	struct pollfd readable = { .fd = fbk_context_fd(lab.waiter), .events = POLLIN };
+	EXPECT(poll(&readable, 1, PATIENCE_MS) == 1);
+	fbk_gate_cancel(first);
+	reach(3);
+	dispatch_until(1);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 1);
+	expect_said(0, 3, 0);
+}
+END_TEST
+
+/* The first of three that are due at once cancels the second. */
+static void cancel_other(void *arg, struct fbk_point point, int result)
+{
+	note(NULL, point, result);
+	fbk_gate_cancel(arg);
+}
+
+START_TEST(cancelled_by_another)
+{
+	struct fbk_gate *second = gate_function(2, PATIENCE_MS);
+	gate_function(3, PATIENCE_MS);
+	ck_assert_int_eq(fbk_gate_function(lab_point(&lab, 1), deadline_ms(PATIENCE_MS),
+					   cancel_other, second, NULL),
+			 0);
+	reach(3);
+	dispatch_until(2);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 2);
+	expect_said(0, 1, 0);
+	expect_said(1, 3, 0);
+}
+END_TEST
+
+/* ----------------------------------------------------------------------------------- an end -- */
+
+/* A request of one property, which is enough to be sent. */
+static drmModeAtomicReq *some_request(void)
+{
+	drmModeAtomicReq *request = drmModeAtomicAlloc();
+	ck_assert_ptr_nonnull(request);
+	ck_assert_int_gt(drmModeAtomicAddProperty(request, 1, 1, 1), 0);
+	return request;
+}
+
+static void gate_commit(uint64_t value, int fd, struct fbk_gate **ret_gate)
+{
+	drmModeAtomicReq *request = some_request();
+	int r = fbk_gate_atomic_commit(lab_point(&lab, value), deadline_ms(PATIENCE_MS), fd,
+				       request, 0, NULL, note, NULL, ret_gate);
+	ck_assert_msg(r == 0, "fbk_gate_atomic_commit: %s", fbk_error_detail());
+	drmModeAtomicFree(request); /* it has a copy */
+}
+
+/* With a request inside that would leak. */
+START_TEST(timeline_closed)
+{
+	gate_commit(1, -1, NULL);
+	gate_function(2, PATIENCE_MS);
+	fbk_timeline_close(lab.opened);
+	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT);
+	reach(2);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 0);
+}
+END_TEST
+
+START_TEST(disconnected)
+{
+	gate_commit(1, -1, NULL);
+	gate_commit(2, -1, NULL);
+	reach(1); /* one that is due, one that is not */
+	EXPECT(readable_within(fbk_context_fd(lab.waiter), PATIENCE_MS) == 1);
+	fbk_disconnect(lab.waiter);
+	ck_assert_uint_eq(said_count, 0);
+	lab.waiter = NULL;
+}
+END_TEST
+
+START_TEST(daemon_gone)
+{
+	gate_function(1, PATIENCE_MS);
+	gate_commit(2, -1, NULL);
+	reach(1);
+	daemon_kill(&lab.daemon);
+	dispatch_until(2);
+	/* The first may have been told before. */
+	for (size_t i = 0; i < 2; i++) {
+		expect_said(i, said[i].value, said[i].value == 1 ? 0 : -ENOTCONN);
+	}
+	fbk_disconnect(lab.waiter);
+	fbk_disconnect(lab.signaler);
+	daemon_remove(&lab.daemon);
+}
+END_TEST
+
+START_TEST(refused)
+{
+	struct fbk_gate *gate = NULL;
+	ck_assert_int_eq(fbk_gate_function(FBK_POINT_SIGNALLED, 0, note, NULL, &gate), -EINVAL);
+	drmModeAtomicReq *request = some_request();
+	ck_assert_int_eq(fbk_gate_atomic_commit(FBK_POINT_SIGNALLED, 0, -1, request, 0, NULL, note,
+						NULL, &gate),
+			 -EINVAL);
+	drmModeAtomicFree(request);
+	ck_assert_ptr_null(gate);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------------- a commit -- */
+
+START_TEST(commit_fails)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	gate_commit(1, fd, NULL);
+	gate_commit(2, fd, NULL);
+	reach(1);
+	dispatch_until(1);
+	expect_said(0, 1, -ENOTTY);
+	close(fd);
+	reach(2);
+	dispatch_until(2);
+	expect_said(1, 2, -EBADF);
+}
+END_TEST
+
+START_TEST(commit_cancelled)
+{
+	struct fbk_gate *gate = NULL;
+	gate_commit(1, -1, &gate);
+	ck_assert_ptr_nonnull(gate);
+	fbk_gate_cancel(gate);
+	reach(1);
+	dispatch_all();
+	ck_assert_uint_eq(said_count, 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------- a queue -- */
+
+#define BUFFERS 4
+#define HELD    (BUFFERS - 1) /* by a reader, at any time */
+#define FRAMES  60
+#define MARK    0xa5
+
+/* A capture device, streaming into mapped buffers. */
+struct capture {
+	int fd;
+	uint8_t *memory[BUFFERS];
+	size_t size;
+	uint64_t holds[BUFFERS]; /* the frame that is read from it; 0: it is the device's */
+	bool marked[BUFFERS];    /* the reader wrote into it */
+};
+
+/* The first capture device of vivid, or -ENODEV. */
+static int vivid_open(void)
+{
+	for (int i = 0; i < 16; i++) {
+		struct v4l2_capability capability = { 0 };
+		char path[32];
+		snprintf(path, sizeof(path), "/dev/video%d", i);
+		int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0 &&
+		    strcmp((const char *)capability.driver, "vivid") == 0 &&
+		    capability.device_caps & V4L2_CAP_VIDEO_CAPTURE) {
+			return fd;
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	return -ENODEV;
+}
+
+static struct v4l2_buffer buffer_of(uint32_t index)
+{
+	return (struct v4l2_buffer){
+		.index = index,
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.memory = V4L2_MEMORY_MMAP,
+	};
+}
+
+static void buffer_start(struct capture *capture, uint32_t index)
+{
+	struct v4l2_buffer buffer = buffer_of(index);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_QUERYBUF, &buffer), 0);
+	capture->size = buffer.length;
+	capture->memory[index] = mmap(NULL, buffer.length, PROT_READ | PROT_WRITE, MAP_SHARED,
+				      capture->fd, (off_t)buffer.m.offset);
+	ck_assert_ptr_ne(capture->memory[index], MAP_FAILED);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_QBUF, &buffer), 0);
+}
+
+static void capture_start(struct capture *capture)
+{
+	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	struct v4l2_format format = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct v4l2_streamparm rate = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.parm.capture.timeperframe = { 1, 60 },
+	};
+	struct v4l2_requestbuffers request = {
+		.count = BUFFERS,
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+		.memory = V4L2_MEMORY_MMAP,
+	};
+	capture->fd = vivid_open();
+	ck_assert_int_ge(capture->fd, 0);
+	format.fmt.pix.width = 320;
+	format.fmt.pix.height = 180;
+	format.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_S_FMT, &format), 0);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_S_PARM, &rate), 0);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_REQBUFS, &request), 0);
+	ck_assert_uint_eq(request.count, BUFFERS);
+	for (uint32_t i = 0; i < BUFFERS; i++) {
+		buffer_start(capture, i);
+	}
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_STREAMON, &type), 0);
+}
+
+static void capture_end(struct capture *capture)
+{
+	for (size_t i = 0; i < BUFFERS; i++) {
+		munmap(capture->memory[i], capture->size);
+	}
+	close(capture->fd);
+}
+
+static bool all_marked(const struct capture *capture, uint32_t index)
+{
+	const uint8_t *bytes = capture->memory[index];
+	return bytes[0] == MARK && memcmp(bytes, bytes + 1, capture->size - 1) == 0;
+}
+
+/* Whatever the reader holds is as the reader left it. */
+static void expect_untouched(const struct capture *capture)
+{
+	for (uint32_t i = 0; i < BUFFERS; i++) {
+		EXPECT(capture->holds[i] == 0 || all_marked(capture, i));
+	}
+}
+
+static void requeued(void *arg, struct fbk_point point, int result)
+{
+	struct capture *capture = arg;
+	note(NULL, point, result);
+	for (size_t i = 0; i < BUFFERS; i++) {
+		if (capture->holds[i] == point.value) {
+			capture->holds[i] = 0;
+		}
+	}
+}
+
+static void gate_queue(struct capture *capture, struct v4l2_buffer *buffer, uint64_t value)
+{
+	int r = fbk_gate_v4l2_queue(lab_point(&lab, value), deadline_ms(PATIENCE_MS), capture->fd,
+				    buffer, requeued, capture, NULL);
+	ck_assert_msg(r == 0, "fbk_gate_v4l2_queue: %s", fbk_error_detail());
+	memset(buffer, 0, sizeof(*buffer)); /* it has a copy */
+}
+
+/* Dequeued is ready; it goes back when the reader reached this frame's point. */
+static void take_frame(struct capture *capture, uint64_t frame)
+{
+	struct v4l2_buffer buffer = buffer_of(0);
+	ck_assert_int_eq(readable_within(capture->fd, PATIENCE_MS), 1);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_DQBUF, &buffer), 0);
+	ck_assert_uint_eq(capture->holds[buffer.index], 0);
+	/* The device did fill it, or its staying away from others would show nothing. */
+	EXPECT(!capture->marked[buffer.index] || !all_marked(capture, buffer.index));
+	capture->holds[buffer.index] = frame;
+	memset(capture->memory[buffer.index], MARK, capture->size);
+	capture->marked[buffer.index] = true;
+	gate_queue(capture, &buffer, frame);
+}
+
+static void release_frame(const struct capture *capture, uint64_t frame)
+{
+	expect_untouched(capture);
+	said_count = 0;
+	reach(frame);
+	dispatch_until(1);
+	expect_said(0, frame, 0);
+}
+
+START_TEST(capture_waits_for_its_reader)
+{
+	static struct capture capture;
+	uint64_t frame;
+	capture_start(&capture);
+	for (frame = 1; frame <= BUFFERS; frame++) {
+		take_frame(&capture, frame);
+	}
+	/* All are held: nothing comes, however long. */
+	ck_assert_int_eq(readable_within(capture.fd, 300), 0);
+	expect_untouched(&capture);
+	release_frame(&capture, 1);
+	for (; frame <= FRAMES; frame++) {
+		take_frame(&capture, frame);
+		release_frame(&capture, frame - HELD);
+	}
+	expect_untouched(&capture);
+	capture_end(&capture);
+}
+END_TEST
+
+static bool with_device(struct capture *capture, uint32_t index)
+{
+	struct v4l2_buffer buffer = buffer_of(index);
+	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_QUERYBUF, &buffer), 0);
+	return buffer.flags & V4L2_BUF_FLAG_QUEUED;
+}
+
+/* The reader dies: what it held is not given to the device. What the device refuses, `done` hears. */
+START_TEST(capture_keeps_what_failed)
+{
+	static struct capture capture;
+	struct v4l2_buffer buffer = buffer_of(0);
+	capture_start(&capture);
+	ck_assert_int_eq(readable_within(capture.fd, PATIENCE_MS), 1);
+	ck_assert_int_eq(ioctl(capture.fd, VIDIOC_DQBUF, &buffer), 0);
+	uint32_t index = buffer.index;
+	struct v4l2_buffer other = buffer_of((index + 2) % BUFFERS);
+	gate_queue(&capture, &other, 1); /* which the device has already */
+	gate_queue(&capture, &buffer, 2);
+	reach(1);
+	dispatch_until(1);
+	expect_said(0, 1, -EINVAL);
+	ck_assert_int_eq(fbk_timeline_fail(lab.timeline, -EIO, NULL), 0);
+	dispatch_until(2);
+	expect_said(1, 2, -EIO);
+	ck_assert(!with_device(&capture, index));
+	capture_end(&capture);
+}
+END_TEST
+
+/* A buffer of several planes is copied with them. */
+START_TEST(queue_of_planes)
+{
+	struct v4l2_plane planes[VIDEO_MAX_PLANES] = { { .length = 1 } };
+	struct v4l2_buffer buffer = {
+		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+		.memory = V4L2_MEMORY_MMAP,
+		.length = VIDEO_MAX_PLANES + 1,
+		.m.planes = planes,
+	};
+	struct fbk_point point = lab_point(&lab, 1);
+	ck_assert_int_eq(fbk_gate_v4l2_queue(point, 0, -1, &buffer, note, NULL, NULL), -EINVAL);
+	buffer.length = VIDEO_MAX_PLANES;
+	buffer.m.planes = NULL;
+	ck_assert_int_eq(fbk_gate_v4l2_queue(point, 0, -1, &buffer, note, NULL, NULL), -EINVAL);
+	buffer.m.planes = planes;
+	ck_assert_int_eq(
+		fbk_gate_v4l2_queue(point, deadline_ms(PATIENCE_MS), -1, &buffer, note, NULL, NULL),
+		0);
+	reach(1);
+	dispatch_until(1);
+	expect_said(0, 1, -EBADF);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, reached);
+	tcase_add_test(tcase, failed);
+	tcase_add_test(tcase, deadline);
+	tcase_add_test(tcase, in_order);
+	tcase_add_test(tcase, cancelled_before);
+	tcase_add_test(tcase, cancelled_by_another);
+	tcase_add_test(tcase, timeline_closed);
+	tcase_add_test(tcase, disconnected);
+	tcase_add_test(tcase, refused);
+	tcase_add_test(tcase, commit_fails);
+	tcase_add_test(tcase, commit_cancelled);
+	tcase_add_test(tcase, queue_of_planes);
+	int fd = vivid_open();
+	if (fd < 0) {
+		printf("not run: capture, for there is no capture device of vivid\n");
+		return;
+	}
+	close(fd);
+	tcase_add_test(tcase, capture_waits_for_its_reader);
+	tcase_add_test(tcase, capture_keeps_what_failed);
+}
+
+static void add_ends(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_test(tcase, daemon_gone);
+}
+
+int main(void)
+{
+	int status = lab_main("gate", NULL, add);
+	return status ? status : lab_main("gate ends", NULL, add_ends);
+}
