@@ -123,10 +123,14 @@ static void mirror_from_next(struct mirror *mirror)
 
 void mirror_look(struct mirror *mirror)
 {
-	uint64_t value;
-	if (!mirror->ended &&
-	    syncobj_value(&mirror->timeline->broker->drm, mirror->follow.handle, &value) == 0 &&
-	    value < mirror->timeline->seen) {
+	uint64_t value = 0;
+	if (mirror->ended) {
+		return;
+	}
+	int r = syncobj_value(&mirror->timeline->broker->drm, mirror->follow.handle, &value);
+	if (r < 0) {
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
+	} else if (value < mirror->timeline->seen) {
 		mirror_fail(mirror, FBK_CAUSE_POLICING, -EPROTO,
 			    "was reset, or stepped back, by one who holds it too");
 	}

@@ -18,9 +18,11 @@ int request_syncobj_create(struct session *session, struct handle *handle, const
 	uint32_t syncobj;
 	int fd;
 	int r = syncobj_create(drm, &syncobj);
-	if (r < 0) {
+	if (r == -EOPNOTSUPP) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
+	}
+	if (r < 0) {
 		return r;
 	}
 	r = syncobj_fd(drm, syncobj, &fd);

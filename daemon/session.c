@@ -52,6 +52,10 @@ void session_explain(const struct session *session, int error, char *text)
 			 "the "
 			 "policy",
 			 session->subject.uid, limit->key, limit->what);
+	} else if (error == -ENODEV) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the DRM device that the daemon uses is gone: restart the daemon to use "
+			 "another");
 	} else if (error == -ENFILE || error == -EMFILE) {
 		snprintf(text, FBK_REASON_SIZE,
 			 "the daemon's file descriptors are used up: raise LimitNOFILE=");
