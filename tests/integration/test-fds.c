@@ -182,6 +182,54 @@ static const struct {
 	{ fd_eventfd, false, true, "" },
 };
 
+/* Nothing of those is a syncobj. */
+static void expect_no_mirror(const struct view *view, int fd)
+{
+	REQUEST(to, MIRROR_TO, mirror_to);
+	REQUEST(from, MIRROR_FROM, mirror_from);
+	to.mirror_to->handle = view->handle;
+	from.mirror_from->handle = view->handle;
+	ck_assert_int_eq(client_call(&client, &to, &fd, 1, NULL), -EBADF);
+	expect_detail("not a drm_syncobj");
+	ck_assert_int_eq(client_call(&client, &from, &fd, 1, NULL), -EBADF);
+	expect_detail("not a drm_syncobj");
+}
+
+/* As many fences as are taken at once, and one more; one that is none among them. */
+START_TEST(several_fences)
+{
+	struct view view;
+	int fds[FBK_FENCES_MAX + 1];
+	uint32_t device = client_device(&client, "cpu0");
+	REQUEST(request, POINT_SIGNAL_ON, point_signal_on);
+	ck_assert_int_eq(view_create(&client, device, 0, "line", FBK_TIMELINE_BROKERED, &view), 0);
+	for (int i = 0; i <= FBK_FENCES_MAX; i++) {
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	}
+	request.point_signal_on->handle = view.handle;
+	request.point_signal_on->value = 1;
+	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX + 1, NULL), -EINVAL);
+	expect_detail("1 or more belong to it");
+	int last = fds[FBK_FENCES_MAX - 1];
+	fds[FBK_FENCES_MAX - 1] = client.socket;
+	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX, NULL), -EBADF);
+	expect_detail("socket");
+	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "imports"), 0);
+	fds[FBK_FENCES_MAX - 1] = last;
+	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX, NULL), 0);
+	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "imports"), 1);
+	for (int i = 0; i < FBK_FENCES_MAX; i++) {
+		ck_assert_int_eq(point_wait(&view, 1, 1), -ETIMEDOUT);
+		eventfd_write(fds[i], 1);
+	}
+	ck_assert_int_eq(point_wait(&view, 1, PATIENCE_MS), 0);
+	for (int i = 0; i <= FBK_FENCES_MAX; i++) {
+		close(fds[i]);
+	}
+	expect_alive();
+}
+END_TEST
+
 START_TEST(wrong_fd_kind)
 {
 	struct view view, opened;
@@ -202,8 +250,9 @@ START_TEST(wrong_fd_kind)
 		ck_assert_int_eq(view_open(&client, fd, &opened), -EBADF);
 		expect_detail("no token of this daemon");
 	}
+	expect_no_mirror(&view, fd);
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"),
-			  refused + kinds[_i].import + kinds[_i].open);
+			  refused + kinds[_i].import + kinds[_i].open + 2);
 	close(fd);
 	expect_alive();
 }
@@ -280,6 +329,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, wrong_fd_count);
 	tcase_add_test(tcase, fds_without_end);
+	tcase_add_test(tcase, several_fences);
 	ADD_LOOP(tcase, wrong_fd_kind, kinds);
 	tcase_add_test(tcase, lingering_socket);
 }
