@@ -37,8 +37,8 @@ int answer_no_device(struct answer *answer, uint32_t number); /* returns the err
 /* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
 void dispatch_packet(struct session *session, struct wire_packet *packet);
 
-/* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds` as many
- * as the table says, then -1. */
+/* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds`
+ * as many as the table says, then -1. */
 typedef int request_fn(struct session *session, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer);
 

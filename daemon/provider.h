@@ -25,8 +25,8 @@ struct provider {
 	int (*probe)(struct broker *broker, char *why);
 	/* `ret_fd` goes out, and is closed once it is sent. */
 	int (*create)(struct broker *broker, int *ret_fd, union provided *ret_provided);
-	/* Signal it for this point; -ETIME: the kernel did so before, by itself. `result`: 0, or the negative errno it stands for, where the
-	 * primitive can say so. */
+	/* Signal it for this point; -ETIME: the kernel did so before, by itself. `result`: 0, or
+	 * the negative errno it stands for, where the primitive can say so. */
 	int (*fire)(struct broker *broker, union provided *provided, uint64_t point, int result);
 	void (*destroy)(struct broker *broker, union provided *provided); /* fired or not */
 };

@@ -12,8 +12,8 @@
  *             never aborts, and installs no signal handler. fbk_error_detail() gives the sentence.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
  *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in five seconds),
- *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room for an
- *             fd, here or at the daemon: the detail says which), -EPERM (policy, or a
+ *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
+ *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, or a
  *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
  *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A deadline in the past (0)
  *             never sleeps. FBK_DEADLINE_MAX, and anything further away than the policy's longest
@@ -353,8 +353,8 @@ void fbk_watch_cancel(struct fbk_watch *watch);
  *                         fbk_point_wait() does, and returns what that returns. A failed point
  *                         gives its error and no fd: a signalled sync_file would say success.
  *   FBK_SYNCOBJ_TIMELINE  a new drm_syncobj, whose timeline point of the same value signals. It has
- *                         no fence until then: wait for it with DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT
- *                         or DRM_IOCTL_SYNCOBJ_EVENTFD. Failed or expired, its payload is set to
+ *                         no fence until then: wait for it with DRM_IOCTL_SYNCOBJ_EVENTFD, or with
+ *                         DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. Failed or expired, its payload is set to
  *                         FBK_SYNCOBJ_FAILED or above: whoever waits goes on, and who queries sees.
  */
 #define FBK_SYNCOBJ_FAILED (UINT64_C(1) << 62)
@@ -394,7 +394,8 @@ int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd);
  * As fbk_point_signal_on(), for a point of a timeline syncobj, or (syncobj_point 0) for the fence
  * that a binary syncobj holds now. A point for which nothing was submitted yet is waited for.
  *   -ENOENT      a binary syncobj without a fence
- *   -EOPNOTSUPP  nothing was submitted yet, and the daemon's kernel cannot wait for that (before 6.6)
+ *   -EOPNOTSUPP  nothing was submitted yet, and the daemon's kernel cannot wait for that (Linux
+ *                6.6 can)
  */
 int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point);
 
@@ -404,8 +405,8 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
  *
  * To: the syncobj follows the timeline. Where this process signals the timeline in memory and has a
  * DRM device with syncobj timelines, fbk_timeline_signal() signals the syncobj too, without the
- * daemon; else the daemon does. When the timeline fails, or who made the mirror dies, the syncobj is
- * set to FBK_SYNCOBJ_FAILED, which ends every wait; a kernel consumer sees that as success.
+ * daemon; else the daemon does. When the timeline fails, or who made the mirror dies, the syncobj
+ * is set to FBK_SYNCOBJ_FAILED, which ends every wait; a kernel consumer sees that as success.
  *
  * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. The
  * error of a fence in it fails the timeline; so does a syncobj that was reset or stepped back, when
@@ -427,8 +428,9 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror);
  * A sync_file before the point is reached. The kernel has to rely on it, so the daemon ends it:
  * policy gives the time (a second, at most 1.5 s), and then the timeline fails with
  * FBK_CAUSE_DEADLINE, its owner is blamed, and gets no further promise until a point of its is
- * reached again. So its owner has to agree, by a token with FBK_RIGHT_PROMISE. What the kernel cannot be told is that it failed: THE CONSUMER SEES SUCCESS, and may show or read a buffer that is
- * not finished. So: for acquiring only, never for a release. Off unless policy allows it.
+ * reached again. So the owner has to agree, by a token with FBK_RIGHT_PROMISE. What the kernel
+ * cannot be told is that it failed: THE CONSUMER SEES SUCCESS, and may show or read a buffer that
+ * is not finished. So: for acquiring only, never for a release. Off unless policy allows it.
  * A point that is reached already gives a signalled sync_file.
  *   -EPERM       without FBK_RIGHT_PROMISE, or policy: the detail says which
  *   -ETIME       the owner broke its last promise
@@ -454,15 +456,15 @@ int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_w
 
 /*
  * "When this point is reached, do that": for devices that wait for nothing themselves. A gate opens
- * in fbk_dispatch(), in the order in which points were reached, and calls `done` once (may be NULL):
- * 0, or the error of the action; or, where it was not done, -ETIMEDOUT or the point's error. The
+ * in fbk_dispatch(), in the order in which points were reached, and calls `done` once (may be
+ * NULL): 0, or the error of the action; or, where it was not done, -ETIMEDOUT or the point's error. The
  * gate is gone when `done` runs. Errors of the call itself as for fbk_point_watch().
  */
 int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		      struct fbk_gate **ret_gate);
 
-/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Borrows drm_fd until then, and what
- * the request names: fds (IN_FENCE_FD), memory (OUT_FENCE_PTR) and blobs.
+/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Borrows drm_fd until then, and
+ * what the request names: fds (IN_FENCE_FD), memory (OUT_FENCE_PTR) and blobs.
  * -EBUSY is passed to `done` like every error: the display still flips; commit again after that. */
 struct _drmModeAtomicReq;
 int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
