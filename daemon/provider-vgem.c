@@ -188,25 +188,37 @@ static int object_attach(struct vgem_object *object, int *ret_fd)
 	return 0;
 }
 
+static int object_take(struct broker *broker, struct vgem_file *file,
+		       struct vgem_object **ret_object)
+{
+	struct vgem_object *object = LIST_FIRST(&file->free);
+	if (!object) {
+		return object_create(broker, file, ret_object);
+	}
+	LIST_REMOVE(object, links);
+	*ret_object = object;
+	return 0;
+}
+
 static int vgem_create(struct broker *broker, int *ret_fd, union provided *ret_provided)
 {
 	struct vgem_file *file;
+	struct vgem_object *object = NULL;
 	int r = file_current(broker, &file);
 	if (r < 0) {
 		return r;
 	}
-	struct vgem_object *object = LIST_FIRST(&file->free);
-	if (object) {
-		LIST_REMOVE(object, links);
-	} else {
-		r = object_create(broker, file, &object);
+	do {
+		r = object_take(broker, file, &object);
 		if (r < 0) {
 			return r;
 		}
-	}
-	r = object_attach(object, ret_fd);
+		r = object_attach(object, ret_fd);
+		if (r < 0) {
+			object_destroy(broker, object);
+		}
+	} while (r == -EBUSY); /* one that could not be signalled: the next, or a fresh one */
 	if (r < 0) {
-		object_destroy(broker, object); /* -EBUSY: it still has one: so it is of no use */
 		return r;
 	}
 	file->in_flight++;
