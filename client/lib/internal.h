@@ -16,6 +16,7 @@
 #include "fencebroker.h"
 #include "proto/classify.h"
 #include "proto/page.h"
+#include "spin.h"
 
 #define REPLY_TIMEOUT_NS UINT64_C(5000000000)
 
@@ -66,6 +67,7 @@ struct fbk_timeline {
 	_Atomic uint64_t last;
 	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
 	_Atomic uint32_t sleepers;
+	struct spin spin; /* as a waiter */
 	/* The pair path, pair.c. As a waiter: its cell in a peer page, set once, and how often it slept
 	 * without. As the signaler: the cells that it looks at, set once. */
 	_Atomic(struct fbk_pair_cell *) peer;

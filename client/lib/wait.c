@@ -90,22 +90,27 @@ static int wait_look(struct wait *wait)
 	return missing ? -EAGAIN : 0;
 }
 
-static int wait_spin(struct wait *wait, uint64_t spin_ns, uint64_t deadline)
+static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t deadline)
 {
-	uint64_t end = now_ns() + spin_ns;
-	if (end > deadline) {
-		end = deadline;
+	/* Of several the first that is missing stands for all. */
+	struct spin *spin = &wait->points[wait->index].timeline->spin;
+	uint64_t budget_ns = spin_budget(spin, spin_ns);
+	uint64_t end = now + budget_ns < deadline ? now + budget_ns : deadline;
+	uint64_t began = now;
+	int r = -EAGAIN;
+	if (budget_ns == 0) {
+		return r;
 	}
-	do {
-		for (int i = 0; i < SPIN_CLOCK_EVERY; i++) {
-			int r = wait_look(wait);
-			if (r != -EAGAIN) {
-				return r;
-			}
+	while (r == -EAGAIN && now < end) {
+		for (size_t looks = 0; r == -EAGAIN && looks < SPIN_CLOCK_EVERY;
+		     looks += wait->count) {
 			cpu_relax();
+			r = wait_look(wait);
 		}
-	} while (now_ns() < end);
-	return -EAGAIN;
+		now = now_ns();
+	}
+	spin_learn(spin, budget_ns, now - began, r != -EAGAIN);
+	return r;
 }
 
 /* --------------------------------------------------------------------------------- sleeping -- */
@@ -295,7 +300,7 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	if (deadline_ns - now > context->max_wait_ns) {
 		deadline_ns = now + context->max_wait_ns;
 	}
-	r = context->spin_ns > 0 ? wait_spin(wait, context->spin_ns, deadline_ns) : -EAGAIN;
+	r = wait_spin(wait, now, context->spin_ns, deadline_ns);
 	return r == -EAGAIN ? wait_sleep(wait, context, deadline_ns) : r;
 }
 
