@@ -51,33 +51,39 @@ struct fbk_watch {
 struct signal_pairs; /* pair.h */
 
 struct fbk_timeline {
-	LIST_ENTRY(fbk_timeline) links;
-	struct fbk_context *context;
-	unsigned int refs; /* under the mutex */
+	/* What signals and checks touch, close together. */
+	const bool *ours; /* the context's */
+	struct fbk_payload_slot *payload;
+	struct fbk_control_slot *control;
+	_Atomic uint64_t
+		last; /* that this process signalled: what the next signal expects to find */
+	_Atomic(struct signal_pairs *) pairs; /* cells that it looks at; set once */
 	uint32_t handle;
-	uint64_t id;
-	uint32_t rights; /* grows under the mutex */
 	uint32_t flags;
+	bool writes;           /* signalled here, in memory */
+	_Atomic bool mirrored; /* some mirrors are signalled by this process; never false again */
+	bool joining;          /* it asked for a cell; under the mutex */
+
+	uint32_t rights; /* grows under the mutex */
+	struct fbk_context *context;
+	LIST_ENTRY(fbk_timeline) links;
+	unsigned int refs; /* under the mutex */
+	uint64_t id;
 	char name[FBK_NAME_SIZE];
 	struct page_map *control_map, *payload_map;
-	struct fbk_control_slot *control;
-	struct fbk_payload_slot *payload;
+
+	/* As a waiter: its cell in the daemon's pair page, one in a peer page (pair.c; set once), and
+	 * how often it slept without. */
 	struct fbk_pair_cell *cell;
-	/* The last value that this process signalled: what the next signal expects to find. */
-	_Atomic uint64_t last;
-	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
-	_Atomic uint32_t sleepers;
-	struct spin spin; /* as a waiter */
-	/* The pair path, pair.c. As a waiter: its cell in a peer page, set once, and how often it slept
-	 * without. As the signaler: the cells that it looks at, set once. */
 	_Atomic(struct fbk_pair_cell *) peer;
 	struct page_map *peer_map;
+	struct spin spin;
 	_Atomic uint32_t daemon_sleeps;
-	bool joining; /* it asked for a cell; under the mutex */
-	_Atomic(struct signal_pairs *) pairs;
+	/* Threads of this process that sleep on a cell: a wake is passed on to the rest. */
+	_Atomic uint32_t sleepers;
+
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;
-	_Atomic bool mirrored; /* some of them are signalled by this process; never false again */
 };
 
 struct fbk_mirror {

@@ -19,8 +19,8 @@
  * a wake too many is legal.
  */
 struct signal_pairs {
-	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* NULL: none, or dropped for a while */
 	_Atomic uint32_t count;                           /* of `cells`, as far as any was used */
+	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* NULL: none, or dropped for a while */
 	_Atomic uint32_t silent[PAIRS_MAX];               /* signals running that woke nobody */
 	struct {
 		struct page_map *map; /* NULL: free */

@@ -60,7 +60,7 @@ int fbk_point_check(struct fbk_point point)
 	if (!timeline) {
 		return 0;
 	}
-	if (!*timeline->context->ours) {
+	if (!*timeline->ours) {
 		return -EBADF;
 	}
 	int r = timeline_check(timeline, point.value);
@@ -79,17 +79,15 @@ uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
 	return payload & ~FBK_POISON;
 }
 
-static void timeline_remember(struct fbk_timeline *timeline, uint64_t value)
+/* For the next exchange, which corrects it: so threads may overtake each other here. */
+static inline void timeline_remember(struct fbk_timeline *timeline, uint64_t value)
 {
-	/* relaxed: a guess for the next exchange, which corrects it */
-	uint64_t last = atomic_load_explicit(&timeline->last, memory_order_relaxed);
-	while (last < value &&
-	       !atomic_compare_exchange_weak_explicit(&timeline->last, &last, value,
-						      memory_order_relaxed, memory_order_relaxed)) {
-	}
+	/* relaxed: a guess */
+	atomic_store_explicit(&timeline->last, value, memory_order_relaxed);
 }
 
-static void signal_told(struct fbk_timeline *timeline, uint64_t value)
+/* S2, S3, S7: who waits for that? */
+static inline void signal_told(struct fbk_timeline *timeline, uint64_t value)
 {
 	/* seq_cst: after the store of the payload, see mirror_add */
 	if (atomic_load_explicit(&timeline->mirrored, memory_order_seq_cst)) {
@@ -107,10 +105,19 @@ static void signal_told(struct fbk_timeline *timeline, uint64_t value)
 	}
 }
 
+/* S1. Raise the payload from what it is expected to be; else `expected` is what it is. */
+static inline bool payload_raise(struct fbk_timeline *timeline, uint64_t *expected, uint64_t value)
+{
+	/* seq_cst: releases what was written before, and is the full fence between the payload and
+	 * the loads of cells and `monitored` that follow; against who stores these and loads this.
+	 * relaxed on failure: nothing is concluded but to look again. */
+	return atomic_compare_exchange_strong_explicit(&timeline->payload->payload, expected, value,
+						       memory_order_seq_cst, memory_order_relaxed);
+}
+
 static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 {
-	/* relaxed: only this process writes it. Kept apart from the payload, so that a signal does
-	 * not have to fetch the waiter's cache line twice. */
+	/* relaxed: a guess */
 	uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
 	for (;;) {
 		if (expected >= FBK_POISON) {
@@ -125,12 +132,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 					 (unsigned long long)value, (unsigned long long)expected,
 					 timeline->name);
 		}
-		/* seq_cst: releases what was written before, and is the full fence between the
-		 * payload and the load of `monitored` below; against the daemon's store of that and
-		 * load of this. relaxed on failure: nothing is concluded but to look again. */
-		if (atomic_compare_exchange_strong_explicit(&timeline->payload->payload, &expected,
-							    value, memory_order_seq_cst,
-							    memory_order_relaxed)) {
+		if (payload_raise(timeline, &expected, value)) {
 			break;
 		}
 	}
@@ -150,7 +152,7 @@ static int signal_by_request(struct fbk_timeline *timeline, uint64_t value)
 	return request_do(timeline->context, &request);
 }
 
-int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
+static int signal_slowly(struct fbk_timeline *timeline, uint64_t value)
 {
 	if (value == 0 || value > FBK_POINT_MAX) {
 		return error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
@@ -164,6 +166,22 @@ int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
 	}
 	int r = context_check(timeline->context);
 	return r < 0 ? r : signal_in_memory(timeline, value);
+}
+
+int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
+{
+	/* What nearly every signal is; the rest, and every error, is sorted out apart. */
+	if (timeline->writes && *timeline->ours && value - 1 < FBK_POINT_MAX) {
+		/* relaxed: a guess. Kept apart from the payload, so that a signal does not have to
+		 * fetch the waiter's cache line twice. */
+		uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
+		if (expected < value && payload_raise(timeline, &expected, value)) {
+			timeline_remember(timeline, value);
+			signal_told(timeline, value);
+			return 0;
+		}
+	}
+	return signal_slowly(timeline, value);
 }
 
 int fbk_point_signal(struct fbk_point point)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "spin.h"
 
-#define FUTILE_MAX   3     /* so often in a row: then sleep at once for a while, */
-#define SKIP_FIRST   4     /* for so many waits, twice as many each time it is futile again, */
-#define SKIP_LAST    256   /* up to these */
-#define MARGIN       4     /* times the usual time are looked for, */
-#define MARGIN_NS    1000  /* and a little */
-#define PREEMPTED_NS 50000 /* so much later than planned: there are more threads than CPUs */
-#define USUAL_WEIGHT 8     /* of the old average, with the new value as one */
+#define FUTILE_MAX   2      /* so often in a row: then sleep at once, */
+#define SKIP_MIN     8      /* for that many waits and up to twice as many, */
+#define FAR_MAX      3      /* doubled that often */
+#define FAR_NS       100000 /* where waits take longer than this */
+#define MARGIN       4      /* times the usual time are looked for, */
+#define MARGIN_NS    1000   /* and a little */
+#define USUAL_WEIGHT 8      /* of the old average, with the new value as one */
 
 /* All accesses are relaxed: each word is a guess on its own, and nothing else is told by them. */
 
@@ -26,38 +26,47 @@ uint64_t spin_budget(struct spin *spin, uint64_t max_ns)
 	return usual_ns == 0 || budget_ns > max_ns ? max_ns : budget_ns;
 }
 
-static uint16_t skip_after(uint16_t futile)
+static void spin_paid(struct spin *spin, uint64_t took_ns)
 {
-	uint32_t skip = SKIP_FIRST;
-	for (uint16_t i = FUTILE_MAX; i < futile && skip < SKIP_LAST; i++) {
-		skip *= 2;
-	}
-	return (uint16_t)skip;
+	uint64_t usual_ns = atomic_load_explicit(&spin->usual_ns, memory_order_relaxed);
+	usual_ns =
+		usual_ns == 0 ? took_ns : (usual_ns * (USUAL_WEIGHT - 1) + took_ns) / USUAL_WEIGHT;
+	atomic_store_explicit(&spin->usual_ns, (uint32_t)(usual_ns | 1), memory_order_relaxed);
+	atomic_store_explicit(&spin->futile, 0, memory_order_relaxed);
+}
+
+static void spin_pause(struct spin *spin, uint64_t took_ns)
+{
+	/* The clock's last digits are as random as is needed here. */
+	uint32_t skip = SKIP_MIN + (uint32_t)(took_ns / 8 % SKIP_MIN);
+	uint8_t far = atomic_load_explicit(&spin->far, memory_order_relaxed);
+	atomic_store_explicit(&spin->skip, (uint16_t)(skip << far), memory_order_relaxed);
+	atomic_store_explicit(&spin->futile, 0, memory_order_relaxed);
 }
 
 void spin_learn(struct spin *spin, uint64_t budget_ns, uint64_t took_ns, bool decided)
 {
-	if (took_ns > budget_ns + PREEMPTED_NS) {
-		/* It was taken off its CPU: whoever is to signal may have to wait for one too. */
-		atomic_store_explicit(&spin->futile, UINT16_MAX - 1, memory_order_relaxed);
-		atomic_store_explicit(&spin->skip, SKIP_LAST, memory_order_relaxed);
+	/* Much longer than planned: it was taken off its CPU, which others need. */
+	if (decided && took_ns <= 2 * budget_ns) {
+		spin_paid(spin, took_ns);
 		return;
 	}
-	if (decided) {
-		uint64_t usual_ns = atomic_load_explicit(&spin->usual_ns, memory_order_relaxed);
-		usual_ns = usual_ns == 0 ? took_ns
-					 : (usual_ns * (USUAL_WEIGHT - 1) + took_ns) / USUAL_WEIGHT;
-		atomic_store_explicit(&spin->usual_ns, (uint32_t)(usual_ns | 1),
-				      memory_order_relaxed);
-		atomic_store_explicit(&spin->futile, 0, memory_order_relaxed);
-		return;
-	}
-	uint16_t futile = atomic_load_explicit(&spin->futile, memory_order_relaxed);
-	futile = futile == UINT16_MAX ? futile : (uint16_t)(futile + 1);
-	atomic_store_explicit(&spin->futile, futile, memory_order_relaxed);
-	/* A try after a pause looks as long as policy allows: it may have changed. */
+	uint8_t futile = atomic_load_explicit(&spin->futile, memory_order_relaxed);
+	futile = (uint8_t)(futile + 1);
+	/* The next try looks as long as policy allows: it may have changed. */
 	atomic_store_explicit(&spin->usual_ns, 0, memory_order_relaxed);
 	if (futile >= FUTILE_MAX) {
-		atomic_store_explicit(&spin->skip, skip_after(futile), memory_order_relaxed);
+		spin_pause(spin, took_ns);
+	} else {
+		atomic_store_explicit(&spin->futile, futile, memory_order_relaxed);
+	}
+}
+
+void spin_slept(struct spin *spin, uint64_t took_ns)
+{
+	uint8_t far = atomic_load_explicit(&spin->far, memory_order_relaxed);
+	uint8_t now = took_ns <= FAR_NS ? 0 : far < FAR_MAX ? (uint8_t)(far + 1) : far;
+	if (now != far) {
+		atomic_store_explicit(&spin->far, now, memory_order_relaxed);
 	}
 }

@@ -72,6 +72,8 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 		return r;
 	}
 	timeline->context = context;
+	timeline->ours = context->ours;
+	timeline->writes = writes;
 	timeline->refs = 1;
 	timeline->handle = body->handle;
 	timeline->id = body->id;

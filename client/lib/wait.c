@@ -300,8 +300,13 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	if (deadline_ns - now > context->max_wait_ns) {
 		deadline_ns = now + context->max_wait_ns;
 	}
+	struct spin *spin = &wait->points[wait->index].timeline->spin;
 	r = wait_spin(wait, now, context->spin_ns, deadline_ns);
-	return r == -EAGAIN ? wait_sleep(wait, context, deadline_ns) : r;
+	if (r == -EAGAIN) {
+		r = wait_sleep(wait, context, deadline_ns);
+		spin_slept(spin, now_ns() - now);
+	}
+	return r;
 }
 
 int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns)
