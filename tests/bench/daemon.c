@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -113,10 +112,6 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 	if (setup->preload) {
 		setenv("LD_PRELOAD", setup->preload, 1);
 		setenv("FENCE_BENCH_COUNT", setup->count, 1);
-	}
-	if (setup->files > 0) {
-		struct rlimit limit = { setup->files, setup->files };
-		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	bool beside = bench_path("fencebrokerd", path, sizeof(path)) == 0;
 	child_exec(beside ? path : "fencebrokerd", setup->policy ? system : user, daemon);

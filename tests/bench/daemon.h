@@ -17,7 +17,6 @@ struct daemon_setup {
 	const char *policy;  /* NULL: --user with the built-in one */
 	const char *preload; /* NULL: none; else LD_PRELOAD, with FENCE_BENCH_COUNT = `count` */
 	const char *count;
-	unsigned long files; /* RLIMIT_NOFILE; 0: as it is */
 };
 
 /* The policy of a system daemon that lets everybody connect and register. */

@@ -94,7 +94,7 @@ int ours_open(const struct row *row, const struct daemon_setup *setup, member_fn
 	ours->row = row;
 	int r = 0;
 	if (row->other_uid) {
-		setup = &other;
+		setup = setup ? setup : &other;
 		r = geteuid() == 0 ? 0 : bench_skip("only root has a partner of another user");
 	}
 	ours->meeting = host_share(sizeof(*ours->meeting));
@@ -107,7 +107,7 @@ int ours_open(const struct row *row, const struct daemon_setup *setup, member_fn
 	/* Before there is a connection that they would inherit. */
 	for (; r == 0 && ours->partner_count < partners; ours->partner_count++) {
 		r = member_start(&ours->partners[ours->partner_count], PLACE_PARTNER,
-				 row->other_uid ? NOBODY : 0, fn, ours);
+				 row->other_uid ? NOBODY - ours->partner_count : 0, fn, ours);
 	}
 	if (r == 0) {
 		r = party_join(&ours->party, &ours->daemon, "leader");

@@ -9,7 +9,7 @@
 #include "member.h"
 #include "round.h"
 
-#define NOBODY 65534
+#define NOBODY 65534 /* the first partner; the next ones count down */
 
 extern const struct side ours_signal;        /* nobody asleep, row->pairs pairs */
 extern const struct side ours_check;         /* of a point that is reached */

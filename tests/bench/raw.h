@@ -22,6 +22,6 @@ extern const struct side raw_dbus_memory;   /* its anonymous memory then */
 #define WAIT_ANY_COUNT 64
 
 /* What travels for a request and its reply: as many bytes as ours takes (strace shows it). */
-#define REQUEST_SIZE   12
+#define REQUEST_SIZE   10
 #define REPLY_SIZE     3
 #define PIPELINE_DEPTH 32
