@@ -9,6 +9,7 @@
 #include "client/include/fencebroker.h"
 #include "export.h"
 #include "handle.h"
+#include "pair.h"
 #include "session.h"
 #include "timeline.h"
 #include "watch.h"
@@ -35,24 +36,51 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
 	}
 }
 
-static const struct arm *arm_older(const struct arm *a, const struct arm *b)
+/* A wait: of a process, for a point. */
+struct wait {
+	struct timeline *timeline; /* NULL: none */
+	uint64_t value;
+	uint64_t since_ns;
+};
+
+static void wait_older(struct wait *oldest, const struct wait *other)
 {
-	if (!b->timeline) {
-		return a;
+	if (other->timeline && (!oldest->timeline || other->since_ns < oldest->since_ns)) {
+		*oldest = *other;
 	}
-	return !a || b->since_ns < a->since_ns ? b : a;
+}
+
+static void wait_older_arm(struct wait *oldest, const struct arm *arm)
+{
+	struct wait wait = { arm->timeline, arm->timeline ? arm_point(arm) : 0, arm->since_ns };
+	wait_older(oldest, &wait);
+}
+
+/* On the pair path nobody arms anything here: the cell tells, as far as its owner is to be believed. */
+static void wait_older_pair(struct wait *oldest, const struct handle *handle)
+{
+	struct fbk_pair_cell *cell = pair_cell(handle->pair);
+	/* relaxed: for people */
+	struct wait wait = {
+		.timeline = handle->timeline,
+		.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed),
+		.since_ns = atomic_load_explicit(&cell->since_ns, memory_order_relaxed),
+	};
+	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > wait.timeline->seen) {
+		wait_older(oldest, &wait);
+	}
 }
 
 /* What this process has been waiting for longest. */
-static const struct arm *session_oldest_arm(const struct session *session)
+static struct wait session_oldest_wait(const struct session *session)
 {
-	const struct arm *oldest = NULL;
+	struct wait oldest = { 0 };
 	const struct export *export;
 	LIST_FOREACH(export, &session->exports, links) {
-		oldest = arm_older(oldest, &export->arm);
+		wait_older_arm(&oldest, &export->arm);
 	}
 	LIST_FOREACH(export, &session->promises, asked_links) {
-		oldest = arm_older(oldest, &export->arm); /* it waits in the kernel */
+		wait_older_arm(&oldest, &export->arm); /* it waits in the kernel */
 	}
 	for (uint32_t number = 1; number < session->handles_size; number++) {
 		const struct handle *handle = session->handles[number];
@@ -60,9 +88,12 @@ static const struct arm *session_oldest_arm(const struct session *session)
 		if (!handle) {
 			continue;
 		}
-		oldest = arm_older(oldest, &handle->cell_arm);
+		wait_older_arm(&oldest, &handle->cell_arm);
+		if (handle->pair) {
+			wait_older_pair(&oldest, handle);
+		}
 		LIST_FOREACH(watch, &handle->watches, links) {
-			oldest = arm_older(oldest, &watch->arm);
+			wait_older_arm(&oldest, &watch->arm);
 		}
 	}
 	return oldest;
@@ -131,15 +162,16 @@ void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, s
 			return;
 		}
 		char process = process_state(timeline->owner.pid);
-		const struct arm *next = process == 'T' || process == 't' || !timeline->signaler
-						 ? NULL
-						 : session_oldest_arm(timeline->signaler);
-		if (!next) {
+		struct wait next = { 0 };
+		if (process != 'T' && process != 't' && timeline->signaler) {
+			next = session_oldest_wait(timeline->signaler);
+		}
+		if (!next.timeline) {
 			text_add(&text, ", %s", state_sentence(process));
 			return;
 		}
-		timeline = next->timeline;
-		value = arm_point(next);
+		timeline = next.timeline;
+		value = next.value;
 		text_add(&text, ", which waits for ");
 		text_add_point(&text, timeline, value);
 	}

@@ -62,6 +62,8 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(MIRROR_TO, mirror_to, 64, ON_TIMELINE(MirrorTo, WAIT), .fd_count = 1),
 	ENTRY(MIRROR_FROM, mirror_from, 64, ON_TIMELINE(MirrorFrom, SIGNAL), .fd_count = 1),
 	ENTRY(MIRROR_DESTROY, mirror_destroy, 64),
+	ENTRY(PAIR_JOIN, pair_join, 64, ON_TIMELINE(PairJoin, WAIT)),
+	ENTRY(PAIR_LIST, pair_list, 192, ON_TIMELINE(PairList, SIGNAL)),
 	ENTRY(INSPECT_STATUS, inspect_status, 64, INSPECTS),
 	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),

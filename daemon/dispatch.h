@@ -8,6 +8,7 @@
 #include "client/include/fencebroker.h"
 #include "proto/fencebroker.pb-c.h"
 #include "proto/wire.h"
+#include "pair.h"
 #include "session.h"
 
 struct handle;
@@ -24,6 +25,9 @@ struct answer {
 	Fbk__Wire__Timeline timeline;
 	Fbk__Wire__Page control, payload;
 	Fbk__Wire__TimelineState state;
+	Fbk__Wire__Pair pair;
+	Fbk__Wire__PairCells pair_cells;
+	Fbk__Wire__Page cells[TIMELINE_PAIRS_MAX], *cell_list[TIMELINE_PAIRS_MAX];
 	Fbk__Wire__Welcome welcome;
 	Fbk__Wire__Text text;
 	char text_buffer[512];
@@ -48,5 +52,5 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
 	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
-	request_mirror_destroy, request_inspect_status, request_inspect_devices,
-	request_inspect_timelines;
+	request_mirror_destroy, request_pair_join, request_pair_list, request_inspect_status,
+	request_inspect_devices, request_inspect_timelines;

@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "mirror.h"
+#include "pair.h"
 #include "session.h"
 #include "token.h"
 #include "watch.h"
@@ -68,6 +69,7 @@ void handle_destroy(struct handle *handle)
 						  ? FBK_CAUSE_OWNER_DIED
 						  : FBK_CAUSE_OWNER_LEFT);
 	}
+	pair_leave(handle);
 	mirror_drop_handle(handle); /* after failing, which they pass on */
 	session_handle_remove(session, handle);
 	LIST_REMOVE(handle, links);

@@ -11,6 +11,7 @@
 #include "timeline.h"
 
 struct mirror;
+struct pair;
 struct token;
 
 #define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL | FBK_RIGHT_PROMISE)
@@ -22,6 +23,7 @@ struct handle {
 	uint32_t number;
 	uint32_t rights;
 	struct arm cell_arm;
+	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* told or not */
 	LIST_HEAD(, mirror) mirrors;
 	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */

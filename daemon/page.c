@@ -14,10 +14,9 @@
 #endif
 
 static const char *page_names[] = {
-	[FBK_PAGE_PAYLOAD] = "fencebroker-payload",
-	[FBK_PAGE_CONTROL] = "fencebroker-control",
-	[FBK_PAGE_DAEMON] = "fencebroker-daemon",
-	[FBK_PAGE_PAIR] = "fencebroker-pair",
+	[FBK_PAGE_PAYLOAD] = "fencebroker-payload", [FBK_PAGE_CONTROL] = "fencebroker-control",
+	[FBK_PAGE_DAEMON] = "fencebroker-daemon",   [FBK_PAGE_PAIR] = "fencebroker-pair",
+	[FBK_PAGE_PEER] = "fencebroker-peer",
 };
 
 /*
@@ -31,7 +30,28 @@ static const int page_seals[] = {
 	[FBK_PAGE_CONTROL] = F_SEAL_SEAL,
 	[FBK_PAGE_DAEMON] = F_SEAL_SEAL,
 	[FBK_PAGE_PAIR] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+	[FBK_PAGE_PEER] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
+
+/* Where slots begin, how far they are apart, how many there are. */
+struct page_geometry {
+	uint32_t header, stride, slots;
+};
+
+static struct page_geometry page_geometry(enum fbk_page_kind kind, uint64_t size)
+{
+	switch (kind) {
+	case FBK_PAGE_PAIR:
+		return (struct page_geometry){ offsetof(struct fbk_pair_page, cells),
+					       sizeof(struct fbk_pair_cell), FBK_PAIR_CELLS };
+	case FBK_PAGE_PEER:
+		return (struct page_geometry){ offsetof(struct fbk_peer_page, cells),
+					       sizeof(struct fbk_pair_cell), FBK_PEER_CELLS };
+	default:
+		return (struct page_geometry){ sizeof(struct fbk_page_header), FBK_SLOT_STRIDE,
+					       fbk_page_slots(size) };
+	}
+}
 
 static int page_memfd(enum fbk_page_kind kind)
 {
@@ -60,14 +80,13 @@ static int page_map(struct page *page, uint64_t set_id)
 		return -errno;
 	}
 	page->memory = memory;
-	bool pair = page->kind == FBK_PAGE_PAIR;
+	struct page_geometry geometry = page_geometry(page->kind, page->size);
 	*(struct fbk_page_header *)memory = (struct fbk_page_header){
 		.magic = FBK_PAGE_MAGIC,
 		.version = FBK_PAGE_VERSION,
 		.kind = (uint16_t)page->kind,
-		.header_size = pair ? offsetof(struct fbk_pair_page, cells)
-				    : sizeof(struct fbk_page_header),
-		.stride = pair ? sizeof(struct fbk_pair_cell) : FBK_SLOT_STRIDE,
+		.header_size = geometry.header,
+		.stride = geometry.stride,
 		.slot_count = page->slots,
 		.size = page->size,
 		.page_id = page->id,
@@ -87,7 +106,7 @@ int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t 
 	page->kind = kind;
 	page->size = size;
 	page->fd = -1;
-	page->slots = kind == FBK_PAGE_PAIR ? FBK_PAIR_CELLS : fbk_page_slots(size);
+	page->slots = page_geometry(kind, size).slots;
 
 	int r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
 	if (r == 0) {

@@ -66,7 +66,7 @@ void session_explain(const struct session *session, int error, char *text)
 
 /* ------------------------------------------------------------------------ the shared memory -- */
 
-static void cell_bump(struct fbk_pair_cell *cell)
+void cell_bump(struct fbk_pair_cell *cell)
 {
 	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
 	 * not forgotten; and after the payload or status that is the reason for this wake */

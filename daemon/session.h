@@ -72,6 +72,7 @@ struct session {
 	uint32_t next_object;
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, session_set) sets;
+	LIST_HEAD(, peer) peers; /* pages with signalers whose points it waits for */
 	LIST_HEAD(, timeline) signals;
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises;         /* that it asked for */
@@ -116,7 +117,10 @@ void session_tell_stopping(struct session *session, uint64_t within_ms);
 /* There are fired watches to be told. */
 void session_notify(struct session *session);
 
-/* Wake who sleeps on this cell: at most 16 threads (rule R2). */
+/* Take the minimum, raise the sequence, wake who sleeps on it: at most 16 threads (rule R2). */
+void cell_bump(struct fbk_pair_cell *cell);
+
+/* Wake who sleeps on this cell of its pair page, and who sleeps on all of them. */
 void session_wake_cell(struct session *session, uint32_t number);
 
 int session_handle_add(struct session *session, struct handle *handle);

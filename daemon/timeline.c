@@ -13,6 +13,7 @@
 #include "import.h"
 #include "log.h"
 #include "mirror.h"
+#include "pair.h"
 #include "session.h"
 
 static bool timeline_brokered(const struct timeline *timeline)
@@ -263,6 +264,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	import_drop_all(timeline);
 	timeline_complete(timeline);
+	pair_wake_all(timeline);
 }
 
 int timeline_point_state(const struct timeline *timeline, uint64_t value)

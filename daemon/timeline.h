@@ -19,6 +19,7 @@ struct broker;
 struct device;
 struct import;
 struct mirror;
+struct pair;
 struct session;
 struct timeline;
 
@@ -74,6 +75,9 @@ struct timeline {
 	uint64_t given;                           /* brokered: largest point asked for */
 	struct mirror *follows;                   /* brokered: the syncobj that it follows */
 	uint32_t mirror_count;
+	LIST_HEAD(, pair) pairs; /* cells that its signaler shall look at */
+	uint32_t pair_count;
+	uint64_t generation; /* of that list, as published */
 
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;

@@ -3,11 +3,12 @@
  * The shared memory of fencebroker: layout, and nothing else. docs/memory-fence-abi.md is the
  * specification; this is the same in C. Included by the daemon and the library.
  *
- * Four kinds of page. Each has one writer, with the exceptions stated there:
+ * Five kinds of page. Each has one writer, with the exceptions stated there:
  *   payload  written by one device; read by the set's audience
  *   control  written by the daemon; read by the set's audience
  *   daemon   written by the daemon: payloads that it signals itself; read by the set's audience
- *   pair     written by the two that share it, mapped by nobody else
+ *   pair     written by the client and the daemon that share it, mapped by nobody else
+ *   peer     the same for two clients, a signaler and a waiter; the daemon writes it too
  *
  * All values are little-endian, aligned to their size, and accessed as whole words. Who maps a page
  * written by somebody else takes its geometry from the wire, never from the page, and reads each
@@ -36,6 +37,7 @@ enum fbk_page_kind {
 	FBK_PAGE_CONTROL = 2,
 	FBK_PAGE_DAEMON = 3,
 	FBK_PAGE_PAIR = 4,
+	FBK_PAGE_PEER = 5,
 };
 
 enum fbk_status {
@@ -94,8 +96,9 @@ enum fbk_control_flags {
 struct fbk_pair_cell {
 	_Atomic uint64_t minimum;  /* smallest armed point; FBK_MONITORED_NONE: none */
 	_Atomic uint32_t sequence; /* bumped at every wake; what the waiter sleeps on */
-	_Atomic uint32_t mapped;   /* the signaler's threads all look at this cell */
-	uint8_t reserved[48];
+	_Atomic uint32_t mapped;   /* peer page: 1 while the signaler looks at this cell */
+	_Atomic uint64_t since_ns; /* peer page: when it was armed, CLOCK_MONOTONIC; for people */
+	uint8_t reserved[40];
 };
 
 /*
@@ -117,6 +120,22 @@ struct fbk_pair_page {
 	struct fbk_pair_cell cells[FBK_PAIR_CELLS];
 };
 
+/*
+ * A peer page: cells of one waiter process that one signaler process looks at by itself with each
+ * signal. Made by the daemon when the waiter asks; which cell belongs to which timeline is said on
+ * the wire. A cell is never given out twice.
+ */
+#define FBK_PEER_SIZE  16384
+#define FBK_PEER_CELLS 254
+
+struct fbk_peer_page {
+	struct fbk_page_header header;
+	struct fbk_pair_cell cells[FBK_PEER_CELLS];
+};
+
+static_assert(sizeof(struct fbk_peer_page) == FBK_PEER_SIZE, "ABI");
+static_assert(offsetof(struct fbk_peer_page, cells) == 128, "ABI");
+static_assert(offsetof(struct fbk_pair_cell, since_ns) == 16, "ABI");
 static_assert(sizeof(struct fbk_page_header) == 128, "ABI");
 static_assert(sizeof(struct fbk_payload_slot) == FBK_SLOT_STRIDE, "ABI");
 static_assert(sizeof(struct fbk_control_slot) == FBK_SLOT_STRIDE, "ABI");

@@ -52,6 +52,10 @@ void context_lose(struct fbk_context *context)
 	struct fbk_timeline *timeline;
 	LIST_FOREACH(timeline, &context->timelines, links) {
 		cell_wake_all(timeline->cell);
+		if (timeline->peer_map) {
+			/* relaxed: set under the mutex */
+			cell_wake_all(atomic_load_explicit(&timeline->peer, memory_order_relaxed));
+		}
 	}
 	if (context->pair) { /* else it was refused before it had one */
 		cell_wake_all(&context->pair->cells[0]);

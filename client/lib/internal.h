@@ -16,6 +16,7 @@
 #include "fencebroker.h"
 #include "proto/classify.h"
 #include "proto/page.h"
+#include "spin.h"
 
 #define REPLY_TIMEOUT_NS UINT64_C(5000000000)
 
@@ -30,6 +31,7 @@ struct page_map {
 	bool writable;
 	unsigned int refs;
 	struct fbk_set *set; /* that keeps it: a page is handed out writable only once */
+	bool peer;           /* never unmapped, see page_map_get_peer */
 	void *memory;
 };
 
@@ -45,6 +47,8 @@ struct fbk_watch {
 	bool fired;              /* on the context's fired list */
 	int result;
 };
+
+struct signal_pairs; /* pair.h */
 
 struct fbk_timeline {
 	LIST_ENTRY(fbk_timeline) links;
@@ -63,6 +67,14 @@ struct fbk_timeline {
 	_Atomic uint64_t last;
 	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
 	_Atomic uint32_t sleepers;
+	struct spin spin; /* as a waiter */
+	/* The pair path, pair.c. As a waiter: its cell in a peer page, set once, and how often it slept
+	 * without. As the signaler: the cells that it looks at, set once. */
+	_Atomic(struct fbk_pair_cell *) peer;
+	struct page_map *peer_map;
+	_Atomic uint32_t daemon_sleeps;
+	bool joining; /* it asked for a cell; under the mutex */
+	_Atomic(struct signal_pairs *) pairs;
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;
 	_Atomic bool mirrored; /* some of them are signalled by this process; never false again */
@@ -149,6 +161,14 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value);
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
 		 struct page_map **ret_map);
 void page_map_put(struct page_map *map);
+
+/*
+ * A peer page, writable. A signaling thread may hold a pointer into one that was let go of by
+ * another thread: so its addresses stay mapped until the end of the context, and are used again for
+ * the next such page. What that thread then does to a wrong cell is a wake too many. Takes the fd.
+ */
+int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct page_map **ret_map);
+void page_maps_finish(struct fbk_context *context);
 void page_map_keep(struct page_map *map, struct fbk_set *set); /* until page_maps_release */
 void page_maps_release(struct fbk_set *set);
 
@@ -171,6 +191,10 @@ void watches_free(struct fbk_context *context);
 void exports_lost(struct fbk_context *context);
 void exports_drop_timeline(struct fbk_timeline *timeline);
 void exports_free(struct fbk_context *context);
+
+/* timeline.c; under the mutex. The one that is open by that handle, or NULL. */
+struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle);
+void timeline_free(struct fbk_timeline *timeline); /* off all lists; under the mutex */
 
 /* wait.c */
 uint64_t now_ns(void);

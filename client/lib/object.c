@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "request.h"
 
 void context_free_objects(struct fbk_context *context)
 {
@@ -11,10 +12,7 @@ void context_free_objects(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->timelines)) {
 		struct fbk_timeline *timeline = LIST_FIRST(&context->timelines);
 		LIST_REMOVE(timeline, links);
-		mirrors_free(timeline);
-		page_map_put(timeline->payload_map);
-		page_map_put(timeline->control_map);
-		free(timeline);
+		timeline_free(timeline);
 	}
 	while (!LIST_EMPTY(&context->sets)) {
 		struct fbk_set *set = LIST_FIRST(&context->sets);
@@ -27,4 +25,6 @@ void context_free_objects(struct fbk_context *context)
 		LIST_REMOVE(device, links);
 		free(device);
 	}
+	page_maps_finish(context);
+	requests_free(context);
 }

@@ -55,6 +55,80 @@ static struct page_map *page_map_find(struct fbk_context *context, uint64_t id, 
 	return NULL;
 }
 
+/* Addresses of a peer page that nobody refers to, or new ones. */
+static struct page_map *page_map_spare(struct fbk_context *context)
+{
+	struct page_map *map;
+	LIST_FOREACH(map, &context->pages, links) {
+		if (map->peer && map->refs == 0) {
+			return map;
+		}
+	}
+	map = calloc(1, sizeof(*map));
+	if (!map) {
+		return NULL;
+	}
+	map->memory = mmap(NULL, FBK_PEER_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map->memory == MAP_FAILED) {
+		free(map);
+		return NULL;
+	}
+	map->size = FBK_PEER_SIZE;
+	map->writable = true;
+	map->peer = true;
+	LIST_INSERT_HEAD(&context->pages, map, links);
+	return map;
+}
+
+int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct page_map **ret_map)
+{
+	struct page_map *map = page_map_find(context, id, true);
+	int r = 0;
+	if (!map) {
+		r = page_map_check(FBK_PEER_SIZE, fd);
+		map = r == 0 ? page_map_spare(context) : NULL;
+		if (r == 0 && !map) {
+			r = error_plain(-ENOMEM);
+		}
+	}
+	if (r == 0 && map->refs == 0) {
+		void *memory = mmap(map->memory, FBK_PEER_SIZE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_FIXED, fd, 0);
+		if (memory == MAP_FAILED) {
+			r = error_plain(-errno);
+		} else {
+			map->id = id;
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (r == 0) {
+		map->refs++;
+		*ret_map = map;
+	}
+	return r;
+}
+
+/* Memory of our own in place of the page, for threads that still look. */
+static void page_map_retire(struct page_map *map)
+{
+	map->id = 0;
+	mmap(map->memory, map->size, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+void page_maps_finish(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->pages)) {
+		struct page_map *map = LIST_FIRST(&context->pages);
+		LIST_REMOVE(map, links);
+		munmap(map->memory, map->size);
+		free(map);
+	}
+}
+
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
 		 struct page_map **ret_map)
 {
@@ -93,6 +167,10 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 void page_map_put(struct page_map *map)
 {
 	if (!map || --map->refs > 0) {
+		return;
+	}
+	if (map->peer) {
+		page_map_retire(map);
 		return;
 	}
 	LIST_REMOVE(map, links);

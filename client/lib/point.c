@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include "internal.h"
+#include "pair.h"
 #include "proto/fencebroker.pb-c.h"
 #include "request.h"
 
@@ -94,9 +95,15 @@ static void signal_told(struct fbk_timeline *timeline, uint64_t value)
 	if (atomic_load_explicit(&timeline->mirrored, memory_order_seq_cst)) {
 		mirrors_signal(timeline);
 	}
+	/* seq_cst: after the store of the payload, see place_show in pair.c */
+	struct signal_pairs *pairs = atomic_load_explicit(&timeline->pairs, memory_order_seq_cst);
+	if (pairs) {
+		pairs_signal(timeline, pairs, value);
+	}
 	/* seq_cst: after the store of the payload, see below */
 	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
 		bell_ring(timeline->context, timeline->handle);
+		pairs_refresh(timeline);
 	}
 }
 

@@ -11,12 +11,15 @@
 
 #define REQUEST_SIZE_MAX 1024
 
-/* On the stack of the thread that waits. */
+/* On the stack of the thread that waits, or, where nobody does, on the heap. */
 struct pending {
 	LIST_ENTRY(pending) links;
 	uint64_t serial;
 	bool done;
 	struct reply reply;
+	posted_fn *posted; /* NULL: somebody waits */
+	uint32_t handle;   /* of the timeline that it is about ... */
+	uint64_t id;       /* ... unless another one has that handle now */
 };
 
 void reply_finish(struct reply *reply)
@@ -50,6 +53,18 @@ static void packet_close(const struct wire_packet *packet)
 	}
 }
 
+/* A reply that nobody waits for. */
+static void posted_done(struct fbk_context *context, struct pending *pending)
+{
+	struct fbk_timeline *timeline = timeline_find(context, pending->handle);
+	LIST_REMOVE(pending, links);
+	if (timeline && timeline->id == pending->id) {
+		pending->posted(timeline, &pending->reply);
+	}
+	reply_finish(&pending->reply);
+	free(pending);
+}
+
 static void packet_pass_on(struct fbk_context *context, const struct wire_packet *packet)
 {
 	Fbk__Wire__Message *message = fbk__wire__message__unpack(NULL, packet->size, packet->bytes);
@@ -77,6 +92,10 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 	pending->reply.message = message;
 	pending->reply.fd_count = packet->fd_count;
 	memcpy(pending->reply.fds, packet->fds, packet->fd_count * sizeof(int));
+	if (pending->posted) {
+		posted_done(context, pending);
+		return;
+	}
 	pending->done = true;
 	pthread_cond_broadcast(&context->answered);
 }
@@ -212,6 +231,38 @@ int request_do(struct fbk_context *context, Fbk__Wire__Request *request)
 		reply_finish(&reply);
 	}
 	return r;
+}
+
+int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, posted_fn *posted)
+{
+	struct fbk_context *context = timeline->context;
+	uint8_t bytes[REQUEST_SIZE_MAX];
+	struct pending *pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		return -ENOMEM;
+	}
+	pending->serial = ++context->next_serial;
+	pending->posted = posted;
+	pending->handle = timeline->handle;
+	pending->id = timeline->id;
+	request->serial = pending->serial;
+	size_t size = fbk__wire__request__pack(request, bytes);
+	int r = wire_send(context->socket, bytes, size, NULL, 0);
+	if (r < 0) {
+		free(pending);
+		return r;
+	}
+	LIST_INSERT_HEAD(&context->pendings, pending, links);
+	return 0;
+}
+
+void requests_free(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->pendings)) {
+		struct pending *pending = LIST_FIRST(&context->pendings);
+		LIST_REMOVE(pending, links);
+		free(pending);
+	}
 }
 
 void request_send(struct fbk_context *context, Fbk__Wire__Request *request)

@@ -31,6 +31,16 @@ int request_do(struct fbk_context *context, Fbk__Wire__Request *request);
 
 void reply_finish(struct reply *reply);
 
+/*
+ * Send a request about a timeline that nobody waits for; under the mutex, and never blocking. When
+ * its reply is read, by whoever reads, `posted` is called under the mutex, unless the timeline is
+ * closed by then. An error of the daemon is a message without a body. It may take fds of the reply,
+ * by setting them to -1. Not called when the connection ends before.
+ */
+typedef void posted_fn(struct fbk_timeline *timeline, struct reply *reply);
+int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, posted_fn *posted);
+void requests_free(struct fbk_context *context);
+
 /* Send without waiting: there is no reply. */
 void request_send(struct fbk_context *context, Fbk__Wire__Request *request);
 

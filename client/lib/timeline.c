@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "pair.h"
 #include "proto/wire.h"
 #include "request.h"
 
@@ -15,7 +16,7 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)(string ? string : "");
 }
 
-static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
+struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
 {
 	struct fbk_timeline *timeline;
 	LIST_FOREACH(timeline, &context->timelines, links) {
@@ -26,9 +27,10 @@ static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t 
 	return NULL;
 }
 
-static void timeline_free(struct fbk_timeline *timeline)
+void timeline_free(struct fbk_timeline *timeline)
 {
 	mirrors_free(timeline);
+	pairs_free(timeline);
 	page_map_put(timeline->payload_map);
 	page_map_put(timeline->control_map);
 	free(timeline);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "pair.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -41,6 +42,16 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 {
 	/* Not private: the other side is another process. */
 	return syscall(SYS_futex, word, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+long cell_bump(struct fbk_pair_cell *cell)
+{
+	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
+	 * not forgotten; and after the payload that is the reason for this wake (S4) */
+	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
+	/* release: who sees the new sequence sees that payload (S5) */
+	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
+	return futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL); /* S6 */
 }
 
 void cell_wake_all(struct fbk_pair_cell *cell)
@@ -79,46 +90,59 @@ static int wait_look(struct wait *wait)
 	return missing ? -EAGAIN : 0;
 }
 
-static int wait_spin(struct wait *wait, uint64_t spin_ns, uint64_t deadline)
+static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t deadline)
 {
-	uint64_t end = now_ns() + spin_ns;
-	if (end > deadline) {
-		end = deadline;
+	/* Of several the first that is missing stands for all. */
+	struct spin *spin = &wait->points[wait->index].timeline->spin;
+	uint64_t budget_ns = spin_budget(spin, spin_ns);
+	uint64_t end = now + budget_ns < deadline ? now + budget_ns : deadline;
+	uint64_t began = now;
+	int r = -EAGAIN;
+	if (budget_ns == 0) {
+		return r;
 	}
-	do {
-		for (int i = 0; i < SPIN_CLOCK_EVERY; i++) {
-			int r = wait_look(wait);
-			if (r != -EAGAIN) {
-				return r;
-			}
+	while (r == -EAGAIN && now < end) {
+		for (size_t looks = 0; r == -EAGAIN && looks < SPIN_CLOCK_EVERY;
+		     looks += wait->count) {
 			cpu_relax();
+			r = wait_look(wait);
 		}
-	} while (now_ns() < end);
-	return -EAGAIN;
+		now = now_ns();
+	}
+	spin_learn(spin, budget_ns, now - began, r != -EAGAIN);
+	return r;
 }
 
 /* --------------------------------------------------------------------------------- sleeping -- */
 
 struct sleeper {
 	struct fbk_timeline *timelines[SLEEP_WORDS_MAX];
+	struct fbk_pair_cell *cells[SLEEP_WORDS_MAX];
 	uint32_t sequences[SLEEP_WORDS_MAX];
 	size_t count;
 	bool any; /* on cell 0, which is bumped with every other */
 	uint32_t any_sequence;
 };
 
-/* Lower the cell's minimum; whoever lowers it rings. One that is low already was rung for. */
-static void cell_arm(struct fbk_timeline *timeline, uint64_t value)
+/* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
+ * already was rung for. */
+static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value)
 {
 	/* seq_cst: after the sequence was loaded, before the payload is read again */
-	uint64_t minimum = atomic_load_explicit(&timeline->cell->minimum, memory_order_seq_cst);
+	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
 	while (minimum > value) {
-		if (atomic_compare_exchange_weak_explicit(&timeline->cell->minimum, &minimum, value,
-							  memory_order_seq_cst,
-							  memory_order_seq_cst)) {
-			bell_ring(timeline->context, timeline->handle);
-			return;
+		if (!atomic_compare_exchange_weak_explicit(&cell->minimum, &minimum, value,
+							   memory_order_seq_cst,
+							   memory_order_seq_cst)) {
+			continue;
 		}
+		if (cell == timeline->cell) {
+			bell_ring(timeline->context, timeline->handle);
+		} else {
+			/* relaxed: for people who ask who waits since when */
+			atomic_store_explicit(&cell->since_ns, now_ns(), memory_order_relaxed);
+		}
+		return;
 	}
 }
 
@@ -141,14 +165,13 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 		if (!timeline || timeline_check(timeline, value) != -EAGAIN) {
 			continue;
 		}
+		struct fbk_pair_cell *place = timeline->cell;
 		if (!sleeper->any) {
-			/* acquire: before the minimum and the payload; a bump after it ends the
-			 * sleep */
-			sleeper->sequences[sleeper->count] = atomic_load_explicit(
-				&timeline->cell->sequence, memory_order_acquire);
+			place = pair_cell(timeline, &sleeper->sequences[sleeper->count]);
+			sleeper->cells[sleeper->count] = place;
 			sleeper->timelines[sleeper->count++] = timeline;
 		}
-		cell_arm(timeline, value);
+		cell_arm(timeline, place, value);
 	}
 	/* The payloads are read again by who called, with seq_cst loads: the minima are public before
 	 * that (rule R3), also those that another thread of this process had lowered already. */
@@ -160,7 +183,7 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 	for (size_t i = 0; i < sleeper->count; i++) {
 		words[i] = (struct futex_waitv){
 			.val = sleeper->sequences[i],
-			.uaddr = (uint64_t)(uintptr_t)&sleeper->timelines[i]->cell->sequence,
+			.uaddr = (uint64_t)(uintptr_t)&sleeper->cells[i]->sequence,
 			.flags = FUTEX_32,
 		};
 	}
@@ -184,8 +207,8 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 				  .tv_nsec = (long)(deadline % 1000000000) };
 	struct fbk_pair_cell *any = &context->pair->cells[0];
 	long r = 0;
-	/* relaxed: see wake_on */
 	for (size_t i = 0; i < sleeper->count; i++) {
+		/* relaxed: see wake_on */
 		atomic_fetch_add_explicit(&sleeper->timelines[i]->sleepers, 1,
 					  memory_order_relaxed);
 	}
@@ -195,8 +218,8 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 		atomic_fetch_sub_explicit(&context->any_sleepers, 1, memory_order_relaxed);
 		wake_on(&context->any_sleepers, any, sleeper->any_sequence);
 	} else if (sleeper->count == 1) {
-		futex(&sleeper->timelines[0]->cell->sequence, FUTEX_WAIT_BITSET,
-		      sleeper->sequences[0], &until);
+		futex(&sleeper->cells[0]->sequence, FUTEX_WAIT_BITSET, sleeper->sequences[0],
+		      &until);
 	} else if (sleeper->count > 1) {
 		r = sleep_many(sleeper, &until);
 		r = r < 0 && errno == ENOSYS ? -ENOSYS : 0;
@@ -204,7 +227,7 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	for (size_t i = 0; i < sleeper->count; i++) {
 		struct fbk_timeline *timeline = sleeper->timelines[i];
 		atomic_fetch_sub_explicit(&timeline->sleepers, 1, memory_order_relaxed);
-		wake_on(&timeline->sleepers, timeline->cell, sleeper->sequences[i]);
+		wake_on(&timeline->sleepers, sleeper->cells[i], sleeper->sequences[i]);
 	}
 	return (int)r;
 }
@@ -227,6 +250,11 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		}
 		if (now_ns() >= deadline) {
 			return error_set(-ETIMEDOUT, "the deadline passed");
+		}
+		for (size_t i = 0; i < sleeper.count; i++) {
+			if (sleeper.cells[i] == sleeper.timelines[i]->cell) {
+				pair_join(sleeper.timelines[i]); /* for the next time */
+			}
 		}
 		if (sleeper_sleep(&sleeper, context, deadline) == -ENOSYS) {
 			sleeper.any = true;
@@ -272,7 +300,7 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	if (deadline_ns - now > context->max_wait_ns) {
 		deadline_ns = now + context->max_wait_ns;
 	}
-	r = context->spin_ns > 0 ? wait_spin(wait, context->spin_ns, deadline_ns) : -EAGAIN;
+	r = wait_spin(wait, now, context->spin_ns, deadline_ns);
 	return r == -EAGAIN ? wait_sleep(wait, context, deadline_ns) : r;
 }
 

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#include "pair.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker.h"
+#include "handle.h"
+#include "session.h"
+#include "timeline.h"
+
+struct fbk_pair_cell *pair_cell(const struct pair *pair)
+{
+	struct fbk_peer_page *page = pair->peer->page->memory;
+	return &page->cells[pair->cell];
+}
+
+/* ----------------------------------------------------------------------------------- the page -- */
+
+static int peer_get(struct session *waiter, const struct session *signaler, struct peer **ret_peer)
+{
+	struct peer *peer;
+	LIST_FOREACH(peer, &waiter->peers, links) {
+		if (peer->signaler_id == signaler->id && peer->page->used < peer->page->slots) {
+			*ret_peer = peer;
+			return 0;
+		}
+	}
+	peer = calloc(1, sizeof(*peer));
+	if (!peer) {
+		return -ENOMEM;
+	}
+	int r = page_create(FBK_PAGE_PEER, broker_new_id(waiter->broker), 0, FBK_PEER_SIZE,
+			    waiter->user, &peer->page);
+	if (r < 0) {
+		free(peer);
+		return r;
+	}
+	peer->signaler_id = signaler->id;
+	LIST_INSERT_HEAD(&waiter->peers, peer, links);
+	*ret_peer = peer;
+	return 0;
+}
+
+static void peer_put(struct peer *peer)
+{
+	if (--peer->cells > 0) {
+		return;
+	}
+	/* The clients may keep it mapped: nobody else ever gets this memory. */
+	LIST_REMOVE(peer, links);
+	page_destroy(peer->page);
+	free(peer);
+}
+
+/* ----------------------------------------------------------------------------------- the list -- */
+
+static void list_changed(struct timeline *timeline)
+{
+	if (timeline->control) {
+		/* release: a hint, no more; the list itself comes by the wire */
+		atomic_store_explicit(&timeline->control->generation, ++timeline->generation,
+				      memory_order_release);
+	}
+}
+
+static void pair_unlist(struct pair *pair)
+{
+	struct timeline *timeline = pair->handle->timeline;
+	if (pair->listed) {
+		LIST_REMOVE(pair, links);
+		timeline->pair_count--;
+		pair->listed = false;
+		list_changed(timeline);
+	}
+}
+
+static uint32_t list_count(const struct timeline *timeline, const struct user *user)
+{
+	const struct pair *pair;
+	uint32_t count = 0;
+	LIST_FOREACH(pair, &timeline->pairs, links) {
+		count += pair->handle->session->user == user;
+	}
+	return count;
+}
+
+/* Room for one more: free, or taken from the user who has most of them and at least two more than
+ * this one, so that two users never take a place back and forth. Whoever loses it is woken by the
+ * signaler still, until that has a newer list, and then told to wait through the daemon. */
+static int list_make_room(struct timeline *timeline, const struct user *user)
+{
+	struct pair *pair;
+	struct pair *victim = NULL;
+	uint32_t most = list_count(timeline, user) + 1;
+	if (timeline->pair_count < TIMELINE_PAIRS_MAX) {
+		return 0;
+	}
+	LIST_FOREACH(pair, &timeline->pairs, links) {
+		uint32_t count = list_count(timeline, pair->handle->session->user);
+		if (count > most || (victim && count == most)) {
+			victim = pair; /* of those the last, which is the oldest */
+			most = count;
+		}
+	}
+	if (!victim) {
+		return -ENOSPC;
+	}
+	pair_unlist(victim);
+	return 0;
+}
+
+static int pair_create(struct handle *handle)
+{
+	struct pair *pair = calloc(1, sizeof(*pair));
+	if (!pair) {
+		return -ENOMEM;
+	}
+	int r = peer_get(handle->session, handle->timeline->signaler, &pair->peer);
+	if (r < 0) {
+		free(pair);
+		return r;
+	}
+	pair->handle = handle;
+	pair->cell = pair->peer->page->used++;
+	pair->peer->cells++;
+	/* relaxed: both learn of the cell by the wire, after this */
+	atomic_store_explicit(&pair_cell(pair)->minimum, FBK_MONITORED_NONE, memory_order_relaxed);
+	handle->pair = pair;
+	return 0;
+}
+
+int pair_join(struct handle *handle, char *detail)
+{
+	struct timeline *timeline = handle->timeline;
+	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+		snprintf(detail, FBK_REASON_SIZE, "the daemon signals %s, and wakes who waits",
+			 timeline->name);
+		return -EINVAL;
+	}
+	if (!timeline->signaler || timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		return timeline->error < 0 ? timeline->error : -EOWNERDEAD;
+	}
+	if (handle->pair && handle->pair->listed) {
+		return 0;
+	}
+	int r = list_make_room(timeline, handle->session->user);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the signaler of %s wakes %d processes by itself already, the most; the "
+			 "daemon wakes the others",
+			 timeline->name, TIMELINE_PAIRS_MAX);
+		return r;
+	}
+	r = handle->pair ? 0 : pair_create(handle);
+	if (r < 0) {
+		return r;
+	}
+	handle->pair->listed = true;
+	LIST_INSERT_HEAD(&timeline->pairs, handle->pair, links);
+	timeline->pair_count++;
+	list_changed(timeline);
+	return 0;
+}
+
+void pair_leave(struct handle *handle)
+{
+	struct pair *pair = handle->pair;
+	if (!pair) {
+		return;
+	}
+	pair_unlist(pair);
+	peer_put(pair->peer);
+	handle->pair = NULL;
+	free(pair);
+}
+
+void pair_wake_all(struct timeline *timeline)
+{
+	struct handle *handle;
+	LIST_FOREACH(handle, &timeline->handles, links) {
+		if (handle->pair) { /* listed or not: the signaler may look at it still */
+			cell_bump(pair_cell(handle->pair));
+		}
+	}
+}
