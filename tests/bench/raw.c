@@ -25,6 +25,7 @@
 #define PATIENCE_S     20
 #define NOBODY         65534
 #define SLEEPERS       8
+#define SPIN_LINES     61
 
 static int no_memory(void)
 {
@@ -152,6 +153,10 @@ struct raw_board {
 	struct raw_word forth;                /* the leader's */
 	struct raw_word back[WAIT_ANY_COUNT]; /* the partner's; one, or as many as are waited for */
 	struct raw_word idle;                 /* nobody signals it */
+	/* For spinning, a pair a round: how far a line is from both CPUs depends on its address, and
+	 * no one address is to decide. */
+	struct raw_word ping[SPIN_LINES];
+	struct raw_word pong[SPIN_LINES];
 };
 
 struct raw_pair {
@@ -160,6 +165,7 @@ struct raw_pair {
 	struct half half;    /* the leader's */
 	struct half partner; /* the partner's */
 	unsigned int batch;
+	unsigned int round; /* of spinning; each side counts */
 	uint64_t think_ns;
 };
 
@@ -266,20 +272,32 @@ static bool spin_until(struct raw_word *word, uint32_t value)
 	return false;
 }
 
+/* The lines of the next round, and the value that both have. */
+static uint32_t spin_lines(struct raw_pair *pair, struct raw_word **ret_ping,
+			   struct raw_word **ret_pong)
+{
+	unsigned int line = pair->round++ % SPIN_LINES;
+	*ret_ping = &pair->board->ping[line];
+	*ret_pong = &pair->board->pong[line];
+	/* acquire: as above. The leader stores only after its order, which came after this line's
+	 * last round; the partner's own is what it stored last. */
+	return atomic_load_explicit(&(*ret_pong)->word, memory_order_acquire);
+}
+
 static int ping_pong_follow(int socket, void *arg)
 {
 	struct raw_pair *pair = arg;
 	uint64_t trips;
-	uint32_t value = 0;
 	int r;
 	while ((r = note_await(socket, &trips)) == 0) {
+		struct raw_word *ping, *pong;
+		uint32_t value = spin_lines(pair, &ping, &pong);
 		for (; trips > 0; trips--) {
-			if (!spin_until(&pair->board->forth, ++value)) {
+			if (!spin_until(ping, ++value)) {
 				return bench_fail("the leader stopped");
 			}
 			/* release: as above */
-			atomic_store_explicit(&pair->board->back[0].word, value,
-					      memory_order_release);
+			atomic_store_explicit(&pong->word, value, memory_order_release);
 		}
 	}
 	return r;
@@ -297,15 +315,15 @@ static int ping_pong_open(const struct row *row, void **ret_state)
 static int ping_pong_round(void *state, unsigned int count, struct samples *samples)
 {
 	struct raw_pair *pair = state;
-	struct raw_board *board = pair->board;
+	struct raw_word *ping, *pong;
+	uint32_t value = spin_lines(pair, &ping, &pong);
 	int r = note_send(pair->members[0].socket, (uint64_t)(count + 1) * pair->batch, -1);
 	for (unsigned int i = 0; r == 0 && i < count + 1; i++) {
 		uint64_t start = host_now();
 		for (unsigned int j = 0; j < pair->batch; j++) {
-			uint32_t value = (uint32_t)++board->meeting.value;
 			/* release: as above */
-			atomic_store_explicit(&board->forth.word, value, memory_order_release);
-			if (!spin_until(&board->back[0], value)) {
+			atomic_store_explicit(&ping->word, ++value, memory_order_release);
+			if (!spin_until(pong, value)) {
 				return bench_fail("the partner stopped");
 			}
 		}
