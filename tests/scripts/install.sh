@@ -20,10 +20,12 @@ done
 "$work/handover" >"$work/out" || fail "the example fails: $(cat "$work/out")"
 [ "$(grep -c 'frame' "$work/out")" = 5 ] || fail "the example handed over: $(cat "$work/out")"
 "$prefix/bin/fencectl" doctor >/dev/null || fail "fencectl doctor"
+"$prefix/bin/fence-bench" --quick signal-1 allocations >"$work/out" 2>&1 ||
+	fail "the installed fence-bench: $(cat "$work/out")"
 kill %1
 wait %1 || fail "SIGTERM is not a clean end"
 
-for page in fencebroker.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1; do
+for page in fencebroker.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 fence-bench.1; do
 	[ -n "$(find "$prefix" -name "$page")" ] || fail "the manual page $page is not installed"
 done
 cmake --build "$build" --target uninstall >"$work/log" 2>&1 || fail "uninstall: $(cat "$work/log")"

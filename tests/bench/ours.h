@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* Our side: the public calls of <fencebroker.h> with default settings, on a daemon of its own. */
+#pragma once
+
+#include <fencebroker.h>
+
+#include "bench.h"
+#include "daemon.h"
+#include "member.h"
+#include "round.h"
+
+#define NOBODY 65534 /* the first partner; the next ones count down */
+
+extern const struct side ours_signal;        /* nobody asleep, row->pairs pairs */
+extern const struct side ours_check;         /* of a point that is reached */
+extern const struct side ours_spin_trip;     /* many trips a sample, for those that don't sleep */
+extern const struct side ours_trip;          /* one trip a sample, thinking */
+extern const struct side ours_sleep_trip;    /* the same; a trip counts only when both slept */
+extern const struct side ours_wait_any;      /* the leader waits for any of 64 */
+extern const struct side ours_signal_asleep; /* row->pairs asleep, one concerned */
+extern const struct side ours_export;        /* memory to an eventfd */
+extern const struct side ours_import;        /* an eventfd to memory */
+extern const struct side ours_armed_many;    /* delivery with 100,000 points armed */
+extern const struct side ours_armed_few;     /* with 100 */
+extern const struct side ours_request;
+extern const struct side ours_pipeline;
+extern const struct side ours_syncobj; /* direct mirror */
+extern const struct side ours_start;
+extern const struct side ours_memory;
+
+/* ROW_VALUE */
+int ours_heap_timeline(double *ret_value, char *ret_note);
+int ours_heap_point(double *ret_value, char *ret_note);
+int ours_idle_wakes(double *ret_value, char *ret_note);
+int ours_idle_cpu(double *ret_value, char *ret_note);
+int ours_allocations(double *ret_value, char *ret_note);
+
+/* ----------------------------------------------------------------- what these have in common -- */
+
+struct party {
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct fbk_timeline *mine;   /* signalled here */
+	struct fbk_timeline *theirs; /* signalled by the one at the other end of the socket */
+};
+
+/* -EIO with fencebroker's own explanation. */
+int ours_fail(const char *what);
+
+int party_join(struct party *party, const struct daemon *daemon, const char *name);
+void party_leave(struct party *party);
+
+/* Each makes a timeline and gives it to the other; both ends do it at once. */
+int party_swap(struct party *party, int socket);
+int party_send(struct fbk_timeline *timeline, int socket);
+int party_receive(struct party *party, int socket, struct fbk_timeline **ret_timeline);
+
+int party_signal(void *party, uint64_t value); /* of `mine`; for struct half */
+int party_wait(void *party, uint64_t value);   /* for `theirs` */
+
+/* A daemon, a leader here and one partner or more. */
+#define PARTNERS_MAX 8
+
+struct ours {
+	struct daemon daemon;
+	struct party party;
+	struct member partners[PARTNERS_MAX];
+	unsigned int partner_count;
+	struct meeting *meeting;
+	const struct row *row;
+	struct half half;
+	void *more; /* the row's */
+};
+
+/* Starts the daemon and the partners, of whom each runs `fn` with the struct ours; then joins. */
+int ours_open(const struct row *row, const struct daemon_setup *setup, member_fn *fn,
+	      unsigned int partners, struct ours **ret_ours);
+void ours_close(void *state);

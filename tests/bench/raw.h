@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/* The raw primitives that our side is measured against: system calls and atomics, nothing of
+ * fencebroker's. */
+#pragma once
+
+#include "bench.h"
+
+extern const struct side raw_eventfd;       /* write(2) to an eventfd */
+extern const struct side raw_loads;         /* the loads of a check, in another shared object */
+extern const struct side raw_ping_pong;     /* cache lines between two processes */
+extern const struct side raw_futex_trip;    /* futex ping-pong, sleeping */
+extern const struct side raw_waitv_trip;    /* the leader sleeps on 64 words */
+extern const struct side raw_futex_wake;    /* one futex(FUTEX_WAKE) with one asleep */
+extern const struct side raw_relay_to_fd;   /* doorbell, epoll, notify */
+extern const struct side raw_relay_to_word; /* epoll, store, futex */
+extern const struct side raw_request;       /* SOCK_SEQPACKET ping-pong, epoll server */
+extern const struct side raw_pipeline;      /* the same, 32 under way */
+extern const struct side raw_syncobj;       /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
+extern const struct side raw_dbus_start;    /* until dbus-daemon says its address */
+extern const struct side raw_dbus_memory;   /* its anonymous memory then */
+
+#define WAIT_ANY_COUNT 64
+
+/* What travels for a request and its reply: as many bytes as ours takes (strace shows it). */
+#define REQUEST_SIZE   10
+#define REPLY_SIZE     3
+#define PIPELINE_DEPTH 32

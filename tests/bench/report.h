@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/* What comes out: a table, JSON, pictures. All read the results and change nothing. */
+#pragma once
+
+#include "bench.h"
+
+#define QUANTITY_SIZE 32
+
+const char *row_unit(const struct row *row); /* "ns" unless it says something else */
+bool row_has_raw(const struct row *row);
+
+/* For people: "<= 1.15x", "4.98 us", "done". */
+void target_text(const struct row *row, char *ret_text);
+void quantity_text(double value, const char *unit, char *ret_text);
+const char *result_verdict(const struct result *result);
+
+void report_table(const struct result *results, size_t count);
+int report_json(const struct result *results, size_t count);
+int report_plot(const struct result *results, size_t count, const char *path);
