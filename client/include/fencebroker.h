@@ -189,7 +189,8 @@ struct fbk_device_desc {
 	enum fbk_device_class class; /* what policy is asked about */
 	uint32_t waits;              /* mask of enum fbk_fence_kind */
 	uint32_t signals;            /* mask of enum fbk_fence_kind */
-	bool silent;                 /* signals without notifying the CPU (the watcher polls it) */
+	bool silent;                 /* signals without notifying the CPU: while somebody waits, the
+				      * daemon polls its memory */
 	enum fbk_visibility visibility;
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
 };
@@ -238,7 +239,8 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * Raise the payload to `value`: every point up to it is signalled. No system call when nobody
  * sleeps. Writes made before the call are visible to whoever sees the point reached.
  * A device that stores to the payload by itself wakes nobody who sleeps: signal its value after it,
- * from its interrupt, say. That returns -EALREADY, and wakes them.
+ * from its interrupt, say. That returns -EALREADY, and wakes them. One that has no interrupt is
+ * registered as silent.
  *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX
  *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
  */
