@@ -52,6 +52,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	TAILQ_INIT(&timeline->imports);
 
 	bool in_memory = !timeline_brokered(timeline);
+	timeline->narrow = in_memory && device_signals_narrow(device);
 	int r = charge_take(&timeline->charge, session->user, ACCOUNT_TIMELINES, 1);
 	if (r == 0 && in_memory && device->silent) {
 		r = timeline_watch_create(timeline);
@@ -71,6 +72,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
 	timeline->control = fbk_control_slot_at(set->control->memory, timeline->slot.control);
 	timeline->control->timeline_id = timeline->id;
+	timeline->control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
 	atomic_store_explicit(&timeline->control->failed_from, FBK_FAILED_FROM_NONE,
 			      memory_order_relaxed); /* before the status below */
 	timeline_publish(timeline, FBK_MONITORED_NONE);

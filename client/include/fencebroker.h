@@ -77,7 +77,9 @@ enum fbk_device_class {
 };
 
 /* What a device can wait on and what it can signal; a mask. A device with no bit set hands buffers
- * over by system call (dequeued = ready, requeued = given back). */
+ * over by system call (dequeued = ready, requeued = given back). One that signals
+ * FBK_MEMORY32 and not FBK_MEMORY64 has payloads of 32 bits in memory; points are 64-bit all the
+ * same. */
 enum fbk_fence_kind {
 	FBK_MEMORY64 = 1 << 0,
 	FBK_MEMORY32 = 1 << 1,
@@ -241,7 +243,10 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * A device that stores to the payload by itself wakes nobody who sleeps: signal its value after it,
  * from its interrupt, say. That returns -EALREADY, and wakes them. One that has no interrupt is
  * registered as silent.
- *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX
+ * With a payload of 32 bits, a signal that is 2^31 or more above what the daemon has seen asks it to
+ * look first.
+ *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX, or of
+ *              32 bits and more than 2^30 above the payload
  *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
@@ -277,7 +282,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
  * `ret_dmabuf_fd` may be NULL; gives an fd. */
 struct fbk_memory {
 	void *address;
-	size_t size;      /* 8: the payload word */
+	size_t size;      /* of the payload word: 8, or 4 */
 	size_t page_size; /* the mapping around it, aligned to `alignment` */
 	size_t offset;    /* of the payload in that mapping and in the dma-buf */
 	size_t alignment;

@@ -59,6 +59,7 @@ struct fbk_timeline {
 	struct fbk_control_slot *control;
 	struct fbk_payload_slot *payload;
 	struct fbk_pair_cell *cell;
+	bool narrow; /* a payload of 32 bits: narrow.c */
 	/* The last value that this process signalled: what the next signal expects to find. */
 	_Atomic uint64_t last;
 	/* Threads of this process that sleep on the cell: a wake is passed on to the rest. */
@@ -144,6 +145,11 @@ void context_free_objects(struct fbk_context *context);
 /* point.c */
 void bell_ring(struct fbk_context *context, uint32_t handle);
 int timeline_check(const struct fbk_timeline *timeline, uint64_t value);
+
+/* narrow.c: the value of a payload of 32 bits; and raise it: 0, or -EALREADY, with what it then is;
+ * else an error */
+uint64_t narrow_load(const struct fbk_timeline *timeline);
+int narrow_raise(struct fbk_timeline *timeline, uint64_t value, uint64_t *ret_reached);
 
 /* page-map.c; under the mutex. page_map_get takes the fd. */
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
