@@ -14,6 +14,7 @@
 #include "session.h"
 #include "syncobj-follow.h"
 #include "timeline.h"
+#include "watcher.h"
 
 #define WHEEL_BUDGET       256 /* deadlines per turn; the rest has the next */
 #define CALLBACKS_PER_TURN 64  /* then new events are looked for */
@@ -223,6 +224,9 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	if (r == 0) {
 		r = classifier_init(&broker->classifier);
 	}
+	if (r == 0) {
+		r = watcher_create(broker, &broker->watcher);
+	}
 	if (r < 0) {
 		broker_destroy(broker);
 		return r;
@@ -257,6 +261,7 @@ void broker_destroy(struct broker *broker)
 		return;
 	}
 	struct timeline *timeline;
+	broker->ending = true;
 	LIST_FOREACH(timeline, &broker->timelines, links) {
 		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
 	}
@@ -268,6 +273,7 @@ void broker_destroy(struct broker *broker)
 	while (!LIST_EMPTY(&broker->dying)) {
 		session_destroy(LIST_FIRST(&broker->dying));
 	}
+	watcher_destroy(broker->watcher); /* with it go the last sets */
 	log_forget(broker);
 	broker_disarm(broker, &broker->stop_timer);
 	submit_arms_finish(broker);

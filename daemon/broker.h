@@ -25,6 +25,7 @@ struct export;
 struct session;
 struct submit_arm;
 struct timeline;
+struct watcher;
 
 /* Priorities of the loop: signals, fences and deadlines before requests. */
 enum broker_priority {
@@ -42,6 +43,8 @@ enum broker_priority {
 	X(malformed, "connections ended for a malformed packet")        \
 	X(bells, "doorbell wake-ups")                                   \
 	X(looks, "timelines looked at")                                 \
+	X(watcher_polls, "payloads polled for silent devices")          \
+	X(watcher_hits, "points of silent devices found by polling")    \
 	X(waits, "waits armed through shared memory")                   \
 	X(wakes, "cells woken")                                         \
 	X(watches, "watches armed")                                     \
@@ -80,11 +83,13 @@ struct broker {
 	struct closer closer;
 	struct aio aio;
 	struct drm drm;
-	struct vgem *vgem; /* provider-vgem.c; NULL: not used */
-	int memory_lock;   /* 0: all memory stays in RAM (rule R13); else why not */
+	struct vgem *vgem;       /* provider-vgem.c; NULL: not used */
+	struct watcher *watcher; /* NULL: policy leaves it no CPU time */
+	int memory_lock;         /* 0: all memory stays in RAM (rule R13); else why not */
 	struct probe probe;
 	bool user_mode;
 	bool stopping;
+	bool ending; /* nothing is kept any more */
 	uint64_t started_ns;
 	uint64_t base_fds; /* open before the first client */
 	uint64_t fd_limit;

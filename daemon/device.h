@@ -40,6 +40,12 @@ void device_unregister(struct device *device);
 
 struct device *device_find(const struct session *session, uint32_t handle);
 
+/* Does it write payloads of 32 bits? Not one that can do 64 too. */
+static inline bool device_signals_narrow(const struct device *device)
+{
+	return (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
+}
+
 const char *device_class_name(enum fbk_device_class class);
 const char *device_visibility_name(enum fbk_visibility visibility);
 

@@ -12,6 +12,7 @@
 #include "session.h"
 #include "timeline.h"
 #include "version.h"
+#include "watcher.h"
 
 #define USERS_MAX     16 /* of about 560 bytes each in a packet of 16 KiB */
 #define DEVICES_MAX   32
@@ -120,6 +121,9 @@ int request_inspect_status(struct session *session, struct handle *handle, const
 	status->open_fds =
 		(uint32_t)(broker->base_fds + account_total(broker->account, ACCOUNT_FDS) +
 			   closer_pending(&broker->closer));
+	if (broker->watcher) {
+		broker->counters.watcher_polls = watcher_polls(broker->watcher);
+	}
 	status_add_counters(&room, &broker->counters);
 	status_add_kernel(&room, &broker->probe);
 	status->users = room.user_list;

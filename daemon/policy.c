@@ -20,6 +20,11 @@ const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
 	/* At most 1.5 s: vgem's fences end by themselves after 10 s, in newer kernels after 2 s. */
 	{ "promise_ms", 1000, 1, 1500, 1, offsetof(struct policy_settings, promise_ms),
 	  "milliseconds until a promise that is not kept is broken" },
+	{ "poison_ms", 2000, 0, 60000, 1, offsetof(struct policy_settings, poison_ms),
+	  "milliseconds for which poison is put back where a device overwrites it" },
+	{ "watcher_cpu_percent", 10, 0, 100, 1,
+	  offsetof(struct policy_settings, watcher_cpu_percent),
+	  "the share of one CPU for polling what silent devices write" },
 };
 
 const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT] = {

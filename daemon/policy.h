@@ -36,14 +36,16 @@
 struct policy;
 
 struct policy_settings {
-	uint64_t spin_ns;       /* how long a wait spins before it sleeps */
-	uint64_t max_wait_ms;   /* no wait is longer, whatever its deadline */
-	uint64_t max_export_ms; /* no export is */
-	uint64_t max_import_ms; /* an imported fence that takes longer has failed */
-	uint64_t max_jump;      /* a payload that rises by more at once is implausible */
-	uint64_t promise_ms;    /* then a promise is broken; well below what providers bear */
-	bool promises;          /* unsignalled sync_files at all */
-	bool implicit_promises; /* also for the reservation of a dma-buf */
+	uint64_t spin_ns;             /* how long a wait spins before it sleeps */
+	uint64_t max_wait_ms;         /* no wait is longer, whatever its deadline */
+	uint64_t max_export_ms;       /* no export is */
+	uint64_t max_import_ms;       /* an imported fence that takes longer has failed */
+	uint64_t max_jump;            /* a payload that rises by more at once is implausible */
+	uint64_t promise_ms;          /* then a promise is broken; well below what providers bear */
+	uint64_t poison_ms;           /* how long poison is put back where a device overwrites it */
+	uint64_t watcher_cpu_percent; /* of one CPU; 0: no watcher */
+	bool promises;                /* unsignalled sync_files at all */
+	bool implicit_promises;       /* also for the reservation of a dma-buf */
 };
 
 struct policy_setting_spec {
@@ -57,7 +59,7 @@ struct policy_setting_spec {
 };
 
 /* The numbers among the settings: the one place where names, defaults and bounds are written. */
-#define POLICY_SETTING_COUNT 6
+#define POLICY_SETTING_COUNT 8
 extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
 
 /* The switches among them; all are off at first. */

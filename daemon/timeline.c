@@ -14,7 +14,9 @@
 #include "log.h"
 #include "mirror.h"
 #include "pair.h"
+#include "payload.h"
 #include "session.h"
+#include "timeline-watch.h"
 
 static bool timeline_brokered(const struct timeline *timeline)
 {
@@ -28,6 +30,9 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
 	atomic_store_explicit(&timeline->control->monitored, monitored, memory_order_seq_cst);
+	if (timeline->watched) {
+		timeline_watch_update(timeline);
+	}
 }
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
@@ -47,12 +52,18 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	LIST_INIT(&timeline->handles);
 	TAILQ_INIT(&timeline->imports);
 
+	bool in_memory = !timeline_brokered(timeline);
+	timeline->narrow = in_memory && device_signals_narrow(device);
 	int r = charge_take(&timeline->charge, session->user, ACCOUNT_TIMELINES, 1);
+	if (r == 0 && in_memory && device->silent) {
+		r = timeline_watch_create(timeline);
+	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, session->user,
-				  timeline_brokered(timeline) ? NULL : device, &timeline->slot);
+		r = set_slot_take(set, broker, session->user, in_memory ? device : NULL,
+				  &timeline->slot);
 	}
 	if (r < 0) {
+		timeline_watch_destroy(timeline);
 		charge_release(&timeline->charge);
 		free(timeline);
 		return r;
@@ -62,6 +73,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
 	timeline->control = fbk_control_slot_at(set->control->memory, timeline->slot.control);
 	timeline->control->timeline_id = timeline->id;
+	timeline->control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
 	atomic_store_explicit(&timeline->control->failed_from, FBK_FAILED_FROM_NONE,
 			      memory_order_relaxed); /* before the status below */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
@@ -86,6 +98,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 
 static void timeline_drop_pages(struct timeline *timeline)
 {
+	timeline_watch_destroy(timeline);
 	charge_release(&timeline->charge);
 	timeline->payload = NULL;
 	timeline->control = NULL;
@@ -150,7 +163,7 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 {
 	char reason[FBK_REASON_SIZE];
 	const struct timeline_owner *owner = &timeline->owner;
-	uint64_t max_jump = policy_settings(timeline->broker->policy)->max_jump;
+	uint64_t max_jump = payload_max_jump(timeline);
 	const char *what;
 
 	if (payload >= FBK_POISON) {
@@ -164,6 +177,7 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 			timeline->device->promise_broken = false; /* it delivers */
 		}
 		timeline->seen = payload;
+		payload_publish_seen(timeline);
 		return true;
 	}
 	snprintf(reason, sizeof(reason),
@@ -181,10 +195,7 @@ void timeline_look(struct timeline *timeline)
 		mirror_look(timeline->follows);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
-		/* seq_cst: see timeline_publish. It also acquires what the signaler wrote before. */
-		uint64_t payload =
-			atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
-		if (!timeline_accept(timeline, payload)) {
+		if (!timeline_accept(timeline, payload_load(timeline))) {
 			return;
 		}
 		timeline_complete(timeline);
@@ -239,14 +250,14 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	 * poison is never seen without at least `failing`, and `failed` never without the bound. */
 	/* seq_cst: before the poison for readers; the exchange below is a full fence on its own */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
-	uint64_t old = atomic_fetch_or_explicit(&timeline->payload->payload, FBK_POISON,
-						memory_order_seq_cst);
+	uint64_t old = payload_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
 	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
 	timeline->failed_from = reached + 1;
 	timeline->seen = reached;
+	payload_publish_seen(timeline);
 	timeline->cause = cause;
 	timeline->error = error < 0 ? error : -EIO;
 	timeline_reason(timeline, cause, reason);

@@ -22,6 +22,7 @@ struct mirror;
 struct pair;
 struct session;
 struct timeline;
+struct watched;
 
 /*
  * Something that waits for a point: a cell, a watch, an export. Embedded; `done` is called once, with
@@ -60,6 +61,8 @@ struct timeline {
 	struct set_slot slot;
 	struct fbk_payload_slot *payload;
 	struct fbk_control_slot *control;
+	bool narrow;             /* a payload of 32 bits, extended from `seen` */
+	struct watched *watched; /* of a silent device, in memory; NULL: it is rung for */
 
 	struct session *signaler; /* NULL: gone */
 	struct device *device;    /* NULL: gone */

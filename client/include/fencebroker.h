@@ -77,7 +77,9 @@ enum fbk_device_class {
 };
 
 /* What a device can wait on and what it can signal; a mask. A device with no bit set hands buffers
- * over by system call (dequeued = ready, requeued = given back). */
+ * over by system call (dequeued = ready, requeued = given back). One that signals
+ * FBK_MEMORY32 and not FBK_MEMORY64 has payloads of 32 bits in memory; points are 64-bit all the
+ * same. */
 enum fbk_fence_kind {
 	FBK_MEMORY64 = 1 << 0,
 	FBK_MEMORY32 = 1 << 1,
@@ -189,7 +191,8 @@ struct fbk_device_desc {
 	enum fbk_device_class class; /* what policy is asked about */
 	uint32_t waits;              /* mask of enum fbk_fence_kind */
 	uint32_t signals;            /* mask of enum fbk_fence_kind */
-	bool silent;                 /* signals without notifying the CPU (the watcher polls it) */
+	bool silent;                 /* signals without notifying the CPU: while somebody waits, the
+				      * daemon polls its memory */
 	enum fbk_visibility visibility;
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
 };
@@ -238,8 +241,12 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * Raise the payload to `value`: every point up to it is signalled. No system call when nobody
  * sleeps. Writes made before the call are visible to whoever sees the point reached.
  * A device that stores to the payload by itself wakes nobody who sleeps: signal its value after it,
- * from its interrupt, say. That returns -EALREADY, and wakes them.
- *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX
+ * from its interrupt, say. That returns -EALREADY, and wakes them. One that has no interrupt is
+ * registered as silent.
+ * With a payload of 32 bits, a signal that is 2^31 or more above what the daemon has seen asks it to
+ * look first.
+ *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX, or of
+ *              32 bits and more than 2^30 above the payload
  *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
@@ -275,7 +282,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
  * `ret_dmabuf_fd` may be NULL; gives an fd. */
 struct fbk_memory {
 	void *address;
-	size_t size;      /* 8: the payload word */
+	size_t size;      /* of the payload word: 8, or 4 */
 	size_t page_size; /* the mapping around it, aligned to `alignment` */
 	size_t offset;    /* of the payload in that mapping and in the dma-buf */
 	size_t alignment;

@@ -55,12 +55,12 @@ struct fbk_timeline {
 	const bool *ours; /* the context's */
 	struct fbk_payload_slot *payload;
 	struct fbk_control_slot *control;
-	_Atomic uint64_t
-		last; /* that this process signalled: what the next signal expects to find */
+	_Atomic uint64_t last; /* signalled here: what the next signal expects to find */
 	_Atomic(struct signal_pairs *) pairs; /* cells that it looks at; set once */
 	uint32_t handle;
 	uint32_t flags;
-	bool writes;           /* signalled here, in memory */
+	bool writes;           /* signalled here, in memory, 64 bits at once */
+	bool narrow;           /* a payload of 32 bits: narrow.c */
 	_Atomic bool mirrored; /* some mirrors are signalled by this process; never false again */
 	bool joining;          /* it asked for a cell; under the mutex */
 
@@ -162,6 +162,11 @@ void context_free_objects(struct fbk_context *context);
 /* point.c */
 void bell_ring(struct fbk_context *context, uint32_t handle);
 int timeline_check(const struct fbk_timeline *timeline, uint64_t value);
+
+/* narrow.c: the value of a payload of 32 bits; and raise it: 0, or -EALREADY, with what it then is;
+ * else an error */
+uint64_t narrow_load(const struct fbk_timeline *timeline);
+int narrow_raise(struct fbk_timeline *timeline, uint64_t value, uint64_t *ret_reached);
 
 /* page-map.c; under the mutex. page_map_get takes the fd. */
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,

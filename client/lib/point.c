@@ -21,6 +21,15 @@ void bell_ring(struct fbk_context *context, uint32_t handle)
 	eventfd_write(context->doorbell, 1);
 }
 
+static uint64_t payload_load(const struct fbk_timeline *timeline)
+{
+	if (timeline->narrow) {
+		return narrow_load(timeline);
+	}
+	/* seq_cst: see timeline_check */
+	return atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+}
+
 static int timeline_error(const struct fbk_timeline *timeline)
 {
 	/* relaxed: after an acquire load of the status that was `failed` */
@@ -34,7 +43,7 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 	 * loaded after, so that poison is never seen without a status of at least `failing`. Beyond
 	 * that, after the minimum of a cell was lowered, that is seen by who signals, or its signal
 	 * here. It costs what an acquire costs where loads do not pass loads. */
-	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+	uint64_t payload = payload_load(timeline);
 	/* acquire: with `failed` come bound and error */
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 
@@ -69,8 +78,8 @@ int fbk_point_check(struct fbk_point point)
 
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
 {
+	uint64_t payload = payload_load(timeline);
 	/* acquire: as in timeline_check */
-	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_acquire);
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 	if (status == FBK_STATUS_FAILED) {
 		return atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed) -
@@ -141,6 +150,16 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 	return 0;
 }
 
+static int signal_narrow(struct fbk_timeline *timeline, uint64_t value)
+{
+	uint64_t reached;
+	int r = narrow_raise(timeline, value, &reached);
+	if (r == 0 || r == -EALREADY) {
+		signal_told(timeline, reached); /* a device may have stored it */
+	}
+	return r;
+}
+
 static int signal_by_request(struct fbk_timeline *timeline, uint64_t value)
 {
 	Fbk__Wire__TimelineSignal signal = FBK__WIRE__TIMELINE_SIGNAL__INIT;
@@ -165,7 +184,11 @@ static int signal_slowly(struct fbk_timeline *timeline, uint64_t value)
 		return signal_by_request(timeline, value);
 	}
 	int r = context_check(timeline->context);
-	return r < 0 ? r : signal_in_memory(timeline, value);
+	if (r < 0) {
+		return r;
+	}
+	return timeline->narrow ? signal_narrow(timeline, value)
+				: signal_in_memory(timeline, value);
 }
 
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)

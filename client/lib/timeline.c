@@ -73,8 +73,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	}
 	timeline->context = context;
 	timeline->ours = context->ours;
-	timeline->writes = writes;
-	timeline->refs = 1;
+		timeline->refs = 1;
 	timeline->handle = body->handle;
 	timeline->id = body->id;
 	timeline->rights = body->rights;
@@ -83,6 +82,8 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
 	timeline->payload = fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot);
 	timeline->cell = &context->pair->cells[body->handle];
+	timeline->narrow = timeline->control->flags & FBK_CONTROL_SHADOWED;
+	timeline->writes = writes && !timeline->narrow;
 	LIST_INSERT_HEAD(&context->timelines, timeline, links);
 	*ret_timeline = timeline;
 	return 0;
@@ -327,7 +328,7 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 	}
 	*ret_memory = (struct fbk_memory){
 		.address = &timeline->payload->payload,
-		.size = sizeof(uint64_t),
+		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
 		.page_size = map->size,
 		.offset = (size_t)((char *)timeline->payload - (char *)map->memory),
 		.alignment = map->size,
