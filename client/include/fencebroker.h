@@ -169,7 +169,8 @@ void fbk_disconnect(struct fbk_context *context);
 int fbk_context_fd(struct fbk_context *context);
 
 /* Run the callbacks that are due; never sleeps. Returns how many ran, or -ENOTCONN once the daemon
- * is lost and all callbacks have been told. */
+ * is lost and all callbacks have been told. Where the loop reports edges only (EPOLLET), call it
+ * until it returns 0 or an error. */
 int fbk_dispatch(struct fbk_context *context);
 
 /* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A client process of the stress run: signals timelines of its own, and waits for others' in every way
+ * there is. It writes down what it does (record.h), judges nothing, and fails only where something
+ * happens that is neither success nor to be expected. One a process. Its threads: signalers, waiters, and
+ * the main thread, which takes tokens from the driver and runs the loop for watches and exports.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal.h"
+#include "tests/integration/lib-peer.h"
+
+#define ACTORS       8
+#define LINES        3 /* timelines of an actor: one of all its signalers, and one of each */
+#define LONG_WAIT_MS 30000
+
+/* What a process of the run is asked, and what it says. Written by any of them; in shared memory. */
+struct board_slot {
+	_Atomic uint64_t signals;
+	_Atomic bool leave; /* drain, disconnect, exit */
+	_Atomic bool idle;  /* waits for nothing any more */
+} __attribute__((aligned(64)));
+
+struct board {
+	_Atomic bool drain; /* wait for nothing new; go on signalling */
+	_Atomic bool quit;  /* disconnect and exit */
+	struct board_slot slots[ACTORS];
+};
+
+/* The run. Constant once it goes. */
+struct chaos {
+	const struct daemon *daemon;
+	struct board *board;
+	const char *logs;
+	uint64_t seed;
+	uint64_t pause_us; /* the longest between two bursts of signals */
+	size_t log_capacity;
+	uint32_t crowd; /* threads of the hostile waiter that has many */
+};
+
+/* Tokens travel as words: where it belongs, and which timeline it is. */
+#define TOKEN_WORD(slot, line, id) ((uint64_t)(slot) << 40 | (uint64_t)(line) << 32 | (id))
+#define TOKEN_SLOT(word)           ((unsigned int)((word) >> 40) & 0xff)
+#define TOKEN_LINE(word)           ((unsigned int)((word) >> 32) & 0xff)
+#define TOKEN_ID(word)             ((uint32_t)(word))
+
+/* Somebody's timeline, open here. Freed with its last reference. */
+struct entry {
+	unsigned int refs; /* under the actor's lock */
+	struct fbk_timeline *timeline;
+	uint32_t id;
+};
+
+/* A timeline of our own. */
+struct line {
+	struct fbk_timeline *timeline;
+	uint32_t id;
+	_Atomic uint64_t next; /* the last value that was given to a signaler */
+};
+
+struct actor {
+	const struct chaos *chaos;
+	struct board_slot *slot;
+	unsigned int number; /* of the slot */
+	uint32_t instance;
+	int socket;
+	struct journal journal;
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct line lines[LINES];
+	_Atomic uint32_t next_id;
+	_Atomic bool drain; /* no new waits */
+	_Atomic bool quit;  /* no new signals */
+	pthread_mutex_t lock;
+	struct entry *table[ACTORS][LINES]; /* under the lock */
+};
+
+/* Of each thread. */
+struct dice {
+	uint64_t state;
+};
+
+void dice_init(struct dice *dice, uint64_t seed, uint64_t stream);
+uint64_t dice_below(struct dice *dice, uint64_t bound);
+uint64_t dice_spread(struct dice *dice, uint64_t low, uint64_t high); /* even over the magnitudes */
+void dice_dither(struct dice *dice);                                  /* a moment, on the CPU */
+void dice_sleep(struct dice *dice, uint64_t longest_us);
+
+struct actor_thread {
+	struct actor *actor;
+	unsigned int number;
+	pthread_t thread;
+};
+
+/* The process's main(): `socket` leads to the driver. */
+int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, int socket);
+
+/* actor.c: for its other parts. A record taken and begun; never NULL: who cannot write down what it does
+ * ends the process. */
+struct record *actor_record(struct actor *actor, size_t count);
+struct entry *entry_pick(struct actor *actor, struct dice *dice); /* NULL: there is none yet */
+void entry_ref(struct actor *actor, struct entry *entry);
+void entry_put(struct actor *actor, struct entry *entry);
+uint64_t point_pick(struct dice *dice, uint64_t seen);
+uint64_t deadline_pick(struct dice *dice);
+
+/* actor-signal.c */
+void line_create(struct actor *actor, unsigned int number);
+void *signaler_run(void *thread);
+
+/* actor-wait.c */
+void *waiter_run(void *thread);
+
+/* actor-loop.c: until the process is to end. `on_idle` runs once nothing is watched any more. */
+void actor_loop(struct actor *actor, struct dice *dice, bool (*over)(struct actor *actor));

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What happened in a stress run, from the logs alone: who signalled what when, who was stopped, killed or
+ * left. Read once, then only asked. Owned by the checker; one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "record.h"
+
+#define NEVER UINT64_MAX
+
+struct history_signal {
+	uint64_t value;
+	uint64_t begin; /* the earliest of all that are at least `value` */
+	uint64_t end;   /* the same; NEVER: none of them is known to have been done */
+};
+
+struct history_line {
+	struct history_signal *signals; /* by value */
+	size_t count, capacity;
+	uint64_t created;
+	uint64_t closed_begin, closed_end; /* NEVER: it was not */
+	/* What waits said of it, and which record did. */
+	uint64_t reached, failed; /* the largest point, and the smallest */
+};
+
+struct history_span {
+	uint64_t begin, end;
+};
+
+struct history_instance {
+	struct record_header *header; /* NULL: there is no log of it */
+	const struct record *records;
+	size_t count;
+	size_t size;
+	struct history_line *lines[256];
+	struct history_span *stops;
+	size_t stop_count, stop_capacity;
+	struct history_span killed, left; /* NEVER: it was not, did not */
+	bool crashed;
+	int status;
+};
+
+struct history {
+	struct history_instance *instances; /* by number; 0 is the driver */
+	uint32_t count;
+};
+
+/* All logs of a directory. Prints what is wrong with them; 0 or a negative errno. */
+int history_load(struct history *history, const char *directory);
+void history_free(struct history *history);
+
+/* NULL: nobody made it. */
+struct history_line *history_line(const struct history *history, uint32_t id);
+
+/* When a point was reached at the earliest (a signal of such a value was begun), and at the latest
+ * (one was done). NEVER: no such signal. */
+uint64_t line_begun(const struct history_line *line, uint64_t point);
+uint64_t line_done(const struct history_line *line, uint64_t point);
+
+/* When the timeline failed, at the latest; NEVER: it did not have to. */
+uint64_t history_failed_by(const struct history *history, uint32_t id);
+
+/* Whether it may have failed with this error by then. */
+bool history_may_fail(const struct history *history, uint32_t id, int error, uint64_t when);
+
+/* How much of this time the process was not stopped. */
+uint64_t instance_ran(const struct history_instance *instance, uint64_t from, uint64_t to);

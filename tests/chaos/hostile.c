@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "hostile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/integration/lib-view.h"
+
+#define VIEWS       24
+#define CROWD_STACK 65536
+
+struct hostile {
+	const struct chaos *chaos;
+	int socket;
+	struct client client;
+	struct view views[VIEWS];
+	unsigned int count;
+	struct dice dice;
+};
+
+/* Starts over, as another client, with what comes from now on, when it has enough. */
+static void hostile_take(struct hostile *hostile)
+{
+	int token;
+	while (readable_within(hostile->socket, 0) == 1) {
+		receive_word(hostile->socket, &token);
+		if (hostile->count == VIEWS) {
+			client_close(&hostile->client);
+			client_open(&hostile->client, hostile->chaos->daemon);
+			hostile->count = 0;
+		}
+		if (view_open(&hostile->client, token, &hostile->views[hostile->count]) == 0) {
+			hostile->count++; /* else its owner is gone */
+		}
+		close(token);
+	}
+}
+
+static void hostile_await_views(struct hostile *hostile, unsigned int count)
+{
+	while (hostile->count < count) {
+		hostile_take(hostile);
+		yield_briefly();
+	}
+}
+
+/* ---------------------------------------------------------------------------------------- low -- */
+
+static _Noreturn void hostile_low(struct hostile *hostile)
+{
+	for (;;) {
+		hostile_take(hostile);
+		for (unsigned int i = 0; i < hostile->count; i++) {
+			cell_arm(&hostile->views[i], 1);
+		}
+		dice_sleep(&hostile->dice, 1000);
+	}
+}
+
+/* -------------------------------------------------------------------------------------- crowd -- */
+
+/* Always the next point: each signal concerns all of them. */
+static void *crowd_run(void *arg)
+{
+	const struct view *view = arg;
+	while (view_status(view) == FBK_STATUS_OK) {
+		uint64_t next = view_payload(view) + 1;
+		if (next > FBK_POINT_MAX) {
+			break;
+		}
+		uint32_t sequence = cell_arm(view, next);
+		if (point_check(view, next) == -EAGAIN) {
+			cell_wait(view, sequence, 600000);
+		}
+	}
+	return NULL;
+}
+
+/* As many as there may be. Those whose timeline is gone gather anew on another. */
+static _Noreturn void hostile_crowd(struct hostile *hostile)
+{
+	static pthread_t threads[65536];
+	pthread_attr_t attributes;
+	EXPECT(hostile->chaos->crowd <= 65536);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, CROWD_STACK);
+	for (;;) {
+		uint32_t count = 0;
+		hostile_await_views(hostile, 1);
+		struct view *view = &hostile->views[dice_below(&hostile->dice, hostile->count)];
+		while (count < hostile->chaos->crowd &&
+		       pthread_create(&threads[count], &attributes, crowd_run, view) == 0) {
+			count++;
+		}
+		while (view_status(view) == FBK_STATUS_OK) {
+			yield_briefly();
+		}
+		/* woken 16 at a time: the rest by whoever they belong to, as the library does it */
+		struct fbk_pair_cell *cell = &hostile->client.pair->cells[view->handle];
+		atomic_fetch_add(&cell->sequence, 1);
+		syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		for (uint32_t i = 0; i < count; i++) {
+			pthread_join(threads[i], NULL);
+		}
+		client_close(&hostile->client);
+		client_open(&hostile->client, hostile->chaos->daemon);
+		hostile->count = 0;
+		hostile_await_views(hostile, 1);
+	}
+}
+
+/* ----------------------------------------------------------------------------------- scribble -- */
+
+static void scribble_page(struct hostile *hostile)
+{
+	struct dice *dice = &hostile->dice;
+	_Atomic uint64_t *words = (_Atomic uint64_t *)hostile->client.pair;
+	size_t size = sizeof(*hostile->client.pair) / sizeof(words[0]);
+	for (int i = 0; i < 200; i++) {
+		/* header and bells, the cells of its timelines, or anywhere */
+		uint64_t where = dice_below(dice, 3);
+		size_t at = where == 0 ? dice_below(dice, 128)
+				       : dice_below(dice, where == 1 ? 512 + 8 * 32 : size);
+		uint64_t kind = dice_below(dice, 6);
+		uint64_t value = kind == 0   ? 0
+				 : kind == 1 ? UINT64_MAX
+				 : kind == 2 ? FBK_POINT_MAX + dice_below(dice, 3)
+				 : kind == 3 ? 1 + dice_below(dice, 100000)
+					     : dice_spread(dice, 1, UINT64_C(1) << 63);
+		/* relaxed: nonsense */
+		atomic_store_explicit(&words[at], value, memory_order_relaxed);
+	}
+}
+
+static void misuse_doorbell(struct hostile *hostile)
+{
+	int bell = hostile->client.doorbell;
+	uint64_t value = UINT64_MAX - 1;
+	int flags = fcntl(bell, F_GETFL);
+	struct pollfd entry = { .fd = bell, .events = POLLIN };
+	switch (dice_below(&hostile->dice, 5)) {
+	case 0: /* full */
+		fcntl(bell, F_SETFL, flags | O_NONBLOCK);
+		if (write(bell, &value, sizeof(value)) < 0) {
+			EXPECT(errno == EAGAIN);
+		}
+		break;
+	case 1: /* drained */
+		if (poll(&entry, 1, 0) == 1) {
+			EXPECT(read(bell, &value, sizeof(value)) == sizeof(value));
+		}
+		break;
+	case 2: /* made blocking */
+		fcntl(bell, F_SETFL, flags & ~O_NONBLOCK);
+		break;
+	case 3:
+		fcntl(bell, F_SETFL, flags | O_NONBLOCK);
+		eventfd_write(bell, 1);
+		break;
+	case 4:
+		if (dice_below(&hostile->dice, 20) == 0 && bell >= 0) {
+			close(bell);
+			hostile->client.doorbell = -1;
+		}
+		break;
+	}
+}
+
+static _Noreturn void hostile_scribble(struct hostile *hostile)
+{
+	for (uint64_t turn = 1;; turn++) {
+		hostile_take(hostile);
+		scribble_page(hostile);
+		if (hostile->client.doorbell >= 0) {
+			misuse_doorbell(hostile);
+		}
+		if (dice_below(&hostile->dice, 200) == 0) {
+			client_close(&hostile->client); /* and another one, with a new page */
+			client_open(&hostile->client, hostile->chaos->daemon);
+			hostile->count = 0;
+		}
+		dice_sleep(&hostile->dice, 2000);
+	}
+}
+
+int hostile_run(const struct chaos *chaos, enum hostile_kind kind, int socket)
+{
+	static struct hostile hostile;
+	hostile.chaos = chaos;
+	hostile.socket = socket;
+	dice_init(&hostile.dice, chaos->seed, UINT64_MAX - kind);
+	client_open(&hostile.client, chaos->daemon);
+	switch (kind) {
+	case HOSTILE_LOW:
+		hostile_low(&hostile);
+	case HOSTILE_CROWD:
+		hostile_crowd(&hostile);
+	case HOSTILE_SCRIBBLE:
+		hostile_scribble(&hostile);
+	default:
+		return 1;
+	}
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Clients that mean harm, beside the actors of a stress run, on the same timelines. They speak the wire
+ * themselves and write no log: nobody else must notice them. One a process; ended by SIGKILL.
+ */
+#pragma once
+
+#include "actor.h"
+
+enum hostile_kind {
+	HOSTILE_LOW,      /* keeps the minimum of its cells at 1, and rings */
+	HOSTILE_CROWD,    /* thousands of threads asleep on one cell */
+	HOSTILE_SCRIBBLE, /* writes nonsense over its pair page, and misuses its doorbell */
+	HOSTILE_KINDS,
+};
+
+/* `socket` brings tokens. */
+int hostile_run(const struct chaos *chaos, enum hostile_kind kind, int socket);

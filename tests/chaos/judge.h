@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The rules that a stress run is held to, whatever the library and the daemon are made of. Each finding is
+ * printed with where it is in the logs. Owned by the checker; one thread.
+ */
+#pragma once
+
+#include "history.h"
+
+/* What must happen happens within this much time in which the process was not stopped: far below the
+ * waits' own deadlines, which would hide a lost wake, and far above what a loaded machine needs. */
+#define BOUND_NS UINT64_C(6000000000)
+
+#define FINDINGS(X)                                                                      \
+	X(EARLY, "early", "reached before a signal of such a value was begun")           \
+	X(LOST, "lost-wake", "went on waiting long after the point was decided")         \
+	X(OVERSLEPT, "overslept", "went on waiting long after its deadline")             \
+	X(HASTY, "hasty-timeout", "timed out before its deadline")                       \
+	X(BLIND, "blind-timeout", "timed out although it was decided long before")       \
+	X(UNENDED, "never-ended", "never ended, and neither did its process")            \
+	X(TWICE, "told-twice", "told more than once")                                    \
+	X(CANCELLED, "told-after-cancel", "told although it was cancelled")              \
+	X(BACK, "value-back", "a value was seen that is below one seen before")          \
+	X(AHEAD, "value-ahead", "a value was seen that nobody had begun to signal")      \
+	X(BELOW, "value-below", "reached, but the value seen then is below the point")   \
+	X(REVIVED, "reached-after-failed", "a point was reached and a lower one failed") \
+	X(DENIED, "reached-failed", "failed although its signal was done")               \
+	X(WRONG, "wrong-error", "an error that its owner's end does not explain")        \
+	X(INDEX, "wrong-index", "the answer names a point that there was not")           \
+	X(SIGNAL, "signal-refused", "the owner could not signal")                        \
+	X(OPEN, "open-refused", "could not be opened although its owner had it still")   \
+	X(CRASH, "crashed", "a process ended otherwise than it was told to")
+
+enum finding {
+#define FINDING_NUMBER(number, name, text) FINDING_##number,
+	FINDINGS(FINDING_NUMBER)
+#undef FINDING_NUMBER
+		FINDING_COUNT
+};
+
+struct verdict {
+	uint64_t findings[FINDING_COUNT];
+	uint64_t signals, waits, slept, timed_out, failed, watches, exports, unended;
+	uint64_t total; /* findings */
+};
+
+extern const char *const finding_names[FINDING_COUNT];
+
+/* 0, or a negative errno: then it judged nothing. */
+int history_judge(const struct history *history, struct verdict *ret_verdict);
