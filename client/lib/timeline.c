@@ -73,7 +73,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	}
 	timeline->context = context;
 	timeline->ours = context->ours;
-		timeline->refs = 1;
+	timeline->refs = 1;
 	timeline->handle = body->handle;
 	timeline->id = body->id;
 	timeline->rights = body->rights;
