@@ -50,6 +50,12 @@ struct fbk_watch {
 
 struct signal_pairs; /* pair.h */
 
+/* The threads of this process that sleep on a cell; wait.c. */
+struct crowd {
+	_Atomic uint32_t sleepers;
+	_Atomic uint32_t passed; /* the sequence at which one of them last woke the others */
+};
+
 struct fbk_timeline {
 	/* What signals and checks touch, close together. */
 	const bool *ours; /* the context's */
@@ -79,8 +85,7 @@ struct fbk_timeline {
 	struct page_map *peer_map;
 	struct spin spin;
 	_Atomic uint32_t daemon_sleeps;
-	/* Threads of this process that sleep on a cell: a wake is passed on to the rest. */
-	_Atomic uint32_t sleepers;
+	struct crowd crowds[2]; /* on `cell`, on `peer` */
 
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;
@@ -138,7 +143,7 @@ struct fbk_context {
 	LIST_HEAD(, export) exports; /* that the daemon has not raised yet, as far as is known */
 	size_t export_count, export_sweep_at;
 	TAILQ_HEAD(fired_queue, fbk_watch) fired;
-	_Atomic uint32_t any_sleepers; /* threads that sleep on cell 0 */
+	struct crowd any; /* on cell 0 */
 
 	_Atomic bool guarded; /* the guard thread runs */
 	pthread_t guard;

@@ -118,6 +118,7 @@ static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t
 struct sleeper {
 	struct fbk_timeline *timelines[SLEEP_WORDS_MAX];
 	struct fbk_pair_cell *cells[SLEEP_WORDS_MAX];
+	struct crowd *crowds[SLEEP_WORDS_MAX];
 	uint32_t sequences[SLEEP_WORDS_MAX];
 	size_t count;
 	bool any; /* on cell 0, which is bumped with every other */
@@ -169,6 +170,8 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 		if (!sleeper->any) {
 			place = pair_cell(timeline, &sleeper->sequences[sleeper->count]);
 			sleeper->cells[sleeper->count] = place;
+			sleeper->crowds[sleeper->count] =
+				&timeline->crowds[place != timeline->cell];
 			sleeper->timelines[sleeper->count++] = timeline;
 		}
 		cell_arm(timeline, place, value);
@@ -190,13 +193,24 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 	return syscall(SYS_futex_waitv, words, sleeper->count, 0, until, CLOCK_MONOTONIC);
 }
 
-/* The daemon wakes 16 threads at most: whoever is woken wakes those that it could not reach. */
-static void wake_on(_Atomic uint32_t *sleepers, struct fbk_pair_cell *cell, uint32_t sequence)
+/*
+ * Who bumps a cell wakes 16 threads at most. The first thread that sees the new sequence wakes all the
+ * others of its process: by then whoever sleeps with an older one does so already, or will not. Passing
+ * it on from 16 to 16 would not do: the kernel may pick some that came to sleep later, who see nothing
+ * to pass on.
+ */
+static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell, uint32_t slept)
 {
-	/* relaxed: a hint; who comes to sleep later has seen the new sequence */
-	if (atomic_load_explicit(sleepers, memory_order_relaxed) > 0 &&
-	    atomic_load_explicit(&cell->sequence, memory_order_acquire) != sequence) {
-		futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL);
+	/* acquire: a new sequence comes with what it is about */
+	uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
+	/* relaxed: who came to sleep before the bump was counted before it */
+	if (sequence == slept ||
+	    atomic_load_explicit(&crowd->sleepers, memory_order_relaxed) == 0) {
+		return;
+	}
+	/* relaxed: only whether somebody else does it. One that is overtaken wakes once too often. */
+	if (atomic_exchange_explicit(&crowd->passed, sequence, memory_order_relaxed) != sequence) {
+		futex(&cell->sequence, FUTEX_WAKE, INT_MAX, NULL);
 	}
 }
 
@@ -208,15 +222,14 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	struct fbk_pair_cell *any = &context->pair->cells[0];
 	long r = 0;
 	for (size_t i = 0; i < sleeper->count; i++) {
-		/* relaxed: see wake_on */
-		atomic_fetch_add_explicit(&sleeper->timelines[i]->sleepers, 1,
-					  memory_order_relaxed);
+		/* relaxed: the futex orders it before the sleep */
+		atomic_fetch_add_explicit(&sleeper->crowds[i]->sleepers, 1, memory_order_relaxed);
 	}
 	if (sleeper->any) {
-		atomic_fetch_add_explicit(&context->any_sleepers, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&context->any.sleepers, 1, memory_order_relaxed);
 		futex(&any->sequence, FUTEX_WAIT_BITSET, sleeper->any_sequence, &until);
-		atomic_fetch_sub_explicit(&context->any_sleepers, 1, memory_order_relaxed);
-		wake_on(&context->any_sleepers, any, sleeper->any_sequence);
+		atomic_fetch_sub_explicit(&context->any.sleepers, 1, memory_order_relaxed);
+		crowd_wake(&context->any, any, sleeper->any_sequence);
 	} else if (sleeper->count == 1) {
 		futex(&sleeper->cells[0]->sequence, FUTEX_WAIT_BITSET, sleeper->sequences[0],
 		      &until);
@@ -225,9 +238,8 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 		r = r < 0 && errno == ENOSYS ? -ENOSYS : 0;
 	}
 	for (size_t i = 0; i < sleeper->count; i++) {
-		struct fbk_timeline *timeline = sleeper->timelines[i];
-		atomic_fetch_sub_explicit(&timeline->sleepers, 1, memory_order_relaxed);
-		wake_on(&timeline->sleepers, sleeper->cells[i], sleeper->sequences[i]);
+		atomic_fetch_sub_explicit(&sleeper->crowds[i]->sleepers, 1, memory_order_relaxed);
+		crowd_wake(sleeper->crowds[i], sleeper->cells[i], sleeper->sequences[i]);
 	}
 	return (int)r;
 }
