@@ -106,6 +106,7 @@ int request_point_watch(struct session *session, struct handle *handle, const vo
 		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu exists already",
 			 (unsigned long long)request->watch);
 	}
+	answer->silent = r == 0 && request->quiet;
 	return r;
 }
 
@@ -121,6 +122,7 @@ int request_watch_cancel(struct session *session, struct handle *handle, const v
 			 "watch %llu does not exist, or was told already",
 			 (unsigned long long)request->watch);
 	}
+	answer->silent = request->quiet;
 	return r;
 }
 

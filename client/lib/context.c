@@ -313,6 +313,7 @@ static void context_goodbye(struct fbk_context *context)
 		Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 		request.body_case = FBK__WIRE__REQUEST__BODY_GOODBYE;
 		request.goodbye = &goodbye;
+		request.serial = ++context->next_serial;
 		request_send(context, &request);
 	}
 }

@@ -46,6 +46,7 @@ struct fbk_watch {
 	bool armed;              /* at the daemon */
 	bool fired;              /* on the context's fired list */
 	int result;
+	char *detail; /* why the daemon refused it; or NULL */
 };
 
 struct signal_pairs; /* pair.h */
@@ -199,6 +200,7 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 
 /* watch.c; under the mutex */
 void watch_fired(struct fbk_context *context, uint64_t number, int result);
+void watch_refused(struct fbk_context *context, uint64_t number, int error, const char *detail);
 void watches_lost(struct fbk_context *context);
 void watches_drop_timeline(struct fbk_timeline *timeline);
 void watches_free(struct fbk_context *context);

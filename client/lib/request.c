@@ -81,6 +81,10 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
 		context_rouse(context);
 	}
+	if (message && message->serial & WATCH_SERIAL && message->error < 0) {
+		watch_refused(context, message->serial & ~WATCH_SERIAL, message->error,
+			      message->detail);
+	}
 	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
 	if (!pending || packet->fd_count > REPLY_FDS_MAX) {
 		packet_close(packet); /* an event, or nobody waits any more */
@@ -141,6 +145,19 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 	pthread_cond_broadcast(&context->answered); /* somebody else may have to read on */
 }
 
+/* The daemon takes no more from who does not read what it says. */
+static void request_make_room(struct fbk_context *context, int wait_ms)
+{
+	struct pollfd entry = { .fd = context->socket, .events = POLLOUT };
+	pthread_mutex_lock(&context->mutex);
+	if (!context->reading) {
+		request_read(context);
+		entry.events |= POLLIN;
+	}
+	pthread_mutex_unlock(&context->mutex);
+	poll(&entry, 1, wait_ms);
+}
+
 static int request_put(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
 		       size_t fd_count, uint64_t deadline)
 {
@@ -162,8 +179,7 @@ static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
 		if (wait == 0) {
 			return error_set(-ETIMEDOUT, "the daemon does not take requests");
 		}
-		struct pollfd entry = { .fd = context->socket, .events = POLLOUT };
-		poll(&entry, 1, wait);
+		request_make_room(context, wait);
 	}
 }
 
@@ -265,10 +281,7 @@ void requests_free(struct fbk_context *context)
 	}
 }
 
-void request_send(struct fbk_context *context, Fbk__Wire__Request *request)
+int request_send(struct fbk_context *context, Fbk__Wire__Request *request)
 {
-	uint8_t bytes[REQUEST_SIZE_MAX];
-	request->serial = ++context->next_serial;
-	size_t size = fbk__wire__request__pack(request, bytes);
-	wire_send(context->socket, bytes, size, NULL, 0);
+	return request_put(context, request, NULL, 0, now_ns() + REPLY_TIMEOUT_NS);
 }

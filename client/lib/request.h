@@ -41,8 +41,12 @@ typedef void posted_fn(struct fbk_timeline *timeline, struct reply *reply);
 int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, posted_fn *posted);
 void requests_free(struct fbk_context *context);
 
-/* Send without waiting: there is no reply. */
-void request_send(struct fbk_context *context, Fbk__Wire__Request *request);
+/*
+ * Send, with the serial that is filled in; there is no reply, or one that says that it was refused. What
+ * a watch's requests are answered with, if at all, carries this bit and the watch's number.
+ */
+#define WATCH_SERIAL (UINT64_C(1) << 63)
+int request_send(struct fbk_context *context, Fbk__Wire__Request *request);
 
 /* Read what is there and pass it on; under the mutex, with `reading` not set by another thread.
  * Ends in context_lose() at the end of the socket. */

@@ -194,21 +194,20 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 }
 
 /*
- * Who bumps a cell wakes 16 threads at most. The first thread that sees the new sequence wakes all the
- * others of its process: by then whoever sleeps with an older one does so already, or will not. Passing
- * it on from 16 to 16 would not do: the kernel may pick some that came to sleep later, who see nothing
- * to pass on.
+ * Who bumps a cell wakes 16 threads at most. The first of its process that sees the new sequence wakes all
+ * the others: by then whoever sleeps with an older one does so already, or will not. Passing it on from 16
+ * to 16 would not do: the kernel may pick some that came to sleep later, who see nothing to pass on.
  */
-static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell, uint32_t slept)
+static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 {
 	/* acquire: a new sequence comes with what it is about */
 	uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
-	/* relaxed: who came to sleep before the bump was counted before it */
-	if (sequence == slept ||
+	/* relaxed, all three: who came to sleep before the bump was counted before it; and `passed` only
+	 * says whether somebody else does it. One that is overtaken wakes once too often. */
+	if (atomic_load_explicit(&crowd->passed, memory_order_relaxed) == sequence ||
 	    atomic_load_explicit(&crowd->sleepers, memory_order_relaxed) == 0) {
 		return;
 	}
-	/* relaxed: only whether somebody else does it. One that is overtaken wakes once too often. */
 	if (atomic_exchange_explicit(&crowd->passed, sequence, memory_order_relaxed) != sequence) {
 		futex(&cell->sequence, FUTEX_WAKE, INT_MAX, NULL);
 	}
@@ -229,7 +228,7 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 		atomic_fetch_add_explicit(&context->any.sleepers, 1, memory_order_relaxed);
 		futex(&any->sequence, FUTEX_WAIT_BITSET, sleeper->any_sequence, &until);
 		atomic_fetch_sub_explicit(&context->any.sleepers, 1, memory_order_relaxed);
-		crowd_wake(&context->any, any, sleeper->any_sequence);
+		crowd_wake(&context->any, any);
 	} else if (sleeper->count == 1) {
 		futex(&sleeper->cells[0]->sequence, FUTEX_WAIT_BITSET, sleeper->sequences[0],
 		      &until);
@@ -239,7 +238,7 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	}
 	for (size_t i = 0; i < sleeper->count; i++) {
 		atomic_fetch_sub_explicit(&sleeper->crowds[i]->sleepers, 1, memory_order_relaxed);
-		crowd_wake(sleeper->crowds[i], sleeper->cells[i], sleeper->sequences[i]);
+		crowd_wake(sleeper->crowds[i], sleeper->cells[i]);
 	}
 	return (int)r;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -29,8 +30,11 @@ static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, in
 	watch->fired = true;
 	watch->armed = false;
 	watch->result = result;
+	bool first = TAILQ_EMPTY(&context->fired);
 	TAILQ_INSERT_TAIL(&context->fired, watch, fired_links);
-	context_rouse(context);
+	if (first) { /* else it is roused already, or takes them off right now */
+		context_rouse(context);
+	}
 }
 
 void watch_fired(struct fbk_context *context, uint64_t number, int result)
@@ -38,6 +42,15 @@ void watch_fired(struct fbk_context *context, uint64_t number, int result)
 	struct fbk_watch *watch = watch_find(context, number);
 	if (watch) { /* else it was cancelled while this was on the way */
 		watch_queue(context, watch, result);
+	}
+}
+
+void watch_refused(struct fbk_context *context, uint64_t number, int error, const char *detail)
+{
+	struct fbk_watch *watch = watch_find(context, number);
+	if (watch && !watch->fired) {
+		watch->detail = strdup(detail); /* without it in the worst case */
+		watch_queue(context, watch, error);
 	}
 }
 
@@ -61,6 +74,7 @@ static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 	if (watch->drop) {
 		watch->drop(watch->arg);
 	}
+	free(watch->detail);
 	free(watch);
 }
 
@@ -92,9 +106,12 @@ static int watch_arm(struct fbk_watch *watch, uint64_t deadline_ns)
 	body.value = watch->point.value;
 	body.deadline_ns = deadline_ns;
 	body.watch = watch->number;
+	body.quiet = true;
 	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_WATCH;
 	request.point_watch = &body;
-	return request_do(watch->point.timeline->context, &request);
+	/* Not waited for: if it is refused, the watch fires with the reason. */
+	request.serial = WATCH_SERIAL | watch->number;
+	return request_send(watch->point.timeline->context, &request);
 }
 
 int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
@@ -108,6 +125,13 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	int r = context_check(context);
 	if (r < 0) {
 		return r;
+	}
+	if (point.value == 0 || point.value > FBK_POINT_MAX) {
+		return error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
+				 (unsigned long long)point.value);
+	}
+	if (context_lost(context)) {
+		return error_set(-ENOTCONN, "the daemon is gone");
 	}
 	struct fbk_watch *watch = calloc(1, sizeof(*watch));
 	if (!watch) {
@@ -167,6 +191,8 @@ void fbk_watch_cancel(struct fbk_watch *watch)
 	Fbk__Wire__WatchCancel body = FBK__WIRE__WATCH_CANCEL__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	body.watch = watch->number;
+	body.quiet = true; /* if it fired meanwhile, that finds nobody */
+	request.serial = WATCH_SERIAL | watch->number;
 	request.body_case = FBK__WIRE__REQUEST__BODY_WATCH_CANCEL;
 	request.watch_cancel = &body;
 
@@ -175,7 +201,7 @@ void fbk_watch_cancel(struct fbk_watch *watch)
 	watch_free(context, watch);
 	pthread_mutex_unlock(&context->mutex);
 	if (armed) {
-		request_do(context, &request); /* -ENOENT: it fired meanwhile, into nothing */
+		request_send(context, &request);
 	}
 }
 
@@ -200,6 +226,9 @@ int fbk_dispatch(struct fbk_context *context)
 		fbk_point_fn *fn = watch->fn;
 		void *arg = watch->arg;
 		int result = watch->result;
+		if (watch->detail) {
+			error_set(result, "%s", watch->detail);
+		}
 		watch->drop = NULL;
 		watch_free(context, watch);
 		pthread_mutex_unlock(&context->mutex);
