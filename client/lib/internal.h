@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -19,6 +20,7 @@
 #include "spin.h"
 
 #define REPLY_TIMEOUT_NS UINT64_C(5000000000)
+#define CACHE_LINE       64
 
 struct wire_packet;
 struct pending; /* a request that waits for its reply; request.c */
@@ -57,21 +59,25 @@ struct crowd {
 	_Atomic uint32_t passed; /* the sequence at which one of them last woke the others */
 };
 
+#define PAIRS_MAX 8
+
 struct fbk_timeline {
-	/* What signals and checks touch, close together. */
-	const bool *ours; /* the context's */
+	/* What signals and checks touch: one cache line, the next only with more than two cells. */
+	_Alignas(CACHE_LINE) const bool *ours; /* the context's */
 	struct fbk_payload_slot *payload;
 	struct fbk_control_slot *control;
 	_Atomic uint64_t last; /* signalled here: what the next signal expects to find */
-	_Atomic(struct signal_pairs *) pairs; /* cells that it looks at; set once */
 	uint32_t handle;
 	uint32_t flags;
 	bool writes;           /* signalled here, in memory, 64 bits at once */
 	bool narrow;           /* a payload of 32 bits: narrow.c */
 	_Atomic bool mirrored; /* some mirrors are signalled by this process; never false again */
 	bool joining;          /* it asked for a cell; under the mutex */
+	_Atomic uint32_t cell_count;                      /* of `cells`, as far as any was used */
+	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* that it looks at: pair.h */
 
-	uint32_t rights; /* grows under the mutex */
+	struct signal_pairs *pairs; /* the rest about them; set before the first is shown */
+	uint32_t rights;            /* grows under the mutex */
 	struct fbk_context *context;
 	LIST_ENTRY(fbk_timeline) links;
 	unsigned int refs; /* under the mutex */
@@ -91,6 +97,8 @@ struct fbk_timeline {
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;
 };
+
+_Static_assert(offsetof(struct fbk_timeline, cells[2]) == CACHE_LINE, "the hot path's cache line");
 
 struct fbk_mirror {
 	LIST_ENTRY(fbk_mirror) links; /* of the timeline */

@@ -18,69 +18,76 @@ static struct fbk_pair_cell *cell_at(const struct page_map *map, uint32_t slot)
 /* --------------------------------------------------------------------------------- signalling -- */
 
 /* R1, R2. Under the mutex. */
-static void place_show(struct signal_pairs *pairs, uint32_t index)
+static void place_show(struct fbk_timeline *timeline, uint32_t index)
 {
+	struct signal_pairs *pairs = timeline->pairs;
 	struct fbk_pair_cell *cell = cell_at(pairs->places[index].map, pairs->places[index].slot);
 	pairs->places[index].back_ns = 0;
 	/* relaxed: a guess at whom it costs what */
 	atomic_store_explicit(&pairs->silent[index], 0, memory_order_relaxed);
 	/* seq_cst, this one first: whoever sees `mapped` re-reads the payload after it, and a thread
 	 * that signals without having seen this cell had raised the payload before. */
-	atomic_store_explicit(&pairs->cells[index], cell, memory_order_seq_cst);
+	atomic_store_explicit(&timeline->cells[index], cell, memory_order_seq_cst);
 	atomic_store_explicit(&cell->mapped, 1, memory_order_seq_cst);
 }
 
 /* X1 to X5. Under the mutex, so that it can't fall between R1 and R2. */
-static void place_hide(struct signal_pairs *pairs, uint32_t index)
+static void place_hide(struct fbk_timeline *timeline, uint32_t index)
 {
+	const struct signal_pairs *pairs = timeline->pairs;
 	struct fbk_pair_cell *cell = cell_at(pairs->places[index].map, pairs->places[index].slot);
 	/* seq_cst, in this order: who saw `mapped` before it is cleared loaded the sequence before
 	 * that, and does not sleep through the bump; who comes later arms at the daemon. */
-	atomic_store_explicit(&pairs->cells[index], NULL, memory_order_seq_cst);
+	atomic_store_explicit(&timeline->cells[index], NULL, memory_order_seq_cst);
 	atomic_store_explicit(&cell->mapped, 0, memory_order_seq_cst);
 	cell_bump(cell);
 }
 
-static void pair_drop(struct fbk_timeline *timeline, struct signal_pairs *pairs, uint32_t index)
+static void pair_drop(struct fbk_timeline *timeline, uint32_t index)
 {
 	pthread_mutex_lock(&timeline->context->mutex);
 	/* relaxed: changes under the mutex only */
-	if (atomic_load_explicit(&pairs->cells[index], memory_order_relaxed)) {
-		place_hide(pairs, index);
-		pairs->places[index].back_ns = now_ns() + DROP_TIME_NS;
+	if (atomic_load_explicit(&timeline->cells[index], memory_order_relaxed)) {
+		place_hide(timeline, index);
+		timeline->pairs->places[index].back_ns = now_ns() + DROP_TIME_NS;
 	}
 	pthread_mutex_unlock(&timeline->context->mutex);
 }
 
-void pairs_signal(struct fbk_timeline *timeline, struct signal_pairs *pairs, uint64_t value)
+static void pair_woken(struct fbk_timeline *timeline, uint32_t index, long woken)
+{
+	_Atomic uint32_t *silent = &timeline->pairs->silent[index];
+	/* relaxed, both: a guess, as in place_show */
+	if (woken > 0) {
+		atomic_store_explicit(silent, 0, memory_order_relaxed);
+	} else if (atomic_fetch_add_explicit(silent, 1, memory_order_relaxed) + 1 >= SILENT_MAX) {
+		pair_drop(timeline, index);
+	}
+}
+
+void pairs_signal(struct fbk_timeline *timeline, uint64_t value)
 {
 	/* seq_cst, all of them: after the exchange of the payload (see place_show). Loads that need
 	 * nothing more than a plain one does. */
-	uint32_t count = atomic_load_explicit(&pairs->count, memory_order_seq_cst);
+	uint32_t count = atomic_load_explicit(&timeline->cell_count, memory_order_seq_cst);
 	for (uint32_t i = 0; i < count; i++) {
 		struct fbk_pair_cell *cell =
-			atomic_load_explicit(&pairs->cells[i], memory_order_seq_cst); /* S3 */
+			atomic_load_explicit(&timeline->cells[i], memory_order_seq_cst); /* S3 */
 		/* seq_cst: the waiter lowers it, then reads the payload again */
 		if (!cell || atomic_load_explicit(&cell->minimum, memory_order_seq_cst) > value) {
 			continue;
 		}
-		/* relaxed: a guess, as above */
-		if (cell_bump(cell) > 0) {
-			atomic_store_explicit(&pairs->silent[i], 0, memory_order_relaxed);
-		} else if (atomic_fetch_add_explicit(&pairs->silent[i], 1, memory_order_relaxed) +
-				   1 >=
-			   SILENT_MAX) {
-			pair_drop(timeline, pairs, i);
-		}
+		pair_woken(timeline, i, cell_bump(cell));
 	}
 }
 
 /* ------------------------------------------------------------------------------- the list's end -- */
 
-static void place_free(struct signal_pairs *pairs, uint32_t index)
+static void place_free(struct fbk_timeline *timeline, uint32_t index)
 {
+	struct signal_pairs *pairs = timeline->pairs;
 	if (pairs->places[index].back_ns == 0) {
-		place_hide(pairs, index);
+		place_hide(timeline, index);
 	}
 	page_map_put(pairs->places[index].map);
 	pairs->places[index].map = NULL;
@@ -103,9 +110,9 @@ static bool listed(const struct signal_pairs *pairs, uint32_t index,
 	return false;
 }
 
-static void place_take(struct fbk_context *context, struct signal_pairs *pairs,
-		       const Fbk__Wire__Page *page, int *fd)
+static void place_take(struct fbk_timeline *timeline, const Fbk__Wire__Page *page, int *fd)
 {
+	struct signal_pairs *pairs = timeline->pairs;
 	uint32_t free_one = PAIRS_MAX;
 	for (uint32_t i = PAIRS_MAX; i-- > 0;) {
 		if (place_is(pairs, i, page)) {
@@ -116,27 +123,26 @@ static void place_take(struct fbk_context *context, struct signal_pairs *pairs,
 	if (free_one == PAIRS_MAX || page->slot >= FBK_PEER_CELLS || page->size != FBK_PEER_SIZE) {
 		return;
 	}
-	int r = page_map_get_peer(context, page->id, *fd, &pairs->places[free_one].map);
+	int r = page_map_get_peer(timeline->context, page->id, *fd, &pairs->places[free_one].map);
 	*fd = -1;
 	if (r < 0) {
 		return; /* it is woken by the daemon, as before */
 	}
 	pairs->places[free_one].slot = page->slot;
 	/* relaxed: changes under the mutex only */
-	if (free_one >= atomic_load_explicit(&pairs->count, memory_order_relaxed)) {
-		/* seq_cst: before the cell is shown, as with the pointer to all this */
-		atomic_store_explicit(&pairs->count, free_one + 1, memory_order_seq_cst);
+	if (free_one >= atomic_load_explicit(&timeline->cell_count, memory_order_relaxed)) {
+		/* seq_cst: before the cell is shown */
+		atomic_store_explicit(&timeline->cell_count, free_one + 1, memory_order_seq_cst);
 	}
-	place_show(pairs, free_one);
+	place_show(timeline, free_one);
 }
 
-static void pairs_ask(struct fbk_timeline *timeline, struct signal_pairs *pairs);
+static void pairs_ask(struct fbk_timeline *timeline);
 
 /* The answer: under the mutex. */
 static void pairs_listed(struct fbk_timeline *timeline, struct reply *reply)
 {
-	/* relaxed: set under the mutex */
-	struct signal_pairs *pairs = atomic_load_explicit(&timeline->pairs, memory_order_relaxed);
+	struct signal_pairs *pairs = timeline->pairs;
 	const Fbk__Wire__PairCells *list = reply->message->pair_cells;
 	pairs->asked = false;
 	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_PAIR_CELLS) {
@@ -144,24 +150,24 @@ static void pairs_listed(struct fbk_timeline *timeline, struct reply *reply)
 	}
 	for (uint32_t i = 0; i < PAIRS_MAX; i++) {
 		if (pairs->places[i].map && list->generation != 0 && !listed(pairs, i, list)) {
-			place_free(pairs, i);
+			place_free(timeline, i);
 		}
 	}
 	int none = -1;
 	for (size_t i = 0; i < list->n_cells; i++) {
 		bool fresh = i < list->fresh && i < reply->fd_count;
-		place_take(timeline->context, pairs, list->cells[i],
-			   fresh ? &reply->fds[i] : &none);
+		place_take(timeline, list->cells[i], fresh ? &reply->fds[i] : &none);
 	}
 	pairs->generation = list->generation;
 	if (list->generation == 0 && list->fresh > 0) {
-		pairs_ask(timeline, pairs); /* the others, now that it has these */
+		pairs_ask(timeline); /* the others, now that it has these */
 	}
 }
 
 /* Under the mutex. */
-static void pairs_ask(struct fbk_timeline *timeline, struct signal_pairs *pairs)
+static void pairs_ask(struct fbk_timeline *timeline)
 {
+	struct signal_pairs *pairs = timeline->pairs;
 	Fbk__Wire__PairList body = FBK__WIRE__PAIR_LIST__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	uint64_t have[PAIRS_MAX];
@@ -177,18 +183,6 @@ static void pairs_ask(struct fbk_timeline *timeline, struct signal_pairs *pairs)
 	pairs->asked = request_post(timeline, &request, pairs_listed) == 0;
 }
 
-static struct signal_pairs *pairs_get(struct fbk_timeline *timeline)
-{
-	/* relaxed: set under the mutex */
-	struct signal_pairs *pairs = atomic_load_explicit(&timeline->pairs, memory_order_relaxed);
-	if (!pairs) {
-		pairs = calloc(1, sizeof(*pairs));
-		/* seq_cst: filled in before it is seen; and before any `mapped`, as with the cells */
-		atomic_store_explicit(&timeline->pairs, pairs, memory_order_seq_cst);
-	}
-	return pairs;
-}
-
 void pairs_refresh(struct fbk_timeline *timeline)
 {
 	struct fbk_context *context = timeline->context;
@@ -199,17 +193,21 @@ void pairs_refresh(struct fbk_timeline *timeline)
 		return;
 	}
 	pthread_mutex_lock(&context->mutex);
-	struct signal_pairs *pairs = pairs_get(timeline);
+	if (!timeline->pairs) {
+		timeline->pairs =
+			calloc(1, sizeof(*timeline->pairs)); /* without in the worst case */
+	}
+	struct signal_pairs *pairs = timeline->pairs;
 	if (pairs && pairs->asked && !context->reading) {
 		request_read(context); /* maybe it is there */
 	}
 	if (pairs && !pairs->asked && pairs->generation != generation) {
-		pairs_ask(timeline, pairs);
+		pairs_ask(timeline);
 	}
 	for (uint32_t i = 0; pairs && i < PAIRS_MAX; i++) {
 		uint64_t back_ns = pairs->places[i].back_ns;
 		if (pairs->places[i].map && back_ns != 0 && back_ns <= now_ns()) {
-			place_show(pairs, i);
+			place_show(timeline, i);
 		}
 	}
 	pthread_mutex_unlock(&context->mutex);
@@ -290,8 +288,7 @@ void pair_join(struct fbk_timeline *timeline)
 
 void pairs_free(struct fbk_timeline *timeline)
 {
-	/* relaxed: nobody else uses the timeline any more */
-	struct signal_pairs *pairs = atomic_load_explicit(&timeline->pairs, memory_order_relaxed);
+	struct signal_pairs *pairs = timeline->pairs;
 	for (uint32_t i = 0; pairs && i < PAIRS_MAX; i++) {
 		page_map_put(pairs->places[i].map);
 	}

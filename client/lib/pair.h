@@ -10,18 +10,14 @@
 
 #include "internal.h"
 
-#define PAIRS_MAX 8
-
 /*
- * A signaler's view of the cells of one timeline. `cells` is what signals look at, on any thread and
- * without a lock; the rest changes under the context's mutex. A cell that was taken off may still
- * be written to by a thread that loaded it before: its memory stays mapped (page_map_get_peer), and
- * a wake too many is legal.
+ * A signaler's view of the cells of one timeline. timeline->cells is what signals look at, on any thread
+ * and without a lock: NULL where there is none, or one that is dropped for a while. The rest changes
+ * under the context's mutex. A cell that was taken off may still be written to by a thread that loaded
+ * it before: its memory stays mapped (page_map_get_peer), and a wake too many is legal.
  */
 struct signal_pairs {
-	_Atomic uint32_t count;                           /* of `cells`, as far as any was used */
-	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* NULL: none, or dropped for a while */
-	_Atomic uint32_t silent[PAIRS_MAX];               /* signals running that woke nobody */
+	_Atomic uint32_t silent[PAIRS_MAX]; /* signals running that woke nobody */
 	struct {
 		struct page_map *map; /* NULL: free */
 		uint32_t slot;
@@ -32,7 +28,7 @@ struct signal_pairs {
 };
 
 /* After the payload was raised to `value`: S3 to S6. */
-void pairs_signal(struct fbk_timeline *timeline, struct signal_pairs *pairs, uint64_t value);
+void pairs_signal(struct fbk_timeline *timeline, uint64_t value);
 
 /* The signaler had to ring the daemon: maybe that could be spared the next time. */
 void pairs_refresh(struct fbk_timeline *timeline);

@@ -63,17 +63,33 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 	return value < bound ? 0 : timeline_error(timeline);
 }
 
+/* What most checks find, without a call. The two loads are those of timeline_check. */
+static inline bool point_reached(const struct fbk_timeline *timeline, uint64_t value)
+{
+	if (timeline->narrow) {
+		return false;
+	}
+	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
+	return status == FBK_STATUS_OK && payload >= value && payload < FBK_POISON;
+}
+
+static __attribute__((noinline)) int point_check_slowly(struct fbk_point point)
+{
+	int r = timeline_check(point.timeline, point.value);
+	return r == -EAGAIN && context_lost(point.timeline->context) ? -ENOTCONN : r;
+}
+
 int fbk_point_check(struct fbk_point point)
 {
-	struct fbk_timeline *timeline = point.timeline;
+	const struct fbk_timeline *timeline = point.timeline;
 	if (!timeline) {
 		return 0;
 	}
 	if (!*timeline->ours) {
 		return -EBADF;
 	}
-	int r = timeline_check(timeline, point.value);
-	return r == -EAGAIN && context_lost(timeline->context) ? -ENOTCONN : r;
+	return point_reached(timeline, point.value) ? 0 : point_check_slowly(point);
 }
 
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
@@ -103,9 +119,8 @@ static inline void signal_told(struct fbk_timeline *timeline, uint64_t value)
 		mirrors_signal(timeline);
 	}
 	/* seq_cst: after the store of the payload, see place_show in pair.c */
-	struct signal_pairs *pairs = atomic_load_explicit(&timeline->pairs, memory_order_seq_cst);
-	if (pairs) {
-		pairs_signal(timeline, pairs, value);
+	if (atomic_load_explicit(&timeline->cell_count, memory_order_seq_cst) > 0) {
+		pairs_signal(timeline, value);
 	}
 	/* seq_cst: after the store of the payload, see below */
 	if (atomic_load_explicit(&timeline->control->monitored, memory_order_seq_cst) <= value) {
@@ -191,6 +206,18 @@ static int signal_slowly(struct fbk_timeline *timeline, uint64_t value)
 				: signal_in_memory(timeline, value);
 }
 
+/* What signal_told() looks at: later loads wait for the exchange, which is a full fence, and so would their
+ * cache misses. */
+static inline void signal_prefetch(const struct fbk_timeline *timeline)
+{
+	__builtin_prefetch(&timeline->control->monitored);
+	/* relaxed, both: they are loaded again after the exchange */
+	uint32_t count = atomic_load_explicit(&timeline->cell_count, memory_order_relaxed);
+	for (uint32_t i = 0; i < count; i++) {
+		__builtin_prefetch(atomic_load_explicit(&timeline->cells[i], memory_order_relaxed));
+	}
+}
+
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
 {
 	/* What nearly every signal is; the rest, and every error, is sorted out apart. */
@@ -198,6 +225,7 @@ int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
 		/* relaxed: a guess. Kept apart from the payload, so that a signal does not have to
 		 * fetch the waiter's cache line twice. */
 		uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
+		signal_prefetch(timeline);
 		if (expected < value && payload_raise(timeline, &expected, value)) {
 			timeline_remember(timeline, value);
 			signal_told(timeline, value);

@@ -52,10 +52,11 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 			struct fbk_timeline **ret_timeline)
 {
 	const Fbk__Wire__Timeline *body = reply->message->timeline;
-	struct fbk_timeline *timeline = calloc(1, sizeof(*timeline));
+	struct fbk_timeline *timeline = aligned_alloc(CACHE_LINE, sizeof(*timeline));
 	if (!timeline) {
 		return error_plain(-ENOMEM);
 	}
+	memset(timeline, 0, sizeof(*timeline));
 	pthread_mutex_init(&timeline->mirror_lock, NULL);
 	LIST_INIT(&timeline->mirrors);
 	bool writes = body->rights & FBK_RIGHT_SIGNAL && !(body->flags & FBK_TIMELINE_BROKERED);

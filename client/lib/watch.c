@@ -98,20 +98,35 @@ void watches_free(struct fbk_context *context)
 	}
 }
 
-static int watch_arm(struct fbk_watch *watch, uint64_t deadline_ns)
+/* By value: once it is known to the context, the watch may fire on another thread and be gone. */
+static int watch_arm(struct fbk_point point, uint64_t number, uint64_t deadline_ns)
 {
 	Fbk__Wire__PointWatch body = FBK__WIRE__POINT_WATCH__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = watch->point.timeline->handle;
-	body.value = watch->point.value;
+	body.handle = point.timeline->handle;
+	body.value = point.value;
 	body.deadline_ns = deadline_ns;
-	body.watch = watch->number;
+	body.watch = number;
 	body.quiet = true;
 	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_WATCH;
 	request.point_watch = &body;
 	/* Not waited for: if it is refused, the watch fires with the reason. */
-	request.serial = WATCH_SERIAL | watch->number;
-	return request_send(watch->point.timeline->context, &request);
+	request.serial = WATCH_SERIAL | number;
+	return request_send(point.timeline->context, &request);
+}
+
+/* It was not sent: as if it had never been, unless it fires for another reason. */
+static int watch_undo(struct fbk_context *context, uint64_t number, int error)
+{
+	pthread_mutex_lock(&context->mutex);
+	struct fbk_watch *watch = watch_find(context, number);
+	bool undone = watch && !watch->fired;
+	if (undone) {
+		watch->drop = NULL; /* the caller's, still */
+		watch_free(context, watch);
+	}
+	pthread_mutex_unlock(&context->mutex);
+	return undone ? error : 0;
 }
 
 int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
@@ -146,7 +161,7 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	*ret_watch = watch;
 
 	pthread_mutex_lock(&context->mutex);
-	watch->number = ++context->next_watch;
+	uint64_t number = watch->number = ++context->next_watch;
 	watch->armed = state == -EAGAIN;
 	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
 		pthread_mutex_unlock(&context->mutex);
@@ -159,16 +174,9 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (state == -EAGAIN) {
-		r = watch_arm(watch, deadline_ns); /* may fire before this returns */
+		r = watch_arm(point, number, deadline_ns); /* may fire before this returns */
 	}
-	if (r < 0) {
-		pthread_mutex_lock(&context->mutex);
-		watch->drop = NULL; /* the caller's, still */
-		watch_free(context, watch);
-		pthread_mutex_unlock(&context->mutex);
-		return r;
-	}
-	return 0;
+	return r < 0 ? watch_undo(context, number, r) : 0;
 }
 
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests. The cheapest that has a reply is the signal of a brokered timeline. The public calls
- * wait for their reply, so that 32 under way take 32 threads of one context.
+ * Requests. The cheapest that is waited for is the signal of a brokered timeline. What is not waited
+ * for, so that many are under way, are watches: 32 points are watched, the last of them is signalled, and
+ * all call back.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
+#include <poll.h>
 
 #include "ours.h"
 #include "raw.h"
@@ -48,124 +46,63 @@ const struct side ours_request = { "signal of a brokered timeline", request_open
 
 /* ------------------------------------------------------------------------------ 32 at a time -- */
 
-struct pipeline {
-	struct ours *ours;
-	pthread_t threads[PIPELINE_DEPTH];
-	pthread_barrier_t begin;
-	pthread_barrier_t end;
-	_Atomic int64_t left; /* requests of this sample */
-	_Atomic bool over;
-	_Atomic int error;
-	struct fbk_timeline *timelines[PIPELINE_DEPTH];
-	uint64_t values[PIPELINE_DEPTH];
-};
-
-struct worker {
-	struct pipeline *pipeline;
-	unsigned int number;
-};
-
-static void *worker_run(void *arg)
+static void watch_told(void *arg, struct fbk_point point, int result)
 {
-	struct worker *worker = arg;
-	struct pipeline *pipeline = worker->pipeline;
-	struct fbk_timeline *timeline = pipeline->timelines[worker->number];
-	uint64_t *value = &pipeline->values[worker->number];
-	for (;;) {
-		pthread_barrier_wait(&pipeline->begin);
-		/* relaxed, all of these: the barriers order them */
-		if (atomic_load_explicit(&pipeline->over, memory_order_relaxed)) {
-			break;
-		}
-		while (atomic_fetch_sub_explicit(&pipeline->left, 1, memory_order_relaxed) > 0) {
-			if (fbk_timeline_signal(timeline, ++*value) < 0) {
-				atomic_store_explicit(&pipeline->error, 1, memory_order_relaxed);
-			}
-		}
-		pthread_barrier_wait(&pipeline->end);
-	}
-	free(worker);
-	return NULL;
+	unsigned int *told = arg;
+	(void)point;
+	*told += result == 0;
 }
 
-static int pipeline_thread(struct pipeline *pipeline, unsigned int number)
+static int pipeline_turn(struct ours *ours)
 {
-	struct worker *worker = malloc(sizeof(*worker));
-	if (!worker) {
-		return bench_fail("no memory");
-	}
-	*worker = (struct worker){ pipeline, number };
-	if (fbk_timeline_create(pipeline->ours->party.device, NULL, "bench", FBK_TIMELINE_BROKERED,
-				&pipeline->timelines[number]) < 0) {
-		free(worker);
-		return ours_fail("making a timeline");
-	}
-	if (pthread_create(&pipeline->threads[number], NULL, worker_run, worker) != 0) {
-		free(worker);
-		return bench_fail("no thread");
-	}
-	return 0;
-}
-
-static void pipeline_close(void *state)
-{
-	struct pipeline *pipeline = state;
-	/* relaxed: the barrier orders it */
-	atomic_store_explicit(&pipeline->over, true, memory_order_relaxed);
-	pthread_barrier_wait(&pipeline->begin);
+	struct party *party = &ours->party;
+	struct pollfd polled = { .fd = fbk_context_fd(party->context), .events = POLLIN };
+	unsigned int told = 0;
 	for (unsigned int i = 0; i < PIPELINE_DEPTH; i++) {
-		pthread_join(pipeline->threads[i], NULL);
+		struct fbk_point point = { party->mine, ++ours->meeting->value };
+		if (fbk_point_watch(point, UINT64_MAX, watch_told, &told, NULL) < 0) {
+			return ours_fail("watching");
+		}
 	}
-	pthread_barrier_destroy(&pipeline->begin);
-	pthread_barrier_destroy(&pipeline->end);
-	ours_close(pipeline->ours);
-	free(pipeline);
+	int r = party_signal(party, ours->meeting->value);
+	while (r >= 0 && told < PIPELINE_DEPTH) {
+		poll(&polled, 1, -1);
+		r = fbk_dispatch(party->context);
+	}
+	return r < 0 ? ours_fail("dispatching") : 0;
 }
 
 static int pipeline_open(const struct row *row, void **ret_state)
 {
-	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
-	if (!pipeline) {
-		return bench_fail("no memory");
-	}
-	int r = ours_open(row, NULL, NULL, 0, &pipeline->ours);
+	struct ours *ours;
+	int r = ours_open(row, NULL, NULL, 0, &ours);
 	if (r < 0) {
-		free(pipeline);
 		return r;
 	}
-	pthread_barrier_init(&pipeline->begin, NULL, PIPELINE_DEPTH + 1);
-	pthread_barrier_init(&pipeline->end, NULL, PIPELINE_DEPTH + 1);
-	for (unsigned int i = 0; r == 0 && i < PIPELINE_DEPTH; i++) {
-		r = pipeline_thread(pipeline, i);
-	}
-	if (r < 0) {
-		/* Those that did start sit in the barrier, which nothing ends but the process; what
-		 * they use stays. */
+	if (fbk_timeline_create(ours->party.device, NULL, "bench", 0, &ours->party.mine) < 0) {
+		r = ours_fail("making a timeline");
+		ours_close(ours);
 		return r;
 	}
-	*ret_state = pipeline;
+	*ret_state = ours;
 	return 0;
 }
 
 static int pipeline_round(void *state, unsigned int count, struct samples *samples)
 {
-	struct pipeline *pipeline = state;
-	unsigned int batch = pipeline->ours->row->batch;
+	struct ours *ours = state;
+	unsigned int batch = ours->row->batch;
 	int r = 0;
 	for (unsigned int i = 0; r == 0 && i < count; i++) {
-		/* relaxed: as above */
-		atomic_store_explicit(&pipeline->left, batch, memory_order_relaxed);
 		uint64_t start = host_now();
-		pthread_barrier_wait(&pipeline->begin);
-		pthread_barrier_wait(&pipeline->end);
-		double seconds = (double)(host_now() - start) / 1e9;
-		if (atomic_load_explicit(&pipeline->error, memory_order_relaxed)) {
-			return bench_fail("a request was refused");
+		for (unsigned int done = 0; r == 0 && done < batch; done += PIPELINE_DEPTH) {
+			r = pipeline_turn(ours);
 		}
-		r = samples_add(samples, batch / seconds);
+		double seconds = (double)(host_now() - start) / 1e9;
+		r = r == 0 ? samples_add(samples, batch / seconds) : r;
 	}
 	return r;
 }
 
-const struct side ours_pipeline = { "32 threads of one context", pipeline_open, pipeline_round,
-				    pipeline_close };
+const struct side ours_pipeline = { "watches, called back", pipeline_open, pipeline_round,
+				    ours_close };
