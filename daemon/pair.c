@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "device.h"
 #include "handle.h"
 #include "session.h"
 #include "timeline.h"
@@ -143,6 +144,14 @@ int pair_join(struct handle *handle, char *detail)
 	if (!timeline->signaler || timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
 		return timeline->error < 0 ? timeline->error : -EOWNERDEAD;
+	}
+	if (timeline->device->silent) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"%s signals %s without telling anybody: the daemon polls it, and wakes who "
+			"waits",
+			timeline->owner.device, timeline->name);
+		return -EINVAL;
 	}
 	if (handle->pair && handle->pair->listed) {
 		return 0;

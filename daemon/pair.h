@@ -39,7 +39,7 @@ struct pair {
 
 /*
  * Give the handle a cell, or the one that it has already its place on the list. `detail` says why not:
- *   -EINVAL     a brokered timeline: the daemon signals it
+ *   -EINVAL     a brokered timeline, or one of a silent device: nobody would wake but the daemon
  *   -ENOSPC     the signaler looks at enough of them already
  *   or the error that the timeline failed with, or a limit of the user
  */

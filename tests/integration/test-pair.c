@@ -451,16 +451,33 @@ static int pair_list(struct client *client, uint32_t handle, uint64_t *have, siz
 	return client_call(client, &request, NULL, 0, ret_reply);
 }
 
+static uint32_t silent_device(struct client *client)
+{
+	struct reply reply;
+	REQUEST(request, DEVICE_REGISTER, device_register);
+	request.device_register->name = (char *)(uintptr_t) "silent";
+	request.device_register->class_ = FBK_CPU;
+	request.device_register->signals = FBK_MEMORY64;
+	request.device_register->silent = true;
+	ck_assert_int_eq(client_call(client, &request, NULL, 0, &reply), 0);
+	uint32_t id = reply.message->object->id;
+	reply_free(&reply);
+	return id;
+}
+
 START_TEST(refused)
 {
 	struct client signaler, waiter;
-	struct view signals, waits, brokered, brokered_waits;
+	struct view signals, waits, brokered, brokered_waits, stores, stores_waits;
 	client_open(&signaler, &server);
 	client_open(&waiter, &server);
 	uint32_t dev = client_device(&signaler, "dev");
 	view_pair(&signaler, dev, "memory", 0, &waiter, &signals, &waits);
 	view_pair(&signaler, dev, "brokered", FBK_TIMELINE_BROKERED, &waiter, &brokered,
 		  &brokered_waits);
+	view_pair(&signaler, silent_device(&signaler), "stores", 0, &waiter, &stores,
+		  &stores_waits);
+	ck_assert_int_eq(pair_join(&waiter, stores_waits.handle, NULL), -EINVAL);
 	ck_assert_int_eq(pair_join(&waiter, 99, NULL), -ENOENT);
 	ck_assert_int_eq(pair_join(&waiter, brokered_waits.handle, NULL), -EINVAL);
 	ck_assert_int_eq(pair_list(&waiter, waits.handle, NULL, 0, NULL), -EPERM);
