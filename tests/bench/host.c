@@ -17,12 +17,12 @@
 #define STREAM_MAX      ((size_t)1 << 30)
 #define LLC_GUESS       ((size_t)32 << 20)
 
+static cpu_set_t allowed;
 static unsigned int places[PLACE_RELAY + 1];
 static unsigned int cpu_count;
 
 void host_init(void)
 {
-	cpu_set_t allowed;
 	CPU_ZERO(&allowed);
 	sched_getaffinity(0, sizeof(allowed), &allowed);
 	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
@@ -47,6 +47,11 @@ void host_pin(enum place place)
 	CPU_ZERO(&set);
 	CPU_SET(places[place], &set);
 	sched_setaffinity(0, sizeof(set), &set); /* of those we were allowed: does not fail */
+}
+
+void host_unpin(void)
+{
+	sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 uint64_t host_now(void)

@@ -17,6 +17,7 @@ enum place {
 void host_init(void);
 unsigned int host_cpus(void); /* that we may use */
 void host_pin(enum place place);
+void host_unpin(void); /* to all that we may use */
 
 uint64_t host_now(void);      /* CLOCK_MONOTONIC, ns */
 void host_think(uint64_t ns); /* compute for that long */

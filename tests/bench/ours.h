@@ -11,11 +11,13 @@
 
 #define NOBODY 65534 /* the first partner; the next ones count down */
 
-extern const struct side ours_signal;        /* nobody asleep, row->pairs pairs */
-extern const struct side ours_check;         /* of a point that is reached */
-extern const struct side ours_spin_trip;     /* many trips a sample, for those that don't sleep */
-extern const struct side ours_trip;          /* one trip a sample, thinking */
-extern const struct side ours_sleep_trip;    /* the same; a trip counts only when both slept */
+extern const struct side ours_signal;     /* nobody asleep, row->pairs pairs */
+extern const struct side ours_check;      /* of a point that is reached */
+extern const struct side ours_spin_trip;  /* many trips a sample, for those that don't sleep */
+extern const struct side ours_trip;       /* one trip a sample, thinking */
+extern const struct side ours_sleep_trip; /* the same; a trip counts only when both slept */
+extern const struct side ours_commit;     /* pipelines, more than there are CPUs */
+extern const struct side ours_commit_no_spin;
 extern const struct side ours_wait_any;      /* the leader waits for any of 64 */
 extern const struct side ours_signal_asleep; /* row->pairs asleep, one concerned */
 extern const struct side ours_export;        /* memory to an eventfd */
