@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
 
 #define LISTEN_FD 3 /* where the service manager's protocol puts it */
 
@@ -307,6 +312,32 @@ int child_wait(pid_t pid)
 	}
 	EXPECT(ended == pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* By the system call that it is blocked in: mutexes and the like sleep on private words. */
+static bool asleep(pid_t thread)
+{
+	char path[64];
+	long number = -1;
+	unsigned long operation = 0;
+	snprintf(path, sizeof(path), "/proc/%d/syscall", thread);
+	FILE *file = fopen(path, "re");
+	if (!file) {
+		return false;
+	}
+	int fields = fscanf(file, "%ld %*x %lx", &number, &operation);
+	fclose(file);
+	return number == SYS_futex_waitv ||
+	       (fields == 2 && number == SYS_futex && !(operation & FUTEX_PRIVATE_FLAG));
+}
+
+void await_asleep(pid_t thread)
+{
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	while (!asleep(thread)) {
+		ck_assert_msg(now_ms() < deadline, "thread %d does not sleep", thread);
+		yield_briefly();
+	}
 }
 
 int suite_main(const char *name, void (*add)(TCase *tcase))

@@ -81,6 +81,9 @@ void yield_briefly(void);
 pid_t child_start(int (*fn)(void *arg), void *arg);
 int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed it */
 
+/* Until that thread, of this process or of a child, sleeps on a word of shared memory. */
+void await_asleep(pid_t thread);
+
 /* main() of a suite with one test case: `add` puts the tests into it. */
 int suite_main(const char *name, void (*add)(TCase *tcase));
 

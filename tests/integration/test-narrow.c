@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib-device.h"
@@ -155,6 +156,7 @@ END_TEST
 
 struct wait {
 	pthread_t thread;
+	_Atomic pid_t tid;
 	struct fbk_point points[2];
 	bool all;
 	int result;
@@ -164,11 +166,23 @@ static void *wait_run(void *arg)
 {
 	struct wait *wait = arg;
 	size_t index;
+	atomic_store(&wait->tid, (pid_t)syscall(SYS_gettid));
 	wait->result = wait->all ? fbk_point_wait_all(wait->points, 2, FBK_DEADLINE_MAX, &index)
 				 : fbk_point_wait_any(wait->points, 2, FBK_DEADLINE_MAX, &index);
 	return NULL;
 }
 
+/* Asleep, whoever is to wake it: after some turns that is the signaler, and the daemon counts nothing. */
+static void wait_start(struct wait *wait)
+{
+	ck_assert_int_eq(pthread_create(&wait->thread, NULL, wait_run, wait), 0);
+	while (atomic_load(&wait->tid) == 0) {
+		yield_briefly();
+	}
+	await_asleep(atomic_load(&wait->tid));
+}
+
+/* Armed at the daemon: the first wait of a process for a timeline is. */
 static void await_waits(uint64_t more)
 {
 	static uint64_t waits;
@@ -186,10 +200,8 @@ START_TEST(sleepers_across_the_wrap)
 		struct wait any = { .points = { { never, 1 }, { seen, value } } };
 		struct wait all = { .points = { { seen, value - 1 }, { seen, value } },
 				    .all = true };
-		await_waits(0);
-		ck_assert_int_eq(pthread_create(&any.thread, NULL, wait_run, &any), 0);
-		await_waits(value == WRAP - 1 ? 2 : 1); /* `never` is armed once */
-		ck_assert_int_eq(pthread_create(&all.thread, NULL, wait_run, &all), 0);
+		wait_start(&any);
+		wait_start(&all);
 		signal_to(value);
 		pthread_join(any.thread, NULL);
 		pthread_join(all.thread, NULL);

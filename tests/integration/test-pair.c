@@ -85,23 +85,6 @@ static void waiter_stop(struct peer *peer)
 	ck_assert_int_eq(peer_wait(peer), 0);
 }
 
-/* A thread that sleeps is in state S, in a futex. */
-static void await_asleep(pid_t pid)
-{
-	char path[64], text[64] = "";
-	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
-	uint64_t end = now_ms() + PATIENCE_MS;
-	while (!strstr(text, "futex")) {
-		FILE *file = fopen(path, "r");
-		EXPECT(file);
-		size_t size = fread(text, 1, sizeof(text) - 1, file);
-		text[size] = '\0';
-		fclose(file);
-		EXPECT(now_ms() < end);
-		yield_briefly();
-	}
-}
-
 static void ask(struct peer *peer, uint64_t value)
 {
 	send_word(peer->socket, value, -1);
@@ -234,7 +217,6 @@ static int signal_and_die(int socket, void *arg)
 struct sleeper {
 	pthread_t thread;
 	struct fbk_point point;
-	_Atomic bool asleep;
 	int result;
 };
 
