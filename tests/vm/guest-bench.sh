@@ -1,0 +1,14 @@
+# fence-bench's row that needs a DRM device: measured where the kernel can, skipped with the reason where not.
+. "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
+
+"$bin/fence-bench" --quick --json syncobj >"$work/json" 2>"$work/err" ||
+	fail "fence-bench syncobj: $(cat "$work/err" "$work/json")"
+row() { # FILTER
+	jq -e ".rows[0] | $1" "$work/json" >/dev/null || fail "not $1: $(cat "$work/json")"
+}
+if [ "$FBK_VM" = 6.1 ]; then
+	row '.state == "skipped" and (.reason | length > 0)'
+else
+	row '.state == "done" and .ours > 0 and .raw > 0 and .ratio > 0'
+	jq -r '.rows[0] | "syncobj: \(.ours) ns, by hand \(.raw) ns, ratio \(.ratio)"' "$work/json"
+fi
