@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker.h"
 #include "clock.h"
@@ -16,17 +17,20 @@
 static void part_release(struct import_part *part)
 {
 	struct broker *broker = part->import->timeline->broker;
+	bool at_once = part->notifier && part->notifier->closes_at_once;
 	if (part->notifier) {
 		part->notifier->stop(part->notifier_state);
 		part->notifier = NULL;
 	}
-	if (part->fd >= 0) {
+	if (part->fd >= 0 && at_once) {
+		close(part->fd);
+	} else if (part->fd >= 0) {
 		closer_close(&broker->closer, part->fd);
-		part->fd = -1;
 	}
+	part->fd = -1;
 }
 
-/* Stop listening and let go of the fences; the entry stays in its place in the order. */
+/* Stop listening and let go of the fences. */
 static void import_release(struct import *import)
 {
 	broker_disarm(import->timeline->broker, &import->deadline);
@@ -36,33 +40,41 @@ static void import_release(struct import *import)
 	charge_release(&import->fd_charge);
 }
 
-static void import_destroy(struct import *import)
+/* Off its timeline's list. */
+static void import_free(struct import *import)
 {
 	import_release(import);
-	TAILQ_REMOVE(&import->timeline->imports, import, links);
 	charge_release(&import->charge);
 	free(import);
 }
 
+static void import_destroy(struct import *import)
+{
+	TAILQ_REMOVE(&import->timeline->imports, import, links);
+	import_free(import);
+}
+
+/* The first is decided. Whoever waits is woken before anything is cleaned up, which takes as long. */
 static void import_advance(struct timeline *timeline)
 {
+	struct import_queue over = TAILQ_HEAD_INITIALIZER(over);
 	uint64_t value = 0;
 	struct import *first;
-	while ((first = TAILQ_FIRST(&timeline->imports)) && first->decided) {
-		if (first->result < 0) {
-			break;
-		}
+	while ((first = TAILQ_FIRST(&timeline->imports)) && first->decided && first->result == 0) {
 		value = first->value;
-		import_destroy(first);
+		TAILQ_REMOVE(&timeline->imports, first, links);
+		TAILQ_INSERT_TAIL(&over, first, links);
 	}
-	timeline_advance(timeline, value);
-	if (timeline->cause != FBK_CAUSE_NONE) {
-		return; /* it jumped too far: all imports are gone */
-	}
+	timeline_advance(timeline, value); /* it may jump too far: then all the others are gone */
+	first = TAILQ_FIRST(&timeline->imports);
 	if (first && first->decided) {
 		enum fbk_cause cause =
 			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
 		timeline_fail(timeline, cause, first->result, NULL);
+	}
+	while ((first = TAILQ_FIRST(&over))) {
+		TAILQ_REMOVE(&over, first, links);
+		import_free(first);
 	}
 }
 
@@ -79,8 +91,11 @@ static void import_decide(struct import *import, int result)
 	}
 	import->decided = true;
 	import->result = result;
-	import_release(import);
-	import_advance(timeline);
+	if (import == TAILQ_FIRST(&timeline->imports)) {
+		import_advance(timeline);
+	} else {
+		import_release(import); /* it stays in its place in the order */
+	}
 }
 
 /* One fence is done. The point is when all are, also when one failed: the others may still be using
@@ -89,11 +104,12 @@ static void import_notified(void *arg, int result)
 {
 	struct import_part *part = arg;
 	struct import *import = part->import;
-	part_release(part);
 	if (result < 0 && import->result == 0) {
 		import->result = result;
 	}
-	if (--import->waiting == 0) {
+	if (--import->waiting > 0) {
+		part_release(part);
+	} else {
 		import_decide(import, import->result);
 	}
 }

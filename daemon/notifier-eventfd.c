@@ -47,7 +47,9 @@ static int eventfd_start(struct broker *broker, const struct fence *fence, notif
 	}
 	state->fn = fn;
 	state->arg = arg;
-	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET, eventfd_readable, state);
+	/* Persistent: who waits is woken before the event is taken off, which is a system call. */
+	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET | EV_PERSIST,
+				 eventfd_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
 	    event_add(state->event, NULL) < 0) {
 		eventfd_stop(state);
@@ -60,6 +62,7 @@ static int eventfd_start(struct broker *broker, const struct fence *fence, notif
 const struct notifier notifier_eventfd = {
 	.name = "eventfd",
 	.kind = FBK_EVENTFD,
+	.closes_at_once = true,
 	.start = eventfd_start,
 	.stop = eventfd_stop,
 };

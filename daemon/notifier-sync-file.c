@@ -26,11 +26,9 @@ static void sync_file_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct sync_file_follow *state = arg;
 	int result = sync_file_state(fd);
-	if (result == -EAGAIN) {
-		event_add(state->event, NULL); /* an edge that was none */
-		return;
+	if (result != -EAGAIN) {               /* else an edge that was none */
+		state->fn(state->arg, result); /* frees the state */
 	}
-	state->fn(state->arg, result); /* frees the state */
 }
 
 static void sync_file_stop(void *opaque)
@@ -65,8 +63,8 @@ static int sync_file_start(struct broker *broker, const struct fence *fence, not
 	state->fd = fence->fd;
 	state->fn = fn;
 	state->arg = arg;
-	state->event =
-		event_new(broker->base, fence->fd, EV_READ | EV_ET, sync_file_readable, state);
+	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET | EV_PERSIST,
+				 sync_file_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
 	    event_add(state->event, NULL) < 0) {
 		sync_file_stop(state);

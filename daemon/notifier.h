@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct broker;
@@ -23,6 +24,9 @@ struct fence {
 struct notifier {
 	const char *name;
 	uint32_t kind; /* one of enum fbk_fence_kind */
+	/* close(2) of such a fd cannot block, whatever was done to it, since the kernel's own function for it
+	 * does not: it needs no helper. */
+	bool closes_at_once;
 	/* Start to listen; `fn` may be called by the loop from now on. `detail` is FBK_REASON_SIZE. */
 	int (*start)(struct broker *broker, const struct fence *fence, notifier_fn *fn, void *arg,
 		     void **ret_state, char *detail);
