@@ -152,7 +152,7 @@ void broker_stop(struct broker *broker)
 		   within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
 }
 
-/* --------------------------------------------------------------------------- birth and death -- */
+/* --------------------------------------------------------------------------- ended sessions --- */
 
 static void broker_reap(evutil_socket_t fd, short what, void *arg)
 {
@@ -168,6 +168,29 @@ void broker_reap_later(struct broker *broker)
 {
 	event_active(broker->reaper, EV_TIMEOUT, 0);
 }
+
+/* ------------------------------------------------------------------------------- the closer -- */
+
+static void broker_tend_closer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	closer_tend(&broker->closer);
+}
+
+static int broker_create_closer(struct broker *broker)
+{
+	int r = closer_init(&broker->closer, broker->fd_limit);
+	if (r < 0) {
+		return r;
+	}
+	broker->closer_alarm = event_new(broker->base, broker->closer.alarm, EV_READ | EV_PERSIST,
+					 broker_tend_closer, broker);
+	return broker->closer_alarm && event_add(broker->closer_alarm, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+/* --------------------------------------------------------------------------- birth and death -- */
 
 static int broker_create_loop(struct broker *broker)
 {
@@ -219,7 +242,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	}
 	if (r == 0) {
 		broker->fd_limit = fd_limit();
-		r = closer_init(&broker->closer, &broker->wheel, broker->fd_limit);
+		r = broker_create_closer(broker);
 	}
 	if (r == 0) {
 		r = classifier_init(&broker->classifier);
@@ -279,6 +302,7 @@ void broker_destroy(struct broker *broker)
 	submit_arms_finish(broker);
 	vgem_finish(broker);
 	drm_finish(&broker->drm);
+	event_drop(broker->closer_alarm);
 	closer_finish(&broker->closer);
 	classifier_finish(&broker->classifier);
 	aio_finish(&broker->aio);

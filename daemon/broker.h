@@ -81,6 +81,7 @@ struct broker {
 	const char *policy_name;
 	struct classifier classifier;
 	struct closer closer;
+	struct event *closer_alarm;
 	struct aio aio;
 	struct drm drm;
 	struct vgem *vgem;       /* provider-vgem.c; NULL: not used */
