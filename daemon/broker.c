@@ -27,15 +27,22 @@ uint64_t broker_new_id(struct broker *broker)
 
 /* ------------------------------------------------------------------------------- deadlines --- */
 
+/* The loop's timer goes off when the wheel asks for it, and at no other time: when nothing is armed,
+ * nothing wakes us (G7). This costs no system call: the loop sets its timerfd once a turn anyway. */
 static void broker_set_timer(struct broker *broker)
 {
 	uint64_t next = wheel_next(&broker->wheel);
+	if (next == broker->wheel_event_ns) {
+		return;
+	}
+	broker->wheel_event_ns = next;
 	if (next == UINT64_MAX) {
-		event_del(broker->wheel_event); /* nothing armed, nothing wakes us (G7) */
+		event_del(broker->wheel_event);
 		return;
 	}
 	uint64_t now = clock_now_ns();
-	uint64_t wait_us = next > now ? (next - now + NS_PER_US - 1) / NS_PER_US : 0;
+	/* rounded up; and one more, since libevent cuts its now to the microsecond */
+	uint64_t wait_us = next > now ? (next - now) / NS_PER_US + 2 : 0;
 	struct timeval wait = { (time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000) };
 	event_add(broker->wheel_event, &wait);
 }
@@ -45,6 +52,7 @@ static void broker_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct broker *broker = arg;
+	broker->wheel_event_ns = UINT64_MAX; /* it went off */
 	wheel_advance(&broker->wheel, clock_now_ns(), WHEEL_BUDGET);
 	broker_set_timer(broker);
 }
@@ -57,8 +65,8 @@ void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadl
 
 void broker_disarm(struct broker *broker, struct wheel_timer *timer)
 {
-	/* The loop's timer stays: it wakes at most once for nothing, then sets itself anew. */
 	wheel_cancel(&broker->wheel, timer);
+	broker_set_timer(broker);
 }
 
 /* ------------------------------------------------------------------------------ the account -- */
@@ -198,10 +206,12 @@ static int broker_create_loop(struct broker *broker)
 	if (!config) {
 		return -ENOMEM;
 	}
-	/* Deadlines by timerfd, to the microsecond; and a client that keeps its doorbell ringing
-	 * does not keep the others' events from being seen. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
-					      EVENT_BASE_FLAG_NOLOCK);
+	/* Deadlines by timerfd, to the microsecond, counted from now and not from the start of the
+	 * turn, which would wake us early; and a client that keeps its doorbell ringing does not
+	 * keep the others' events from being seen. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER |
+					      EVENT_BASE_FLAG_NO_CACHE_TIME |
+					      EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
 	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
 	broker->base = event_base_new_with_config(config);
@@ -235,6 +245,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
+	broker->wheel_event_ns = UINT64_MAX;
 
 	int r = broker_create_loop(broker);
 	if (r == 0) {
