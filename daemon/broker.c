@@ -27,15 +27,22 @@ uint64_t broker_new_id(struct broker *broker)
 
 /* ------------------------------------------------------------------------------- deadlines --- */
 
+/* The loop's timer goes off when the wheel asks for it, and at no other time: when nothing is armed,
+ * nothing wakes us (G7). This costs no system call: the loop sets its timerfd once a turn anyway. */
 static void broker_set_timer(struct broker *broker)
 {
 	uint64_t next = wheel_next(&broker->wheel);
+	if (next == broker->wheel_event_ns) {
+		return;
+	}
+	broker->wheel_event_ns = next;
 	if (next == UINT64_MAX) {
-		event_del(broker->wheel_event); /* nothing armed, nothing wakes us (G7) */
+		event_del(broker->wheel_event);
 		return;
 	}
 	uint64_t now = clock_now_ns();
-	uint64_t wait_us = next > now ? (next - now + NS_PER_US - 1) / NS_PER_US : 0;
+	/* rounded up; and one more, since libevent cuts its now to the microsecond */
+	uint64_t wait_us = next > now ? (next - now) / NS_PER_US + 2 : 0;
 	struct timeval wait = { (time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000) };
 	event_add(broker->wheel_event, &wait);
 }
@@ -45,6 +52,7 @@ static void broker_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct broker *broker = arg;
+	broker->wheel_event_ns = UINT64_MAX; /* it went off */
 	wheel_advance(&broker->wheel, clock_now_ns(), WHEEL_BUDGET);
 	broker_set_timer(broker);
 }
@@ -57,8 +65,8 @@ void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadl
 
 void broker_disarm(struct broker *broker, struct wheel_timer *timer)
 {
-	/* The loop's timer stays: it wakes at most once for nothing, then sets itself anew. */
 	wheel_cancel(&broker->wheel, timer);
+	broker_set_timer(broker);
 }
 
 /* ------------------------------------------------------------------------------ the account -- */
@@ -152,7 +160,7 @@ void broker_stop(struct broker *broker)
 		   within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
 }
 
-/* --------------------------------------------------------------------------- birth and death -- */
+/* --------------------------------------------------------------------------- ended sessions --- */
 
 static void broker_reap(evutil_socket_t fd, short what, void *arg)
 {
@@ -169,16 +177,41 @@ void broker_reap_later(struct broker *broker)
 	event_active(broker->reaper, EV_TIMEOUT, 0);
 }
 
+/* ------------------------------------------------------------------------------- the closer -- */
+
+static void broker_tend_closer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	closer_tend(&broker->closer);
+}
+
+static int broker_create_closer(struct broker *broker)
+{
+	int r = closer_init(&broker->closer, broker->fd_limit);
+	if (r < 0) {
+		return r;
+	}
+	broker->closer_alarm = event_new(broker->base, broker->closer.alarm, EV_READ | EV_PERSIST,
+					 broker_tend_closer, broker);
+	return broker->closer_alarm && event_add(broker->closer_alarm, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+/* --------------------------------------------------------------------------- birth and death -- */
+
 static int broker_create_loop(struct broker *broker)
 {
 	struct event_config *config = event_config_new();
 	if (!config) {
 		return -ENOMEM;
 	}
-	/* Deadlines by timerfd, to the microsecond; and a client that keeps its doorbell ringing
-	 * does not keep the others' events from being seen. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
-					      EVENT_BASE_FLAG_NOLOCK);
+	/* Deadlines by timerfd, to the microsecond, counted from now and not from the start of the
+	 * turn, which would wake us early; and a client that keeps its doorbell ringing does not
+	 * keep the others' events from being seen. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER |
+					      EVENT_BASE_FLAG_NO_CACHE_TIME |
+					      EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
 	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
 	broker->base = event_base_new_with_config(config);
@@ -212,6 +245,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
+	broker->wheel_event_ns = UINT64_MAX;
 
 	int r = broker_create_loop(broker);
 	if (r == 0) {
@@ -219,7 +253,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	}
 	if (r == 0) {
 		broker->fd_limit = fd_limit();
-		r = closer_init(&broker->closer, &broker->wheel, broker->fd_limit);
+		r = broker_create_closer(broker);
 	}
 	if (r == 0) {
 		r = classifier_init(&broker->classifier);
@@ -279,6 +313,7 @@ void broker_destroy(struct broker *broker)
 	submit_arms_finish(broker);
 	vgem_finish(broker);
 	drm_finish(&broker->drm);
+	event_drop(broker->closer_alarm);
 	closer_finish(&broker->closer);
 	classifier_finish(&broker->classifier);
 	aio_finish(&broker->aio);

@@ -75,12 +75,14 @@ struct broker {
 	struct wheel wheel;
 	unsigned int bells_in_a_row; /* since a request was served */
 	struct event *wheel_event;   /* one timer for all deadlines */
+	uint64_t wheel_event_ns;     /* when it goes off; UINT64_MAX: never */
 	struct event *reaper;        /* runs once after the callbacks that asked for it */
 	struct account *account;
 	struct policy *policy;
 	const char *policy_name;
 	struct classifier classifier;
 	struct closer closer;
+	struct event *closer_alarm;
 	struct aio aio;
 	struct drm drm;
 	struct vgem *vgem;       /* provider-vgem.c; NULL: not used */

@@ -8,21 +8,22 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "list.h"
 #include "log.h"
 
-#define CLOSER_RING_MIN    1024
-#define CLOSER_RING_MAX    (UINT32_C(1) << 24)
-#define CLOSER_PATIENCE_NS (1000 * NS_PER_MS)
+#define CLOSER_RING_MIN   1024
+#define CLOSER_RING_MAX   (UINT32_C(1) << 24)
+#define CLOSER_PATIENCE_S 1
 
 /* `tail` is written by the daemon, the others by the helper, or by the daemon once that is dead. */
 struct closer_ring {
@@ -32,11 +33,18 @@ struct closer_ring {
 	int fds[];
 };
 
+/* A raw system call: see helper_run. 0: stop it. */
+static void alarm_wind(int alarm, time_t seconds)
+{
+	struct itimerspec time = { .it_value = { .tv_sec = seconds } };
+	syscall(SYS_timerfd_settime, alarm, 0, &time, NULL);
+}
+
 /*
  * The helper's life. Only raw system calls: it is a bare clone of a process that may run a
  * sanitizer. The fd numbers are those of the shared table.
  */
-static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, pid_t parent)
+static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, int alarm, pid_t parent)
 {
 	syscall(SYS_prctl, PR_SET_NAME, "fbk-closer", 0, 0, 0);
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -48,10 +56,12 @@ static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, pid_t 
 		uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
 		uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 		if (head == tail) {
+			alarm_wind(alarm, 0);
 			syscall(SYS_futex, &ring->tail, FUTEX_WAIT, tail, NULL, NULL, 0);
 			continue;
 		}
 		int fd = ring->fds[head & mask];
+		alarm_wind(alarm, CLOSER_PATIENCE_S);
 		/* relaxed: read by the daemon when this process is dead or asleep in the kernel */
 		atomic_store_explicit(&ring->busy, 1, memory_order_relaxed);
 		syscall(SYS_close, fd);
@@ -66,11 +76,12 @@ static void closer_spawn(struct closer *closer)
 	pid_t parent = getpid();
 	long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
-		helper_run(closer->ring, closer->mask, parent);
+		helper_run(closer->ring, closer->mask, closer->alarm, parent);
 	}
 	closer->pid = pid > 0 ? (pid_t)pid : -1;
 	if (pid < 0) {
 		log_error("cannot start the closing helper: %s", strerrordesc_np(errno));
+		alarm_wind(closer->alarm, CLOSER_PATIENCE_S); /* then it is tried again */
 	}
 }
 
@@ -79,12 +90,6 @@ unsigned int closer_pending(const struct closer *closer)
 	/* acquire: what the helper did before is done; tail is our own */
 	return atomic_load_explicit(&closer->ring->tail, memory_order_relaxed) -
 	       atomic_load_explicit(&closer->ring->head, memory_order_acquire);
-}
-
-static void closer_watch(struct closer *closer)
-{
-	closer->watched = atomic_load_explicit(&closer->ring->head, memory_order_relaxed);
-	wheel_arm(closer->wheel, &closer->timer, clock_now_ns() + CLOSER_PATIENCE_NS);
 }
 
 /* R, S, D, ...: what /proc says; 0 when it says nothing. */
@@ -112,28 +117,20 @@ static void closer_respawn(struct closer *closer)
 		atomic_fetch_add_explicit(&ring->head, 1, memory_order_relaxed);
 		atomic_store_explicit(&ring->busy, 0, memory_order_relaxed);
 	}
-	while (waitpid(-1, NULL, WNOHANG) > 0) { /* those that were abandoned */
-	}
 	closer_spawn(closer);
 }
 
-/* It has not moved for a while. */
+/* It is at one fd for a second. */
 static void closer_check(struct closer *closer)
 {
-	if (closer->pid < 0) {
-		closer_spawn(closer);
-		return;
-	}
-	if (waitpid(closer->pid, NULL, WNOHANG) == closer->pid) {
-		log_warning("the closing helper %d was killed; there is a new one", closer->pid);
-		closer_respawn(closer);
+	/* relaxed: it is asleep if it is what we look for */
+	if (!atomic_load_explicit(&closer->ring->busy, memory_order_relaxed)) {
 		return;
 	}
 	int state = helper_state(closer->pid);
-	/* relaxed: it is asleep if it is what we look for */
-	bool busy = atomic_load_explicit(&closer->ring->busy, memory_order_relaxed);
-	if (!busy || (state != 'S' && state != 'D')) {
-		return; /* it only gets no CPU */
+	if (state != 'S' && state != 'D') { /* it only gets no CPU */
+		alarm_wind(closer->alarm, CLOSER_PATIENCE_S);
+		return;
 	}
 	log_warning("the closing helper %d hangs on a client's file and is replaced", closer->pid);
 	kill(closer->pid, SIGKILL); /* it never returns from that call to what we share */
@@ -141,16 +138,30 @@ static void closer_check(struct closer *closer)
 	closer_respawn(closer);
 }
 
-static void closer_tend(struct wheel_timer *timer)
+/* Those that were abandoned, too. */
+static bool helper_died(const struct closer *closer)
 {
-	struct closer *closer = container_of(timer, struct closer, timer);
-	if (closer_pending(closer) == 0) {
-		return;
+	bool died = false;
+	pid_t pid;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		died |= pid == closer->pid;
 	}
-	if (atomic_load_explicit(&closer->ring->head, memory_order_relaxed) == closer->watched) {
+	return died;
+}
+
+void closer_tend(struct closer *closer)
+{
+	uint64_t times;
+	/* Ours alone, and it does not block. Empty when the helper went on since the alarm. */
+	bool late = read(closer->alarm, &times, sizeof(times)) == sizeof(times);
+	if (helper_died(closer)) {
+		log_warning("the closing helper %d was killed; there is a new one", closer->pid);
+		closer_respawn(closer);
+	} else if (closer->pid < 0) {
+		closer_spawn(closer);
+	} else if (late) {
 		closer_check(closer);
 	}
-	closer_watch(closer);
 }
 
 static size_t ring_size(uint32_t mask)
@@ -158,18 +169,23 @@ static size_t ring_size(uint32_t mask)
 	return sizeof(struct closer_ring) + ((size_t)mask + 1) * sizeof(int);
 }
 
-int closer_init(struct closer *closer, struct wheel *wheel, uint64_t fd_limit)
+int closer_init(struct closer *closer, uint64_t fd_limit)
 {
 	uint32_t slots = CLOSER_RING_MIN;
 	while (slots < fd_limit && slots < CLOSER_RING_MAX) {
 		slots *= 2;
 	}
-	*closer = (struct closer){ .pid = -1, .wheel = wheel, .mask = slots - 1 };
-	closer->timer.fire = closer_tend;
+	*closer = (struct closer){ .pid = -1, .mask = slots - 1 };
+	closer->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (closer->alarm < 0) {
+		return -errno;
+	}
 	void *memory = mmap(NULL, ring_size(closer->mask), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
-		return -errno;
+		int error = -errno;
+		close(closer->alarm);
+		return error;
 	}
 	closer->ring = memory;
 	closer_spawn(closer);
@@ -181,12 +197,12 @@ void closer_finish(struct closer *closer)
 	if (!closer->ring) {
 		return;
 	}
-	wheel_cancel(closer->wheel, &closer->timer);
 	if (closer->pid > 0) {
 		kill(closer->pid, SIGKILL);
 		/* Killed, so it ends, unless it hangs in a close: then nobody waits for it. */
 		waitpid(closer->pid, NULL, closer_pending(closer) > 0 ? WNOHANG : 0);
 	}
+	close(closer->alarm);
 	munmap(closer->ring, ring_size(closer->mask));
 	closer->ring = NULL;
 }
@@ -208,9 +224,6 @@ void closer_close(struct closer *closer, int fd)
 	/* release: pairs with the acquire in helper_run */
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
 	syscall(SYS_futex, &ring->tail, FUTEX_WAKE, 1, NULL, NULL, 0);
-	if (!wheel_timer_armed(&closer->timer)) {
-		closer_watch(closer);
-	}
 }
 
 void closer_close_all(struct closer *closer, const int *fds, size_t count)

@@ -153,7 +153,12 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct broker *broker = arg;
 	struct signalfd_siginfo info;
-	if (read(fd, &info, sizeof(info)) == sizeof(info)) {
+	if (read(fd, &info, sizeof(info)) != sizeof(info)) {
+		return;
+	}
+	if (info.ssi_signo == SIGCHLD) {
+		closer_tend(&broker->closer);
+	} else {
 		log_info("%s: stopping", strsignal((int)info.ssi_signo));
 		broker_stop(broker);
 	}
@@ -166,6 +171,7 @@ static int signals_open(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }

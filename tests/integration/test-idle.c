@@ -9,8 +9,9 @@
 #include "lib-peer.h"
 #include "lib-wire.h"
 
-#define SLEEPERS 32
-#define STILL_MS 1500
+#define SLEEPERS    32
+#define STILL_MS    1500
+#define GREETING_MS 5000 /* that the daemon gives a client to say Hello */
 
 static struct daemon server;
 
@@ -98,6 +99,40 @@ START_TEST(no_wakeups_while_all_sleep)
 }
 END_TEST
 
+static void told(void *arg, struct fbk_point point, int result)
+{
+	(void)arg;
+	(void)point;
+	(void)result;
+}
+
+/* What was to happen at some time and was called off, or came before: the time comes, and nothing wakes
+ * it. Greetings, watches, exports, and the closing of a client's token and socket. */
+START_TEST(no_wakeups_for_what_was_called_off)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
+	for (int i = 0; i < SLEEPERS; i++) {
+		struct fbk_context *other = peer_connect(&server);
+		struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
+		struct fbk_point point = { seen, (uint64_t)i + 1 };
+		uint64_t deadline = deadline_ms((uint64_t)(STILL_MS + 70 * i));
+		struct fbk_watch *watch;
+		int exported;
+		ck_assert_int_eq(fbk_point_watch(point, deadline, told, NULL, &watch), 0);
+		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, deadline, &exported), 0);
+		fbk_watch_cancel(watch);
+		ck_assert_int_eq(fbk_timeline_signal(timeline, point.value), 0);
+		ck_assert_int_eq(readable_within(exported, PATIENCE_MS), 1);
+		close(exported);
+		fbk_disconnect(other);
+	}
+	unsigned long before = daemon_settled(100);
+	ck_assert_uint_eq(daemon_settled(GREETING_MS + 500), before);
+	fbk_disconnect(context);
+}
+END_TEST
+
 /* Signals that nobody sleeps for, and waits for what is reached: no request, no ring. */
 START_TEST(the_hot_path_asks_nothing)
 {
@@ -154,6 +189,7 @@ static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, no_wakeups_while_all_sleep);
+	tcase_add_test(tcase, no_wakeups_for_what_was_called_off);
 	tcase_add_test(tcase, the_hot_path_asks_nothing);
 	tcase_add_test(tcase, a_sleeping_wait_makes_no_request);
 }

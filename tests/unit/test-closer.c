@@ -7,12 +7,15 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -21,13 +24,11 @@
 #define FDS         4096 /* that can be open, as the closer is told */
 #define MANY        3000
 
-static struct wheel wheel;
 static struct closer closer;
 
 static void setup(void)
 {
-	wheel_init(&wheel, clock_now_ns());
-	ck_assert_int_eq(closer_init(&closer, &wheel, FDS), 0);
+	ck_assert_int_eq(closer_init(&closer, FDS), 0);
 	ck_assert_int_gt(closer.pid, 0);
 }
 
@@ -42,13 +43,39 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* Until all is closed; deadlines of the closer's run meanwhile, as the loop would run them. */
+/* As the loop would; it sees the end of a child too. */
+static void tend(void)
+{
+	struct pollfd alarm = { .fd = closer.alarm, .events = POLLIN };
+	siginfo_t child = { 0 };
+	waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT);
+	if (poll(&alarm, 1, 1) == 1 || child.si_pid) {
+		closer_tend(&closer);
+	}
+}
+
+/* Until all is closed. */
 static void drain(void)
 {
 	uint64_t deadline = clock_now_ns() + PATIENCE_NS;
 	while (closer_pending(&closer) > 0) {
 		ck_assert_uint_lt(clock_now_ns(), deadline);
-		wheel_advance(&wheel, clock_now_ns(), 16);
+		tend();
+	}
+}
+
+static bool alarm_wound(void)
+{
+	struct itimerspec time;
+	ck_assert_int_eq(timerfd_gettime(closer.alarm, &time), 0);
+	return time.it_value.tv_sec || time.it_value.tv_nsec;
+}
+
+static void await_alarm(bool wound)
+{
+	uint64_t deadline = clock_now_ns() + PATIENCE_NS;
+	while (alarm_wound() != wound) {
+		ck_assert_uint_lt(clock_now_ns(), deadline);
 		poll(NULL, 0, 1);
 	}
 }
@@ -97,13 +124,13 @@ START_TEST(closes)
 	int fd = fd_observed(&other);
 	closer_close(&closer, -1);
 	ck_assert_uint_eq(closer_pending(&closer), 0);
-	ck_assert(!wheel_timer_armed(&closer.timer)); /* nothing to do wakes nobody */
+	ck_assert(!alarm_wound());
 	closer_close(&closer, fd);
-	ck_assert(wheel_timer_armed(&closer.timer));
 	ck_assert(closed_within(other, 10000));
 	drain();
 	ck_assert(!is_open(fd)); /* out of our table, though another process did it */
 	ck_assert_uint_eq(closer.replaced, 0);
+	await_alarm(false); /* nothing to do wakes nobody */
 	close(other);
 }
 END_TEST
@@ -158,6 +185,7 @@ START_TEST(one_hangs)
 	closer_close(&closer, hanging);
 	closer_close(&closer, behind);
 	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S); /* nobody waited here */
+	await_alarm(true);
 	ck_assert(!closed_within(other, 100));
 	drain();
 	ck_assert(closed_within(other, 10000));
@@ -222,8 +250,7 @@ START_TEST(slow_is_not_hung)
 	}
 	uint64_t until = clock_now_ns() + 2500 * NS_PER_MS; /* longer than a hung one is given */
 	while (clock_now_ns() < until) {
-		wheel_advance(&wheel, clock_now_ns(), 16);
-		poll(NULL, 0, 10);
+		tend();
 	}
 	ck_assert_int_eq(closer.pid, pid);
 	ck_assert_uint_eq(closer_pending(&closer), 20);
