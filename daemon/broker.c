@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
@@ -27,46 +29,56 @@ uint64_t broker_new_id(struct broker *broker)
 
 /* ------------------------------------------------------------------------------- deadlines --- */
 
-/* The loop's timer goes off when the wheel asks for it, and at no other time: when nothing is armed,
- * nothing wakes us (G7). This costs no system call: the loop sets its timerfd once a turn anyway. */
-static void broker_set_timer(struct broker *broker)
+static void broker_set_timer(struct broker *broker, uint64_t when_ns)
+{
+	/* 0 would stop it; what is past goes off at once */
+	uint64_t at = when_ns == UINT64_MAX ? 0 : when_ns == 0 ? 1 : when_ns;
+	struct itimerspec time = { .it_value = { .tv_sec = (time_t)(at / NS_PER_S),
+						 .tv_nsec = (long)(at % NS_PER_S) } };
+	timerfd_settime(broker->timer, TFD_TIMER_ABSTIME, &time, NULL);
+	broker->timer_ns = when_ns;
+}
+
+static void broker_set_timer_earlier(struct broker *broker)
 {
 	uint64_t next = wheel_next(&broker->wheel);
-	if (next == broker->wheel_event_ns) {
-		return;
+	if (next < broker->timer_ns) {
+		broker_set_timer(broker, next);
 	}
-	broker->wheel_event_ns = next;
-	if (next == UINT64_MAX) {
-		event_del(broker->wheel_event);
-		return;
-	}
-	uint64_t now = clock_now_ns();
-	/* rounded up; and one more, since libevent cuts its now to the microsecond */
-	uint64_t wait_us = next > now ? (next - now) / NS_PER_US + 2 : 0;
-	struct timeval wait = { (time_t)(wait_us / 1000000), (suseconds_t)(wait_us % 1000000) };
-	event_add(broker->wheel_event, &wait);
 }
 
 static void broker_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
+	(void)fd; /* edge-triggered: never read */
 	(void)what;
 	struct broker *broker = arg;
-	broker->wheel_event_ns = UINT64_MAX; /* it went off */
+	broker->timer_ns = UINT64_MAX; /* it went off */
 	wheel_advance(&broker->wheel, clock_now_ns(), WHEEL_BUDGET);
-	broker_set_timer(broker);
+	broker_set_timer_earlier(broker);
 }
 
 void broker_arm(struct broker *broker, struct wheel_timer *timer, uint64_t deadline_ns)
 {
 	wheel_arm(&broker->wheel, timer, deadline_ns);
-	broker_set_timer(broker);
+	broker_set_timer_earlier(broker);
 }
 
 void broker_disarm(struct broker *broker, struct wheel_timer *timer)
 {
-	wheel_cancel(&broker->wheel, timer);
-	broker_set_timer(broker);
+	wheel_cancel(&broker->wheel, timer); /* the timer follows in broker_run */
+}
+
+int broker_run(struct broker *broker)
+{
+	int r;
+	do {
+		/* Before it sleeps: when nothing is armed, nothing wakes us (G7). */
+		if (broker->timer_ns < wheel_next(&broker->wheel)) {
+			broker_set_timer(broker, wheel_next(&broker->wheel));
+		}
+		r = event_base_loop(broker->base, EVLOOP_ONCE);
+	} while (r == 0 && !event_base_got_break(broker->base));
+	return r;
 }
 
 /* ------------------------------------------------------------------------------ the account -- */
@@ -206,27 +218,28 @@ static int broker_create_loop(struct broker *broker)
 	if (!config) {
 		return -ENOMEM;
 	}
-	/* Deadlines by timerfd, to the microsecond, counted from now and not from the start of the
-	 * turn, which would wake us early; and a client that keeps its doorbell ringing does not
-	 * keep the others' events from being seen. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER |
-					      EVENT_BASE_FLAG_NO_CACHE_TIME |
-					      EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
+	/* A client that keeps its doorbell ringing does not keep the others' events from being seen. */
 	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
 	broker->base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (!broker->base || event_base_priority_init(broker->base, PRIORITY_COUNT) < 0) {
 		return -ENOMEM;
 	}
-	broker->wheel_event = evtimer_new(broker->base, broker_deadline, broker);
+	broker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (broker->timer < 0) {
+		return -errno;
+	}
+	broker->timer_event = event_new(broker->base, broker->timer, EV_READ | EV_ET | EV_PERSIST,
+					broker_deadline, broker);
 	broker->reaper = evtimer_new(broker->base, broker_reap, broker);
-	if (!broker->wheel_event || !broker->reaper) {
+	if (!broker->timer_event || !broker->reaper) {
 		return -ENOMEM;
 	}
-	event_priority_set(broker->wheel_event, PRIORITY_FENCE);
+	event_priority_set(broker->timer_event, PRIORITY_FENCE);
 	event_priority_set(broker->reaper, PRIORITY_FENCE);
-	return 0;
+	return event_add(broker->timer_event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
@@ -245,7 +258,8 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
-	broker->wheel_event_ns = UINT64_MAX;
+	broker->timer = -1;
+	broker->timer_ns = UINT64_MAX;
 
 	int r = broker_create_loop(broker);
 	if (r == 0) {
@@ -319,7 +333,10 @@ void broker_destroy(struct broker *broker)
 	aio_finish(&broker->aio);
 	account_destroy(broker->account);
 	event_drop(broker->reaper);
-	event_drop(broker->wheel_event);
+	event_drop(broker->timer_event);
+	if (broker->timer >= 0) {
+		close(broker->timer);
+	}
 	if (broker->base) {
 		event_base_free(broker->base);
 	}

@@ -74,9 +74,10 @@ struct broker {
 	struct event_base *base;
 	struct wheel wheel;
 	unsigned int bells_in_a_row; /* since a request was served */
-	struct event *wheel_event;   /* one timer for all deadlines */
-	uint64_t wheel_event_ns;     /* when it goes off; UINT64_MAX: never */
-	struct event *reaper;        /* runs once after the callbacks that asked for it */
+	int timer;         /* a timerfd for all deadlines; set only when the first one changes */
+	uint64_t timer_ns; /* when it goes off; UINT64_MAX: never */
+	struct event *timer_event;
+	struct event *reaper; /* runs once after the callbacks that asked for it */
 	struct account *account;
 	struct policy *policy;
 	const char *policy_name;
@@ -115,6 +116,7 @@ struct broker {
 
 int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
 		  struct broker **ret_broker);
+int broker_run(struct broker *broker);      /* until broker_stop() is done; else an error */
 void broker_destroy(struct broker *broker); /* ends all sessions; takes the policy; takes NULL */
 
 /* Stop the loop: at once, or when all promises are kept or broken; clients are told first. Called

@@ -190,7 +190,7 @@ static int serve(struct broker *broker, struct listener *listener)
 		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
 			 listener->path ? listener->path : "the passed socket",
 			 broker->policy_name);
-		r = event_base_dispatch(broker->base);
+		r = broker_run(broker);
 		if (broker->counters.promises > 0) {
 			log_info("promises: %llu made, %llu kept, %llu broken, %u left",
 				 (unsigned long long)broker->counters.promises,
