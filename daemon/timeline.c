@@ -15,6 +15,7 @@
 #include "mirror.h"
 #include "pair.h"
 #include "payload.h"
+#include "proto/mutant.h"
 #include "session.h"
 #include "timeline-watch.h"
 
@@ -29,7 +30,12 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
-	atomic_store_explicit(&timeline->control->monitored, monitored, memory_order_seq_cst);
+	if (MUTANT(PUBLISH_FENCE)) {
+		mutant_store(&timeline->control->monitored, monitored);
+	} else {
+		atomic_store_explicit(&timeline->control->monitored, monitored,
+				      memory_order_seq_cst);
+	}
 	if (timeline->watched) {
 		timeline_watch_update(timeline);
 	}
@@ -195,7 +201,9 @@ void timeline_look(struct timeline *timeline)
 		mirror_look(timeline->follows);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
-		if (!timeline_accept(timeline, payload_load(timeline))) {
+		uint64_t payload = payload_load(timeline);
+		MUTANT_STRETCH();
+		if (!timeline_accept(timeline, payload)) {
 			return;
 		}
 		timeline_complete(timeline);
@@ -273,6 +281,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 
 	/* Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
+	MUTANT_STRETCH();
 	import_drop_all(timeline);
 	timeline_complete(timeline);
 	pair_wake_all(timeline);

@@ -12,6 +12,7 @@
 
 #include "internal.h"
 #include "pair.h"
+#include "proto/mutant.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -46,6 +47,7 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 
 long cell_bump(struct fbk_pair_cell *cell)
 {
+	MUTANT_STRETCH();
 	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
 	 * not forgotten; and after the payload that is the reason for this wake (S4) */
 	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
@@ -125,16 +127,24 @@ struct sleeper {
 	uint32_t any_sequence;
 };
 
+static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected, uint64_t value)
+{
+	if (MUTANT(WAIT_FENCE)) {
+		return mutant_exchange(&cell->minimum, expected, value);
+	}
+	/* seq_cst: after the sequence was loaded, before the payload is read again */
+	return atomic_compare_exchange_weak_explicit(&cell->minimum, expected, value,
+						     memory_order_seq_cst, memory_order_seq_cst);
+}
+
 /* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
  * already was rung for. */
 static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value)
 {
-	/* seq_cst: after the sequence was loaded, before the payload is read again */
+	/* seq_cst: as when it is lowered; it may be low already */
 	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
 	while (minimum > value) {
-		if (!atomic_compare_exchange_weak_explicit(&cell->minimum, &minimum, value,
-							   memory_order_seq_cst,
-							   memory_order_seq_cst)) {
+		if (!minimum_lower(cell, &minimum, value)) {
 			continue;
 		}
 		if (cell == timeline->cell) {
@@ -253,6 +263,7 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 	for (;;) {
 		sleeper_arm(&sleeper, wait, context);
 		r = wait_look(wait);
+		MUTANT_STRETCH();
 		if (r != -EAGAIN) {
 			return r;
 		}
