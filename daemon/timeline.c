@@ -115,7 +115,9 @@ static void timeline_drop_pages(struct timeline *timeline)
 
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 {
-	timeline_look(timeline); /* what was reached counts; nonsense is named as such */
+	if (!MUTANT(DEATH_UNREAD)) {
+		timeline_look(timeline); /* what was reached counts; nonsense is named as such */
+	}
 	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
 	if (timeline->signaler) {
 		LIST_REMOVE(timeline, signaler_links);
@@ -213,6 +215,9 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_publish(timeline, monitored); /* and re-read: rule R3 */
+		if (MUTANT(DAEMON_REREAD)) {
+			return;
+		}
 	}
 }
 
@@ -260,7 +265,8 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = payload_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
-	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING) {
+	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING ||
+	    MUTANT(DEATH_UNREAD)) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
 	timeline->failed_from = reached + 1;
@@ -283,6 +289,9 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	MUTANT_STRETCH();
 	import_drop_all(timeline);
+	if (MUTANT(DEATH_SILENT)) {
+		return;
+	}
 	timeline_complete(timeline);
 	pair_wake_all(timeline);
 }

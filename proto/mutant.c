@@ -8,7 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAP_ONE_IN 64
+#define NAP_ONE_IN 16
+#define NAP_MAX_NS 200000
 #define TURNS_MAX  1000
 
 #define MUTANT_NAME(name) [MUTANT_##name] = #name,
@@ -88,12 +89,20 @@ bool mutant_exchange(_Atomic uint64_t *word, uint64_t *expected, uint64_t value)
 	return true;
 }
 
+void mutant_bump(_Atomic uint32_t *sequence, _Atomic uint64_t *minimum)
+{
+	/* seq_cst: each is right, but not their order */
+	atomic_fetch_add_explicit(sequence, 1, memory_order_seq_cst);
+	mutant_stretch();
+	atomic_exchange_explicit(minimum, UINT64_MAX, memory_order_seq_cst);
+}
+
 /* Half of the time not at all; else for some instructions, or for as long as others have a turn. */
 static void take_a_break(void)
 {
 	uint32_t thrown = dice();
 	if (thrown % NAP_ONE_IN == 0) {
-		nanosleep(&(struct timespec){ .tv_nsec = 1 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = (thrown >> 8) % NAP_MAX_NS }, NULL);
 	} else if (thrown % 2 == 0) {
 		for (volatile uint32_t i = (thrown >> 8) % TURNS_MAX; i > 0; i--) {
 		}

@@ -38,14 +38,26 @@ static void point_prepare(struct signaler *signaler, uint64_t value)
 	__atomic_store_n(&board->data, value, __ATOMIC_RELAXED);
 }
 
+/* The thread of the next point may be quicker. */
+static void point_done(struct board *board, uint64_t value)
+{
+	uint64_t done = board->done;
+	while (done < value && !atomic_compare_exchange_weak(&board->done, &done, value)) {
+	}
+}
+
+static void point_signal(struct signaler *signaler, uint64_t value)
+{
+	point_prepare(signaler, value);
+	EXPECT(fbk_timeline_signal(signaler->timeline, value) == 0);
+	point_done(signaler->board, value);
+}
+
 static void *signal_points(void *arg)
 {
 	struct signaler *signaler = arg;
-	struct board *board = signaler->board;
 	for (uint64_t value = 1 + signaler->turn;; value += signaler->game->signalers) {
-		point_prepare(signaler, value);
-		EXPECT(fbk_timeline_signal(signaler->timeline, value) == 0);
-		board->done = value;
+		point_signal(signaler, value);
 	}
 	return NULL;
 }
@@ -53,19 +65,16 @@ static void *signal_points(void *arg)
 /* Dies while they wait for a point, or when it has raised the payload and woken nobody. */
 static void signal_and_die(struct signaler *signaler)
 {
-	struct board *board = signaler->board;
 	struct fbk_memory memory;
 	uint64_t last = 1 + chance_draw(&signaler->chance, ROUNDS_MORTAL);
 	for (uint64_t value = 1; value < last; value++) {
-		point_prepare(signaler, value);
-		EXPECT(fbk_timeline_signal(signaler->timeline, value) == 0);
-		board->done = value;
+		point_signal(signaler, value);
 	}
 	point_prepare(signaler, last);
 	if (chance_draw(&signaler->chance, 2) == 0) {
 		EXPECT(fbk_timeline_memory(signaler->timeline, &memory, NULL) == 0);
 		__atomic_store_n((uint64_t *)memory.address, last, __ATOMIC_SEQ_CST);
-		board->done = last;
+		point_done(signaler->board, last);
 	}
 	kill(getpid(), SIGKILL);
 }
