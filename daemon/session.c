@@ -20,6 +20,7 @@
 #include "export.h"
 #include "handle.h"
 #include "log.h"
+#include "proto/mutant.h"
 #include "session-object.h"
 #include "watch.h"
 
@@ -68,12 +69,18 @@ void session_explain(const struct session *session, int error, char *text)
 
 void cell_bump(struct fbk_pair_cell *cell)
 {
+	if (MUTANT(BUMP_BEFORE_EXCHANGE)) {
+		mutant_bump(&cell->sequence, &cell->minimum);
+		syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, SESSION_WAKE_MAX, NULL, NULL, 0);
+		return;
+	}
 	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
 	 * not forgotten; and after the payload or status that is the reason for this wake */
 	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
 	/* release: who sees the new sequence sees that reason */
 	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
-	syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, SESSION_WAKE_MAX, NULL, NULL, 0);
+	syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, MUTANT(WAKE_ONE) ? 1 : SESSION_WAKE_MAX,
+		NULL, NULL, 0);
 }
 
 void session_wake_cell(struct session *session, uint32_t number)

@@ -15,6 +15,7 @@
 #include "mirror.h"
 #include "pair.h"
 #include "payload.h"
+#include "proto/mutant.h"
 #include "session.h"
 #include "timeline-watch.h"
 
@@ -29,7 +30,12 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
-	atomic_store_explicit(&timeline->control->monitored, monitored, memory_order_seq_cst);
+	if (MUTANT(PUBLISH_FENCE)) {
+		mutant_store(&timeline->control->monitored, monitored);
+	} else {
+		atomic_store_explicit(&timeline->control->monitored, monitored,
+				      memory_order_seq_cst);
+	}
 	if (timeline->watched) {
 		timeline_watch_update(timeline);
 	}
@@ -109,7 +115,9 @@ static void timeline_drop_pages(struct timeline *timeline)
 
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 {
-	timeline_look(timeline); /* what was reached counts; nonsense is named as such */
+	if (!MUTANT(DEATH_UNREAD)) {
+		timeline_look(timeline); /* what was reached counts; nonsense is named as such */
+	}
 	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
 	if (timeline->signaler) {
 		LIST_REMOVE(timeline, signaler_links);
@@ -195,7 +203,9 @@ void timeline_look(struct timeline *timeline)
 		mirror_look(timeline->follows);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
-		if (!timeline_accept(timeline, payload_load(timeline))) {
+		uint64_t payload = payload_load(timeline);
+		MUTANT_STRETCH();
+		if (!timeline_accept(timeline, payload)) {
 			return;
 		}
 		timeline_complete(timeline);
@@ -205,6 +215,9 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_publish(timeline, monitored); /* and re-read: rule R3 */
+		if (MUTANT(DAEMON_REREAD)) {
+			return;
+		}
 	}
 }
 
@@ -252,7 +265,8 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = payload_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
-	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING) {
+	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING ||
+	    MUTANT(DEATH_UNREAD)) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
 	timeline->failed_from = reached + 1;
@@ -273,7 +287,11 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 
 	/* Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
+	MUTANT_STRETCH();
 	import_drop_all(timeline);
+	if (MUTANT(DEATH_SILENT)) {
+		return;
+	}
 	timeline_complete(timeline);
 	pair_wake_all(timeline);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "proto/mutant.h"
 #include "request.h"
 
 #define SILENT_MAX   16                   /* wakes in a row for nobody: then a cell is dropped, */
@@ -25,6 +26,11 @@ static void place_show(struct fbk_timeline *timeline, uint32_t index)
 	pairs->places[index].back_ns = 0;
 	/* relaxed: a guess at whom it costs what */
 	atomic_store_explicit(&pairs->silent[index], 0, memory_order_relaxed);
+	if (MUTANT(MAPPED_EARLY)) {
+		/* seq_cst: as below, but for the place */
+		atomic_store_explicit(&cell->mapped, 1, memory_order_seq_cst);
+		MUTANT_STRETCH();
+	}
 	/* seq_cst, this one first: whoever sees `mapped` re-reads the payload after it, and a thread
 	 * that signals without having seen this cell had raised the payload before. */
 	atomic_store_explicit(&timeline->cells[index], cell, memory_order_seq_cst);
@@ -40,11 +46,15 @@ static void place_hide(struct fbk_timeline *timeline, uint32_t index)
 	 * that, and does not sleep through the bump; who comes later arms at the daemon. */
 	atomic_store_explicit(&timeline->cells[index], NULL, memory_order_seq_cst);
 	atomic_store_explicit(&cell->mapped, 0, memory_order_seq_cst);
+	if (MUTANT(DROP_SILENT)) {
+		return;
+	}
 	cell_bump(cell);
 }
 
 static void pair_drop(struct fbk_timeline *timeline, uint32_t index)
 {
+	MUTANT_STRETCH();
 	pthread_mutex_lock(&timeline->context->mutex);
 	/* relaxed: changes under the mutex only */
 	if (atomic_load_explicit(&timeline->cells[index], memory_order_relaxed)) {
@@ -224,7 +234,8 @@ struct fbk_pair_cell *pair_cell(struct fbk_timeline *timeline, uint32_t *ret_seq
 		 * the sleep (W1) */
 		uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
 		/* seq_cst: see place_show (W2) */
-		if (atomic_load_explicit(&cell->mapped, memory_order_seq_cst)) {
+		if (atomic_load_explicit(&cell->mapped, memory_order_seq_cst) ||
+		    MUTANT(UNMAPPED_UNARMED)) {
 			*ret_sequence = sequence;
 			return cell;
 		}

@@ -6,11 +6,13 @@
 #include "internal.h"
 #include "pair.h"
 #include "proto/fencebroker.pb-c.h"
+#include "proto/mutant.h"
 #include "request.h"
 
 void bell_ring(struct fbk_context *context, uint32_t handle)
 {
 	struct fbk_pair_page *pair = context->pair;
+	MUTANT_STRETCH();
 	uint64_t bit = UINT64_C(1) << (handle % 64);
 	/* seq_cst, in this order, then the write: the daemon takes the summary, then the word. A bit
 	 * that is set too late for it is followed by a ring of its own. */
@@ -127,11 +129,15 @@ static inline void signal_told(struct fbk_timeline *timeline, uint64_t value)
 		bell_ring(timeline->context, timeline->handle);
 		pairs_refresh(timeline);
 	}
+	MUTANT_STRETCH();
 }
 
 /* S1. Raise the payload from what it is expected to be; else `expected` is what it is. */
 static inline bool payload_raise(struct fbk_timeline *timeline, uint64_t *expected, uint64_t value)
 {
+	if (MUTANT(SIGNAL_FENCE)) {
+		return mutant_exchange(&timeline->payload->payload, expected, value);
+	}
 	/* seq_cst: releases what was written before, and is the full fence between the payload and
 	 * the loads of cells and `monitored` that follow; against who stores these and loads this.
 	 * relaxed on failure: nothing is concluded but to look again. */

@@ -12,6 +12,7 @@
 
 #include "internal.h"
 #include "pair.h"
+#include "proto/mutant.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -46,12 +47,17 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 
 long cell_bump(struct fbk_pair_cell *cell)
 {
+	MUTANT_STRETCH();
+	if (MUTANT(BUMP_BEFORE_EXCHANGE)) {
+		mutant_bump(&cell->sequence, &cell->minimum);
+		return futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL);
+	}
 	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
 	 * not forgotten; and after the payload that is the reason for this wake (S4) */
 	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
 	/* release: who sees the new sequence sees that payload (S5) */
 	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
-	return futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL); /* S6 */
+	return futex(&cell->sequence, FUTEX_WAKE, MUTANT(WAKE_ONE) ? 1 : WAKE_MAX, NULL); /* S6 */
 }
 
 void cell_wake_all(struct fbk_pair_cell *cell)
@@ -125,16 +131,25 @@ struct sleeper {
 	uint32_t any_sequence;
 };
 
+static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected, uint64_t value)
+{
+	MUTANT_STRETCH();
+	if (MUTANT(WAIT_FENCE)) {
+		return mutant_exchange(&cell->minimum, expected, value);
+	}
+	/* seq_cst: after the sequence was loaded, before the payload is read again */
+	return atomic_compare_exchange_weak_explicit(&cell->minimum, expected, value,
+						     memory_order_seq_cst, memory_order_seq_cst);
+}
+
 /* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
  * already was rung for. */
 static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value)
 {
-	/* seq_cst: after the sequence was loaded, before the payload is read again */
+	/* seq_cst: as when it is lowered; it may be low already */
 	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
 	while (minimum > value) {
-		if (!atomic_compare_exchange_weak_explicit(&cell->minimum, &minimum, value,
-							   memory_order_seq_cst,
-							   memory_order_seq_cst)) {
+		if (!minimum_lower(cell, &minimum, value)) {
 			continue;
 		}
 		if (cell == timeline->cell) {
@@ -200,6 +215,9 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
  */
 static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 {
+	if (MUTANT(WAKE_ONE)) {
+		return;
+	}
 	/* acquire: a new sequence comes with what it is about */
 	uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
 	/* relaxed, all three: who came to sleep before the bump was counted before it; and `passed` only
@@ -223,6 +241,11 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	for (size_t i = 0; i < sleeper->count; i++) {
 		/* relaxed: the futex orders it before the sleep */
 		atomic_fetch_add_explicit(&sleeper->crowds[i]->sleepers, 1, memory_order_relaxed);
+		if (MUTANT(SEQUENCE_LATE)) {
+			/* acquire: as in pair_cell, but for the place */
+			sleeper->sequences[i] = atomic_load_explicit(&sleeper->cells[i]->sequence,
+								     memory_order_acquire);
+		}
 	}
 	if (sleeper->any) {
 		atomic_fetch_add_explicit(&context->any.sleepers, 1, memory_order_relaxed);
@@ -252,7 +275,8 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 	}
 	for (;;) {
 		sleeper_arm(&sleeper, wait, context);
-		r = wait_look(wait);
+		r = MUTANT(WAIT_REREAD) && sleeper.count > 0 ? -EAGAIN : wait_look(wait);
+		MUTANT_STRETCH();
 		if (r != -EAGAIN) {
 			return r;
 		}
