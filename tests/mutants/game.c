@@ -8,11 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Without a point, and nobody lost: then it is the test that does not work. */
+#define STUCK_MS 30000
+
 /* So often must a thread be seen to sleep for a point that is reached, a millisecond or more apart: however
  * busy the machine is, who watches is no better off than who was to be woken. */
 #define LOST_LOOKS 2000
-#define STUCK_MS \
-	30000 /* without a point, and nobody lost: then it is the test that does not work */
 
 void board_fault(struct board *board, const char *format, ...)
 {
