@@ -158,7 +158,7 @@ void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, s
 			return;
 		}
 		if (state != -EAGAIN) {
-			text_add(&text, ", which failed: %s", timeline->reason);
+			text_add(&text, ", which failed: %s", timeline_reason(timeline));
 			return;
 		}
 		char process = process_state(timeline->owner.pid);

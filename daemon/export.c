@@ -190,7 +190,7 @@ int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *det
 		snprintf(detail, FBK_REASON_SIZE, "%s",
 			 r == -EAGAIN ? "the point is not reached, and a late sync_file is a "
 					"signalled one: wait first"
-				      : timeline->reason);
+				      : timeline_reason(timeline));
 		return r;
 	}
 	r = drm_sync_file(&timeline->broker->drm, ret_fd);

@@ -212,7 +212,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->uid = timeline->owner.uid;
 	entry->value = timeline->seen;
 	entry->status = text(alive ? "ok" : "failed");
-	entry->reason = text(timeline->reason);
+	entry->reason = text(timeline_reason(timeline));
 	entry->monitored = timeline->monitored == FBK_MONITORED_NONE ? 0 : timeline->monitored;
 	entry->armed = (uint32_t)timeline->arms.count;
 	entry->openers = timeline->handle_count;

@@ -184,7 +184,7 @@ static int mirror_check(const struct handle *handle, bool from, char *detail)
 		return -EOPNOTSUPP;
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
 	}
 	if (from && (timeline->follows || !TAILQ_EMPTY(&timeline->imports))) {

@@ -141,7 +141,7 @@ int pair_join(struct handle *handle, char *detail)
 		return -EINVAL;
 	}
 	if (!timeline->signaler || timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error < 0 ? timeline->error : -EOWNERDEAD;
 	}
 	if (handle->pair && handle->pair->listed) {

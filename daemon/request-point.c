@@ -42,7 +42,7 @@ static int not_above(const struct timeline *timeline, uint64_t value, int error,
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "%s follows a syncobj: it takes no other signals", timeline->name);
 	} else if (error < 0 && timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 	}
 	return error;
 }

@@ -216,7 +216,7 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	}
 	struct timeline *timeline = token->handle->timeline;
 	if (!timeline->set) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return -ENOENT;
 	}
 	struct handle *handle = handle_of(session, timeline);
@@ -262,7 +262,7 @@ int request_timeline_fail(struct session *session, struct handle *handle, const 
 		return -EINVAL;
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return -EALREADY;
 	}
 	timeline_look(timeline);
@@ -290,7 +290,7 @@ int request_timeline_info(struct session *session, struct handle *handle, const 
 	state->cause = timeline->cause;
 	state->error = timeline->error;
 	state->failed_from = timeline->failed_from;
-	state->reason = timeline->reason;
+	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
 	state->device = timeline->owner.device;
 	state->class_ = timeline->owner.class;
 	state->pid = timeline->owner.pid;

@@ -132,6 +132,7 @@ void timeline_destroy(struct timeline *timeline)
 	timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
 	LIST_REMOVE(timeline, links);
 	timeline->broker->timeline_count--;
+	free(timeline->reason);
 	free(timeline);
 }
 
@@ -219,24 +220,35 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 	timeline_look(timeline);
 }
 
-static void timeline_reason(struct timeline *timeline, enum fbk_cause cause, const char *reason)
+static const char *const cause_sentences[] = {
+	[FBK_CAUSE_NONE] = "",
+	[FBK_CAUSE_OWNER_DIED] = "died or was cut off",
+	[FBK_CAUSE_OWNER_LEFT] = "closed it",
+	[FBK_CAUSE_OWNER_FAILED] = "failed it",
+	[FBK_CAUSE_DEADLINE] = "did not deliver in time",
+	[FBK_CAUSE_POLICING] = "wrote nonsense to it",
+	[FBK_CAUSE_ADMIN] = "was stopped by the administrator",
+	[FBK_CAUSE_FENCE_ERROR] = "waited for a kernel fence that failed",
+	[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",
+};
+
+/* Where there is no memory, the cause alone must do. */
+static void timeline_keep_reason(struct timeline *timeline, const char *reason)
 {
-	static const char *const sentences[] = {
-		[FBK_CAUSE_OWNER_DIED] = "died or was cut off",
-		[FBK_CAUSE_OWNER_LEFT] = "closed it",
-		[FBK_CAUSE_OWNER_FAILED] = "failed it",
-		[FBK_CAUSE_DEADLINE] = "did not deliver in time",
-		[FBK_CAUSE_POLICING] = "wrote nonsense to it",
-		[FBK_CAUSE_ADMIN] = "was stopped by the administrator",
-		[FBK_CAUSE_FENCE_ERROR] = "waited for a kernel fence that failed",
-		[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",
-	};
+	char text[FBK_REASON_SIZE];
 	if (reason && reason[0]) {
-		wire_text_copy(timeline->reason, sizeof(timeline->reason), reason);
-		return;
+		wire_text_copy(text, sizeof(text), reason);
+	} else {
+		snprintf(text, sizeof(text), "%s (pid %d), the signaler of %s, %s",
+			 timeline->owner.device, timeline->owner.pid, timeline->name,
+			 cause_sentences[timeline->cause]);
 	}
-	snprintf(timeline->reason, sizeof(timeline->reason), "%s (pid %d), the signaler of %s, %s",
-		 timeline->owner.device, timeline->owner.pid, timeline->name, sentences[cause]);
+	timeline->reason = strdup(text);
+}
+
+const char *timeline_reason(const struct timeline *timeline)
+{
+	return timeline->reason ? timeline->reason : cause_sentences[timeline->cause];
 }
 
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason)
@@ -260,7 +272,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	payload_publish_seen(timeline);
 	timeline->cause = cause;
 	timeline->error = error < 0 ? error : -EIO;
-	timeline_reason(timeline, cause, reason);
+	timeline_keep_reason(timeline, reason);
 	/* relaxed: ordered by the release below */
 	atomic_store_explicit(&control->failed_from, timeline->failed_from, memory_order_relaxed);
 	atomic_store_explicit(&control->cause, cause, memory_order_relaxed);
@@ -269,7 +281,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
 	timeline->broker->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
-		  (unsigned long long)timeline->failed_from, timeline->reason);
+		  (unsigned long long)timeline->failed_from, timeline_reason(timeline));
 
 	/* Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);

@@ -85,7 +85,7 @@ struct timeline {
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;
 	uint64_t failed_from;
-	char reason[FBK_REASON_SIZE];
+	char *reason; /* see timeline_reason */
 	struct timeline_counters counters;
 	struct charge charge;
 };
@@ -104,6 +104,9 @@ void timeline_advance(struct timeline *timeline, uint64_t value);
 
 /* `reason` may be NULL: then the cause gets a sentence of its own. No-op on a failed timeline. */
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);
+
+/* Why it failed, in words; "" while alive. */
+const char *timeline_reason(const struct timeline *timeline);
 
 /* The signaler lets go: fail with `cause`, forget the session, and drop the shared pages. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
