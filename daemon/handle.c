@@ -64,7 +64,7 @@ void handle_destroy(struct handle *handle)
 	for (uint32_t rights = 0; rights <= RIGHTS_ALL; rights++) {
 		token_destroy(handle->tokens[rights]);
 	}
-	if (timeline->signaler == session) {
+	if (timeline_signaler(timeline) == session) {
 		timeline_orphan(timeline, session->closing && !session->left
 						  ? FBK_CAUSE_OWNER_DIED
 						  : FBK_CAUSE_OWNER_LEFT);

@@ -15,7 +15,7 @@
 
 static void part_release(struct import_part *part)
 {
-	struct broker *broker = part->import->timeline->broker;
+	struct broker *broker = timeline_broker(part->import->timeline);
 	if (part->notifier) {
 		part->notifier->stop(part->notifier_state);
 		part->notifier = NULL;
@@ -29,7 +29,7 @@ static void part_release(struct import_part *part)
 /* Stop listening and let go of the fences; the entry stays in its place in the order. */
 static void import_release(struct import *import)
 {
-	broker_disarm(import->timeline->broker, &import->deadline);
+	broker_disarm(timeline_broker(import->timeline), &import->deadline);
 	for (unsigned int i = 0; i < import->count; i++) {
 		part_release(&import->parts[i]);
 	}
@@ -69,7 +69,7 @@ static void import_advance(struct timeline *timeline)
 static void import_decide(struct import *import, int result)
 {
 	struct timeline *timeline = import->timeline;
-	struct broker_counters *counters = &timeline->broker->counters;
+	struct broker_counters *counters = &timeline_broker(timeline)->counters;
 	if (result < 0) {
 		counters->imports_failed++;
 		timeline->counters.imports_failed++;
@@ -142,7 +142,7 @@ static int import_append(struct handle *handle, uint64_t value, unsigned int cou
 static int part_start(struct import_part *part, const struct notifier *notifier,
 		      const struct fence *fence, char *detail)
 {
-	struct broker *broker = part->import->timeline->broker;
+	struct broker *broker = timeline_broker(part->import->timeline);
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "a dma-buf is not followed itself: its fences are, as a sync_file");
@@ -160,7 +160,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 		  char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	struct broker *broker = timeline->broker;
+	struct broker *broker = timeline_broker(timeline);
 	struct user *user = handle->session->user;
 	struct import *import;
 

@@ -207,9 +207,9 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	fbk__wire__timeline_entry__init(entry);
 	entry->id = timeline->id;
 	entry->name = text(timeline->name);
-	entry->device = text(timeline->owner.device);
-	entry->pid = timeline->owner.pid;
-	entry->uid = timeline->owner.uid;
+	entry->device = text(timeline->device->name);
+	entry->pid = timeline->device->pid;
+	entry->uid = timeline->device->uid;
 	entry->value = timeline->seen;
 	entry->status = text(alive ? "ok" : "failed");
 	entry->reason = text(timeline_reason(timeline));
@@ -248,7 +248,7 @@ int request_inspect_timelines(struct session *session, struct handle *handle, co
 	room.list.timelines = room.timeline_list;
 	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !may_see(session, timeline->owner.uid)) {
+		    !may_see(session, timeline->device->uid)) {
 			continue;
 		}
 		if (room.list.n_timelines == TIMELINES_MAX) {

@@ -118,7 +118,7 @@ static int pair_create(struct handle *handle)
 	if (!pair) {
 		return -ENOMEM;
 	}
-	int r = peer_get(handle->session, handle->timeline->signaler, &pair->peer);
+	int r = peer_get(handle->session, timeline_signaler(handle->timeline), &pair->peer);
 	if (r < 0) {
 		free(pair);
 		return r;
@@ -140,9 +140,9 @@ int pair_join(struct handle *handle, char *detail)
 			 timeline->name);
 		return -EINVAL;
 	}
-	if (!timeline->signaler || timeline->cause != FBK_CAUSE_NONE) {
+	if (timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
-		return timeline->error < 0 ? timeline->error : -EOWNERDEAD;
+		return timeline->error;
 	}
 	if (handle->pair && handle->pair->listed) {
 		return 0;

@@ -2,6 +2,7 @@
 #include "payload.h"
 
 #include "broker.h"
+#include "device.h"
 #include "proto/narrow.h"
 #include "timeline.h"
 #include "watcher.h"
@@ -19,7 +20,7 @@ uint64_t payload_load(const struct timeline *timeline)
 
 uint64_t payload_max_jump(const struct timeline *timeline)
 {
-	uint64_t max_jump = policy_settings(timeline->broker->policy)->max_jump;
+	uint64_t max_jump = policy_settings(timeline_broker(timeline)->policy)->max_jump;
 	return timeline->narrow && max_jump >= FBK_NARROW_REACH ? FBK_NARROW_REACH - 1 : max_jump;
 }
 
@@ -36,7 +37,7 @@ void payload_publish_seen(const struct timeline *timeline)
 static bool payload_by_hardware(const struct timeline *timeline)
 {
 	return !(timeline->flags & FBK_TIMELINE_BROKERED) &&
-	       (timeline->watched || timeline->owner.class != FBK_CPU);
+	       (timeline->watched || timeline->device->class != FBK_CPU);
 }
 
 uint64_t payload_poison(struct timeline *timeline)
@@ -56,9 +57,9 @@ uint64_t payload_poison(struct timeline *timeline)
 		old = atomic_fetch_or_explicit(&timeline->payload->payload, FBK_POISON,
 					       memory_order_seq_cst);
 	}
-	if (timeline->broker->watcher && !timeline->broker->ending &&
+	if (timeline_broker(timeline)->watcher && !timeline_broker(timeline)->ending &&
 	    payload_by_hardware(timeline)) {
-		watcher_guard(timeline->broker->watcher, timeline->set, timeline->payload,
+		watcher_guard(timeline_broker(timeline)->watcher, timeline->set, timeline->payload,
 			      timeline->narrow, word);
 	}
 	return old;

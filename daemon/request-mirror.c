@@ -62,7 +62,7 @@ int request_mirror_to(struct session *session, struct handle *handle, const void
 		      struct answer *answer)
 {
 	const Fbk__Wire__MirrorTo *request = body;
-	if (request->direct && handle->timeline->signaler != session) {
+	if (request->direct && timeline_signaler(handle->timeline) != session) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "only who signals %s can signal a syncobj with it",
 			 handle->timeline->name);

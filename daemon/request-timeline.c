@@ -17,7 +17,8 @@
 static bool handle_writes(const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
-	return timeline->signaler == handle->session && !(timeline->flags & FBK_TIMELINE_BROKERED);
+	return timeline_signaler(timeline) == handle->session &&
+	       !(timeline->flags & FBK_TIMELINE_BROKERED);
 }
 
 static void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
@@ -155,12 +156,11 @@ int request_page_mapped(struct session *session, struct handle *none, const void
 	(void)none;
 	(void)fds;
 	const Fbk__Wire__PageMapped *request = body;
-	struct timeline *timeline;
-	LIST_FOREACH(timeline, &session->signals, signaler_links) {
-		struct page *page =
-			timeline->set ? set_payload_page(timeline->set, request->page_id) : NULL;
-		if (page && page == timeline->slot.page) {
-			return page_seal(page);
+	for (uint32_t number = 1; number < session->handles_size; number++) {
+		const struct handle *handle = session->handles[number];
+		if (handle && handle_writes(handle) &&
+		    handle->timeline->slot.page->id == request->page_id) {
+			return page_seal(handle->timeline->slot.page);
 		}
 	}
 	snprintf(answer->detail, FBK_REASON_SIZE, "this client writes no page %llu",
@@ -291,10 +291,10 @@ int request_timeline_info(struct session *session, struct handle *handle, const 
 	state->error = timeline->error;
 	state->failed_from = timeline->failed_from;
 	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
-	state->device = timeline->owner.device;
-	state->class_ = timeline->owner.class;
-	state->pid = timeline->owner.pid;
-	state->uid = timeline->owner.uid;
+	state->device = timeline->device->name;
+	state->class_ = timeline->device->class;
+	state->pid = timeline->device->pid;
+	state->uid = timeline->device->uid;
 	state->rights = handle->rights;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATE;
 	answer->message.state = state;

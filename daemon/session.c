@@ -450,8 +450,8 @@ void session_destroy(struct session *session)
 			handle_destroy(session->handles[number]);
 		}
 	}
-	free(session->handles);
 	session_objects_destroy(session);
+	free(session->handles);
 	session_outbox_finish(session);
 	page_destroy(session->pair);
 	if (session->doorbell >= 0) {

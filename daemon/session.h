@@ -73,7 +73,6 @@ struct session {
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, session_set) sets;
 	LIST_HEAD(, peer) peers; /* pages with signalers whose points it waits for */
-	LIST_HEAD(, timeline) signals;
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises;         /* that it asked for */
 	void *watches;                        /* tsearch(3) by the client's number */

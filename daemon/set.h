@@ -43,6 +43,3 @@ struct set_slot {
  * reference on the set. -ENOSPC when the set is full. */
 int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
-
-/* The payload page of this set with that id, or NULL. */
-struct page *set_payload_page(const struct set *set, uint64_t page_id);

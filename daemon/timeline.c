@@ -23,6 +23,16 @@ static bool timeline_brokered(const struct timeline *timeline)
 	return timeline->flags & FBK_TIMELINE_BROKERED;
 }
 
+struct session *timeline_signaler(const struct timeline *timeline)
+{
+	return timeline->set ? timeline->device->session : NULL;
+}
+
+struct broker *timeline_broker(const struct timeline *timeline)
+{
+	return timeline->device->broker;
+}
+
 static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
 	timeline->monitored = monitored;
@@ -38,13 +48,13 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline)
 {
-	struct session *session = device->session;
-	struct broker *broker = session->broker;
+	struct broker *broker = device->broker;
+	struct user *user = device->session->user;
 	struct timeline *timeline = calloc(1, sizeof(*timeline));
 	if (!timeline) {
 		return -ENOMEM;
 	}
-	timeline->broker = broker;
+	timeline->device = device;
 	timeline->id = broker_new_id(broker);
 	timeline->flags = flags;
 	timeline->failed_from = FBK_FAILED_FROM_NONE;
@@ -54,13 +64,12 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 
 	bool in_memory = !timeline_brokered(timeline);
 	timeline->narrow = in_memory && device_signals_narrow(device);
-	int r = charge_take(&timeline->charge, session->user, ACCOUNT_TIMELINES, 1);
+	int r = charge_take(&timeline->charge, user, ACCOUNT_TIMELINES, 1);
 	if (r == 0 && in_memory && device->silent) {
 		r = timeline_watch_create(timeline);
 	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, session->user, in_memory ? device : NULL,
-				  &timeline->slot);
+		r = set_slot_take(set, broker, user, in_memory ? device : NULL, &timeline->slot);
 	}
 	if (r < 0) {
 		timeline_watch_destroy(timeline);
@@ -80,16 +89,8 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	/* release: who sees the slot in use sees it filled in */
 	atomic_store_explicit(&timeline->control->status, FBK_STATUS_OK, memory_order_release);
 
-	timeline->owner = (struct timeline_owner){
-		.pid = session->pid,
-		.uid = session->subject.uid,
-		.class = device->class,
-	};
-	memcpy(timeline->owner.device, device->name, sizeof(timeline->owner.device));
-	timeline->device = device;
+	device->refs++;
 	device->timelines++;
-	timeline->signaler = session;
-	LIST_INSERT_HEAD(&session->signals, timeline, signaler_links);
 	LIST_INSERT_HEAD(&broker->timelines, timeline, links);
 	broker->timeline_count++;
 	*ret_timeline = timeline;
@@ -109,21 +110,15 @@ static void timeline_drop_pages(struct timeline *timeline)
 
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 {
+	if (!timeline->set) {
+		return;
+	}
 	timeline_look(timeline); /* what was reached counts; nonsense is named as such */
 	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
-	if (timeline->signaler) {
-		LIST_REMOVE(timeline, signaler_links);
-		timeline->signaler = NULL;
-	}
-	if (timeline->device) {
-		timeline->device->timelines--;
-		timeline->device = NULL;
-	}
-	if (timeline->set) {
-		/* It never changes again: whoever mapped the pages keeps them, we need not, and a
-		 * waiter that stays must not cost the user who is gone. */
-		timeline_drop_pages(timeline);
-	}
+	timeline->device->timelines--;
+	/* It never changes again: whoever mapped the pages keeps them, we need not, and a waiter
+	 * that stays must not cost the user who is gone. */
+	timeline_drop_pages(timeline);
 }
 
 void timeline_destroy(struct timeline *timeline)
@@ -131,7 +126,8 @@ void timeline_destroy(struct timeline *timeline)
 	assert(LIST_EMPTY(&timeline->handles));
 	timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
 	LIST_REMOVE(timeline, links);
-	timeline->broker->timeline_count--;
+	timeline_broker(timeline)->timeline_count--;
+	device_unref(timeline->device);
 	free(timeline->reason);
 	free(timeline);
 }
@@ -163,7 +159,7 @@ static void timeline_complete(struct timeline *timeline)
 static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 {
 	char reason[FBK_REASON_SIZE];
-	const struct timeline_owner *owner = &timeline->owner;
+	struct device *device = timeline->device;
 	uint64_t max_jump = payload_max_jump(timeline);
 	const char *what;
 
@@ -174,8 +170,8 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	} else if (payload - timeline->seen > max_jump) {
 		what = "jumped further than policy allows";
 	} else {
-		if (payload > timeline->seen && timeline->device) {
-			timeline->device->promise_broken = false; /* it delivers */
+		if (payload > timeline->seen) {
+			device->promise_broken = false; /* it delivers */
 		}
 		timeline->seen = payload;
 		payload_publish_seen(timeline);
@@ -183,7 +179,7 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	}
 	snprintf(reason, sizeof(reason),
 		 "the payload of %s, written by %s (pid %d), %s: %llu after %llu", timeline->name,
-		 owner->device, owner->pid, what, (unsigned long long)payload,
+		 device->name, device->pid, what, (unsigned long long)payload,
 		 (unsigned long long)timeline->seen);
 	timeline_fail(timeline, FBK_CAUSE_POLICING, -EPROTO, reason);
 	return false;
@@ -191,7 +187,7 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 
 void timeline_look(struct timeline *timeline)
 {
-	timeline->broker->counters.looks++;
+	timeline_broker(timeline)->counters.looks++;
 	if (timeline->follows) {
 		mirror_look(timeline->follows);
 	}
@@ -240,7 +236,7 @@ static void timeline_keep_reason(struct timeline *timeline, const char *reason)
 		wire_text_copy(text, sizeof(text), reason);
 	} else {
 		snprintf(text, sizeof(text), "%s (pid %d), the signaler of %s, %s",
-			 timeline->owner.device, timeline->owner.pid, timeline->name,
+			 timeline->device->name, timeline->device->pid, timeline->name,
 			 cause_sentences[timeline->cause]);
 	}
 	timeline->reason = strdup(text);
@@ -279,7 +275,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
 	/* release: who sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
-	timeline->broker->counters.timelines_failed++;
+	timeline_broker(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
 		  (unsigned long long)timeline->failed_from, timeline_reason(timeline));
 

@@ -35,14 +35,6 @@ struct arm {
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);
 };
 
-/* Who signals, kept for blame when the session is gone. */
-struct timeline_owner {
-	pid_t pid;
-	uid_t uid;
-	enum fbk_device_class class;
-	char device[FBK_NAME_SIZE];
-};
-
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
@@ -52,22 +44,18 @@ struct timeline_counters {
 
 struct timeline {
 	LIST_ENTRY(timeline) links;
-	struct broker *broker;
+	struct device *device; /* that signals it, or did */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
 	uint32_t flags; /* enum fbk_timeline_flags */
 
-	struct set *set; /* NULL once it failed and its owner is gone */
+	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
 	struct fbk_payload_slot *payload;
 	struct fbk_control_slot *control;
 	bool narrow;             /* a payload of 32 bits, extended from `seen` */
 	struct watched *watched; /* of a silent device, in memory; NULL: it is rung for */
 
-	struct session *signaler; /* NULL: gone */
-	struct device *device;    /* NULL: gone */
-	LIST_ENTRY(timeline) signaler_links;
-	struct timeline_owner owner;
 	LIST_HEAD(, handle) handles;
 	unsigned int handle_count;
 
@@ -93,7 +81,7 @@ struct timeline {
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline);
 
-/* The last handle is gone. */
+/* The last handle is gone, or there was none. */
 void timeline_destroy(struct timeline *timeline);
 
 /* Read the payload, check it, complete what is reached, publish what is armed. */
@@ -108,8 +96,12 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 /* Why it failed, in words; "" while alive. */
 const char *timeline_reason(const struct timeline *timeline);
 
-/* The signaler lets go: fail with `cause`, forget the session, and drop the shared pages. */
+/* The signaler lets go: fail with `cause` and drop the shared pages. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
+
+/* NULL once it let go. */
+struct session *timeline_signaler(const struct timeline *timeline);
+struct broker *timeline_broker(const struct timeline *timeline);
 
 /* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
