@@ -59,10 +59,10 @@ static void peer_put(struct peer *peer)
 
 static void list_changed(struct timeline *timeline)
 {
-	if (timeline->control) {
+	if (timeline->set) {
 		/* release: a hint, no more; the list itself comes by the wire */
-		atomic_store_explicit(&timeline->control->generation, ++timeline->generation,
-				      memory_order_release);
+		atomic_store_explicit(&timeline_control(timeline)->generation,
+				      ++timeline->generation, memory_order_release);
 	}
 }
 

@@ -34,9 +34,9 @@ int set_create(struct broker *broker, struct user *user, uint64_t size, struct s
 void set_unref(struct set *set);
 
 struct set_slot {
-	uint32_t control;
-	struct page *page;
+	struct page *page; /* of the payload */
 	uint32_t payload;
+	uint32_t control;
 };
 
 /* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a

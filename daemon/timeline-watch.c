@@ -64,5 +64,5 @@ void timeline_watch_update(struct timeline *timeline)
 	if (value > timeline->seen && value - timeline->seen > far) {
 		value = timeline->seen + far;
 	}
-	watcher_arm(watcher, timeline->watched, timeline->payload, timeline->seen, value);
+	watcher_arm(watcher, timeline->watched, timeline_payload(timeline), timeline->seen, value);
 }

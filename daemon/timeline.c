@@ -39,7 +39,8 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
-	atomic_store_explicit(&timeline->control->monitored, monitored, memory_order_seq_cst);
+	atomic_store_explicit(&timeline_control(timeline)->monitored, monitored,
+			      memory_order_seq_cst);
 	if (timeline->watched) {
 		timeline_watch_update(timeline);
 	}
@@ -78,16 +79,14 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		return r;
 	}
 	timeline->set = set;
-	timeline->payload =
-		fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
-	timeline->control = fbk_control_slot_at(set->control->memory, timeline->slot.control);
-	timeline->control->timeline_id = timeline->id;
-	timeline->control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
-	atomic_store_explicit(&timeline->control->failed_from, FBK_FAILED_FROM_NONE,
+	struct fbk_control_slot *control = timeline_control(timeline);
+	control->timeline_id = timeline->id;
+	control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
+	atomic_store_explicit(&control->failed_from, FBK_FAILED_FROM_NONE,
 			      memory_order_relaxed); /* before the status below */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	/* release: who sees the slot in use sees it filled in */
-	atomic_store_explicit(&timeline->control->status, FBK_STATUS_OK, memory_order_release);
+	atomic_store_explicit(&control->status, FBK_STATUS_OK, memory_order_release);
 
 	device->refs++;
 	device->timelines++;
@@ -101,8 +100,6 @@ static void timeline_drop_pages(struct timeline *timeline)
 {
 	timeline_watch_destroy(timeline);
 	charge_release(&timeline->charge);
-	timeline->payload = NULL;
-	timeline->control = NULL;
 	struct set *set = timeline->set;
 	timeline->set = NULL;
 	set_unref(set);
@@ -212,7 +209,7 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 	}
 	timeline->seen = value; /* it was asked for: not a payload to be doubted */
 	/* release: what led to the signal is visible to who sees it */
-	atomic_store_explicit(&timeline->payload->payload, value, memory_order_release);
+	atomic_store_explicit(&timeline_payload(timeline)->payload, value, memory_order_release);
 	timeline_look(timeline);
 }
 
@@ -252,7 +249,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return;
 	}
-	struct fbk_control_slot *control = timeline->control;
+	struct fbk_control_slot *control = timeline_control(timeline);
 
 	/* Readers load the payload, then the status. The order of these four is what they rely on:
 	 * poison is never seen without at least `failing`, and `failed` never without the bound. */

@@ -51,8 +51,6 @@ struct timeline {
 
 	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
-	struct fbk_payload_slot *payload;
-	struct fbk_control_slot *control;
 	bool narrow;             /* a payload of 32 bits, extended from `seen` */
 	struct watched *watched; /* of a silent device, in memory; NULL: it is rung for */
 
@@ -113,6 +111,17 @@ void arm_remove(struct arm *arm); /* no-op when not armed */
 /* Its deadline passed: take it off, read the payload once more, and say how the point stands:
  * 0 reached, -EAGAIN not, or the error. */
 int arm_expire(struct arm *arm);
+
+/* In shared memory; not once the signaler let go. */
+static inline struct fbk_payload_slot *timeline_payload(const struct timeline *timeline)
+{
+	return fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
+}
+
+static inline struct fbk_control_slot *timeline_control(const struct timeline *timeline)
+{
+	return fbk_control_slot_at(timeline->set->control->memory, timeline->slot.control);
+}
 
 static inline uint64_t arm_point(const struct arm *arm)
 {
