@@ -39,7 +39,7 @@ static void import_release(struct import *import)
 static void import_destroy(struct import *import)
 {
 	import_release(import);
-	TAILQ_REMOVE(&import->timeline->imports, import, links);
+	TAILQ_REMOVE(&import->timeline->brokered->imports, import, links);
 	charge_release(&import->charge);
 	free(import);
 }
@@ -48,7 +48,7 @@ static void import_advance(struct timeline *timeline)
 {
 	uint64_t value = 0;
 	struct import *first;
-	while ((first = TAILQ_FIRST(&timeline->imports)) && first->decided) {
+	while ((first = TAILQ_FIRST(&timeline->brokered->imports)) && first->decided) {
 		if (first->result < 0) {
 			break;
 		}
@@ -108,10 +108,10 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return timeline->error;
 	}
-	if (timeline->follows) {
+	if (timeline->brokered->follows) {
 		return -EBUSY;
 	}
-	return value > timeline->given ? 0 : -EALREADY;
+	return value > timeline->brokered->given ? 0 : -EALREADY;
 }
 
 static int import_append(struct handle *handle, uint64_t value, unsigned int count,
@@ -134,7 +134,7 @@ static int import_append(struct handle *handle, uint64_t value, unsigned int cou
 	for (unsigned int i = 0; i < count; i++) {
 		import->parts[i] = (struct import_part){ .import = import, .fd = -1 };
 	}
-	TAILQ_INSERT_TAIL(&handle->timeline->imports, import, links);
+	TAILQ_INSERT_TAIL(&handle->timeline->brokered->imports, import, links);
 	*ret_import = import;
 	return 0;
 }
@@ -189,7 +189,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 	for (unsigned int i = 0; i < fences->count; i++) {
 		import->parts[i].fd = fences->fds[i];
 	}
-	timeline->given = value;
+	timeline->brokered->given = value;
 	broker->counters.imports++;
 	timeline->counters.imports++;
 	broker_arm(broker, &import->deadline,
@@ -201,7 +201,10 @@ void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns
 {
 	unsigned int hints = 0;
 	struct import *import;
-	TAILQ_FOREACH(import, &timeline->imports, links) {
+	if (!timeline->brokered) {
+		return;
+	}
+	TAILQ_FOREACH(import, &timeline->brokered->imports, links) {
 		for (unsigned int i = 0; i < import->count && hints < HINTS_MAX; i++) {
 			struct import_part *part = &import->parts[i];
 			if (part->notifier && part->notifier->hint) {
@@ -223,8 +226,8 @@ int import_signal(struct handle *handle, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	if (TAILQ_EMPTY(&timeline->imports)) {
-		timeline->given = value;
+	if (TAILQ_EMPTY(&timeline->brokered->imports)) {
+		timeline->brokered->given = value;
 		timeline_advance(timeline, value);
 		return 0;
 	}
@@ -232,14 +235,14 @@ int import_signal(struct handle *handle, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	timeline->given = value;
+	timeline->brokered->given = value;
 	import->decided = true;
 	return 0;
 }
 
 void import_drop_all(struct timeline *timeline)
 {
-	while (!TAILQ_EMPTY(&timeline->imports)) {
-		import_destroy(TAILQ_FIRST(&timeline->imports));
+	while (timeline->brokered && !TAILQ_EMPTY(&timeline->brokered->imports)) {
+		import_destroy(TAILQ_FIRST(&timeline->brokered->imports));
 	}
 }

@@ -225,7 +225,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->watches = counters->watches;
 	entry->waits = counters->waits;
 	entry->wakes = counters->wakes;
-	entry->kind = text(timeline->flags & FBK_TIMELINE_BROKERED ? "brokered" : "memory");
+	entry->kind = text(timeline->brokered ? "brokered" : "memory");
 	entry->set_id = timeline->set ? timeline->set->id : 0;
 	entry->failed_from = alive ? 0 : timeline->failed_from;
 	entry->promises = counters->promises;

@@ -25,8 +25,8 @@ static void mirror_end(struct mirror *mirror)
 	arm_remove(&mirror->arm);
 	if (mirror->from) {
 		syncobj_follow_finish(&mirror->follow);
-		if (mirror->timeline->follows == mirror) {
-			mirror->timeline->follows = NULL;
+		if (mirror->timeline->brokered->follows == mirror) {
+			mirror->timeline->brokered->follows = NULL;
 		}
 	}
 }
@@ -94,7 +94,9 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 		return;
 	}
 	value = value > at_least ? value : at_least; /* at once reset again: that point counts */
-	timeline->given = value > timeline->given ? value : timeline->given;
+	if (value > timeline->brokered->given) {
+		timeline->brokered->given = value;
+	}
 	timeline_advance(timeline, value);
 }
 
@@ -114,7 +116,7 @@ static void mirror_followed(void *arg, int result)
 static void mirror_from_next(struct mirror *mirror)
 {
 	char detail[FBK_REASON_SIZE] = "";
-	int r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+	int r = syncobj_follow_next(&mirror->follow, mirror->timeline->brokered->given + 1, detail);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r,
 			    detail[0] ? detail : "can't be followed any more");
@@ -170,8 +172,9 @@ static int mirror_start(struct mirror *mirror, int fd, char *detail)
 	int r = syncobj_follow_init(&mirror->follow, broker, &fence, mirror_followed, mirror,
 				    detail);
 	if (r == 0) {
-		mirror->timeline->follows = mirror;
-		r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+		mirror->timeline->brokered->follows = mirror;
+		r = syncobj_follow_next(&mirror->follow, mirror->timeline->brokered->given + 1,
+					detail);
 	}
 	return r;
 }
@@ -188,7 +191,7 @@ static int mirror_check(const struct handle *handle, bool from, char *detail)
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
 	}
-	if (from && (timeline->follows || !TAILQ_EMPTY(&timeline->imports))) {
+	if (from && (timeline->brokered->follows || !TAILQ_EMPTY(&timeline->brokered->imports))) {
 		snprintf(detail, FBK_REASON_SIZE, "%s follows other fences already",
 			 timeline->name);
 		return -EBUSY;

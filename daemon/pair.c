@@ -135,7 +135,7 @@ static int pair_create(struct handle *handle)
 int pair_join(struct handle *handle, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+	if (timeline->brokered) {
 		snprintf(detail, FBK_REASON_SIZE, "the daemon signals %s, and wakes who waits",
 			 timeline->name);
 		return -EINVAL;

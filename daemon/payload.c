@@ -37,8 +37,7 @@ void payload_publish_seen(const struct timeline *timeline)
 /* A page that only processes write has no hardware to overwrite poison. */
 static bool payload_by_hardware(const struct timeline *timeline)
 {
-	return !(timeline->flags & FBK_TIMELINE_BROKERED) &&
-	       (timeline->watched || timeline->device->class != FBK_CPU);
+	return !timeline->brokered && (timeline->watched || timeline->device->class != FBK_CPU);
 }
 
 uint64_t payload_poison(struct timeline *timeline)

@@ -60,7 +60,7 @@ int request_pair_list(struct session *session, struct handle *handle, const void
 	const struct pair *pair;
 	size_t unknown = 0;
 
-	if (timeline_signaler(timeline) != session || timeline->flags & FBK_TIMELINE_BROKERED) {
+	if (timeline_signaler(timeline) != session || timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "this client does not signal %s in memory", timeline->name);
 		return -EPERM;

@@ -17,8 +17,7 @@
 static bool handle_writes(const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
-	return timeline_signaler(timeline) == handle->session &&
-	       !(timeline->flags & FBK_TIMELINE_BROKERED);
+	return timeline_signaler(timeline) == handle->session && !timeline->brokered;
 }
 
 static void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
@@ -61,7 +60,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.handle = handle->number;
 	answer->timeline.id = timeline->id;
 	answer->timeline.rights = handle->rights;
-	answer->timeline.flags = timeline->flags;
+	answer->timeline.flags = timeline_flags(timeline);
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
@@ -188,7 +187,7 @@ int request_timeline_share(struct session *session, struct handle *handle, const
 			 request->rights, timeline->name, handle->rights);
 		return -EPERM;
 	}
-	if (request->rights & FBK_RIGHT_SIGNAL && !(timeline->flags & FBK_TIMELINE_BROKERED)) {
+	if (request->rights & FBK_RIGHT_SIGNAL && !timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "timeline %s lives in memory that only its maker writes: share the right "
 			 "to "
@@ -285,7 +284,7 @@ int request_timeline_info(struct session *session, struct handle *handle, const 
 	fbk__wire__timeline_state__init(state);
 	state->id = timeline->id;
 	state->name = timeline->name;
-	state->flags = timeline->flags;
+	state->flags = timeline_flags(timeline);
 	state->value = timeline->seen;
 	state->cause = timeline->cause;
 	state->error = timeline->error;

@@ -18,11 +18,6 @@
 #include "session.h"
 #include "timeline-watch.h"
 
-static bool timeline_brokered(const struct timeline *timeline)
-{
-	return timeline->flags & FBK_TIMELINE_BROKERED;
-}
-
 struct session *timeline_signaler(const struct timeline *timeline)
 {
 	return timeline->set ? timeline->device->session : NULL;
@@ -46,6 +41,28 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	}
 }
 
+static void timeline_free(struct timeline *timeline)
+{
+	free(timeline->brokered);
+	free(timeline->reason);
+	free(timeline);
+}
+
+/* What it takes for its kind: signalled by the daemon, or in memory and rung for or not. */
+static int timeline_specialise(struct timeline *timeline, uint32_t flags)
+{
+	if (flags & FBK_TIMELINE_BROKERED) {
+		timeline->brokered = calloc(1, sizeof(*timeline->brokered));
+		if (!timeline->brokered) {
+			return -ENOMEM;
+		}
+		TAILQ_INIT(&timeline->brokered->imports);
+		return 0;
+	}
+	timeline->narrow = device_signals_narrow(timeline->device);
+	return timeline->device->silent ? timeline_watch_create(timeline) : 0;
+}
+
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline)
 {
@@ -57,25 +74,22 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	}
 	timeline->device = device;
 	timeline->id = broker_new_id(broker);
-	timeline->flags = flags;
 	timeline->failed_from = FBK_FAILED_FROM_NONE;
 	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
-	TAILQ_INIT(&timeline->imports);
 
-	bool in_memory = !timeline_brokered(timeline);
-	timeline->narrow = in_memory && device_signals_narrow(device);
 	int r = charge_take(&timeline->charge, user, ACCOUNT_TIMELINES, 1);
-	if (r == 0 && in_memory && device->silent) {
-		r = timeline_watch_create(timeline);
+	if (r == 0) {
+		r = timeline_specialise(timeline, flags);
 	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, user, in_memory ? device : NULL, &timeline->slot);
+		r = set_slot_take(set, broker, user, timeline->brokered ? NULL : device,
+				  &timeline->slot);
 	}
 	if (r < 0) {
 		timeline_watch_destroy(timeline);
 		charge_release(&timeline->charge);
-		free(timeline);
+		timeline_free(timeline);
 		return r;
 	}
 	timeline->set = set;
@@ -125,8 +139,7 @@ void timeline_destroy(struct timeline *timeline)
 	LIST_REMOVE(timeline, links);
 	timeline_broker(timeline)->timeline_count--;
 	device_unref(timeline->device);
-	free(timeline->reason);
-	free(timeline);
+	timeline_free(timeline);
 }
 
 static void arm_take_off(struct arm *arm)
@@ -185,8 +198,8 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 void timeline_look(struct timeline *timeline)
 {
 	timeline_broker(timeline)->counters.looks++;
-	if (timeline->follows) {
-		mirror_look(timeline->follows);
+	if (timeline->brokered && timeline->brokered->follows) {
+		mirror_look(timeline->brokered->follows);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
 		if (!timeline_accept(timeline, payload_load(timeline))) {

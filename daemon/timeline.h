@@ -35,6 +35,13 @@ struct arm {
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);
 };
 
+/* What signals a brokered timeline. */
+struct brokered {
+	TAILQ_HEAD(import_queue, import) imports; /* in rising order */
+	uint64_t given;                           /* largest point asked for */
+	struct mirror *follows;                   /* the syncobj that it follows */
+};
+
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
@@ -47,12 +54,12 @@ struct timeline {
 	struct device *device; /* that signals it, or did */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
-	uint32_t flags; /* enum fbk_timeline_flags */
 
 	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
-	bool narrow;             /* a payload of 32 bits, extended from `seen` */
-	struct watched *watched; /* of a silent device, in memory; NULL: it is rung for */
+	struct brokered *brokered; /* NULL: signalled in memory */
+	bool narrow;               /* a payload of 32 bits, extended from `seen` */
+	struct watched *watched;   /* of a silent device, in memory; NULL: it is rung for */
 
 	LIST_HEAD(, handle) handles;
 	unsigned int handle_count;
@@ -60,9 +67,6 @@ struct timeline {
 	uint64_t seen;      /* payload at the last look; only grows */
 	uint64_t monitored; /* as published */
 	struct heap arms;
-	TAILQ_HEAD(import_queue, import) imports; /* brokered: in rising order */
-	uint64_t given;                           /* brokered: largest point asked for */
-	struct mirror *follows;                   /* brokered: the syncobj that it follows */
 	uint32_t mirror_count;
 	LIST_HEAD(, pair) pairs; /* cells that its signaler shall look at */
 	uint32_t pair_count;
@@ -111,6 +115,11 @@ void arm_remove(struct arm *arm); /* no-op when not armed */
 /* Its deadline passed: take it off, read the payload once more, and say how the point stands:
  * 0 reached, -EAGAIN not, or the error. */
 int arm_expire(struct arm *arm);
+
+static inline uint32_t timeline_flags(const struct timeline *timeline)
+{
+	return timeline->brokered ? FBK_TIMELINE_BROKERED : 0;
+}
 
 /* In shared memory; not once the signaler let go. */
 static inline struct fbk_payload_slot *timeline_payload(const struct timeline *timeline)
