@@ -89,7 +89,9 @@ static struct wait session_oldest_wait(const struct session *session)
 		if (!handle) {
 			continue;
 		}
-		wait_older_arm(&oldest, &handle->cell_arm);
+		if (handle->cell_arm) {
+			wait_older_arm(&oldest, handle->cell_arm);
+		}
 		if (handle->pair) {
 			wait_older_pair(&oldest, handle);
 		}

@@ -22,7 +22,7 @@ struct handle {
 	struct timeline *timeline;
 	uint32_t number;
 	uint32_t rights;
-	struct arm cell_arm;
+	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* told or not */
 	LIST_HEAD(, mirror) mirrors;
