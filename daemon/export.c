@@ -42,7 +42,7 @@ static void export_count(const struct export *export, struct timeline *timeline,
 			 bool reached)
 {
 	struct broker_counters *all = &export->broker->counters;
-	struct timeline_counters *own = &timeline->counters;
+	struct timeline_counters *own = timeline_count(timeline);
 	uint64_t *broker_counter, *timeline_counter;
 	if (export->promise) {
 		broker_counter = reached ? &all->promises_kept : &all->promises_broken;
@@ -164,7 +164,7 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 	}
 	LIST_INSERT_HEAD(&session->exports, export, links);
 	broker->counters.exports++;
-	handle->timeline->counters.exports++;
+	timeline_count(handle->timeline)->exports++;
 	import_hint(handle->timeline, value, deadline_ns);
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
@@ -199,7 +199,7 @@ int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *det
 		return r;
 	}
 	timeline_broker(timeline)->counters.exports++;
-	timeline->counters.exports++;
+	timeline_count(timeline)->exports++;
 	export_count(&(struct export){ .broker = timeline_broker(timeline) }, timeline, true, true);
 	return 0;
 }
@@ -293,7 +293,7 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	export->asker = handle->session;
 	broker->promise_count++;
 	broker->counters.promises++;
-	timeline->counters.promises++;
+	timeline_count(timeline)->promises++;
 	import_hint(timeline, value, deadline_ns);
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, timeline, value); /* may fire and free it */

@@ -27,7 +27,7 @@ static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result
 {
 	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
 	(void)result; /* whoever wakes looks for itself */
-	timeline->counters.wakes++;
+	timeline_count(timeline)->wakes++;
 	session_wake_cell(handle->session, handle->number);
 }
 
@@ -149,7 +149,7 @@ void handle_rung(struct handle *handle)
 		return;
 	}
 	arm_remove(arm);
-	timeline->counters.waits++;
+	timeline_count(timeline)->waits++;
 	handle->session->broker->counters.waits++;
 	arm_add(arm, timeline, minimum);
 }

@@ -72,10 +72,10 @@ static void import_decide(struct import *import, int result)
 	struct broker_counters *counters = &timeline_broker(timeline)->counters;
 	if (result < 0) {
 		counters->imports_failed++;
-		timeline->counters.imports_failed++;
+		timeline_count(timeline)->imports_failed++;
 	} else {
 		counters->imports_done++;
-		timeline->counters.imports_done++;
+		timeline_count(timeline)->imports_done++;
 	}
 	import->decided = true;
 	import->result = result;
@@ -191,7 +191,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 	}
 	timeline->brokered->given = value;
 	broker->counters.imports++;
-	timeline->counters.imports++;
+	timeline_count(timeline)->imports++;
 	broker_arm(broker, &import->deadline,
 		   clock_now_ns() + policy_settings(broker->policy)->max_import_ms * NS_PER_MS);
 	return 0;

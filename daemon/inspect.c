@@ -202,7 +202,8 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 {
 	size_t index = room->list.n_timelines++;
 	Fbk__Wire__TimelineEntry *entry = &room->timelines[index];
-	const struct timeline_counters *counters = &timeline->counters;
+	static const struct timeline_counters none;
+	const struct timeline_counters *counters = timeline->counters ? timeline->counters : &none;
 	bool alive = timeline->cause == FBK_CAUSE_NONE;
 	fbk__wire__timeline_entry__init(entry);
 	entry->id = timeline->id;

@@ -44,6 +44,7 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 static void timeline_free(struct timeline *timeline)
 {
 	free(timeline->brokered);
+	free(timeline->counters);
 	free(timeline->reason);
 	free(timeline);
 }
@@ -294,6 +295,15 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	import_drop_all(timeline);
 	timeline_complete(timeline);
 	pair_wake_all(timeline);
+}
+
+struct timeline_counters *timeline_count(struct timeline *timeline)
+{
+	static struct timeline_counters lost;
+	if (!timeline->counters) {
+		timeline->counters = calloc(1, sizeof(*timeline->counters));
+	}
+	return timeline->counters ? timeline->counters : &lost;
 }
 
 int timeline_point_state(const struct timeline *timeline, uint64_t value)

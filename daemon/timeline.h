@@ -42,6 +42,7 @@ struct brokered {
 	struct mirror *follows;                   /* the syncobj that it follows */
 };
 
+/* What happened to a timeline, for people. */
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
@@ -75,8 +76,8 @@ struct timeline {
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;
 	uint64_t failed_from;
-	char *reason; /* see timeline_reason */
-	struct timeline_counters counters;
+	char *reason;                       /* see timeline_reason */
+	struct timeline_counters *counters; /* see timeline_count */
 	struct charge charge;
 };
 
@@ -104,6 +105,10 @@ void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
 /* NULL once it let go. */
 struct session *timeline_signaler(const struct timeline *timeline);
 struct broker *timeline_broker(const struct timeline *timeline);
+
+/* To add to. Made with the first that is counted, since most timelines are idle; where there is no
+ * memory for that, it is not counted. */
+struct timeline_counters *timeline_count(struct timeline *timeline);
 
 /* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
