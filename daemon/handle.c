@@ -90,8 +90,8 @@ void handle_destroy(struct handle *handle)
 
 	cell_arm_destroy(handle);
 	watch_drop_handle(handle);
-	for (uint32_t rights = 0; rights <= RIGHTS_ALL; rights++) {
-		token_destroy(handle->tokens[rights]);
+	while (!LIST_EMPTY(&handle->tokens)) {
+		token_destroy(LIST_FIRST(&handle->tokens));
 	}
 	if (timeline_signaler(timeline) == session) {
 		timeline_orphan(timeline, session->closing && !session->left

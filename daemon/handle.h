@@ -26,7 +26,7 @@ struct handle {
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* told or not */
 	LIST_HEAD(, mirror) mirrors;
-	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */
+	LIST_HEAD(, token) tokens; /* one for each mask of rights it was shared with */
 	struct charge charge;
 };
 
