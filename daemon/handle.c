@@ -65,12 +65,8 @@ int handle_create(struct session *session, struct timeline *timeline, uint32_t r
 	handle->timeline = timeline;
 	handle->rights = rights;
 
-	int r = charge_take(&handle->charge, session->user, ACCOUNT_HANDLES, 1);
-	if (r == 0) {
-		r = session_handle_add(session, handle);
-	}
+	int r = session_handle_add(session, handle);
 	if (r < 0) {
-		charge_release(&handle->charge);
 		free(handle);
 		return r;
 	}
@@ -103,7 +99,6 @@ void handle_destroy(struct handle *handle)
 	session_handle_remove(session, handle);
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;
-	charge_release(&handle->charge);
 	free(handle);
 	if (LIST_EMPTY(&timeline->handles)) {
 		timeline_destroy(timeline);

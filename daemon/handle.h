@@ -27,7 +27,6 @@ struct handle {
 	LIST_HEAD(, watch) watches; /* told or not */
 	LIST_HEAD(, mirror) mirrors;
 	LIST_HEAD(, token) tokens; /* one for each mask of rights it was shared with */
-	struct charge charge;
 };
 
 /* -ENOSPC when the session has all its cells in use. */

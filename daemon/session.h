@@ -54,6 +54,8 @@ struct session {
 	struct user *user;
 	struct charge charge;
 	struct charge fd_charge;
+	struct charge timelines_charge; /* that it signals */
+	struct charge handles_charge;
 
 	int socket;
 	int pidfd;

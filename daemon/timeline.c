@@ -68,7 +68,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		    struct timeline **ret_timeline)
 {
 	struct broker *broker = device->broker;
-	struct user *user = device->session->user;
+	struct session *session = device->session;
 	struct timeline *timeline = calloc(1, sizeof(*timeline));
 	if (!timeline) {
 		return -ENOMEM;
@@ -79,17 +79,19 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
 
-	int r = charge_take(&timeline->charge, user, ACCOUNT_TIMELINES, 1);
+	int r = timeline_specialise(timeline, flags);
 	if (r == 0) {
-		r = timeline_specialise(timeline, flags);
+		r = charge_grow(&session->timelines_charge, session->user, ACCOUNT_TIMELINES, 1);
 	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, user, timeline->brokered ? NULL : device,
+		r = set_slot_take(set, broker, session->user, timeline->brokered ? NULL : device,
 				  &timeline->slot);
+		if (r < 0) {
+			charge_shrink(&session->timelines_charge, 1);
+		}
 	}
 	if (r < 0) {
 		timeline_watch_destroy(timeline);
-		charge_release(&timeline->charge);
 		timeline_free(timeline);
 		return r;
 	}
@@ -114,7 +116,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 static void timeline_drop_pages(struct timeline *timeline)
 {
 	timeline_watch_destroy(timeline);
-	charge_release(&timeline->charge);
+	charge_shrink(&timeline->device->session->timelines_charge, 1);
 	struct set *set = timeline->set;
 	timeline->set = NULL;
 	set_unref(set);

@@ -78,7 +78,6 @@ struct timeline {
 	uint64_t failed_from;
 	char *reason;                       /* see timeline_reason */
 	struct timeline_counters *counters; /* see timeline_count */
-	struct charge charge;
 };
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
