@@ -204,6 +204,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	Fbk__Wire__TimelineEntry *entry = &room->timelines[index];
 	static const struct timeline_counters none;
 	const struct timeline_counters *counters = timeline->counters ? timeline->counters : &none;
+	uint64_t monitored = timeline_monitored(timeline);
 	bool alive = timeline->cause == FBK_CAUSE_NONE;
 	fbk__wire__timeline_entry__init(entry);
 	entry->id = timeline->id;
@@ -214,7 +215,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->value = timeline->seen;
 	entry->status = text(alive ? "ok" : "failed");
 	entry->reason = text(timeline_reason(timeline));
-	entry->monitored = timeline->monitored == FBK_MONITORED_NONE ? 0 : timeline->monitored;
+	entry->monitored = monitored == FBK_MONITORED_NONE ? 0 : monitored;
 	entry->armed = (uint32_t)timeline->arms.count;
 	entry->openers = timeline->handle_count;
 	entry->exports = counters->exports;
@@ -228,7 +229,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->wakes = counters->wakes;
 	entry->kind = text(timeline->brokered ? "brokered" : "memory");
 	entry->set_id = timeline->set ? timeline->set->id : 0;
-	entry->failed_from = alive ? 0 : timeline->failed_from;
+	entry->failed_from = alive ? 0 : timeline_failed_from(timeline);
 	entry->promises = counters->promises;
 	entry->promises_kept = counters->promises_kept;
 	entry->promises_broken = counters->promises_broken;

@@ -61,8 +61,8 @@ static void list_changed(struct timeline *timeline)
 {
 	if (timeline->set) {
 		/* release: a hint, no more; the list itself comes by the wire */
-		atomic_store_explicit(&timeline_control(timeline)->generation,
-				      ++timeline->generation, memory_order_release);
+		atomic_fetch_add_explicit(&timeline_control(timeline)->generation, 1,
+					  memory_order_release);
 	}
 }
 
@@ -71,7 +71,6 @@ static void pair_unlist(struct pair *pair)
 	struct timeline *timeline = pair->handle->timeline;
 	if (pair->listed) {
 		LIST_REMOVE(pair, links);
-		timeline->pair_count--;
 		pair->listed = false;
 		list_changed(timeline);
 	}
@@ -94,16 +93,18 @@ static int list_make_room(struct timeline *timeline, const struct user *user)
 {
 	struct pair *pair;
 	struct pair *victim = NULL;
+	uint32_t length = 0;
 	uint32_t most = list_count(timeline, user) + 1;
-	if (timeline->pair_count < TIMELINE_PAIRS_MAX) {
-		return 0;
-	}
 	LIST_FOREACH(pair, &timeline->pairs, links) {
 		uint32_t count = list_count(timeline, pair->handle->session->user);
 		if (count > most || (victim && count == most)) {
 			victim = pair; /* of those the last, which is the oldest */
 			most = count;
 		}
+		length++;
+	}
+	if (length < TIMELINE_PAIRS_MAX) {
+		return 0;
 	}
 	if (!victim) {
 		return -ENOSPC;
@@ -161,7 +162,6 @@ int pair_join(struct handle *handle, char *detail)
 	}
 	handle->pair->listed = true;
 	LIST_INSERT_HEAD(&timeline->pairs, handle->pair, links);
-	timeline->pair_count++;
 	list_changed(timeline);
 	return 0;
 }

@@ -288,7 +288,7 @@ int request_timeline_info(struct session *session, struct handle *handle, const 
 	state->value = timeline->seen;
 	state->cause = timeline->cause;
 	state->error = timeline->error;
-	state->failed_from = timeline->failed_from;
+	state->failed_from = timeline_failed_from(timeline);
 	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
 	state->device = timeline->device->name;
 	state->class_ = timeline->device->class;

@@ -54,13 +54,13 @@ void timeline_watch_destroy(struct timeline *timeline)
 void timeline_watch_update(struct timeline *timeline)
 {
 	struct watcher *watcher = timeline_broker(timeline)->watcher;
-	if (timeline->monitored == FBK_MONITORED_NONE || timeline->cause != FBK_CAUSE_NONE) {
+	uint64_t value = timeline_monitored(timeline);
+	if (value == FBK_MONITORED_NONE || timeline->cause != FBK_CAUSE_NONE) {
 		watcher_disarm(watcher, timeline->watched);
 		return;
 	}
 	/* Looked at also when it has risen so far that it must not rise further unseen. */
 	uint64_t far = timeline->narrow ? FBK_NARROW_STEP : payload_max_jump(timeline) + 1;
-	uint64_t value = timeline->monitored;
 	if (value > timeline->seen && value - timeline->seen > far) {
 		value = timeline->seen + far;
 	}

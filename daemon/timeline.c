@@ -30,7 +30,6 @@ struct broker *timeline_broker(const struct timeline *timeline)
 
 static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
-	timeline->monitored = monitored;
 	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
@@ -75,7 +74,6 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	}
 	timeline->device = device;
 	timeline->id = broker_new_id(broker);
-	timeline->failed_from = FBK_FAILED_FROM_NONE;
 	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
 
@@ -198,6 +196,13 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	return false;
 }
 
+/* What is to be monitored. */
+static uint64_t timeline_smallest(const struct timeline *timeline)
+{
+	const struct heap_node *node = heap_min(&timeline->arms);
+	return node ? node->key : FBK_MONITORED_NONE;
+}
+
 void timeline_look(struct timeline *timeline)
 {
 	timeline_broker(timeline)->counters.looks++;
@@ -209,9 +214,8 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_complete(timeline);
-		struct heap_node *node = heap_min(&timeline->arms);
-		uint64_t monitored = node ? node->key : FBK_MONITORED_NONE;
-		if (monitored == timeline->monitored) {
+		uint64_t monitored = timeline_smallest(timeline);
+		if (monitored == timeline_monitored(timeline)) {
 			return;
 		}
 		timeline_publish(timeline, monitored); /* and re-read: rule R3 */
@@ -276,21 +280,21 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
-	timeline->failed_from = reached + 1;
 	timeline->seen = reached;
 	payload_publish_seen(timeline);
 	timeline->cause = cause;
 	timeline->error = error < 0 ? error : -EIO;
 	timeline_keep_reason(timeline, reason);
 	/* relaxed: ordered by the release below */
-	atomic_store_explicit(&control->failed_from, timeline->failed_from, memory_order_relaxed);
+	atomic_store_explicit(&control->failed_from, timeline_failed_from(timeline),
+			      memory_order_relaxed);
 	atomic_store_explicit(&control->cause, cause, memory_order_relaxed);
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
 	/* release: who sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
 	timeline_broker(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
-		  (unsigned long long)timeline->failed_from, timeline_reason(timeline));
+		  (unsigned long long)timeline_failed_from(timeline), timeline_reason(timeline));
 
 	/* Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
@@ -310,10 +314,10 @@ struct timeline_counters *timeline_count(struct timeline *timeline)
 
 int timeline_point_state(const struct timeline *timeline, uint64_t value)
 {
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		return value <= timeline->seen ? 0 : -EAGAIN;
+	if (value <= timeline->seen) {
+		return 0;
 	}
-	return value < timeline->failed_from ? 0 : timeline->error;
+	return timeline->cause == FBK_CAUSE_NONE ? -EAGAIN : timeline->error;
 }
 
 void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
@@ -336,12 +340,11 @@ void arm_remove(struct arm *arm)
 	}
 	struct timeline *timeline = arm->timeline;
 	arm_take_off(arm);
-	struct heap_node *node = heap_min(&timeline->arms);
-	if (timeline->cause == FBK_CAUSE_NONE && timeline->monitored != FBK_MONITORED_NONE &&
-	    (!node || node->key > timeline->monitored)) {
+	if (timeline->cause == FBK_CAUSE_NONE &&
+	    timeline_smallest(timeline) > timeline_monitored(timeline)) {
 		/* Too low a value would only cost the signaler a ring; put it right at once. Raising
 		 * it needs no re-read: what is armed was compared when it was armed. */
-		timeline_publish(timeline, node ? node->key : FBK_MONITORED_NONE);
+		timeline_publish(timeline, timeline_smallest(timeline));
 	}
 }
 

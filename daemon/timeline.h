@@ -65,17 +65,13 @@ struct timeline {
 	LIST_HEAD(, handle) handles;
 	unsigned int handle_count;
 
-	uint64_t seen;      /* payload at the last look; only grows */
-	uint64_t monitored; /* as published */
+	uint64_t seen; /* payload at the last look; only grows; once failed, what was reached */
 	struct heap arms;
 	uint32_t mirror_count;
 	LIST_HEAD(, pair) pairs; /* cells that its signaler shall look at */
-	uint32_t pair_count;
-	uint64_t generation; /* of that list, as published */
 
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;
-	uint64_t failed_from;
 	char *reason;                       /* see timeline_reason */
 	struct timeline_counters *counters; /* see timeline_count */
 };
@@ -134,6 +130,21 @@ static inline struct fbk_payload_slot *timeline_payload(const struct timeline *t
 static inline struct fbk_control_slot *timeline_control(const struct timeline *timeline)
 {
 	return fbk_control_slot_at(timeline->set->control->memory, timeline->slot.control);
+}
+
+/* Smallest armed point as published; FBK_MONITORED_NONE for none. */
+static inline uint64_t timeline_monitored(const struct timeline *timeline)
+{
+	if (!timeline->set) {
+		return FBK_MONITORED_NONE;
+	}
+	/* relaxed: written by this thread alone */
+	return atomic_load_explicit(&timeline_control(timeline)->monitored, memory_order_relaxed);
+}
+
+static inline uint64_t timeline_failed_from(const struct timeline *timeline)
+{
+	return timeline->cause == FBK_CAUSE_NONE ? FBK_FAILED_FROM_NONE : timeline->seen + 1;
 }
 
 static inline uint64_t arm_point(const struct arm *arm)
