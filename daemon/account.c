@@ -197,10 +197,8 @@ static bool user_ceiling_allows(const struct user *user, enum account_resource r
 	return usage_after <= share || usage_after - share <= free_after;
 }
 
-int charge_take(struct charge *charge, struct user *user, enum account_resource resource,
-		uint64_t amount)
+static int user_take(struct user *user, enum account_resource resource, uint64_t amount)
 {
-	assert(!charge->user);
 	assert(resource < ACCOUNT_RESOURCE_COUNT);
 	if (amount > user->limits[resource] - user->usage[resource]) {
 		user->refused = &account_limits[resource];
@@ -211,8 +209,26 @@ int charge_take(struct charge *charge, struct user *user, enum account_resource 
 	}
 	user->usage[resource] += amount;
 	user->account->totals[resource] += amount;
-	*charge = (struct charge){ user_ref(user), resource, amount };
 	return 0;
+}
+
+static void user_give(struct user *user, enum account_resource resource, uint64_t amount)
+{
+	assert(user->usage[resource] >= amount);
+	user->usage[resource] -= amount;
+	user->account->totals[resource] -= amount;
+}
+
+int charge_take(struct charge *charge, struct user *user, enum account_resource resource,
+		uint64_t amount)
+{
+	assert(!charge->user);
+	int r = user_take(user, resource, amount);
+
+	if (r == 0) {
+		*charge = (struct charge){ user_ref(user), resource, amount };
+	}
+	return r;
 }
 
 void charge_release(struct charge *charge)
@@ -222,9 +238,33 @@ void charge_release(struct charge *charge)
 	if (!user) {
 		return;
 	}
-	assert(user->usage[charge->resource] >= charge->amount);
-	user->usage[charge->resource] -= charge->amount;
-	user->account->totals[charge->resource] -= charge->amount;
+	user_give(user, charge->resource, charge->amount);
 	*charge = (struct charge){ 0 };
 	user_unref(user);
+}
+
+int charge_grow(struct charge *charge, struct user *user, enum account_resource resource,
+		uint64_t amount)
+{
+	if (!charge->user) {
+		return charge_take(charge, user, resource, amount);
+	}
+	assert(charge->user == user && charge->resource == resource);
+	int r = user_take(user, resource, amount);
+
+	if (r == 0) {
+		charge->amount += amount;
+	}
+	return r;
+}
+
+void charge_shrink(struct charge *charge, uint64_t amount)
+{
+	assert(charge->amount >= amount);
+	if (charge->amount == amount) {
+		charge_release(charge);
+		return;
+	}
+	user_give(charge->user, charge->resource, amount);
+	charge->amount -= amount;
 }

@@ -106,3 +106,13 @@ int charge_take(struct charge *charge, struct user *user, enum account_resource 
 
 /* Gives all back and leaves the charge empty; an empty one stays so. */
 void charge_release(struct charge *charge);
+
+/*
+ * One charge for many small things of the same owner, which are then spared one each. An empty one
+ * is taken, with charge_take()'s errors; another must be of the same user and resource.
+ */
+int charge_grow(struct charge *charge, struct user *user, enum account_resource resource,
+		uint64_t amount);
+
+/* Empty once all is given back. */
+void charge_shrink(struct charge *charge, uint64_t amount);

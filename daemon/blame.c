@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/include/fencebroker.h"
+#include "device.h"
 #include "export.h"
 #include "handle.h"
 #include "pair.h"
@@ -88,7 +89,9 @@ static struct wait session_oldest_wait(const struct session *session)
 		if (!handle) {
 			continue;
 		}
-		wait_older_arm(&oldest, &handle->cell_arm);
+		if (handle->cell_arm) {
+			wait_older_arm(&oldest, handle->cell_arm);
+		}
 		if (handle->pair) {
 			wait_older_pair(&oldest, handle);
 		}
@@ -141,7 +144,7 @@ static void text_add_point(struct text *text, const struct timeline *timeline, u
 {
 	text_add(text, "%s point %llu (now %llu) of %s (pid %d)", timeline->name,
 		 (unsigned long long)value, (unsigned long long)timeline->seen,
-		 timeline->owner.device, timeline->owner.pid);
+		 timeline->device->name, timeline->device->pid);
 }
 
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size)
@@ -158,13 +161,13 @@ void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, s
 			return;
 		}
 		if (state != -EAGAIN) {
-			text_add(&text, ", which failed: %s", timeline->reason);
+			text_add(&text, ", which failed: %s", timeline_reason(timeline));
 			return;
 		}
-		char process = process_state(timeline->owner.pid);
+		char process = process_state(timeline->device->pid);
 		struct wait next = { 0 };
-		if (process != 'T' && process != 't' && timeline->signaler) {
-			next = session_oldest_wait(timeline->signaler);
+		if (process != 'T' && process != 't') {
+			next = session_oldest_wait(timeline_signaler(timeline));
 		}
 		if (!next.timeline) {
 			text_add(&text, ", %s", state_sentence(process));

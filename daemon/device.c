@@ -136,7 +136,11 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 		free(device);
 		return r;
 	}
+	device->broker = broker;
 	device->session = session;
+	device->pid = session->pid;
+	device->uid = session->subject.uid;
+	device->refs = 1;
 	device->id = broker_new_id(broker);
 	device->handle = ++session->next_object;
 	memccpy(device->name, request->name, '\0', sizeof(device->name) - 1);
@@ -158,18 +162,25 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 void device_unregister(struct device *device)
 {
 	struct session *session = device->session;
-	struct timeline *timeline;
-	struct timeline *next;
-	LIST_FOREACH_SAFE(timeline, &session->signals, signaler_links, next) {
-		if (timeline->device == device) {
-			timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
+	for (uint32_t number = 1; number < session->handles_size; number++) {
+		struct handle *handle = session->handles[number];
+		if (handle && handle->timeline->device == device) {
+			timeline_orphan(handle->timeline, FBK_CAUSE_OWNER_LEFT);
 		}
 	}
 	LIST_REMOVE(device, session_links);
 	LIST_REMOVE(device, links);
 	session->broker->device_count--;
 	charge_release(&device->charge);
-	free(device);
+	device->session = NULL;
+	device_unref(device);
+}
+
+void device_unref(struct device *device)
+{
+	if (--device->refs == 0) {
+		free(device);
+	}
 }
 
 struct device *device_find(const struct session *session, uint32_t handle)

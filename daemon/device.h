@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: MIT
-/* A registered engine. Belongs to the session that registered it; loop's thread only. */
+/*
+ * A registered engine. Belongs to the session that registered it; its timelines refer to it, also when
+ * that is gone, since they are blamed on it. Loop's thread only.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "account.h"
 #include "client/include/fencebroker.h"
 #include "list.h"
 #include "proto/fencebroker.pb-c.h"
 
+struct broker;
 struct session;
 
 struct device {
 	LIST_ENTRY(device) links;         /* of the broker, newest first */
 	LIST_ENTRY(device) session_links; /* of its session */
-	struct session *session;
+	struct broker *broker;
+	struct session *session; /* NULL: unregistered */
+	pid_t pid;
+	uid_t uid;
+	unsigned int refs; /* the session's and one for each timeline */
 	uint64_t id;
 	uint32_t handle; /* the client's number for it */
 	char name[FBK_NAME_SIZE];
@@ -37,6 +46,7 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 
 /* Its timelines fail. */
 void device_unregister(struct device *device);
+void device_unref(struct device *device);
 
 struct device *device_find(const struct session *session, uint32_t handle);
 

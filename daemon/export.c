@@ -42,7 +42,7 @@ static void export_count(const struct export *export, struct timeline *timeline,
 			 bool reached)
 {
 	struct broker_counters *all = &export->broker->counters;
-	struct timeline_counters *own = &timeline->counters;
+	struct timeline_counters *own = timeline_count(timeline);
 	uint64_t *broker_counter, *timeline_counter;
 	if (export->promise) {
 		broker_counter = reached ? &all->promises_kept : &all->promises_broken;
@@ -87,9 +87,7 @@ static void promise_break(struct export *export, struct timeline *timeline)
 			 (unsigned long long)policy_settings(export->broker->policy)->promise_ms);
 	blame_describe(timeline, export->value, reason + length, sizeof(reason) - (size_t)length);
 	log_warning("%s; whoever waited in the kernel saw success", reason);
-	if (timeline->device) {
-		timeline->device->promise_broken = true;
-	}
+	timeline->device->promise_broken = true;
 	/* Failed first: who is woken by the fence, and asks us, is told. */
 	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
 	export_finish(export, timeline, -ETIME);
@@ -166,7 +164,7 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 	}
 	LIST_INSERT_HEAD(&session->exports, export, links);
 	broker->counters.exports++;
-	handle->timeline->counters.exports++;
+	timeline_count(handle->timeline)->exports++;
 	import_hint(handle->timeline, value, deadline_ns);
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
@@ -176,7 +174,7 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	if (timeline->broker->drm.own_sync_file < 0) {
+	if (timeline_broker(timeline)->drm.own_sync_file < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "nothing here makes a sync_file; eventfds can be exported: see "
 			 "`fencectl doctor`");
@@ -190,19 +188,19 @@ int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *det
 		snprintf(detail, FBK_REASON_SIZE, "%s",
 			 r == -EAGAIN ? "the point is not reached, and a late sync_file is a "
 					"signalled one: wait first"
-				      : timeline->reason);
+				      : timeline_reason(timeline));
 		return r;
 	}
-	r = drm_sync_file(&timeline->broker->drm, ret_fd);
+	r = drm_sync_file(&timeline_broker(timeline)->drm, ret_fd);
 	if (r < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no sync_file can be made here (%s): see `fencectl doctor`",
 			 strerrordesc_np(-r));
 		return r;
 	}
-	timeline->broker->counters.exports++;
-	timeline->counters.exports++;
-	export_count(&(struct export){ .broker = timeline->broker }, timeline, true, true);
+	timeline_broker(timeline)->counters.exports++;
+	timeline_count(timeline)->exports++;
+	export_count(&(struct export){ .broker = timeline_broker(timeline) }, timeline, true, true);
 	return 0;
 }
 
@@ -247,24 +245,19 @@ static int promise_check(struct handle *handle, bool implicit, char *detail)
 			 "the daemon is stopping: it promises nothing more");
 		return -ESHUTDOWN;
 	}
-	if (!timeline->device) {
-		snprintf(detail, FBK_REASON_SIZE, "the device that signals %s is gone",
-			 timeline->name);
-		return -EOWNERDEAD;
-	}
 	if (!timeline->device->may_promise) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "policy does not let points of %s (class %s, uid %u) be promised: the "
 			 "administrator would have to add a rule with `promise`",
-			 timeline->owner.device, device_class_name(timeline->owner.class),
-			 timeline->owner.uid);
+			 timeline->device->name, device_class_name(timeline->device->class),
+			 timeline->device->uid);
 		return -EPERM;
 	}
 	if (timeline->device->promise_broken) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%s (pid %d) broke its last promise: no other until a point of its is "
 			 "reached",
-			 timeline->owner.device, timeline->owner.pid);
+			 timeline->device->name, timeline->device->pid);
 		return -ETIME;
 	}
 	return 0;
@@ -300,7 +293,7 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	export->asker = handle->session;
 	broker->promise_count++;
 	broker->counters.promises++;
-	timeline->counters.promises++;
+	timeline_count(timeline)->promises++;
 	import_hint(timeline, value, deadline_ns);
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, timeline, value); /* may fire and free it */

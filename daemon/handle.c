@@ -16,13 +16,43 @@ static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 	return &session_pair(handle->session)->cells[handle->number];
 }
 
-static void handle_cell_done(struct arm *arm, struct timeline *timeline, int result)
+/* ------------------------------------------------------------------------- the arm of its cell -- */
+
+struct cell_arm {
+	struct arm arm;
+	struct handle *handle;
+};
+
+static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result)
 {
-	struct handle *handle = container_of(arm, struct handle, cell_arm);
+	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
 	(void)result; /* whoever wakes looks for itself */
-	timeline->counters.wakes++;
+	timeline_count(timeline)->wakes++;
 	session_wake_cell(handle->session, handle->number);
 }
+
+static int cell_arm_create(struct handle *handle)
+{
+	struct cell_arm *cell_arm = calloc(1, sizeof(*cell_arm));
+	if (!cell_arm) {
+		return -ENOMEM;
+	}
+	cell_arm->handle = handle;
+	cell_arm->arm.done = cell_arm_done;
+	handle->cell_arm = &cell_arm->arm;
+	return 0;
+}
+
+static void cell_arm_destroy(struct handle *handle)
+{
+	if (handle->cell_arm) {
+		arm_remove(handle->cell_arm);
+		free(container_of(handle->cell_arm, struct cell_arm, arm));
+		handle->cell_arm = NULL;
+	}
+}
+
+/* --------------------------------------------------------------------------- birth and death --- */
 
 int handle_create(struct session *session, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle)
@@ -34,14 +64,9 @@ int handle_create(struct session *session, struct timeline *timeline, uint32_t r
 	handle->session = session;
 	handle->timeline = timeline;
 	handle->rights = rights;
-	handle->cell_arm.done = handle_cell_done;
 
-	int r = charge_take(&handle->charge, session->user, ACCOUNT_HANDLES, 1);
-	if (r == 0) {
-		r = session_handle_add(session, handle);
-	}
+	int r = session_handle_add(session, handle);
 	if (r < 0) {
-		charge_release(&handle->charge);
 		free(handle);
 		return r;
 	}
@@ -59,12 +84,12 @@ void handle_destroy(struct handle *handle)
 	struct timeline *timeline = handle->timeline;
 	struct session *session = handle->session;
 
-	arm_remove(&handle->cell_arm);
+	cell_arm_destroy(handle);
 	watch_drop_handle(handle);
-	for (uint32_t rights = 0; rights <= RIGHTS_ALL; rights++) {
-		token_destroy(handle->tokens[rights]);
+	while (!LIST_EMPTY(&handle->tokens)) {
+		token_destroy(LIST_FIRST(&handle->tokens));
 	}
-	if (timeline->signaler == session) {
+	if (timeline_signaler(timeline) == session) {
 		timeline_orphan(timeline, session->closing && !session->left
 						  ? FBK_CAUSE_OWNER_DIED
 						  : FBK_CAUSE_OWNER_LEFT);
@@ -74,7 +99,6 @@ void handle_destroy(struct handle *handle)
 	session_handle_remove(session, handle);
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;
-	charge_release(&handle->charge);
 	free(handle);
 	if (LIST_EMPTY(&timeline->handles)) {
 		timeline_destroy(timeline);
@@ -92,6 +116,8 @@ struct handle *handle_of(const struct session *session, const struct timeline *t
 	return NULL;
 }
 
+/* ------------------------------------------------------------------------------- the doorbell -- */
+
 void handle_rung(struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
@@ -99,7 +125,6 @@ void handle_rung(struct handle *handle)
 	 * minimum before it rings. Read once: the client may scribble here at any time. */
 	uint64_t minimum =
 		atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
-	struct arm *arm = &handle->cell_arm;
 
 	if (minimum == 0 || minimum > FBK_POINT_MAX) {
 		if (timeline->cause == FBK_CAUSE_NONE) {
@@ -107,12 +132,19 @@ void handle_rung(struct handle *handle)
 		}
 		return;
 	}
+	if (!handle->cell_arm && cell_arm_create(handle) < 0) {
+		/* There is no request that could fail. Woken, it looks for itself and rings again:
+		 * until there is memory, or its deadline comes. */
+		session_wake_cell(handle->session, handle->number);
+		return;
+	}
+	struct arm *arm = handle->cell_arm;
 	if (arm->timeline && arm_point(arm) == minimum) {
 		timeline_look(timeline);
 		return;
 	}
 	arm_remove(arm);
-	timeline->counters.waits++;
+	timeline_count(timeline)->waits++;
 	handle->session->broker->counters.waits++;
 	arm_add(arm, timeline, minimum);
 }

@@ -22,12 +22,11 @@ struct handle {
 	struct timeline *timeline;
 	uint32_t number;
 	uint32_t rights;
-	struct arm cell_arm;
+	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* told or not */
 	LIST_HEAD(, mirror) mirrors;
-	struct token *tokens[RIGHTS_ALL + 1]; /* by rights: sharing twice gives the same token */
-	struct charge charge;
+	LIST_HEAD(, token) tokens; /* one for each mask of rights it was shared with */
 };
 
 /* -ENOSPC when the session has all its cells in use. */

@@ -16,7 +16,7 @@
 
 static void part_release(struct import_part *part)
 {
-	struct broker *broker = part->import->timeline->broker;
+	struct broker *broker = timeline_broker(part->import->timeline);
 	bool at_once = part->notifier && part->notifier->closes_at_once;
 	if (part->notifier) {
 		part->notifier->stop(part->notifier_state);
@@ -33,7 +33,7 @@ static void part_release(struct import_part *part)
 /* Stop listening and let go of the fences. */
 static void import_release(struct import *import)
 {
-	broker_disarm(import->timeline->broker, &import->deadline);
+	broker_disarm(timeline_broker(import->timeline), &import->deadline);
 	for (unsigned int i = 0; i < import->count; i++) {
 		part_release(&import->parts[i]);
 	}
@@ -50,7 +50,7 @@ static void import_free(struct import *import)
 
 static void import_destroy(struct import *import)
 {
-	TAILQ_REMOVE(&import->timeline->imports, import, links);
+	TAILQ_REMOVE(&import->timeline->brokered->imports, import, links);
 	import_free(import);
 }
 
@@ -60,13 +60,14 @@ static void import_advance(struct timeline *timeline)
 	struct import_queue over = TAILQ_HEAD_INITIALIZER(over);
 	uint64_t value = 0;
 	struct import *first;
-	while ((first = TAILQ_FIRST(&timeline->imports)) && first->decided && first->result == 0) {
+	while ((first = TAILQ_FIRST(&timeline->brokered->imports)) && first->decided &&
+	       first->result == 0) {
 		value = first->value;
-		TAILQ_REMOVE(&timeline->imports, first, links);
+		TAILQ_REMOVE(&timeline->brokered->imports, first, links);
 		TAILQ_INSERT_TAIL(&over, first, links);
 	}
 	timeline_advance(timeline, value); /* it may jump too far: then all the others are gone */
-	first = TAILQ_FIRST(&timeline->imports);
+	first = TAILQ_FIRST(&timeline->brokered->imports);
 	if (first && first->decided) {
 		enum fbk_cause cause =
 			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
@@ -81,17 +82,17 @@ static void import_advance(struct timeline *timeline)
 static void import_decide(struct import *import, int result)
 {
 	struct timeline *timeline = import->timeline;
-	struct broker_counters *counters = &timeline->broker->counters;
+	struct broker_counters *counters = &timeline_broker(timeline)->counters;
 	if (result < 0) {
 		counters->imports_failed++;
-		timeline->counters.imports_failed++;
+		timeline_count(timeline)->imports_failed++;
 	} else {
 		counters->imports_done++;
-		timeline->counters.imports_done++;
+		timeline_count(timeline)->imports_done++;
 	}
 	import->decided = true;
 	import->result = result;
-	if (import == TAILQ_FIRST(&timeline->imports)) {
+	if (import == TAILQ_FIRST(&timeline->brokered->imports)) {
 		import_advance(timeline);
 	} else {
 		import_release(import); /* it stays in its place in the order */
@@ -124,10 +125,10 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return timeline->error;
 	}
-	if (timeline->follows) {
+	if (timeline->brokered->follows) {
 		return -EBUSY;
 	}
-	return value > timeline->given ? 0 : -EALREADY;
+	return value > timeline->brokered->given ? 0 : -EALREADY;
 }
 
 static int import_append(struct handle *handle, uint64_t value, unsigned int count,
@@ -150,7 +151,7 @@ static int import_append(struct handle *handle, uint64_t value, unsigned int cou
 	for (unsigned int i = 0; i < count; i++) {
 		import->parts[i] = (struct import_part){ .import = import, .fd = -1 };
 	}
-	TAILQ_INSERT_TAIL(&handle->timeline->imports, import, links);
+	TAILQ_INSERT_TAIL(&handle->timeline->brokered->imports, import, links);
 	*ret_import = import;
 	return 0;
 }
@@ -158,7 +159,7 @@ static int import_append(struct handle *handle, uint64_t value, unsigned int cou
 static int part_start(struct import_part *part, const struct notifier *notifier,
 		      const struct fence *fence, char *detail)
 {
-	struct broker *broker = part->import->timeline->broker;
+	struct broker *broker = timeline_broker(part->import->timeline);
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "a dma-buf is not followed itself: its fences are, as a sync_file");
@@ -176,7 +177,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 		  char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	struct broker *broker = timeline->broker;
+	struct broker *broker = timeline_broker(timeline);
 	struct user *user = handle->session->user;
 	struct import *import;
 
@@ -205,9 +206,9 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 	for (unsigned int i = 0; i < fences->count; i++) {
 		import->parts[i].fd = fences->fds[i];
 	}
-	timeline->given = value;
+	timeline->brokered->given = value;
 	broker->counters.imports++;
-	timeline->counters.imports++;
+	timeline_count(timeline)->imports++;
 	broker_arm(broker, &import->deadline,
 		   clock_now_ns() + policy_settings(broker->policy)->max_import_ms * NS_PER_MS);
 	return 0;
@@ -217,7 +218,10 @@ void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns
 {
 	unsigned int hints = 0;
 	struct import *import;
-	TAILQ_FOREACH(import, &timeline->imports, links) {
+	if (!timeline->brokered) {
+		return;
+	}
+	TAILQ_FOREACH(import, &timeline->brokered->imports, links) {
 		for (unsigned int i = 0; i < import->count && hints < HINTS_MAX; i++) {
 			struct import_part *part = &import->parts[i];
 			if (part->notifier && part->notifier->hint) {
@@ -239,8 +243,8 @@ int import_signal(struct handle *handle, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	if (TAILQ_EMPTY(&timeline->imports)) {
-		timeline->given = value;
+	if (TAILQ_EMPTY(&timeline->brokered->imports)) {
+		timeline->brokered->given = value;
 		timeline_advance(timeline, value);
 		return 0;
 	}
@@ -248,14 +252,14 @@ int import_signal(struct handle *handle, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	timeline->given = value;
+	timeline->brokered->given = value;
 	import->decided = true;
 	return 0;
 }
 
 void import_drop_all(struct timeline *timeline)
 {
-	while (!TAILQ_EMPTY(&timeline->imports)) {
-		import_destroy(TAILQ_FIRST(&timeline->imports));
+	while (timeline->brokered && !TAILQ_EMPTY(&timeline->brokered->imports)) {
+		import_destroy(TAILQ_FIRST(&timeline->brokered->imports));
 	}
 }

@@ -202,18 +202,20 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 {
 	size_t index = room->list.n_timelines++;
 	Fbk__Wire__TimelineEntry *entry = &room->timelines[index];
-	const struct timeline_counters *counters = &timeline->counters;
+	static const struct timeline_counters none;
+	const struct timeline_counters *counters = timeline->counters ? timeline->counters : &none;
+	uint64_t monitored = timeline_monitored(timeline);
 	bool alive = timeline->cause == FBK_CAUSE_NONE;
 	fbk__wire__timeline_entry__init(entry);
 	entry->id = timeline->id;
 	entry->name = text(timeline->name);
-	entry->device = text(timeline->owner.device);
-	entry->pid = timeline->owner.pid;
-	entry->uid = timeline->owner.uid;
+	entry->device = text(timeline->device->name);
+	entry->pid = timeline->device->pid;
+	entry->uid = timeline->device->uid;
 	entry->value = timeline->seen;
 	entry->status = text(alive ? "ok" : "failed");
-	entry->reason = text(timeline->reason);
-	entry->monitored = timeline->monitored == FBK_MONITORED_NONE ? 0 : timeline->monitored;
+	entry->reason = text(timeline_reason(timeline));
+	entry->monitored = monitored == FBK_MONITORED_NONE ? 0 : monitored;
 	entry->armed = (uint32_t)timeline->arms.count;
 	entry->openers = timeline->handle_count;
 	entry->exports = counters->exports;
@@ -225,9 +227,9 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->watches = counters->watches;
 	entry->waits = counters->waits;
 	entry->wakes = counters->wakes;
-	entry->kind = text(timeline->flags & FBK_TIMELINE_BROKERED ? "brokered" : "memory");
+	entry->kind = text(timeline->brokered ? "brokered" : "memory");
 	entry->set_id = timeline->set ? timeline->set->id : 0;
-	entry->failed_from = alive ? 0 : timeline->failed_from;
+	entry->failed_from = alive ? 0 : timeline_failed_from(timeline);
 	entry->promises = counters->promises;
 	entry->promises_kept = counters->promises_kept;
 	entry->promises_broken = counters->promises_broken;
@@ -248,7 +250,7 @@ int request_inspect_timelines(struct session *session, struct handle *handle, co
 	room.list.timelines = room.timeline_list;
 	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !may_see(session, timeline->owner.uid)) {
+		    !may_see(session, timeline->device->uid)) {
 			continue;
 		}
 		if (room.list.n_timelines == TIMELINES_MAX) {

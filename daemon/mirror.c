@@ -25,8 +25,8 @@ static void mirror_end(struct mirror *mirror)
 	arm_remove(&mirror->arm);
 	if (mirror->from) {
 		syncobj_follow_finish(&mirror->follow);
-		if (mirror->timeline->follows == mirror) {
-			mirror->timeline->follows = NULL;
+		if (mirror->timeline->brokered->follows == mirror) {
+			mirror->timeline->brokered->follows = NULL;
 		}
 	}
 }
@@ -35,7 +35,7 @@ static void mirror_end(struct mirror *mirror)
 
 static void mirror_signal(struct mirror *mirror, uint64_t value)
 {
-	struct broker *broker = mirror->timeline->broker;
+	struct broker *broker = timeline_broker(mirror->timeline);
 	int r = syncobj_signal(&broker->drm, mirror->syncobj, value);
 	if (r < 0) {
 		log_client(mirror->handle->session, "its mirror of %s can't signal the syncobj: %s",
@@ -84,7 +84,7 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 {
 	struct timeline *timeline = mirror->timeline;
 	uint64_t value;
-	int r = syncobj_value(&timeline->broker->drm, mirror->follow.handle, &value);
+	int r = syncobj_value(&timeline_broker(timeline)->drm, mirror->follow.handle, &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 		return;
@@ -94,7 +94,9 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 		return;
 	}
 	value = value > at_least ? value : at_least; /* at once reset again: that point counts */
-	timeline->given = value > timeline->given ? value : timeline->given;
+	if (value > timeline->brokered->given) {
+		timeline->brokered->given = value;
+	}
 	timeline_advance(timeline, value);
 }
 
@@ -114,7 +116,7 @@ static void mirror_followed(void *arg, int result)
 static void mirror_from_next(struct mirror *mirror)
 {
 	char detail[FBK_REASON_SIZE] = "";
-	int r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+	int r = syncobj_follow_next(&mirror->follow, mirror->timeline->brokered->given + 1, detail);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r,
 			    detail[0] ? detail : "can't be followed any more");
@@ -127,7 +129,8 @@ void mirror_look(struct mirror *mirror)
 	if (mirror->ended) {
 		return;
 	}
-	int r = syncobj_value(&mirror->timeline->broker->drm, mirror->follow.handle, &value);
+	int r = syncobj_value(&timeline_broker(mirror->timeline)->drm, mirror->follow.handle,
+			      &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 	} else if (value < mirror->timeline->seen) {
@@ -157,7 +160,7 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 
 static int mirror_start(struct mirror *mirror, int fd, char *detail)
 {
-	struct broker *broker = mirror->timeline->broker;
+	struct broker *broker = timeline_broker(mirror->timeline);
 	struct fence fence = { .fd = fd, .user = mirror->handle->session->user };
 	mirror->again = evtimer_new(broker->base, mirror_again, mirror);
 	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_REQUEST) < 0) {
@@ -169,8 +172,9 @@ static int mirror_start(struct mirror *mirror, int fd, char *detail)
 	int r = syncobj_follow_init(&mirror->follow, broker, &fence, mirror_followed, mirror,
 				    detail);
 	if (r == 0) {
-		mirror->timeline->follows = mirror;
-		r = syncobj_follow_next(&mirror->follow, mirror->timeline->given + 1, detail);
+		mirror->timeline->brokered->follows = mirror;
+		r = syncobj_follow_next(&mirror->follow, mirror->timeline->brokered->given + 1,
+					detail);
 	}
 	return r;
 }
@@ -178,16 +182,16 @@ static int mirror_start(struct mirror *mirror, int fd, char *detail)
 static int mirror_check(const struct handle *handle, bool from, char *detail)
 {
 	const struct timeline *timeline = handle->timeline;
-	if (timeline->broker->drm.syncobj < 0) {
+	if (timeline_broker(timeline)->drm.syncobj < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
 	}
-	if (from && (timeline->follows || !TAILQ_EMPTY(&timeline->imports))) {
+	if (from && (timeline->brokered->follows || !TAILQ_EMPTY(&timeline->brokered->imports))) {
 		snprintf(detail, FBK_REASON_SIZE, "%s follows other fences already",
 			 timeline->name);
 		return -EBUSY;
@@ -245,7 +249,7 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 		mirror_signal(mirror, SYNCOBJ_FAILED);
 	}
 	mirror_end(mirror);
-	syncobj_close(&mirror->timeline->broker->drm, mirror->syncobj);
+	syncobj_close(&timeline_broker(mirror->timeline)->drm, mirror->syncobj);
 	event_drop(mirror->again);
 	LIST_REMOVE(mirror, links);
 	mirror->timeline->mirror_count--;

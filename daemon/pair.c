@@ -60,10 +60,10 @@ static void peer_put(struct peer *peer)
 
 static void list_changed(struct timeline *timeline)
 {
-	if (timeline->control) {
+	if (timeline->set) {
 		/* release: a hint, no more; the list itself comes by the wire */
-		atomic_store_explicit(&timeline->control->generation, ++timeline->generation,
-				      memory_order_release);
+		atomic_fetch_add_explicit(&timeline_control(timeline)->generation, 1,
+					  memory_order_release);
 	}
 }
 
@@ -72,7 +72,6 @@ static void pair_unlist(struct pair *pair)
 	struct timeline *timeline = pair->handle->timeline;
 	if (pair->listed) {
 		LIST_REMOVE(pair, links);
-		timeline->pair_count--;
 		pair->listed = false;
 		list_changed(timeline);
 	}
@@ -95,16 +94,18 @@ static int list_make_room(struct timeline *timeline, const struct user *user)
 {
 	struct pair *pair;
 	struct pair *victim = NULL;
+	uint32_t length = 0;
 	uint32_t most = list_count(timeline, user) + 1;
-	if (timeline->pair_count < TIMELINE_PAIRS_MAX) {
-		return 0;
-	}
 	LIST_FOREACH(pair, &timeline->pairs, links) {
 		uint32_t count = list_count(timeline, pair->handle->session->user);
 		if (count > most || (victim && count == most)) {
 			victim = pair; /* of those the last, which is the oldest */
 			most = count;
 		}
+		length++;
+	}
+	if (length < TIMELINE_PAIRS_MAX) {
+		return 0;
 	}
 	if (!victim) {
 		return -ENOSPC;
@@ -119,7 +120,7 @@ static int pair_create(struct handle *handle)
 	if (!pair) {
 		return -ENOMEM;
 	}
-	int r = peer_get(handle->session, handle->timeline->signaler, &pair->peer);
+	int r = peer_get(handle->session, timeline_signaler(handle->timeline), &pair->peer);
 	if (r < 0) {
 		free(pair);
 		return r;
@@ -136,21 +137,21 @@ static int pair_create(struct handle *handle)
 int pair_join(struct handle *handle, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+	if (timeline->brokered) {
 		snprintf(detail, FBK_REASON_SIZE, "the daemon signals %s, and wakes who waits",
 			 timeline->name);
 		return -EINVAL;
 	}
-	if (!timeline->signaler || timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(detail, FBK_REASON_SIZE, "%s", timeline->reason);
-		return timeline->error < 0 ? timeline->error : -EOWNERDEAD;
+	if (timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
+		return timeline->error;
 	}
 	if (timeline->device->silent) {
 		snprintf(
 			detail, FBK_REASON_SIZE,
 			"%s signals %s without telling anybody: the daemon polls it, and wakes who "
 			"waits",
-			timeline->owner.device, timeline->name);
+			timeline->device->name, timeline->name);
 		return -EINVAL;
 	}
 	if (handle->pair && handle->pair->listed) {
@@ -170,7 +171,6 @@ int pair_join(struct handle *handle, char *detail)
 	}
 	handle->pair->listed = true;
 	LIST_INSERT_HEAD(&timeline->pairs, handle->pair, links);
-	timeline->pair_count++;
 	list_changed(timeline);
 	return 0;
 }

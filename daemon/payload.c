@@ -2,6 +2,7 @@
 #include "payload.h"
 
 #include "broker.h"
+#include "device.h"
 #include "proto/narrow.h"
 #include "timeline.h"
 #include "watcher.h"
@@ -10,16 +11,17 @@ uint64_t payload_load(const struct timeline *timeline)
 {
 	/* seq_cst: see timeline_publish. It also acquires what the signaler wrote before. */
 	if (timeline->narrow) {
-		return fbk_narrow_extend(timeline->seen,
-					 atomic_load_explicit(fbk_narrow_word(timeline->payload),
-							      memory_order_seq_cst));
+		return fbk_narrow_extend(
+			timeline->seen,
+			atomic_load_explicit(fbk_narrow_word(timeline_payload(timeline)),
+					     memory_order_seq_cst));
 	}
-	return atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+	return atomic_load_explicit(&timeline_payload(timeline)->payload, memory_order_seq_cst);
 }
 
 uint64_t payload_max_jump(const struct timeline *timeline)
 {
-	uint64_t max_jump = policy_settings(timeline->broker->policy)->max_jump;
+	uint64_t max_jump = policy_settings(timeline_broker(timeline)->policy)->max_jump;
 	return timeline->narrow && max_jump >= FBK_NARROW_REACH ? FBK_NARROW_REACH - 1 : max_jump;
 }
 
@@ -27,7 +29,7 @@ void payload_publish_seen(const struct timeline *timeline)
 {
 	if (timeline->narrow) {
 		/* release: who extends from this one loads a word that is not older */
-		atomic_store_explicit(&timeline->control->shadow, timeline->seen,
+		atomic_store_explicit(&timeline_control(timeline)->shadow, timeline->seen,
 				      memory_order_release);
 	}
 }
@@ -35,8 +37,7 @@ void payload_publish_seen(const struct timeline *timeline)
 /* A page that only processes write has no hardware to overwrite poison. */
 static bool payload_by_hardware(const struct timeline *timeline)
 {
-	return !(timeline->flags & FBK_TIMELINE_BROKERED) &&
-	       (timeline->watched || timeline->owner.class != FBK_CPU);
+	return !timeline->brokered && (timeline->watched || timeline->device->class != FBK_CPU);
 }
 
 uint64_t payload_poison(struct timeline *timeline)
@@ -45,7 +46,7 @@ uint64_t payload_poison(struct timeline *timeline)
 	uint32_t word = 0;
 	/* seq_cst: after the status `failing` for readers, who load in the other order */
 	if (timeline->narrow) {
-		word = atomic_fetch_add_explicit(fbk_narrow_word(timeline->payload),
+		word = atomic_fetch_add_explicit(fbk_narrow_word(timeline_payload(timeline)),
 						 FBK_NARROW_POISON, memory_order_seq_cst);
 		old = fbk_narrow_extend(timeline->seen, word);
 		word += FBK_NARROW_POISON;
@@ -53,13 +54,13 @@ uint64_t payload_poison(struct timeline *timeline)
 			old = UINT64_MAX; /* nonsense, whatever policy says of jumps */
 		}
 	} else {
-		old = atomic_fetch_or_explicit(&timeline->payload->payload, FBK_POISON,
+		old = atomic_fetch_or_explicit(&timeline_payload(timeline)->payload, FBK_POISON,
 					       memory_order_seq_cst);
 	}
-	if (timeline->broker->watcher && !timeline->broker->ending &&
+	if (timeline_broker(timeline)->watcher && !timeline_broker(timeline)->ending &&
 	    payload_by_hardware(timeline)) {
-		watcher_guard(timeline->broker->watcher, timeline->set, timeline->payload,
-			      timeline->narrow, word);
+		watcher_guard(timeline_broker(timeline)->watcher, timeline->set,
+			      timeline_payload(timeline), timeline->narrow, word);
 	}
 	return old;
 }

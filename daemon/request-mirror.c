@@ -62,7 +62,7 @@ int request_mirror_to(struct session *session, struct handle *handle, const void
 		      struct answer *answer)
 {
 	const Fbk__Wire__MirrorTo *request = body;
-	if (request->direct && handle->timeline->signaler != session) {
+	if (request->direct && timeline_signaler(handle->timeline) != session) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "only who signals %s can signal a syncobj with it",
 			 handle->timeline->name);
@@ -75,7 +75,7 @@ int request_mirror_from(struct session *session, struct handle *handle, const vo
 			struct answer *answer)
 {
 	(void)body;
-	if (!(handle->timeline->flags & FBK_TIMELINE_BROKERED)) {
+	if (!handle->timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "timeline %s is signalled in memory, by who made it: only a brokered one "
 			 "follows a syncobj",

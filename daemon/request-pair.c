@@ -60,7 +60,7 @@ int request_pair_list(struct session *session, struct handle *handle, const void
 	const struct pair *pair;
 	size_t unknown = 0;
 
-	if (timeline->signaler != session || timeline->flags & FBK_TIMELINE_BROKERED) {
+	if (timeline_signaler(timeline) != session || timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "this client does not signal %s in memory", timeline->name);
 		return -EPERM;
@@ -89,7 +89,11 @@ int request_pair_list(struct session *session, struct handle *handle, const void
 	for (size_t i = 0; i < list->n_cells; i++) {
 		answer->cell_list[i] = &answer->cells[i];
 	}
-	list->generation = unknown == list->fresh ? timeline->generation : 0;
+	/* relaxed: written by this thread alone */
+	list->generation = unknown == list->fresh
+				   ? atomic_load_explicit(&timeline_control(timeline)->generation,
+							  memory_order_relaxed)
+				   : 0;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_PAIR_CELLS;
 	answer->message.pair_cells = list;
 	return 0;

@@ -37,19 +37,19 @@ static int not_above(const struct timeline *timeline, uint64_t value, int error,
 	if (error == -EALREADY) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "%llu is not above %llu, the last point of %s", (unsigned long long)value,
-			 (unsigned long long)timeline->given, timeline->name);
+			 (unsigned long long)timeline->brokered->given, timeline->name);
 	} else if (error == -EBUSY) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "%s follows a syncobj: it takes no other signals", timeline->name);
 	} else if (error < 0 && timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 	}
 	return error;
 }
 
 static int brokered_check(const struct timeline *timeline, struct answer *answer)
 {
-	if (timeline->flags & FBK_TIMELINE_BROKERED) {
+	if (timeline->brokered) {
 		return 0;
 	}
 	snprintf(answer->detail, FBK_REASON_SIZE,

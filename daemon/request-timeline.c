@@ -17,7 +17,7 @@
 static bool handle_writes(const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
-	return timeline->signaler == handle->session && !(timeline->flags & FBK_TIMELINE_BROKERED);
+	return timeline_signaler(timeline) == handle->session && !timeline->brokered;
 }
 
 static void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
@@ -60,7 +60,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.handle = handle->number;
 	answer->timeline.id = timeline->id;
 	answer->timeline.rights = handle->rights;
-	answer->timeline.flags = timeline->flags;
+	answer->timeline.flags = timeline_flags(timeline);
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
@@ -155,12 +155,11 @@ int request_page_mapped(struct session *session, struct handle *none, const void
 	(void)none;
 	(void)fds;
 	const Fbk__Wire__PageMapped *request = body;
-	struct timeline *timeline;
-	LIST_FOREACH(timeline, &session->signals, signaler_links) {
-		struct page *page =
-			timeline->set ? set_payload_page(timeline->set, request->page_id) : NULL;
-		if (page && page == timeline->slot.page) {
-			return page_seal(page);
+	for (uint32_t number = 1; number < session->handles_size; number++) {
+		const struct handle *handle = session->handles[number];
+		if (handle && handle_writes(handle) &&
+		    handle->timeline->slot.page->id == request->page_id) {
+			return page_seal(handle->timeline->slot.page);
 		}
 	}
 	snprintf(answer->detail, FBK_REASON_SIZE, "this client writes no page %llu",
@@ -188,7 +187,7 @@ int request_timeline_share(struct session *session, struct handle *handle, const
 			 request->rights, timeline->name, handle->rights);
 		return -EPERM;
 	}
-	if (request->rights & FBK_RIGHT_SIGNAL && !(timeline->flags & FBK_TIMELINE_BROKERED)) {
+	if (request->rights & FBK_RIGHT_SIGNAL && !timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "timeline %s lives in memory that only its maker writes: share the right "
 			 "to "
@@ -216,7 +215,7 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	}
 	struct timeline *timeline = token->handle->timeline;
 	if (!timeline->set) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return -ENOENT;
 	}
 	struct handle *handle = handle_of(session, timeline);
@@ -262,7 +261,7 @@ int request_timeline_fail(struct session *session, struct handle *handle, const 
 		return -EINVAL;
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline->reason);
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return -EALREADY;
 	}
 	timeline_look(timeline);
@@ -285,16 +284,16 @@ int request_timeline_info(struct session *session, struct handle *handle, const 
 	fbk__wire__timeline_state__init(state);
 	state->id = timeline->id;
 	state->name = timeline->name;
-	state->flags = timeline->flags;
+	state->flags = timeline_flags(timeline);
 	state->value = timeline->seen;
 	state->cause = timeline->cause;
 	state->error = timeline->error;
-	state->failed_from = timeline->failed_from;
-	state->reason = timeline->reason;
-	state->device = timeline->owner.device;
-	state->class_ = timeline->owner.class;
-	state->pid = timeline->owner.pid;
-	state->uid = timeline->owner.uid;
+	state->failed_from = timeline_failed_from(timeline);
+	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
+	state->device = timeline->device->name;
+	state->class_ = timeline->device->class;
+	state->pid = timeline->device->pid;
+	state->uid = timeline->device->uid;
 	state->rights = handle->rights;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATE;
 	answer->message.state = state;

@@ -268,11 +268,12 @@ int session_handle_add(struct session *session, struct handle *handle)
 	while (session_handle(session, number)) {
 		number++;
 	}
-	if (number >= session->handles_size) {
-		int r = session_handles_grow(session);
-		if (r < 0) {
-			return r;
-		}
+	int r = number < session->handles_size ? 0 : session_handles_grow(session);
+	if (r == 0) {
+		r = charge_grow(&session->handles_charge, session->user, ACCOUNT_HANDLES, 1);
+	}
+	if (r < 0) {
+		return r;
 	}
 	session->handles[number] = handle;
 	session->handle_hint = number + 1;
@@ -282,6 +283,7 @@ int session_handle_add(struct session *session, struct handle *handle)
 
 void session_handle_remove(struct session *session, struct handle *handle)
 {
+	charge_shrink(&session->handles_charge, 1);
 	session->handles[handle->number] = NULL;
 	if (handle->number < session->handle_hint) {
 		session->handle_hint = handle->number;
@@ -457,8 +459,8 @@ void session_destroy(struct session *session)
 			handle_destroy(session->handles[number]);
 		}
 	}
-	free(session->handles);
 	session_objects_destroy(session);
+	free(session->handles);
 	session_outbox_finish(session);
 	page_destroy(session->pair);
 	if (session->doorbell >= 0) {

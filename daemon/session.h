@@ -54,6 +54,8 @@ struct session {
 	struct user *user;
 	struct charge charge;
 	struct charge fd_charge;
+	struct charge timelines_charge; /* that it signals */
+	struct charge handles_charge;
 
 	int socket;
 	int pidfd;
@@ -73,7 +75,6 @@ struct session {
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, session_set) sets;
 	LIST_HEAD(, peer) peers; /* pages with signalers whose points it waits for */
-	LIST_HEAD(, timeline) signals;
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises;         /* that it asked for */
 	void *watches;                        /* tsearch(3) by the client's number */

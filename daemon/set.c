@@ -106,14 +106,3 @@ int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 	set->refs++;
 	return 0;
 }
-
-struct page *set_payload_page(const struct set *set, uint64_t page_id)
-{
-	struct set_payload *payload;
-	LIST_FOREACH(payload, &set->payloads, links) {
-		if (payload->page->id == page_id) {
-			return payload->page;
-		}
-	}
-	return NULL;
-}

@@ -34,15 +34,12 @@ int set_create(struct broker *broker, struct user *user, uint64_t size, struct s
 void set_unref(struct set *set);
 
 struct set_slot {
-	uint32_t control;
-	struct page *page;
+	struct page *page; /* of the payload */
 	uint32_t payload;
+	uint32_t control;
 };
 
 /* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a
  * reference on the set. -ENOSPC when the set is full. */
 int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
-
-/* The payload page of this set with that id, or NULL. */
-struct page *set_payload_page(const struct set *set, uint64_t page_id);

@@ -19,7 +19,7 @@ struct timeline_watch {
 static void timeline_watch_hit(struct watched *watched)
 {
 	struct timeline *timeline = container_of(watched, struct timeline_watch, watched)->timeline;
-	timeline->broker->counters.watcher_hits++;
+	timeline_broker(timeline)->counters.watcher_hits++;
 	timeline_look(timeline);
 	if (timeline->watched) {
 		timeline_watch_update(timeline); /* where the look had nothing to publish */
@@ -28,7 +28,7 @@ static void timeline_watch_hit(struct watched *watched)
 
 int timeline_watch_create(struct timeline *timeline)
 {
-	if (!timeline->broker->watcher) {
+	if (!timeline_broker(timeline)->watcher) {
 		return 0;
 	}
 	struct timeline_watch *watch = calloc(1, sizeof(*watch));
@@ -45,7 +45,7 @@ int timeline_watch_create(struct timeline *timeline)
 void timeline_watch_destroy(struct timeline *timeline)
 {
 	if (timeline->watched) {
-		watcher_disarm(timeline->broker->watcher, timeline->watched);
+		watcher_disarm(timeline_broker(timeline)->watcher, timeline->watched);
 		free(container_of(timeline->watched, struct timeline_watch, watched));
 		timeline->watched = NULL;
 	}
@@ -53,16 +53,16 @@ void timeline_watch_destroy(struct timeline *timeline)
 
 void timeline_watch_update(struct timeline *timeline)
 {
-	struct watcher *watcher = timeline->broker->watcher;
-	if (timeline->monitored == FBK_MONITORED_NONE || timeline->cause != FBK_CAUSE_NONE) {
+	struct watcher *watcher = timeline_broker(timeline)->watcher;
+	uint64_t value = timeline_monitored(timeline);
+	if (value == FBK_MONITORED_NONE || timeline->cause != FBK_CAUSE_NONE) {
 		watcher_disarm(watcher, timeline->watched);
 		return;
 	}
 	/* Looked at also when it has risen so far that it must not rise further unseen. */
 	uint64_t far = timeline->narrow ? FBK_NARROW_STEP : payload_max_jump(timeline) + 1;
-	uint64_t value = timeline->monitored;
 	if (value > timeline->seen && value - timeline->seen > far) {
 		value = timeline->seen + far;
 	}
-	watcher_arm(watcher, timeline->watched, timeline->payload, timeline->seen, value);
+	watcher_arm(watcher, timeline->watched, timeline_payload(timeline), timeline->seen, value);
 }

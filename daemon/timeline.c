@@ -19,21 +19,25 @@
 #include "session.h"
 #include "timeline-watch.h"
 
-static bool timeline_brokered(const struct timeline *timeline)
+struct session *timeline_signaler(const struct timeline *timeline)
 {
-	return timeline->flags & FBK_TIMELINE_BROKERED;
+	return timeline->set ? timeline->device->session : NULL;
+}
+
+struct broker *timeline_broker(const struct timeline *timeline)
+{
+	return timeline->device->broker;
 }
 
 static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
-	timeline->monitored = monitored;
 	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
 	if (MUTANT(PUBLISH_FENCE)) {
-		mutant_store(&timeline->control->monitored, monitored);
+		mutant_store(&timeline_control(timeline)->monitored, monitored);
 	} else {
-		atomic_store_explicit(&timeline->control->monitored, monitored,
+		atomic_store_explicit(&timeline_control(timeline)->monitored, monitored,
 				      memory_order_seq_cst);
 	}
 	if (timeline->watched) {
@@ -41,61 +45,71 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	}
 }
 
+static void timeline_free(struct timeline *timeline)
+{
+	free(timeline->brokered);
+	free(timeline->counters);
+	free(timeline->reason);
+	free(timeline);
+}
+
+/* What it takes for its kind: signalled by the daemon, or in memory and rung for or not. */
+static int timeline_specialise(struct timeline *timeline, uint32_t flags)
+{
+	if (flags & FBK_TIMELINE_BROKERED) {
+		timeline->brokered = calloc(1, sizeof(*timeline->brokered));
+		if (!timeline->brokered) {
+			return -ENOMEM;
+		}
+		TAILQ_INIT(&timeline->brokered->imports);
+		return 0;
+	}
+	timeline->narrow = device_signals_narrow(timeline->device);
+	return timeline->device->silent ? timeline_watch_create(timeline) : 0;
+}
+
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline)
 {
+	struct broker *broker = device->broker;
 	struct session *session = device->session;
-	struct broker *broker = session->broker;
 	struct timeline *timeline = calloc(1, sizeof(*timeline));
 	if (!timeline) {
 		return -ENOMEM;
 	}
-	timeline->broker = broker;
+	timeline->device = device;
 	timeline->id = broker_new_id(broker);
-	timeline->flags = flags;
-	timeline->failed_from = FBK_FAILED_FROM_NONE;
 	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
-	TAILQ_INIT(&timeline->imports);
 
-	bool in_memory = !timeline_brokered(timeline);
-	timeline->narrow = in_memory && device_signals_narrow(device);
-	int r = charge_take(&timeline->charge, session->user, ACCOUNT_TIMELINES, 1);
-	if (r == 0 && in_memory && device->silent) {
-		r = timeline_watch_create(timeline);
+	int r = timeline_specialise(timeline, flags);
+	if (r == 0) {
+		r = charge_grow(&session->timelines_charge, session->user, ACCOUNT_TIMELINES, 1);
 	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, session->user, in_memory ? device : NULL,
+		r = set_slot_take(set, broker, session->user, timeline->brokered ? NULL : device,
 				  &timeline->slot);
+		if (r < 0) {
+			charge_shrink(&session->timelines_charge, 1);
+		}
 	}
 	if (r < 0) {
 		timeline_watch_destroy(timeline);
-		charge_release(&timeline->charge);
-		free(timeline);
+		timeline_free(timeline);
 		return r;
 	}
 	timeline->set = set;
-	timeline->payload =
-		fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
-	timeline->control = fbk_control_slot_at(set->control->memory, timeline->slot.control);
-	timeline->control->timeline_id = timeline->id;
-	timeline->control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
-	atomic_store_explicit(&timeline->control->failed_from, FBK_FAILED_FROM_NONE,
+	struct fbk_control_slot *control = timeline_control(timeline);
+	control->timeline_id = timeline->id;
+	control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
+	atomic_store_explicit(&control->failed_from, FBK_FAILED_FROM_NONE,
 			      memory_order_relaxed); /* before the status below */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	/* release: who sees the slot in use sees it filled in */
-	atomic_store_explicit(&timeline->control->status, FBK_STATUS_OK, memory_order_release);
+	atomic_store_explicit(&control->status, FBK_STATUS_OK, memory_order_release);
 
-	timeline->owner = (struct timeline_owner){
-		.pid = session->pid,
-		.uid = session->subject.uid,
-		.class = device->class,
-	};
-	memcpy(timeline->owner.device, device->name, sizeof(timeline->owner.device));
-	timeline->device = device;
+	device->refs++;
 	device->timelines++;
-	timeline->signaler = session;
-	LIST_INSERT_HEAD(&session->signals, timeline, signaler_links);
 	LIST_INSERT_HEAD(&broker->timelines, timeline, links);
 	broker->timeline_count++;
 	*ret_timeline = timeline;
@@ -105,9 +119,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 static void timeline_drop_pages(struct timeline *timeline)
 {
 	timeline_watch_destroy(timeline);
-	charge_release(&timeline->charge);
-	timeline->payload = NULL;
-	timeline->control = NULL;
+	charge_shrink(&timeline->device->session->timelines_charge, 1);
 	struct set *set = timeline->set;
 	timeline->set = NULL;
 	set_unref(set);
@@ -115,23 +127,17 @@ static void timeline_drop_pages(struct timeline *timeline)
 
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 {
+	if (!timeline->set) {
+		return;
+	}
 	if (!MUTANT(DEATH_UNREAD)) {
 		timeline_look(timeline); /* what was reached counts; nonsense is named as such */
 	}
 	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
-	if (timeline->signaler) {
-		LIST_REMOVE(timeline, signaler_links);
-		timeline->signaler = NULL;
-	}
-	if (timeline->device) {
-		timeline->device->timelines--;
-		timeline->device = NULL;
-	}
-	if (timeline->set) {
-		/* It never changes again: whoever mapped the pages keeps them, we need not, and a
-		 * waiter that stays must not cost the user who is gone. */
-		timeline_drop_pages(timeline);
-	}
+	timeline->device->timelines--;
+	/* It never changes again: whoever mapped the pages keeps them, we need not, and a waiter
+	 * that stays must not cost the user who is gone. */
+	timeline_drop_pages(timeline);
 }
 
 void timeline_destroy(struct timeline *timeline)
@@ -139,8 +145,9 @@ void timeline_destroy(struct timeline *timeline)
 	assert(LIST_EMPTY(&timeline->handles));
 	timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
 	LIST_REMOVE(timeline, links);
-	timeline->broker->timeline_count--;
-	free(timeline);
+	timeline_broker(timeline)->timeline_count--;
+	device_unref(timeline->device);
+	timeline_free(timeline);
 }
 
 static void arm_take_off(struct arm *arm)
@@ -170,7 +177,7 @@ static void timeline_complete(struct timeline *timeline)
 static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 {
 	char reason[FBK_REASON_SIZE];
-	const struct timeline_owner *owner = &timeline->owner;
+	struct device *device = timeline->device;
 	uint64_t max_jump = payload_max_jump(timeline);
 	const char *what;
 
@@ -181,8 +188,8 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	} else if (payload - timeline->seen > max_jump) {
 		what = "jumped further than policy allows";
 	} else {
-		if (payload > timeline->seen && timeline->device) {
-			timeline->device->promise_broken = false; /* it delivers */
+		if (payload > timeline->seen) {
+			device->promise_broken = false; /* it delivers */
 		}
 		timeline->seen = payload;
 		payload_publish_seen(timeline);
@@ -190,17 +197,24 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	}
 	snprintf(reason, sizeof(reason),
 		 "the payload of %s, written by %s (pid %d), %s: %llu after %llu", timeline->name,
-		 owner->device, owner->pid, what, (unsigned long long)payload,
+		 device->name, device->pid, what, (unsigned long long)payload,
 		 (unsigned long long)timeline->seen);
 	timeline_fail(timeline, FBK_CAUSE_POLICING, -EPROTO, reason);
 	return false;
 }
 
+/* What is to be monitored. */
+static uint64_t timeline_smallest(const struct timeline *timeline)
+{
+	const struct heap_node *node = heap_min(&timeline->arms);
+	return node ? node->key : FBK_MONITORED_NONE;
+}
+
 void timeline_look(struct timeline *timeline)
 {
-	timeline->broker->counters.looks++;
-	if (timeline->follows) {
-		mirror_look(timeline->follows);
+	timeline_broker(timeline)->counters.looks++;
+	if (timeline->brokered && timeline->brokered->follows) {
+		mirror_look(timeline->brokered->follows);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
 		uint64_t payload = payload_load(timeline);
@@ -209,9 +223,8 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_complete(timeline);
-		struct heap_node *node = heap_min(&timeline->arms);
-		uint64_t monitored = node ? node->key : FBK_MONITORED_NONE;
-		if (monitored == timeline->monitored) {
+		uint64_t monitored = timeline_smallest(timeline);
+		if (monitored == timeline_monitored(timeline)) {
 			return;
 		}
 		timeline_publish(timeline, monitored); /* and re-read: rule R3 */
@@ -228,28 +241,39 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 	}
 	timeline->seen = value; /* it was asked for: not a payload to be doubted */
 	/* release: what led to the signal is visible to who sees it */
-	atomic_store_explicit(&timeline->payload->payload, value, memory_order_release);
+	atomic_store_explicit(&timeline_payload(timeline)->payload, value, memory_order_release);
 	timeline_look(timeline);
 }
 
-static void timeline_reason(struct timeline *timeline, enum fbk_cause cause, const char *reason)
+static const char *const cause_sentences[] = {
+	[FBK_CAUSE_NONE] = "",
+	[FBK_CAUSE_OWNER_DIED] = "died or was cut off",
+	[FBK_CAUSE_OWNER_LEFT] = "closed it",
+	[FBK_CAUSE_OWNER_FAILED] = "failed it",
+	[FBK_CAUSE_DEADLINE] = "did not deliver in time",
+	[FBK_CAUSE_POLICING] = "wrote nonsense to it",
+	[FBK_CAUSE_ADMIN] = "was stopped by the administrator",
+	[FBK_CAUSE_FENCE_ERROR] = "waited for a kernel fence that failed",
+	[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",
+};
+
+/* Where there is no memory, the cause alone must do. */
+static void timeline_keep_reason(struct timeline *timeline, const char *reason)
 {
-	static const char *const sentences[] = {
-		[FBK_CAUSE_OWNER_DIED] = "died or was cut off",
-		[FBK_CAUSE_OWNER_LEFT] = "closed it",
-		[FBK_CAUSE_OWNER_FAILED] = "failed it",
-		[FBK_CAUSE_DEADLINE] = "did not deliver in time",
-		[FBK_CAUSE_POLICING] = "wrote nonsense to it",
-		[FBK_CAUSE_ADMIN] = "was stopped by the administrator",
-		[FBK_CAUSE_FENCE_ERROR] = "waited for a kernel fence that failed",
-		[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",
-	};
+	char text[FBK_REASON_SIZE];
 	if (reason && reason[0]) {
-		wire_text_copy(timeline->reason, sizeof(timeline->reason), reason);
-		return;
+		wire_text_copy(text, sizeof(text), reason);
+	} else {
+		snprintf(text, sizeof(text), "%s (pid %d), the signaler of %s, %s",
+			 timeline->device->name, timeline->device->pid, timeline->name,
+			 cause_sentences[timeline->cause]);
 	}
-	snprintf(timeline->reason, sizeof(timeline->reason), "%s (pid %d), the signaler of %s, %s",
-		 timeline->owner.device, timeline->owner.pid, timeline->name, sentences[cause]);
+	timeline->reason = strdup(text);
+}
+
+const char *timeline_reason(const struct timeline *timeline)
+{
+	return timeline->reason ? timeline->reason : cause_sentences[timeline->cause];
 }
 
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason)
@@ -257,7 +281,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return;
 	}
-	struct fbk_control_slot *control = timeline->control;
+	struct fbk_control_slot *control = timeline_control(timeline);
 
 	/* Readers load the payload, then the status. The order of these four is what they rely on:
 	 * poison is never seen without at least `failing`, and `failed` never without the bound. */
@@ -269,21 +293,21 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	    MUTANT(DEATH_UNREAD)) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
-	timeline->failed_from = reached + 1;
 	timeline->seen = reached;
 	payload_publish_seen(timeline);
 	timeline->cause = cause;
 	timeline->error = error < 0 ? error : -EIO;
-	timeline_reason(timeline, cause, reason);
+	timeline_keep_reason(timeline, reason);
 	/* relaxed: ordered by the release below */
-	atomic_store_explicit(&control->failed_from, timeline->failed_from, memory_order_relaxed);
+	atomic_store_explicit(&control->failed_from, timeline_failed_from(timeline),
+			      memory_order_relaxed);
 	atomic_store_explicit(&control->cause, cause, memory_order_relaxed);
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
 	/* release: who sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
-	timeline->broker->counters.timelines_failed++;
+	timeline_broker(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
-		  (unsigned long long)timeline->failed_from, timeline->reason);
+		  (unsigned long long)timeline_failed_from(timeline), timeline_reason(timeline));
 
 	/* Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
@@ -296,12 +320,21 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	pair_wake_all(timeline);
 }
 
+struct timeline_counters *timeline_count(struct timeline *timeline)
+{
+	static struct timeline_counters lost;
+	if (!timeline->counters) {
+		timeline->counters = calloc(1, sizeof(*timeline->counters));
+	}
+	return timeline->counters ? timeline->counters : &lost;
+}
+
 int timeline_point_state(const struct timeline *timeline, uint64_t value)
 {
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		return value <= timeline->seen ? 0 : -EAGAIN;
+	if (value <= timeline->seen) {
+		return 0;
 	}
-	return value < timeline->failed_from ? 0 : timeline->error;
+	return timeline->cause == FBK_CAUSE_NONE ? -EAGAIN : timeline->error;
 }
 
 void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
@@ -324,12 +357,11 @@ void arm_remove(struct arm *arm)
 	}
 	struct timeline *timeline = arm->timeline;
 	arm_take_off(arm);
-	struct heap_node *node = heap_min(&timeline->arms);
-	if (timeline->cause == FBK_CAUSE_NONE && timeline->monitored != FBK_MONITORED_NONE &&
-	    (!node || node->key > timeline->monitored)) {
+	if (timeline->cause == FBK_CAUSE_NONE &&
+	    timeline_smallest(timeline) > timeline_monitored(timeline)) {
 		/* Too low a value would only cost the signaler a ring; put it right at once. Raising
 		 * it needs no re-read: what is armed was compared when it was armed. */
-		timeline_publish(timeline, node ? node->key : FBK_MONITORED_NONE);
+		timeline_publish(timeline, timeline_smallest(timeline));
 	}
 }
 

@@ -35,14 +35,14 @@ struct arm {
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);
 };
 
-/* Who signals, kept for blame when the session is gone. */
-struct timeline_owner {
-	pid_t pid;
-	uid_t uid;
-	enum fbk_device_class class;
-	char device[FBK_NAME_SIZE];
+/* What signals a brokered timeline. */
+struct brokered {
+	TAILQ_HEAD(import_queue, import) imports; /* in rising order */
+	uint64_t given;                           /* largest point asked for */
+	struct mirror *follows;                   /* the syncobj that it follows */
 };
 
+/* What happened to a timeline, for people. */
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
@@ -52,48 +52,34 @@ struct timeline_counters {
 
 struct timeline {
 	LIST_ENTRY(timeline) links;
-	struct broker *broker;
+	struct device *device; /* that signals it, or did */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
-	uint32_t flags; /* enum fbk_timeline_flags */
 
-	struct set *set; /* NULL once it failed and its owner is gone */
+	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
-	struct fbk_payload_slot *payload;
-	struct fbk_control_slot *control;
-	bool narrow;             /* a payload of 32 bits, extended from `seen` */
-	struct watched *watched; /* of a silent device, in memory; NULL: it is rung for */
+	struct brokered *brokered; /* NULL: signalled in memory */
+	bool narrow;               /* a payload of 32 bits, extended from `seen` */
+	struct watched *watched;   /* of a silent device, in memory; NULL: it is rung for */
 
-	struct session *signaler; /* NULL: gone */
-	struct device *device;    /* NULL: gone */
-	LIST_ENTRY(timeline) signaler_links;
-	struct timeline_owner owner;
 	LIST_HEAD(, handle) handles;
 	unsigned int handle_count;
 
-	uint64_t seen;      /* payload at the last look; only grows */
-	uint64_t monitored; /* as published */
+	uint64_t seen; /* payload at the last look; only grows; once failed, what was reached */
 	struct heap arms;
-	TAILQ_HEAD(import_queue, import) imports; /* brokered: in rising order */
-	uint64_t given;                           /* brokered: largest point asked for */
-	struct mirror *follows;                   /* brokered: the syncobj that it follows */
 	uint32_t mirror_count;
 	LIST_HEAD(, pair) pairs; /* cells that its signaler shall look at */
-	uint32_t pair_count;
-	uint64_t generation; /* of that list, as published */
 
 	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
 	int error;
-	uint64_t failed_from;
-	char reason[FBK_REASON_SIZE];
-	struct timeline_counters counters;
-	struct charge charge;
+	char *reason;                       /* see timeline_reason */
+	struct timeline_counters *counters; /* see timeline_count */
 };
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline);
 
-/* The last handle is gone. */
+/* The last handle is gone, or there was none. */
 void timeline_destroy(struct timeline *timeline);
 
 /* Read the payload, check it, complete what is reached, publish what is armed. */
@@ -105,8 +91,19 @@ void timeline_advance(struct timeline *timeline, uint64_t value);
 /* `reason` may be NULL: then the cause gets a sentence of its own. No-op on a failed timeline. */
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);
 
-/* The signaler lets go: fail with `cause`, forget the session, and drop the shared pages. */
+/* Why it failed, in words; "" while alive. */
+const char *timeline_reason(const struct timeline *timeline);
+
+/* The signaler lets go: fail with `cause` and drop the shared pages. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
+
+/* NULL once it let go. */
+struct session *timeline_signaler(const struct timeline *timeline);
+struct broker *timeline_broker(const struct timeline *timeline);
+
+/* To add to. Made with the first that is counted, since most timelines are idle; where there is no
+ * memory for that, it is not counted. */
+struct timeline_counters *timeline_count(struct timeline *timeline);
 
 /* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
@@ -118,6 +115,37 @@ void arm_remove(struct arm *arm); /* no-op when not armed */
 /* Its deadline passed: take it off, read the payload once more, and say how the point stands:
  * 0 reached, -EAGAIN not, or the error. */
 int arm_expire(struct arm *arm);
+
+static inline uint32_t timeline_flags(const struct timeline *timeline)
+{
+	return timeline->brokered ? FBK_TIMELINE_BROKERED : 0;
+}
+
+/* In shared memory; not once the signaler let go. */
+static inline struct fbk_payload_slot *timeline_payload(const struct timeline *timeline)
+{
+	return fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
+}
+
+static inline struct fbk_control_slot *timeline_control(const struct timeline *timeline)
+{
+	return fbk_control_slot_at(timeline->set->control->memory, timeline->slot.control);
+}
+
+/* Smallest armed point as published; FBK_MONITORED_NONE for none. */
+static inline uint64_t timeline_monitored(const struct timeline *timeline)
+{
+	if (!timeline->set) {
+		return FBK_MONITORED_NONE;
+	}
+	/* relaxed: written by this thread alone */
+	return atomic_load_explicit(&timeline_control(timeline)->monitored, memory_order_relaxed);
+}
+
+static inline uint64_t timeline_failed_from(const struct timeline *timeline)
+{
+	return timeline->cause == FBK_CAUSE_NONE ? FBK_FAILED_FROM_NONE : timeline->seen + 1;
+}
 
 static inline uint64_t arm_point(const struct arm *arm)
 {

@@ -77,6 +77,7 @@ static int token_create(struct handle *handle, uint32_t rights, struct token **r
 		r = inode_of(token->fd, &token->inode);
 	}
 	LIST_INSERT_HEAD(&session->broker->tokens[token->inode % 256], token, links);
+	LIST_INSERT_HEAD(&handle->tokens, token, handle_links);
 	if (r < 0) {
 		token_destroy(token);
 		return r;
@@ -87,14 +88,14 @@ static int token_create(struct handle *handle, uint32_t rights, struct token **r
 
 int token_get(struct handle *handle, uint32_t rights, struct token **ret_token)
 {
-	if (!handle->tokens[rights]) {
-		int r = token_create(handle, rights, &handle->tokens[rights]);
-		if (r < 0) {
-			return r;
+	struct token *token;
+	LIST_FOREACH(token, &handle->tokens, handle_links) {
+		if (token->rights == rights) {
+			*ret_token = token;
+			return 0;
 		}
 	}
-	*ret_token = handle->tokens[rights];
-	return 0;
+	return token_create(handle, rights, ret_token);
 }
 
 void token_destroy(struct token *token)
@@ -102,6 +103,7 @@ void token_destroy(struct token *token)
 	if (!token) {
 		return;
 	}
+	LIST_REMOVE(token, handle_links);
 	LIST_REMOVE(token, links);
 	if (token->fd >= 0) {
 		close(token->fd);

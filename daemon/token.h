@@ -15,8 +15,9 @@ struct broker;
 struct handle;
 
 struct token {
-	LIST_ENTRY(token) links; /* of its hash bucket */
-	struct handle *handle;   /* who shares */
+	LIST_ENTRY(token) links;        /* of its hash bucket */
+	LIST_ENTRY(token) handle_links; /* of who shares */
+	struct handle *handle;
 	uint32_t rights;
 	int fd;
 	uint64_t inode; /* a hint to find it, no proof */
@@ -24,7 +25,7 @@ struct token {
 	struct charge fd_charge;
 };
 
-/* The handle's token for these rights; made when there is none. */
+/* The handle's token for these rights; made when there is none: sharing twice gives the same. */
 int token_get(struct handle *handle, uint32_t rights, struct token **ret_token);
 void token_destroy(struct token *token); /* takes NULL */
 

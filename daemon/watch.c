@@ -81,7 +81,7 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 	}
 	LIST_INSERT_HEAD(&handle->watches, watch, links);
 	session->broker->counters.watches++;
-	handle->timeline->counters.watches++;
+	timeline_count(handle->timeline)->watches++;
 	import_hint(handle->timeline, value, deadline_ns);
 	broker_arm(session->broker, &watch->deadline, deadline_ns);
 	arm_add(&watch->arm, handle->timeline, value);

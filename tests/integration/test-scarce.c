@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A daemon whose file descriptors are used up: who is new is hung up on, who is there goes on, and
- * when there are some again all is as before. */
+ * when there are some again all is as before. And one that gets no memory when somebody waits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,8 +12,16 @@
 
 #include "lib-view.h"
 
-#define SMALL_NOFILE 512
-#define CLIENTS_MAX  128 /* more than a daemon of SMALL_NOFILE has fds for */
+#define SMALL_NOFILE  512
+#define CLIENTS_MAX   128  /* more than a daemon of SMALL_NOFILE has fds for */
+#define WAITS         4000 /* for more than the allocator has in reserve */
+#define WAITS_PER_SET 500
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
@@ -143,11 +151,64 @@ START_TEST(no_fd_for_any_of_many)
 }
 END_TEST
 
+/* ----------------------------------------------------------------------- no memory for a wait --- */
+
+/* A bell is no request that could fail: those that can't be armed are woken and may ring again. None is
+ * forgotten. */
+START_TEST(no_memory_for_waits)
+{
+	static struct view views[WAITS];
+	static uint32_t sequences[WAITS];
+	struct client *client = &clients[0];
+	client_open(client, &fencebrokerd);
+	uint32_t device = client_device(client, "cpu1");
+	uint32_t set = 0;
+	for (size_t i = 0; i < WAITS; i++) {
+		set = i % WAITS_PER_SET == 0 ? client_set(client) : set;
+		ck_assert_int_eq(view_create(client, device, set, "line", 0, &views[i]), 0);
+	}
+	struct rlimit no_more = { .rlim_cur = 4096, .rlim_max = RLIM_INFINITY }, before;
+	uint64_t waits = client_counter(client, "waits");
+	ck_assert_int_eq(prlimit(fencebrokerd.pid, RLIMIT_DATA, &no_more, &before), 0);
+	for (size_t i = 0; i < WAITS; i++) {
+		sequences[i] = cell_arm(&views[i], 1);
+	}
+	size_t woken;
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	do {
+		ck_assert_uint_lt(now_ms(), deadline);
+		woken = 0;
+		for (size_t i = 0; i < WAITS; i++) {
+			woken += cell_sequence(&views[i]) != sequences[i];
+		}
+	} while (client_counter(client, "waits") - waits + woken < WAITS);
+	ck_assert_uint_gt(woken, 0);
+
+	ck_assert_int_eq(prlimit(fencebrokerd.pid, RLIMIT_DATA, &before, NULL), 0);
+	for (size_t i = 0; i < WAITS; i++) {
+		if (cell_sequence(&views[i]) != sequences[i]) {
+			sequences[i] = cell_arm(&views[i], 1);
+		}
+	}
+	client_await_counter(client, "waits", waits + WAITS);
+	for (size_t i = 0; i < WAITS; i++) {
+		EXPECT(view_signal(&views[i], 0, 1));
+		ck_assert_int_eq(cell_wait(&views[i], sequences[i], PATIENCE_MS), 0);
+	}
+	client_close(client);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, no_fd_for_accept);
 	tcase_add_test(tcase, no_fd_for_any_of_many);
+	if (SANITIZED) {
+		puts("a sanitizer dies without memory: no_memory_for_waits was not tried");
+	} else {
+		tcase_add_test(tcase, no_memory_for_waits);
+	}
 }
 
 /* --------------------------------------------------------------------------- a small daemon --- */

@@ -186,6 +186,31 @@ START_TEST(release_is_idempotent)
 }
 END_TEST
 
+START_TEST(grows_and_shrinks)
+{
+	limits[ACCOUNT_HANDLES] = 3;
+	struct user *user = user_of(1);
+	struct charge charge = { 0 };
+
+	for (uint64_t i = 1; i <= 3; i++) {
+		ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_HANDLES, 1), 0);
+		ck_assert_uint_eq(charge.amount, i);
+		ck_assert_uint_eq(user_usage(user, ACCOUNT_HANDLES), i);
+	}
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_HANDLES, 1), -EDQUOT);
+	ck_assert_uint_eq(charge.amount, 3);
+	charge_shrink(&charge, 2);
+	ck_assert_uint_eq(user_usage(user, ACCOUNT_HANDLES), 1);
+	ck_assert_uint_eq(account_total(account, ACCOUNT_HANDLES), 1);
+	user_unref(user); /* the charge keeps it */
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_HANDLES, 2), 0);
+	charge_shrink(&charge, 3);
+	ck_assert_ptr_null(charge.user);
+	ck_assert_uint_eq(account_total(account, ACCOUNT_HANDLES), 0);
+	charge_shrink(&charge, 0);
+}
+END_TEST
+
 START_TEST(charge_keeps_its_user)
 {
 	struct charge charge = { 0 };
@@ -455,10 +480,32 @@ START_TEST(taking_twice_is_noticed)
 }
 END_TEST
 
+START_TEST(growing_as_another_is_noticed)
+{
+	struct user *user = user_of(1);
+	struct charge charge = { 0 };
+
+	charge_grow(&charge, user, ACCOUNT_FDS, 1);
+	charge_grow(&charge, user, ACCOUNT_TOKENS, 1);
+}
+END_TEST
+
+START_TEST(shrinking_too_far_is_noticed)
+{
+	struct user *user = user_of(1);
+	struct charge charge = { 0 };
+
+	charge_grow(&charge, user, ACCOUNT_FDS, 1);
+	charge_shrink(&charge, 2);
+}
+END_TEST
+
 static void add_assertion_tests(TCase *tcase)
 {
 	tcase_add_test_raise_signal(tcase, unbalanced_is_noticed, SIGABRT);
 	tcase_add_test_raise_signal(tcase, taking_twice_is_noticed, SIGABRT);
+	tcase_add_test_raise_signal(tcase, growing_as_another_is_noticed, SIGABRT);
+	tcase_add_test_raise_signal(tcase, shrinking_too_far_is_noticed, SIGABRT);
 }
 #else
 static void add_assertion_tests(TCase *tcase)
@@ -482,6 +529,7 @@ int main(void)
 	tcase_add_test(tcase, limit_zero_allows_nothing);
 	tcase_add_test(tcase, no_overflow);
 	tcase_add_test(tcase, release_is_idempotent);
+	tcase_add_test(tcase, grows_and_shrinks);
 	tcase_add_test(tcase, charge_keeps_its_user);
 	tcase_add_test(tcase, ceiling_is_exact);
 	tcase_add_test(tcase, one_user_gets_half);

@@ -35,8 +35,8 @@ static void setup(void)
 
 static void handle_finish(struct handle *done)
 {
-	for (size_t i = 0; i <= RIGHTS_ALL; i++) {
-		token_destroy(done->tokens[i]);
+	while (!LIST_EMPTY(&done->tokens)) {
+		token_destroy(LIST_FIRST(&done->tokens));
 	}
 }
 
@@ -99,11 +99,10 @@ START_TEST(limited)
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), -EDQUOT);
 		ck_assert_ptr_null(token);
-		ck_assert_ptr_null(other.tokens[FBK_RIGHT_WAIT]);
+		ck_assert(LIST_EMPTY(&other.tokens));
 	}
 	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_FDS), 3);
-	token_destroy(handle.tokens[RIGHTS_ALL]);
-	handle.tokens[RIGHTS_ALL] = NULL;
+	token_destroy(got(&handle, RIGHTS_ALL));
 	ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), 0);
 }
 END_TEST
@@ -149,8 +148,7 @@ END_TEST
 START_TEST(destroyed)
 {
 	int kept = fcntl(got(&handle, FBK_RIGHT_WAIT)->fd, F_DUPFD_CLOEXEC, 100);
-	token_destroy(handle.tokens[FBK_RIGHT_WAIT]);
-	handle.tokens[FBK_RIGHT_WAIT] = NULL;
+	token_destroy(got(&handle, FBK_RIGHT_WAIT));
 	ck_assert_ptr_null(token_find(&broker, kept));
 	struct token *next = got(&handle, FBK_RIGHT_WAIT);
 	ck_assert_ptr_null(token_find(&broker, kept));
