@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "broker.h"
 #include "clock.h"
@@ -45,6 +46,17 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	}
 }
 
+static struct timeline *timeline_alloc(const char *name)
+{
+	size_t length = strlen(name) + 1;
+	size_t size = offsetof(struct timeline, name) + length;
+	struct timeline *timeline = calloc(1, MAX(size, sizeof(*timeline)));
+	if (timeline) {
+		memcpy(timeline->name, name, length);
+	}
+	return timeline;
+}
+
 static void timeline_free(struct timeline *timeline)
 {
 	free(timeline->brokered);
@@ -73,13 +85,12 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 {
 	struct broker *broker = device->broker;
 	struct session *session = device->session;
-	struct timeline *timeline = calloc(1, sizeof(*timeline));
+	struct timeline *timeline = timeline_alloc(name);
 	if (!timeline) {
 		return -ENOMEM;
 	}
 	timeline->device = device;
 	timeline->id = broker_new_id(broker);
-	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
 
 	int r = timeline_specialise(timeline, flags);
@@ -153,6 +164,7 @@ void timeline_destroy(struct timeline *timeline)
 static void arm_take_off(struct arm *arm)
 {
 	heap_remove(&arm->timeline->arms, &arm->node);
+	arm->timeline->armed--;
 	arm->timeline = NULL;
 }
 
@@ -343,6 +355,7 @@ void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
 	arm->timeline = timeline;
 	arm->since_ns = clock_now_ns();
 	heap_insert(&timeline->arms, &arm->node, value);
+	timeline->armed++;
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		timeline_complete(timeline); /* its pages may be gone */
 	} else {
