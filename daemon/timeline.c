@@ -185,26 +185,37 @@ static void timeline_complete(struct timeline *timeline)
 	}
 }
 
-/* G4: what a device wrote is believed only if it grew, within reason. */
+/* G4: what a device wrote is believed only if it grew, within reason. NULL, or what is wrong with it. */
+static const char *timeline_doubt(const struct timeline *timeline, uint64_t payload)
+{
+	if (payload >= FBK_POISON) {
+		return "is not below 2^62";
+	}
+	if (payload < timeline->seen) {
+		return "stepped back";
+	}
+	return payload - timeline->seen > payload_max_jump(timeline)
+		       ? "jumped further than policy allows"
+		       : NULL;
+}
+
+static void timeline_believe(struct timeline *timeline, uint64_t payload)
+{
+	if (payload > timeline->seen) {
+		timeline->device->promise_broken = false; /* it delivers */
+	}
+	timeline->seen = payload;
+	payload_publish_seen(timeline);
+}
+
 static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 {
 	char reason[FBK_REASON_SIZE];
-	struct device *device = timeline->device;
-	uint64_t max_jump = payload_max_jump(timeline);
-	const char *what;
+	const struct device *device = timeline->device;
+	const char *what = timeline_doubt(timeline, payload);
 
-	if (payload >= FBK_POISON) {
-		what = "is not below 2^62";
-	} else if (payload < timeline->seen) {
-		what = "stepped back";
-	} else if (payload - timeline->seen > max_jump) {
-		what = "jumped further than policy allows";
-	} else {
-		if (payload > timeline->seen) {
-			device->promise_broken = false; /* it delivers */
-		}
-		timeline->seen = payload;
-		payload_publish_seen(timeline);
+	if (!what) {
+		timeline_believe(timeline, payload);
 		return true;
 	}
 	snprintf(reason, sizeof(reason),
@@ -288,6 +299,19 @@ const char *timeline_reason(const struct timeline *timeline)
 	return timeline->reason ? timeline->reason : cause_sentences[timeline->cause];
 }
 
+/* What is reached by now stays reached while it fails, for those who look. */
+static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
+{
+	uint64_t payload = payload_load(timeline);
+	if (cause != FBK_CAUSE_POLICING && !timeline_doubt(timeline, payload) &&
+	    !MUTANT(DEATH_UNREAD)) {
+		timeline_believe(timeline, payload);
+	}
+	/* relaxed: ordered by the status that is stored next. It only rises after that. */
+	atomic_store_explicit(&timeline_control(timeline)->failed_from, timeline->seen + 1,
+			      memory_order_relaxed);
+}
+
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason)
 {
 	if (timeline->cause != FBK_CAUSE_NONE) {
@@ -295,8 +319,9 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	}
 	struct fbk_control_slot *control = timeline_control(timeline);
 
+	timeline_bound(timeline, cause);
 	/* Readers load the payload, then the status. The order of these four is what they rely on:
-	 * poison is never seen without at least `failing`, and `failed` never without the bound. */
+	 * poison is never seen without at least `failing`, and neither status without a bound. */
 	/* seq_cst: before the poison for readers; the exchange below is a full fence on its own */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = payload_poison(timeline);
