@@ -274,6 +274,9 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		return r;
 	}
 	for (;;) {
+		/* Before the look: what was reached by the deadline is seen, however long this thread
+		 * does not get the CPU. */
+		bool late = now_ns() >= deadline;
 		sleeper_arm(&sleeper, wait, context);
 		r = MUTANT(WAIT_REREAD) && sleeper.count > 0 ? -EAGAIN : wait_look(wait);
 		MUTANT_STRETCH();
@@ -283,7 +286,7 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		if (context_lost(context)) {
 			return error_set(-ENOTCONN, "the daemon is gone");
 		}
-		if (now_ns() >= deadline) {
+		if (late) {
 			return error_set(-ETIMEDOUT, "the deadline passed");
 		}
 		for (size_t i = 0; i < sleeper.count; i++) {
@@ -330,7 +333,8 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	}
 	uint64_t now = now_ns();
 	if (deadline_ns <= now) {
-		return error_set(-ETIMEDOUT, "the deadline passed");
+		r = wait_look(wait); /* as in wait_sleep */
+		return r != -EAGAIN ? r : error_set(-ETIMEDOUT, "the deadline passed");
 	}
 	if (deadline_ns - now > context->max_wait_ns) {
 		deadline_ns = now + context->max_wait_ns;
