@@ -10,7 +10,6 @@
 #include "account.h"
 #include "timeline.h"
 
-struct mirror;
 struct pair;
 struct token;
 
@@ -25,8 +24,7 @@ struct handle {
 	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* told or not */
-	LIST_HEAD(, mirror) mirrors;
-	LIST_HEAD(, token) tokens; /* one for each mask of rights it was shared with */
+	LIST_HEAD(, token) tokens;  /* one for each mask of rights it was shared with */
 };
 
 /* -ENOSPC when the session has all its cells in use. */

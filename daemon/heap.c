@@ -65,7 +65,6 @@ void heap_insert(struct heap *heap, struct heap_node *node, uint64_t key)
 	assert(!heap_node_linked(heap, node));
 	*node = (struct heap_node){ .key = key };
 	heap->root = trees_merge(heap->root, node);
-	heap->count++;
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
@@ -86,7 +85,6 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 		}
 		heap->root = trees_merge(heap->root, rest);
 	}
-	heap->count--;
 	*node = (struct heap_node){ 0 };
 }
 

@@ -23,7 +23,6 @@ struct heap_node {
 
 struct heap {
 	struct heap_node *root;
-	size_t count;
 };
 
 /* Constant time. The node must not be linked anywhere. */

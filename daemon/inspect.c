@@ -217,7 +217,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->status = text(alive ? "ok" : "failed");
 	entry->reason = text(timeline_reason(timeline));
 	entry->monitored = monitored == FBK_MONITORED_NONE ? 0 : monitored;
-	entry->armed = (uint32_t)timeline->arms.count;
+	entry->armed = timeline->armed;
 	entry->openers = timeline->handle_count;
 	entry->exports = counters->exports;
 	entry->exports_fired = counters->exports_fired;

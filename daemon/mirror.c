@@ -218,7 +218,7 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 	mirror->arm.done = mirror_decided;
 	mirror->follow.broker = session->broker;
 	mirror->follow.sync_file = -1;
-	LIST_INSERT_HEAD(&handle->mirrors, mirror, links);
+	LIST_INSERT_HEAD(&session->mirrors, mirror, links);
 	mirror->timeline->mirror_count++;
 	r = charge_take(&mirror->charge, session->user, ACCOUNT_MIRRORS, 1);
 	if (r == 0) {
@@ -260,23 +260,21 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 
 void mirror_drop_handle(struct handle *handle)
 {
-	while (!LIST_EMPTY(&handle->mirrors)) {
-		mirror_destroy(LIST_FIRST(&handle->mirrors), false);
+	struct mirror *mirror, *next;
+	LIST_FOREACH_SAFE(mirror, &handle->session->mirrors, links, next) {
+		if (mirror->handle == handle) {
+			mirror_destroy(mirror, false);
+		}
 	}
 }
 
 struct mirror *mirror_find(const struct session *session, uint32_t number)
 {
-	for (uint32_t i = 1; i < session->handles_size; i++) {
-		struct mirror *mirror;
-		if (!session->handles[i]) {
-			continue;
-		}
-		LIST_FOREACH(mirror, &session->handles[i]->mirrors, links) {
-			if (mirror->number == number) {
-				return mirror;
-			}
+	struct mirror *mirror;
+	LIST_FOREACH(mirror, &session->mirrors, links) {
+		if (mirror->number == number) {
+			break;
 		}
 	}
-	return NULL;
+	return mirror;
 }

@@ -17,7 +17,7 @@ struct handle;
 struct session;
 
 struct mirror {
-	LIST_ENTRY(mirror) links; /* of the handle */
+	LIST_ENTRY(mirror) links; /* of the session */
 	struct handle *handle;
 	struct timeline *timeline;
 	uint32_t number; /* the client's */

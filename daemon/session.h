@@ -76,7 +76,8 @@ struct session {
 	LIST_HEAD(, session_set) sets;
 	LIST_HEAD(, peer) peers; /* pages with signalers whose points it waits for */
 	LIST_HEAD(, export) exports;
-	LIST_HEAD(, export) promises;         /* that it asked for */
+	LIST_HEAD(, export) promises; /* that it asked for */
+	LIST_HEAD(, mirror) mirrors;
 	void *watches;                        /* tsearch(3) by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
 };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "broker.h"
 #include "clock.h"
@@ -45,6 +46,17 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 	}
 }
 
+static struct timeline *timeline_alloc(const char *name)
+{
+	size_t length = strlen(name) + 1;
+	size_t size = offsetof(struct timeline, name) + length;
+	struct timeline *timeline = calloc(1, MAX(size, sizeof(*timeline)));
+	if (timeline) {
+		memcpy(timeline->name, name, length);
+	}
+	return timeline;
+}
+
 static void timeline_free(struct timeline *timeline)
 {
 	free(timeline->brokered);
@@ -73,13 +85,12 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 {
 	struct broker *broker = device->broker;
 	struct session *session = device->session;
-	struct timeline *timeline = calloc(1, sizeof(*timeline));
+	struct timeline *timeline = timeline_alloc(name);
 	if (!timeline) {
 		return -ENOMEM;
 	}
 	timeline->device = device;
 	timeline->id = broker_new_id(broker);
-	memccpy(timeline->name, name, '\0', sizeof(timeline->name) - 1);
 	LIST_INIT(&timeline->handles);
 
 	int r = timeline_specialise(timeline, flags);
@@ -158,6 +169,7 @@ void timeline_destroy(struct timeline *timeline)
 static void arm_take_off(struct arm *arm)
 {
 	heap_remove(&arm->timeline->arms, &arm->node);
+	arm->timeline->armed--;
 	arm->timeline = NULL;
 }
 
@@ -178,26 +190,37 @@ static void timeline_complete(struct timeline *timeline)
 	}
 }
 
-/* G4: what a device wrote is believed only if it grew, within reason. */
+/* G4: what a device wrote is believed only if it grew, within reason. NULL, or what is wrong with it. */
+static const char *timeline_doubt(const struct timeline *timeline, uint64_t payload)
+{
+	if (payload >= FBK_POISON) {
+		return "is not below 2^62";
+	}
+	if (payload < timeline->seen) {
+		return "stepped back";
+	}
+	return payload - timeline->seen > payload_max_jump(timeline)
+		       ? "jumped further than policy allows"
+		       : NULL;
+}
+
+static void timeline_believe(struct timeline *timeline, uint64_t payload)
+{
+	if (payload > timeline->seen) {
+		timeline->device->promise_broken = false; /* it delivers */
+	}
+	timeline->seen = payload;
+	payload_publish_seen(timeline);
+}
+
 static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 {
 	char reason[FBK_REASON_SIZE];
-	struct device *device = timeline->device;
-	uint64_t max_jump = payload_max_jump(timeline);
-	const char *what;
+	const struct device *device = timeline->device;
+	const char *what = timeline_doubt(timeline, payload);
 
-	if (payload >= FBK_POISON) {
-		what = "is not below 2^62";
-	} else if (payload < timeline->seen) {
-		what = "stepped back";
-	} else if (payload - timeline->seen > max_jump) {
-		what = "jumped further than policy allows";
-	} else {
-		if (payload > timeline->seen) {
-			device->promise_broken = false; /* it delivers */
-		}
-		timeline->seen = payload;
-		payload_publish_seen(timeline);
+	if (!what) {
+		timeline_believe(timeline, payload);
 		return true;
 	}
 	snprintf(reason, sizeof(reason),
@@ -286,6 +309,19 @@ const char *timeline_reason(const struct timeline *timeline)
 	return timeline->reason ? timeline->reason : cause_sentences[timeline->cause];
 }
 
+/* What is reached by now stays reached while it fails, for those who look. */
+static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
+{
+	uint64_t payload = payload_load(timeline);
+	if (cause != FBK_CAUSE_POLICING && !timeline_doubt(timeline, payload) &&
+	    !MUTANT(DEATH_UNREAD)) {
+		timeline_believe(timeline, payload);
+	}
+	/* relaxed: ordered by the status that is stored next. It only rises after that. */
+	atomic_store_explicit(&timeline_control(timeline)->failed_from, timeline->seen + 1,
+			      memory_order_relaxed);
+}
+
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason)
 {
 	if (timeline->cause != FBK_CAUSE_NONE) {
@@ -293,8 +329,9 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	}
 	struct fbk_control_slot *control = timeline_control(timeline);
 
+	timeline_bound(timeline, cause);
 	/* Readers load the payload, then the status. The order of these four is what they rely on:
-	 * poison is never seen without at least `failing`, and `failed` never without the bound. */
+	 * poison is never seen without at least `failing`, and neither status without a bound. */
 	/* seq_cst: before the poison for readers; the exchange below is a full fence on its own */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = payload_poison(timeline);
@@ -353,6 +390,7 @@ void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
 	arm->timeline = timeline;
 	arm->since_ns = clock_now_ns();
 	heap_insert(&timeline->arms, &arm->node, value);
+	timeline->armed++;
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		timeline_complete(timeline); /* its pages may be gone */
 	} else {

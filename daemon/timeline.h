@@ -50,30 +50,30 @@ struct timeline_counters {
 	uint64_t imports, imports_done, imports_failed;
 };
 
+/* There are many, most of them idle: what only some need is kept apart. */
 struct timeline {
 	LIST_ENTRY(timeline) links;
 	struct device *device; /* that signals it, or did */
 	uint64_t id;
-	char name[FBK_NAME_SIZE];
-
 	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
 	struct brokered *brokered; /* NULL: signalled in memory */
-	bool narrow;               /* a payload of 32 bits, extended from `seen` */
 	struct watched *watched;   /* of a silent device, in memory; NULL: it is rung for */
-
-	LIST_HEAD(, handle) handles;
-	unsigned int handle_count;
 
 	uint64_t seen; /* payload at the last look; only grows; once failed, what was reached */
 	struct heap arms;
-	uint32_t mirror_count;
-	LIST_HEAD(, pair) pairs; /* cells that its signaler shall look at */
-
-	enum fbk_cause cause; /* FBK_CAUSE_NONE while alive */
-	int error;
-	char *reason;                       /* see timeline_reason */
+	LIST_HEAD(, handle) handles;
+	LIST_HEAD(, pair) pairs;            /* cells that its signaler shall look at */
 	struct timeline_counters *counters; /* see timeline_count */
+	char *reason;                       /* see timeline_reason */
+
+	int error;
+	uint32_t armed;
+	uint32_t handle_count;
+	uint32_t mirror_count;
+	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
+	bool narrow;   /* a payload of 32 bits, extended from `seen` */
+	char name[];
 };
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,

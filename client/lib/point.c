@@ -46,7 +46,7 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 	 * that, after the minimum of a cell was lowered, that is seen by who signals, or its signal
 	 * here. It costs what an acquire costs where loads do not pass loads. */
 	uint64_t payload = payload_load(timeline);
-	/* acquire: with `failed` come bound and error */
+	/* acquire: with `failing` comes a bound, with `failed` the last one and the error */
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 
 	if (status == FBK_STATUS_OK) {
@@ -56,13 +56,14 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 		bell_ring(timeline->context, timeline->handle); /* nonsense: let the daemon look */
 		return -EAGAIN;
 	}
-	if (status != FBK_STATUS_FAILED) {
-		return -EAGAIN; /* failing: decided in a moment */
-	}
 	/* relaxed: see above */
 	uint64_t bound =
 		atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed);
-	return value < bound ? 0 : timeline_error(timeline);
+	if (value < bound) {
+		return 0; /* also while it is failing: an eventfd may have told of it already */
+	}
+	/* else failing: decided in a moment */
+	return status == FBK_STATUS_FAILED ? timeline_error(timeline) : -EAGAIN;
 }
 
 /* What most checks find, without a call. The two loads are those of timeline_check. */

@@ -45,8 +45,11 @@ static int fd_await(int fd)
 /* One delivery each time that it is told a value: armed, said so, delivered, said so. */
 static int watch_take(struct party *party, struct fbk_point point, int socket)
 {
+	struct fbk_timeline_info info;
 	bool fired = false;
-	if (fbk_point_watch(point, FBK_DEADLINE_MAX, told, &fired, NULL) < 0) {
+	/* A watch is not answered: it is there once the next request is. */
+	if (fbk_point_watch(point, FBK_DEADLINE_MAX, told, &fired, NULL) < 0 ||
+	    fbk_timeline_info(point.timeline, &info) < 0) {
 		return ours_fail("watching");
 	}
 	int r = note_send(socket, 0, -1);

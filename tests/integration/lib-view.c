@@ -366,16 +366,14 @@ int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_m
 int point_check(const struct view *view, uint64_t value)
 {
 	uint64_t payload = view_payload(view);
-	switch (view_status(view)) {
-	case FBK_STATUS_OK:
+	uint32_t status = view_status(view);
+	if (status == FBK_STATUS_OK) {
 		return payload >= value && payload < FBK_POISON ? 0 : -EAGAIN;
-	case FBK_STATUS_FAILED:
-		return value < atomic_load(&view->control->failed_from)
-			       ? 0
-			       : atomic_load(&view->control->error);
-	default:
-		return -EAGAIN;
 	}
+	if (value < atomic_load(&view->control->failed_from)) {
+		return 0;
+	}
+	return status == FBK_STATUS_FAILED ? atomic_load(&view->control->error) : -EAGAIN;
 }
 
 int point_wait(const struct view *view, uint64_t value, unsigned int timeout_ms)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -211,6 +212,53 @@ START_TEST(a_failure_is_one_moment)
 }
 END_TEST
 
+/* Looks at the point without a pause until it sees `over`. */
+struct looker {
+	struct fbk_point point;
+	_Atomic bool looks, over;
+	int first_other; /* than 0 */
+};
+
+static void *look_at_it(void *arg)
+{
+	struct looker *looker = arg;
+	while (!looker->first_other && !atomic_load(&looker->over)) {
+		looker->first_other = fbk_point_check(looker->point);
+		atomic_store(&looker->looks, true);
+	}
+	return NULL;
+}
+
+/* ... also while its timeline fails: an eventfd that was raised for it would else be taken for one whose
+ * deadline passed. _i: whether the daemon knew. */
+START_TEST(reached_stays_reached)
+{
+	struct fbk_context *maker = peer_connect(&server);
+	struct fbk_context *other = peer_connect(&server);
+	struct fbk_device *device = peer_device(maker, "dev");
+	struct fbk_timeline_info info;
+	for (uint64_t i = rounds(FAIL_SOAK); i > 0; i--) {
+		struct fbk_timeline *timeline = peer_timeline(device, "line", 0);
+		struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
+		struct looker looker = { .point = { seen, 1 } };
+		pthread_t thread;
+		EXPECT(fbk_timeline_signal(timeline, 1) == 0);
+		EXPECT(_i == 0 || fbk_timeline_info(seen, &info) == 0);
+		EXPECT(pthread_create(&thread, NULL, look_at_it, &looker) == 0);
+		while (!atomic_load(&looker.looks)) {
+		}
+		EXPECT(fbk_timeline_fail(timeline, -EIO, NULL) == 0);
+		atomic_store(&looker.over, true);
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(looker.first_other, 0);
+		fbk_timeline_close(seen);
+		fbk_timeline_close(timeline);
+	}
+	fbk_disconnect(other);
+	fbk_disconnect(maker);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ death at any instant -- */
 
 #define DEATH_SOAK 5000
@@ -270,6 +318,7 @@ static void add_tests(TCase *tcase)
 	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 7200 : 100);
 	tcase_add_loop_test(tcase, no_signal_is_lost, 0, 4);
 	tcase_add_test(tcase, a_failure_is_one_moment);
+	tcase_add_loop_test(tcase, reached_stays_reached, 0, 2);
 	tcase_add_test(tcase, a_death_loses_nothing_that_was_reached);
 }
 
