@@ -277,6 +277,7 @@ static int watcher_start(struct watcher *watcher)
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* see foreign.h: it is for the thread that reads */
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
 	int r = pthread_create(&watcher->thread, &attributes, watcher_run, watcher);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
