@@ -16,6 +16,7 @@
 #include "session.h"
 #include "syncobj-follow.h"
 #include "timeline.h"
+#include "udmabuf.h"
 #include "watcher.h"
 
 #define WHEEL_BUDGET       256 /* deadlines per turn; the rest has the next */
@@ -259,6 +260,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
 	broker->timer = -1;
+	broker->udmabuf = -ENODEV;
 	broker->timer_ns = UINT64_MAX;
 
 	int r = broker_create_loop(broker);
@@ -284,6 +286,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		log_warning("no AIO context (%s): eventfds can't be exported",
 			    strerrordesc_np(-aio));
 	}
+	broker->udmabuf = udmabuf_open();
 	drm_open(&broker->drm);
 	broker->memory_lock = -ENOTSUP;
 	if (policy_settings(policy)->promises) {
@@ -336,6 +339,9 @@ void broker_destroy(struct broker *broker)
 	event_drop(broker->timer_event);
 	if (broker->timer >= 0) {
 		close(broker->timer);
+	}
+	if (broker->udmabuf >= 0) {
+		close(broker->udmabuf);
 	}
 	if (broker->base) {
 		event_base_free(broker->base);

@@ -85,6 +85,7 @@ struct broker {
 	struct closer closer;
 	struct event *closer_alarm;
 	struct aio aio;
+	int udmabuf; /* udmabuf_open() */
 	struct drm drm;
 	struct vgem *vgem;       /* provider-vgem.c; NULL: not used */
 	struct watcher *watcher; /* NULL: policy leaves it no CPU time */

@@ -8,6 +8,7 @@
 
 #include "broker.h"
 #include "handle.h"
+#include "page.h"
 #include "session.h"
 
 #define PAGE_ALIGN_MIN 4096
@@ -26,6 +27,14 @@ static const char *const fence_names[DEVICE_FENCE_KINDS] = {
 	"memory64", "memory32", "sync_file", "syncobj-timeline", "dma-buf-implicit", "eventfd",
 };
 
+static const char *const backing_names[] = {
+	[FBK_BACKING_HOST] = "host",
+	[FBK_BACKING_DMABUF] = "dma-buf",
+	[FBK_BACKING_OWN] = "registered",
+};
+
+#define BACKINGS_ALL (uint32_t)(FBK_BACKING_HOST | FBK_BACKING_DMABUF | FBK_BACKING_OWN)
+
 const char *device_class_name(enum fbk_device_class class)
 {
 	return policy_class_names[class];
@@ -34,6 +43,11 @@ const char *device_class_name(enum fbk_device_class class)
 const char *device_visibility_name(enum fbk_visibility visibility)
 {
 	return visibility_names[visibility];
+}
+
+const char *device_backing_name(enum fbk_backing backing)
+{
+	return backing_names[backing];
 }
 
 size_t device_fence_names(uint32_t mask, const char *ret_names[DEVICE_FENCE_KINDS])
@@ -91,6 +105,11 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 			 PAGE_ALIGN_MAX);
 		return -EINVAL;
 	}
+	if (request->backings & ~BACKINGS_ALL) {
+		snprintf(detail, FBK_REASON_SIZE, "backings 0x%x has unknown ones",
+			 request->backings);
+		return -EINVAL;
+	}
 	LIST_FOREACH(device, &session->devices, session_links) {
 		if (strcmp(device->name, request->name) == 0) {
 			snprintf(detail, FBK_REASON_SIZE, "this client has a device %s already",
@@ -119,6 +138,28 @@ static uint32_t device_page_align(const Fbk__Wire__DeviceRegister *request)
 								      : PAGE_ALIGN_MIN;
 }
 
+/* A page that is both costs an fd and serves every driver that takes either. */
+static int device_choose_backing(struct device *device, const Fbk__Wire__DeviceRegister *request,
+				 char *detail)
+{
+	uint32_t backings = request->backings ? request->backings : FBK_BACKING_HOST;
+	int udmabuf = device->broker->udmabuf;
+	if (backings & FBK_BACKING_DMABUF && udmabuf >= 0) {
+		device->backing = FBK_BACKING_DMABUF;
+	} else if (backings & FBK_BACKING_HOST) {
+		device->backing = FBK_BACKING_HOST;
+	} else if (backings & FBK_BACKING_OWN) {
+		device->backing = FBK_BACKING_OWN;
+	} else {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s needs fence memory as dma-bufs, and there is no /dev/udmabuf (%s): "
+			 "load it, or let its driver allocate",
+			 device->name, strerrordesc_np(-udmabuf));
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 int device_register(struct session *session, const Fbk__Wire__DeviceRegister *request,
 		    struct device **ret_device, char *detail)
 {
@@ -131,19 +172,22 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 	if (!device) {
 		return -ENOMEM;
 	}
-	r = charge_take(&device->charge, session->user, ACCOUNT_DEVICES, 1);
+	device->broker = broker;
+	memccpy(device->name, request->name, '\0', sizeof(device->name) - 1);
+	r = device_choose_backing(device, request, detail);
+	if (r == 0) {
+		r = charge_take(&device->charge, session->user, ACCOUNT_DEVICES, 1);
+	}
 	if (r < 0) {
 		free(device);
 		return r;
 	}
-	device->broker = broker;
 	device->session = session;
 	device->pid = session->pid;
 	device->uid = session->subject.uid;
 	device->refs = 1;
 	device->id = broker_new_id(broker);
 	device->handle = ++session->next_object;
-	memccpy(device->name, request->name, '\0', sizeof(device->name) - 1);
 	device->class = request->class_;
 	device->waits = request->waits;
 	device->signals = request->signals;
@@ -173,7 +217,43 @@ void device_unregister(struct device *device)
 	session->broker->device_count--;
 	charge_release(&device->charge);
 	device->session = NULL;
+	while (!LIST_EMPTY(&device->memory)) { /* sets may keep it */
+		struct page *page = LIST_FIRST(&device->memory);
+		LIST_REMOVE(page, links);
+		page_unref(page);
+	}
 	device_unref(device);
+}
+
+int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64_t size,
+		      struct page **ret_page, char *detail)
+{
+	struct page *page;
+	if (device->backing != FBK_BACKING_OWN) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the fence pages of %s are of backing %s: it needs no memory of its own",
+			 device->name, backing_names[device->backing]);
+		return -EOPNOTSUPP;
+	}
+	int r = page_adopt(dmabuf, broker_new_id(device->broker), offset, size,
+			   device->session->user, &page, detail);
+	if (r < 0) {
+		return r;
+	}
+	LIST_INSERT_HEAD(&device->memory, page, links);
+	*ret_page = page;
+	return 0;
+}
+
+struct page *device_memory_with_room(const struct device *device)
+{
+	struct page *page;
+	LIST_FOREACH(page, &device->memory, links) {
+		if (page->used < page->slots && !page_lost(page)) {
+			return page;
+		}
+	}
+	return NULL;
 }
 
 void device_unref(struct device *device)

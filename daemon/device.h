@@ -15,6 +15,7 @@
 #include "proto/fencebroker.pb-c.h"
 
 struct broker;
+struct page;
 struct session;
 
 struct device {
@@ -34,9 +35,11 @@ struct device {
 	bool silent;
 	enum fbk_visibility visibility;
 	uint32_t page_align;
-	bool may_promise;    /* policy lets its points be promised */
-	bool promise_broken; /* the last one was not kept: none until it delivers */
-	uint32_t timelines;  /* made for it and alive */
+	enum fbk_backing backing; /* of its fence pages: one */
+	LIST_HEAD(, page) memory; /* registered for them */
+	bool may_promise;         /* policy lets its points be promised */
+	bool promise_broken;      /* the last one was not kept: none until it delivers */
+	uint32_t timelines;       /* made for it and alive */
 	struct charge charge;
 };
 
@@ -48,6 +51,13 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 void device_unregister(struct device *device);
 void device_unref(struct device *device);
 
+/* More memory for its fence pages; the fd stays the caller's. */
+int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64_t size,
+		      struct page **ret_page, char *detail);
+
+/* Registered memory with a free slot, or NULL. */
+struct page *device_memory_with_room(const struct device *device);
+
 struct device *device_find(const struct session *session, uint32_t handle);
 
 /* Does it write payloads of 32 bits? Not one that can do 64 too. */
@@ -58,6 +68,7 @@ static inline bool device_signals_narrow(const struct device *device)
 
 const char *device_class_name(enum fbk_device_class class);
 const char *device_visibility_name(enum fbk_visibility visibility);
+const char *device_backing_name(enum fbk_backing backing);
 
 /* The names of the bits in a mask of enum fbk_fence_kind; ends with NULL. */
 #define DEVICE_FENCE_KINDS 6

@@ -45,6 +45,8 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(SET_DESTROY, set_destroy, 64),
 	ENTRY(TIMELINE_CREATE, timeline_create, 256),
 	ENTRY(PAGE_MAPPED, page_mapped, 64),
+	ENTRY(DEVICE_MEMORY, device_memory, 64, .fd_count = 1),
+	ENTRY(TIMELINE_MEMORY, timeline_memory, 64, ON_TIMELINE(TimelineMemory, SIGNAL)),
 	ENTRY(TIMELINE_OPEN, timeline_open, 64, .fd_count = 1),
 	ENTRY(TIMELINE_SHARE, timeline_share, 64, ON_TIMELINE(TimelineShare, 0)),
 	ENTRY(TIMELINE_CLOSE, timeline_close, 64, ON_TIMELINE(TimelineClose, 0)),

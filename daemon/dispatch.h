@@ -38,6 +38,9 @@ int answer_duplicate(struct answer *answer, int fd);
 int answer_object(struct answer *answer, uint32_t id);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
+/* What the wire says of a slot. */
+void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
+
 /* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
 void dispatch_packet(struct session *session, struct wire_packet *packet);
 
@@ -52,5 +55,6 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
 	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
-	request_mirror_destroy, request_pair_join, request_pair_list, request_inspect_status,
-	request_inspect_devices, request_inspect_timelines;
+	request_device_memory, request_timeline_memory, request_mirror_destroy, request_pair_join,
+	request_pair_list, request_inspect_status, request_inspect_devices,
+	request_inspect_timelines;

@@ -157,6 +157,7 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->silent = device->silent;
 	entry->visibility = text(device_visibility_name(device->visibility));
 	entry->page_align = device->page_align;
+	entry->backing = text(device_backing_name(device->backing));
 	entry->timelines = device->timelines;
 	entry->pid = session->pid;
 	entry->uid = session->subject.uid;
@@ -228,6 +229,10 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	entry->waits = counters->waits;
 	entry->wakes = counters->wakes;
 	entry->kind = text(timeline->brokered ? "brokered" : "memory");
+	entry->backing = text(!timeline->set ? ""
+			      : page_lost(timeline->slot.page)
+				      ? "lost"
+				      : device_backing_name(timeline->slot.page->backing));
 	entry->set_id = timeline->set ? timeline->set->id : 0;
 	entry->failed_from = alive ? 0 : timeline_failed_from(timeline);
 	entry->promises = counters->promises;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "foreign.h"
 #include "listener.h"
 #include "log.h"
 #include "version.h"
@@ -222,6 +223,7 @@ int main(int argc, char **argv)
 		return exit_status;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	foreign_init();
 	if (default_paths(&options, socket, policy_path, sizeof(socket)) < 0) {
 		return EXIT_FAILURE;
 	}

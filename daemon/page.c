@@ -5,9 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "foreign.h"
+#include "udmabuf.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -53,6 +57,9 @@ static struct page_geometry page_geometry(enum fbk_page_kind kind, uint64_t size
 	}
 }
 
+#define PAGE_ADOPT_MIN 4096
+#define PAGE_ADOPT_MAX (2 << 20)
+
 static int page_memfd(enum fbk_page_kind kind)
 {
 	int fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -60,6 +67,22 @@ static int page_memfd(enum fbk_page_kind kind)
 		fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	}
 	return fd < 0 ? -errno : fd;
+}
+
+static void page_write_header(struct page *page, uint64_t set_id)
+{
+	struct page_geometry geometry = page_geometry(page->kind, page->size);
+	*(struct fbk_page_header *)page->memory = (struct fbk_page_header){
+		.magic = FBK_PAGE_MAGIC,
+		.version = FBK_PAGE_VERSION,
+		.kind = (uint16_t)page->kind,
+		.header_size = geometry.header,
+		.stride = geometry.stride,
+		.slot_count = page->slots,
+		.size = page->size,
+		.page_id = page->id,
+		.set_id = set_id,
+	};
 }
 
 static int page_map(struct page *page, uint64_t set_id)
@@ -80,34 +103,34 @@ static int page_map(struct page *page, uint64_t set_id)
 		return -errno;
 	}
 	page->memory = memory;
-	struct page_geometry geometry = page_geometry(page->kind, page->size);
-	*(struct fbk_page_header *)memory = (struct fbk_page_header){
-		.magic = FBK_PAGE_MAGIC,
-		.version = FBK_PAGE_VERSION,
-		.kind = (uint16_t)page->kind,
-		.header_size = geometry.header,
-		.stride = geometry.stride,
-		.slot_count = page->slots,
-		.size = page->size,
-		.page_id = page->id,
-		.set_id = set_id,
-	};
+	page_write_header(page, set_id);
 	return 0;
+}
+
+static struct page *page_new(enum fbk_page_kind kind, enum fbk_backing backing, uint64_t id,
+			     uint64_t size)
+{
+	struct page *page = calloc(1, sizeof(*page));
+	if (page) {
+		page->refs = 1;
+		page->id = id;
+		page->kind = kind;
+		page->backing = backing;
+		page->size = size;
+		page->fd = -1;
+		page->twin = -1;
+		page->slots = page_geometry(kind, size).slots;
+	}
+	return page;
 }
 
 int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t size,
 		struct user *user, struct page **ret_page)
 {
-	struct page *page = calloc(1, sizeof(*page));
+	struct page *page = page_new(kind, FBK_BACKING_HOST, id, size);
 	if (!page) {
 		return -ENOMEM;
 	}
-	page->id = id;
-	page->kind = kind;
-	page->size = size;
-	page->fd = -1;
-	page->slots = page_geometry(kind, size).slots;
-
 	int r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
 	if (r == 0) {
 		r = charge_take(&page->fds, user, ACCOUNT_FDS, 1);
@@ -116,24 +139,111 @@ int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t 
 		r = page_map(page, set_id);
 	}
 	if (r < 0) {
-		page_destroy(page);
+		page_unref(page);
 		return r;
 	}
 	*ret_page = page;
 	return 0;
 }
 
-void page_destroy(struct page *page)
+int page_make_twin(struct page *page, int udmabuf, struct user *user)
 {
+	struct charge charge = { 0 };
+	int r = charge_take(&charge, user, ACCOUNT_FDS, 1);
+	if (r < 0) {
+		return r;
+	}
+	int twin = udmabuf_create(udmabuf, page->fd, page->size);
+	if (twin < 0) {
+		charge_release(&charge);
+		return twin;
+	}
+	page->twin = twin;
+	page->twin_fd = charge;
+	page->backing = FBK_BACKING_DMABUF;
+	return 0;
+}
+
+static int adopt_check(int dmabuf, uint64_t offset, uint64_t size, char *detail)
+{
+	if (size < PAGE_ADOPT_MIN || size > PAGE_ADOPT_MAX || (size & (size - 1)) != 0 ||
+	    offset % PAGE_ADOPT_MIN != 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%llu bytes from %llu: fence memory is a power of two of bytes from %d to "
+			 "%d, from "
+			 "a multiple of %d",
+			 (unsigned long long)size, (unsigned long long)offset, PAGE_ADOPT_MIN,
+			 PAGE_ADOPT_MAX, PAGE_ADOPT_MIN);
+		return -EINVAL;
+	}
+	off_t end = lseek(dmabuf, 0, SEEK_END);
+	if (end < 0 || (uint64_t)end < size || (uint64_t)end - size < offset) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "that dma-buf has %lld bytes: too small for %llu from %llu",
+			 (long long)end, (unsigned long long)size, (unsigned long long)offset);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int page_adopt(int dmabuf, uint64_t id, uint64_t offset, uint64_t size, struct user *user,
+	       struct page **ret_page, char *detail)
+{
+	int r = adopt_check(dmabuf, offset, size, detail);
+	if (r < 0) {
+		return r;
+	}
+	struct page *page = page_new(FBK_PAGE_PAYLOAD, FBK_BACKING_OWN, id, size);
 	if (!page) {
+		return -ENOMEM;
+	}
+	r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
+	if (r < 0) {
+		page_unref(page);
+		return r;
+	}
+	r = foreign_map(dmabuf, offset, size, &page->foreign);
+	if (r == 0) {
+		page->memory = foreign_memory(page->foreign);
+		page->sealed = true; /* nothing of it leaves, so nobody else maps it through us */
+		page_write_header(page, 0);
+		r = page_lost(page) ? -EFAULT : 0;
+	}
+	if (r < 0) {
+		page_unref(page);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the driver of that dma-buf does not let it be mapped (%s): fence memory "
+			 "must be, by "
+			 "the CPU",
+			 strerrordesc_np(-r));
+		return -ENODEV;
+	}
+	*ret_page = page;
+	return 0;
+}
+
+bool page_lost(const struct page *page)
+{
+	return page->foreign && foreign_lost(page->foreign);
+}
+
+void page_unref(struct page *page)
+{
+	if (!page || --page->refs > 0) {
 		return;
 	}
-	if (page->memory) {
+	if (page->foreign) {
+		foreign_unmap(page->foreign);
+	} else if (page->memory) {
 		munmap(page->memory, page->size);
 	}
 	if (page->fd >= 0) {
 		close(page->fd);
 	}
+	if (page->twin >= 0) {
+		close(page->twin);
+	}
+	charge_release(&page->twin_fd);
 	charge_release(&page->fds);
 	charge_release(&page->bytes);
 	free(page);

@@ -52,7 +52,7 @@ static void peer_put(struct peer *peer)
 	}
 	/* The clients may keep it mapped: nobody else ever gets this memory. */
 	LIST_REMOVE(peer, links);
-	page_destroy(peer->page);
+	page_unref(peer->page);
 	free(peer);
 }
 
@@ -145,6 +145,13 @@ int pair_join(struct handle *handle, char *detail)
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
+	}
+	if (timeline_shadowed(timeline)) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s lies in memory of its driver's: the daemon tells its value, and wakes "
+			 "who waits",
+			 timeline->name);
+		return -EINVAL;
 	}
 	if (timeline->device->silent) {
 		snprintf(

@@ -13,7 +13,7 @@ uint64_t payload_load(const struct timeline *timeline)
 	if (timeline->narrow) {
 		return fbk_narrow_extend(
 			timeline->seen,
-			atomic_load_explicit(fbk_narrow_word(timeline_payload(timeline)),
+			atomic_load_explicit(fbk_narrow_word(&timeline_payload(timeline)->payload),
 					     memory_order_seq_cst));
 	}
 	return atomic_load_explicit(&timeline_payload(timeline)->payload, memory_order_seq_cst);
@@ -27,7 +27,7 @@ uint64_t payload_max_jump(const struct timeline *timeline)
 
 void payload_publish_seen(const struct timeline *timeline)
 {
-	if (timeline->narrow) {
+	if (timeline->narrow || timeline_shadowed(timeline)) {
 		/* release: who extends from this one loads a word that is not older */
 		atomic_store_explicit(&timeline_control(timeline)->shadow, timeline->seen,
 				      memory_order_release);
@@ -46,8 +46,9 @@ uint64_t payload_poison(struct timeline *timeline)
 	uint32_t word = 0;
 	/* seq_cst: after the status `failing` for readers, who load in the other order */
 	if (timeline->narrow) {
-		word = atomic_fetch_add_explicit(fbk_narrow_word(timeline_payload(timeline)),
-						 FBK_NARROW_POISON, memory_order_seq_cst);
+		word = atomic_fetch_add_explicit(
+			fbk_narrow_word(&timeline_payload(timeline)->payload), FBK_NARROW_POISON,
+			memory_order_seq_cst);
 		old = fbk_narrow_extend(timeline->seen, word);
 		word += FBK_NARROW_POISON;
 		if (old - timeline->seen >= FBK_NARROW_REACH) {

@@ -107,6 +107,15 @@ static void probe_drm(struct probe *probe, const struct drm *drm)
 				: "DRM_IOCTL_SYNCOBJ_EVENTFD needs Linux 6.6 and such a device");
 }
 
+static void probe_udmabuf(struct broker *broker)
+{
+	bool works = broker->udmabuf >= 0;
+	result_set(
+		&broker->probe, PROBE_UDMABUF, "udmabuf", works,
+		works ? "fence pages can be dma-bufs too"
+		      : "no /dev/udmabuf that can be opened: fence pages are imported by address");
+}
+
 static void probe_promises(struct broker *broker)
 {
 	char why[FBK_REASON_SIZE];
@@ -130,6 +139,7 @@ void probe_run(struct broker *broker)
 	probe_same_file(probe);
 	probe_proc(probe);
 	probe_drm(probe, drm);
+	probe_udmabuf(broker);
 	probe_promises(broker);
 	bool eventfds = broker->aio.source >= 0;
 	bool promises = probe->results[PROBE_PROMISE].works;
@@ -147,6 +157,7 @@ void probe_run(struct broker *broker)
 		feature_bit(FBK_FEATURE_DMA_BUF_IMPLICIT, drm->own_sync_file >= 0) |
 		feature_bit(FBK_FEATURE_SYNCOBJ, drm->syncobj >= 0) |
 		feature_bit(FBK_FEATURE_MIRRORS, drm->syncobj >= 0 && drm->eventfd) |
+		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, broker->udmabuf >= 0) |
 		feature_bit(FBK_FEATURE_PROMISE, promises);
 }
 

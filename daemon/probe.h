@@ -20,6 +20,7 @@ enum probe_item {
 	PROBE_SYNC_FILE,    /* a sync_file of our own: late exports, confirming a client's */
 	PROBE_SYNCOBJ,      /* timeline syncobjs */
 	PROBE_SYNCOBJ_WAIT, /* DRM_IOCTL_SYNCOBJ_EVENTFD */
+	PROBE_UDMABUF,      /* fence pages as dma-bufs */
 	PROBE_PROMISE,      /* unsignalled sync_files, and policy allows them */
 	PROBE_COUNT,
 };

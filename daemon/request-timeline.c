@@ -20,7 +20,7 @@ static bool handle_writes(const struct handle *handle)
 	return timeline_signaler(timeline) == handle->session && !timeline->brokered;
 }
 
-static void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
+void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
 {
 	fbk__wire__page__init(ret);
 	ret->id = page->id;
@@ -43,7 +43,9 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 		return r;
 	}
 	answer_fd(answer, fd);
-	if (writable) {
+	if (page->backing == FBK_BACKING_OWN) {
+		; /* its owner has it, and nobody else gets it */
+	} else if (writable) {
 		r = answer_duplicate(answer, page->fd);
 	} else {
 		r = page_readonly_fd(page, &fd);
@@ -64,6 +66,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
+	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
 	answer->timeline.name = (char *)(uintptr_t)timeline->name;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
 	answer->message.timeline = &answer->timeline;
@@ -129,7 +132,12 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 	}
 	r = timeline_create(device, set, request->name, request->flags, &timeline);
 	set_unref(set); /* the timeline holds its own */
-	if (r == -ENOSPC) {
+	if (r == -ENOBUFS) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%s has no memory of its own with room for a timeline: add some first",
+			 device->name);
+		r = -ENOSPC;
+	} else if (r == -ENOSPC) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "set %u is full (%u timelines, ended ones too): make another",
 			 request->set, set->control->slots);

@@ -93,7 +93,12 @@ int request_device_register(struct session *session, struct handle *handle, cons
 	(void)fds;
 	struct device *device;
 	int r = device_register(session, body, &device, answer->detail);
-	return r < 0 ? r : answer_object(answer, device->handle);
+	if (r < 0) {
+		return r;
+	}
+	answer_object(answer, device->handle);
+	answer->object.backing = device->backing;
+	return 0;
 }
 
 int request_device_unregister(struct session *session, struct handle *handle, const void *body,

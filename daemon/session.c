@@ -462,7 +462,7 @@ void session_destroy(struct session *session)
 	session_objects_destroy(session);
 	free(session->handles);
 	session_outbox_finish(session);
-	page_destroy(session->pair);
+	page_unref(session->pair);
 	if (session->doorbell >= 0) {
 		close(session->doorbell);
 	}

@@ -33,11 +33,11 @@ void set_unref(struct set *set)
 	struct set_payload *payload;
 	struct set_payload *next;
 	LIST_FOREACH_SAFE(payload, &set->payloads, links, next) {
-		page_destroy(payload->page);
+		page_unref(payload->page);
 		free(payload);
 	}
-	page_destroy(set->daemon);
-	page_destroy(set->control);
+	page_unref(set->daemon);
+	page_unref(set->control);
 	free(set);
 }
 
@@ -55,13 +55,39 @@ static int set_daemon_page(struct set *set, struct broker *broker, struct user *
 	return 0;
 }
 
+static int set_payload_make(struct set *set, struct broker *broker, struct user *user,
+			    const struct device *device, struct page **ret_page)
+{
+	uint64_t size = set->control->size;
+	if (device->backing == FBK_BACKING_OWN) {
+		struct page *page = device_memory_with_room(device);
+		if (!page) {
+			return -ENOBUFS;
+		}
+		page->refs++;
+		*ret_page = page;
+		return 0;
+	}
+	if (size < device->page_align) {
+		size = device->page_align;
+	}
+	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, size, user, ret_page);
+	if (r == 0 && device->backing == FBK_BACKING_DMABUF) {
+		r = page_make_twin(*ret_page, broker->udmabuf, user);
+		if (r < 0) {
+			page_unref(*ret_page);
+		}
+	}
+	return r;
+}
+
 static int set_device_page(struct set *set, struct broker *broker, struct user *user,
 			   const struct device *device, struct page **ret_page)
 {
 	struct set_payload *payload;
 	LIST_FOREACH(payload, &set->payloads, links) {
 		if (payload->device_id == device->id &&
-		    payload->page->used < payload->page->slots) {
+		    payload->page->used < payload->page->slots && !page_lost(payload->page)) {
 			*ret_page = payload->page;
 			return 0;
 		}
@@ -70,12 +96,7 @@ static int set_device_page(struct set *set, struct broker *broker, struct user *
 	if (!payload) {
 		return -ENOMEM;
 	}
-	uint64_t size = set->control->size;
-	if (size < device->page_align) {
-		size = device->page_align;
-	}
-	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, size, user,
-			    &payload->page);
+	int r = set_payload_make(set, broker, user, device, &payload->page);
 	if (r < 0) {
 		free(payload);
 		return r;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A share set: timelines that are always shared together, because protection is per page. One
- * control page for all of them, one daemon page for those the daemon signals, and one payload page
- * for each device that signals in it. Lives until its maker let go of it and its last timeline is
+ * control page for all of them, one daemon page for those the daemon signals, and a payload page
+ * for each device that signals in it, or its registered memory, which sets share. Lives until its maker let go of it and its last timeline is
  * gone. Slots are never given out twice. Loop's thread only.
  */
 #pragma once
@@ -40,6 +40,6 @@ struct set_slot {
 };
 
 /* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a
- * reference on the set. -ENOSPC when the set is full. */
+ * reference on the set. -ENOSPC when the set is full; -ENOBUFS when the device's own memory is. */
 int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);

@@ -110,6 +110,11 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		return r;
 	}
 	timeline->set = set;
+	if (timeline_shadowed(timeline)) {
+		/* release: before the status below. It may hold what was in that memory. */
+		atomic_store_explicit(&timeline_payload(timeline)->payload, 0,
+				      memory_order_release);
+	}
 	struct fbk_control_slot *control = timeline_control(timeline);
 	control->timeline_id = timeline->id;
 	control->flags = timeline->narrow ? FBK_CONTROL_SHADOWED : 0;
@@ -242,6 +247,11 @@ void timeline_look(struct timeline *timeline)
 	while (timeline->cause == FBK_CAUSE_NONE) {
 		uint64_t payload = payload_load(timeline);
 		MUTANT_STRETCH();
+		if (page_lost(timeline->slot.page)) {
+			timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, -EIO,
+				      "the driver took the memory of its fence away");
+			return;
+		}
 		if (!timeline_accept(timeline, payload)) {
 			return;
 		}

@@ -116,6 +116,12 @@ void arm_remove(struct arm *arm); /* no-op when not armed */
  * 0 reached, -EAGAIN not, or the error. */
 int arm_expire(struct arm *arm);
 
+/* Registered memory: all but its owner read the shadow in the control page. */
+static inline bool timeline_shadowed(const struct timeline *timeline)
+{
+	return timeline->slot.page->backing == FBK_BACKING_OWN;
+}
+
 static inline uint32_t timeline_flags(const struct timeline *timeline)
 {
 	return timeline->brokered ? FBK_TIMELINE_BROKERED : 0;

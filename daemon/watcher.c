@@ -117,7 +117,8 @@ static uint64_t watched_look(struct watched *watched, uint64_t now)
 		 * read itself; read once, the device may write at any time */
 		payload = fbk_narrow_extend(
 			watched->seen,
-			atomic_load_explicit(fbk_narrow_word(watched->slot), memory_order_seq_cst));
+			atomic_load_explicit(fbk_narrow_word(&watched->slot->payload),
+					     memory_order_seq_cst));
 	} else {
 		/* seq_cst: as above */
 		payload = atomic_load_explicit(&watched->slot->payload, memory_order_seq_cst);
@@ -141,12 +142,12 @@ static uint64_t guard_look(struct watched *watched, uint64_t now)
 		uint32_t poison = (uint32_t)watched->value;
 		/* relaxed: the control page says what became of the timeline; this only sets
 		 * hardware free. An exchange, so that nothing but what was read is overwritten. */
-		uint32_t word =
-			atomic_load_explicit(fbk_narrow_word(watched->slot), memory_order_relaxed);
+		uint32_t word = atomic_load_explicit(fbk_narrow_word(&watched->slot->payload),
+						     memory_order_relaxed);
 		if (word != poison) {
 			atomic_compare_exchange_strong_explicit(
-				fbk_narrow_word(watched->slot), &word, poison, memory_order_relaxed,
-				memory_order_relaxed); /* relaxed: as above */
+				fbk_narrow_word(&watched->slot->payload), &word, poison,
+				memory_order_relaxed, memory_order_relaxed); /* relaxed: as above */
 		}
 	} else {
 		/* relaxed: as above */
@@ -276,6 +277,7 @@ static int watcher_start(struct watcher *watcher)
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* see foreign.h: it is for the thread that reads */
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
 	int r = pthread_create(&watcher->thread, &attributes, watcher_run, watcher);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -16,9 +16,9 @@
 #define FBK_NARROW_POISON (UINT32_C(1) << 30) /* what failing adds to it */
 #define FBK_NARROW_STALE  (UINT64_C(1) << 29) /* so far ahead, the daemon is asked to look */
 
-static inline _Atomic uint32_t *fbk_narrow_word(struct fbk_payload_slot *slot)
+static inline _Atomic uint32_t *fbk_narrow_word(_Atomic uint64_t *payload)
 {
-	return (_Atomic uint32_t *)(void *)&slot->payload; /* little-endian: the lower half */
+	return (_Atomic uint32_t *)(void *)payload; /* little-endian: the lower half */
 }
 
 /* Below the shadow: the word stepped back. FBK_NARROW_REACH or more above it: it would have stepped

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fencectl.h"
 #include "inspect.h"
@@ -17,6 +19,10 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 {
 	const Fbk__Wire__TimelineEntry *entry = (const void *)item;
 	char status[256];
+	char kind[64];
+	/* What is not of the usual kind: who else may write it, and who reads it at second hand. */
+	bool usual = entry->backing[0] == '\0' || strcmp(entry->backing, "host") == 0;
+	snprintf(kind, sizeof(kind), usual ? "%s" : "%s (%s)", entry->kind, entry->backing);
 	if (entry->failed_from > 0) {
 		snprintf(status, sizeof(status), "failed from %llu: %s",
 			 (unsigned long long)entry->failed_from, entry->reason);
@@ -28,7 +34,7 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 		entry->name,
 		entry->device,
 		table_number((uint64_t)entry->pid),
-		entry->kind,
+		kind,
 		table_number(entry->value),
 		table_number(entry->armed),
 		table_number(entry->openers),

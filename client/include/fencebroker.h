@@ -89,6 +89,16 @@ enum fbk_fence_kind {
 	FBK_EVENTFD = 1 << 5,
 };
 
+/* What a device's fence pages are made of, so that its driver can import them. */
+enum fbk_backing {
+	FBK_BACKING_HOST = 1 << 0,   /* memory of the system, imported by its address */
+	FBK_BACKING_DMABUF = 1 << 1, /* the same, which is a dma-buf too (udmabuf) */
+	FBK_BACKING_OWN = 1 << 2,    /* a dma-buf that its driver allocated: fbk_device_add_memory().
+				      * Only its owner maps it: other processes see values when the
+				      * daemon has looked, which sleeping waits, watches and exports
+				      * make it do, and checks ask for */
+};
+
 /* When is data, written before the fence value, visible to somebody who sees the value? */
 enum fbk_visibility {
 	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data */
@@ -196,12 +206,29 @@ struct fbk_device_desc {
 				      * daemon polls its memory */
 	enum fbk_visibility visibility;
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
+	uint32_t backings;   /* mask of enum fbk_backing that its driver takes; 0: host. The first of
+			      * dma-buf, host, own that works here is taken */
 };
 
 /*   -EPERM   policy: the detail names the rule     -EEXIST  this context has a device of that name
- *   -EINVAL  a bad name, mask or alignment: the detail says which */
+ *   -EINVAL  a bad name, mask or alignment: the detail says which
+ *   -EOPNOTSUPP  none of its backings works here: the detail says what is missing */
 int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
 			struct fbk_device **ret_device);
+
+/* The one that was taken. */
+enum fbk_backing fbk_device_backing(const struct fbk_device *device);
+
+/*
+ * Memory for the fence pages of a device with FBK_BACKING_OWN: `size` bytes from `offset` of a dma-buf
+ * of its driver, which nobody else uses and which is zeroed. Both are multiples of 4096, `size` a power
+ * of two up to 2 MiB. Timelines that are made after it lie in it, 128 bytes each, behind a header of
+ * 128; more memory may be added. Does not take the fd. When the driver takes the memory away,
+ * its timelines fail with -EIO.
+ *   -EINVAL  not a dma-buf, too small, or badly aligned   -EOPNOTSUPP  another backing is in force
+ *   -ENODEV  it can't be mapped: the detail says more
+ */
+int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t offset, uint64_t size);
 
 /* Its timelines fail with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
 void fbk_device_unregister(struct fbk_device *device);
@@ -220,7 +247,8 @@ int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set);
 void fbk_set_destroy(struct fbk_set *set); /* its timelines live on; takes NULL */
 
 /* A new timeline at value 0. `set` may be NULL. `name` is for people.
- *   -ENOSPC  the set is full, or 4095 timelines are open   -EINVAL  flags or name */
+ *   -ENOSPC  the set is full, the device's own memory is, or 4095 timelines are open
+ *   -EINVAL  flags or name */
 int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const char *name,
 			uint32_t flags, struct fbk_timeline **ret_timeline);
 
@@ -280,7 +308,8 @@ struct fbk_timeline_info {
 int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info);
 
 /* Memory of the payload, for a device that writes it: pointer, or dma-buf + offset. Signaler only.
- * `ret_dmabuf_fd` may be NULL; gives an fd. */
+ * `ret_dmabuf_fd` may be NULL; gives an fd. Who holds that can write: keep it to the driver.
+ *   -EOPNOTSUPP  the device's pages are FBK_BACKING_HOST only */
 struct fbk_memory {
 	void *address;
 	size_t size;      /* of the payload word: 8, or 4 */

@@ -32,8 +32,9 @@ struct page_map {
 	uint64_t size;
 	bool writable;
 	unsigned int refs;
-	struct fbk_set *set; /* that keeps it: a page is handed out writable only once */
-	bool peer;           /* never unmapped, see page_map_get_peer */
+	struct fbk_set *set;       /* that keeps it: a page is handed out writable only once */
+	struct fbk_device *device; /* that keeps it: registered memory */
+	bool peer;                 /* never unmapped, see page_map_get_peer */
 	void *memory;
 };
 
@@ -64,7 +65,7 @@ struct crowd {
 struct fbk_timeline {
 	/* What signals and checks touch: one cache line, the next only with more than two cells. */
 	_Alignas(CACHE_LINE) const bool *ours; /* the context's */
-	struct fbk_payload_slot *payload;
+	_Atomic uint64_t *payload;             /* or the shadow in the control page */
 	struct fbk_control_slot *control;
 	_Atomic uint64_t last; /* signalled here: what the next signal expects to find */
 	uint32_t handle;
@@ -76,6 +77,7 @@ struct fbk_timeline {
 	_Atomic uint32_t cell_count;                      /* of `cells`, as far as any was used */
 	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* that it looks at: pair.h */
 
+	bool shadow;                /* the payload is not for us: read what the daemon saw of it */
 	struct signal_pairs *pairs; /* the rest about them; set before the first is shown */
 	uint32_t rights;            /* grows under the mutex */
 	struct fbk_context *context;
@@ -113,6 +115,7 @@ struct fbk_device {
 	LIST_ENTRY(fbk_device) links;
 	struct fbk_context *context;
 	uint32_t number;
+	enum fbk_backing backing;
 };
 
 struct fbk_set {
@@ -186,6 +189,11 @@ int narrow_raise(struct fbk_timeline *timeline, uint64_t value, uint64_t *ret_re
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
 		 struct page_map **ret_map);
 void page_map_put(struct page_map *map);
+
+/* Registered memory: part of a dma-buf, kept for the device's timelines. Does not take the fd. */
+int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_t offset,
+		   uint64_t size, struct fbk_device *device);
+void page_maps_release_device(struct fbk_device *device);
 
 /*
  * A peer page, writable. A signaling thread may hold a pointer into one that was let go of by

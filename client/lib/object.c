@@ -22,6 +22,7 @@ void context_free_objects(struct fbk_context *context)
 	}
 	while (!LIST_EMPTY(&context->devices)) {
 		struct fbk_device *device = LIST_FIRST(&context->devices);
+		page_maps_release_device(device);
 		LIST_REMOVE(device, links);
 		free(device);
 	}

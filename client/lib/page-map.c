@@ -136,6 +136,8 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 	int r = 0;
 	if (map) {
 		map->refs++;
+	} else if (fd < 0) {
+		r = error_set(-EPROTO, "the daemon names a page that it did not send");
 	} else {
 		r = page_map_check(size, fd);
 		map = r == 0 ? calloc(1, sizeof(*map)) : NULL;
@@ -157,11 +159,35 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 			LIST_INSERT_HEAD(&context->pages, map, links);
 		}
 	}
-	close(fd);
+	if (fd >= 0) {
+		close(fd);
+	}
 	if (r == 0) {
 		*ret_map = map;
 	}
 	return r;
+}
+
+int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_t offset,
+		   uint64_t size, struct fbk_device *device)
+{
+	struct page_map *map = calloc(1, sizeof(*map));
+	if (!map) {
+		return error_plain(-ENOMEM);
+	}
+	map->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, (off_t)offset);
+	if (map->memory == MAP_FAILED) {
+		int r = error_plain(-errno);
+		free(map);
+		return r;
+	}
+	map->id = id;
+	map->size = size;
+	map->writable = true;
+	map->refs = 1;
+	map->device = device;
+	LIST_INSERT_HEAD(&context->pages, map, links);
+	return 0;
 }
 
 void page_map_put(struct page_map *map)
@@ -193,6 +219,19 @@ void page_maps_release(struct fbk_set *set)
 		struct page_map *next = LIST_NEXT(map, links);
 		if (map->set == set) {
 			map->set = NULL;
+			page_map_put(map);
+		}
+		map = next;
+	}
+}
+
+void page_maps_release_device(struct fbk_device *device)
+{
+	struct page_map *map = LIST_FIRST(&device->context->pages);
+	while (map) {
+		struct page_map *next = LIST_NEXT(map, links);
+		if (map->device == device) {
+			map->device = NULL;
 			page_map_put(map);
 		}
 		map = next;

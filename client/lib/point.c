@@ -29,7 +29,7 @@ static uint64_t payload_load(const struct fbk_timeline *timeline)
 		return narrow_load(timeline);
 	}
 	/* seq_cst: see timeline_check */
-	return atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+	return atomic_load_explicit(timeline->payload, memory_order_seq_cst);
 }
 
 static int timeline_error(const struct fbk_timeline *timeline)
@@ -72,7 +72,7 @@ static inline bool point_reached(const struct fbk_timeline *timeline, uint64_t v
 	if (timeline->narrow) {
 		return false;
 	}
-	uint64_t payload = atomic_load_explicit(&timeline->payload->payload, memory_order_seq_cst);
+	uint64_t payload = atomic_load_explicit(timeline->payload, memory_order_seq_cst);
 	uint32_t status = atomic_load_explicit(&timeline->control->status, memory_order_acquire);
 	return status == FBK_STATUS_OK && payload >= value && payload < FBK_POISON;
 }
@@ -80,6 +80,10 @@ static inline bool point_reached(const struct fbk_timeline *timeline, uint64_t v
 static __attribute__((noinline)) int point_check_slowly(struct fbk_point point)
 {
 	int r = timeline_check(point.timeline, point.value);
+	if (r == -EAGAIN && point.timeline->shadow) {
+		bell_ring(point.timeline->context,
+			  point.timeline->handle); /* let the daemon look */
+	}
 	return r == -EAGAIN && context_lost(point.timeline->context) ? -ENOTCONN : r;
 }
 
@@ -137,12 +141,12 @@ static inline void signal_told(struct fbk_timeline *timeline, uint64_t value)
 static inline bool payload_raise(struct fbk_timeline *timeline, uint64_t *expected, uint64_t value)
 {
 	if (MUTANT(SIGNAL_FENCE)) {
-		return mutant_exchange(&timeline->payload->payload, expected, value);
+		return mutant_exchange(timeline->payload, expected, value);
 	}
 	/* seq_cst: releases what was written before, and is the full fence between the payload and
 	 * the loads of cells and `monitored` that follow; against who stores these and loads this.
 	 * relaxed on failure: nothing is concluded but to look again. */
-	return atomic_compare_exchange_strong_explicit(&timeline->payload->payload, expected, value,
+	return atomic_compare_exchange_strong_explicit(timeline->payload, expected, value,
 						       memory_order_seq_cst, memory_order_relaxed);
 }
 

@@ -183,16 +183,24 @@ static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
 	}
 }
 
+int reply_check_fds(const struct reply *reply, size_t fds_wanted)
+{
+	if (reply->fd_count == fds_wanted) {
+		return 0;
+	}
+	return error_set(reply->fd_count < fds_wanted ? -EMFILE : -EPROTO,
+			 "the daemon's reply has %zu file descriptors, not %zu: the limit of open "
+			 "files may be reached here",
+			 reply->fd_count, fds_wanted);
+}
+
 static int reply_judge(struct reply *reply, size_t fds_wanted)
 {
 	int error = reply->message->error;
 	if (error < 0) {
 		error_set(error, "%s", reply->message->detail);
-	} else if (reply->fd_count != fds_wanted) {
-		error = error_set(reply->fd_count < fds_wanted ? -EMFILE : -EPROTO,
-				  "the daemon's reply has %zu file descriptors, not %zu: the "
-				  "limit of open files may be reached here",
-				  reply->fd_count, fds_wanted);
+	} else if (fds_wanted != FDS_MAY_DIFFER) {
+		error = reply_check_fds(reply, fds_wanted);
 	}
 	if (error < 0) {
 		reply_finish(reply);

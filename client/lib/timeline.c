@@ -41,6 +41,7 @@ static int reply_check(const Fbk__Wire__Timeline *reply)
 	if (!reply->control || !reply->payload || reply->handle == 0 ||
 	    reply->handle >= FBK_PAIR_CELLS ||
 	    reply->control->slot >= fbk_page_slots(reply->control->size) ||
+	    reply->payload->size < sizeof(struct fbk_page_header) ||
 	    reply->payload->slot >= fbk_page_slots(reply->payload->size)) {
 		return error_set(-EPROTO, "the daemon describes no timeline");
 	}
@@ -63,9 +64,12 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	int r = page_map_get(context, body->control->id, body->control->size, reply->fds[0], false,
 			     &timeline->control_map);
 	reply->fds[0] = -1;
-	if (r == 0) {
-		r = page_map_get(context, body->payload->id, body->payload->size, reply->fds[1],
-				 writes, &timeline->payload_map);
+	timeline->shadow = body->registered && !writes;
+	if (r == 0 && !timeline->shadow) {
+		/* Registered memory is mapped already. */
+		r = page_map_get(context, body->payload->id, body->payload->size,
+				 body->registered ? -1 : reply->fds[1], writes,
+				 &timeline->payload_map);
 		reply->fds[1] = -1;
 	}
 	if (r < 0) {
@@ -81,9 +85,15 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	timeline->flags = body->flags;
 	wire_text_copy(timeline->name, sizeof(timeline->name), body->name);
 	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
-	timeline->payload = fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot);
+	if (timeline->shadow) {
+		timeline->payload = &timeline->control->shadow;
+	} else {
+		timeline->payload =
+			&fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot)
+				 ->payload;
+	}
 	timeline->cell = &context->pair->cells[body->handle];
-	timeline->narrow = timeline->control->flags & FBK_CONTROL_SHADOWED;
+	timeline->narrow = timeline->control->flags & FBK_CONTROL_SHADOWED && !timeline->shadow;
 	timeline->writes = writes && !timeline->narrow;
 	LIST_INSERT_HEAD(&context->timelines, timeline, links);
 	*ret_timeline = timeline;
@@ -116,7 +126,7 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 {
 	struct fbk_timeline *timeline = NULL;
 	struct reply reply;
-	int r = request_call(context, request, fd, fd ? 1 : 0, 2, &reply);
+	int r = request_call(context, request, fd, fd ? 1 : 0, FDS_MAY_DIFFER, &reply);
 	if (r < 0) {
 		return r;
 	}
@@ -125,6 +135,11 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 	    reply_check(body) < 0) {
 		reply_finish(&reply);
 		return error_set(-EPROTO, "the daemon describes no timeline");
+	}
+	r = reply_check_fds(&reply, body->registered ? 1 : 2);
+	if (r < 0) {
+		reply_finish(&reply);
+		return r;
 	}
 	pthread_mutex_lock(&context->mutex);
 	timeline = timeline_find(context, body->handle);
@@ -314,21 +329,38 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 	return 0;
 }
 
+static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
+{
+	Fbk__Wire__TimelineMemory body = FBK__WIRE__TIMELINE_MEMORY__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	body.handle = timeline->handle;
+	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_MEMORY;
+	request.timeline_memory = &body;
+	int r = request_call(timeline->context, &request, NULL, 0, 1, &reply);
+	if (r == 0) {
+		*ret_fd = reply.fds[0];
+		reply.fds[0] = -1;
+		reply_finish(&reply);
+	}
+	return r;
+}
+
 int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
 			int *ret_dmabuf_fd)
 {
 	struct page_map *map = timeline->payload_map;
-	if (!map->writable || !(timeline->rights & FBK_RIGHT_SIGNAL) ||
+	if (!map || !map->writable || !(timeline->rights & FBK_RIGHT_SIGNAL) ||
 	    timeline->flags & FBK_TIMELINE_BROKERED) {
 		return error_set(-EPERM, "this process does not signal timeline %s in memory",
 				 timeline->name);
 	}
-	if (ret_dmabuf_fd) {
-		return error_set(-EOPNOTSUPP, "fence pages have no dma-buf in this version: "
-					      "FBK_FEATURE_TIMELINE_MEMORY");
+	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, ret_dmabuf_fd) : 0;
+	if (r < 0) {
+		return r;
 	}
 	*ret_memory = (struct fbk_memory){
-		.address = &timeline->payload->payload,
+		.address = (void *)timeline->payload,
 		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
 		.page_size = map->size,
 		.offset = (size_t)((char *)timeline->payload - (char *)map->memory),

@@ -100,7 +100,9 @@ static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t
 {
 	/* Of several the first that is missing stands for all. */
 	struct spin *spin = &wait->points[wait->index].timeline->spin;
-	uint64_t budget_ns = spin_budget(spin, spin_ns);
+	/* A shadow moves only when the daemon looks. */
+	bool still = wait->points[wait->index].timeline->shadow;
+	uint64_t budget_ns = still ? 0 : spin_budget(spin, spin_ns);
 	uint64_t end = now + budget_ns < deadline ? now + budget_ns : deadline;
 	uint64_t began = now;
 	int r = -EAGAIN;

@@ -86,17 +86,17 @@ START_TEST(created)
 	ck_assert_uint_eq(header->set_id, 6);
 	ck_assert_uint_eq(user_usage(user, ACCOUNT_PAGE_BYTES), kinds[_i].size);
 	ck_assert_uint_eq(user_usage(user, ACCOUNT_FDS), 1);
-	page_destroy(page);
+	page_unref(page);
 }
 END_TEST
 
 START_TEST(destroyed)
 {
 	struct page *page;
-	page_destroy(NULL);
+	page_unref(NULL);
 	ck_assert_int_eq(page_create(FBK_PAGE_CONTROL, 1, 1, SIZE, user, &page), 0);
 	int fd = page->fd;
-	page_destroy(page);
+	page_unref(page);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
 }
 END_TEST
@@ -111,8 +111,8 @@ START_TEST(charged)
 	ck_assert_int_eq(page_create(FBK_PAGE_CONTROL, 2, 1, SIZE / 2, user, &pages[1]), 0);
 	ck_assert_int_eq(page_create(FBK_PAGE_CONTROL, 3, 1, SIZE / 2, user, &pages[2]), -EDQUOT);
 	ck_assert_uint_eq(user_usage(user, ACCOUNT_PAGE_BYTES), SIZE + SIZE / 2);
-	page_destroy(pages[0]);
-	page_destroy(pages[1]);
+	page_unref(pages[0]);
+	page_unref(pages[1]);
 }
 END_TEST
 
@@ -137,7 +137,7 @@ START_TEST(readonly)
 	struct page *page;
 	ck_assert_int_eq(page_create(FBK_PAGE_DAEMON, 7, 1, SIZE, user, &page), 0);
 	expect_readonly(page);
-	page_destroy(page);
+	page_unref(page);
 }
 END_TEST
 
@@ -164,7 +164,7 @@ START_TEST(sealed)
 	mapped[16] = 42; /* who mapped it before goes on, and we see it */
 	ck_assert_uint_eq(((uint64_t *)page->memory)[16], 42);
 	munmap(mapped, SIZE);
-	page_destroy(page);
+	page_unref(page);
 }
 END_TEST
 
@@ -178,7 +178,7 @@ START_TEST(sealed_against_sealing)
 	ck_assert_int_eq(page_seal(page), -EPERM);
 	ck_assert(!page->sealed);
 	ck_assert_int_eq(page_readonly_fd(page, &fd), -EAGAIN);
-	page_destroy(page);
+	page_unref(page);
 }
 END_TEST
 
@@ -212,7 +212,7 @@ START_TEST(opened_again_by_another)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	close(fd);
-	page_destroy(page);
+	page_unref(page);
 }
 END_TEST
 

@@ -246,6 +246,19 @@ int test_fence_deadline(int device, uint32_t id, uint64_t *ret_deadline_ns)
 	return r;
 }
 
+int test_buffer_create(int device, uint64_t size, bool unmapped)
+{
+	struct fbk_test_buffer_create create = { .size = size, .unmapped = unmapped };
+	int r = call(device, FBK_TEST_BUFFER_CREATE, &create);
+	return r < 0 ? r : create.fd;
+}
+
+int test_buffer_revoke(int device, int dmabuf)
+{
+	struct fbk_test_buffer_revoke revoke = { .fd = dmabuf };
+	return call(device, FBK_TEST_BUFFER_REVOKE, &revoke);
+}
+
 /* ------------------------------------------------------------------------ sync_files, dma-bufs -- */
 
 int sync_file_info(int fd, struct sync_file_state *ret_state)

@@ -77,6 +77,10 @@ int test_fence_create(int device, uint32_t *ret_id);
 int test_fence_signal(int device, uint32_t id, int error); /* 0, or a negative errno */
 int test_fence_deadline(int device, uint32_t id, uint64_t *ret_deadline_ns);
 
+/* A dma-buf of the test driver's; `unmapped`: mmap refuses it. And its memory taken away. */
+int test_buffer_create(int device, uint64_t size, bool unmapped);
+int test_buffer_revoke(int device, int dmabuf);
+
 /* ------------------------------------------------------------------------ sync_files, dma-bufs -- */
 
 /* 1: signalled; 0: not yet; negative: signalled with that error. Fails the test on what is no

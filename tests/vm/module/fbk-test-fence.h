@@ -32,8 +32,23 @@ struct fbk_test_fence_deadline {
 	__u64 deadline_ns; /* out */
 };
 
+/* Memory as a driver has it: a dma-buf (close-on-exec) of zeroed pages, which may refuse to be mapped. */
+struct fbk_test_buffer_create {
+	__u64 size;     /* of whole pages, at most 2 MiB */
+	__u32 unmapped; /* 1: mmap fails with ENODEV */
+	__s32 fd;       /* out */
+};
+
+/* Its memory is gone, as after a reset: who accesses a mapping of it gets SIGBUS. EINVAL: not one of
+ * these. */
+struct fbk_test_buffer_revoke {
+	__s32 fd;
+};
+
 #define FBK_TEST_FENCE_CREATE   _IOR('f', 0x60, struct fbk_test_fence_create)
 #define FBK_TEST_FENCE_SIGNAL   _IOW('f', 0x61, struct fbk_test_fence_signal)
 #define FBK_TEST_FENCE_DEADLINE _IOWR('f', 0x62, struct fbk_test_fence_deadline)
+#define FBK_TEST_BUFFER_CREATE  _IOWR('f', 0x63, struct fbk_test_buffer_create)
+#define FBK_TEST_BUFFER_REVOKE  _IOW('f', 0x64, struct fbk_test_buffer_revoke)
 
 #endif

@@ -6,13 +6,16 @@
  * Each open file of /dev/fbk-test-fence is a list of its unsignalled fences. A fence is signalled by
  * FBK_TEST_FENCE_SIGNAL, or with -ENOENT when its file is closed, so that nothing waits for ever. For
  * test machines only: a fence that nobody signals breaks the contract of dma_fence, on purpose.
+ * It also makes dma-bufs whose memory goes away when a test says so.
  */
+#include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
@@ -208,6 +211,163 @@ static long file_deadline(struct test_file *file, void __user *argument)
 	return copy_to_user(argument, &request, sizeof(request)) ? -EFAULT : 0;
 }
 
+/* ----------------------------------------------------------------------------------- buffers -- */
+
+#define BUFFER_SIZE_MAX (2 << 20)
+
+struct test_buffer {
+	struct page **pages;
+	unsigned long count;
+	bool unmapped;
+	bool revoked;
+};
+
+static vm_fault_t buffer_fault(struct vm_fault *fault)
+{
+	struct test_buffer *buffer = fault->vma->vm_private_data;
+
+	if (READ_ONCE(buffer->revoked) || fault->pgoff >= buffer->count) {
+		return VM_FAULT_SIGBUS;
+	}
+	fault->page = buffer->pages[fault->pgoff];
+	get_page(fault->page);
+	return 0;
+}
+
+static const struct vm_operations_struct buffer_vm_ops = {
+	.fault = buffer_fault,
+};
+
+static int buffer_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	struct test_buffer *buffer = dmabuf->priv;
+
+	if (buffer->unmapped) {
+		return -ENODEV;
+	}
+	vma->vm_ops = &buffer_vm_ops;
+	vma->vm_private_data = buffer;
+	return 0;
+}
+
+/* No device ever attaches. */
+static struct sg_table *buffer_map(struct dma_buf_attachment *attachment,
+				   enum dma_data_direction direction)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static void buffer_unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
+			 enum dma_data_direction direction)
+{
+}
+
+static void buffer_free(struct test_buffer *buffer)
+{
+	unsigned long i;
+
+	for (i = 0; i < buffer->count && buffer->pages[i]; i++) {
+		put_page(buffer->pages[i]);
+	}
+	kvfree(buffer->pages);
+	kfree(buffer);
+}
+
+static void buffer_release(struct dma_buf *dmabuf)
+{
+	buffer_free(dmabuf->priv);
+}
+
+static const struct dma_buf_ops buffer_ops = {
+	.map_dma_buf = buffer_map,
+	.unmap_dma_buf = buffer_unmap,
+	.mmap = buffer_mmap,
+	.release = buffer_release,
+};
+
+static struct test_buffer *buffer_create(u64 size)
+{
+	struct test_buffer *buffer = kzalloc(sizeof(*buffer), GFP_KERNEL);
+	unsigned long i;
+
+	if (!buffer) {
+		return NULL;
+	}
+	buffer->count = size >> PAGE_SHIFT;
+	buffer->pages = kvcalloc(buffer->count, sizeof(*buffer->pages), GFP_KERNEL);
+	if (!buffer->pages) {
+		kfree(buffer);
+		return NULL;
+	}
+	for (i = 0; i < buffer->count; i++) {
+		buffer->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!buffer->pages[i]) {
+			buffer_free(buffer);
+			return NULL;
+		}
+	}
+	return buffer;
+}
+
+static long file_buffer_create(void __user *argument)
+{
+	struct fbk_test_buffer_create request;
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+	struct test_buffer *buffer;
+	struct dma_buf *dmabuf;
+
+	if (copy_from_user(&request, argument, sizeof(request))) {
+		return -EFAULT;
+	}
+	if (request.size == 0 || request.size > BUFFER_SIZE_MAX || request.size & ~PAGE_MASK) {
+		return -EINVAL;
+	}
+	buffer = buffer_create(request.size);
+	if (!buffer) {
+		return -ENOMEM;
+	}
+	buffer->unmapped = request.unmapped;
+	info.ops = &buffer_ops;
+	info.size = request.size;
+	info.flags = O_RDWR;
+	info.priv = buffer;
+	dmabuf = dma_buf_export(&info);
+	if (IS_ERR(dmabuf)) {
+		buffer_free(buffer);
+		return PTR_ERR(dmabuf);
+	}
+	request.fd = dma_buf_fd(dmabuf, O_CLOEXEC);
+	if (request.fd < 0) {
+		dma_buf_put(dmabuf);
+		return request.fd;
+	}
+	return copy_to_user(argument, &request, sizeof(request)) ? -EFAULT : 0;
+}
+
+static long file_buffer_revoke(const void __user *argument)
+{
+	struct fbk_test_buffer_revoke request;
+	struct test_buffer *buffer;
+	struct dma_buf *dmabuf;
+
+	if (copy_from_user(&request, argument, sizeof(request))) {
+		return -EFAULT;
+	}
+	dmabuf = dma_buf_get(request.fd);
+	if (IS_ERR(dmabuf)) {
+		return PTR_ERR(dmabuf);
+	}
+	if (dmabuf->ops != &buffer_ops) {
+		dma_buf_put(dmabuf);
+		return -EINVAL;
+	}
+	buffer = dmabuf->priv;
+	WRITE_ONCE(buffer->revoked, true);
+	unmap_mapping_range(dmabuf->file->f_mapping, 0, 0, 1);
+	dma_buf_put(dmabuf);
+	return 0;
+}
+
 static long file_ioctl(struct file *handle, unsigned int command, unsigned long argument)
 {
 	struct test_file *file = handle->private_data;
@@ -219,6 +379,10 @@ static long file_ioctl(struct file *handle, unsigned int command, unsigned long 
 		return file_signal(file, (const void __user *)argument);
 	case FBK_TEST_FENCE_DEADLINE:
 		return file_deadline(file, (void __user *)argument);
+	case FBK_TEST_BUFFER_CREATE:
+		return file_buffer_create((void __user *)argument);
+	case FBK_TEST_BUFFER_REVOKE:
+		return file_buffer_revoke((const void __user *)argument);
 	}
 	return -ENOTTY;
 }
@@ -270,5 +434,6 @@ static struct miscdevice device = {
 
 module_misc_device(device);
 
-MODULE_DESCRIPTION("Fences that a test signals as it likes");
+MODULE_DESCRIPTION("Fences that a test signals, and buffers that it revokes, as it likes");
 MODULE_LICENSE("Dual MIT/GPL");
+MODULE_IMPORT_NS(DMA_BUF);

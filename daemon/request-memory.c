@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* Requests about the memory of fences: registered by a device, or asked for as a dma-buf. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "broker.h"
+#include "device.h"
+#include "dispatch.h"
+#include "handle.h"
+
+int request_device_memory(struct session *session, struct handle *none, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)none;
+	const Fbk__Wire__DeviceMemory *request = body;
+	struct broker *broker = session->broker;
+	struct device *device = device_find(session, request->device);
+	char what[64];
+	struct page *page;
+	int kind;
+	if (!device) {
+		return answer_no_device(answer, request->device);
+	}
+	if (classify_fd(&broker->classifier, fds[0], &kind, what, sizeof(what)) < 0 ||
+	    kind != FBK_DMA_BUF_IMPLICIT) {
+		broker->counters.fds_refused++;
+		snprintf(answer->detail, FBK_REASON_SIZE, "that fd is %s, not a dma-buf", what);
+		return -EINVAL;
+	}
+	int r = device_add_memory(device, fds[0], request->offset, request->size, &page,
+				  answer->detail);
+	if (r < 0) {
+		return r;
+	}
+	page_describe(&answer->payload, page, 0);
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_PAGE;
+	answer->message.page = &answer->payload;
+	return 0;
+}
+
+int request_timeline_memory(struct session *session, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	(void)body;
+	(void)fds;
+	const struct timeline *timeline = handle->timeline;
+	if (timeline_signaler(timeline) != session || timeline->brokered) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "this client does not signal %s in memory", timeline->name);
+		return -EPERM;
+	}
+	if (timeline->slot.page->twin < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "the fence pages of %s are of backing %s: register it with a backing of "
+			 "dma-buf%s",
+			 timeline->device->name, device_backing_name(timeline->device->backing),
+			 session->broker->udmabuf < 0
+				 ? "; the daemon has no /dev/udmabuf to make them"
+				 : "");
+		return -EOPNOTSUPP;
+	}
+	return answer_duplicate(answer, timeline->slot.page->twin);
+}
