@@ -178,7 +178,7 @@ void device_unregister(struct device *device)
 
 void device_unref(struct device *device)
 {
-	if (--device->refs == 0) {
+	if (device && --device->refs == 0) {
 		free(device);
 	}
 }

@@ -46,7 +46,7 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 
 /* Its timelines fail. */
 void device_unregister(struct device *device);
-void device_unref(struct device *device);
+void device_unref(struct device *device); /* takes NULL */
 
 struct device *device_find(const struct session *session, uint32_t handle);
 
