@@ -258,7 +258,7 @@ struct page *device_memory_with_room(const struct device *device)
 
 void device_unref(struct device *device)
 {
-	if (--device->refs == 0) {
+	if (device && --device->refs == 0) {
 		free(device);
 	}
 }

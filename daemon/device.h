@@ -49,7 +49,7 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 
 /* Its timelines fail. */
 void device_unregister(struct device *device);
-void device_unref(struct device *device);
+void device_unref(struct device *device); /* takes NULL */
 
 /* More memory for its fence pages; the fd stays the caller's. */
 int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64_t size,
