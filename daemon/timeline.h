@@ -11,7 +11,7 @@
 
 #include "account.h"
 #include "client/include/fencebroker.h"
-#include "heap.h"
+#include "proto/heap.h"
 #include "list.h"
 #include "set.h"
 

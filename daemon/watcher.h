@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "heap.h"
+#include "proto/heap.h"
 #include "pace.h"
 #include "proto/page.h"
 

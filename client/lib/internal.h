@@ -16,6 +16,7 @@
 
 #include "fencebroker.h"
 #include "proto/classify.h"
+#include "proto/heap.h"
 #include "proto/page.h"
 #include "spin.h"
 
@@ -46,7 +47,7 @@ struct fbk_watch {
 	void *arg;
 	void (*drop)(void *arg); /* frees `arg` of a watch that goes without calling fn */
 	uint64_t number;         /* what the daemon calls it */
-	bool armed;              /* at the daemon */
+	struct heap_node armed;  /* linked in the timeline's while it is at the daemon */
 	bool fired;              /* on the context's fired list */
 	int result;
 	char *detail; /* why the daemon refused it; or NULL */
@@ -95,6 +96,8 @@ struct fbk_timeline {
 	struct spin spin;
 	_Atomic uint32_t daemon_sleeps;
 	struct crowd crowds[2]; /* on `cell`, on `peer` */
+
+	struct heap watches; /* that are armed, by point; under the mutex */
 
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;

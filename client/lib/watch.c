@@ -9,6 +9,11 @@
 #include "internal.h"
 #include "request.h"
 
+static struct fbk_watch *watch_of(const struct heap_node *armed)
+{
+	return (struct fbk_watch *)((uintptr_t)armed - offsetof(struct fbk_watch, armed));
+}
+
 static int watch_compare(const void *a, const void *b)
 {
 	const struct fbk_watch *left = a, *right = b;
@@ -22,16 +27,40 @@ static struct fbk_watch *watch_find(struct fbk_context *context, uint64_t number
 	return node ? *node : NULL;
 }
 
+static bool watch_armed(const struct fbk_watch *watch)
+{
+	return heap_node_linked(&watch->point.timeline->watches, &watch->armed);
+}
+
+static void watch_disarm(struct fbk_watch *watch)
+{
+	if (watch_armed(watch)) {
+		heap_remove(&watch->point.timeline->watches, &watch->armed);
+	}
+}
+
+static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, int result)
+{
+	watch_disarm(watch);
+	watch->fired = true;
+	watch->result = result;
+	TAILQ_INSERT_TAIL(&context->fired, watch, fired_links);
+}
+
+/* The daemon may come to this one before it comes to others of the same timeline, which were armed
+ * later. Where it was reached, so were those below it: they come first. */
 static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
+	const struct heap *armed = &watch->point.timeline->watches;
+	const struct heap_node *node;
 	if (watch->fired) {
 		return;
 	}
-	watch->fired = true;
-	watch->armed = false;
-	watch->result = result;
 	bool first = TAILQ_EMPTY(&context->fired);
-	TAILQ_INSERT_TAIL(&context->fired, watch, fired_links);
+	while (result == 0 && (node = heap_min(armed)) && node->key < watch->point.value) {
+		watch_decide(context, watch_of(node), 0);
+	}
+	watch_decide(context, watch, result);
 	if (first) { /* else it is roused already, or takes them off right now */
 		context_rouse(context);
 	}
@@ -67,6 +96,7 @@ void watches_lost(struct fbk_context *context)
 static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {
 	LIST_REMOVE(watch, links);
+	watch_disarm(watch);
 	tdelete(watch, &context->watch_tree, watch_compare);
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->fired, watch, fired_links);
@@ -162,14 +192,15 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 
 	pthread_mutex_lock(&context->mutex);
 	uint64_t number = watch->number = ++context->next_watch;
-	watch->armed = state == -EAGAIN;
 	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
 		pthread_mutex_unlock(&context->mutex);
 		free(watch); /* not watch_free: `drop` is the caller's still */
 		return error_plain(-ENOMEM);
 	}
 	LIST_INSERT_HEAD(&context->watches, watch, links);
-	if (state != -EAGAIN) {
+	if (state == -EAGAIN) {
+		heap_insert(&point.timeline->watches, &watch->armed, point.value);
+	} else {
 		watch_queue(context, watch, state);
 	}
 	pthread_mutex_unlock(&context->mutex);
@@ -205,7 +236,7 @@ void fbk_watch_cancel(struct fbk_watch *watch)
 	request.watch_cancel = &body;
 
 	pthread_mutex_lock(&context->mutex);
-	bool armed = watch->armed;
+	bool armed = watch_armed(watch);
 	watch_free(context, watch);
 	pthread_mutex_unlock(&context->mutex);
 	if (armed) {

@@ -244,6 +244,49 @@ START_TEST(a_stopped_daemon_holds_up_nobody_past_the_deadline)
 }
 END_TEST
 
+static void note_point(void *arg, struct fbk_point point, int result)
+{
+	uint64_t **next = arg;
+	ck_assert_int_eq(result, 0);
+	*(*next)++ = point.value;
+}
+
+/* Watches are not waited for: the daemon hears of these in this order, and all are reached by then. */
+START_TEST(watches_call_back_in_the_order_of_their_points)
+{
+	static const uint64_t values[] = { 4, 2, 9, 1, 8, 3 };
+	uint64_t seen[6] = { 0 };
+	uint64_t *next = seen;
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "watched", 0);
+	kill(server.pid, SIGSTOP);
+	for (size_t i = 0; i < 6; i++) {
+		struct fbk_point point = { timeline, values[i] };
+		ck_assert_int_eq(
+			fbk_point_watch(point, deadline_ms(PATIENCE_MS), note_point, &next, NULL),
+			0);
+	}
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 8), 0);
+	/* This one is known to be reached at once; those below it come first all the same. */
+	struct fbk_point late = { timeline, 5 };
+	ck_assert_int_eq(fbk_point_watch(late, deadline_ms(PATIENCE_MS), note_point, &next, NULL),
+			 0);
+	ck_assert_int_gt(fbk_dispatch(context), 0);
+	ck_assert_uint_eq(seen[4], 5);
+	kill(server.pid, SIGCONT);
+	uint64_t end = now_ms() + PATIENCE_MS;
+	while (next < seen + 6) {
+		struct pollfd entry = { .fd = fbk_context_fd(context), .events = POLLIN };
+		ck_assert_msg(now_ms() < end, "a callback is missing");
+		poll(&entry, 1, 100);
+		ck_assert_int_ge(fbk_dispatch(context), 0);
+	}
+	static const uint64_t expected[] = { 1, 2, 3, 4, 5, 8 };
+	ck_assert_mem_eq(seen, expected, sizeof(seen));
+	fbk_disconnect(context);
+}
+END_TEST
+
 START_TEST(a_daemon_that_stops_cleanly_says_so)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -476,6 +519,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, forty_threads_on_one_timeline);
 	tcase_add_test(tcase, a_dead_daemon_ends_every_wait);
 	tcase_add_test(tcase, a_stopped_daemon_holds_up_nobody_past_the_deadline);
+	tcase_add_test(tcase, watches_call_back_in_the_order_of_their_points);
 	tcase_add_test(tcase, a_daemon_that_stops_cleanly_says_so);
 	tcase_add_test(tcase, blame_follows_the_chain_to_the_stopped_one);
 	tcase_add_test(tcase, a_forked_child_is_refused);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/heap.h"
+#include "proto/heap.h"
 
 #include <check.h>
 #include <stdlib.h>
