@@ -368,8 +368,9 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size);
 typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
 
 /* Call `fn` once from fbk_dispatch() when the point is decided or the deadline passes, also when it
- * already is; points of one timeline in rising order. Does not wait for the daemon: what that has against it (-EDQUOT, say) comes as the
- * result, with its fbk_error_detail(). `ret_watch` may be NULL: then it can't be cancelled.
+ * already is; for points of one timeline that are reached, in rising order. Does not wait for the
+ * daemon: what that has against it (-EDQUOT, say) comes as the result, with its fbk_error_detail().
+ * `ret_watch` may be NULL: then it can't be cancelled.
  *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could be dispatched */
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);
