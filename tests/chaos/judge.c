@@ -55,7 +55,8 @@ static bool trial_long(const struct trial *trial, uint64_t from, uint64_t to)
 	if (from < trial->record->begin) {
 		from = trial->record->begin;
 	}
-	return from < to && instance_ran(trial->instance, from, to) > BOUND_NS;
+	return from < to && to - from > BOUND_NS &&
+	       history_ran(trial->history, trial->instance, from, to) > BOUND_NS;
 }
 
 /* -------------------------------------------------------------------------- what an answer says -- */

@@ -7,8 +7,9 @@
 
 #include "history.h"
 
-/* What must happen happens within this much time in which the process was not stopped: far below the
- * waits' own deadlines, which would hide a lost wake, and far above what a loaded machine needs. */
+/* What must happen happens within this much time in which the process was not stopped and the machine was
+ * not overrun, as the meter saw it: far below the waits' own deadlines, which would hide a lost wake, and far
+ * above what all that runs in between needs once it gets the CPU. */
 #define BOUND_NS UINT64_C(6000000000)
 
 #define FINDINGS(X)                                                                      \
