@@ -17,7 +17,7 @@
 	X(LOST, "lost-wake", "went on waiting long after the point was decided")         \
 	X(OVERSLEPT, "overslept", "went on waiting long after its deadline")             \
 	X(HASTY, "hasty-timeout", "timed out before its deadline")                       \
-	X(BLIND, "blind-timeout", "timed out although it was decided long before")       \
+	X(BLIND, "blind-timeout", "timed out although it was reached before")            \
 	X(UNENDED, "never-ended", "never ended, and neither did its process")            \
 	X(TWICE, "told-twice", "told more than once")                                    \
 	X(CANCELLED, "told-after-cancel", "told although it was cancelled")              \
