@@ -198,8 +198,9 @@ static void loop_poll(struct loop *loop)
 		}
 	}
 	if (ready > 0 && fds[0].revents) {
-		int r = fbk_dispatch(loop->actor->context);
-		ck_assert_msg(r >= 0, "fbk_dispatch: %s", fbk_error_detail());
+		if (fbk_dispatch(loop->actor->context) < 0) {
+			ck_abort_msg("fbk_dispatch: %s", fbk_error_detail());
+		}
 	}
 }
 

@@ -19,8 +19,7 @@ void line_create(struct actor *actor, unsigned int number)
 	record_publish(record, RECORD_CREATE);
 	line->timeline = peer_timeline(actor->device, "line", 0);
 	record_end(record, 0);
-	int r = fbk_timeline_share(line->timeline, FBK_RIGHT_WAIT, &token);
-	ck_assert_msg(r == 0, "fbk_timeline_share: %s", fbk_error_detail());
+	EXPECT(fbk_timeline_share(line->timeline, FBK_RIGHT_WAIT, &token) == 0);
 	send_word(actor->socket, TOKEN_WORD(actor->number, number, line->id), token);
 	close(token);
 }

@@ -85,7 +85,9 @@ uint64_t deadline_pick(struct dice *dice)
 struct record *actor_record(struct actor *actor, size_t count)
 {
 	struct record *record = journal_take(&actor->journal, count);
-	ck_assert_msg(record, "the log of instance %u is full", actor->instance);
+	if (!record) {
+		ck_abort_msg("the log of instance %u is full", actor->instance);
+	}
 	record->begin = clock_ns();
 	return record;
 }
@@ -184,9 +186,10 @@ static bool actor_over(struct actor *actor)
 	return atomic_load(&actor->drain);
 }
 
-static void actor_open_own(struct actor *actor)
+/* One for all signalers and one for each: a line that nobody signals would only be waited for. */
+static void actor_open_own(struct actor *actor, unsigned int signalers)
 {
-	for (unsigned int i = 0; i < LINES; i++) {
+	for (unsigned int i = 0; i <= signalers; i++) {
 		line_create(actor, i);
 	}
 	/* The first is never closed: who waits here waits for it too. */
@@ -238,7 +241,7 @@ int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, i
 	       0);
 	actor.context = peer_connect(chaos->daemon);
 	actor.device = peer_device(actor.context, "actor");
-	actor_open_own(&actor);
+	actor_open_own(&actor, signaler_count);
 	threads_start(&actor, signalers, signaler_count, signaler_run);
 	threads_start(&actor, waiters, waiter_count, waiter_run);
 	actor_loop(&actor, &dice, actor_over);

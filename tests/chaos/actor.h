@@ -4,6 +4,9 @@
  * there is. It writes down what it does (record.h), judges nothing, and fails only where something
  * happens that is neither success nor to be expected. One a process. Its threads: signalers, waiters, and
  * the main thread, which takes tokens from the driver and runs the loop for watches and exports.
+ *
+ * They use EXPECT(), never ck_assert(): libcheck notes each success in a file that all processes share, and
+ * who is kept from the CPU while he holds the lock on that keeps all others waiting.
  */
 #pragma once
 
@@ -16,7 +19,7 @@
 #include "tests/integration/lib-peer.h"
 
 #define ACTORS       8
-#define LINES        3 /* timelines of an actor: one of all its signalers, and one of each */
+#define LINES        3 /* timelines of an actor, at most: one of all its signalers, and one of each */
 #define LONG_WAIT_MS 30000
 
 /* What a process of the run is asked, and what it says. Written by any of them; in shared memory. */

@@ -133,29 +133,56 @@ static int line_add(struct history_line *line, const struct record *record)
 	return 0;
 }
 
-static int stop_add(struct history_instance *instance, const struct record *record)
+static int spans_add(struct history_spans *spans, const struct record *record)
 {
-	struct history_span *stops = grow(instance->stops, instance->stop_count,
-					  &instance->stop_capacity, sizeof(*stops));
-	if (!stops) {
+	struct history_span *grown =
+		grow(spans->spans, spans->count, &spans->capacity, sizeof(*grown));
+	if (!grown) {
 		return -ENOMEM;
 	}
-	instance->stops = stops;
-	instance->stops[instance->stop_count++] =
-		(struct history_span){ record->begin, record_ended(record) };
+	spans->spans = grown;
+	spans->spans[spans->count++] = (struct history_span){ record->begin, record_ended(record) };
 	return 0;
 }
 
-static int index_driver(const struct history *history, const struct record *record)
+static int span_compare(const void *a, const void *b)
+{
+	const struct history_span *left = a, *right = b;
+	return (left->begin > right->begin) - (left->begin < right->begin);
+}
+
+/* In order, and those that overlap made one. */
+static void spans_merge(struct history_spans *spans)
+{
+	size_t count = 0;
+	if (spans->count > 0) {
+		qsort(spans->spans, spans->count, sizeof(spans->spans[0]), span_compare);
+	}
+	for (size_t i = 0; i < spans->count; i++) {
+		struct history_span *last = &spans->spans[count - (count > 0)];
+		const struct history_span *next = &spans->spans[i];
+		if (count == 0 || next->begin > last->end) {
+			spans->spans[count++] = *next;
+		} else if (next->end > last->end) {
+			last->end = next->end;
+		}
+	}
+	spans->count = count;
+}
+
+static int index_driver(struct history *history, const struct record *record)
 {
 	/* relaxed: its writer is gone */
 	uint8_t kind = atomic_load_explicit(&record->kind, memory_order_relaxed);
+	if (kind == RECORD_LAG) {
+		return spans_add(&history->lags, record);
+	}
 	if (kind == RECORD_NONE || record->timeline >= history->count) {
 		return 0; /* of somebody who never wrote anything */
 	}
 	struct history_instance *instance = &history->instances[record->timeline];
 	if (kind == RECORD_STOP) {
-		return stop_add(instance, record);
+		return spans_add(&instance->stops, record);
 	}
 	if (kind == RECORD_KILL) {
 		instance->killed = (struct history_span){ record->begin, record_ended(record) };
@@ -227,6 +254,7 @@ static int history_index(struct history *history)
 			}
 		}
 	}
+	spans_merge(&history->lags);
 	for (uint32_t i = 0; i < history->count; i++) {
 		for (unsigned int n = 0; n < 256; n++) {
 			if (history->instances[i].lines[n]) {
@@ -273,11 +301,12 @@ void history_free(struct history *history)
 				free(instance->lines[n]);
 			}
 		}
-		free(instance->stops);
+		free(instance->stops.spans);
 		if (instance->header) {
 			munmap(instance->header, instance->size);
 		}
 	}
+	free(history->lags.spans);
 	free(history->instances);
 	*history = (struct history){ 0 };
 }
@@ -340,16 +369,26 @@ bool history_may_fail(const struct history *history, uint32_t id, int error, uin
 	       (owner->left.begin <= when || (line && line->closed_begin <= when));
 }
 
-uint64_t instance_ran(const struct history_instance *instance, uint64_t from, uint64_t to)
+static uint64_t spans_within(const struct history_spans *spans, uint64_t from, uint64_t to)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < spans->count && spans->spans[i].begin < to; i++) {
+		const struct history_span *span = &spans->spans[i];
+		uint64_t begin = span->begin > from ? span->begin : from;
+		uint64_t end = earlier(span->end, to);
+		sum += end > begin ? end - begin : 0;
+	}
+	return sum;
+}
+
+uint64_t history_ran(const struct history *history, const struct history_instance *instance,
+		     uint64_t from, uint64_t to)
 {
 	if (to <= from) {
 		return 0;
 	}
-	uint64_t stopped = 0;
-	for (size_t i = 0; i < instance->stop_count; i++) {
-		uint64_t begin = instance->stops[i].begin > from ? instance->stops[i].begin : from;
-		uint64_t end = earlier(instance->stops[i].end, to);
-		stopped += end > begin ? end - begin : 0;
-	}
-	return to - from - stopped;
+	/* what is both is taken off twice: rather too much than too little */
+	uint64_t lost =
+		spans_within(&instance->stops, from, to) + spans_within(&history->lags, from, to);
+	return lost < to - from ? to - from - lost : 0;
 }

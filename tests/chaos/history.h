@@ -31,20 +31,26 @@ struct history_span {
 	uint64_t begin, end;
 };
 
+struct history_spans {
+	struct history_span *spans;
+	size_t count, capacity;
+};
+
 struct history_instance {
 	struct record_header *header; /* NULL: there is no log of it */
 	const struct record *records;
 	size_t count;
 	size_t size;
 	struct history_line *lines[256];
-	struct history_span *stops;
-	size_t stop_count, stop_capacity;
+	struct history_spans stops;
 	struct history_span killed, left; /* NEVER: it was not, did not */
 	bool crashed;
 	int status;
 };
 
 struct history {
+	struct history_spans
+		lags; /* when some CPU kept somebody waiting; in order, apart from each other */
 	struct history_instance *instances; /* by number; 0 is the driver */
 	uint32_t count;
 };
@@ -67,5 +73,6 @@ uint64_t history_failed_by(const struct history *history, uint32_t id);
 /* Whether it may have failed with this error by then. */
 bool history_may_fail(const struct history *history, uint32_t id, int error, uint64_t when);
 
-/* How much of this time the process was not stopped. */
-uint64_t instance_ran(const struct history_instance *instance, uint64_t from, uint64_t to);
+/* How much of this time the process was not stopped, and nobody was kept waiting for a CPU. */
+uint64_t history_ran(const struct history *history, const struct history_instance *instance,
+		     uint64_t from, uint64_t to);

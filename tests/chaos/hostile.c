@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -18,14 +19,37 @@
 #define VIEWS       24
 #define CROWD_STACK 65536
 
+/* A timeline that it waits on. */
+struct target {
+	struct view view;
+	struct fbk_peer_page
+		*page; /* shared with its signaler; NULL: it only waits through the daemon */
+	struct fbk_pair_cell *cell; /* in that */
+};
+
 struct hostile {
 	const struct chaos *chaos;
 	int socket;
 	struct client client;
-	struct view views[VIEWS];
+	struct target targets[VIEWS];
 	unsigned int count;
 	struct dice dice;
 };
+
+/* In every second case it shares a cell with the signaler, if that has a place left. */
+static bool target_open(struct hostile *hostile, int token, struct target *target)
+{
+	uint32_t slot;
+	*target = (struct target){ 0 };
+	if (view_open(&hostile->client, token, &target->view) < 0) {
+		return false; /* its owner is gone */
+	}
+	if (dice_below(&hostile->dice, 2) == 0 &&
+	    view_join(&target->view, &target->page, &slot) == 0) {
+		target->cell = &target->page->cells[slot];
+	}
+	return true;
+}
 
 /* Starts over, as another client, with what comes from now on, when it has enough. */
 static void hostile_take(struct hostile *hostile)
@@ -38,8 +62,8 @@ static void hostile_take(struct hostile *hostile)
 			client_open(&hostile->client, hostile->chaos->daemon);
 			hostile->count = 0;
 		}
-		if (view_open(&hostile->client, token, &hostile->views[hostile->count]) == 0) {
-			hostile->count++; /* else its owner is gone */
+		if (target_open(hostile, token, &hostile->targets[hostile->count])) {
+			hostile->count++;
 		}
 		close(token);
 	}
@@ -60,7 +84,11 @@ static _Noreturn void hostile_low(struct hostile *hostile)
 	for (;;) {
 		hostile_take(hostile);
 		for (unsigned int i = 0; i < hostile->count; i++) {
-			cell_arm(&hostile->views[i], 1);
+			const struct target *target = &hostile->targets[i];
+			cell_arm(&target->view, 1);
+			if (target->cell) {
+				atomic_store(&target->cell->minimum, 1);
+			}
 		}
 		dice_sleep(&hostile->dice, 1000);
 	}
@@ -68,21 +96,38 @@ static _Noreturn void hostile_low(struct hostile *hostile)
 
 /* -------------------------------------------------------------------------------------- crowd -- */
 
-/* Always the next point: each signal concerns all of them. */
+/* Always the next point: each signal concerns all of them. They take the CPU when nobody else wants it: what
+ * it costs to have them asleep is tested here, and not what thousands of busy threads do to a machine. */
 static void *crowd_run(void *arg)
 {
-	const struct view *view = arg;
+	const struct target *target = arg;
+	const struct view *view = &target->view;
+	struct fbk_pair_cell *daemons = &view->client->pair->cells[view->handle];
+	struct sched_param none = { 0 };
+	EXPECT(sched_setscheduler(0, SCHED_IDLE, &none) == 0);
 	while (view_status(view) == FBK_STATUS_OK) {
 		uint64_t next = view_payload(view) + 1;
 		if (next > FBK_POINT_MAX) {
 			break;
 		}
-		uint32_t sequence = cell_arm(view, next);
+		bool shared = target->cell && atomic_load(&target->cell->mapped);
+		struct fbk_pair_cell *cell = shared ? target->cell : daemons;
+		uint32_t sequence = shared ? atomic_load(&cell->sequence) : cell_arm(view, next);
+		if (shared) {
+			atomic_store(&cell->minimum, next); /* as all of them do */
+		}
 		if (point_check(view, next) == -EAGAIN) {
-			cell_wait(view, sequence, 600000);
+			cell_sleep(cell, sequence, 600000);
 		}
 	}
 	return NULL;
+}
+
+/* Woken 16 at a time: the rest by whoever they belong to, as the library does it. */
+static void crowd_wake(struct fbk_pair_cell *cell)
+{
+	atomic_fetch_add(&cell->sequence, 1);
+	syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 /* As many as there may be. Those whose timeline is gone gather anew on another. */
@@ -96,18 +141,20 @@ static _Noreturn void hostile_crowd(struct hostile *hostile)
 	for (;;) {
 		uint32_t count = 0;
 		hostile_await_views(hostile, 1);
-		struct view *view = &hostile->views[dice_below(&hostile->dice, hostile->count)];
+		struct target *target =
+			&hostile->targets[dice_below(&hostile->dice, hostile->count)];
+		const struct view *view = &target->view;
 		while (count < hostile->chaos->crowd &&
-		       pthread_create(&threads[count], &attributes, crowd_run, view) == 0) {
+		       pthread_create(&threads[count], &attributes, crowd_run, target) == 0) {
 			count++;
 		}
 		while (view_status(view) == FBK_STATUS_OK) {
 			yield_briefly();
 		}
-		/* woken 16 at a time: the rest by whoever they belong to, as the library does it */
-		struct fbk_pair_cell *cell = &hostile->client.pair->cells[view->handle];
-		atomic_fetch_add(&cell->sequence, 1);
-		syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		crowd_wake(&hostile->client.pair->cells[view->handle]);
+		if (target->cell) {
+			crowd_wake(target->cell);
+		}
 		for (uint32_t i = 0; i < count; i++) {
 			pthread_join(threads[i], NULL);
 		}
@@ -120,16 +167,16 @@ static _Noreturn void hostile_crowd(struct hostile *hostile)
 
 /* ----------------------------------------------------------------------------------- scribble -- */
 
-static void scribble_page(struct hostile *hostile)
+static void scribble_page(struct dice *dice, void *page, size_t size, size_t cells)
 {
-	struct dice *dice = &hostile->dice;
-	_Atomic uint64_t *words = (_Atomic uint64_t *)hostile->client.pair;
-	size_t size = sizeof(*hostile->client.pair) / sizeof(words[0]);
+	_Atomic uint64_t *words = page;
+	size_t count = size / sizeof(words[0]);
 	for (int i = 0; i < 200; i++) {
 		/* header and bells, the cells of its timelines, or anywhere */
 		uint64_t where = dice_below(dice, 3);
-		size_t at = where == 0 ? dice_below(dice, 128)
-				       : dice_below(dice, where == 1 ? 512 + 8 * 32 : size);
+		size_t first = cells / sizeof(words[0]);
+		size_t at = where == 0 ? dice_below(dice, first)
+				       : dice_below(dice, where == 1 ? first + 8 * 32 : count);
 		uint64_t kind = dice_below(dice, 6);
 		uint64_t value = kind == 0   ? 0
 				 : kind == 1 ? UINT64_MAX
@@ -138,6 +185,17 @@ static void scribble_page(struct hostile *hostile)
 					     : dice_spread(dice, 1, UINT64_C(1) << 63);
 		/* relaxed: nonsense */
 		atomic_store_explicit(&words[at], value, memory_order_relaxed);
+	}
+}
+
+static void scribble_peers(struct hostile *hostile)
+{
+	for (unsigned int i = 0; i < hostile->count; i++) {
+		struct fbk_peer_page *page = hostile->targets[i].page;
+		if (page && dice_below(&hostile->dice, 8) == 0) {
+			scribble_page(&hostile->dice, page, sizeof(*page),
+				      offsetof(struct fbk_peer_page, cells));
+		}
 	}
 }
 
@@ -179,7 +237,9 @@ static _Noreturn void hostile_scribble(struct hostile *hostile)
 {
 	for (uint64_t turn = 1;; turn++) {
 		hostile_take(hostile);
-		scribble_page(hostile);
+		scribble_page(&hostile->dice, hostile->client.pair, sizeof(*hostile->client.pair),
+			      offsetof(struct fbk_pair_page, cells));
+		scribble_peers(hostile);
 		if (hostile->client.doorbell >= 0) {
 			misuse_doorbell(hostile);
 		}

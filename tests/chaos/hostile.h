@@ -10,7 +10,7 @@
 enum hostile_kind {
 	HOSTILE_LOW,      /* keeps the minimum of its cells at 1, and rings */
 	HOSTILE_CROWD,    /* thousands of threads asleep on one cell */
-	HOSTILE_SCRIBBLE, /* writes nonsense over its pair page, and misuses its doorbell */
+	HOSTILE_SCRIBBLE, /* writes nonsense over its pages, and misuses its doorbell */
 	HOSTILE_KINDS,
 };
 

@@ -55,7 +55,8 @@ static bool trial_long(const struct trial *trial, uint64_t from, uint64_t to)
 	if (from < trial->record->begin) {
 		from = trial->record->begin;
 	}
-	return from < to && instance_ran(trial->instance, from, to) > BOUND_NS;
+	return from < to && to - from > BOUND_NS &&
+	       history_ran(trial->history, trial->instance, from, to) > BOUND_NS;
 }
 
 /* -------------------------------------------------------------------------- what an answer says -- */
@@ -96,27 +97,40 @@ static void judge_failed(const struct trial *trial, const struct record *point, 
 	}
 }
 
-/* When it was clear at the latest what becomes of the point. */
-static uint64_t point_decided(const struct trial *trial, const struct record *point)
+/* When it was clear at the latest what becomes of a point, or of several. */
+struct decision {
+	uint64_t done; /* reached: for who looks, at once */
+	uint64_t by;   /* or failed, which the daemon has to notice */
+};
+
+static struct decision point_decided(const struct trial *trial, const struct record *point)
 {
 	uint64_t done = line_done(history_line(trial->history, point->timeline), point->value);
 	uint64_t failed = history_failed_by(trial->history, point->timeline);
-	return done < failed ? done : failed;
+	return (struct decision){ done, done < failed ? done : failed };
 }
 
 /* -------------------------------------------------------------------------------- kinds of waits -- */
 
-/* `decided`: when the wait had its answer at the latest. */
-static void judge_time(const struct trial *trial, uint64_t decided, const struct record *point)
+/* Who times out looked once more before: not before the deadline, nor before he was asked. */
+static bool trial_blind(const struct trial *trial, struct decision decision)
+{
+	const struct record *record = trial->record;
+	uint64_t look = record->deadline > record->begin ? record->deadline : record->begin;
+	return decision.done < look || trial_long(trial, decision.by, record->deadline);
+}
+
+static void judge_time(const struct trial *trial, struct decision decision,
+		       const struct record *point)
 {
 	const struct record *record = trial->record;
 	bool timed_out = trial->end != NEVER && record->result == -ETIMEDOUT;
 	if (timed_out && trial->end < record->deadline) {
 		trial_find(trial, FINDING_HASTY, point);
 	}
-	if (timed_out && trial_long(trial, decided, record->deadline)) {
+	if (timed_out && trial_blind(trial, decision)) {
 		trial_find(trial, FINDING_BLIND, point);
-	} else if (trial_long(trial, decided, trial->until)) {
+	} else if (trial_long(trial, decision.by, trial->until)) {
 		trial_find(trial, FINDING_LOST, point);
 	} else if (trial_long(trial, record->deadline, trial->until)) {
 		trial_find(trial, FINDING_OVERSLEPT, point);
@@ -143,12 +157,13 @@ static void judge_one(const struct trial *trial)
 static void judge_any(const struct trial *trial, const struct record *members)
 {
 	const struct record *record = trial->record;
-	uint64_t decided = NEVER;
+	struct decision first = { NEVER, NEVER };
 	for (unsigned int i = 0; i < record->number; i++) {
-		uint64_t when = point_decided(trial, &members[i]);
-		decided = when < decided ? when : decided;
+		struct decision one = point_decided(trial, &members[i]);
+		first.done = one.done < first.done ? one.done : first.done;
+		first.by = one.by < first.by ? one.by : first.by;
 	}
-	judge_time(trial, decided, members);
+	judge_time(trial, first, members);
 	if (trial->end == NEVER || record->result == -ETIMEDOUT) {
 		return;
 	}
@@ -164,12 +179,13 @@ static void judge_any(const struct trial *trial, const struct record *members)
 static void judge_all(const struct trial *trial, const struct record *members)
 {
 	const struct record *record = trial->record;
-	uint64_t decided = 0;
+	struct decision last = { 0, 0 };
 	for (unsigned int i = 0; i < record->number; i++) {
-		uint64_t when = point_decided(trial, &members[i]);
-		decided = when > decided ? when : decided;
+		struct decision one = point_decided(trial, &members[i]);
+		last.done = one.done > last.done ? one.done : last.done;
+		last.by = one.by > last.by ? one.by : last.by;
 	}
-	judge_time(trial, decided, members);
+	judge_time(trial, last, members);
 	if (trial->end == NEVER || record->result == -ETIMEDOUT) {
 		return;
 	}

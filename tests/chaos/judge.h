@@ -7,8 +7,9 @@
 
 #include "history.h"
 
-/* What must happen happens within this much time in which the process was not stopped: far below the
- * waits' own deadlines, which would hide a lost wake, and far above what a loaded machine needs. */
+/* What must happen happens within this much time in which the process was not stopped and the machine was
+ * not overrun, as the meter saw it: far below the waits' own deadlines, which would hide a lost wake, and far
+ * above what all that runs in between needs once it gets the CPU. */
 #define BOUND_NS UINT64_C(6000000000)
 
 #define FINDINGS(X)                                                                      \
@@ -16,7 +17,7 @@
 	X(LOST, "lost-wake", "went on waiting long after the point was decided")         \
 	X(OVERSLEPT, "overslept", "went on waiting long after its deadline")             \
 	X(HASTY, "hasty-timeout", "timed out before its deadline")                       \
-	X(BLIND, "blind-timeout", "timed out although it was decided long before")       \
+	X(BLIND, "blind-timeout", "timed out although it was reached before")            \
 	X(UNENDED, "never-ended", "never ended, and neither did its process")            \
 	X(TWICE, "told-twice", "told more than once")                                    \
 	X(CANCELLED, "told-after-cancel", "told although it was cancelled")              \

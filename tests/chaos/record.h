@@ -3,7 +3,8 @@
  * What the processes of a stress run write down, for the checker to read. A file starts with a header,
  * then come records of 64 bytes, in the order in which they were begun. A record is published by its
  * kind, and its end by `end`, so that who is killed leaves nothing half said. Times are CLOCK_MONOTONIC,
- * in nanoseconds. A file has one writer, whose threads each write records of their own.
+ * in nanoseconds. A file has one writer, whose threads each write records of their own; the driver's has
+ * another, the meter.
  */
 #pragma once
 
@@ -33,6 +34,9 @@ enum record_kind {
 	RECORD_STOP = 12,  /* from before SIGSTOP until after SIGCONT */
 	RECORD_KILL = 13,  /* from before SIGKILL until its end was waited for */
 	RECORD_CRASH = 14, /* it ended otherwise than it was told to; result: its wait status */
+
+	/* Of the meter. `index` is the CPU. */
+	RECORD_LAG = 15, /* from when a thread was ready to run until it did; only what is long */
 };
 
 enum record_flags {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,9 @@
 #define AIM_SOAK_S   500 /* of a soak */
 #define SOAK_MINIMUM 2000000
 
+#define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many for each signal */
+#define LOG_ROOM_EACH 256
+
 static struct {
 	uint64_t seed, signals, seconds;
 	const char *keep;
@@ -36,16 +40,29 @@ static struct {
 static char logs[256];
 static char checker[512];
 
-static void log_directory_make(void)
+/* In memory where there is room: who writes to a disk may have to wait for it. */
+static const char *log_base(void)
 {
 	const char *base = getenv("TMPDIR");
+	struct statvfs memory;
+	if (base && base[0]) {
+		return base;
+	}
+	return statvfs("/dev/shm", &memory) == 0 &&
+			       memory.f_bavail * memory.f_frsize >=
+				       LOG_ROOM + options.signals * LOG_ROOM_EACH
+		       ? "/dev/shm"
+		       : "/tmp";
+}
+
+static void log_directory_make(void)
+{
 	if (options.keep) {
 		snprintf(logs, sizeof(logs), "%s", options.keep);
 		EXPECT(mkdir(logs, 0755) == 0);
 		return;
 	}
-	snprintf(logs, sizeof(logs), "%s/fencebroker-chaos-XXXXXX",
-		 base && base[0] ? base : "/tmp");
+	snprintf(logs, sizeof(logs), "%s/fencebroker-chaos-XXXXXX", log_base());
 	EXPECT(mkdtemp(logs));
 }
 

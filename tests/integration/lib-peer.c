@@ -21,7 +21,9 @@ struct fbk_context *peer_connect(const struct daemon *daemon)
 {
 	struct fbk_context *context = NULL;
 	int r = fbk_connect(daemon->socket, &context);
-	ck_assert_msg(r == 0, "fbk_connect: %s", fbk_error_detail());
+	if (r < 0) {
+		ck_abort_msg("fbk_connect: %s", fbk_error_detail());
+	}
 	return context;
 }
 
@@ -35,7 +37,9 @@ struct fbk_device *peer_device(struct fbk_context *context, const char *name)
 		.signals = FBK_MEMORY64 | FBK_EVENTFD,
 	};
 	int r = fbk_device_register(context, &desc, &device);
-	ck_assert_msg(r == 0, "fbk_device_register: %s", fbk_error_detail());
+	if (r < 0) {
+		ck_abort_msg("fbk_device_register: %s", fbk_error_detail());
+	}
 	return device;
 }
 
@@ -43,7 +47,9 @@ struct fbk_timeline *peer_timeline(struct fbk_device *device, const char *name, 
 {
 	struct fbk_timeline *timeline = NULL;
 	int r = fbk_timeline_create(device, NULL, name, flags, &timeline);
-	ck_assert_msg(r == 0, "fbk_timeline_create: %s", fbk_error_detail());
+	if (r < 0) {
+		ck_abort_msg("fbk_timeline_create: %s", fbk_error_detail());
+	}
 	return timeline;
 }
 

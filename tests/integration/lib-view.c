@@ -53,7 +53,6 @@ static void *page_map(struct client *client, const Fbk__Wire__Page *page, int fd
 {
 	struct client_page *known = page_find(client, page->id);
 	EXPECT(page->size % 4096 == 0 && page->size <= (1 << 20));
-	EXPECT(page->slot < fbk_page_slots(page->size));
 	if (known) {
 		EXPECT(!writable || known->writable);
 		return known->memory;
@@ -86,6 +85,8 @@ static void view_fill(struct client *client, const struct reply *reply, struct v
 		.control_slot = timeline->control->slot,
 		.payload_slot = timeline->payload->slot,
 	};
+	EXPECT(timeline->control->slot < fbk_page_slots(timeline->control->size));
+	EXPECT(timeline->payload->slot < fbk_page_slots(timeline->payload->size));
 	void *control = page_map(client, timeline->control, reply->fds[0], false);
 	void *payload = page_map(client, timeline->payload, reply->fds[1], timeline->writable);
 	ret_view->control = fbk_control_slot_at(control, ret_view->control_slot);
@@ -148,6 +149,24 @@ int page_mapped(struct client *client, uint64_t page_id)
 	REQUEST(request, PAGE_MAPPED, page_mapped);
 	request.page_mapped->page_id = page_id;
 	return client_call(client, &request, NULL, 0, NULL);
+}
+
+int view_join(const struct view *view, struct fbk_peer_page **ret_page, uint32_t *ret_slot)
+{
+	struct reply reply;
+	REQUEST(request, PAIR_JOIN, pair_join);
+	request.pair_join->handle = view->handle;
+	int r = client_call(view->client, &request, NULL, 0, &reply);
+	if (r < 0) {
+		return r;
+	}
+	EXPECT(reply.message->body_case == FBK__WIRE__MESSAGE__BODY_PAIR && reply.fd_count == 1);
+	const Fbk__Wire__Page *cell = reply.message->pair->cell;
+	EXPECT(cell->size == FBK_PEER_SIZE && cell->slot < FBK_PEER_CELLS);
+	*ret_page = page_map(view->client, cell, reply.fds[0], true);
+	*ret_slot = cell->slot;
+	reply_free(&reply);
+	return 0;
 }
 
 /* A request that is answered with one fd and nothing else. */
@@ -342,9 +361,8 @@ uint32_t cell_arm(const struct view *view, uint64_t value)
 	return sequence;
 }
 
-int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_ms)
+int cell_sleep(struct fbk_pair_cell *cell, uint32_t sequence, unsigned int timeout_ms)
 {
-	struct fbk_pair_cell *cell = view_cell(view);
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout_ms / 1000;
@@ -361,6 +379,11 @@ int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_m
 		}
 	}
 	return 0;
+}
+
+int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_ms)
+{
+	return cell_sleep(view_cell(view), sequence, timeout_ms);
 }
 
 int point_check(const struct view *view, uint64_t value)

@@ -54,6 +54,9 @@ int view_import(const struct view *view, uint64_t value, int fd);
 int view_watch(const struct view *view, uint64_t value, uint64_t deadline_ns, uint64_t number);
 int page_mapped(struct client *client, uint64_t page_id);
 
+/* A cell that the signaler wakes by itself once it has taken it up. Its page is the client's. */
+int view_join(const struct view *view, struct fbk_peer_page **ret_page, uint32_t *ret_slot);
+
 /* A timeline of one client that another may wait on. */
 void view_pair(struct client *signaler, uint32_t device, const char *name, uint32_t flags,
 	       struct client *waiter, struct view *ret_signals, struct view *ret_waits);
@@ -76,6 +79,7 @@ uint32_t cell_arm(const struct view *view, uint64_t value);
 
 /* Sleep until the sequence is another one than `sequence`: 0, or -ETIMEDOUT. */
 int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_ms);
+int cell_sleep(struct fbk_pair_cell *cell, uint32_t sequence, unsigned int timeout_ms);
 
 /* The whole way a waiter goes: 0, -ETIMEDOUT, or the error of the failed point. */
 int point_check(const struct view *view, uint64_t value);

@@ -14,7 +14,7 @@
 #include "proto/page.h"
 #include "proto/wire.h"
 
-#define CLIENT_PAGES  64
+#define CLIENT_PAGES  128
 #define CLIENT_EVENTS 512
 
 struct client_page {

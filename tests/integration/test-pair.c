@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -531,30 +530,24 @@ END_TEST
 struct raw_waiter {
 	struct client client;
 	struct view view;
+	struct fbk_peer_page *page;
 	struct fbk_pair_cell *cell;
-	void *page;
 };
 
 static void raw_waiter_open(struct raw_waiter *raw)
 {
-	struct reply reply;
+	uint32_t slot;
 	int token;
 	client_open(&raw->client, &server);
 	ck_assert_int_eq(fbk_timeline_share(timeline, FBK_RIGHT_WAIT, &token), 0);
 	ck_assert_int_eq(view_open(&raw->client, token, &raw->view), 0);
 	close(token);
-	ck_assert_int_eq(pair_join(&raw->client, raw->view.handle, &reply), 0);
-	struct fbk_peer_page *page =
-		mmap(NULL, FBK_PEER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, reply.fds[0], 0);
-	ck_assert_ptr_ne(page, MAP_FAILED);
-	raw->page = page;
-	raw->cell = &page->cells[reply.message->pair->cell->slot];
-	reply_free(&reply);
+	ck_assert_int_eq(view_join(&raw->view, &raw->page, &slot), 0);
+	raw->cell = &raw->page->cells[slot];
 }
 
 static void raw_waiter_close(struct raw_waiter *raw)
 {
-	munmap(raw->page, FBK_PEER_SIZE);
 	client_close(&raw->client);
 }
 
@@ -611,7 +604,7 @@ START_TEST(scribbled)
 	waiter_start(&peer);
 	value = pair_up(&peer, value);
 	for (int i = 0; i < 200; i++) {
-		uint64_t *words = raw.page;
+		uint64_t *words = (uint64_t *)raw.page;
 		for (size_t word = 0; word < FBK_PEER_SIZE / 8; word++) {
 			seed ^= seed << 13;
 			seed ^= seed >> 7;
