@@ -98,6 +98,13 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a visibility", request->visibility);
 		return -EINVAL;
 	}
+	if (request->visibility == FBK_VISIBLE_IRQ && request->silent) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s has its data visible by an interrupt, so it is not silent: its "
+			 "process signals",
+			 request->name);
+		return -EINVAL;
+	}
 	if (request->page_align & (request->page_align - 1) ||
 	    request->page_align > PAGE_ALIGN_MAX) {
 		snprintf(detail, FBK_REASON_SIZE,

@@ -60,10 +60,11 @@ struct page *device_memory_with_room(const struct device *device);
 
 struct device *device_find(const struct session *session, uint32_t handle);
 
-/* Does it write payloads of 32 bits? Not one that can do 64 too. */
+/* Does it write payloads of 32 bits? Not one that can do 64 too, nor one whose process signals for it. */
 static inline bool device_signals_narrow(const struct device *device)
 {
-	return (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
+	return device->visibility != FBK_VISIBLE_IRQ &&
+	       (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
 }
 
 const char *device_class_name(enum fbk_device_class class);

@@ -67,7 +67,10 @@ struct fbk_page_header {
 struct fbk_payload_slot {
 	_Atomic uint64_t payload;
 	_Atomic uint64_t timestamp; /* raw ticks of the device; 0: none */
-	uint8_t reserved[112];
+	uint8_t reserved_a[48];
+	_Atomic uint64_t
+		raw; /* what a device writes whose data is there only once its interrupt came */
+	uint8_t reserved_b[56];
 };
 
 /* A slot of a control page. The control page is the truth about a timeline's state. */
@@ -138,6 +141,7 @@ static_assert(offsetof(struct fbk_peer_page, cells) == 128, "ABI");
 static_assert(offsetof(struct fbk_pair_cell, since_ns) == 16, "ABI");
 static_assert(sizeof(struct fbk_page_header) == 128, "ABI");
 static_assert(sizeof(struct fbk_payload_slot) == FBK_SLOT_STRIDE, "ABI");
+static_assert(offsetof(struct fbk_payload_slot, raw) == 64, "ABI");
 static_assert(sizeof(struct fbk_control_slot) == FBK_SLOT_STRIDE, "ABI");
 static_assert(sizeof(struct fbk_pair_cell) == 64, "ABI");
 static_assert(offsetof(struct fbk_control_slot, status) == 16, "ABI");
@@ -158,6 +162,11 @@ static inline uint32_t fbk_page_slots(uint64_t size)
 static inline struct fbk_payload_slot *fbk_payload_slot_at(void *page, uint32_t slot)
 {
 	return (struct fbk_payload_slot *)((char *)page + sizeof(struct fbk_page_header)) + slot;
+}
+
+static inline struct fbk_payload_slot *fbk_payload_slot_of(_Atomic uint64_t *payload)
+{
+	return (struct fbk_payload_slot *)(void *)payload; /* it comes first */
 }
 
 static inline struct fbk_control_slot *fbk_control_slot_at(void *page, uint32_t slot)

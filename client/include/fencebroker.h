@@ -99,11 +99,17 @@ enum fbk_backing {
 				      * make it do, and checks ask for */
 };
 
-/* When is data, written before the fence value, visible to somebody who sees the value? */
+/*
+ * When is data, written before the fence value, visible to somebody who sees the value? A property of
+ * the device, of where its data goes and of where the fence lies: whoever registers it knows.
+ */
 enum fbk_visibility {
-	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data */
-	FBK_VISIBLE_FLUSH = 1,   /* only after a read-back of the data's target */
-	FBK_VISIBLE_IRQ = 2,     /* only once the device's interrupt came */
+	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data: nothing is to be done */
+	FBK_VISIBLE_FLUSH = 1,   /* only after a read-back of the data's target: whoever waited calls
+				  * fbk_point_flush() before it touches the data */
+	FBK_VISIBLE_IRQ = 2,     /* only once the device's interrupt came: the device writes a word
+				  * of its own (fbk_timeline_memory()) that nobody waits for, and its
+				  * process signals that value when the interrupt is there */
 };
 
 /* Rights on a timeline. Holding the token (an fd) is the right: names give nothing. */
@@ -280,6 +286,9 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
 
+/* Of the device that signals it. A brokered one is ordered. */
+enum fbk_visibility fbk_timeline_visibility(const struct fbk_timeline *timeline);
+
 /* Fail the timeline: points that were reached stay reached, all others fail with `error` (a
  * negative errno). `reason` (may be NULL) travels to whoever asks fbk_timeline_info().
  *   -EALREADY  it failed before   -EINVAL  not a negative errno */
@@ -325,6 +334,15 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 /* 0 reached, -EAGAIN not yet, else the error it failed with. No system call. Data written before
  * the signal is visible once this returned 0 (for FBK_VISIBLE_ORDERED devices). */
 int fbk_point_check(struct fbk_point point);
+
+/*
+ * Make the data behind a reached point visible to this thread, where its device is one of
+ * FBK_VISIBLE_FLUSH: by reading both ends of `data` back, as it is mapped here, or by what the driver
+ * of the dma-buf does before a CPU reads. Else nothing is done.
+ *   -EAGAIN  not reached   -EBADF  not a dma-buf   else the point's error
+ */
+int fbk_point_flush(struct fbk_point point, const void *data, size_t size);
+int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd);
 
 /* Wait: spins shortly, then sleeps.
  *   0 reached   -ETIMEDOUT the deadline came first   else the error the point failed with */
@@ -567,9 +585,6 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 struct fbk_point fbk_frame_release_point(const struct fbk_frame *frame);
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
 int fbk_frame_release(struct fbk_frame *frame, int result); /* frees it */
-
-/* For devices whose visibility is not ordered: make the data behind a reached point visible. */
-int fbk_point_flush(struct fbk_point point, const void *data, size_t size);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

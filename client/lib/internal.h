@@ -78,6 +78,7 @@ struct fbk_timeline {
 	_Atomic uint32_t cell_count;                      /* of `cells`, as far as any was used */
 	_Atomic(struct fbk_pair_cell *) cells[PAIRS_MAX]; /* that it looks at: pair.h */
 
+	enum fbk_visibility visibility; /* of its device */
 	bool shadow;                /* the payload is not for us: read what the daemon saw of it */
 	struct signal_pairs *pairs; /* the rest about them; set before the first is shown */
 	uint32_t rights;            /* grows under the mutex */

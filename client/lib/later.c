@@ -114,8 +114,3 @@ int fbk_frame_release(UNUSED struct fbk_frame *frame, UNUSED int result)
 {
 	return missing("frames (FBK_FEATURE_EXCHANGES)");
 }
-
-int fbk_point_flush(UNUSED struct fbk_point point, UNUSED const void *data, UNUSED size_t size)
-{
-	return missing("flush for unordered devices (FBK_FEATURE_TIMELINE_MEMORY)");
-}

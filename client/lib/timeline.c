@@ -83,6 +83,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	timeline->id = body->id;
 	timeline->rights = body->rights;
 	timeline->flags = body->flags;
+	timeline->visibility = body->visibility;
 	wire_text_copy(timeline->name, sizeof(timeline->name), body->name);
 	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
 	if (timeline->shadow) {
@@ -359,11 +360,14 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 	if (r < 0) {
 		return r;
 	}
+	_Atomic uint64_t *word = timeline->visibility == FBK_VISIBLE_IRQ
+					 ? &fbk_payload_slot_of(timeline->payload)->raw
+					 : timeline->payload;
 	*ret_memory = (struct fbk_memory){
-		.address = (void *)timeline->payload,
+		.address = (void *)word,
 		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
 		.page_size = map->size,
-		.offset = (size_t)((char *)timeline->payload - (char *)map->memory),
+		.offset = (size_t)((char *)word - (char *)map->memory),
 		.alignment = map->size,
 	};
 	return 0;
