@@ -2,7 +2,7 @@
 /* FBK_VK_STORE: a compute shader with one invocation that stores 64 bits. */
 #include "vulkan.h"
 
-#include "store.spv.h"
+#include "store_comp.spv.h"
 
 struct constants {
 	uint64_t value;
@@ -50,8 +50,8 @@ static int pipeline_create(struct fbk_vk *vk)
 {
 	const VkShaderModuleCreateInfo code = {
 		.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-		.codeSize = sizeof(store_spirv),
-		.pCode = store_spirv,
+		.codeSize = sizeof(store_comp_spirv),
+		.pCode = store_comp_spirv,
 	};
 	VkComputePipelineCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
