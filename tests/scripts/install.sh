@@ -12,6 +12,25 @@ export LD_LIBRARY_PATH=${library/#\/usr\/local/$prefix}
 gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$source/client/examples/handover.c" \
 	-I"$prefix/include" -L"$LD_LIBRARY_PATH" -lfencebroker || fail "nothing builds against it"
 
+# fence-vulkan is a library of its own, where it is built: the other one does not know it.
+if [ -e "$build/lib/libfence-vulkan.so" ]; then
+	cat >"$work/vulkan.c" <<'EOF'
+#include <fence-vulkan.h>
+int main(void)
+{
+	struct fbk_vk *vk;
+	const struct fbk_vk_choice choice = { .name = "no such device" };
+	return fbk_vk_open(&choice, &vk) == 0 || fbk_vk_error_detail()[0] == 0;
+}
+EOF
+	# shellcheck disable=SC2046
+	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/vulkan" "$work/vulkan.c" -I"$prefix/include" \
+		-L"$LD_LIBRARY_PATH" $(pkg-config --cflags --libs fence-vulkan) ||
+		fail "nothing builds against fence-vulkan"
+	"$work/vulkan" || fail "fence-vulkan opens what is not there, or says nothing of it"
+fi
+! ldd "$LD_LIBRARY_PATH/libfencebroker.so" | grep -qi vulkan || fail "the core depends on Vulkan"
+
 export FENCEBROKER_SOCKET=$work/socket
 "$prefix/bin/fencebrokerd" --user --socket "$FENCEBROKER_SOCKET" 2>"$work/daemon.log" &
 until "$prefix/bin/fencectl" status >/dev/null 2>&1; do

@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "client/examples/pipeline/board.h"
 #include "client/examples/pipeline/canvas.h"
+#include "client/examples/pipeline/glyph.h"
 #include "client/examples/pipeline/histogram.h"
 #include "client/examples/pipeline/picture.h"
 #include "client/examples/pipeline/slot.h"
@@ -47,6 +50,39 @@ START_TEST(picture_planes)
 }
 END_TEST
 
+/* ----------------------------------------------------------------------------------- boards -- */
+
+static const struct {
+	struct board_clock clock;
+	uint64_t ticks; /* that the device writes */
+	uint64_t ns;
+} device_times[] = {
+	{ { 1000, 5000, 1, 64 }, 1000, 5000 },     { { 1000, 5000, 1, 64 }, 1200, 5200 },
+	{ { 1000, 5000, 1, 64 }, 900, 4900 }, /* the clock was read later */
+	{ { 1000, 5000, 2.5, 64 }, 1100, 5250 },   { { UINT64_MAX - 9, 5000, 1, 64 }, 10, 5020 },
+	{ { 0xfffffffff, 5000, 1, 36 }, 9, 5010 }, /* 36 bits wrap */
+	{ { 0, 5000, 1, 36 }, 0xfffffffff, 4999 },
+};
+
+/* What a device wrote, in its own ticks, is read as everybody's nanoseconds. */
+START_TEST(board_ticks)
+{
+	struct board board, seen;
+	ck_assert_int_eq(board_create(&board, "board"), 0);
+	ck_assert_int_eq(board_open(&seen, dup(board.shared.fd)), 0);
+	for (uint64_t point = 1; point <= 2 * BOARD_POINTS; point++) {
+		size_t offset = board_expect(&board, point, &device_times[_i].clock);
+		ck_assert_uint_le(offset + sizeof(uint64_t), board.shared.size);
+		ck_assert_uint_eq(board_read(&seen, point), device_times[_i].clock.ns);
+		memcpy((char *)board.shared.memory + offset, &device_times[_i].ticks,
+		       sizeof(uint64_t));
+		ck_assert_uint_eq(board_read(&seen, point), device_times[_i].ns);
+	}
+	board_finish(&seen);
+	board_finish(&board);
+}
+END_TEST
+
 /* ----------------------------------------------------------------------------------- stamps -- */
 
 static const uint32_t numbers[] = { 0, 1, 2, 0x55555555, 0xaaaaaaaa, 0x7fffffff, UINT32_MAX };
@@ -64,6 +100,37 @@ START_TEST(stamp_round_trip)
 		ck_assert_uint_eq(number, numbers[_i]);
 		free(memory);
 	}
+}
+END_TEST
+
+/* What is said to those who write stamps and digits by other means is what is written here. */
+START_TEST(stamp_and_digits_described)
+{
+	uint8_t *memory = calloc(1, picture_bytes(640, 360));
+	struct picture picture = picture_at(memory, 640, 360);
+	const uint32_t number = 1234567890;
+	uint64_t bits = stamp_bits(number);
+	struct glyph_place place = glyph_place(640, 360, stamp_height(640), number);
+	stamp_write(&picture, number);
+	glyph_draw_number(&picture, stamp_height(640), number);
+	for (unsigned int i = 0; i < 48; i++) {
+		size_t x = i % stamp_columns(640) * STAMP_CELL,
+		       y = i / stamp_columns(640) * STAMP_CELL;
+		ck_assert_int_eq(memory[y * picture.strides[0] + x],
+				 bits >> (47 - i) & 1 ? 235 : 16);
+	}
+	ck_assert_uint_eq(place.count, 10);
+	for (unsigned int row = 0; row < GLYPH_ROWS; row++) {
+		unsigned int shape = 0;
+		size_t y = place.y + row * place.block;
+		for (unsigned int column = 0; column < GLYPH_COLUMNS; column++) {
+			size_t x = place.x + column * place.block;
+			shape = shape << 1 | (memory[y * picture.strides[0] + x] == 235);
+		}
+		ck_assert_uint_eq(shape, glyph_row(1, row)); /* the first digit */
+	}
+	ck_assert_uint_eq(glyph_place(160, 32, 32, number).block, 0);
+	free(memory);
 }
 END_TEST
 
@@ -236,6 +303,8 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	tcase_add_loop_test(tcase, picture_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
 	tcase_add_test(tcase, picture_planes);
+	tcase_add_loop_test(tcase, board_ticks, 0, sizeof(device_times) / sizeof(device_times[0]));
+	tcase_add_test(tcase, stamp_and_digits_described);
 	tcase_add_loop_test(tcase, stamp_round_trip, 0, sizeof(numbers) / sizeof(numbers[0]));
 	tcase_add_test(tcase, stamp_torn);
 	tcase_add_loop_test(tcase, canvas_round_trip, 0, sizeof(canvases) / sizeof(canvases[0]));

@@ -2,7 +2,7 @@
 # emulation is slow, so the picture is small and the deadlines are long.
 . "$(dirname "$0")/../scripts/lib/common.sh"
 
-small=(--fences sync_file --display --size 320x180 --fps 10 --deadline-ms 10000)
+small=(--renderer cpu --fences sync_file --display --size 320x180 --fps 10 --deadline-ms 10000)
 
 route() { # FROM TO
 	report ".routes[] | select(.from == \"$1\" and .to == \"$2\") | \"\(.count) \(.route)\""

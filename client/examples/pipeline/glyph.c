@@ -4,14 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS    5 /* of a digit, and one empty between two */
-#define ROWS       7
 #define DIGITS_MIN 6
 #define WHITE      235
 #define SHADOW     24
 #define GREY       128
 
-static const char *const digits[10][ROWS] = {
+static const char *const digits[10][GLYPH_ROWS] = {
 	{ ".###.", "#...#", "#..##", "#.#.#", "##..#", "#...#", ".###." },
 	{ "..#..", ".##..", "..#..", "..#..", "..#..", "..#..", ".###." },
 	{ ".###.", "#...#", "....#", "..##.", ".#...", "#....", "#####" },
@@ -43,8 +41,8 @@ static void block(const struct picture *picture, unsigned int x, unsigned int y,
 static void digit_draw(const struct picture *picture, unsigned int digit, unsigned int x,
 		       unsigned int y, unsigned int size, int luma)
 {
-	for (unsigned int row = 0; row < ROWS; row++) {
-		for (unsigned int column = 0; column < COLUMNS; column++) {
+	for (unsigned int row = 0; row < GLYPH_ROWS; row++) {
+		for (unsigned int column = 0; column < GLYPH_COLUMNS; column++) {
 			if (digits[digit][row][column] == '#') {
 				block(picture, x + column * size, y + row * size, size, luma);
 			}
@@ -52,25 +50,45 @@ static void digit_draw(const struct picture *picture, unsigned int digit, unsign
 	}
 }
 
-void glyph_draw_number(const struct picture *picture, unsigned int top, uint32_t number)
+struct glyph_place glyph_place(unsigned int width, unsigned int height, unsigned int top,
+			       uint32_t number)
 {
-	char text[16];
-	int length = snprintf(text, sizeof(text), "%0*u", DIGITS_MIN, number);
-	unsigned int columns = (unsigned int)length * (COLUMNS + 1) + 1;
-	unsigned int size = picture->width / 2 / columns & ~1u; /* half the width, even */
+	struct glyph_place place = { .count = (unsigned int)snprintf(NULL, 0, "%0*u", DIGITS_MIN,
+								     number) };
+	unsigned int columns = place.count * (GLYPH_COLUMNS + 1) + 1;
+	unsigned int size = width / 2 / columns & ~1u; /* half the width, even */
 	if (size < 2) {
 		size = 2;
 	}
-	if (columns * size > picture->width || top + (ROWS + 1) * size > picture->height) {
-		return;
+	if (columns * size > width || top + (GLYPH_ROWS + 1) * size > height) {
+		return place;
 	}
-	unsigned int x = (picture->width - columns * size) & ~1u;
-	unsigned int y = (picture->height - (ROWS + 1) * size) & ~1u;
-	unsigned int shift = size / 2 & ~1u;
-	for (int i = 0; i < length; i++) {
+	place.block = size;
+	place.x = (width - columns * size) & ~1u;
+	place.y = (height - (GLYPH_ROWS + 1) * size) & ~1u;
+	place.shift = size / 2 & ~1u;
+	return place;
+}
+
+unsigned int glyph_row(unsigned int digit, unsigned int row)
+{
+	unsigned int bits = 0;
+	for (unsigned int column = 0; column < GLYPH_COLUMNS; column++) {
+		bits = bits << 1 | (digits[digit][row][column] == '#');
+	}
+	return bits;
+}
+
+void glyph_draw_number(const struct picture *picture, unsigned int top, uint32_t number)
+{
+	struct glyph_place place = glyph_place(picture->width, picture->height, top, number);
+	char text[16];
+	snprintf(text, sizeof(text), "%0*u", DIGITS_MIN, number);
+	for (unsigned int i = 0; place.block > 0 && i < place.count; i++) {
 		unsigned int digit = (unsigned int)(text[i] - '0');
-		unsigned int left = x + (unsigned int)i * (COLUMNS + 1) * size;
-		digit_draw(picture, digit, left + shift, y + shift, size, SHADOW);
-		digit_draw(picture, digit, left, y, size, WHITE);
+		unsigned int left = place.x + i * (GLYPH_COLUMNS + 1) * place.block;
+		digit_draw(picture, digit, left + place.shift, place.y + place.shift, place.block,
+			   SHADOW);
+		digit_draw(picture, digit, left, place.y, place.block, WHITE);
 	}
 }

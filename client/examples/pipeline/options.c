@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, 'n' },
 	{ "delay-ms", required_argument, NULL, 'd' },
 	{ "deadline-ms", required_argument, NULL, 't' },
+	{ "renderer", required_argument, NULL, 'r' },
+	{ "stop-at", required_argument, NULL, 'x' },
 	{ "early", no_argument, NULL, 'e' },
 	{ "check", no_argument, NULL, 'k' },
 	{ "help", no_argument, NULL, 'h' },
@@ -46,6 +49,9 @@ static const char help_text[] =
 	"  --delay-ms N       draw that much slower (render; default 0)\n"
 	"  --deadline-ms N    how long any wait may take (default 2000)\n"
 	"  --stats FILE       write counts and latencies there\n"
+	"  --renderer KIND    vulkan, cpu, or auto (the default): Vulkan where it can be had "
+	"(render)\n"
+	"  --stop-at N        submit frame N, and then stop until SIGCONT comes (render)\n"
 	"  --early            signal each frame before it is drawn, which is wrong (render)\n"
 	"  --check            check the arguments, and do nothing else\n"
 	"  --help             show this\n";
@@ -90,6 +96,19 @@ static int fences_parse(const char *text, struct options *options)
 	return 0;
 }
 
+static int renderer_parse(const char *text, struct options *options)
+{
+	static const char *const names[] = { "auto", "vulkan", "cpu" };
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			options->renderer = i;
+			return 0;
+		}
+	}
+	fprintf(stderr, "no renderer, vulkan, cpu or auto: %s\n", text);
+	return -EINVAL;
+}
+
 static int option_take(struct options *options, int option, const char *value)
 {
 	switch (option) {
@@ -129,6 +148,10 @@ static int option_take(struct options *options, int option, const char *value)
 		return number_parse(value, 0, 60000, &options->delay_ms);
 	case 't':
 		return number_parse(value, 10, 60000, &options->deadline_ms);
+	case 'r':
+		return renderer_parse(value, options);
+	case 'x':
+		return number_parse(value, 1, UINT_MAX, &options->stop_at);
 	case 'k':
 		options->check = true;
 		return 0;

@@ -5,6 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum renderer {
+	RENDERER_AUTO, /* Vulkan where it can be had */
+	RENDERER_VULKAN,
+	RENDERER_CPU,
+};
+
 struct options {
 	const char *name;    /* of the process */
 	const char *socket;  /* the daemon's; NULL: the default one */
@@ -17,10 +23,12 @@ struct options {
 	unsigned int width, height, fps, seconds;
 	unsigned int delay_ms;    /* drawing takes that much longer */
 	unsigned int deadline_ms; /* how long any wait may take */
-	bool sync_files;          /* devices without memory fences have these, not eventfds */
-	bool promise;             /* ask for them before they are due */
-	bool check;               /* parse the arguments, and no more */
-	bool early;               /* signal before drawing: the checks must notice */
+	unsigned int stop_at;     /* frame after whose submission the renderer stops; 0: none */
+	enum renderer renderer;
+	bool sync_files; /* devices without memory fences have these, not eventfds */
+	bool promise;    /* ask for them before they are due */
+	bool check;      /* parse the arguments, and no more */
+	bool early;      /* signal before drawing: the checks must notice */
 };
 
 /* Parses; `needed` is a string of the letters of options that must be there. 0: go on. Otherwise, and

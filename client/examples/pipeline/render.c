@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: MIT
 /*
- * A renderer: a device with memory fences. It draws moving pictures into shared buffers, signals a
- * point in memory when one is drawn, and draws into a buffer again only when the encoder's release
- * point says so.
+ * A renderer: a device with memory fences. It draws moving pictures into shared buffers, by Vulkan
+ * where there is a device, signals a point in memory when one is drawn, and draws into a buffer again
+ * only when the encoder's release point says so.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "painter.h"
 #include "picture.h"
-#include "scene.h"
 #include "shared.h"
 #include "stage.h"
-#include "stamp.h"
 
-#define BUFFERS   4
-#define NOT_DRAWN 0xffffffff /* stamped while a picture is being drawn */
+#define BUFFERS 4
 
 struct render {
 	struct stage stage;
-	struct scene *scene;
+	const struct painter_kind *kind;
+	struct painter *painter;
+	char said[512]; /* which painter it is, and why */
 	struct channel encoder;
 	struct shared buffers[BUFFERS];
 	struct lane *drawn; /* ours: point n: frame n is drawn */
@@ -52,12 +54,14 @@ static int introduce(struct render *render, uint64_t frames)
 				   .height = options->height,
 				   .fps = options->fps };
 	int fds[MESSAGE_FDS_MAX];
-	int r = buffers_create(render, message.size);
-	if (r == 0) {
-		r = stage_lane_create(stage, "render.done", 0, stage_acquire_rights(stage),
-				      &render->drawn, &fds[BUFFERS], &fds[BUFFERS + 1]);
-	}
+	int r = stage_lane_create(stage, "render.done", 0, stage_acquire_rights(stage),
+				  &render->drawn, &fds[BUFFERS], &fds[BUFFERS + 1]);
 	if (r < 0) {
+		return r;
+	}
+	r = render->kind->meet(render->painter, stage, render->drawn);
+	if (r < 0) {
+		close(fds[BUFFERS]);
 		return r;
 	}
 	for (size_t i = 0; i < BUFFERS; i++) {
@@ -79,17 +83,41 @@ static int introduce(struct render *render, uint64_t frames)
 	return stage_lane_open(stage, "encode.free", fds[0], fds[1], &render->free);
 }
 
-static void draw(struct render *render, uint64_t frame)
+/*
+ * For those who want to see that the point comes without us. A device of its own goes on while the
+ * process is stopped; what is threads of this process does not, so then only the thread that submits
+ * stops.
+ */
+static void stop(const struct render *render, uint64_t frame)
+{
+	bool thread = render->kind->software(render->painter);
+	sigset_t continued;
+	int signal;
+	fprintf(stderr, "frame %llu is submitted, %s stops\n", (unsigned long long)frame,
+		thread ? "the thread that did it" : "the process");
+	if (!thread) {
+		raise(SIGSTOP);
+		return;
+	}
+	sigemptyset(&continued);
+	sigaddset(&continued, SIGCONT);
+	sigwait(&continued, &signal);
+}
+
+static int draw(struct render *render, uint64_t frame)
 {
 	const struct options *options = render->stage.options;
-	struct picture picture = picture_at(render->buffers[frame % BUFFERS].memory, options->width,
-					    options->height);
-	stamp_write(&picture, NOT_DRAWN);
-	if (options->delay_ms > 0) {
+	int r = render->kind->begin(render->painter, frame);
+	if (r == 0 && options->delay_ms > 0) {
 		clock_sleep_until(clock_now() + options->delay_ms * NS_PER_MS);
 	}
-	scene_draw(render->scene, &picture, (uint32_t)frame);
-	stamp_write(&picture, (uint32_t)frame);
+	if (r == 0) {
+		r = render->kind->draw(render->painter, frame, !options->early);
+	}
+	if (r == 0 && frame == options->stop_at) {
+		stop(render, frame);
+	}
+	return r;
 }
 
 static int render_frame(struct render *render, uint64_t frame)
@@ -100,26 +128,23 @@ static int render_frame(struct render *render, uint64_t frame)
 		r = stage_wait(stage, render->free, frame - BUFFERS, &stage->stats.handovers[0]);
 	}
 	if (r == 0 && stage->options->early) {
-		r = stage_signal(stage, render->drawn, frame);
+		r = render->kind->signal(render->painter, frame);
 	}
-	if (r < 0) {
-		return r;
+	if (r == 0) {
+		r = draw(render, frame);
 	}
-	draw(render, frame);
-	stats_frame(&stage->stats);
-	stage->stats.bytes += render->buffers[frame % BUFFERS].size;
-	return stage->options->early ? 0 : stage_signal(stage, render->drawn, frame);
+	if (r == 0) {
+		stats_frame(&stage->stats);
+		stage->stats.bytes += render->buffers[frame % BUFFERS].size;
+	}
+	return r;
 }
 
 static int run(struct render *render)
 {
 	const struct options *options = render->stage.options;
 	uint64_t frames = (uint64_t)options->fps * options->seconds;
-	int r = scene_create(options->width, options->height, &render->scene);
-	if (r < 0) {
-		return stage_stop(&render->stage, r, "starting", "%s", strerror(-r));
-	}
-	r = introduce(render, frames);
+	int r = introduce(render, frames);
 	uint64_t began = clock_now();
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
 		clock_sleep_until(began + (frame - 1) * NS_PER_S / options->fps);
@@ -135,29 +160,72 @@ static int run(struct render *render)
 	return r;
 }
 
+/* Before anything else, and all that takes long: who waits for this process waits from when it says
+ * what it draws with. */
+static int prepare(struct render *render)
+{
+	struct stage *stage = &render->stage;
+	const struct options *options = stage->options;
+	int r = buffers_create(render, picture_bytes(options->width, options->height));
+	if (r < 0) {
+		return r;
+	}
+	r = painter_open(options, render->buffers, BUFFERS, &render->kind, &render->painter,
+			 render->said, sizeof(render->said));
+	if (r < 0) {
+		return stage_stop(stage, r, "starting", "%s", render->said);
+	}
+	stage->stats.drawn_by = (struct drawn_by){
+		.vulkan = render->kind == &painter_vulkan,
+		.software = render->kind->software(render->painter),
+		.said = render->said,
+	};
+	snprintf(stage->stats.drawn_by.name, sizeof(stage->stats.drawn_by.name), "%s",
+		 render->kind->name(render->painter));
+	printf("%s\n", render->said);
+	fflush(stdout);
+	return 0;
+}
+
+static int start(struct render *render, const struct options *options)
+{
+	struct fbk_device_desc desc;
+	render->stage.options = options;
+	int r = prepare(render);
+	if (r < 0) {
+		return r;
+	}
+	render->kind->describe(render->painter, &desc);
+	desc.name = "render0";
+	return stage_start(&render->stage, options, &desc);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = { .name = "render" };
-	struct fbk_device_desc desc = {
-		.name = "render0",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
-	};
 	struct render render = { .encoder.fd = -1 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "c", &status) < 0) {
 		return status;
 	}
+	if (options.stop_at > 0) { /* for sigwait(), in all threads */
+		sigset_t continued;
+		sigemptyset(&continued);
+		sigaddset(&continued, SIGCONT);
+		sigprocmask(SIG_BLOCK, &continued, NULL);
+	}
 	render.stage.stats.handovers[0].name = "encode.free";
 	render.stage.stats.handovers[0].route =
 		options.sync_files ? "sync_file -> memory64" : "eventfd -> memory64";
-	if (stage_start(&render.stage, &options, &desc) == 0) {
+	if (start(&render, &options) == 0) {
 		run(&render);
+	}
+	stage_tell(&render.stage);
+	if (render.painter) { /* before the memory that it writes goes */
+		render.kind->close(render.painter);
 	}
 	status = stage_finish(&render.stage);
 	channel_close(&render.encoder);
-	scene_destroy(render.scene);
 	for (size_t i = 0; i < BUFFERS; i++) {
 		shared_finish(&render.buffers[i]);
 	}

@@ -53,6 +53,8 @@ def handover($stats; $name): $stats[0].handovers // [] | map(select(.name == $na
 | {
 	size: $size,
 	fps: $fps,
+	renderer: $render[0].renderer,
+	signals: { cpu: ($render[0].signals // 0), device: ($render[0].device_signals // 0) },
 	frames_drawn: $drawn,
 	frames_sent: $sent,
 	frames_decoded: $decoded,

@@ -271,20 +271,28 @@ int stage_signal(struct stage *stage, struct lane *lane, uint64_t value)
 
 /* ------------------------------------------------------------------------------------ end --- */
 
+void stage_tell(struct stage *stage)
+{
+	if (stage->told || !stage->what[0]) {
+		return;
+	}
+	stage->told = true;
+	fprintf(stderr, "%s: %s: %s\n", stage->options->name, stage->what, stage->why);
+	for (size_t i = 0; i < stage->lane_count; i++) {
+		struct lane *lane = &stage->lanes[i];
+		if (lane->own && lane->timeline) {
+			fbk_timeline_fail(lane->timeline, -ECANCELED, stage->why);
+		}
+	}
+}
+
 int stage_finish(struct stage *stage)
 {
 	const struct options *options = stage->options;
-	int status = EXIT_SUCCESS;
-	if (stage->what[0]) {
-		fprintf(stderr, "%s: %s: %s\n", options->name, stage->what, stage->why);
-		status = EXIT_FAILURE;
-	}
+	stage_tell(stage);
+	int status = stage->what[0] ? EXIT_FAILURE : EXIT_SUCCESS;
 	for (size_t i = 0; i < stage->lane_count; i++) {
-		struct lane *lane = &stage->lanes[i];
-		if (lane->own && lane->timeline && status != EXIT_SUCCESS) {
-			fbk_timeline_fail(lane->timeline, -ECANCELED, stage->why);
-		}
-		board_finish(&lane->board);
+		board_finish(&stage->lanes[i].board);
 	}
 	if (options->stats &&
 	    stats_write(&stage->stats, options->stats, options->name, stage->why) < 0) {

@@ -36,6 +36,7 @@ struct stage {
 	struct stats stats;
 	char what[64]; /* it was doing when it stopped */
 	char why[2 * FBK_REASON_SIZE];
+	bool told; /* stage_tell() was called */
 };
 
 /* Connect, register the device. All functions here return 0 or a negative errno that stage_stop()
@@ -98,6 +99,8 @@ __attribute__((format(printf, 4, 5))) int stage_stop(struct stage *stage, int er
 /* A call of the library failed while doing `what`. */
 int stage_stop_call(struct stage *stage, int error, const char *what);
 
-/* Say why it stopped, if it did, and fail its timelines with that; write the counts; disconnect.
- * Returns the exit status. */
+/* Say why it stopped, if it did, and fail its timelines with that. */
+void stage_tell(struct stage *stage);
+
+/* That, if it was not called; write the counts; disconnect. Returns the exit status. */
 int stage_finish(struct stage *stage);

@@ -22,7 +22,7 @@ static uint16_t crc16(uint32_t number)
 	return crc;
 }
 
-static unsigned int stamp_columns(unsigned int width)
+unsigned int stamp_columns(unsigned int width)
 {
 	unsigned int columns = width / STAMP_CELL;
 	return columns > BITS / 2 ? BITS / 2 : columns;
@@ -51,9 +51,14 @@ static void cell_write(const struct picture *picture, unsigned int x, unsigned i
 	}
 }
 
+uint64_t stamp_bits(uint32_t number)
+{
+	return (uint64_t)number << 16 | crc16(number);
+}
+
 void stamp_write(const struct picture *picture, uint32_t number)
 {
-	uint64_t bits = (uint64_t)number << 16 | crc16(number);
+	uint64_t bits = stamp_bits(number);
 	unsigned int columns = stamp_columns(picture->width);
 	for (unsigned int i = 0; i < BITS; i++) {
 		cell_write(picture, i % columns * STAMP_CELL, i / columns * STAMP_CELL,

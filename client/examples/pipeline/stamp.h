@@ -13,6 +13,11 @@
 /* Rows of luma that the stamp takes at this width: pictures leave them alone. */
 unsigned int stamp_height(unsigned int width);
 
+/* For those who write it by other means: cells in a row, and the 48 bits in their order, the first one
+ * the highest. Black is 16, white 235, and both without colour. */
+unsigned int stamp_columns(unsigned int width);
+uint64_t stamp_bits(uint32_t number);
+
 /* Write it, chroma included. */
 void stamp_write(const struct picture *picture, uint32_t number);
 

@@ -61,6 +61,16 @@ static struct json_object *handover_json(const struct handover *handover)
 	return object;
 }
 
+static struct json_object *drawn_by_json(const struct drawn_by *by)
+{
+	struct json_object *object = json_object_new_object();
+	json_object_object_add(object, "name", json_object_new_string(by->name));
+	json_object_object_add(object, "vulkan", json_object_new_boolean(by->vulkan));
+	json_object_object_add(object, "software", json_object_new_boolean(by->software));
+	json_object_object_add(object, "said", json_object_new_string(by->said));
+	return object;
+}
+
 int stats_write(const struct stats *stats, const char *path, const char *process, const char *why)
 {
 	struct json_object *object = json_object_new_object();
@@ -74,6 +84,9 @@ int stats_write(const struct stats *stats, const char *path, const char *process
 	json_object_object_add(
 		object, "seconds",
 		json_object_new_double((double)(stats->last - stats->first) / (double)NS_PER_S));
+	if (stats->drawn_by.name[0]) {
+		json_object_object_add(object, "renderer", drawn_by_json(&stats->drawn_by));
+	}
 	for (size_t i = 0; i < STATS_HANDOVERS; i++) {
 		if (stats->handovers[i].name) {
 			json_object_array_add(list, handover_json(&stats->handovers[i]));

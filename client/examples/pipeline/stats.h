@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,6 +29,7 @@ void handover_note(struct handover *handover, uint64_t began, uint64_t signalled
 	X(promises, "points asked for as a fence before that")         \
 	X(imports, "fences imported as a point")                       \
 	X(signals, "points signalled in memory")                       \
+	X(device_signals, "points that a device's commands signal")    \
 	X(checks, "frame numbers compared")                            \
 	X(mismatches, "frame numbers that were not the expected ones") \
 	X(bytes, "bytes put out")                                      \
@@ -35,11 +37,20 @@ void handover_note(struct handover *handover, uint64_t began, uint64_t signalled
 
 #define STATS_HANDOVERS 3
 
+/* What drew. Without a name: nothing did. */
+struct drawn_by {
+	char name[256];
+	bool vulkan;
+	bool software;    /* threads of the process */
+	const char *said; /* what it is, and why it is not another one, for people */
+};
+
 struct stats {
 #define X(name, what) uint64_t name;
 	STATS_COUNTS(X)
 #undef X
 	uint64_t first, last; /* when the first and the last frame were through */
+	struct drawn_by drawn_by;
 	struct handover handovers[STATS_HANDOVERS]; /* without a name: not there */
 };
 

@@ -9,6 +9,10 @@ def line($name; $value): "  \($name | pad(22))\($value)";
 line("frames"; "\(.frames_drawn) drawn, \(.frames_sent) sent, \(.frames_decoded) decoded and in order"
 	+ (if .frames_shown != null then ", \(.frames_shown) shown" else "" end)),
 line("frames a second"; "\(.frames_per_second * 10 | round / 10) (asked for: \(.fps)), \(.size)"),
+line("drawn by"; .renderer.said // "-"),
+line("signalled by"; if .signals.device > 0
+	then "commands of the device: \(.signals.device) points, and \(.signals.cpu) by the CPU"
+	else "the CPU: \(.signals.cpu) points" end),
 line("frame numbers"; "\(.number_checks) checked before and after reading, \(.number_mismatches) wrong"),
 line("buffers"; "\(.buffers.pictures) pictures, \(.buffers.slots) bitstream slots, reused, never copied"
 	+ (if .buffers.display > 0 then "; \(.buffers.display) of the display" else "" end)),

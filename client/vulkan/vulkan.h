@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the parts of fence-vulkan share. vk->mutex guards the two lists and what hangs on them; it may
+ * be held over requests to the daemon, never over a callback. All else is constant once made.
+ */
+#pragma once
+
+#include "fence-vulkan.h"
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#define INSTANCE_PROCS(X)                                 \
+	X(vkGetDeviceProcAddr)                            \
+	X(vkEnumerateDeviceExtensionProperties)           \
+	X(vkGetPhysicalDeviceExternalBufferProperties)    \
+	X(vkGetPhysicalDeviceExternalSemaphoreProperties) \
+	X(vkGetPhysicalDeviceFeatures2)                   \
+	X(vkGetPhysicalDeviceMemoryProperties)            \
+	X(vkGetPhysicalDeviceProperties2)                 \
+	X(vkGetPhysicalDeviceQueueFamilyProperties)
+
+#define DEVICE_PROCS(X)                  \
+	X(vkAllocateDescriptorSets)      \
+	X(vkAllocateMemory)              \
+	X(vkBindBufferMemory)            \
+	X(vkCmdBindDescriptorSets)       \
+	X(vkCmdBindPipeline)             \
+	X(vkCmdDispatch)                 \
+	X(vkCmdPipelineBarrier)          \
+	X(vkCmdPushConstants)            \
+	X(vkCmdUpdateBuffer)             \
+	X(vkCreateBuffer)                \
+	X(vkCreateComputePipelines)      \
+	X(vkCreateDescriptorPool)        \
+	X(vkCreateDescriptorSetLayout)   \
+	X(vkCreatePipelineLayout)        \
+	X(vkCreateSemaphore)             \
+	X(vkCreateShaderModule)          \
+	X(vkDestroyBuffer)               \
+	X(vkDestroyDescriptorPool)       \
+	X(vkDestroyDescriptorSetLayout)  \
+	X(vkDestroyPipeline)             \
+	X(vkDestroyPipelineLayout)       \
+	X(vkDestroySemaphore)            \
+	X(vkDestroyShaderModule)         \
+	X(vkFreeMemory)                  \
+	X(vkGetBufferMemoryRequirements) \
+	X(vkUpdateDescriptorSets)
+
+/* Those that come with an ability: without it they are NULL. */
+#define ABILITY_PROCS(X)                                            \
+	X(vkGetMemoryHostPointerPropertiesEXT, FBK_VK_HOST_POINTER) \
+	X(vkGetMemoryFdPropertiesKHR, FBK_VK_DMA_BUF)               \
+	X(vkSignalSemaphore, FBK_VK_TIMELINES)                      \
+	X(vkGetSemaphoreFdKHR, FBK_VK_SEMAPHORE_FDS)                \
+	X(vkImportSemaphoreFdKHR, FBK_VK_SEMAPHORE_FDS)             \
+	X(vkCmdWriteBufferMarkerAMD, FBK_VK_MARKERS)
+
+struct instance_procs {
+#define X(name) PFN_##name name;
+	INSTANCE_PROCS(X)
+#undef X
+};
+
+struct device_procs {
+#define X(name) PFN_##name name;
+	DEVICE_PROCS(X)
+#undef X
+#define X(name, ability) PFN_##name name;
+	ABILITY_PROCS(X)
+#undef X
+};
+
+#define FAMILIES_MAX 16
+
+/* A page of timelines, imported: shared by the signals of the timelines on it. Under the mutex. */
+struct page {
+	LIST_ENTRY(page) links;
+	const void *start;
+	unsigned int refs;
+	struct fbk_vk_buffer buffer;
+	VkDescriptorPool pool; /* with FBK_VK_STORE64 */
+	VkDescriptorSet set;
+};
+
+struct fbk_vk_signal {
+	LIST_ENTRY(fbk_vk_signal) links;
+	struct fbk_vk *vk;
+	struct fbk_timeline *timeline;
+	struct page *page;
+	VkDeviceSize offset; /* of the payload in the page */
+	bool narrow;         /* the payload has 32 bits */
+	enum fbk_vk_way way;
+};
+
+struct fbk_vk {
+	struct fbk_vk_handles handles;
+	struct instance_procs instance;
+	struct device_procs procs;
+	char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+	bool software;
+	VkDeviceSize host_alignment;
+	uint64_t difference_max; /* of a timeline semaphore's value and one that is waited for */
+	uint32_t families[FAMILIES_MAX];
+	uint32_t family_count;
+	VkDescriptorSetLayout set_layout; /* with FBK_VK_STORE64, as the next two */
+	VkPipelineLayout pipeline_layout;
+	VkPipeline pipeline;
+
+	bool ours; /* instance and device were made by fbk_vk_open() */
+	VkQueue queue;
+	uint32_t queue_family;
+
+	pthread_mutex_t mutex;
+	LIST_HEAD(, page) pages;
+	LIST_HEAD(, fbk_vk_signal) signals;
+	bool lost;
+};
+
+/* error.c: set the sentence; return `error`. */
+__attribute__((format(printf, 2, 3))) int vk_error_set(int error, const char *format, ...);
+int vk_error_core(int error); /* of a call of libfencebroker */
+int vk_error_result(VkResult result, const char *what);
+
+/* procs.c: -EOPNOTSUPP: it has not all of them. */
+int instance_procs_load(const struct fbk_vk_handles *handles, struct instance_procs *ret_procs);
+int device_procs_load(const struct fbk_vk_handles *handles, const struct instance_procs *instance,
+		      struct device_procs *ret_procs);
+
+/* ability.c */
+bool device_offers(const struct instance_procs *procs, VkPhysicalDevice physical,
+		   const char *extension);
+const char *ability_needs(uint32_t ability); /* for people */
+
+/* store.c: what FBK_VK_STORE takes. */
+int store_create(struct fbk_vk *vk);
+void store_destroy(struct fbk_vk *vk);
+int store_bind(struct fbk_vk *vk, VkBuffer buffer, VkDescriptorPool *ret_pool,
+	       VkDescriptorSet *ret_set);
+void store_record(const struct fbk_vk_signal *signal, VkCommandBuffer commands, uint64_t value);
