@@ -31,6 +31,22 @@ EOF
 fi
 ! ldd "$LD_LIBRARY_PATH/libfencebroker.so" | grep -qi vulkan || fail "the core depends on Vulkan"
 
+if [ -n "$(find "$prefix" -name fence-opencl.pc)" ]; then
+	pkg-config --exists --print-errors fence-opencl || fail "fence-opencl.pc"
+	cat >"$work/opencl.c" <<'END'
+#define CL_TARGET_OPENCL_VERSION 120
+#include <fence-opencl.h>
+int main(void)
+{
+	struct fbk_cl *cl;
+	return fbk_cl_open("no device is called that", &cl) == 0 || !*fbk_cl_error_detail();
+}
+END
+	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/opencl" "$work/opencl.c" -I"$prefix/include" \
+		-L"$LD_LIBRARY_PATH" -lfence-opencl -lfencebroker || fail "nothing builds against it"
+	"$work/opencl" || fail "fence-opencl"
+fi
+
 export FENCEBROKER_SOCKET=$work/socket
 "$prefix/bin/fencebrokerd" --user --socket "$FENCEBROKER_SOCKET" 2>"$work/daemon.log" &
 until "$prefix/bin/fencectl" status >/dev/null 2>&1; do

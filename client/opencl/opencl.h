@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the parts of fence-opencl share. cl->mutex guards the three lists and what hangs on them; it
+ * may be held over requests to the daemon, never over a callback. All else is constant once made.
+ */
+#pragma once
+
+#include "fence-opencl.h"
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+/* A page of timelines, as the device sees it: shared by the signals of the timelines on it. */
+struct page {
+	LIST_ENTRY(page) links;
+	void *start;
+	unsigned int refs;
+	cl_mem buffer; /* NULL with FBK_CL_SVM */
+};
+
+/* store.c: the kernel that stores. One thread at a time for each. */
+struct store {
+	cl_kernel kernel;
+	bool narrow; /* 32 bits */
+};
+
+struct fbk_cl_signal {
+	LIST_ENTRY(fbk_cl_signal) links;
+	struct fbk_cl *cl;
+	struct fbk_timeline *timeline;
+	struct page *page;
+	struct store store;
+	LIST_HEAD(, command) commands;
+};
+
+/* An event that follows a point. */
+struct wait {
+	LIST_ENTRY(wait) links;
+	struct fbk_cl *cl;
+	const struct fbk_timeline *timeline;
+	struct fbk_watch *watch;
+	cl_event event;
+};
+
+struct fbk_cl {
+	cl_context context;
+	bool ours; /* the context is */
+	cl_device_id device;
+	char name[128];
+	size_t alignment; /* of memory that it imports */
+	bool wide;        /* it has atomics of 64 bits */
+	const char
+		*standard; /* build option for a release that reaches the host; NULL: none does */
+	bool processor;    /* it is a CPU */
+	enum fbk_cl_way way;
+	cl_program program;
+
+	pthread_mutex_t mutex;
+	LIST_HEAD(, page) pages;
+	LIST_HEAD(, fbk_cl_signal) signals;
+	LIST_HEAD(, wait) waits;
+};
+
+/* error.c: set the sentence; return `error`. */
+__attribute__((format(printf, 2, 3))) int cl_error_set(int error, const char *format, ...);
+int cl_error_core(int error); /* of a call of libfencebroker */
+int cl_error_result(cl_int result, const char *what);
+
+/* page.c */
+int page_import(const struct fbk_cl *cl, struct page *page, size_t size);
+void page_release(struct page *page);
+int page_get(struct fbk_cl *cl, void *start, size_t size, struct page **ret_page);
+void page_put(struct page *page); /* both under the mutex */
+
+/* store.c: `value` goes to `offset` of the page. */
+int store_build(struct fbk_cl *cl);
+int store_create(const struct fbk_cl *cl, const struct page *page, size_t offset, bool narrow,
+		 struct store *ret_store);
+void store_destroy(struct store *store);
+int store_enqueue(const struct store *store, cl_command_queue queue, uint64_t value,
+		  cl_uint wait_count, const cl_event *wait_list, cl_event *ret_event);
+
+/* signal.c: fail the timelines that enqueued commands failed to signal. */
+void signals_look(struct fbk_cl *cl);
+
+/* probe.c: choose cl->way, by trying. */
+int way_choose(struct fbk_cl *cl);
