@@ -76,7 +76,8 @@ int fbk_vk_create(const struct fbk_vk_handles *handles, struct fbk_vk **ret_vk)
 	vk->handles = *handles;
 	LIST_INIT(&vk->pages);
 	LIST_INIT(&vk->signals);
-	pthread_mutex_init(&vk->mutex, NULL);
+	pthread_mutex_init(&vk->pages_lock, NULL);
+	pthread_mutex_init(&vk->signals_lock, NULL);
 	int r = device_start(vk);
 	if (r < 0) {
 		fbk_vk_destroy(vk);

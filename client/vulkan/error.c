@@ -70,14 +70,14 @@ static void device_lost(struct fbk_vk *vk)
 	char reason[FBK_REASON_SIZE];
 	snprintf(reason, sizeof(reason), "the Vulkan device %.80s was lost: it hung, or was reset",
 		 vk->name);
-	pthread_mutex_lock(&vk->mutex);
+	pthread_mutex_lock(&vk->signals_lock);
 	if (!vk->lost) {
 		vk->lost = true;
 		LIST_FOREACH(signal, &vk->signals, links) {
 			fbk_timeline_fail(signal->timeline, -EIO, reason);
 		}
 	}
-	pthread_mutex_unlock(&vk->mutex);
+	pthread_mutex_unlock(&vk->signals_lock);
 }
 
 int fbk_vk_check(struct fbk_vk *vk, VkResult result, const char *what)

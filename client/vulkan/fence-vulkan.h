@@ -93,8 +93,9 @@ struct fbk_vk_handles {
  * at. */
 uint32_t fbk_vk_abilities(const struct fbk_vk_handles *handles);
 
-/* The device extensions that handles->abilities take, less what this device's version of Vulkan has
- * anyway. Returns how many; the names are static. The features are named above. */
+/* The device extensions that handles->abilities take, but for those that became part of Vulkan and are
+ * no longer offered by their names. Returns how many; the names are static. The features are named
+ * above. */
 #define FBK_VK_EXTENSIONS 8
 size_t fbk_vk_extensions(const struct fbk_vk_handles *handles,
 			 const char *ret_names[FBK_VK_EXTENSIONS]);
@@ -106,7 +107,7 @@ int fbk_vk_create(const struct fbk_vk_handles *handles, struct fbk_vk **ret_vk);
 /*
  * For programs without one: loads libvulkan.so.1, and makes a VkDevice with all abilities that it
  * can have and with one queue. `choice` may be NULL.
- *   -ENOENT      no Vulkan loader, no driver, or no device of that name
+ *   -ENOENT      no Vulkan loader, no driver, no device of that name, or none left
  *   -EOPNOTSUPP  no device has the queue, or a way to import memory
  */
 struct fbk_vk_choice {
@@ -114,6 +115,7 @@ struct fbk_vk_choice {
 	VkQueueFlags queue;            /* what the queue can do; 0: compute */
 	const char *const *extensions; /* to enable where there are; ends with NULL; may be NULL */
 	PFN_vkGetInstanceProcAddr get; /* in place of the loader's; may be NULL */
+	unsigned int skip; /* so many of those that fit, the best first: to try the next */
 };
 int fbk_vk_open(const struct fbk_vk_choice *choice, struct fbk_vk **ret_vk);
 
@@ -163,7 +165,7 @@ enum fbk_vk_way {
  * whole.
  *   -EOPNOTSUPP  the device has no such way, or took the memory in none: the detail has the reasons
  *   -EINVAL      the pages are smaller than the import's alignment: register with more page_align
- *   -EPERM       not signalled by this process in memory
+ *   -EPERM       not signalled by this process in memory   -EIO  the device was lost
  */
 int fbk_vk_signal_create(struct fbk_vk *vk, struct fbk_timeline *timeline, enum fbk_vk_way way,
 			 struct fbk_vk_signal **ret_signal);
@@ -176,7 +178,9 @@ enum fbk_vk_way fbk_vk_signal_way(const struct fbk_vk_signal *signal); /* never 
  * `value`. Values have to rise in the order of execution: nobody can refuse one that does not, and
  * the daemon fails the timeline. FBK_VK_STORE leaves another compute pipeline, descriptor set 0 and
  * push constants bound. The command buffer may be submitted once only.
- *   -ERANGE  0, above FBK_POINT_MAX, or not below 2^32 (see above); nothing was recorded
+ * 0, before the first point, changes nothing, and makes the driver compile what it would compile with
+ * that point, while others wait for it.
+ *   -ERANGE  above FBK_POINT_MAX, or not below 2^32 (see above); nothing was recorded
  */
 int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands, uint64_t value);
 
@@ -198,7 +202,7 @@ VkSemaphore fbk_vk_wait_semaphore(const struct fbk_vk_wait *wait);
  * when the point failed or came too late, because a device whose queue waits for ever is a hung
  * device. `fn` (may be NULL) is called after that and says which it was: what the queue made of it is
  * to be thrown away. Points below `value` count as decided then, too.
- * Arm before or after submitting what waits.
+ * Arm first, then submit what waits: when arming fails nothing will let the semaphore reach `value`.
  *   -ERANGE  0, above FBK_POINT_MAX, or further ahead than the device's
  *            maxTimelineSemaphoreValueDifference
  *   else     as fbk_point_watch()

@@ -51,7 +51,8 @@ struct candidate {
 	VkPhysicalDevice physical;
 	uint32_t queue_family;
 	uint32_t abilities;
-	unsigned int rank; /* 0: not to be had */
+	unsigned int rank;
+	uint32_t order;
 };
 
 static const unsigned int ranks[] = {
@@ -75,7 +76,7 @@ static bool family_find(const struct instance_procs *procs, VkPhysicalDevice phy
 	return false;
 }
 
-/* 0, with a rank; or why not. */
+/* 0, or why it does not fit. */
 static int candidate_check(const struct instance_procs *procs, struct fbk_vk_handles *handles,
 			   const struct fbk_vk_choice *choice, struct candidate *candidate)
 {
@@ -104,6 +105,15 @@ static int candidate_check(const struct instance_procs *procs, struct fbk_vk_han
 	return 0;
 }
 
+/* The best first; of equals the one that the loader names first. */
+static int candidate_compare(const void *a, const void *b)
+{
+	const struct candidate *left = a, *right = b;
+	return left->rank != right->rank
+		       ? (left->rank < right->rank) - (left->rank > right->rank)
+		       : (left->order > right->order) - (left->order < right->order);
+}
+
 static int candidate_choose(const struct instance_procs *procs, struct fbk_vk_handles *handles,
 			    const struct fbk_vk_choice *choice, struct candidate *ret_best)
 {
@@ -116,17 +126,19 @@ static int candidate_choose(const struct instance_procs *procs, struct fbk_vk_ha
 	if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
 		return vk_error_result(result, "vkEnumeratePhysicalDevices");
 	}
-	struct candidate best = { .rank = 0 };
+	struct candidate fit[DEVICES_MAX];
+	size_t fits = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		struct candidate candidate = { .physical = devices[i] };
-		int error = candidate_check(procs, handles, choice, &candidate);
+		fit[fits] = (struct candidate){ .physical = devices[i], .order = i };
+		int error = candidate_check(procs, handles, choice, &fit[fits]);
 		r = error == -EOPNOTSUPP || r == -ENOENT ? error : r;
-		best = candidate.rank > best.rank ? candidate : best;
+		fits += error == 0;
 	}
-	if (best.rank == 0) {
-		return r;
+	if (choice->skip >= fits) {
+		return fits == 0 ? r : vk_error_set(-ENOENT, "there is no other Vulkan device");
 	}
-	*ret_best = best;
+	qsort(fit, fits, sizeof(fit[0]), candidate_compare);
+	*ret_best = fit[choice->skip];
 	return 0;
 }
 
@@ -267,6 +279,7 @@ void fbk_vk_destroy(struct fbk_vk *vk)
 		device_destroy(&vk->handles);
 		instance_destroy(&vk->handles);
 	}
-	pthread_mutex_destroy(&vk->mutex);
+	pthread_mutex_destroy(&vk->signals_lock);
+	pthread_mutex_destroy(&vk->pages_lock);
 	free(vk);
 }

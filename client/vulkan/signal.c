@@ -9,12 +9,14 @@
 
 static void page_put(struct fbk_vk *vk, struct page *page)
 {
+	pthread_mutex_lock(&vk->pages_lock);
 	if (--page->refs == 0) {
 		LIST_REMOVE(page, links);
 		vk->procs.vkDestroyDescriptorPool(vk->handles.device, page->pool, NULL);
 		fbk_vk_buffer_release(vk, &page->buffer);
 		free(page);
 	}
+	pthread_mutex_unlock(&vk->pages_lock);
 }
 
 static int page_import(struct fbk_vk *vk, struct page *page, size_t size, int dmabuf_fd)
@@ -32,32 +34,41 @@ static int page_import(struct fbk_vk *vk, struct page *page, size_t size, int dm
 	return r;
 }
 
-/* Once for all timelines on it: a driver may refuse to import the same memory twice. */
-static int page_get(struct fbk_vk *vk, const void *start, size_t size, int dmabuf_fd,
-		    struct page **ret_page)
+/* Under pages_lock. */
+static struct page *page_find(struct fbk_vk *vk, const void *start)
 {
 	struct page *page;
 	LIST_FOREACH(page, &vk->pages, links) {
 		if (page->start == start) {
-			page->refs++;
-			*ret_page = page;
-			return 0;
+			return page;
 		}
 	}
 	page = calloc(1, sizeof(*page));
-	if (!page) {
-		return vk_error_set(-ENOMEM, "out of memory");
+	if (page) {
+		page->start = start;
+		LIST_INSERT_HEAD(&vk->pages, page, links);
 	}
-	page->start = start;
-	page->refs = 1;
-	LIST_INSERT_HEAD(&vk->pages, page, links);
-	int r = page_import(vk, page, size, dmabuf_fd);
-	if (r < 0) {
+	return page;
+}
+
+/* Once for all timelines on it: a driver may refuse to import the same memory twice. */
+static int page_get(struct fbk_vk *vk, const void *start, size_t size, int dmabuf_fd,
+		    struct page **ret_page)
+{
+	pthread_mutex_lock(&vk->pages_lock);
+	struct page *page = page_find(vk, start);
+	int r = page ? 0 : vk_error_set(-ENOMEM, "out of memory");
+	if (page && page->refs++ == 0) {
+		r = page_import(vk, page, size, dmabuf_fd);
+	}
+	pthread_mutex_unlock(&vk->pages_lock);
+	if (r < 0 && page) {
 		page_put(vk, page);
-		return r;
 	}
-	*ret_page = page;
-	return 0;
+	if (r == 0) {
+		*ret_page = page;
+	}
+	return r;
 }
 
 static int memory_of(struct fbk_vk *vk, struct fbk_timeline *timeline,
@@ -83,10 +94,8 @@ static int signal_import(struct fbk_vk_signal *signal)
 	}
 	signal->offset = memory.offset;
 	signal->narrow = memory.size == sizeof(uint32_t);
-	pthread_mutex_lock(&vk->mutex);
 	r = page_get(vk, (char *)memory.address - memory.offset, memory.page_size, dmabuf_fd,
 		     &signal->page);
-	pthread_mutex_unlock(&vk->mutex);
 	if (dmabuf_fd >= 0) {
 		close(dmabuf_fd);
 	}
@@ -178,9 +187,12 @@ int fbk_vk_signal_create(struct fbk_vk *vk, struct fbk_timeline *timeline, enum 
 		return r;
 	}
 	r = way_choose(signal, way);
-	pthread_mutex_lock(&vk->mutex);
+	pthread_mutex_lock(&vk->signals_lock);
 	LIST_INSERT_HEAD(&vk->signals, signal, links);
-	pthread_mutex_unlock(&vk->mutex);
+	if (r == 0 && vk->lost) {
+		r = vk_error_set(-EIO, "the Vulkan device %s was lost", vk->name);
+	}
+	pthread_mutex_unlock(&vk->signals_lock);
 	if (r < 0) {
 		fbk_vk_signal_destroy(signal);
 		return r;
@@ -194,10 +206,10 @@ void fbk_vk_signal_destroy(struct fbk_vk_signal *signal)
 	if (!signal) {
 		return;
 	}
-	pthread_mutex_lock(&signal->vk->mutex);
+	pthread_mutex_lock(&signal->vk->signals_lock);
 	LIST_REMOVE(signal, links);
+	pthread_mutex_unlock(&signal->vk->signals_lock);
 	page_put(signal->vk, signal->page);
-	pthread_mutex_unlock(&signal->vk->mutex);
 	free(signal);
 }
 
@@ -209,7 +221,7 @@ enum fbk_vk_way fbk_vk_signal_way(const struct fbk_vk_signal *signal)
 int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands, uint64_t value)
 {
 	const struct signal_way *way = &signal_ways[signal->way];
-	if (value == 0 || value > FBK_POINT_MAX) {
+	if (value > FBK_POINT_MAX) {
 		return vk_error_set(-ERANGE, "%llu is no point: they are 1 to 2^62 - 1",
 				    (unsigned long long)value);
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the parts of fence-vulkan share. vk->mutex guards the two lists and what hangs on them; it may
- * be held over requests to the daemon, never over a callback. All else is constant once made.
+ * What the parts of fence-vulkan share. Of a struct fbk_vk each list has its lock, which may be held
+ * over requests to the daemon, never over a callback; no second one is taken under the signals'. All
+ * else is constant once made.
  */
 #pragma once
 
@@ -74,7 +75,7 @@ struct device_procs {
 
 #define FAMILIES_MAX 16
 
-/* A page of timelines, imported: shared by the signals of the timelines on it. Under the mutex. */
+/* A page of timelines, imported: shared by the signals of the timelines on it. Under pages_lock. */
 struct page {
 	LIST_ENTRY(page) links;
 	const void *start;
@@ -112,10 +113,11 @@ struct fbk_vk {
 	VkQueue queue;
 	uint32_t queue_family;
 
-	pthread_mutex_t mutex;
+	pthread_mutex_t pages_lock;
 	LIST_HEAD(, page) pages;
+	pthread_mutex_t signals_lock;
 	LIST_HEAD(, fbk_vk_signal) signals;
-	bool lost;
+	bool lost; /* under signals_lock, too */
 };
 
 /* error.c: set the sentence; return `error`. */

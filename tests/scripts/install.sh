@@ -60,7 +60,7 @@ done
 kill %1
 wait %1 || fail "SIGTERM is not a clean end"
 
-for page in fencebroker.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 fence-bench.1; do
+for page in fencebroker.7 fence-vulkan.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 fence-bench.1; do
 	[ -n "$(find "$prefix" -name "$page")" ] || fail "the manual page $page is not installed"
 done
 cmake --build "$build" --target uninstall >"$work/log" 2>&1 || fail "uninstall: $(cat "$work/log")"

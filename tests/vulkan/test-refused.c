@@ -73,6 +73,7 @@ static const struct {
 	  NULL,
 	  -EOPNOTSUPP,
 	  "has no queue for what is asked of it (0x30)" },
+	{ { .skip = 100 }, NULL, -ENOENT, "there is no other Vulkan device" },
 	{ { .name = NULL }, HOST, -EOPNOTSUPP, "has no way to import memory: neither " HOST },
 };
 
@@ -291,6 +292,9 @@ START_TEST(device_lost)
 	ck_assert_msg(strstr(info.reason, "was lost: it hung, or was reset") != NULL, "%s",
 		      info.reason);
 	ck_assert_int_eq(fbk_vk_check(gpu.vk, VK_ERROR_DEVICE_LOST, "again"), -EIO);
+	struct fbk_vk_signal *signal;
+	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, engine.timeline, FBK_VK_BEST, &signal), -EIO);
+	expect_said("was lost");
 	fbk_disconnect(other);
 	engine_close(&engine);
 	end();

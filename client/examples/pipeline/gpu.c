@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-int gpu_open(struct gpu *gpu, const char *const *extensions)
+int gpu_open(struct gpu *gpu, const char *const *extensions, unsigned int skip)
 {
 	const struct fbk_vk_choice choice = {
 		.queue = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT,
 		.extensions = extensions,
+		.skip = skip,
 	};
 	int r = fbk_vk_open(&choice, &gpu->vk);
 	if (r < 0) {

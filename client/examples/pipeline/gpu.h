@@ -86,8 +86,8 @@ struct gpu {
 #undef X
 };
 
-/* Any that can draw, GPUs before software. Errors of fbk_vk_open(). */
-int gpu_open(struct gpu *gpu, const char *const *extensions);
+/* One that can draw, GPUs before software; `skip` so many of these. Errors of fbk_vk_open(). */
+int gpu_open(struct gpu *gpu, const char *const *extensions, unsigned int skip);
 void gpu_close(struct gpu *gpu); /* takes a zeroed one */
 
 /* Call a function whose first argument is the device: 0 or a negative errno. */

@@ -294,6 +294,21 @@ static int vulkan_signal(struct painter *painter, uint64_t frame)
 	return failed(painter, r);
 }
 
+/* Drivers compile at the first use, which would be late for those who wait: so frame 0 is drawn, and
+ * signalled, before anybody does. */
+static int warm_up(struct painter *painter, bool signal)
+{
+	int r = mark(painter, 0);
+	if (r == 0) {
+		r = draw(painter, 0, signal);
+	}
+	painter->slots[0].frame = UINT64_MAX; /* for the next frame 0 */
+	return r < 0 ? r
+		     : fbk_vk_check(painter->gpu.vk,
+				    painter->gpu.vkDeviceWaitIdle(painter->gpu.device),
+				    "vkDeviceWaitIdle");
+}
+
 /* ---------------------------------------------------------------------------------- painter -- */
 
 static void vulkan_close(struct painter *painter)
@@ -318,24 +333,11 @@ static void vulkan_close(struct painter *painter)
 	free(painter);
 }
 
-/* Drivers compile at the first use, which would be late for those who wait. */
-static int warm_up(struct painter *painter)
-{
-	int r = mark(painter, 0);
-	if (r == 0) {
-		r = draw(painter, 0, false);
-	}
-	return r < 0 ? r
-		     : fbk_vk_check(painter->gpu.vk,
-				    painter->gpu.vkDeviceWaitIdle(painter->gpu.device),
-				    "vkDeviceWaitIdle");
-}
-
-static int painter_start(struct painter *painter, const struct shared *pictures)
+static int painter_start(struct painter *painter, const struct shared *pictures, unsigned int skip)
 {
 	const struct options *options = painter->options;
 	struct gpu *gpu = &painter->gpu;
-	int r = gpu_open(gpu, extensions);
+	int r = gpu_open(gpu, extensions, skip);
 	if (r == 0) {
 		r = gpu_scene_create(gpu, options->width, options->height, &painter->scene);
 	}
@@ -348,28 +350,42 @@ static int painter_start(struct painter *painter, const struct shared *pictures)
 		painter->slots[i].frame = UINT64_MAX;
 		r = slot_create(painter, &painter->slots[i]);
 	}
-	return r < 0 ? r : warm_up(painter);
+	return r < 0 ? r : warm_up(painter, false);
 }
 
-static int vulkan_open(const struct options *options, const struct shared *pictures, size_t count,
-		       struct painter **ret_painter, char *error, size_t error_size)
+static int open_device(const struct options *options, const struct shared *pictures, size_t count,
+		       unsigned int skip, struct painter **ret_painter)
 {
 	struct painter *painter = calloc(1, sizeof(*painter));
 	if (!painter || count > SLOTS_MAX) {
 		free(painter);
-		snprintf(error, error_size, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	painter->options = options;
 	painter->count = count;
-	int r = painter_start(painter, pictures);
+	int r = painter_start(painter, pictures, skip);
 	if (r < 0) {
-		snprintf(error, error_size, "%s", fbk_vk_error_detail());
 		vulkan_close(painter);
 		return r;
 	}
 	*ret_painter = painter;
 	return 0;
+}
+
+/* One device after the other, until one takes the pictures; `error` says why the first did not. */
+static int vulkan_open(const struct options *options, const struct shared *pictures, size_t count,
+		       struct painter **ret_painter, char *error, size_t error_size)
+{
+	int r = open_device(options, pictures, count, 0, ret_painter);
+	if (r < 0) {
+		snprintf(error, error_size, "%s",
+			 r == -ENOMEM ? strerror(ENOMEM) : fbk_vk_error_detail());
+	}
+	int first = r;
+	for (unsigned int skip = 1; r < 0 && r != -ENOENT && r != -ENOMEM; skip++) {
+		r = open_device(options, pictures, count, skip, ret_painter);
+	}
+	return r == -ENOENT ? first : r;
 }
 
 static const char *vulkan_name(const struct painter *painter)
@@ -394,7 +410,10 @@ static int vulkan_meet(struct painter *painter, struct stage *stage, struct lane
 	painter->drawn = drawn;
 	int r = fbk_vk_signal_create(painter->gpu.vk, drawn->timeline, FBK_VK_BEST,
 				     &painter->signal);
-	return failed(painter, r < 0 ? r : clock_create(painter));
+	if (r == 0) {
+		r = clock_create(painter);
+	}
+	return failed(painter, r < 0 ? r : warm_up(painter, true));
 }
 
 const struct painter_kind painter_vulkan = {

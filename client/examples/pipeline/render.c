@@ -64,6 +64,9 @@ static int introduce(struct render *render, uint64_t frames)
 		close(fds[BUFFERS]);
 		return r;
 	}
+	/* From now on others may wait for this process: what takes long is done. */
+	printf("%s\n", render->said);
+	fflush(stdout);
 	for (size_t i = 0; i < BUFFERS; i++) {
 		fds[i] = render->buffers[i].fd;
 	}
@@ -160,8 +163,6 @@ static int run(struct render *render)
 	return r;
 }
 
-/* Before anything else, and all that takes long: who waits for this process waits from when it says
- * what it draws with. */
 static int prepare(struct render *render)
 {
 	struct stage *stage = &render->stage;
@@ -182,8 +183,6 @@ static int prepare(struct render *render)
 	};
 	snprintf(stage->stats.drawn_by.name, sizeof(stage->stats.drawn_by.name), "%s",
 		 render->kind->name(render->painter));
-	printf("%s\n", render->said);
-	fflush(stdout);
 	return 0;
 }
 
