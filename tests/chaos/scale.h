@@ -2,12 +2,12 @@
 /* How much a stress run does: less in builds with a sanitizer, which bound the number of threads too. */
 #pragma once
 
-#ifdef CHAOS_SANITIZED
-#define SIGNALS_SHORT UINT64_C(30000)
-#define SIGNALS_SOAK  UINT64_C(1000000)
-#define CROWD_MAX     200
-#else
 #define SIGNALS_SHORT UINT64_C(100000)
-#define SIGNALS_SOAK  UINT64_C(10000000)
-#define CROWD_MAX     8000
+
+#ifdef CHAOS_SANITIZED
+#define SIGNALS_SOAK UINT64_C(1000000)
+#define CROWD_MAX    200
+#else
+#define SIGNALS_SOAK UINT64_C(10000000)
+#define CROWD_MAX    8000
 #endif
