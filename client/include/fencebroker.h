@@ -93,7 +93,7 @@ enum fbk_fence_kind {
 enum fbk_backing {
 	FBK_BACKING_HOST = 1 << 0,   /* memory of the system, imported by its address */
 	FBK_BACKING_DMABUF = 1 << 1, /* the same, which is a dma-buf too (udmabuf) */
-	FBK_BACKING_OWN = 1 << 2,    /* a dma-buf that its driver allocated: fbk_device_add_memory().
+	FBK_BACKING_OWN = 1 << 2, /* a dma-buf that its driver allocated: fbk_device_add_memory().
 				      * Only its owner maps it: other processes see values when the
 				      * daemon has looked, which sleeping waits, watches and exports
 				      * make it do, and checks ask for */
@@ -105,9 +105,9 @@ enum fbk_backing {
  */
 enum fbk_visibility {
 	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data: nothing is to be done */
-	FBK_VISIBLE_FLUSH = 1,   /* only after a read-back of the data's target: whoever waited calls
+	FBK_VISIBLE_FLUSH = 1, /* only after a read-back of the data's target: whoever waited calls
 				  * fbk_point_flush() before it touches the data */
-	FBK_VISIBLE_IRQ = 2,     /* only once the device's interrupt came: the device writes a word
+	FBK_VISIBLE_IRQ = 2,   /* only once the device's interrupt came: the device writes a word
 				  * of its own (fbk_timeline_memory()) that nobody waits for, and its
 				  * process signals that value when the interrupt is there */
 };
@@ -212,7 +212,7 @@ struct fbk_device_desc {
 				      * daemon polls its memory */
 	enum fbk_visibility visibility;
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
-	uint32_t backings;   /* mask of enum fbk_backing that its driver takes; 0: host. The first of
+	uint32_t backings; /* mask of enum fbk_backing that its driver takes; 0: host. The first of
 			      * dma-buf, host, own that works here is taken */
 };
 
