@@ -129,6 +129,8 @@ int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device
 		.signals = FBK_MEMORY64,
 		.silent = true,
 		.visibility = FBK_VISIBLE_ORDERED,
+		.backings = (vk->handles.abilities & FBK_VK_HOST_POINTER ? FBK_BACKING_HOST : 0U) |
+			    (vk->handles.abilities & FBK_VK_DMA_BUF ? FBK_BACKING_DMABUF : 0U),
 		.page_align = vk->host_alignment > PAGE_ALIGN_MIN ? (uint32_t)vk->host_alignment
 								  : PAGE_ALIGN_MIN,
 	};

@@ -137,7 +137,8 @@ bool fbk_vk_software(const struct fbk_vk *vk); /* the "device" is threads of thi
  *               it to false and call fbk_timeline_signal() with the point after that wait: it returns
  *               -EALREADY, and wakes who sleeps. Nothing is polled then, but who sleeps depends on
  *               your thread. (Both together do no harm.)
- *   page_align  what the driver's import takes.
+ *   visibility  FBK_VISIBLE_ORDERED: see above when it is not.
+ *   page_align, backings  what the driver's import takes.
  *   -ERANGE  that is more than a page can have, 2 MiB
  */
 int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device_desc *ret_desc);

@@ -191,6 +191,7 @@ static VkResult fake_allocate(VkDevice device, const VkMemoryAllocateInfo *info,
 			return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 		}
 		close(fd->fd);
+		fake.dmabufs++;
 		real.pNext = &host;
 	}
 	fake.allocations++;

@@ -21,6 +21,7 @@ struct fake {
 	VkExternalSemaphoreHandleTypeFlags semaphores; /* that it imports and exports */
 
 	unsigned int allocations; /* of memory that succeeded */
+	unsigned int dmabufs;     /* of these, imported so */
 	unsigned int markers;     /* recorded */
 	VkImportSemaphoreFdInfoKHR imported;
 	VkSemaphoreGetFdInfoKHR exported;

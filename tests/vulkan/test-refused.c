@@ -12,7 +12,6 @@
 
 #define HOST    "VK_EXT_external_memory_host"
 #define DMA_BUF "VK_EXT_external_memory_dma_buf"
-#define MEM_FD  "VK_KHR_external_memory_fd"
 
 static struct daemon server;
 static struct gpu gpu;
@@ -222,53 +221,6 @@ START_TEST(no_such_way)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------- dma-bufs -- */
-
-/* A driver that takes dma-bufs gets them first. The fd stays the caller's. */
-START_TEST(dmabuf_first)
-{
-	struct fbk_vk_buffer buffer;
-	fake.added[0] = DMA_BUF;
-	fake.hidden[0] = HOST;
-	begin();
-	struct fbk_vk_memory memory = {
-		.size = 65536,
-		.dmabuf_fd = memfd_create("dma-buf", MFD_CLOEXEC),
-		.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-	};
-	ck_assert_int_eq(ftruncate(memory.dmabuf_fd, (off_t)memory.size), 0);
-	int r = fbk_vk_buffer_import(gpu.vk, &memory, &buffer);
-	ck_assert_msg(r == 0, "%s", fbk_vk_error_detail());
-	VkCommandBuffer commands = gpu_begin(&gpu);
-	gpu_fill(&gpu, commands, buffer.buffer, 0x12345678);
-	gpu_submit(&gpu, commands, VK_NULL_HANDLE, 0);
-	gpu_idle(&gpu);
-	uint32_t word = 0;
-	ck_assert_int_eq((int)pread(memory.dmabuf_fd, &word, sizeof(word), 65532), sizeof(word));
-	ck_assert_uint_eq(word, 0x12345678);
-	fbk_vk_buffer_release(gpu.vk, &buffer);
-	close(memory.dmabuf_fd);
-	memory.dmabuf_fd = -1;
-	ck_assert_int_eq(fbk_vk_buffer_import(gpu.vk, &memory, &buffer), -EOPNOTSUPP);
-	expect_said("as a dma-buf (there is none of this memory)");
-	end();
-}
-END_TEST
-
-/* Timelines by dma-buf, where the daemon has them; where it has not, the pointer will do. */
-START_TEST(dmabuf_of_a_timeline)
-{
-	fake.added[0] = DMA_BUF;
-	begin();
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
-	engine_signal(&engine, &gpu, 4);
-	gpu_idle(&gpu);
-	ck_assert_uint_eq(engine_word(&engine), 4);
-	engine_close(&engine);
-	end();
-}
-END_TEST
-
 /* ------------------------------------------------------------------------------- device lost -- */
 
 START_TEST(device_lost)
@@ -337,8 +289,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, driver_refuses);
 	tcase_add_test(tcase, somebody_elses);
 	ADD_LOOP(tcase, no_such_way, ways);
-	tcase_add_test(tcase, dmabuf_first);
-	tcase_add_test(tcase, dmabuf_of_a_timeline);
 	tcase_add_test(tcase, device_lost);
 	tcase_add_test(tcase, validated);
 }
