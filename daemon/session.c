@@ -75,7 +75,7 @@ void cell_bump(struct fbk_pair_cell *cell)
 		return;
 	}
 	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
-	 * not forgotten; and after the payload or status that is the reason for this wake */
+	 * not forgotten; and after the payload or status that is the reason for this wake (D4) */
 	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
 	/* release: who sees the new sequence sees that reason */
 	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
@@ -130,7 +130,7 @@ static void session_rung(evutil_socket_t fd, short what, void *arg)
 
 	session->broker->counters.bells++;
 	session_take_turn(session);
-	/* seq_cst: taken before minima and payloads are read; the client sets them first, then the
+	/* D1. seq_cst: taken before minima and payloads are read; the client sets them first, then the
 	 * bit, then the summary, then rings. What is set after this exchange rings again. */
 	uint64_t summary = atomic_exchange_explicit(&pair->bell_summary, 0, memory_order_seq_cst);
 	while (summary && looks < SESSION_LOOKS_PER_TURN) {

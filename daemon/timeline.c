@@ -32,7 +32,7 @@ struct broker *timeline_broker(const struct timeline *timeline)
 
 static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
-	/* seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
+	/* D2. seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
 	 * other's store, so a point passed while it is being armed is never missed. */
 	if (MUTANT(PUBLISH_FENCE)) {
@@ -260,7 +260,7 @@ void timeline_look(struct timeline *timeline)
 		if (monitored == timeline_monitored(timeline)) {
 			return;
 		}
-		timeline_publish(timeline, monitored); /* and re-read: rule R3 */
+		timeline_publish(timeline, monitored); /* and re-read: rule R3 (D3) */
 		if (MUTANT(DAEMON_REREAD)) {
 			return;
 		}
@@ -332,7 +332,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	timeline_bound(timeline, cause);
 	/* Readers load the payload, then the status. The order of these four is what they rely on:
 	 * poison is never seen without at least `failing`, and neither status without a bound. */
-	/* seq_cst: before the poison for readers; the exchange below is a full fence on its own */
+	/* F1. seq_cst: before the poison for readers; the exchange below (F2) is a full fence */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = payload_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
@@ -350,13 +350,13 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 			      memory_order_relaxed);
 	atomic_store_explicit(&control->cause, cause, memory_order_relaxed);
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
-	/* release: who sees `failed` sees bound, cause and error */
+	/* F3. release: who sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
 	timeline_broker(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
 		  (unsigned long long)timeline_failed_from(timeline), timeline_reason(timeline));
 
-	/* Nobody is waited for any more: said before the first of them is woken. */
+	/* F4, F5. Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	MUTANT_STRETCH();
 	import_drop_all(timeline);

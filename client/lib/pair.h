@@ -4,7 +4,8 @@
  * each signal. Neither waits for the daemon: both ask it on their slow path (who sleeps through the
  * daemon; who has to ring it) and go on with what they have until the answer is there.
  *
- * The letters in comments are those of tests/model: S signal, W wait, R refresh, X drop.
+ * The letters in comments, here and in the daemon, are those of tests/model: S signal, W wait, R take up,
+ * X drop, D daemon, F fail.
  */
 #pragma once
 

@@ -211,7 +211,7 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 }
 
 /*
- * Who bumps a cell wakes 16 threads at most. The first of its process that sees the new sequence wakes all
+ * W6. Who bumps a cell wakes 16 threads at most. The first of its process that sees the new sequence wakes all
  * the others: by then whoever sleeps with an older one does so already, or will not. Passing it on from 16
  * to 16 would not do: the kernel may pick some that came to sleep later, who see nothing to pass on.
  */
@@ -234,6 +234,7 @@ static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 }
 
 /* 0, or -ENOSYS where futex_waitv is not there. */
+/* W5 */
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
 {
 	struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),
@@ -280,6 +281,7 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		 * does not get the CPU. */
 		bool late = now_ns() >= deadline;
 		sleeper_arm(&sleeper, wait, context);
+		/* W4 */
 		r = MUTANT(WAIT_REREAD) && sleeper.count > 0 ? -EAGAIN : wait_look(wait);
 		MUTANT_STRETCH();
 		if (r != -EAGAIN) {
