@@ -10,7 +10,8 @@
  *   POINT     what they wait for; without it each for any, 1 to POINTS
  *   THREADS   that signal: one signals 1 to POINTS; of two one signals 1, the other 2
  *   WAKE_ONE  1 stands for the 16 that are woken at most; else that is more than there are
- *   PAIR      there is the pair path, and the first SHOWN processes are on it from the start
+ *   PAIR      there is the pair path, and the first SHOWN processes are on it from the start; the
+ *             signaler changes that CHANGES times at most
  *   DEATH     the signaler dies, at any step
  *   FAIL      the daemon fails the timeline, at any step of the others
  *   EXIT      the first waiting process dies, at any step
@@ -29,6 +30,9 @@
 #endif
 #ifndef SHOWN
 #define SHOWN 0
+#endif
+#ifndef CHANGES
+#define CHANGES 0
 #endif
 #if defined(DEATH) || defined(FAIL)
 #define FAILS
@@ -233,6 +237,7 @@ inline ring(p)
 /* The list of cells is in the memory of the signaler: of its only thread, where there is but one. */
 #if THREADS > 1
 bool mutex, listed, shows[PROCESSES];
+byte changes = CHANGES;
 #define SET(what, v) d_step { LOCKED; what = v }
 #define LOCK         LOCKED && !mutex; mutex = true
 #define UNLOCK       SET(mutex, false)
@@ -255,14 +260,17 @@ inline place_show(p)
 
 inline place_hide(p)
 {
-	SET(shows[p], false);               /* X1 */
+	SET(shows[p], false); /* X1 */
+#ifdef MUTANT_DROP_EARLY
+	bump(PEER_CELL(p));
+#endif
 	exchange(PEER_CELL(p) + MAPPED, 0); /* X2 */
-#ifndef MUTANT_DROP_SILENT
+#if !defined(MUTANT_DROP_SILENT) && !defined(MUTANT_DROP_EARLY)
 	bump(PEER_CELL(p)) /* X3 to X5 */
 #endif
 }
 
-/* After 16 wakes for nobody. Here at any time, but no more often than CHANGES. */
+/* After 16 wakes for nobody; here after any. */
 inline pair_drop(p)
 {
 	atomic {
@@ -280,8 +288,7 @@ inline pair_drop(p)
 inline pairs_refresh()
 {
 	do
-	:: changes > 0 ->
-		changes--;
+	:: d_step { changes > 0; changes-- } ->
 		select(p : 0 .. PROCESSES - 1);
 		atomic {
 			LOCK;
@@ -327,7 +334,7 @@ inline pairs_signal()
 		:: shown ->
 			bump(PEER_CELL(p));
 			if
-			:: !woke && changes > 0 -> changes--; pair_drop(p)
+			:: d_step { !woke && changes > 0; changes-- } -> pair_drop(p)
 			:: true
 			fi
 		:: else
@@ -364,10 +371,8 @@ proctype signaler(byte me; byte value; byte last)
 {
 	byte p, i;
 	bool woke, shown;
-#ifdef PAIR
-	byte changes = CHANGES;
-#endif
 #if THREADS == 1
+	byte changes = CHANGES;
 	bool listed = SHOWN > 0;
 	bool shows[PROCESSES];
 	d_step {
@@ -413,9 +418,7 @@ proctype signaler(byte me; byte value; byte last)
 			i = 0;
 			woke = false;
 			shown = false;
-#ifdef PAIR
 			changes = 0;
-#endif
 			gone = true
 		}
 	}
@@ -593,7 +596,11 @@ proctype waiter(byte me; byte process)
 			if
 			:: me == 0 ->
 				fresh[me] = ANY_CELL;
+#ifdef MUTANT_ANY_FENCE
+				store(ANY_CELL + MINIMUM, 0)
+#else
 				exchange(ANY_CELL + MINIMUM, 0)
+#endif
 			:: else
 			fi;
 #endif
@@ -714,6 +721,9 @@ inline arm_remove(p)
 	find_next();
 	if
 	:: !failed && published != NONE && next > published ->
+#ifdef MUTANT_REMOVE_FORGETS
+		next = NONE;
+#endif
 		published = next;
 		exchange(MONITORED, next)
 	:: else
@@ -754,19 +764,34 @@ inline handle_rung()
 	forget()
 }
 
-inline timeline_fail()
+inline poison()
 {
-	exchange(STATUS, FAILING); /* F1 */
-	d_step {                   /* F2 */
+	d_step {
 		LOCKED;
 		old = word[PAYLOAD];
 		word[PAYLOAD] = old | POISON
-	};
+	}
+}
+
+inline timeline_fail()
+{
+#ifdef MUTANT_POISON_FIRST
+	poison();
+	exchange(STATUS, FAILING);
+#else
+	exchange(STATUS, FAILING); /* F1 */
+	poison();                  /* F2 */
+#endif
 #ifdef MUTANT_DEATH_UNREAD
 	old = seen;
 #endif
+#ifdef MUTANT_BOUND_LATE
+	store(STATUS, FAILED);
+	store(FAILED_FROM, old + 1);
+#else
 	store(FAILED_FROM, old + 1); /* F3 */
 	store(STATUS, FAILED);
+#endif
 	failed = true;
 	exchange(MONITORED, NONE); /* F4 */
 	timeline_complete();       /* F5 */
