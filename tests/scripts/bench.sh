@@ -2,6 +2,8 @@
 . "$(dirname "$0")/lib/common.sh"
 
 bench=$bin/fence-bench
+directories() { ls -d /tmp/fence-bench-* 2>/dev/null || true; }
+before=$(directories) # others' may be there
 
 "$bench" --help | grep -q -- --selfcheck || fail "--help"
 "$bench" --version | grep -q '^fence-bench [0-9]' || fail "--version"
@@ -61,4 +63,4 @@ jq -e '.selfcheck and all(.rows[]; .ours_is == .raw_is and (.state != "failed"))
 	"$work/json" >/dev/null || fail "--selfcheck measures two things: $(cat "$work/json")"
 
 # No daemon stays, no directory either.
-! ls -d /tmp/fence-bench-* >/dev/null 2>&1 || fail "left: $(ls -d /tmp/fence-bench-*)"
+[ "$(directories)" = "$before" ] || fail "left: $(directories)"
