@@ -107,7 +107,8 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
  *               polls. It works whatever becomes of this process: stopped, busy, or not scheduled.
  *               Where you wait for the device anyway, set it to false and call fbk_timeline_signal()
  *               with the point after that wait: it returns -EALREADY, and wakes who sleeps. Nothing is
- *               polled then, but who sleeps depends on your thread. With FBK_VISIBLE_IRQ you have to.
+ *               polled then, but who sleeps depends on your thread. With FBK_VISIBLE_IRQ you have to:
+ *               what the device writes is then a word that nobody else looks at.
  *   page_align  what the driver's import takes.
  */
 void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc);
