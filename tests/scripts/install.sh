@@ -44,7 +44,8 @@ int main(void)
 END
 	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/opencl" "$work/opencl.c" -I"$prefix/include" \
 		-L"$LD_LIBRARY_PATH" -lfence-opencl -lfencebroker || fail "nothing builds against it"
-	"$work/opencl" || fail "fence-opencl"
+	# PoCL looks for the CPUs in there, and aborts without.
+	[ ! -d /sys/devices/system/cpu ] || "$work/opencl" || fail "fence-opencl"
 fi
 
 export FENCEBROKER_SOCKET=$work/socket
