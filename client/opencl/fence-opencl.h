@@ -107,7 +107,8 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
  *               polls. It works whatever becomes of this process: stopped, busy, or not scheduled.
  *               Where you wait for the device anyway, set it to false and call fbk_timeline_signal()
  *               with the point after that wait: it returns -EALREADY, and wakes who sleeps. Nothing is
- *               polled then, but who sleeps depends on your thread. With FBK_VISIBLE_IRQ you have to.
+ *               polled then, but who sleeps depends on your thread. With FBK_VISIBLE_IRQ you have to:
+ *               what the device writes is then a word that nobody else looks at.
  *   page_align  what the driver's import takes.
  */
 void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc);
@@ -132,10 +133,11 @@ void fbk_cl_signal_destroy(struct fbk_cl_signal *signal); /* takes NULL */
  * clEnqueueNDRangeKernel(), and may be NULL. Values have to rise in the order of execution: nobody
  * can refuse one that does not, and the daemon fails the timeline. Nothing starts before clFlush().
  * When the command ends in an error instead (the device was reset, or what it waits for failed), the
- * timeline fails with -EIO, and its reason names the error, as soon as the library sees it: with the
- * next signal that is enqueued, in fbk_cl_check(), or when an event of fbk_cl_wait() fails. On an
- * in-order queue it is up to the driver whether a failed command takes those behind it along: name it
- * in the wait list to be sure.
+ * timeline fails with -EIO, and its reason names the error, as soon as the library hears of it: when
+ * the driver calls it back, or, since some drivers do not for errors, with the next signal that is
+ * enqueued, in fbk_cl_check(), and when an event of fbk_cl_wait() fails. On an in-order queue it is up
+ * to the driver whether a failed command takes those behind it along: name it in the wait list to be
+ * sure.
  *   -EIO     something in the wait list has failed: so has the timeline, and nothing was enqueued
  *   -ERANGE  0 or above FBK_POINT_MAX; nothing was enqueued
  */

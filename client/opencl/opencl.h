@@ -24,13 +24,16 @@ struct store {
 	bool narrow; /* 32 bits */
 };
 
+struct command;
+LIST_HEAD(commands, command); /* guarded by command.c */
+
 struct fbk_cl_signal {
 	LIST_ENTRY(fbk_cl_signal) links;
 	struct fbk_cl *cl;
 	struct fbk_timeline *timeline;
 	struct page *page;
 	struct store store;
-	LIST_HEAD(, command) commands;
+	struct commands commands;
 };
 
 /* An event that follows a point. */
@@ -80,7 +83,18 @@ void store_destroy(struct store *store);
 int store_enqueue(const struct store *store, cl_command_queue queue, uint64_t value,
 		  cl_uint wait_count, const cl_event *wait_list, cl_event *ret_event);
 
-/* signal.c: fail the timelines that enqueued commands failed to signal. */
+/*
+ * command.c: what becomes of enqueued commands. Nobody else would end the waits when one fails: the
+ * daemon sees that this process lives, and the memory is as it was. Any thread; a list has to stay
+ * until it is forgotten.
+ */
+int command_follow(struct commands *list, struct fbk_timeline *timeline, cl_event event);
+void commands_look(struct commands *list);   /* fail the timelines of those that failed */
+void commands_forget(struct commands *list); /* look a last time; the timeline may go */
+int command_failed(struct fbk_timeline *timeline, cl_int status); /* -EIO */
+cl_int event_status(cl_event event); /* negative: it ended in that error */
+
+/* signal.c: look at the commands of all signals. */
 void signals_look(struct fbk_cl *cl);
 
 /* probe.c: choose cl->way, by trying. */

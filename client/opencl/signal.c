@@ -4,70 +4,6 @@
 
 #include "opencl.h"
 
-/* One that was enqueued and, when looked at last, had not ended. */
-struct command {
-	LIST_ENTRY(command) links;
-	cl_event event;
-};
-
-static void command_drop(struct command *command)
-{
-	LIST_REMOVE(command, links);
-	clReleaseEvent(command->event);
-	free(command);
-}
-
-/* Negative: it ended in that error. */
-static cl_int event_status(cl_event event)
-{
-	cl_int status = CL_QUEUED;
-	cl_int result = clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
-				       &status, NULL);
-	return result < 0 ? result : status;
-}
-
-/* Nobody else would end the waits: the daemon sees that this process lives, and the memory is as it
- * was. */
-static int signal_failed(struct fbk_cl_signal *signal, cl_int status)
-{
-	/* By number: drivers give what they like, and the names are those of other errors. */
-	int r = cl_error_set(-EIO, "the OpenCL command that was to signal it ended with status %d",
-			     status);
-	fbk_timeline_fail(signal->timeline, r, fbk_cl_error_detail());
-	return r;
-}
-
-/*
- * Under the mutex. A driver's callback would tell too, but not of every one: some call it only when
- * all went well, and none in a program that is about to free what the callback needs.
- */
-static void signal_look(struct fbk_cl_signal *signal)
-{
-	struct command *next;
-	for (struct command *command = LIST_FIRST(&signal->commands); command; command = next) {
-		cl_int status = event_status(command->event);
-		next = LIST_NEXT(command, links);
-		if (status < 0) {
-			signal_failed(signal, status);
-		}
-		if (status <= CL_COMPLETE) {
-			command_drop(command);
-		}
-	}
-}
-
-void signals_look(struct fbk_cl *cl)
-{
-	struct fbk_cl_signal *signal;
-	pthread_mutex_lock(&cl->mutex);
-	LIST_FOREACH(signal, &cl->signals, links) {
-		signal_look(signal);
-	}
-	pthread_mutex_unlock(&cl->mutex);
-}
-
-/* ------------------------------------------------------------------------- making one of it --- */
-
 static int memory_check(const struct fbk_cl *cl, const struct fbk_memory *memory)
 {
 	if (memory->alignment < cl->alignment) {
@@ -140,11 +76,8 @@ void fbk_cl_signal_destroy(struct fbk_cl_signal *signal)
 	}
 	struct fbk_cl *cl = signal->cl;
 	pthread_mutex_lock(&cl->mutex);
-	signal_look(signal);
+	commands_forget(&signal->commands);
 	LIST_REMOVE(signal, links);
-	while (!LIST_EMPTY(&signal->commands)) {
-		command_drop(LIST_FIRST(&signal->commands));
-	}
 	store_destroy(&signal->store);
 	page_put(signal->page);
 	pthread_mutex_unlock(&cl->mutex);
@@ -158,28 +91,9 @@ static int list_check(struct fbk_cl_signal *signal, cl_uint count, const cl_even
 {
 	for (cl_uint i = 0; i < count; i++) {
 		if (event_status(list[i]) < 0) {
-			return signal_failed(signal, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+			return command_failed(signal->timeline,
+					      CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
 		}
-	}
-	return 0;
-}
-
-static int command_enqueue(struct fbk_cl_signal *signal, cl_command_queue queue, uint64_t value,
-			   cl_uint wait_count, const cl_event *wait_list, cl_event *ret_event)
-{
-	struct command *command = malloc(sizeof(*command));
-	if (!command) {
-		return cl_error_set(-ENOMEM, "out of memory");
-	}
-	int r = store_enqueue(&signal->store, queue, value, wait_count, wait_list, &command->event);
-	if (r < 0) {
-		free(command);
-		return r;
-	}
-	LIST_INSERT_HEAD(&signal->commands, command, links);
-	if (ret_event) {
-		clRetainEvent(command->event);
-		*ret_event = command->event;
 	}
 	return 0;
 }
@@ -187,18 +101,41 @@ static int command_enqueue(struct fbk_cl_signal *signal, cl_command_queue queue,
 int fbk_cl_signal_enqueue(struct fbk_cl_signal *signal, cl_command_queue queue, uint64_t value,
 			  cl_uint wait_count, const cl_event *wait_list, cl_event *ret_event)
 {
+	cl_event event;
 	if (value == 0 || value > FBK_POINT_MAX) {
 		return cl_error_set(-ERANGE, "%llu is no point: they are 1 to 2^62 - 1",
 				    (unsigned long long)value);
 	}
-	pthread_mutex_lock(&signal->cl->mutex);
-	signal_look(signal);
+	commands_look(&signal->commands);
 	int r = list_check(signal, wait_count, wait_list);
-	if (r == 0) {
-		r = command_enqueue(signal, queue, value, wait_count, wait_list, ret_event);
+	if (r < 0) {
+		return r;
 	}
+	pthread_mutex_lock(&signal->cl->mutex);
+	r = store_enqueue(&signal->store, queue, value, wait_count, wait_list, &event);
 	pthread_mutex_unlock(&signal->cl->mutex);
-	return r;
+	if (r < 0) {
+		return r;
+	}
+	/* It is enqueued, whatever comes of that: if it can't be followed, then deadlines are what is
+	 * left to those who wait, should it fail. */
+	command_follow(&signal->commands, signal->timeline, event);
+	if (ret_event) {
+		*ret_event = event;
+	} else {
+		clReleaseEvent(event);
+	}
+	return 0;
+}
+
+void signals_look(struct fbk_cl *cl)
+{
+	struct fbk_cl_signal *signal;
+	pthread_mutex_lock(&cl->mutex);
+	LIST_FOREACH(signal, &cl->signals, links) {
+		commands_look(&signal->commands);
+	}
+	pthread_mutex_unlock(&cl->mutex);
 }
 
 int fbk_cl_check(struct fbk_cl *cl, cl_int result, const char *what)

@@ -98,10 +98,13 @@ static int waiter_run(int socket, void *arg)
 static const struct {
 	struct pretence pretence;
 	bool rung;
+	int already; /* what a signal of the same value gives */
 	enum fbk_cl_way way;
 } kinds[] = {
 	{ .way = FBK_CL_HOST_POINTER },
-	{ .rung = true, .way = FBK_CL_HOST_POINTER },
+	{ .rung = true, .already = -EALREADY, .way = FBK_CL_HOST_POINTER },
+	/* one that is FBK_VISIBLE_IRQ */
+	{ .pretence.type = CL_DEVICE_TYPE_GPU, .rung = true, .way = FBK_CL_HOST_POINTER },
 	{ .pretence.narrow = true, .way = FBK_CL_HOST_POINTER },
 	{ .pretence = { .release = true, .release_defined = true }, .way = FBK_CL_HOST_POINTER },
 	{ .pretence.svm = true, .way = FBK_CL_SVM },
@@ -132,7 +135,8 @@ START_TEST(lands)
 		clReleaseEvent(event);
 		if (kinds[_i].rung) {
 			ck_assert_int_eq(readable_within(waiter.socket, 0), 0);
-			ck_assert_int_eq(fbk_timeline_signal(engine.timeline, value), -EALREADY);
+			ck_assert_int_eq(fbk_timeline_signal(engine.timeline, value),
+					 kinds[_i].already);
 		}
 		ck_assert_uint_eq(receive_word(waiter.socket, NULL), 0);
 		ck_assert_uint_eq(fbk_timeline_value(engine.timeline), value);
