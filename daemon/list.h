@@ -5,11 +5,9 @@
  */
 #pragma once
 
-#include <stddef.h>
 #include <sys/queue.h>
+
+#include "proto/container.h"
 
 #define LIST_FOREACH_SAFE(var, head, field, next) \
 	for ((var) = LIST_FIRST(head); (var) && ((next) = LIST_NEXT(var, field), 1); (var) = (next))
-
-#define container_of(pointer, type, member) \
-	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -318,7 +318,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 
 /* Memory of the payload, for a device that writes it: pointer, or dma-buf + offset. Signaler only.
  * `ret_dmabuf_fd` may be NULL; gives an fd. Who holds that can write: keep it to the driver.
- *   -EOPNOTSUPP  the device's pages are FBK_BACKING_HOST only */
+ *   -EOPNOTSUPP  the device's pages are not FBK_BACKING_DMABUF */
 struct fbk_memory {
 	void *address;
 	size_t size;      /* of the payload word: 8, or 4 */

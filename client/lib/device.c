@@ -22,7 +22,9 @@ static int request_object(struct fbk_context *context, Fbk__Wire__Request *reque
 	}
 	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT) {
 		*ret_number = reply.message->object->id;
-		*ret_backing = reply.message->object->backing;
+		if (ret_backing) {
+			*ret_backing = reply.message->object->backing;
+		}
 	} else {
 		r = error_set(-EPROTO, "the daemon's reply names no object");
 	}
@@ -114,7 +116,7 @@ void fbk_device_unregister(struct fbk_device *device)
 	request_do(context, &request); /* it is gone at the daemon when the daemon is gone */
 	pthread_mutex_lock(&context->mutex);
 	LIST_REMOVE(device, links);
-	page_maps_release_device(device);
+	page_maps_release(context, device);
 	pthread_mutex_unlock(&context->mutex);
 	free(device);
 }
@@ -129,8 +131,7 @@ int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 	if (!set) {
 		return error_plain(-ENOMEM);
 	}
-	uint32_t none;
-	int r = request_object(context, &request, &set->number, &none);
+	int r = request_object(context, &request, &set->number, NULL);
 	if (r < 0) {
 		free(set);
 		return r;
@@ -156,7 +157,7 @@ void fbk_set_destroy(struct fbk_set *set)
 	request.set_destroy = &body;
 	request_do(context, &request);
 	pthread_mutex_lock(&context->mutex);
-	page_maps_release(set);
+	page_maps_release(context, set);
 	LIST_REMOVE(set, links);
 	pthread_mutex_unlock(&context->mutex);
 	free(set);

@@ -33,9 +33,8 @@ struct page_map {
 	uint64_t size;
 	bool writable;
 	unsigned int refs;
-	struct fbk_set *set;       /* that keeps it: a page is handed out writable only once */
-	struct fbk_device *device; /* that keeps it: registered memory */
-	bool peer;                 /* never unmapped, see page_map_get_peer */
+	const void *keeper; /* its set or device, see page_map_keep */
+	bool peer;          /* never unmapped, see page_map_get_peer */
 	void *memory;
 };
 
@@ -196,8 +195,7 @@ void page_map_put(struct page_map *map);
 
 /* Registered memory: part of a dma-buf, kept for the device's timelines. Does not take the fd. */
 int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_t offset,
-		   uint64_t size, struct fbk_device *device);
-void page_maps_release_device(struct fbk_device *device);
+		   uint64_t size, const struct fbk_device *device);
 
 /*
  * A peer page, writable. A signaling thread may hold a pointer into one that was let go of by
@@ -206,8 +204,10 @@ void page_maps_release_device(struct fbk_device *device);
  */
 int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct page_map **ret_map);
 void page_maps_finish(struct fbk_context *context);
-void page_map_keep(struct page_map *map, struct fbk_set *set); /* until page_maps_release */
-void page_maps_release(struct fbk_set *set);
+
+/* Until its keeper, a set or a device, goes: the daemon hands a page out writable only once. */
+void page_map_keep(struct page_map *map, const void *keeper);
+void page_maps_release(struct fbk_context *context, const void *keeper);
 
 /* mirror.c */
 void mirrors_signal(struct fbk_timeline *timeline);

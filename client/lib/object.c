@@ -16,13 +16,13 @@ void context_free_objects(struct fbk_context *context)
 	}
 	while (!LIST_EMPTY(&context->sets)) {
 		struct fbk_set *set = LIST_FIRST(&context->sets);
-		page_maps_release(set);
+		page_maps_release(context, set);
 		LIST_REMOVE(set, links);
 		free(set);
 	}
 	while (!LIST_EMPTY(&context->devices)) {
 		struct fbk_device *device = LIST_FIRST(&context->devices);
-		page_maps_release_device(device);
+		page_maps_release(context, device);
 		LIST_REMOVE(device, links);
 		free(device);
 	}

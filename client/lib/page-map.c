@@ -169,7 +169,7 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 }
 
 int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_t offset,
-		   uint64_t size, struct fbk_device *device)
+		   uint64_t size, const struct fbk_device *device)
 {
 	struct page_map *map = calloc(1, sizeof(*map));
 	if (!map) {
@@ -184,8 +184,7 @@ int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_
 	map->id = id;
 	map->size = size;
 	map->writable = true;
-	map->refs = 1;
-	map->device = device;
+	page_map_keep(map, device);
 	LIST_INSERT_HEAD(&context->pages, map, links);
 	return 0;
 }
@@ -204,34 +203,21 @@ void page_map_put(struct page_map *map)
 	free(map);
 }
 
-void page_map_keep(struct page_map *map, struct fbk_set *set)
+void page_map_keep(struct page_map *map, const void *keeper)
 {
-	if (!map->set) {
-		map->set = set;
+	if (!map->keeper) {
+		map->keeper = keeper;
 		map->refs++;
 	}
 }
 
-void page_maps_release(struct fbk_set *set)
+void page_maps_release(struct fbk_context *context, const void *keeper)
 {
-	struct page_map *map = LIST_FIRST(&set->context->pages);
+	struct page_map *map = LIST_FIRST(&context->pages);
 	while (map) {
 		struct page_map *next = LIST_NEXT(map, links);
-		if (map->set == set) {
-			map->set = NULL;
-			page_map_put(map);
-		}
-		map = next;
-	}
-}
-
-void page_maps_release_device(struct fbk_device *device)
-{
-	struct page_map *map = LIST_FIRST(&device->context->pages);
-	while (map) {
-		struct page_map *next = LIST_NEXT(map, links);
-		if (map->device == device) {
-			map->device = NULL;
+		if (map->keeper == keeper) {
+			map->keeper = NULL;
 			page_map_put(map);
 		}
 		map = next;

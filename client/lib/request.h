@@ -23,11 +23,12 @@ struct reply {
  * reply. `fds_wanted` is how many the reply carries. Returns what the daemon said, -ENOTCONN, or
  * -ETIMEDOUT; the error's detail is set. reply_finish() is owed only on success.
  */
-#define FDS_MAY_DIFFER SIZE_MAX /* by what the reply says: then reply_check_fds() */
-int reply_check_fds(const struct reply *reply, size_t fds_wanted);
-
 int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply);
+
+/* How many fds the reply carries depends on what it says: then they are counted with reply_check_fds(). */
+#define FDS_MAY_DIFFER SIZE_MAX
+int reply_check_fds(const struct reply *reply, size_t fds_wanted);
 
 /* The same where nothing but success or failure comes back. */
 int request_do(struct fbk_context *context, Fbk__Wire__Request *request);

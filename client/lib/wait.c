@@ -233,8 +233,7 @@ static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 	}
 }
 
-/* 0, or -ENOSYS where futex_waitv is not there. */
-/* W5 */
+/* W5. 0, or -ENOSYS where futex_waitv is not there. */
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
 {
 	struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),

@@ -7,12 +7,8 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "proto/container.h"
 #include "request.h"
-
-static struct fbk_watch *watch_of(const struct heap_node *armed)
-{
-	return (struct fbk_watch *)((uintptr_t)armed - offsetof(struct fbk_watch, armed));
-}
 
 static int watch_compare(const void *a, const void *b)
 {
@@ -58,7 +54,7 @@ static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, in
 	}
 	bool first = TAILQ_EMPTY(&context->fired);
 	while (result == 0 && (node = heap_min(armed)) && node->key < watch->point.value) {
-		watch_decide(context, watch_of(node), 0);
+		watch_decide(context, container_of(node, struct fbk_watch, armed), 0);
 	}
 	watch_decide(context, watch, result);
 	if (first) { /* else it is roused already, or takes them off right now */
