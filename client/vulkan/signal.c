@@ -104,12 +104,6 @@ static int signal_import(struct fbk_vk_signal *signal)
 
 /* ------------------------------------------------------------------------------------- ways -- */
 
-static void record_store(const struct fbk_vk_signal *signal, VkCommandBuffer commands,
-			 uint64_t value)
-{
-	store_record(signal, commands, value);
-}
-
 static void record_marker(const struct fbk_vk_signal *signal, VkCommandBuffer commands,
 			  uint64_t value)
 {
@@ -137,7 +131,7 @@ static const struct signal_way {
 	const char *name;
 } signal_ways[] = {
 	[FBK_VK_STORE] = { FBK_VK_STORE64, true, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-			   VK_ACCESS_SHADER_WRITE_BIT, record_store, "a store of 64 bits" },
+			   VK_ACCESS_SHADER_WRITE_BIT, store_record, "a store of 64 bits" },
 	[FBK_VK_MARKER] = { FBK_VK_MARKERS, false, VK_PIPELINE_STAGE_TRANSFER_BIT,
 			    VK_ACCESS_TRANSFER_WRITE_BIT, record_marker, "a marker" },
 	[FBK_VK_UPDATE] = { 0, false, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
