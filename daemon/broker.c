@@ -74,8 +74,9 @@ int broker_run(struct broker *broker)
 	int r;
 	do {
 		/* Before it sleeps: when nothing is armed, nothing wakes us (G7). */
-		if (broker->timer_ns < wheel_next(&broker->wheel)) {
-			broker_set_timer(broker, wheel_next(&broker->wheel));
+		uint64_t next = wheel_next(&broker->wheel);
+		if (broker->timer_ns < next) {
+			broker_set_timer(broker, next);
 		}
 		r = event_base_loop(broker->base, EVLOOP_ONCE);
 	} while (r == 0 && !event_base_got_break(broker->base));

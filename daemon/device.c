@@ -11,9 +11,7 @@
 #include "page.h"
 #include "session.h"
 
-#define PAGE_ALIGN_MIN 4096
 #define PAGE_ALIGN_GPU 65536
-#define PAGE_ALIGN_MAX (2 << 20)
 
 #define FENCE_KINDS_ALL ((1U << DEVICE_FENCE_KINDS) - 1)
 
@@ -106,10 +104,10 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 		return -EINVAL;
 	}
 	if (request->page_align & (request->page_align - 1) ||
-	    request->page_align > PAGE_ALIGN_MAX) {
+	    request->page_align > FBK_PAGE_SIZE_MAX) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "page_align %u is not a power of two up to %d bytes", request->page_align,
-			 PAGE_ALIGN_MAX);
+			 FBK_PAGE_SIZE_MAX);
 		return -EINVAL;
 	}
 	if (request->backings & ~BACKINGS_ALL) {
@@ -138,11 +136,11 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 
 static uint32_t device_page_align(const Fbk__Wire__DeviceRegister *request)
 {
-	if (request->page_align > PAGE_ALIGN_MIN) {
+	if (request->page_align > FBK_PAGE_SIZE_MIN) {
 		return request->page_align;
 	}
 	return request->page_align == 0 && request->class_ == FBK_GPU ? PAGE_ALIGN_GPU
-								      : PAGE_ALIGN_MIN;
+								      : FBK_PAGE_SIZE_MIN;
 }
 
 /* A page that is both costs an fd and serves every driver that takes either. */

@@ -57,9 +57,6 @@ static struct page_geometry page_geometry(enum fbk_page_kind kind, uint64_t size
 	}
 }
 
-#define PAGE_ADOPT_MIN 4096
-#define PAGE_ADOPT_MAX (2 << 20)
-
 static int page_memfd(enum fbk_page_kind kind)
 {
 	int fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -148,32 +145,28 @@ int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t 
 
 int page_make_twin(struct page *page, int udmabuf, struct user *user)
 {
-	struct charge charge = { 0 };
-	int r = charge_take(&charge, user, ACCOUNT_FDS, 1);
+	int r = charge_grow(&page->fds, user, ACCOUNT_FDS, 1);
 	if (r < 0) {
 		return r;
 	}
-	int twin = udmabuf_create(udmabuf, page->fd, page->size);
-	if (twin < 0) {
-		charge_release(&charge);
-		return twin;
+	page->twin = udmabuf_create(udmabuf, page->fd, page->size);
+	if (page->twin < 0) {
+		charge_shrink(&page->fds, 1);
+		return page->twin;
 	}
-	page->twin = twin;
-	page->twin_fd = charge;
 	page->backing = FBK_BACKING_DMABUF;
 	return 0;
 }
 
 static int adopt_check(int dmabuf, uint64_t offset, uint64_t size, char *detail)
 {
-	if (size < PAGE_ADOPT_MIN || size > PAGE_ADOPT_MAX || (size & (size - 1)) != 0 ||
-	    offset % PAGE_ADOPT_MIN != 0) {
+	if (size < FBK_PAGE_SIZE_MIN || size > FBK_PAGE_SIZE_MAX || (size & (size - 1)) != 0 ||
+	    offset % FBK_PAGE_SIZE_MIN != 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%llu bytes from %llu: fence memory is a power of two of bytes from %d to "
-			 "%d, from "
-			 "a multiple of %d",
-			 (unsigned long long)size, (unsigned long long)offset, PAGE_ADOPT_MIN,
-			 PAGE_ADOPT_MAX, PAGE_ADOPT_MIN);
+			 "%d, from a multiple of %d",
+			 (unsigned long long)size, (unsigned long long)offset, FBK_PAGE_SIZE_MIN,
+			 FBK_PAGE_SIZE_MAX, FBK_PAGE_SIZE_MIN);
 		return -EINVAL;
 	}
 	off_t end = lseek(dmabuf, 0, SEEK_END);
@@ -213,8 +206,7 @@ int page_adopt(int dmabuf, uint64_t id, uint64_t offset, uint64_t size, struct u
 		page_unref(page);
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the driver of that dma-buf does not let it be mapped (%s): fence memory "
-			 "must be, by "
-			 "the CPU",
+			 "must be, by the CPU",
 			 strerrordesc_np(-r));
 		return -ENODEV;
 	}
@@ -243,7 +235,6 @@ void page_unref(struct page *page)
 	if (page->twin >= 0) {
 		close(page->twin);
 	}
-	charge_release(&page->twin_fd);
 	charge_release(&page->fds);
 	charge_release(&page->bytes);
 	free(page);

@@ -33,7 +33,6 @@ struct page {
 	uint32_t used;       /* slots given out; never given again */
 	struct charge bytes; /* charged to who asked for it */
 	struct charge fds;
-	struct charge twin_fd;
 };
 
 int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t size,

@@ -9,12 +9,7 @@
 
 static void cell_describe(Fbk__Wire__Page *ret, const struct pair *pair)
 {
-	const struct page *page = pair->peer->page;
-	fbk__wire__page__init(ret);
-	ret->id = page->id;
-	ret->size = page->size;
-	ret->kind = page->kind;
-	ret->slot = pair->cell;
+	page_describe(ret, pair->peer->page, pair->cell);
 }
 
 int request_pair_join(struct session *session, struct handle *handle, const void *body, int *fds,

@@ -29,8 +29,25 @@ void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
 	ret->slot = slot;
 }
 
-/* The pages of a timeline: control read-only; payload writable for its signaler until that has
- * mapped it, and read-only for all others after. */
+/* Writable for its signaler until that has mapped it, and read-only for all others after. Registered
+ * memory: its owner has it, and nobody else gets it. */
+static int answer_payload(struct answer *answer, const struct page *page, bool writable)
+{
+	int fd;
+	if (page->backing == FBK_BACKING_OWN) {
+		return 0;
+	}
+	if (writable) {
+		return answer_duplicate(answer, page->fd);
+	}
+	int r = page_readonly_fd(page, &fd);
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+/* The pages of a timeline: control read-only, then the payload. */
 static int answer_timeline(struct answer *answer, const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
@@ -43,16 +60,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 		return r;
 	}
 	answer_fd(answer, fd);
-	if (page->backing == FBK_BACKING_OWN) {
-		; /* its owner has it, and nobody else gets it */
-	} else if (writable) {
-		r = answer_duplicate(answer, page->fd);
-	} else {
-		r = page_readonly_fd(page, &fd);
-		if (r == 0) {
-			answer_fd(answer, fd);
-		}
-	}
+	r = answer_payload(answer, page, writable);
 	if (r < 0) {
 		return r;
 	}

@@ -2,8 +2,8 @@
 /*
  * A share set: timelines that are always shared together, because protection is per page. One
  * control page for all of them, one daemon page for those the daemon signals, and a payload page
- * for each device that signals in it, or its registered memory, which sets share. Lives until its maker let go of it and its last timeline is
- * gone. Slots are never given out twice. Loop's thread only.
+ * for each device that signals in it, or its registered memory, which sets share. Lives until its maker
+ * let go of it and its last timeline is gone. Slots are never given out twice. Loop's thread only.
  */
 #pragma once
 

@@ -63,6 +63,10 @@ struct fbk_page_header {
 
 #define FBK_SLOT_STRIDE 128
 
+/* A payload, control or daemon page is a power of two of bytes between these, and so is an alignment. */
+#define FBK_PAGE_SIZE_MIN 4096
+#define FBK_PAGE_SIZE_MAX (2 << 20)
+
 /* A slot of a payload or daemon page. */
 struct fbk_payload_slot {
 	_Atomic uint64_t payload;

@@ -7,8 +7,6 @@
 
 #include "internal.h"
 
-#define PAGE_SIZE_MAX (UINT64_C(2) << 20)
-
 /* Map `size` bytes at an address that is a multiple of it: devices import pages by their address. */
 static void *map_aligned(uint64_t size, int protection, int fd)
 {
@@ -34,7 +32,7 @@ static void *map_aligned(uint64_t size, int protection, int fd)
 static int page_map_check(uint64_t size, int fd)
 {
 	struct stat status;
-	if (size < 4096 || size > PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
+	if (size < FBK_PAGE_SIZE_MIN || size > FBK_PAGE_SIZE_MAX || (size & (size - 1)) != 0) {
 		return error_set(-EPROTO, "the daemon's page has %llu bytes",
 				 (unsigned long long)size);
 	}
