@@ -15,6 +15,7 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_TIMELINES] = { "timelines", 65536, "timelines made" },
 	[ACCOUNT_HANDLES] = { "handles", 262144, "timelines opened, by all connections" },
 	[ACCOUNT_PAGE_BYTES] = { "page_bytes", UINT64_C(256) << 20, "bytes of fence pages" },
+	[ACCOUNT_REGISTERED_PAGES] = { "registered_pages", 256, "pages of drivers' memory" },
 	[ACCOUNT_FDS] = { "fds", 4096, "file descriptors kept by the daemon" },
 	[ACCOUNT_TOKENS] = { "tokens", 4096, "sharing tokens" },
 	[ACCOUNT_WATCHES] = { "watches", 131072, "points watched" },

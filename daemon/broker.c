@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "foreign.h"
 #include "log.h"
 #include "memory.h"
 #include "provider.h"
@@ -294,6 +295,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		broker->memory_lock = memory_lock();
 	}
 	probe_run(broker);
+	account_set_ceiling(broker->account, ACCOUNT_REGISTERED_PAGES, FOREIGN_MAX);
 	broker->base_fds = count_open_fds();
 	broker_set_ceiling(broker);
 	*ret_broker = broker;

@@ -14,12 +14,12 @@
 struct foreign;
 
 /* Catch SIGBUS from now on: once, before there are threads. */
-int foreign_init(void);
+void foreign_init(void);
 
 /*
  * Map `size` bytes from `offset` of a dma-buf, for reading and writing. It was classified as one
  * (rule R5): what maps it is a driver.
- *   -ENFILE  FOREIGN_MAX are mapped already   else mmap's error
+ *   -ENFILE  FOREIGN_MAX are mapped already, which the account keeps from happening   else mmap's error
  */
 int foreign_map(int dmabuf, uint64_t offset, uint64_t size, struct foreign **ret_foreign);
 void foreign_unmap(struct foreign *foreign); /* takes NULL */

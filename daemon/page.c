@@ -191,6 +191,9 @@ int page_adopt(int dmabuf, uint64_t id, uint64_t offset, uint64_t size, struct u
 		return -ENOMEM;
 	}
 	r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
+	if (r == 0) {
+		r = charge_take(&page->registered, user, ACCOUNT_REGISTERED_PAGES, 1);
+	}
 	if (r < 0) {
 		page_unref(page);
 		return r;
@@ -235,6 +238,7 @@ void page_unref(struct page *page)
 	if (page->twin >= 0) {
 		close(page->twin);
 	}
+	charge_release(&page->registered);
 	charge_release(&page->fds);
 	charge_release(&page->bytes);
 	free(page);

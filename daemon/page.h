@@ -30,9 +30,10 @@ struct page {
 	void *memory;
 	bool sealed; /* payload pages: nobody can map it writable any more */
 	uint32_t slots;
-	uint32_t used;       /* slots given out; never given again */
-	struct charge bytes; /* charged to who asked for it */
-	struct charge fds;
+	uint32_t used;            /* slots given out; never given again */
+	struct charge bytes;      /* charged to who asked for it */
+	struct charge fds;        /* of the memfd and its twin */
+	struct charge registered; /* registered memory */
 };
 
 int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t size,

@@ -252,6 +252,26 @@ START_TEST(fills_up)
 }
 END_TEST
 
+/* What is mapped of it is counted, so that nobody can take it all from others. */
+START_TEST(limited)
+{
+	struct fbk_device *device = device_with(FBK_BACKING_OWN, "greedy");
+	int memory = test_buffer_create(driver, 2 << 20, false);
+	unsigned int taken = 0;
+	int r;
+	while ((r = fbk_device_add_memory(device, memory, taken * UINT64_C(4096), 4096)) == 0) {
+		taken++;
+	}
+	ck_assert_int_eq(r, -EDQUOT);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "registered_pages"));
+	ck_assert_uint_eq(taken, 256);
+	fbk_device_unregister(device);
+	device = device_with(FBK_BACKING_OWN, "greedy");
+	ck_assert_int_eq(fbk_device_add_memory(device, memory, 0, 4096), 0);
+	close(memory);
+}
+END_TEST
+
 /* ---------------------------------------------------------------------------------- bad memory -- */
 
 static void expect_refused(struct fbk_device *device, int fd, uint64_t offset, uint64_t size,
@@ -385,6 +405,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, another_process_waits);
 	tcase_add_test(tcase, exported);
 	tcase_add_test(tcase, fills_up);
+	tcase_add_test(tcase, limited);
 	tcase_add_test(tcase, refused);
 	tcase_add_test(tcase, taken_away_from_a_sleeper);
 	tcase_add_test(tcase, taken_away_unwatched);
