@@ -96,7 +96,8 @@ static int answer(struct peer *peer)
 }
 
 /* Signal points one by one, each slept for, until the daemon has no part in it any more. Returns
- * the last one. */
+ * the last one. The daemon is asked when the waiter was woken: it counts a wait before it wakes for it, but
+ * may answer a request before it hears a bell that was rung earlier. */
 static uint64_t pair_up(struct peer *peer, uint64_t value)
 {
 	uint64_t end = now_ms() + PATIENCE_MS, before, waits;
@@ -104,9 +105,9 @@ static uint64_t pair_up(struct peer *peer, uint64_t value)
 		EXPECT(now_ms() < end);
 		before = client_counter(&observer, "waits");
 		ask(peer, ++value);
-		waits = client_counter(&observer, "waits");
 		EXPECT(fbk_timeline_signal(timeline, value) == 0);
 		EXPECT(answer(peer) == 0);
+		waits = client_counter(&observer, "waits");
 	} while (waits != before);
 	return value;
 }
