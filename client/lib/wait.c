@@ -115,7 +115,9 @@ static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t
 			cpu_relax();
 			r = wait_look(wait);
 		}
-		now = now_ns();
+		if (r == -EAGAIN) { /* the clock may take longer than what is waited for */
+			now = now_ns();
+		}
 	}
 	spin_learn(spin, budget_ns, now - began, r != -EAGAIN);
 	return r;
