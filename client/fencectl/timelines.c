@@ -15,14 +15,55 @@ static const struct table_column columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
+/* Memory for which something can't be guaranteed, and what that is. Said once below the table. */
+static struct caveat {
+	const char *backing;
+	const char *text;
+	bool seen;
+} caveats[] = {
+	{ "dma-buf",
+	  "who holds the dma-buf writes the page, and can't be kept from it: owner and daemon",
+	  false },
+	{ "registered",
+	  "memory of a driver, which may change it or take it away; other processes read a copy of "
+	  "the\n"
+	  "            value, as of the daemon's last look",
+	  false },
+	{ "lost", "its driver took the memory away: failed, and nobody reads it any more", false },
+};
+
+#define CAVEATS (sizeof(caveats) / sizeof(caveats[0]))
+
+static bool caveat_see(const char *backing)
+{
+	for (size_t i = 0; i < CAVEATS; i++) {
+		if (strcmp(backing, caveats[i].backing) == 0) {
+			caveats[i].seen = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void caveats_show(void)
+{
+	for (size_t i = 0; i < CAVEATS; i++) {
+		if (caveats[i].seen) {
+			printf("(%s): %s\n", caveats[i].backing, caveats[i].text);
+		}
+	}
+}
+
 static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 {
 	const Fbk__Wire__TimelineEntry *entry = (const void *)item;
 	char status[256];
 	char kind[64];
-	/* What is not of the usual kind: who else may write it, and who reads it at second hand. */
-	bool usual = entry->backing[0] == '\0' || strcmp(entry->backing, "host") == 0;
-	snprintf(kind, sizeof(kind), usual ? "%s" : "%s (%s)", entry->kind, entry->backing);
+	if (caveat_see(entry->backing)) {
+		snprintf(kind, sizeof(kind), "%s (%s)", entry->kind, entry->backing);
+	} else {
+		snprintf(kind, sizeof(kind), "%s", entry->kind);
+	}
 	if (entry->failed_from > 0) {
 		snprintf(status, sizeof(status), "failed from %llu: %s",
 			 (unsigned long long)entry->failed_from, entry->reason);
@@ -67,5 +108,7 @@ int verb_timelines(const struct options *options)
 		.page = page,
 		.row = add_row,
 	};
-	return listing_show(&listing, options);
+	int result = listing_show(&listing, options);
+	caveats_show();
+	return result;
 }

@@ -355,6 +355,30 @@ START_TEST(taken_away_unwatched)
 }
 END_TEST
 
+/* fencectl says what can't be guaranteed for which memory, and nothing of it where there is none. */
+START_TEST(caveats_are_shown)
+{
+	struct engine engine;
+	char command[256];
+	char shown[4096];
+	const char *caveat = "(registered): memory of a driver";
+	snprintf(command, sizeof(command), "\"$FBK_BIN_DIR\"/fencectl --socket %s timelines 2>&1",
+		 lab.daemon.socket);
+	for (int registered = 0; registered < 2; registered++) {
+		FILE *fencectl = popen(command, "re");
+		ck_assert_ptr_nonnull(fencectl);
+		shown[fread(shown, 1, sizeof(shown) - 1, fencectl)] = '\0';
+		ck_assert_int_eq(pclose(fencectl), 0);
+		ck_assert_msg(!strstr(shown, caveat) == !registered, "it shows: %s", shown);
+		if (!registered) {
+			engine_start(&engine, test_buffer_create(driver, SIZE, false), SIZE);
+		}
+	}
+	ck_assert_ptr_nonnull(strstr(shown, "memory (registered)"));
+	close(engine.dmabuf);
+}
+END_TEST
+
 static unsigned int daemon_maps_of_dmabufs(void)
 {
 	char path[48];
@@ -409,6 +433,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, refused);
 	tcase_add_test(tcase, taken_away_from_a_sleeper);
 	tcase_add_test(tcase, taken_away_unwatched);
+	tcase_add_test(tcase, caveats_are_shown);
 	tcase_add_test(tcase, nothing_is_kept);
 }
 
