@@ -157,6 +157,23 @@ enum fbk_feature {
 	FBK_FEATURE_RECONNECT = 17,
 };
 
+/*
+ * How one side of a link comes to know of a point that the other signals: forward (acquire) and back
+ * (release) each have one. Cheapest first; the first that both devices, policy, kernel and visibility
+ * allow is taken. `fencectl explain A B` says which, and why not the others.
+ */
+enum fbk_route {
+	FBK_ROUTE_NONE = 0,
+	FBK_ROUTE_NATIVE = 1,         /* it looks at the memory itself: no request for any frame */
+	FBK_ROUTE_SYNCOBJ_MIRROR = 2, /* a drm_syncobj timeline that follows, same values */
+	FBK_ROUTE_EVENTFD = 3,        /* an eventfd for each point */
+	FBK_ROUTE_GATE = 4, /* it waits for nothing: its process does its system call then */
+	FBK_ROUTE_DMA_BUF_IMPLICIT = 5,  /* a promise in the buffer's own fences */
+	FBK_ROUTE_SYNC_FILE_LATE = 6,    /* a sync_file once the point is reached */
+	FBK_ROUTE_SYNC_FILE_PROMISE = 7, /* a sync_file before; acquire only */
+	FBK_ROUTE_CPU_WAIT = 8,          /* its process waits, then starts the device */
+};
+
 /* A point on a timeline. A value type: copying it takes no reference on the timeline. */
 struct fbk_point {
 	struct fbk_timeline *timeline;
