@@ -8,21 +8,20 @@
 
 #include "broker.h"
 #include "handle.h"
+#include "kind.h"
 #include "page.h"
+#include "route.h"
 #include "session.h"
 
 #define PAGE_ALIGN_GPU 65536
 
-#define FENCE_KINDS_ALL ((1U << DEVICE_FENCE_KINDS) - 1)
+/* What a device may put up with: all but [FBK_ROUTE_NONE]. */
+#define ROUTES_ALL (((1U << ROUTE_COUNT) - 1) & ~(1U << FBK_ROUTE_NONE))
 
 static const char *const visibility_names[] = {
 	[FBK_VISIBLE_ORDERED] = "ordered",
 	[FBK_VISIBLE_FLUSH] = "flush",
 	[FBK_VISIBLE_IRQ] = "irq",
-};
-
-static const char *const fence_names[DEVICE_FENCE_KINDS] = {
-	"memory64", "memory32", "sync_file", "syncobj-timeline", "dma-buf-implicit", "eventfd",
 };
 
 static const char *const backing_names[] = {
@@ -46,17 +45,6 @@ const char *device_visibility_name(enum fbk_visibility visibility)
 const char *device_backing_name(enum fbk_backing backing)
 {
 	return backing_names[backing];
-}
-
-size_t device_fence_names(uint32_t mask, const char *ret_names[DEVICE_FENCE_KINDS])
-{
-	size_t count = 0;
-	for (unsigned int bit = 0; bit < DEVICE_FENCE_KINDS; bit++) {
-		if (mask & (1U << bit)) {
-			ret_names[count++] = fence_names[bit];
-		}
-	}
-	return count;
 }
 
 bool device_name_valid(const char *name)
@@ -86,7 +74,7 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 			 request->class_, FBK_CPU);
 		return -EINVAL;
 	}
-	if ((request->waits | request->signals) & ~FENCE_KINDS_ALL) {
+	if ((request->waits | request->signals) & ~KINDS_ALL) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "waits 0x%x or signals 0x%x has unknown fence kinds", request->waits,
 			 request->signals);
@@ -113,6 +101,13 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 	if (request->backings & ~BACKINGS_ALL) {
 		snprintf(detail, FBK_REASON_SIZE, "backings 0x%x has unknown ones",
 			 request->backings);
+		return -EINVAL;
+	}
+	if (request->routes & ~ROUTES_ALL) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "routes 0x%x has unknown ones: they are 1 << 1 (%s) to 1 << %d (%s)",
+			 request->routes, route_name(FBK_ROUTE_NATIVE), ROUTE_COUNT - 1,
+			 route_name(ROUTE_COUNT - 1));
 		return -EINVAL;
 	}
 	LIST_FOREACH(device, &session->devices, session_links) {
@@ -198,6 +193,7 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 	device->signals = request->signals;
 	device->silent = request->silent;
 	device->visibility = request->visibility;
+	device->routes = request->routes;
 	device->page_align = device_page_align(request);
 	device->may_promise =
 		policy_may_promise(broker->policy, &session->subject, device->class, NULL);
@@ -277,4 +273,26 @@ struct device *device_find(const struct session *session, uint32_t handle)
 		}
 	}
 	return NULL;
+}
+
+void device_route(const struct device *device, struct route_device *ret)
+{
+	*ret = (struct route_device){
+		.name = device->name,
+		.waits = device->waits,
+		.signals = device->signals,
+		.routes = device->routes,
+		.visibility = device->visibility,
+		.backing = device->backing,
+	};
+}
+
+void device_route_world(const struct device *signaler, struct route_world *ret)
+{
+	const struct broker *broker = signaler->broker;
+	*ret = (struct route_world){
+		.features = broker->probe.features,
+		.may_promise = signaler->may_promise,
+		.may_promise_implicitly = policy_settings(broker->policy)->implicit_promises,
+	};
 }

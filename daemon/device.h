@@ -16,6 +16,8 @@
 
 struct broker;
 struct page;
+struct route_device;
+struct route_world;
 struct session;
 
 struct device {
@@ -34,6 +36,7 @@ struct device {
 	uint32_t signals;
 	bool silent;
 	enum fbk_visibility visibility;
+	uint32_t routes; /* mask of 1 << enum fbk_route that it puts up with; 0: all */
 	uint32_t page_align;
 	enum fbk_backing backing; /* of its fence pages: one */
 	LIST_HEAD(, page) memory; /* registered for them */
@@ -60,6 +63,11 @@ struct page *device_memory_with_room(const struct device *device);
 
 struct device *device_find(const struct session *session, uint32_t handle);
 
+/* What route_choose() is asked with: a device, whose name is borrowed, and what there is beside the two
+ * when it signals. */
+void device_route(const struct device *device, struct route_device *ret);
+void device_route_world(const struct device *signaler, struct route_world *ret);
+
 /* Does it write payloads of 32 bits? Not one that can do 64 too, nor one whose process signals for it. */
 static inline bool device_signals_narrow(const struct device *device)
 {
@@ -70,10 +78,6 @@ static inline bool device_signals_narrow(const struct device *device)
 const char *device_class_name(enum fbk_device_class class);
 const char *device_visibility_name(enum fbk_visibility visibility);
 const char *device_backing_name(enum fbk_backing backing);
-
-/* The names of the bits in a mask of enum fbk_fence_kind; ends with NULL. */
-#define DEVICE_FENCE_KINDS 6
-size_t device_fence_names(uint32_t mask, const char *ret_names[DEVICE_FENCE_KINDS]);
 
 /* 1 to FBK_NAME_SIZE - 1 printable ASCII characters, no space. */
 bool device_name_valid(const char *name);

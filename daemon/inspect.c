@@ -9,6 +9,8 @@
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
+#include "inspect.h"
+#include "kind.h"
 #include "session.h"
 #include "timeline.h"
 #include "version.h"
@@ -25,7 +27,7 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-static bool may_see(const struct session *session, uid_t uid)
+bool inspect_may_see(const struct session *session, uid_t uid)
 {
 	return policy_inspect(session->broker->policy, &session->subject, NULL) ==
 		       POLICY_INSPECT_ALL ||
@@ -77,7 +79,7 @@ static void status_add_user(struct user *user, void *arg)
 {
 	struct status_room *room = arg;
 	size_t index = room->status.n_users;
-	if (index == USERS_MAX || !may_see(room->session, user_uid(user))) {
+	if (index == USERS_MAX || !inspect_may_see(room->session, user_uid(user))) {
 		return;
 	}
 	Fbk__Wire__User *entry = &room->users[index];
@@ -137,8 +139,8 @@ struct device_room {
 	Fbk__Wire__DeviceList list;
 	Fbk__Wire__Device devices[DEVICES_MAX];
 	Fbk__Wire__Device *device_list[DEVICES_MAX];
-	const char *waits[DEVICES_MAX][DEVICE_FENCE_KINDS];
-	const char *signals[DEVICES_MAX][DEVICE_FENCE_KINDS];
+	const char *waits[DEVICES_MAX][KIND_COUNT];
+	const char *signals[DEVICES_MAX][KIND_COUNT];
 };
 
 static void device_describe(struct device_room *room, const struct device *device)
@@ -150,9 +152,9 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->id = device->id;
 	entry->name = text(device->name);
 	entry->class_ = text(device_class_name(device->class));
-	entry->n_waits = device_fence_names(device->waits, room->waits[index]);
+	entry->n_waits = kind_names(device->waits, room->waits[index]);
 	entry->waits = (char **)(uintptr_t)room->waits[index];
-	entry->n_signals = device_fence_names(device->signals, room->signals[index]);
+	entry->n_signals = kind_names(device->signals, room->signals[index]);
 	entry->signals = (char **)(uintptr_t)room->signals[index];
 	entry->silent = device->silent;
 	entry->visibility = text(device_visibility_name(device->visibility));
@@ -179,7 +181,7 @@ int request_inspect_devices(struct session *session, struct handle *handle, cons
 	room.list.devices = room.device_list;
 	LIST_FOREACH(device, &session->broker->devices, links) { /* ids fall */
 		if ((request->after_id && device->id >= request->after_id) ||
-		    !may_see(session, device->session->subject.uid)) {
+		    !inspect_may_see(session, device->session->subject.uid)) {
 			continue;
 		}
 		if (room.list.n_devices == DEVICES_MAX) {
@@ -255,7 +257,7 @@ int request_inspect_timelines(struct session *session, struct handle *handle, co
 	room.list.timelines = room.timeline_list;
 	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !may_see(session, timeline->device->uid)) {
+		    !inspect_may_see(session, timeline->device->uid)) {
 			continue;
 		}
 		if (room.list.n_timelines == TIMELINES_MAX) {

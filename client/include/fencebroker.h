@@ -231,6 +231,7 @@ struct fbk_device_desc {
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
 	uint32_t backings; /* mask of enum fbk_backing that its driver takes; 0: host. The first of
 			      * dma-buf, host, own that works here is taken */
+	uint32_t routes;   /* mask of 1 << enum fbk_route that it puts up with; 0: all */
 };
 
 /*   -EPERM   policy: the detail names the rule     -EEXIST  this context has a device of that name

@@ -45,6 +45,7 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 	body.visibility = desc->visibility;
 	body.page_align = desc->page_align;
 	body.backings = desc->backings;
+	body.routes = desc->routes;
 	request.body_case = FBK__WIRE__REQUEST__BODY_DEVICE_REGISTER;
 	request.device_register = &body;
 
