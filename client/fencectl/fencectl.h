@@ -6,13 +6,18 @@
 
 #include "client/include/fencebroker.h"
 
+#define OPERANDS_MAX 2
+
 struct options {
 	bool json;
-	const char *socket; /* NULL: the library's choice */
+	const char *socket;                 /* NULL: the library's choice */
+	const char *operands[OPERANDS_MAX]; /* as many as the verb takes */
 };
 
 struct verb {
 	const char *name;
+	const char *operands; /* what --help calls them; "" without */
+	int operand_count;
 	const char *summary;
 	int (*run)(const struct options *options); /* an exit status */
 };
@@ -20,6 +25,7 @@ struct verb {
 int verb_status(const struct options *options);
 int verb_devices(const struct options *options);
 int verb_timelines(const struct options *options);
+int verb_explain(const struct options *options);
 int verb_doctor(const struct options *options);
 
 /* Connect, or say on stderr why not and what to do. */

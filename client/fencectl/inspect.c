@@ -42,3 +42,15 @@ int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply 
 	request.inspect_timelines = &body;
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_TIMELINES, ret_reply);
 }
+
+int inspect_route(struct fbk_context *context, const char *from, const char *to,
+		  struct reply *ret_reply)
+{
+	Fbk__Wire__InspectRoute body = FBK__WIRE__INSPECT_ROUTE__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.from = (char *)(uintptr_t)from; /* only packed */
+	body.to = (char *)(uintptr_t)to;
+	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_ROUTE;
+	request.inspect_route = &body;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_ROUTES, ret_reply);
+}

@@ -8,10 +8,13 @@
 #include "fencectl.h"
 
 static const struct verb verbs[] = {
-	{ "status", "the daemon, what it counted, and who uses how much", verb_status },
-	{ "devices", "registered devices and what they can wait on and signal", verb_devices },
-	{ "timelines", "timelines, their values, owners and translations", verb_timelines },
-	{ "doctor", "what this kernel offers, what works, what is missing, what to do",
+	{ "status", "", 0, "the daemon, what it counted, and who uses how much", verb_status },
+	{ "devices", "", 0, "registered devices and what they can wait on and signal",
+	  verb_devices },
+	{ "timelines", "", 0, "timelines, their values, owners and translations", verb_timelines },
+	{ "explain", " A B", 2, "which route a fence takes from device A to B and back, and why",
+	  verb_explain },
+	{ "doctor", "", 0, "what this kernel offers, what works, what is missing, what to do",
 	  verb_doctor },
 };
 
@@ -19,12 +22,13 @@ static const struct verb verbs[] = {
 
 static void help(FILE *file)
 {
-	fputs("Usage: fencectl [OPTION]... VERB\n"
+	fputs("Usage: fencectl [OPTION]... VERB [OPERAND]...\n"
 	      "Shows what fencebrokerd does.\n"
 	      "\n",
 	      file);
 	for (size_t i = 0; i < VERB_COUNT; i++) {
-		fprintf(file, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
+		fprintf(file, "  %s%-*s %s\n", verbs[i].name, 14 - (int)strlen(verbs[i].name),
+			verbs[i].operands, verbs[i].summary);
 	}
 	fputs("\n"
 	      "  -j, --json         print JSON\n"
@@ -37,15 +41,24 @@ static void help(FILE *file)
 	      file);
 }
 
-static int run_verb(const char *name, const struct options *options)
+static int run_verb(int argc, char *const *argv, struct options *options)
 {
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if (strcmp(verbs[i].name, name) == 0) {
-			return verbs[i].run(options);
-		}
+	const struct verb *verb = verbs;
+	while (verb < verbs + VERB_COUNT && strcmp(verb->name, argv[0]) != 0) {
+		verb++;
 	}
-	fprintf(stderr, "fencectl: there is no verb %s: see fencectl --help\n", name);
-	return 2;
+	if (verb == verbs + VERB_COUNT) {
+		fprintf(stderr, "fencectl: there is no verb %s: see fencectl --help\n", argv[0]);
+		return 2;
+	}
+	if (argc - 1 != verb->operand_count) {
+		fprintf(stderr, "Usage: fencectl [OPTION]... %s%s\n", verb->name, verb->operands);
+		return 2;
+	}
+	for (int i = 0; i < verb->operand_count; i++) {
+		options->operands[i] = argv[1 + i];
+	}
+	return verb->run(options);
 }
 
 int connect_or_explain(const struct options *options, struct fbk_context **ret_context)
@@ -92,7 +105,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind + 1 != argc) {
+	if (optind == argc) {
 		help(stderr);
 		return 2;
 	}
@@ -100,5 +113,5 @@ int main(int argc, char **argv)
 		help(stdout);
 		return EXIT_SUCCESS;
 	}
-	return run_verb(argv[optind], &options);
+	return run_verb(argc - optind, argv + optind, &options);
 }

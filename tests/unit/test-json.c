@@ -41,6 +41,7 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	&fbk__wire__device_list__descriptor,    &fbk__wire__timeline_entry__descriptor,
 	&fbk__wire__timeline_list__descriptor,  &fbk__wire__timeline_state__descriptor,
 	&fbk__wire__timeline__descriptor,       &fbk__wire__welcome__descriptor,
+	&fbk__wire__route_list__descriptor,     &fbk__wire__route_entry__descriptor,
 };
 
 static json_type json_type_of(const ProtobufCFieldDescriptor *field)
