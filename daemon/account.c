@@ -23,6 +23,7 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_IMPORTS] = { "imports", 4096, "imports under way" },
 	[ACCOUNT_PROMISES] = { "promises", 64, "promises under way" },
 	[ACCOUNT_MIRRORS] = { "mirrors", 256, "timelines mirrored to or from syncobjs" },
+	[ACCOUNT_LINKS] = { "links", 1024, "links offered" },
 	[ACCOUNT_SYNCOBJ_ARMS] = { "syncobj_arms", 512, "syncobj points waited for" },
 	[ACCOUNT_QUEUED_BYTES] = { "queued_bytes", UINT64_C(4) << 20, "bytes of unread messages" },
 	[ACCOUNT_LOG_LINES] = { "log_lines", 100, "log lines caused in 10 seconds" },

@@ -22,6 +22,7 @@
 
 struct device;
 struct export;
+struct link;
 struct session;
 struct submit_arm;
 struct timeline;
@@ -109,6 +110,7 @@ struct broker {
 	LIST_HEAD(, session) dying;
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, timeline) timelines; /* newest first: ids fall */
+	LIST_HEAD(, link) links;         /* the same */
 	LIST_HEAD(, token) tokens[256];  /* by inode */
 	uint32_t session_count, device_count, timeline_count;
 	uint64_t next_id; /* of devices, timelines, pages, sets */

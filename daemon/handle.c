@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker.h"
+#include "link.h"
 #include "mirror.h"
 #include "pair.h"
 #include "session.h"
@@ -84,6 +85,7 @@ void handle_destroy(struct handle *handle)
 	struct timeline *timeline = handle->timeline;
 	struct session *session = handle->session;
 
+	link_handle_gone(handle);
 	cell_arm_destroy(handle);
 	watch_drop_handle(handle);
 	while (!LIST_EMPTY(&handle->tokens)) {

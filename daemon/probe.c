@@ -150,7 +150,8 @@ void probe_run(struct broker *broker)
 		feature_bit(FBK_FEATURE_TIMELINES, true) | feature_bit(FBK_FEATURE_WATCHES, true) |
 		feature_bit(FBK_FEATURE_SHARING, true) | feature_bit(FBK_FEATURE_GATES, true) |
 		feature_bit(FBK_FEATURE_IMPORT_EVENTFD, true) |
-		feature_bit(FBK_FEATURE_MEMORY32, true) |
+		feature_bit(FBK_FEATURE_MEMORY32, true) | feature_bit(FBK_FEATURE_LINKS, true) |
+		feature_bit(FBK_FEATURE_EXCHANGES, true) |
 		feature_bit(FBK_FEATURE_EXPORT_EVENTFD, eventfds) |
 		feature_bit(FBK_FEATURE_EXPORT_SYNC_FILE, drm->own_sync_file >= 0) |
 		feature_bit(FBK_FEATURE_IMPORT_SYNC_FILE, drm->own_sync_file >= 0) |

@@ -75,7 +75,8 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
 	answer->timeline.visibility =
-		timeline->brokered ? FBK_VISIBLE_ORDERED : timeline->device->visibility;
+		timeline->brokered || timeline->ring ? FBK_VISIBLE_ORDERED
+						     : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
 	answer->timeline.name = (char *)(uintptr_t)timeline->name;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
@@ -131,7 +132,8 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 			 FBK_NAME_SIZE - 1);
 		return -EINVAL;
 	}
-	if (request->flags & ~(uint32_t)FBK_TIMELINE_BROKERED) {
+	if (request->flags & ~(FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING) ||
+	    request->flags == (FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING)) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x: unknown timeline flags",
 			 request->flags);
 		return -EINVAL;

@@ -107,6 +107,35 @@ static int set_device_page(struct set *set, struct broker *broker, struct user *
 	return 0;
 }
 
+static int set_ring_page(struct set *set, struct broker *broker, struct user *user,
+			 struct page **ret_page)
+{
+	struct set_payload *payload = calloc(1, sizeof(*payload));
+	if (!payload) {
+		return -ENOMEM;
+	}
+	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, FBK_PAGE_SIZE_MIN,
+			    user, &payload->page);
+	if (r < 0) {
+		free(payload);
+		return r;
+	}
+	payload->page->slots = 1; /* the ring lies behind it */
+	LIST_INSERT_HEAD(&set->payloads, payload, links);
+	*ret_page = payload->page;
+	return 0;
+}
+
+static void set_take(struct set *set, struct page *page, struct set_slot *ret_slot)
+{
+	*ret_slot = (struct set_slot){
+		.control = set->control->used++,
+		.page = page,
+		.payload = page->used++,
+	};
+	set->refs++;
+}
+
 int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot)
 {
@@ -116,14 +145,22 @@ int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 	}
 	int r = device ? set_device_page(set, broker, user, device, &page)
 		       : set_daemon_page(set, broker, user, &page);
-	if (r < 0) {
-		return r;
+	if (r == 0) {
+		set_take(set, page, ret_slot);
 	}
-	*ret_slot = (struct set_slot){
-		.control = set->control->used++,
-		.page = page,
-		.payload = page->used++,
-	};
-	set->refs++;
-	return 0;
+	return r;
+}
+
+int set_ring_take(struct set *set, struct broker *broker, struct user *user,
+		  struct set_slot *ret_slot)
+{
+	struct page *page;
+	if (set->control->used == set->control->slots) {
+		return -ENOSPC;
+	}
+	int r = set_ring_page(set, broker, user, &page);
+	if (r == 0) {
+		set_take(set, page, ret_slot);
+	}
+	return r;
 }

@@ -43,3 +43,7 @@ struct set_slot {
  * reference on the set. -ENOSPC when the set is full; -ENOBUFS when the device's own memory is. */
 int set_slot_take(struct set *set, struct broker *broker, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
+
+/* The same for a lane: a payload page of its own. */
+int set_ring_take(struct set *set, struct broker *broker, struct user *user,
+		  struct set_slot *ret_slot);

@@ -76,8 +76,19 @@ static int timeline_specialise(struct timeline *timeline, uint32_t flags)
 		TAILQ_INIT(&timeline->brokered->imports);
 		return 0;
 	}
-	timeline->narrow = device_signals_narrow(timeline->device);
-	return timeline->device->silent ? timeline_watch_create(timeline) : 0;
+	timeline->ring = flags & FBK_TIMELINE_RING;
+	timeline->narrow = !timeline->ring && device_signals_narrow(timeline->device);
+	return timeline->device->silent && !timeline->ring ? timeline_watch_create(timeline) : 0;
+}
+
+static int timeline_take_slot(struct timeline *timeline, struct set *set, struct user *user)
+{
+	struct broker *broker = timeline_broker(timeline);
+	if (timeline->ring) {
+		return set_ring_take(set, broker, user, &timeline->slot);
+	}
+	return set_slot_take(set, broker, user, timeline->brokered ? NULL : timeline->device,
+			     &timeline->slot);
 }
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
@@ -98,8 +109,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		r = charge_grow(&session->timelines_charge, session->user, ACCOUNT_TIMELINES, 1);
 	}
 	if (r == 0) {
-		r = set_slot_take(set, broker, session->user, timeline->brokered ? NULL : device,
-				  &timeline->slot);
+		r = timeline_take_slot(timeline, set, session->user);
 		if (r < 0) {
 			charge_shrink(&session->timelines_charge, 1);
 		}

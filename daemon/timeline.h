@@ -18,6 +18,7 @@
 struct broker;
 struct device;
 struct import;
+struct link;
 struct mirror;
 struct pair;
 struct session;
@@ -40,6 +41,7 @@ struct brokered {
 	TAILQ_HEAD(import_queue, import) imports; /* in rising order */
 	uint64_t given;                           /* largest point asked for */
 	struct mirror *follows;                   /* the syncobj that it follows */
+	struct link *link;                        /* whose state it is */
 };
 
 /* What happened to a timeline, for people. */
@@ -73,6 +75,7 @@ struct timeline {
 	uint32_t mirror_count;
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
+	bool ring;     /* a lane of a link: signalled by its process, whatever the device does */
 	char name[];
 };
 
@@ -124,7 +127,8 @@ static inline bool timeline_shadowed(const struct timeline *timeline)
 
 static inline uint32_t timeline_flags(const struct timeline *timeline)
 {
-	return timeline->brokered ? FBK_TIMELINE_BROKERED : 0;
+	return (timeline->brokered ? FBK_TIMELINE_BROKERED : 0U) |
+	       (timeline->ring ? FBK_TIMELINE_RING : 0U);
 }
 
 /* In shared memory; not once the signaler let go. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +39,17 @@ int classifier_init(struct classifier *classifier)
 	}
 	classifier->device_major = status.stx_dev_major;
 	classifier->device_minor = status.stx_dev_minor;
+	int memfd = memfd_create("fencebroker-reference", MFD_CLOEXEC);
+	r = memfd < 0 ? -errno : fd_status(memfd, &status);
+	if (memfd >= 0) {
+		close(memfd);
+	}
+	if (r < 0) {
+		classifier_finish(classifier);
+		return r;
+	}
+	classifier->memfd_major = status.stx_dev_major;
+	classifier->memfd_minor = status.stx_dev_minor;
 	return 0;
 }
 
@@ -165,5 +177,32 @@ int classify_fd(const struct classifier *classifier, int fd, int *ret_kind, char
 		return -EBADF;
 	}
 	*ret_kind = kind;
+	return 0;
+}
+
+/* The text of the link can be forged by a file of that name, the device number can't. */
+static bool is_memfd(const struct classifier *classifier, int fd)
+{
+	struct statx status;
+	char link[LINK_SIZE];
+	return fd_status(fd, &status) == 0 && status.stx_dev_major == classifier->memfd_major &&
+	       status.stx_dev_minor == classifier->memfd_minor && fd_link(fd, link) &&
+	       strncmp(link, "/memfd:", 7) == 0;
+}
+
+int classify_buffer(const struct classifier *classifier, int fd, char *ret_what, size_t what_size)
+{
+	int kind;
+	if (classify_fd(classifier, fd, &kind, ret_what, what_size) == 0) {
+		return kind == FBK_DMA_BUF_IMPLICIT ? 0 : -EBADF;
+	}
+	if (!is_memfd(classifier, fd)) {
+		return -EBADF;
+	}
+	int seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
+		snprintf(ret_what, what_size, "a memfd without F_SEAL_SHRINK");
+		return -EBADF;
+	}
 	return 0;
 }

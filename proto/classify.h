@@ -13,6 +13,7 @@
 struct classifier {
 	int reference_fd;                    /* an eventfd of our own; -1: not made */
 	uint32_t device_major, device_minor; /* of anonymous inodes */
+	uint32_t memfd_major, memfd_minor;   /* of memfds */
 };
 
 int classifier_init(struct classifier *classifier);
@@ -26,3 +27,7 @@ void classifier_finish(struct classifier *classifier); /* takes one that was nev
  */
 int classify_fd(const struct classifier *classifier, int fd, int *ret_kind, char *ret_what,
 		size_t what_size);
+
+/* 0 for what buffers are: a dma-buf, or a memfd that can't shrink under who maps it. -EBADF for all else,
+ * which `ret_what` names. */
+int classify_buffer(const struct classifier *classifier, int fd, char *ret_what, size_t what_size);

@@ -108,6 +108,36 @@ struct fbk_pair_cell {
 };
 
 /*
+ * A lane: one direction of a link. A payload page with a single timeline, in slot 0, whose process raises it
+ * by one for each entry, and a ring behind that. Entry `sequence` lies at sequence % FBK_RING_SIZE; who sees
+ * that point reached sees the entry. At most FBK_RING_SIZE are under way: each goes with a
+ * buffer, which comes back before it goes again.
+ */
+#define FBK_TIMELINE_RING (1U << 1) /* flag of TimelineCreate, besides enum fbk_timeline_flags */
+
+#define FBK_RING_SIZE   64
+#define FBK_RING_OFFSET 256
+#define FBK_LANE_POINTS 16 /* timelines whose points one side hands over */
+
+struct fbk_ring_entry {
+	_Atomic uint64_t sequence;
+	_Atomic uint64_t value;    /* of the point that it is about; see `timeline` */
+	_Atomic uint32_t timeline; /* LinkPoint's number; 0: reached already */
+	_Atomic uint32_t index;    /* of the buffer */
+	_Atomic uint32_t generation;
+	_Atomic int32_t result; /* given back: 0 or a negative errno */
+};
+
+static_assert(sizeof(struct fbk_ring_entry) == 32, "ABI");
+static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * 32 <= FBK_PAGE_SIZE_MIN,
+	      "a lane is the smallest page");
+
+static inline struct fbk_ring_entry *fbk_ring_entry_at(void *page, uint64_t sequence)
+{
+	return (struct fbk_ring_entry *)((char *)page + FBK_RING_OFFSET) + sequence % FBK_RING_SIZE;
+}
+
+/*
  * The pair page of a client and the daemon. Cell n belongs to the client's timeline handle n; handle
  * 0 is none, and cell 0 is the context's: every wake also bumps it while its minimum is 0, which is
  * how a wait over more words than futex_waitv takes sleeps.

@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 		r = fbk_device_register(ctx, &desc, &device);
 	}
 	if (r == 0) {
-		r = fbk_link_offer(device, &offer_fd, &link); /* pass it to the consumer */
+		r = fbk_link_offer(device, FBK_PRODUCER, &offer_fd, &link); /* pass it to the consumer */
 	}
 	if (r == 0) {
 		r = fbk_exchange_create(link, &exchange);

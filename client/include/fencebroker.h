@@ -557,52 +557,148 @@ int fbk_gate_v4l2_queue(struct fbk_point point, uint64_t deadline_ns, int video_
  * that dispatches. */
 void fbk_gate_cancel(struct fbk_gate *gate);
 
-/* ------------------------------------------------------------------------------------ later -- */
-/*
- * What follows is PROVISIONAL: declared so that programs can be written against its shape. Until
- * fbk_feature() says otherwise these calls return -EOPNOTSUPP (taking what they take).
- */
+/* ------------------------------------------------------------------------------------ links -- */
 
-/* Links: offer makes an fd that strangers pass each other to meet. */
-int fbk_link_offer(struct fbk_device *device, int *ret_offer_fd, struct fbk_link **ret_link);
+/*
+ * A link is a producer's device and a consumer's device that hand buffers to each other: forward with an
+ * acquire point, back with a release point. Each way takes the cheapest route that both devices, policy and
+ * kernel allow. One side makes an offer, an fd, and passes it to the other over whatever they share;
+ * who holds it may accept. One accepts at a time: when it leaves or dies, the next may, with the same offer, so
+ * a restarted or another process goes on where the last one ended.
+ */
+enum fbk_role { FBK_PRODUCER = 1, FBK_CONSUMER = 2 };
+
+enum fbk_link_phase {
+	FBK_LINK_OFFERED = 1,     /* nobody is at the other end */
+	FBK_LINK_ACCEPTED = 2,    /* the producer has not looked yet */
+	FBK_LINK_ESTABLISHED = 3, /* buffers may go */
+	FBK_LINK_ENDED = 4,       /* for this end: see fbk_link_cause() */
+};
+
+/* `role` is that of the offering side. Gives an fd. */
+int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer_fd,
+		   struct fbk_link **ret_link);
+
+/*
+ * Does not take the fd.
+ *   -EBADF       not an offer            -EBUSY   somebody accepted it and is alive
+ *   -EOPNOTSUPP  no route: the detail names the missing capability
+ *   -ELOOP       an offer of this context's own: a link to oneself
+ */
 int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **ret_link);
+
+/* Buffers that are at the other end come back to their producer, in error. Takes NULL. */
 void fbk_link_close(struct fbk_link *link);
 
-enum fbk_link_event { FBK_LINK_ESTABLISHED = 1, FBK_LINK_PEER_LOST = 2, FBK_LINK_RENEGOTIATE = 3 };
-typedef void fbk_link_fn(void *arg, struct fbk_link *link, enum fbk_link_event event);
+struct fbk_link_info {
+	enum fbk_link_phase phase;
+	enum fbk_role role;
+	enum fbk_route acquire, release; /* FBK_ROUTE_NONE before there is a peer */
+	char acquire_why[FBK_REASON_SIZE], release_why[FBK_REASON_SIZE];
+	char peer[FBK_NAME_SIZE]; /* its device, process and user */
+	pid_t pid;
+	uid_t uid;
+	int error;                   /* of the last end: negative errno, 0: there was none */
+	char cause[FBK_REASON_SIZE]; /* and in a sentence */
+};
+int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
+
+/* Why it ended, in a sentence; "" while it has not. Valid until the link is closed. */
+const char *fbk_link_cause(struct fbk_link *link);
+
+/* Wait until it is established. */
+int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
+
+/* Call `fn` from fbk_dispatch() whenever the phase changed, until the link is closed. One at a time. */
+typedef void fbk_link_fn(void *arg, struct fbk_link *link, enum fbk_link_phase phase);
 int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg);
-const char *fbk_link_cause(struct fbk_link *link); /* why it ended; valid until closed */
-/* The route each way and why: "sync_file-late: vcn0 waits on sync_file; promise is off". */
-const char *fbk_link_route(struct fbk_link *link, bool release_side);
+
+/* -------------------------------------------------------------------------------- exchanges -- */
+
+/*
+ * A producer's ring of buffers, handed over one or several links. Each consumer gets every frame that is
+ * handed after it came, in order, and gives it back in that order; a buffer is free again when all have.
+ * A producer's calls on one exchange are made one at a time.
+ */
+#define FBK_BUFFERS_MAX 64
+#define FBK_PLANES_MAX  4
 
 struct fbk_buffer_desc {
-	int fd; /* dma-buf or memfd; taken */
-	uint32_t width, height;
-	uint32_t format;   /* DRM fourcc (drm_fourcc.h) */
-	uint64_t modifier; /* DRM format modifier */
+	int fd;                 /* dma-buf, or memfd that is sealed against shrinking */
+	uint32_t width, height; /* for people and consumers: not checked against the size */
+	uint32_t format;        /* DRM fourcc (drm_fourcc.h) */
+	uint64_t modifier;      /* DRM format modifier */
 	uint32_t plane_count;
-	uint32_t offset[4], stride[4];
+	uint32_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
 };
+
+/* `link` as its producer; the first of possibly several. */
 int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange);
+
+/* One more consumer, at any time; closing its link takes it away. */
+int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
+
+/* Callbacks that are due are not called any more. The links stay. Takes NULL. */
 void fbk_exchange_destroy(struct fbk_exchange *exchange);
+
+/* Takes the fd; the daemon keeps the buffer for as long as it may be in use.
+ *   -EEXIST  there is one at this index   -EINVAL  the index, or no buffer: the detail says more */
 int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 		     const struct fbk_buffer_desc *buffer);
+/*   -EBUSY   a consumer has it */
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
 
-/* Hand buffer `index` over: readable once `acquire` is reached. `on_released` runs from
- * fbk_dispatch() when every consumer gave it back; result < 0: released in error. */
+/* A buffer that nobody uses: the one that came back first. Waits for one. It is the caller's until it is
+ * handed over.
+ *   -ETIMEDOUT   all are in use          -ENOENT  there are none */
+int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index);
+
+/*
+ * Hand it over: readable once `acquire` is reached, to be back by `deadline_ns`. A consumer that does not
+ * give it back by then is sent away, with that as the cause. `on_released` (may be NULL) runs once from
+ * fbk_dispatch() when all consumers gave it back, or are gone: then `result` is negative, as it
+ * is when one released it in error. The buffer is the caller's again then; without `on_released` it is free
+ * for fbk_exchange_take().
+ *   -ENOTCONN    no consumer is there: the detail says why not; nothing changed
+ *   -EBUSY       it is handed over already
+ */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
 		      uint64_t deadline_ns, fbk_released_fn *on_released, void *arg);
 
-/* The consumer's side. */
+/* ----------------------------------------------------------------------------------- frames -- */
+
+/*
+ * The consumer's side: the next frame, in order. Where the route is FBK_ROUTE_CPU_WAIT it is readable when this
+ * returns; where it is FBK_ROUTE_DMA_BUF_IMPLICIT, by what the buffer's fences say; else see below.
+ * A frame whose acquire point failed goes back by itself, and that error is returned: the next call goes on.
+ *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended: fbk_link_cause()
+ */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
-int fbk_frame_acquire_fd(struct fbk_frame *frame);   /* borrowed; what the route gives */
-struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
-struct fbk_point fbk_frame_release_point(const struct fbk_frame *frame);
+
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
-int fbk_frame_release(struct fbk_frame *frame, int result); /* frees it */
+int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
+const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
+
+/* The point to wait for: with the routes native and gate it is all there is to know; with syncobj-mirror its
+ * value is the point of the syncobj. Its timeline is borrowed from the link. */
+struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
+
+/* What to wait for by the routes eventfd, syncobj-mirror and sync_file. Borrowed until released.
+ *   -EOPNOTSUPP  the route gives none */
+int fbk_frame_acquire_fd(struct fbk_frame *frame);
+
+/*
+ * Give it back: now (`result` 0, or a negative errno when it could not be used); once `release` is reached,
+ * a point of a timeline of one's own; or once a kernel fence signals (takes the fd). Frees the frame, unless
+ * an error says that nothing changed:
+ *   -EINVAL   not the oldest that is held: out of turn
+ *   -ESTALE   not held any more
+ *   else      of the fence or point, as fbk_point_signal_on() has it
+ */
+int fbk_frame_release(struct fbk_frame *frame, int result);
+int fbk_frame_release_at(struct fbk_frame *frame, struct fbk_point release);
+int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

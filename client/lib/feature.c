@@ -23,8 +23,8 @@ static const char *const reasons[] = {
 	[FBK_FEATURE_MIRRORS] =
 		"the daemon has no DRM device with syncobj timelines and DRM_IOCTL_SYNCOBJ_EVENTFD",
 	[FBK_FEATURE_GATES] = "the daemon does not offer it",
-	[FBK_FEATURE_LINKS] = "this version has no links; pass tokens and buffers yourself",
-	[FBK_FEATURE_EXCHANGES] = "this version has no exchanges; pass tokens and buffers yourself",
+	[FBK_FEATURE_LINKS] = "the daemon does not offer it",
+	[FBK_FEATURE_EXCHANGES] = "the daemon does not offer it",
 	[FBK_FEATURE_TIMELINE_MEMORY] =
 		"the daemon has no /dev/udmabuf to make dma-bufs of fence pages",
 	[FBK_FEATURE_MEMORY32] = "the daemon has 64-bit payloads only",

@@ -152,6 +152,8 @@ struct fbk_context {
 	LIST_HEAD(, fbk_device) devices;
 	LIST_HEAD(, fbk_set) sets;
 	LIST_HEAD(, fbk_timeline) timelines;
+	LIST_HEAD(, fbk_link) link_list;
+	LIST_HEAD(, fbk_exchange) exchange_list;
 	LIST_HEAD(, page_map) pages;
 	LIST_HEAD(, fbk_watch) watches;
 	void *watch_tree;            /* tsearch(3) by number: what the daemon calls them */

@@ -3,11 +3,14 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "link.h"
 #include "request.h"
 
 void context_free_objects(struct fbk_context *context)
 {
 	watches_free(context);
+	exchanges_free(context);
+	links_free(context);
 	exports_free(context);
 	while (!LIST_EMPTY(&context->timelines)) {
 		struct fbk_timeline *timeline = LIST_FIRST(&context->timelines);

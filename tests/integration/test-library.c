@@ -453,12 +453,10 @@ START_TEST(what_is_not_there_says_so)
 	struct fbk_device *device = peer_device(context, "dev");
 	struct fbk_timeline *timeline = peer_timeline(device, "line", 0);
 	const char *why = NULL;
-	struct fbk_link *link = NULL;
 	int fd = -1;
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_EXPORT_EVENTFD, &why), 1);
-	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_LINKS, &why), 0);
-	ck_assert_ptr_nonnull(strstr(why, "links"));
-	ck_assert_int_eq(fbk_link_offer(device, &fd, &link), -EOPNOTSUPP);
+	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_RECONNECT, &why), 0);
+	ck_assert_ptr_nonnull(strstr(why, "connect anew"));
 	/* Off by policy, whatever the kernel could do. */
 	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ timeline, 1 }, &fd), -EPERM);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "promises are off"));

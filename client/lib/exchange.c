@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: MIT
+/* The producer's side: which buffers are where, handing them over, and getting them back. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "request.h"
+
+#define CONSUMERS_MAX 16
+
+enum buffer_state {
+	BUFFER_NONE,
+	BUFFER_FREE,
+	BUFFER_TAKEN, /* the program has it */
+	BUFFER_HANDED,
+	BUFFER_BACK, /* with whom it is about to be told so */
+};
+
+struct exchange_buffer {
+	enum buffer_state state;
+	struct fbk_buffer_desc desc;
+	uint32_t generation;
+	uint32_t consumers; /* that have it */
+	int result;         /* the first error, or 0 */
+	uint64_t freed;     /* when it came back, in order */
+	fbk_released_fn *fn;
+	void *arg;
+};
+
+struct fbk_exchange {
+	LIST_ENTRY(fbk_exchange) links; /* of the context */
+	struct fbk_context *context;
+	pthread_mutex_t lock;
+	LIST_HEAD(, fbk_link) consumers;
+	uint32_t consumer_count;
+	struct exchange_buffer buffers[FBK_BUFFERS_MAX];
+	uint64_t freed;
+	bool *destroyed; /* of the callback loop that runs; or NULL */
+};
+
+/* ------------------------------------------------------------------------------------- buffers -- */
+
+static int buffer_send(const struct fbk_link *link, uint32_t index,
+		       const struct exchange_buffer *buffer)
+{
+	Fbk__Wire__LinkBuffer body = FBK__WIRE__LINK_BUFFER__INIT;
+	Fbk__Wire__Buffer wire = FBK__WIRE__BUFFER__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct fbk_buffer_desc desc = buffer->desc;
+	struct reply reply;
+	bool there = buffer->state != BUFFER_NONE;
+	wire.index = index;
+	wire.generation = buffer->generation;
+	wire.width = desc.width;
+	wire.height = desc.height;
+	wire.format = desc.format;
+	wire.modifier = desc.modifier;
+	wire.offset = desc.offset;
+	wire.stride = desc.stride;
+	wire.n_offset = wire.n_stride = desc.plane_count;
+	body.handle = link->state->handle;
+	body.buffer = &wire;
+	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER;
+	request.link_buffer = &body;
+	int r = request_call(link->context, &request, &desc.fd, there ? 1 : 0, 0, &reply);
+	if (r == 0) {
+		reply_finish(&reply);
+	}
+	return r;
+}
+
+static void buffer_clear(struct exchange_buffer *buffer)
+{
+	if (buffer->state != BUFFER_NONE) {
+		close(buffer->desc.fd);
+	}
+	*buffer = (struct exchange_buffer){ .generation = buffer->generation };
+}
+
+/* One consumer gave it back, or is gone. */
+static void buffer_returned(struct fbk_exchange *exchange, uint32_t index, int result)
+{
+	struct exchange_buffer *buffer = &exchange->buffers[index];
+	if (buffer->result == 0) {
+		buffer->result = result;
+	}
+	if (--buffer->consumers == 0) {
+		buffer->state = buffer->fn ? BUFFER_BACK : BUFFER_FREE;
+		buffer->freed = ++exchange->freed;
+	}
+}
+
+/* ------------------------------------------------------------------------------- coming back -- */
+
+static struct link_sent *link_sent_at(struct fbk_link *link, uint64_t sequence)
+{
+	return &link->sent[sequence % FBK_RING_SIZE];
+}
+
+/* Whatever it has comes back in error. Called before its lane is dropped. */
+static void consumer_lost(struct fbk_link *link, int error)
+{
+	fbk_watch_cancel(link->watch);
+	link->watch = NULL;
+	while (link->returned < link->next) {
+		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index, error);
+	}
+}
+
+/* It broke its word, in a way that ends the link. */
+static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
+{
+	link_give_up(link, error, reason);
+	consumer_lost(link, error);
+	link_refresh(link, consumer_lost);
+}
+
+/* What is to be waited for until the next frame is back: that it was given back, then that point. */
+static int consumer_head(struct fbk_link *link, struct fbk_point *ret_point, int *ret_result)
+{
+	struct lane_entry entry;
+	struct fbk_point returned = { link->in.timeline, link->returned };
+	int r = fbk_point_check(returned);
+	if (r == -EAGAIN) {
+		*ret_point = returned;
+		return r;
+	}
+	if (r == 0) {
+		r = lane_receive(&link->in, link->returned, &entry);
+	}
+	if (r == 0) {
+		r = link_point_of(link, &entry, ret_point);
+	}
+	if (r < 0) {
+		return r; /* the consumer's lane, or what it says there: that ends the link */
+	}
+	r = fbk_point_check(*ret_point);
+	*ret_result = r < 0 && entry.result == 0 ? r : entry.result;
+	return r == -EAGAIN ? r : 0;
+}
+
+/* Take back what is there. */
+static void consumer_collect(struct fbk_link *link)
+{
+	while (link->in.timeline && link->returned < link->next) {
+		struct fbk_point point;
+		int result = 0;
+		int r = consumer_head(link, &point, &result);
+		if (r == -EAGAIN) {
+			return;
+		}
+		if (r == -EPROTO || r == -EBADF || r == -ENOENT) {
+			consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
+			return;
+		}
+		if (r < 0) {
+			consumer_lost(link, r); /* its lane failed: it is gone */
+			return;
+		}
+		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index,
+				result);
+	}
+}
+
+/* Past the time that it had, looked at once more. */
+static void consumer_police(struct fbk_link *link, uint64_t now)
+{
+	char reason[FBK_REASON_SIZE];
+	if (link->in.timeline && link->returned < link->next &&
+	    link_sent_at(link, link->returned)->deadline_ns <= now) {
+		snprintf(reason, sizeof(reason), "frame %llu was not given back in time",
+			 (unsigned long long)link->returned);
+		consumer_dismiss(link, -ETIMEDOUT, reason);
+	}
+}
+
+static int exchange_look(struct fbk_exchange *exchange)
+{
+	struct fbk_link *link;
+	uint64_t now = 0;
+	int r = 0;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		int one = link_refresh(link, consumer_lost);
+		r = one < 0 ? one : r;
+		consumer_collect(link);
+		if (link->returned < link->next) {
+			now = now ? now : now_ns();
+			consumer_police(link, now);
+		}
+	}
+	return r;
+}
+
+int exchange_refresh(struct fbk_exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	int r = exchange_look(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+/* -------------------------------------------------------------------------------- telling so --- */
+
+static void exchange_watch(struct fbk_exchange *exchange);
+
+/* Those that are back, one after the other: a callback may destroy the exchange. */
+static void exchange_tell(struct fbk_exchange *exchange)
+{
+	bool destroyed = false;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX && !destroyed; i++) {
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		pthread_mutex_lock(&exchange->lock);
+		bool back = buffer->state == BUFFER_BACK;
+		fbk_released_fn *fn = buffer->fn;
+		void *arg = buffer->arg;
+		int result = buffer->result;
+		if (back) {
+			buffer->state = BUFFER_TAKEN;
+			buffer->fn = NULL;
+		}
+		exchange->destroyed = &destroyed;
+		pthread_mutex_unlock(&exchange->lock);
+		if (back) {
+			fn(arg, result);
+		}
+	}
+	if (!destroyed) {
+		exchange->destroyed = NULL;
+	}
+}
+
+static void exchange_heard(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	struct fbk_exchange *exchange = link->exchange;
+	(void)point;
+	(void)result; /* looked at anew */
+	pthread_mutex_lock(&exchange->lock);
+	link->watch = NULL;
+	exchange_look(exchange);
+	exchange_watch(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+	exchange_tell(exchange);
+}
+
+static bool exchange_has_callbacks(const struct fbk_exchange *exchange)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		if (exchange->buffers[i].state == BUFFER_HANDED && exchange->buffers[i].fn) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* While somebody is to be told, each consumer's next frame is watched. */
+static void exchange_watch(struct fbk_exchange *exchange)
+{
+	struct fbk_link *link;
+	if (!exchange_has_callbacks(exchange)) {
+		return;
+	}
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		struct fbk_point point = { link->in.timeline, link->returned };
+		int result;
+		if (link->watch || !link->in.timeline || link->returned == link->next) {
+			continue;
+		}
+		if (consumer_head(link, &point, &result) == -EAGAIN || point.timeline) {
+			fbk_point_watch(point, link_sent_at(link, link->returned)->deadline_ns,
+					exchange_heard, link, &link->watch);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------------ birth and death -- */
+
+static int exchange_check_link(const struct fbk_link *link)
+{
+	if (link->role != FBK_PRODUCER) {
+		return error_set(-EINVAL, "this end of the link is the consumer's");
+	}
+	if (link->exchange) {
+		return error_set(-EBUSY, "the link has an exchange already");
+	}
+	return 0;
+}
+
+int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
+{
+	int r = exchange_check_link(link);
+	if (r < 0) {
+		return r;
+	}
+	if (link->context != exchange->context) {
+		return error_set(-EINVAL, "the link belongs to another context than the exchange");
+	}
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange->consumer_count == CONSUMERS_MAX) {
+		r = error_set(-ENOSPC, "an exchange has at most %d consumers", CONSUMERS_MAX);
+	}
+	for (uint32_t i = 0; r == 0 && i < FBK_BUFFERS_MAX; i++) {
+		if (exchange->buffers[i].state != BUFFER_NONE) {
+			r = buffer_send(link, i, &exchange->buffers[i]);
+		}
+	}
+	if (r == 0) {
+		LIST_INSERT_HEAD(&exchange->consumers, link, exchange_links);
+		exchange->consumer_count++;
+		link->exchange = exchange;
+		link->seen = 0; /* there may be somebody to join */
+		exchange_look(exchange);
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange)
+{
+	int r = exchange_check_link(link);
+	if (r < 0) {
+		return r;
+	}
+	struct fbk_exchange *exchange = calloc(1, sizeof(*exchange));
+	if (!exchange) {
+		return error_plain(-ENOMEM);
+	}
+	exchange->context = link->context;
+	pthread_mutex_init(&exchange->lock, NULL);
+	r = fbk_exchange_attach(exchange, link);
+	if (r < 0) {
+		pthread_mutex_destroy(&exchange->lock);
+		free(exchange);
+		return r;
+	}
+	pthread_mutex_lock(&link->context->mutex);
+	LIST_INSERT_HEAD(&link->context->exchange_list, exchange, links);
+	pthread_mutex_unlock(&link->context->mutex);
+	*ret_exchange = exchange;
+	return 0;
+}
+
+static void exchange_free(struct fbk_exchange *exchange)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_clear(&exchange->buffers[i]);
+	}
+	pthread_mutex_destroy(&exchange->lock);
+	free(exchange);
+}
+
+void exchange_remove_link(struct fbk_link *link)
+{
+	struct fbk_exchange *exchange = link->exchange;
+	if (!exchange) {
+		return;
+	}
+	pthread_mutex_lock(&exchange->lock);
+	if (link->in.timeline) {
+		consumer_lost(link, -EPIPE);
+	}
+	LIST_REMOVE(link, exchange_links);
+	exchange->consumer_count--;
+	link->exchange = NULL;
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+void fbk_exchange_destroy(struct fbk_exchange *exchange)
+{
+	if (!exchange) {
+		return;
+	}
+	if (exchange->destroyed) {
+		*exchange->destroyed = true;
+	}
+	while (!LIST_EMPTY(&exchange->consumers)) {
+		struct fbk_link *link = LIST_FIRST(&exchange->consumers);
+		if (link->in.timeline) {
+			link_give_up(link, -EPIPE, "");
+		}
+		exchange_remove_link(link);
+	}
+	pthread_mutex_lock(&exchange->context->mutex);
+	LIST_REMOVE(exchange, links);
+	pthread_mutex_unlock(&exchange->context->mutex);
+	exchange_free(exchange);
+}
+
+void exchanges_free(struct fbk_context *context)
+{
+	while (!LIST_EMPTY(&context->exchange_list)) {
+		struct fbk_exchange *exchange = LIST_FIRST(&context->exchange_list);
+		LIST_REMOVE(exchange, links);
+		exchange_free(exchange);
+	}
+}
+
+/* --------------------------------------------------------------------------- adding, removing --- */
+
+static int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
+			 struct exchange_buffer **ret_buffer)
+{
+	if (index >= FBK_BUFFERS_MAX) {
+		return error_set(-EINVAL, "buffer %u: an exchange has at most %d, from 0", index,
+				 FBK_BUFFERS_MAX);
+	}
+	struct exchange_buffer *buffer = &exchange->buffers[index];
+	if ((buffer->state != BUFFER_NONE) != there) {
+		return error_set(there ? -ENOENT : -EEXIST,
+				 there ? "there is no buffer %u" : "there is a buffer %u already",
+				 index);
+	}
+	*ret_buffer = buffer;
+	return 0;
+}
+
+int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
+		     const struct fbk_buffer_desc *desc)
+{
+	struct exchange_buffer *buffer = NULL;
+	struct fbk_link *link, *done;
+	pthread_mutex_lock(&exchange->lock);
+	int r = exchange_find(exchange, index, false, &buffer);
+	if (r == 0 && (desc->plane_count == 0 || desc->plane_count > FBK_PLANES_MAX)) {
+		r = error_set(-EINVAL, "buffer %u: a buffer has 1 to %d planes", index,
+			      FBK_PLANES_MAX);
+	}
+	if (r < 0) {
+		pthread_mutex_unlock(&exchange->lock);
+		close(desc->fd);
+		return r;
+	}
+	buffer->desc = *desc;
+	buffer->generation++;
+	buffer->state = BUFFER_FREE;
+	buffer->freed = ++exchange->freed;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		r = buffer_send(link, index, buffer);
+		if (r < 0) {
+			break;
+		}
+	}
+	if (r < 0) {
+		buffer_clear(buffer);
+		for (done = LIST_FIRST(&exchange->consumers); done != link;
+		     done = LIST_NEXT(done, exchange_links)) {
+			buffer_send(done, index, buffer);
+		}
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
+{
+	struct exchange_buffer *buffer = NULL;
+	struct fbk_link *link;
+	pthread_mutex_lock(&exchange->lock);
+	exchange_look(exchange);
+	int r = exchange_find(exchange, index, true, &buffer);
+	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
+		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
+	}
+	if (r == 0) {
+		buffer_clear(buffer);
+		LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+			buffer_send(link, index, buffer); /* none: removes it */
+		}
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+/* ------------------------------------------------------------------------------------- taking --- */
+
+/* -EAGAIN: one has to come back first. */
+static int exchange_take(struct fbk_exchange *exchange, uint32_t *ret_index)
+{
+	struct exchange_buffer *best = NULL;
+	bool any = false, handed = false;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		any |= buffer->state != BUFFER_NONE;
+		handed |= buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK;
+		if (buffer->state == BUFFER_FREE && (!best || buffer->freed < best->freed)) {
+			best = buffer;
+		}
+	}
+	if (best) {
+		best->state = BUFFER_TAKEN;
+		*ret_index = (uint32_t)(best - exchange->buffers);
+		return 0;
+	}
+	if (!any) {
+		return error_set(-ENOENT, "the exchange has no buffers: add some");
+	}
+	return handed ? -EAGAIN : error_set(-EBUSY, "all buffers are taken: hand one over");
+}
+
+/* What could bring one back, and when a consumer is late. */
+static size_t exchange_points(struct fbk_exchange *exchange, struct fbk_point *points,
+			      uint64_t *deadline_ns)
+{
+	struct fbk_link *link;
+	size_t count = 0;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		int result;
+		if (link->info.phase == FBK_LINK_ENDED) {
+			continue;
+		}
+		points[count++] = link_change(link);
+		if (!link->in.timeline || link->returned == link->next) {
+			continue;
+		}
+		uint64_t late_ns = link_sent_at(link, link->returned)->deadline_ns;
+		points[count] = (struct fbk_point){ link->in.timeline, link->returned };
+		consumer_head(link, &points[count++], &result);
+		*deadline_ns = late_ns < *deadline_ns ? late_ns : *deadline_ns;
+	}
+	return count;
+}
+
+int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index)
+{
+	struct fbk_point points[2 * CONSUMERS_MAX];
+	size_t index;
+	for (;;) {
+		uint64_t until = deadline_ns;
+		bool last = now_ns() >= deadline_ns;
+		pthread_mutex_lock(&exchange->lock);
+		int r = exchange_look(exchange);
+		int taken = exchange_take(exchange, ret_index);
+		size_t count = taken == -EAGAIN ? exchange_points(exchange, points, &until) : 0;
+		pthread_mutex_unlock(&exchange->lock);
+		if (taken != -EAGAIN || r < 0) {
+			return taken == 0 ? 0 : taken != -EAGAIN ? taken : r;
+		}
+		if (last) {
+			return error_set(-ETIMEDOUT, "all buffers are in use");
+		}
+		r = fbk_point_wait_any(points, count, until, &index);
+		if (r == -EBADF || r == -ENOTCONN) {
+			return r;
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------------------ handing --- */
+
+static int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
+			 struct fbk_point acquire, uint64_t deadline_ns)
+{
+	int number = link_number_of(link, acquire.timeline);
+	if (number < 0) {
+		return number;
+	}
+	struct lane_entry entry = {
+		.sequence = link->next,
+		.value = number ? acquire.value : 0,
+		.timeline = (uint32_t)number,
+		.index = index,
+		.generation = generation,
+	};
+	*link_sent_at(link, link->next) = (struct link_sent){ index, deadline_ns };
+	int r = lane_send(&link->out, &entry);
+	if (r == 0) {
+		link->next++;
+	}
+	return r;
+}
+
+static bool consumer_ready(const struct fbk_link *link)
+{
+	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+}
+
+static int exchange_nobody(const struct fbk_exchange *exchange)
+{
+	const struct fbk_link *link = LIST_FIRST(&exchange->consumers);
+	return error_set(-ENOTCONN, "no consumer is there: %s",
+			 !link                 ? "the exchange has no links"
+			 : link->info.cause[0] ? link->info.cause
+					       : "nobody accepted the link yet");
+}
+
+int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
+		      uint64_t deadline_ns, fbk_released_fn *on_released, void *arg)
+{
+	struct exchange_buffer *buffer = NULL;
+	struct fbk_link *link;
+	pthread_mutex_lock(&exchange->lock);
+	exchange_look(exchange);
+	int r = exchange_find(exchange, index, true, &buffer);
+	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
+		r = error_set(-EBUSY, "buffer %u is handed over already", index);
+	}
+	if (r == 0 && acquire.timeline && (acquire.value == 0 || acquire.value > FBK_POINT_MAX)) {
+		r = error_set(-ERANGE, "%llu is not a point", (unsigned long long)acquire.value);
+	}
+	if (r < 0) {
+		pthread_mutex_unlock(&exchange->lock);
+		return r;
+	}
+	uint32_t consumers = 0;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		if (!consumer_ready(link)) {
+			continue;
+		}
+		int one = consumer_hand(link, index, buffer->generation, acquire, deadline_ns);
+		r = one < 0 ? one : r;
+		consumers += one == 0;
+	}
+	if (consumers > 0) {
+		r = 0; /* one that could not be told has none to give back */
+		buffer->state = BUFFER_HANDED;
+		buffer->consumers = consumers;
+		buffer->result = 0;
+		buffer->fn = on_released;
+		buffer->arg = arg;
+		exchange_watch(exchange);
+	} else if (r == 0) {
+		r = exchange_nobody(exchange);
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}

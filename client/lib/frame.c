@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+/* The consumer's side: frames as they come, what to wait for, and giving them back in order. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "request.h"
+
+static struct fbk_frame *frame_at(struct fbk_link *link, uint64_t sequence)
+{
+	return &link->frames[sequence % FBK_RING_SIZE];
+}
+
+static void frame_clear(struct fbk_frame *frame)
+{
+	if (frame->sequence && frame->acquire_fd >= 0) {
+		close(frame->acquire_fd);
+	}
+	*frame = (struct fbk_frame){ .acquire_fd = -1 };
+}
+
+static void buffer_forget(struct link_buffer *buffer)
+{
+	if (buffer->desc.fd >= 0) {
+		close(buffer->desc.fd);
+	}
+	*buffer = (struct link_buffer){ .desc.fd = -1 };
+}
+
+void frames_drop(struct fbk_link *link)
+{
+	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
+		frame_clear(&link->frames[i]);
+	}
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_forget(&link->buffers[i]);
+	}
+}
+
+/* The producer is gone: nobody wants back what it gave. */
+static void producer_lost(struct fbk_link *link, int error)
+{
+	(void)error;
+	frames_drop(link);
+	link->oldest = link->next;
+}
+
+int frames_refresh(struct fbk_link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	int r = link_refresh(link, producer_lost);
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+/* ------------------------------------------------------------------------------------- buffers -- */
+
+static void buffer_take(struct link_buffer *buffer, const Fbk__Wire__Buffer *wire,
+			struct reply *reply)
+{
+	struct fbk_buffer_desc *desc = &buffer->desc;
+	size_t planes = wire->n_offset < wire->n_stride ? wire->n_offset : wire->n_stride;
+	*desc = (struct fbk_buffer_desc){
+		.fd = reply->fds[0],
+		.width = wire->width,
+		.height = wire->height,
+		.format = wire->format,
+		.modifier = wire->modifier,
+		.plane_count = (uint32_t)(planes < FBK_PLANES_MAX ? planes : FBK_PLANES_MAX),
+	};
+	memcpy(desc->offset, wire->offset, desc->plane_count * sizeof(desc->offset[0]));
+	memcpy(desc->stride, wire->stride, desc->plane_count * sizeof(desc->stride[0]));
+	buffer->generation = wire->generation;
+	reply->fds[0] = -1;
+}
+
+/* Asked for when it first comes, and again when another lies in its place. */
+static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
+{
+	Fbk__Wire__LinkBufferGet body = FBK__WIRE__LINK_BUFFER_GET__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct link_buffer *buffer = &link->buffers[entry->index];
+	struct reply reply;
+	if (buffer->desc.fd >= 0 && buffer->generation == entry->generation) {
+		return 0;
+	}
+	body.handle = link->state->handle;
+	body.index = entry->index;
+	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET;
+	request.link_buffer_get = &body;
+	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
+	if (r < 0) {
+		return r;
+	}
+	buffer_forget(buffer);
+	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_BUFFER &&
+	    reply.message->buffer->generation == entry->generation) {
+		buffer_take(buffer, reply.message->buffer, &reply);
+	} else {
+		r = error_set(-ESTALE, "buffer %u is not the one that was handed over",
+			      entry->index);
+	}
+	reply_finish(&reply);
+	return r;
+}
+
+/* ---------------------------------------------------------------------------------- giving back -- */
+
+/* In order: what is done goes, up to the first that is held. */
+static int frames_return(struct fbk_link *link)
+{
+	int r = 0;
+	while (link->oldest < link->next) {
+		struct fbk_frame *frame = frame_at(link, link->oldest);
+		if (frame->held) {
+			break;
+		}
+		int one = lane_send(&link->out, &frame->back);
+		r = one < 0 ? one : r;
+		frame_clear(frame);
+		link->oldest++;
+	}
+	return r;
+}
+
+static void frame_give_back(struct fbk_frame *frame, int result)
+{
+	frame->held = false;
+	frame->back = (struct lane_entry){
+		.sequence = frame->sequence,
+		.index = frame->index,
+		.result = result,
+	};
+}
+
+/* ----------------------------------------------------------------------------------------- next -- */
+
+/* What the route asks of the library before the program sees the frame. */
+static int frame_prepare(struct fbk_frame *frame, uint64_t deadline_ns)
+{
+	struct fbk_link *link = frame->link;
+	int fd = link->buffers[frame->index].desc.fd;
+	int r;
+	switch (link->info.acquire) {
+	case FBK_ROUTE_CPU_WAIT:
+		r = fbk_point_wait(frame->acquire, deadline_ns);
+		if (r == 0 && frame->acquire.timeline->visibility == FBK_VISIBLE_FLUSH) {
+			int kind = fbk_fence_classify(link->context, fd);
+			r = kind == FBK_DMA_BUF_IMPLICIT
+				    ? fbk_point_flush_dmabuf(frame->acquire, fd)
+				    : 0; /* a memfd: by where it is mapped, which is not known here */
+		}
+		return r;
+	case FBK_ROUTE_DMA_BUF_IMPLICIT:
+		return fbk_point_attach_dmabuf(frame->acquire, fd, true);
+	default:
+		return 0;
+	}
+}
+
+static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
+{
+	struct lane_entry entry;
+	int r = lane_receive(&link->in, link->next, &entry);
+	if (r < 0) {
+		return r;
+	}
+	if (link->next - link->oldest >= FBK_RING_SIZE) {
+		return error_set(-EPROTO, "the peer hands over more than it has");
+	}
+	struct fbk_frame *frame = frame_at(link, link->next);
+	frame_clear(frame);
+	frame->link = link;
+	frame->sequence = entry.sequence;
+	frame->index = entry.index;
+	frame->acquire_number = entry.timeline;
+	r = link_point_of(link, &entry, &frame->acquire);
+	if (r == 0) {
+		r = buffer_get(link, &entry);
+	}
+	*ret_frame = frame;
+	return r;
+}
+
+/* The next frame is there: 0, -ETIMEDOUT as its point is not reached, or why it goes back. */
+static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
+{
+	struct fbk_frame *frame = NULL;
+	int r = frame_fill(link, &frame);
+	if (!frame || r == -ENOTCONN) {
+		if (r == -EPROTO) {
+			link_give_up(link, r, "what it hands over is nonsense");
+		}
+		return r;
+	}
+	if (r == 0) {
+		r = frame_prepare(frame, deadline_ns);
+	}
+	if (r == -ETIMEDOUT || r == -ENOTCONN) {
+		return r;
+	}
+	link->next++;
+	frame->held = r == 0;
+	if (r < 0) {
+		frame_give_back(frame, r);
+		frames_return(link);
+	}
+	*ret_frame = frame;
+	return r;
+}
+
+int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
+{
+	size_t index;
+	if (link->role != FBK_CONSUMER) {
+		return error_set(-EINVAL, "this end of the link is the producer's");
+	}
+	for (;;) {
+		pthread_mutex_lock(&link->lock);
+		int r = link_refresh(link, producer_lost);
+		struct fbk_point points[] = { { link->in.timeline, link->next },
+					      link_change(link) };
+		bool open = r == 0 && link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+		if (open && fbk_point_check(points[0]) == 0) {
+			r = frame_receive(link, deadline_ns, ret_frame);
+			pthread_mutex_unlock(&link->lock);
+			return r;
+		}
+		if (r == 0 && link->info.phase == FBK_LINK_ENDED) {
+			r = link_over(link);
+		}
+		pthread_mutex_unlock(&link->lock);
+		if (r < 0) {
+			return r;
+		}
+		r = open ? fbk_point_wait_any(points, 2, deadline_ns, &index)
+			 : fbk_point_wait(points[1], deadline_ns);
+		if (r == -ETIMEDOUT || r == -EBADF || r == -ENOTCONN) {
+			return r;
+		}
+	}
+}
+
+/* --------------------------------------------------------------------------------- one in hand -- */
+
+uint32_t fbk_frame_index(const struct fbk_frame *frame)
+{
+	return frame->index;
+}
+
+const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
+{
+	return &frame->link->buffers[frame->index].desc;
+}
+
+int fbk_frame_dmabuf(const struct fbk_frame *frame)
+{
+	return fbk_frame_buffer(frame)->fd;
+}
+
+struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
+{
+	return frame->acquire;
+}
+
+/* One for each of the producer's timelines; its points are the same. */
+static int frame_syncobj(struct fbk_frame *frame)
+{
+	struct fbk_link *link = frame->link;
+	int *syncobj = &link->in.syncobjs[frame->acquire_number];
+	struct fbk_mirror *mirror;
+	if (*syncobj > 0) {
+		return *syncobj;
+	}
+	int fd;
+	int r = fbk_syncobj_create(link->context, &fd);
+	if (r < 0) {
+		return r;
+	}
+	r = fbk_mirror_to_syncobj(frame->acquire.timeline, fd, &mirror);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*syncobj = fd;
+	return fd;
+}
+
+int fbk_frame_acquire_fd(struct fbk_frame *frame)
+{
+	struct fbk_link *link = frame->link;
+	int r;
+	if (frame->acquire_fd >= 0) {
+		return frame->acquire_fd;
+	}
+	switch (link->info.acquire) {
+	case FBK_ROUTE_EVENTFD:
+		r = fbk_point_export(frame->acquire, FBK_EVENTFD, FBK_DEADLINE_MAX,
+				     &frame->acquire_fd);
+		break;
+	case FBK_ROUTE_SYNC_FILE_LATE:
+		r = fbk_point_export(frame->acquire, FBK_SYNC_FILE, FBK_DEADLINE_MAX,
+				     &frame->acquire_fd);
+		break;
+	case FBK_ROUTE_SYNC_FILE_PROMISE:
+		r = fbk_point_promise(frame->acquire, &frame->acquire_fd);
+		break;
+	case FBK_ROUTE_SYNCOBJ_MIRROR:
+		return frame_syncobj(frame);
+	default:
+		return error_set(-EOPNOTSUPP,
+				 "this route gives no fd: wait for fbk_frame_acquire()");
+	}
+	return r < 0 ? r : frame->acquire_fd;
+}
+
+static int frame_check(const struct fbk_frame *frame)
+{
+	const struct fbk_link *link = frame->link;
+	if (!link || !frame->held) {
+		return error_set(-ESTALE, "that frame was given back, or its producer is gone");
+	}
+	if (frame->sequence != link->oldest) {
+		return error_set(
+			-EINVAL, "frame %llu is out of turn: frame %llu is given back first",
+			(unsigned long long)frame->sequence, (unsigned long long)link->oldest);
+	}
+	return 0;
+}
+
+int fbk_frame_release(struct fbk_frame *frame, int result)
+{
+	struct fbk_link *link = frame->link;
+	if (!link) {
+		return frame_check(frame);
+	}
+	pthread_mutex_lock(&link->lock);
+	int r = frame_check(frame);
+	if (r == 0) {
+		frame_give_back(frame, result < -4095 || result > 0 ? -EINVAL : result);
+		r = frames_return(link);
+	}
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+static int frame_release_at(struct fbk_frame *frame, struct fbk_point release)
+{
+	struct fbk_link *link = frame->link;
+	int number = link_number_of(link, release.timeline);
+	if (number < 0) {
+		return number;
+	}
+	frame_give_back(frame, 0);
+	frame->back.timeline = (uint32_t)number;
+	frame->back.value = number ? release.value : 0;
+	return frames_return(link);
+}
+
+int fbk_frame_release_at(struct fbk_frame *frame, struct fbk_point release)
+{
+	struct fbk_link *link = frame->link;
+	if (release.timeline && (release.value == 0 || release.value > FBK_POINT_MAX)) {
+		return error_set(-ERANGE, "%llu is not a point", (unsigned long long)release.value);
+	}
+	if (!link) {
+		return frame_check(frame);
+	}
+	pthread_mutex_lock(&link->lock);
+	int r = frame_check(frame);
+	if (r == 0) {
+		r = frame_release_at(frame, release);
+	}
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+static int frame_follow(struct fbk_frame *frame, int fence_fd)
+{
+	struct fbk_link *link = frame->link;
+	int r = frame_check(frame);
+	if (r == 0 && !link->fences) {
+		r = fbk_timeline_create(link->device, NULL, "released", FBK_TIMELINE_BROKERED,
+					&link->fences);
+	}
+	if (r < 0) {
+		close(fence_fd);
+		return r;
+	}
+	struct fbk_point point = { link->fences, frame->sequence };
+	r = fbk_point_signal_on(point, fence_fd);
+	return r < 0 ? r : frame_release_at(frame, point);
+}
+
+int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
+{
+	struct fbk_link *link = frame->link;
+	if (!link) {
+		close(fence_fd);
+		return frame_check(frame);
+	}
+	pthread_mutex_lock(&link->lock);
+	int r = frame_follow(frame, fence_fd);
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}

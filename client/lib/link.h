@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Links inside the library. A link has two lanes: on the one it sends frames (or gives them back), on the other it
+ * receives. Both ends of it are the same in this; exchange.c is what a producer makes of it, frame.c what
+ * a consumer does.
+ *
+ * Locks: a link's fields are its user's: those of a producer are under the exchange's lock, those of a consumer
+ * under the link's own. Both come before the context's. Nobody sleeps under them but for an
+ * answer of the daemon.
+ */
+#pragma once
+
+#include "internal.h"
+
+/* What is said of one frame, in either direction. */
+struct lane_entry {
+	uint64_t sequence;
+	uint64_t value; /* of the point, of timeline number `timeline`; 0: reached */
+	uint32_t timeline;
+	uint32_t index;
+	uint32_t generation;
+	int32_t result;
+};
+
+struct lane {
+	struct fbk_timeline *timeline; /* NULL: nobody is there */
+	/* Timelines whose points go over it, by number: of the one that sends their ids, since they stay its
+	 * own; of the one that receives what it opened. */
+	uint64_t ids[1 + FBK_LANE_POINTS];
+	struct fbk_timeline *points[1 + FBK_LANE_POINTS];
+	int syncobjs[1 + FBK_LANE_POINTS]; /* that follow them; 0: none */
+	uint32_t count;
+};
+
+/* A frame in the consumer's hands, or on its way back behind one that is. */
+struct fbk_frame {
+	struct fbk_link *link;
+	uint64_t sequence; /* 0: not in use */
+	uint32_t index;
+	struct fbk_point acquire;
+	uint32_t acquire_number;
+	int acquire_fd;         /* -1: none yet */
+	bool held;              /* by the program */
+	struct lane_entry back; /* once it is not */
+};
+
+struct link_buffer {
+	struct fbk_buffer_desc desc; /* fd -1: not there */
+	uint32_t generation;
+};
+
+/* What a producer handed over and has not back. */
+struct link_sent {
+	uint32_t index;
+	uint64_t deadline_ns;
+};
+
+struct fbk_link {
+	LIST_ENTRY(fbk_link) links; /* of the context */
+	struct fbk_context *context;
+	struct fbk_device *device;
+	enum fbk_role role;
+	bool offered;
+	struct fbk_timeline *state; /* raised with each change */
+	uint64_t seen;              /* its value when `info` was asked for */
+	uint64_t epoch;
+	struct fbk_link_info info;
+	struct lane out, in;
+	uint64_t next; /* sequence of the next frame: to hand over, or to come */
+	pthread_mutex_t lock;
+
+	/* a producer's */
+	LIST_ENTRY(fbk_link) exchange_links;
+	struct fbk_exchange *exchange;
+	uint64_t returned; /* the next one to come back */
+	struct link_sent sent[FBK_RING_SIZE];
+	struct fbk_watch *watch; /* for that one; NULL: none */
+
+	/* a consumer's */
+	uint64_t oldest; /* that was not given back */
+	struct link_buffer buffers[FBK_BUFFERS_MAX];
+	struct fbk_frame frames[FBK_RING_SIZE];
+	struct fbk_timeline *fences; /* whose points follow kernel fences; NULL: none yet */
+
+	/* who listens */
+	fbk_link_fn *fn;
+	void *arg;
+	struct fbk_watch *listener;
+	enum fbk_link_phase told;
+};
+
+/* Ask the daemon if something changed since. What belonged to a peer that is gone is dropped: `lost` is called
+ * before that. 0, or an error where the daemon can't be asked. */
+int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error));
+
+/* The end of the present pairing, for a reason of ours. */
+void link_give_up(struct fbk_link *link, int error, const char *reason);
+
+/* -EPIPE, with the cause as detail. */
+int link_over(const struct fbk_link *link);
+
+/* The next change of a link. */
+static inline struct fbk_point link_change(const struct fbk_link *link)
+{
+	return (struct fbk_point){ link->state, link->seen + 1 };
+}
+
+/* The number of a timeline of ours for the peer; 0 of none. Negative: an error. */
+int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline);
+
+/* The peer's timeline of that number. */
+int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
+		  struct fbk_point *ret_point);
+
+int lane_send(const struct lane *lane, const struct lane_entry *entry);
+
+/* Once its point is reached. -EPROTO: the ring does not have that entry. */
+int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry);
+
+/* exchange.c; the exchange's lock is not held */
+int exchange_refresh(struct fbk_exchange *exchange);
+void exchange_remove_link(struct fbk_link *link);
+void exchanges_free(struct fbk_context *context);
+
+/* frame.c; the link's lock is not held */
+int frames_refresh(struct fbk_link *link);
+void frames_drop(struct fbk_link *link);
+
+/* link.c */
+void links_free(struct fbk_context *context);

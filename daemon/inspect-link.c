@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* Links as people see them: who hands what to whom, and where each buffer is. */
+#include <stdio.h>
+
+#include "broker.h"
+#include "device.h"
+#include "dispatch.h"
+#include "handle.h"
+#include "inspect.h"
+#include "link.h"
+#include "token.h"
+
+#define LINKS_MAX   8 /* in a packet, with all their buffers */
+#define BUFFERS_MAX (LINKS_MAX * FBK_BUFFERS_MAX)
+
+struct link_room {
+	Fbk__Wire__LinkList list;
+	Fbk__Wire__LinkEntry entries[LINKS_MAX];
+	Fbk__Wire__LinkEntry *entry_list[LINKS_MAX];
+	Fbk__Wire__LinkBufferState buffers[BUFFERS_MAX];
+	Fbk__Wire__LinkBufferState *buffer_list[BUFFERS_MAX];
+	size_t buffer_count;
+};
+
+static const char *const phase_names[] = {
+	[FBK_LINK_OFFERED] = "offered",
+	[FBK_LINK_ACCEPTED] = "accepted",
+	[FBK_LINK_ESTABLISHED] = "established",
+	[FBK_LINK_ENDED] = "ended",
+};
+
+static char *text(const char *string)
+{
+	return (char *)(uintptr_t)string;
+}
+
+/* The lane of one end, looked at; NULL: its owner closed it. */
+static struct timeline *lane_of(const struct link *link, const struct link_side *side)
+{
+	struct token *token = side->session ? token_find(link->broker, side->tokens[0]) : NULL;
+	struct timeline *lane = token ? token->handle->timeline : NULL;
+	if (!lane || !lane->set) {
+		return NULL;
+	}
+	if (lane->cause == FBK_CAUSE_NONE) {
+		timeline_look(lane);
+	}
+	return lane;
+}
+
+static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry,
+			     const struct link *link, const struct timeline *lane)
+{
+	size_t first = room->buffer_count;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		if (link->buffers[i].fd < 0) {
+			continue;
+		}
+		Fbk__Wire__LinkBufferState *buffer = &room->buffers[room->buffer_count];
+		fbk__wire__link_buffer_state__init(buffer);
+		buffer->index = i;
+		buffer->state = text("producer");
+		room->buffer_list[room->buffer_count++] = buffer;
+	}
+	entry->buffers = room->buffer_list + first;
+	entry->n_buffers = room->buffer_count - first;
+	/* What is not given back: as the producer's ring says, which it may scribble over. */
+	uint64_t from = entry->returned + 1;
+	for (uint64_t n = from > link->from ? from : link->from;
+	     lane && n <= entry->handed && n < from + FBK_RING_SIZE; n++) {
+		/* relaxed: for people */
+		uint32_t index =
+			atomic_load_explicit(&fbk_ring_entry_at(lane->slot.page->memory, n)->index,
+					     memory_order_relaxed);
+		for (size_t i = first; i < room->buffer_count; i++) {
+			if (room->buffers[i].index == index) {
+				room->buffers[i].state = text("consumer");
+				room->buffers[i].sequence = n;
+			}
+		}
+	}
+}
+
+static void link_describe(struct link_room *room, const struct link *link)
+{
+	Fbk__Wire__LinkEntry *entry = &room->entries[room->list.n_links];
+	const struct link_side *producer = &link->sides[link->producer];
+	const struct link_side *consumer = &link->sides[!link->producer];
+	struct timeline *forward = lane_of(link, producer);
+	struct timeline *back = lane_of(link, consumer);
+	fbk__wire__link_entry__init(entry);
+	entry->id = link->id;
+	entry->phase = text(phase_names[link_phase(link, 0)]);
+	entry->cause = text(link->cause);
+	if (producer->session) {
+		entry->producer = producer->device->name;
+		entry->producer_pid = producer->session->pid;
+	}
+	if (consumer->session) {
+		entry->consumer = consumer->device->name;
+		entry->consumer_pid = consumer->session->pid;
+	}
+	if (producer->session && consumer->session) {
+		entry->acquire = text(route_name(link->acquire.route));
+		entry->release = text(route_name(link->release.route));
+	}
+	entry->handed = forward ? forward->seen : 0;
+	entry->returned = back ? back->seen : 0;
+	buffers_describe(room, entry, link, link->from ? forward : NULL);
+	room->entry_list[room->list.n_links++] = entry;
+}
+
+int request_inspect_links(struct session *session, struct handle *handle, const void *body,
+			  int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	static struct link_room room;
+	const Fbk__Wire__InspectLinks *request = body;
+	const struct link *link;
+
+	fbk__wire__link_list__init(&room.list);
+	room.list.links = room.entry_list;
+	room.buffer_count = 0;
+	LIST_FOREACH(link, &session->broker->links, links) { /* ids fall */
+		if ((request->after_id && link->id >= request->after_id) ||
+		    !inspect_may_see(session, link->state->device->uid)) {
+			continue;
+		}
+		if (room.list.n_links == LINKS_MAX) {
+			room.list.next = room.entries[LINKS_MAX - 1].id;
+			break;
+		}
+		link_describe(&room, link);
+	}
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_LINKS;
+	answer->message.links = &room.list;
+	return 0;
+}

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+#include "link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "device.h"
+#include "handle.h"
+#include "session.h"
+#include "token.h"
+
+#define OFFERER  0
+#define ACCEPTER 1
+
+/* ---------------------------------------------------------------------------------- one end --- */
+
+/* A duplicate of a token of the handle's, for the peer to open. It is worth nothing once the handle is gone. */
+static int side_add_token(struct link_side *side, struct handle *handle)
+{
+	struct token *token;
+	uint32_t rights = handle->rights & (FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
+	int r = token_get(handle, rights, &token);
+	if (r == 0) {
+		r = charge_grow(&side->fds, handle->session->user, ACCOUNT_FDS, 1);
+	}
+	if (r < 0) {
+		return r;
+	}
+	int fd = fcntl(token->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		r = -errno;
+		charge_shrink(&side->fds, 1);
+		return r;
+	}
+	side->tokens[side->token_count++] = fd;
+	return 0;
+}
+
+static int side_fill(struct link_side *side, struct device *device, struct handle *lane)
+{
+	int r = side_add_token(side, lane);
+	if (r == 0) {
+		side->session = lane->session;
+		side->device = device;
+		device->refs++;
+	}
+	return r;
+}
+
+static void side_empty(struct link_side *side)
+{
+	for (uint32_t i = 0; i < side->token_count; i++) {
+		close(side->tokens[i]); /* our own memfds */
+	}
+	charge_release(&side->fds);
+	device_unref(side->device);
+	*side = (struct link_side){ 0 };
+}
+
+int link_side_of(const struct link *link, const struct session *session)
+{
+	for (int i = 0; i < 2; i++) {
+		if (link->sides[i].session == session) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+static const struct link_side *link_producer(const struct link *link)
+{
+	return &link->sides[link->producer];
+}
+
+/* ---------------------------------------------------------------------------------- buffers --- */
+
+static void buffer_drop(struct link *link, struct link_buffer *buffer)
+{
+	if (buffer->fd >= 0) {
+		closer_close(&link->broker->closer, buffer->fd);
+		buffer->fd = -1;
+		charge_shrink(&link->buffer_fds, 1);
+	}
+}
+
+static void buffers_drop(struct link *link)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_drop(link, &link->buffers[i]);
+	}
+}
+
+static int buffer_check(const struct link *link, const Fbk__Wire__Buffer *buffer, int fd,
+			char *detail)
+{
+	char what[64];
+	if (buffer->index >= FBK_BUFFERS_MAX) {
+		snprintf(detail, FBK_REASON_SIZE, "buffer %u: an exchange has at most %d, from 0",
+			 buffer->index, FBK_BUFFERS_MAX);
+		return -EINVAL;
+	}
+	bool there = link->buffers[buffer->index].fd >= 0;
+	if (fd < 0) {
+		if (!there) {
+			snprintf(detail, FBK_REASON_SIZE, "there is no buffer %u", buffer->index);
+		}
+		return there ? 0 : -ENOENT;
+	}
+	if (there) {
+		snprintf(detail, FBK_REASON_SIZE, "there is a buffer %u: remove it first",
+			 buffer->index);
+		return -EEXIST;
+	}
+	if (buffer->n_offset != buffer->n_stride || buffer->n_offset > FBK_PLANES_MAX ||
+	    buffer->n_offset == 0) {
+		snprintf(detail, FBK_REASON_SIZE, "buffer %u: a buffer has 1 to %d planes",
+			 buffer->index, FBK_PLANES_MAX);
+		return -EINVAL;
+	}
+	if (classify_buffer(&link->broker->classifier, fd, what, sizeof(what)) < 0) {
+		link->broker->counters.fds_refused++;
+		snprintf(detail, FBK_REASON_SIZE,
+			 "buffer %u is %s: pass a dma-buf, or a memfd sealed against shrinking",
+			 buffer->index, what);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int link_set_buffer(struct link *link, const struct session *session,
+		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail)
+{
+	if (link_producer(link)->session != session) {
+		snprintf(detail, FBK_REASON_SIZE, "buffers are the producer's");
+		return -EPERM;
+	}
+	int r = buffer_check(link, buffer, *fd, detail);
+	if (r < 0) {
+		return r;
+	}
+	struct link_buffer *place = &link->buffers[buffer->index];
+	if (*fd < 0) {
+		buffer_drop(link, place);
+		return 0;
+	}
+	r = charge_grow(&link->buffer_fds, session->user, ACCOUNT_FDS, 1);
+	if (r < 0) {
+		return r;
+	}
+	*place = (struct link_buffer){
+		.fd = *fd,
+		.generation = buffer->generation,
+		.width = buffer->width,
+		.height = buffer->height,
+		.format = buffer->format,
+		.modifier = buffer->modifier,
+		.plane_count = (uint32_t)buffer->n_offset,
+	};
+	memcpy(place->offset, buffer->offset, buffer->n_offset * sizeof(place->offset[0]));
+	memcpy(place->stride, buffer->stride, buffer->n_stride * sizeof(place->stride[0]));
+	*fd = -1;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------ birth and death -- */
+
+static void link_changed(struct link *link)
+{
+	if (link->state->cause == FBK_CAUSE_NONE) {
+		timeline_look(link->state);
+		timeline_advance(link->state, link->state->seen + 1);
+	}
+}
+
+struct link *link_of(const struct handle *handle)
+{
+	return handle->timeline->brokered ? handle->timeline->brokered->link : NULL;
+}
+
+static int lane_check(const struct session *session, const struct handle *lane, char *detail)
+{
+	if (!lane || !lane->timeline->ring || timeline_signaler(lane->timeline) != session) {
+		snprintf(detail, FBK_REASON_SIZE, "that is not a lane that this client signals");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
+	       char *detail)
+{
+	struct session *session = handle->session;
+	struct timeline *state = handle->timeline;
+	if (!state->brokered || timeline_signaler(state) != session || state->brokered->link) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "timeline %s can't be the state of a link: that is a brokered one of who "
+			 "offers, for this alone",
+			 state->name);
+		return -EINVAL;
+	}
+	if (role != FBK_PRODUCER && role != FBK_CONSUMER) {
+		snprintf(detail, FBK_REASON_SIZE, "%u is not a role", role);
+		return -EINVAL;
+	}
+	int r = lane_check(session, lane, detail);
+	if (r < 0) {
+		return r;
+	}
+	struct link *link = calloc(1, sizeof(*link));
+	if (!link) {
+		return -ENOMEM;
+	}
+	r = charge_take(&link->charge, session->user, ACCOUNT_LINKS, 1);
+	if (r == 0) {
+		r = side_fill(&link->sides[OFFERER], device, lane);
+	}
+	if (r < 0) {
+		side_empty(&link->sides[OFFERER]);
+		charge_release(&link->charge);
+		free(link);
+		return r;
+	}
+	link->broker = session->broker;
+	link->id = broker_new_id(link->broker);
+	link->state = state;
+	link->producer = role == FBK_PRODUCER ? OFFERER : ACCEPTER;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		link->buffers[i].fd = -1;
+	}
+	state->brokered->link = link;
+	LIST_INSERT_HEAD(&link->broker->links, link, links);
+	return 0;
+}
+
+static void link_destroy(struct link *link)
+{
+	buffers_drop(link);
+	side_empty(&link->sides[ACCEPTER]);
+	side_empty(&link->sides[OFFERER]);
+	charge_release(&link->charge);
+	LIST_REMOVE(link, links);
+	link->state->brokered->link = NULL;
+	free(link);
+}
+
+static void link_choose(const struct device *signaler, const struct device *waiter,
+			enum route_way way, struct route_choice *ret_choice)
+{
+	struct route_device from, to;
+	struct route_world world;
+	device_route(signaler, &from);
+	device_route(waiter, &to);
+	device_route_world(signaler, &world);
+	route_choose(&from, &to, way, &world, ret_choice);
+}
+
+/* From the producer to the consumer, and back. */
+static int link_route(struct link *link, const struct device *offers, const struct device *accepts,
+		      char *detail)
+{
+	const struct device *producer = link->producer == OFFERER ? offers : accepts;
+	const struct device *consumer = link->producer == OFFERER ? accepts : offers;
+	link_choose(producer, consumer, ROUTE_ACQUIRE, &link->acquire);
+	link_choose(consumer, producer, ROUTE_RELEASE, &link->release);
+	const struct route_choice *missing = !link->acquire.route   ? &link->acquire
+					     : !link->release.route ? &link->release
+								    : NULL;
+	if (missing) {
+		snprintf(detail, FBK_REASON_SIZE, "%s", missing->why[FBK_ROUTE_NONE]);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+int link_accept(struct link *link, struct session *session, struct device *device,
+		struct handle *lane, char *detail)
+{
+	struct link_side *side = &link->sides[ACCEPTER];
+	const struct link_side *offerer = &link->sides[OFFERER];
+	if (side->session) {
+		snprintf(detail, FBK_REASON_SIZE, "%s has that link", session_label(side->session));
+		return -EBUSY;
+	}
+	if (offerer->session == session) {
+		snprintf(detail, FBK_REASON_SIZE, "a link to oneself needs no broker");
+		return -ELOOP;
+	}
+	if (!offerer->device->session) {
+		snprintf(detail, FBK_REASON_SIZE, "device %s, which offered that link, is gone",
+			 offerer->device->name);
+		return -EPIPE;
+	}
+	int r = lane_check(session, lane, detail);
+	if (r == 0) {
+		r = link_route(link, offerer->device, device, detail);
+	}
+	if (r == 0) {
+		r = side_fill(side, device, lane);
+	}
+	if (r < 0) {
+		side_empty(side);
+		return r;
+	}
+	link->epoch++;
+	link->from = 0;
+	link_changed(link);
+	return 0;
+}
+
+enum fbk_link_phase link_phase(const struct link *link, int side)
+{
+	if (side < 0 || link->state->cause != FBK_CAUSE_NONE) {
+		return FBK_LINK_ENDED;
+	}
+	return !link->sides[ACCEPTER].session ? FBK_LINK_OFFERED
+	       : link->from == 0              ? FBK_LINK_ACCEPTED
+					      : FBK_LINK_ESTABLISHED;
+}
+
+int link_join(struct link *link, const struct session *session, uint64_t from, char *detail)
+{
+	if (link_producer(link)->session != session) {
+		snprintf(detail, FBK_REASON_SIZE, "it is the producer who joins");
+		return -EPERM;
+	}
+	if (!link->sides[ACCEPTER].session || link->from) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 link->from ? "it has joined already" : "nobody accepted yet");
+		return -EALREADY;
+	}
+	if (from == 0 || from > FBK_POINT_MAX) {
+		snprintf(detail, FBK_REASON_SIZE, "frames start from 1");
+		return -EINVAL;
+	}
+	link->from = from;
+	link_changed(link);
+	return 0;
+}
+
+void link_end(struct link *link, const struct session *by, int error, const char *reason)
+{
+	if (!link->sides[ACCEPTER].session) {
+		return;
+	}
+	link->error = error;
+	const char *what = error == -EOWNERDEAD ? "it died" : "it closed the link";
+	snprintf(link->cause, sizeof(link->cause), "%s of %s: %s",
+		 link->sides[link_side_of(link, by)].device->name, session_label(by),
+		 reason && reason[0] ? reason : what);
+	if (link->producer == ACCEPTER) {
+		buffers_drop(link);
+	}
+	side_empty(&link->sides[ACCEPTER]);
+	link->from = 0;
+	link_changed(link);
+}
+
+int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
+		   char *detail)
+{
+	struct link_side *end = &link->sides[side];
+	if (end->token_count > FBK_LANE_POINTS) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "points of %d timelines at most go over a link: hand over those of fewer",
+			 FBK_LANE_POINTS);
+		return -ENOSPC;
+	}
+	int r = side_add_token(end, handle);
+	if (r == 0) {
+		*ret_number = end->token_count - 1;
+	}
+	return r;
+}
+
+void link_handle_gone(const struct handle *handle)
+{
+	struct link *link = link_of(handle);
+	struct session *session = handle->session;
+	if (!link) {
+		return;
+	}
+	if (link->sides[OFFERER].session == session) {
+		link_destroy(link); /* its peer is told by the end of the state timeline */
+	} else if (link->sides[ACCEPTER].session == session) {
+		bool died = session->closing && !session->left;
+		link_end(link, session, died ? -EOWNERDEAD : -EPIPE, NULL);
+	}
+}

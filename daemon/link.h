@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A link: two devices, the routes between them, and what they have to show each other: a lane each, timelines
+ * whose points they hand over, and the producer's buffers, which the daemon keeps. It belongs to its state
+ * timeline, a brokered one of who offers; whoever accepts comes and goes. Frames pass by without the
+ * daemon. Loop's thread only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "account.h"
+#include "list.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/page.h"
+#include "route.h"
+
+struct broker;
+struct device;
+struct handle;
+struct session;
+struct timeline;
+
+/* One end. Empty while nobody is there. */
+struct link_side {
+	struct session *session; /* NULL: empty */
+	struct device *device;
+	int tokens[1 + FBK_LANE_POINTS]; /* of its lane, then of its timelines by number */
+	uint32_t token_count;
+	struct charge fds;
+};
+
+struct link_buffer {
+	int fd; /* -1: none */
+	uint32_t generation;
+	uint32_t width, height, format, plane_count;
+	uint64_t modifier;
+	uint32_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
+};
+
+struct link {
+	LIST_ENTRY(link) links; /* of the broker, newest first */
+	struct broker *broker;
+	uint64_t id;
+	struct timeline *state;
+	struct link_side sides[2]; /* who offers, who accepted */
+	uint32_t producer;         /* index of it */
+	uint64_t epoch;            /* counts who accepted */
+	uint64_t from;             /* 0: the producer has not joined */
+	struct route_choice acquire, release;
+	struct link_buffer buffers[FBK_BUFFERS_MAX];
+	struct charge buffer_fds;
+	int error; /* of the last end */
+	char cause[FBK_REASON_SIZE];
+	struct charge charge;
+};
+
+/* In the functions below `detail` of FBK_REASON_SIZE says what is wrong. `handle` is that of the state
+ * timeline, by which a link is found; `lane` that of a ring. */
+struct link *link_of(const struct handle *handle); /* NULL: that timeline is no link's */
+
+int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
+	       char *detail);
+int link_accept(struct link *link, struct session *session, struct device *device,
+		struct handle *lane, char *detail);
+
+/* The side that the session is; -1: none. */
+int link_side_of(const struct link *link, const struct session *session);
+
+enum fbk_link_phase link_phase(const struct link *link, int side);
+
+/* Frames from `from` on are for the one that accepted. */
+int link_join(struct link *link, const struct session *session, uint64_t from, char *detail);
+
+/* The pairing ends: `by` said so, or is gone (error -EPIPE or -EOWNERDEAD, no reason). */
+void link_end(struct link *link, const struct session *by, int error, const char *reason);
+
+int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
+		   char *detail);
+
+/* Keeps the fd, which it sets to -1; with -1 the buffer is removed. */
+int link_set_buffer(struct link *link, const struct session *session,
+		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail);
+
+/* A session lets go of the state timeline. */
+void link_handle_gone(const struct handle *handle);

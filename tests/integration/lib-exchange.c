@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include "lib-exchange.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define WORDS (BUFFER_SIZE / sizeof(uint64_t))
+
+void buffer_create(struct buffer *buffer)
+{
+	buffer->fd = memfd_create("test-buffer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	EXPECT(buffer->fd >= 0 && ftruncate(buffer->fd, BUFFER_SIZE) == 0);
+	EXPECT(fcntl(buffer->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	buffer->words = mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
+	EXPECT(buffer->words != MAP_FAILED);
+}
+
+void buffer_destroy(struct buffer *buffer)
+{
+	munmap(buffer->words, BUFFER_SIZE);
+	close(buffer->fd);
+}
+
+void buffer_write(struct buffer *buffer, uint64_t frame)
+{
+	for (size_t i = 0; i < WORDS; i++) {
+		buffer->words[i] = frame;
+	}
+}
+
+bool buffer_holds(const uint64_t *words, uint64_t frame)
+{
+	for (size_t i = 0; i < WORDS; i++) {
+		if (words[i] != frame) {
+			return false;
+		}
+	}
+	return true;
+}
+
+struct fbk_buffer_desc buffer_desc(const struct buffer *buffer)
+{
+	return (struct fbk_buffer_desc){
+		.fd = fcntl(buffer->fd, F_DUPFD_CLOEXEC, 0),
+		.width = 32,
+		.height = 32,
+		.format = 0x34325258, /* XR24 */
+		.plane_count = 1,
+		.stride = { 128 },
+	};
+}
+
+struct fbk_device *exchange_device(struct fbk_context *context, const char *name, uint32_t waits,
+				   uint32_t signals)
+{
+	struct fbk_device_desc desc = {
+		.name = name, .class = FBK_CPU, .waits = waits, .signals = signals
+	};
+	struct fbk_device *device;
+	int r = fbk_device_register(context, &desc, &device);
+	EXPECT(r == 0);
+	return device;
+}
+
+void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
+		   uint32_t signals, int *ret_offer_fd)
+{
+	*producer = (struct producer){ .context = peer_connect(daemon) };
+	producer->device = exchange_device(producer->context, "producer", waits, signals);
+	producer->timeline = peer_timeline(producer->device, "drawn", 0);
+	EXPECT(fbk_link_offer(producer->device, FBK_PRODUCER, ret_offer_fd, &producer->link) == 0);
+	EXPECT(fbk_exchange_create(producer->link, &producer->exchange) == 0);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		buffer_create(&producer->buffers[i]);
+		struct fbk_buffer_desc desc = buffer_desc(&producer->buffers[i]);
+		EXPECT(fbk_exchange_add(producer->exchange, i, &desc) == 0);
+	}
+}
+
+void producer_close(struct producer *producer)
+{
+	fbk_exchange_destroy(producer->exchange);
+	fbk_link_close(producer->link);
+	fbk_disconnect(producer->context);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		buffer_destroy(&producer->buffers[i]);
+	}
+}
+
+void producer_frame(struct producer *producer)
+{
+	uint32_t index;
+	struct fbk_point acquire = { producer->timeline, ++producer->frame };
+	int r = fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index);
+	ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
+	r = fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
+			      NULL);
+	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
+	buffer_write(&producer->buffers[index], acquire.value);
+	EXPECT(fbk_point_signal(acquire) == 0);
+}
+
+int wait_point(struct fbk_frame *frame, uint64_t number, void *arg)
+{
+	(void)number;
+	(void)arg;
+	return fbk_point_wait(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS));
+}
+
+int wait_fd(struct fbk_frame *frame, uint64_t number, void *arg)
+{
+	(void)number;
+	(void)arg;
+	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
+	if (entry.fd < 0) {
+		return entry.fd;
+	}
+	EXPECT(poll(&entry, 1, PATIENCE_MS) == 1);
+	return fbk_point_check(fbk_frame_acquire(frame));
+}
+
+uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg)
+{
+	const uint64_t *maps[FBK_BUFFERS_MAX] = { NULL };
+	struct fbk_frame *frame;
+	uint64_t count = 0, number = 0;
+	int r;
+	while ((r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame)) == 0) {
+		uint32_t index = fbk_frame_index(frame);
+		if (!maps[index]) {
+			maps[index] = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
+					   fbk_frame_dmabuf(frame), 0);
+			EXPECT(maps[index] != MAP_FAILED);
+		}
+		EXPECT(!wait || wait(frame, number, arg) == 0);
+		number = count++ == 0 ? maps[index][0] : number + 1;
+		EXPECT(buffer_holds(maps[index], number));
+		EXPECT(fbk_frame_release(frame, 0) == 0);
+	}
+	ck_assert_msg(r == -EPIPE, "the link ends with %d: %s", r, fbk_error_detail());
+	return count;
+}

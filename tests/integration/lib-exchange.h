@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A producer and its consumers for tests of links: buffers whose content says which frame they hold, and a process
+ * that consumes. Whatever does not go as it must fails the running test.
+ */
+#pragma once
+
+#include "lib-peer.h"
+
+#define BUFFER_SIZE 4096
+
+/* A memfd as a buffer, and its memory. */
+struct buffer {
+	int fd;
+	uint64_t *words;
+};
+
+void buffer_create(struct buffer *buffer);
+void buffer_destroy(struct buffer *buffer);
+void buffer_write(struct buffer *buffer, uint64_t frame); /* all of it */
+bool buffer_holds(const uint64_t *words, uint64_t frame); /* all of it */
+
+struct fbk_buffer_desc buffer_desc(const struct buffer *buffer); /* with a duplicate of its fd */
+
+/* A device of that name, which waits on and signals these masks. */
+struct fbk_device *exchange_device(struct fbk_context *context, const char *name, uint32_t waits,
+				   uint32_t signals);
+
+/* A producer in this process. */
+#define PRODUCER_BUFFERS 3
+struct producer {
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct fbk_timeline *timeline; /* its acquire points */
+	struct fbk_link *link;
+	struct fbk_exchange *exchange;
+	struct buffer buffers[PRODUCER_BUFFERS];
+	uint64_t frame; /* the last one */
+};
+
+void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
+		   uint32_t signals, int *ret_offer_fd);
+void producer_close(struct producer *producer);
+
+/* Take a buffer, write the next frame into it after it was handed over, then signal it. */
+void producer_frame(struct producer *producer);
+
+/* What a consumer does with a frame, and how it waits; returns 0 or what it releases it with. */
+typedef int consumer_fn(struct fbk_frame *frame, uint64_t number, void *arg);
+
+/* Maps what comes, by index; checks frame after frame until the link ends, and returns how many came. The first
+ * frame's number is what is in it. */
+uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg);
+
+consumer_fn wait_point, wait_fd;

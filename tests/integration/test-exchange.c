@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/* Buffers that go from a producer to consumers and back, in processes of their own. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib-exchange.h"
+#include "lib-wire.h"
+
+#define FRAMES 1000
+
+static struct daemon server;
+
+static void setup(void)
+{
+	daemon_serve(&server, NULL);
+}
+
+static void teardown(void)
+{
+	daemon_stop(&server);
+}
+
+/* --------------------------------------------------------------------------------- every route --- */
+
+struct kind {
+	const char *name;
+	uint32_t waits; /* the consumer's */
+	enum fbk_route acquire;
+	consumer_fn *wait;
+};
+
+static const struct kind kinds[] = {
+	{ "native", FBK_MEMORY64, FBK_ROUTE_NATIVE, wait_point },
+	{ "eventfd", FBK_EVENTFD, FBK_ROUTE_EVENTFD, wait_fd },
+	{ "gate", 0, FBK_ROUTE_GATE, wait_point },
+	{ "cpu-wait", FBK_SYNC_FILE, FBK_ROUTE_CPU_WAIT, NULL },
+};
+
+static int consumer(int socket, void *arg)
+{
+	const struct kind *kind = arg;
+	struct fbk_link_info info;
+	struct fbk_link *link;
+	int offer;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device = exchange_device(context, "consumer", kind->waits, FBK_MEMORY64);
+	int r = fbk_link_accept(device, offer, &link);
+	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
+	close(offer);
+	EXPECT(fbk_link_info(link, &info) == 0);
+	ck_assert_int_eq(info.acquire, kind->acquire);
+	ck_assert_int_eq(info.role, FBK_CONSUMER);
+	ck_assert_str_eq(info.peer, "producer");
+	uint64_t count = consume(link, kind->wait, NULL);
+	ck_assert_uint_eq(count, FRAMES);
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	return 0;
+}
+
+static void consumer_start(struct peer *peer, const struct kind *kind, int offer)
+{
+	peer_start(peer, consumer, (void *)(uintptr_t)kind);
+	send_word(peer->socket, 0, offer);
+}
+
+START_TEST(each_route)
+{
+	struct producer producer;
+	struct peer peer;
+	int offer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	consumer_start(&peer, &kinds[_i], offer);
+	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
+	ck_assert_msg(r == 0, "%s: %s", kinds[_i].name, fbk_error_detail());
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer);
+	}
+	/* All of them come back. */
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		uint32_t index;
+		ck_assert_int_eq(
+			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	}
+	close(offer);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	ADD_LOOP(tcase, each_route, kinds);
+}
+
+int main(void)
+{
+	return suite_main("exchange", add);
+}
