@@ -177,7 +177,7 @@ static void consumer_police(struct fbk_link *link, uint64_t now)
 	}
 }
 
-static int exchange_look(struct fbk_exchange *exchange)
+int exchange_refresh(struct fbk_exchange *exchange)
 {
 	struct fbk_link *link;
 	uint64_t now = 0;
@@ -191,14 +191,6 @@ static int exchange_look(struct fbk_exchange *exchange)
 			consumer_police(link, now);
 		}
 	}
-	return r;
-}
-
-int exchange_refresh(struct fbk_exchange *exchange)
-{
-	pthread_mutex_lock(&exchange->lock);
-	int r = exchange_look(exchange);
-	pthread_mutex_unlock(&exchange->lock);
 	return r;
 }
 
@@ -240,7 +232,7 @@ static void exchange_heard(void *arg, struct fbk_point point, int result)
 	(void)result; /* looked at anew */
 	pthread_mutex_lock(&exchange->lock);
 	link->watch = NULL;
-	exchange_look(exchange);
+	exchange_refresh(exchange);
 	exchange_watch(exchange);
 	pthread_mutex_unlock(&exchange->lock);
 	exchange_tell(exchange);
@@ -311,8 +303,9 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 		LIST_INSERT_HEAD(&exchange->consumers, link, exchange_links);
 		exchange->consumer_count++;
 		link->exchange = exchange;
+		link->lock = &exchange->lock;
 		link->seen = 0; /* there may be somebody to join */
-		exchange_look(exchange);
+		exchange_refresh(exchange);
 	}
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
@@ -365,6 +358,7 @@ void exchange_remove_link(struct fbk_link *link)
 	LIST_REMOVE(link, exchange_links);
 	exchange->consumer_count--;
 	link->exchange = NULL;
+	link->lock = &link->own_lock;
 	pthread_mutex_unlock(&exchange->lock);
 }
 
@@ -459,7 +453,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 	struct exchange_buffer *buffer = NULL;
 	struct fbk_link *link;
 	pthread_mutex_lock(&exchange->lock);
-	exchange_look(exchange);
+	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
 		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
@@ -484,7 +478,7 @@ static int exchange_take(struct fbk_exchange *exchange, uint32_t *ret_index)
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		struct exchange_buffer *buffer = &exchange->buffers[i];
 		any |= buffer->state != BUFFER_NONE;
-		handed |= buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK;
+		handed |= buffer->state == BUFFER_HANDED;
 		if (buffer->state == BUFFER_FREE && (!best || buffer->freed < best->freed)) {
 			best = buffer;
 		}
@@ -531,7 +525,7 @@ int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint3
 		uint64_t until = deadline_ns;
 		bool last = now_ns() >= deadline_ns;
 		pthread_mutex_lock(&exchange->lock);
-		int r = exchange_look(exchange);
+		int r = exchange_refresh(exchange);
 		int taken = exchange_take(exchange, ret_index);
 		size_t count = taken == -EAGAIN ? exchange_points(exchange, points, &until) : 0;
 		pthread_mutex_unlock(&exchange->lock);
@@ -592,7 +586,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 	struct exchange_buffer *buffer = NULL;
 	struct fbk_link *link;
 	pthread_mutex_lock(&exchange->lock);
-	exchange_look(exchange);
+	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
 		r = error_set(-EBUSY, "buffer %u is handed over already", index);

@@ -49,10 +49,7 @@ static void producer_lost(struct fbk_link *link, int error)
 
 int frames_refresh(struct fbk_link *link)
 {
-	pthread_mutex_lock(&link->lock);
-	int r = link_refresh(link, producer_lost);
-	pthread_mutex_unlock(&link->lock);
-	return r;
+	return link_refresh(link, producer_lost);
 }
 
 /* ------------------------------------------------------------------------------------- buffers -- */
@@ -160,6 +157,16 @@ static int frame_prepare(struct fbk_frame *frame, uint64_t deadline_ns)
 	}
 }
 
+static bool frames_have(struct fbk_link *link, uint32_t index)
+{
+	for (uint64_t n = link->oldest; n < link->next; n++) {
+		if (frame_at(link, n)->index == index) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
 {
 	struct lane_entry entry;
@@ -167,8 +174,9 @@ static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
 	if (r < 0) {
 		return r;
 	}
-	if (link->next - link->oldest >= FBK_RING_SIZE) {
-		return error_set(-EPROTO, "the peer hands over more than it has");
+	if (link->next - link->oldest >= FBK_RING_SIZE || frames_have(link, entry.index)) {
+		return error_set(-EPROTO, "the peer hands over buffer %u, which is here already",
+				 entry.index);
 	}
 	struct fbk_frame *frame = frame_at(link, link->next);
 	frame_clear(frame);
@@ -191,7 +199,8 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 	int r = frame_fill(link, &frame);
 	if (!frame || r == -ENOTCONN) {
 		if (r == -EPROTO) {
-			link_give_up(link, r, "what it hands over is nonsense");
+			link_give_up(link, r, fbk_error_detail());
+			error_set(r, "%s", link->info.cause);
 		}
 		return r;
 	}
@@ -218,20 +227,20 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 		return error_set(-EINVAL, "this end of the link is the producer's");
 	}
 	for (;;) {
-		pthread_mutex_lock(&link->lock);
+		pthread_mutex_lock(link->lock);
 		int r = link_refresh(link, producer_lost);
 		struct fbk_point points[] = { { link->in.timeline, link->next },
 					      link_change(link) };
 		bool open = r == 0 && link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
 		if (open && fbk_point_check(points[0]) == 0) {
 			r = frame_receive(link, deadline_ns, ret_frame);
-			pthread_mutex_unlock(&link->lock);
+			pthread_mutex_unlock(link->lock);
 			return r;
 		}
 		if (r == 0 && link->info.phase == FBK_LINK_ENDED) {
 			r = link_over(link);
 		}
-		pthread_mutex_unlock(&link->lock);
+		pthread_mutex_unlock(link->lock);
 		if (r < 0) {
 			return r;
 		}
@@ -336,13 +345,13 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 	if (!link) {
 		return frame_check(frame);
 	}
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(link->lock);
 	int r = frame_check(frame);
 	if (r == 0) {
 		frame_give_back(frame, result < -4095 || result > 0 ? -EINVAL : result);
 		r = frames_return(link);
 	}
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(link->lock);
 	return r;
 }
 
@@ -368,12 +377,12 @@ int fbk_frame_release_at(struct fbk_frame *frame, struct fbk_point release)
 	if (!link) {
 		return frame_check(frame);
 	}
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(link->lock);
 	int r = frame_check(frame);
 	if (r == 0) {
 		r = frame_release_at(frame, release);
 	}
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(link->lock);
 	return r;
 }
 
@@ -401,8 +410,8 @@ int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
 		close(fence_fd);
 		return frame_check(frame);
 	}
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(link->lock);
 	int r = frame_follow(frame, fence_fd);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(link->lock);
 	return r;
 }

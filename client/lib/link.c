@@ -253,15 +253,19 @@ int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int 
 		return 0;
 	}
 	uint64_t value = fbk_timeline_value(link->state);
-	if (timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN) {
+	bool over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+	if (!over && value == link->seen) {
+		return 0;
+	}
+	int r = over ? 0 : link_ask(link, lost);
+	if (r < 0) { /* maybe since it ends just now */
+		over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+	}
+	if (over) {
 		link_take_end(link);
 		link_lose_peer(link, lost);
 		return 0;
 	}
-	if (value == link->seen) {
-		return 0;
-	}
-	int r = link_ask(link, lost);
 	if (r == 0) {
 		link->seen = value;
 	}
@@ -299,7 +303,8 @@ static struct fbk_link *link_new(struct fbk_device *device, enum fbk_role role)
 	link->role = role;
 	link->info.role = role;
 	link->info.phase = FBK_LINK_OFFERED;
-	pthread_mutex_init(&link->lock, NULL);
+	pthread_mutex_init(&link->own_lock, NULL);
+	link->lock = &link->own_lock;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		link->buffers[i].desc.fd = -1;
 	}
@@ -315,7 +320,7 @@ static void link_enlist(struct fbk_link *link)
 
 static void link_free(struct fbk_link *link)
 {
-	pthread_mutex_destroy(&link->lock);
+	pthread_mutex_destroy(&link->own_lock);
 	free(link);
 }
 
@@ -445,34 +450,42 @@ void links_free(struct fbk_context *context)
 
 /* --------------------------------------------------------------------------------------- asked -- */
 
-static int link_look(struct fbk_link *link)
+/* What is so now; where the daemon can't be asked, what was known. */
+static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
-	return link->exchange ? exchange_refresh(link->exchange) : frames_refresh(link);
+	pthread_mutex_lock(link->lock);
+	int r = link->exchange ? exchange_refresh(link->exchange) : frames_refresh(link);
+	*ret_info = link->info;
+	pthread_mutex_unlock(link->lock);
+	return r;
 }
 
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
-	int r = link_look(link);
+	struct fbk_link_info info;
+	int r = link_look(link, &info);
 	if (r == 0) {
-		*ret_info = link->info;
+		*ret_info = info;
 	}
 	return r;
 }
 
 const char *fbk_link_cause(struct fbk_link *link)
 {
-	link_look(link); /* what is known has to do */
+	struct fbk_link_info info;
+	link_look(link, &info);
 	return link->info.cause;
 }
 
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 {
 	for (;;) {
-		int r = link_look(link);
-		if (r < 0 || link->info.phase == FBK_LINK_ESTABLISHED) {
+		struct fbk_link_info info;
+		int r = link_look(link, &info);
+		if (r < 0 || info.phase == FBK_LINK_ESTABLISHED) {
 			return r;
 		}
-		if (link->info.phase == FBK_LINK_ENDED) {
+		if (info.phase == FBK_LINK_ENDED) {
 			return link_over(link);
 		}
 		r = fbk_point_wait(link_change(link), deadline_ns);
@@ -488,9 +501,10 @@ static void link_heard(void *arg, struct fbk_point point, int result)
 {
 	struct fbk_link *link = arg;
 	(void)point;
+	struct fbk_link_info info;
 	link->listener = NULL;
-	link_look(link);
-	enum fbk_link_phase phase = link->info.phase;
+	link_look(link, &info);
+	enum fbk_link_phase phase = info.phase;
 	bool news = phase != link->told;
 	link->told = phase;
 	if (phase != FBK_LINK_ENDED && result != -ENOTCONN) {
@@ -516,6 +530,7 @@ int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg)
 	link->fn = fn;
 	link->arg = arg;
 	link->told = 0; /* what is, is news */
-	int r = link_look(link);
+	struct fbk_link_info info;
+	int r = link_look(link, &info);
 	return r < 0 ? r : link_listen(link);
 }

@@ -4,9 +4,8 @@
  * receives. Both ends of it are the same in this; exchange.c is what a producer makes of it, frame.c what
  * a consumer does.
  *
- * Locks: a link's fields are its user's: those of a producer are under the exchange's lock, those of a consumer
- * under the link's own. Both come before the context's. Nobody sleeps under them but for an
- * answer of the daemon.
+ * Locks: a link's fields are under its lock, which is that of its exchange while it has one. It comes before the
+ * context's. Nobody sleeps under it but for an answer of the daemon.
  */
 #pragma once
 
@@ -67,7 +66,8 @@ struct fbk_link {
 	struct fbk_link_info info;
 	struct lane out, in;
 	uint64_t next; /* sequence of the next frame: to hand over, or to come */
-	pthread_mutex_t lock;
+	pthread_mutex_t own_lock;
+	pthread_mutex_t *lock; /* that, or its exchange's */
 
 	/* a producer's */
 	LIST_ENTRY(fbk_link) exchange_links;
@@ -117,12 +117,12 @@ int lane_send(const struct lane *lane, const struct lane_entry *entry);
 /* Once its point is reached. -EPROTO: the ring does not have that entry. */
 int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry);
 
-/* exchange.c; the exchange's lock is not held */
+/* exchange.c: what link_refresh() does, and who is back; under the lock */
 int exchange_refresh(struct fbk_exchange *exchange);
 void exchange_remove_link(struct fbk_link *link);
 void exchanges_free(struct fbk_context *context);
 
-/* frame.c; the link's lock is not held */
+/* frame.c: the same */
 int frames_refresh(struct fbk_link *link);
 void frames_drop(struct fbk_link *link);
 
