@@ -6,40 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "link.h"
+#include "exchange.h"
 #include "request.h"
-
-#define CONSUMERS_MAX 16
-
-enum buffer_state {
-	BUFFER_NONE,
-	BUFFER_FREE,
-	BUFFER_TAKEN, /* the program has it */
-	BUFFER_HANDED,
-	BUFFER_BACK, /* with whom it is about to be told so */
-};
-
-struct exchange_buffer {
-	enum buffer_state state;
-	struct fbk_buffer_desc desc;
-	uint32_t generation;
-	uint32_t consumers; /* that have it */
-	int result;         /* the first error, or 0 */
-	uint64_t freed;     /* when it came back, in order */
-	fbk_released_fn *fn;
-	void *arg;
-};
-
-struct fbk_exchange {
-	LIST_ENTRY(fbk_exchange) links; /* of the context */
-	struct fbk_context *context;
-	pthread_mutex_t lock;
-	LIST_HEAD(, fbk_link) consumers;
-	uint32_t consumer_count;
-	struct exchange_buffer buffers[FBK_BUFFERS_MAX];
-	uint64_t freed;
-	bool *destroyed; /* of the callback loop that runs; or NULL */
-};
 
 /* ------------------------------------------------------------------------------------- buffers -- */
 
@@ -78,103 +46,6 @@ static void buffer_clear(struct exchange_buffer *buffer)
 		close(buffer->desc.fd);
 	}
 	*buffer = (struct exchange_buffer){ .generation = buffer->generation };
-}
-
-/* One consumer gave it back, or is gone. */
-static void buffer_returned(struct fbk_exchange *exchange, uint32_t index, int result)
-{
-	struct exchange_buffer *buffer = &exchange->buffers[index];
-	if (buffer->result == 0) {
-		buffer->result = result;
-	}
-	if (--buffer->consumers == 0) {
-		buffer->state = buffer->fn ? BUFFER_BACK : BUFFER_FREE;
-		buffer->freed = ++exchange->freed;
-	}
-}
-
-/* ------------------------------------------------------------------------------- coming back -- */
-
-static struct link_sent *link_sent_at(struct fbk_link *link, uint64_t sequence)
-{
-	return &link->sent[sequence % FBK_RING_SIZE];
-}
-
-/* Whatever it has comes back in error. Called before its lane is dropped. */
-static void consumer_lost(struct fbk_link *link, int error)
-{
-	fbk_watch_cancel(link->watch);
-	link->watch = NULL;
-	while (link->returned < link->next) {
-		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index, error);
-	}
-}
-
-/* It broke its word, in a way that ends the link. */
-static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
-{
-	link_give_up(link, error, reason);
-	consumer_lost(link, error);
-	link_refresh(link, consumer_lost);
-}
-
-/* What is to be waited for until the next frame is back: that it was given back, then that point. */
-static int consumer_head(struct fbk_link *link, struct fbk_point *ret_point, int *ret_result)
-{
-	struct lane_entry entry;
-	struct fbk_point returned = { link->in.timeline, link->returned };
-	int r = fbk_point_check(returned);
-	if (r == -EAGAIN) {
-		*ret_point = returned;
-		return r;
-	}
-	if (r == 0) {
-		r = lane_receive(&link->in, link->returned, &entry);
-	}
-	if (r == 0) {
-		r = link_point_of(link, &entry, ret_point);
-	}
-	if (r < 0) {
-		return r; /* the consumer's lane, or what it says there: that ends the link */
-	}
-	r = fbk_point_check(*ret_point);
-	*ret_result = r < 0 && entry.result == 0 ? r : entry.result;
-	return r == -EAGAIN ? r : 0;
-}
-
-/* Take back what is there. */
-static void consumer_collect(struct fbk_link *link)
-{
-	while (link->in.timeline && link->returned < link->next) {
-		struct fbk_point point;
-		int result = 0;
-		int r = consumer_head(link, &point, &result);
-		if (r == -EAGAIN) {
-			return;
-		}
-		if (r == -EPROTO || r == -EBADF || r == -ENOENT) {
-			consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
-			return;
-		}
-		if (r < 0) {
-			consumer_lost(link, r); /* its lane failed: it is gone */
-			return;
-		}
-		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index,
-				result);
-	}
-}
-
-/* Past the time that it had, looked at once more. */
-static void consumer_police(struct fbk_link *link, uint64_t now)
-{
-	char reason[FBK_REASON_SIZE];
-	if (link->in.timeline && link->returned < link->next &&
-	    link_sent_at(link, link->returned)->deadline_ns <= now) {
-		snprintf(reason, sizeof(reason), "frame %llu was not given back in time",
-			 (unsigned long long)link->returned);
-		consumer_dismiss(link, -ETIMEDOUT, reason);
-	}
 }
 
 int exchange_refresh(struct fbk_exchange *exchange)
@@ -224,6 +95,25 @@ static void exchange_tell(struct fbk_exchange *exchange)
 	}
 }
 
+static void exchange_told(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_exchange *exchange = arg;
+	(void)point;
+	(void)result;
+	pthread_mutex_lock(&exchange->lock);
+	exchange->teller = NULL;
+	pthread_mutex_unlock(&exchange->lock);
+	exchange_tell(exchange);
+}
+
+void exchange_tell_soon(struct fbk_exchange *exchange)
+{
+	if (!exchange->teller) {
+		/* without memory: with the next one that comes back */
+		watch_soon(exchange->context, exchange_told, exchange, &exchange->teller);
+	}
+}
+
 static void exchange_heard(void *arg, struct fbk_point point, int result)
 {
 	struct fbk_link *link = arg;
@@ -235,7 +125,6 @@ static void exchange_heard(void *arg, struct fbk_point point, int result)
 	exchange_refresh(exchange);
 	exchange_watch(exchange);
 	pthread_mutex_unlock(&exchange->lock);
-	exchange_tell(exchange);
 }
 
 static bool exchange_has_callbacks(const struct fbk_exchange *exchange)
@@ -377,6 +266,7 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 		}
 		exchange_remove_link(link);
 	}
+	watch_cancel(exchange->context, exchange->teller);
 	pthread_mutex_lock(&exchange->context->mutex);
 	LIST_REMOVE(exchange, links);
 	pthread_mutex_unlock(&exchange->context->mutex);
@@ -543,28 +433,6 @@ int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint3
 }
 
 /* ------------------------------------------------------------------------------------ handing --- */
-
-static int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
-			 struct fbk_point acquire, uint64_t deadline_ns)
-{
-	int number = link_number_of(link, acquire.timeline);
-	if (number < 0) {
-		return number;
-	}
-	struct lane_entry entry = {
-		.sequence = link->next,
-		.value = number ? acquire.value : 0,
-		.timeline = (uint32_t)number,
-		.index = index,
-		.generation = generation,
-	};
-	*link_sent_at(link, link->next) = (struct link_sent){ index, deadline_ns };
-	int r = lane_send(&link->out, &entry);
-	if (r == 0) {
-		link->next++;
-	}
-	return r;
-}
 
 static bool consumer_ready(const struct fbk_link *link)
 {

@@ -220,6 +220,11 @@ void mirrors_free(struct fbk_timeline *timeline);
 int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		 void (*drop)(void *arg), struct fbk_watch **ret_watch);
 
+/* watch.c: call `fn` in the next dispatch. Cancelled with the second, which takes NULL. Not under the mutex. */
+int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
+	       struct fbk_watch **ret_watch);
+void watch_cancel(struct fbk_context *context, struct fbk_watch *watch);
+
 /* watch.c; under the mutex */
 void watch_fired(struct fbk_context *context, uint64_t number, int result);
 void watch_refused(struct fbk_context *context, uint64_t number, int error, const char *detail);

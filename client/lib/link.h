@@ -105,7 +105,7 @@ static inline struct fbk_point link_change(const struct fbk_link *link)
 	return (struct fbk_point){ link->state, link->seen + 1 };
 }
 
-/* The number of a timeline of ours for the peer; 0 of none. Negative: an error. */
+/* lane.c: the number of a timeline of ours for the peer; 0 of none. Negative: an error. */
 int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline);
 
 /* The peer's timeline of that number. */
@@ -116,6 +116,8 @@ int lane_send(const struct lane *lane, const struct lane_entry *entry);
 
 /* Once its point is reached. -EPROTO: the ring does not have that entry. */
 int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry);
+
+void lane_drop(struct lane *lane); /* closes what it has */
 
 /* exchange.c: what link_refresh() does, and who is back; under the lock */
 int exchange_refresh(struct fbk_exchange *exchange);

@@ -25,7 +25,8 @@ static struct fbk_watch *watch_find(struct fbk_context *context, uint64_t number
 
 static bool watch_armed(const struct fbk_watch *watch)
 {
-	return heap_node_linked(&watch->point.timeline->watches, &watch->armed);
+	return watch->point.timeline &&
+	       heap_node_linked(&watch->point.timeline->watches, &watch->armed);
 }
 
 static void watch_disarm(struct fbk_watch *watch)
@@ -47,13 +48,14 @@ static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, i
  * later. Where it was reached, so were those below it: they come first. */
 static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
-	const struct heap *armed = &watch->point.timeline->watches;
+	const struct fbk_timeline *timeline = watch->point.timeline;
 	const struct heap_node *node;
 	if (watch->fired) {
 		return;
 	}
 	bool first = TAILQ_EMPTY(&context->fired);
-	while (result == 0 && (node = heap_min(armed)) && node->key < watch->point.value) {
+	while (result == 0 && timeline && (node = heap_min(&timeline->watches)) &&
+	       node->key < watch->point.value) {
 		watch_decide(context, container_of(node, struct fbk_watch, armed), 0);
 	}
 	watch_decide(context, watch, result);
@@ -206,6 +208,29 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	return r < 0 ? watch_undo(context, number, r) : 0;
 }
 
+int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
+	       struct fbk_watch **ret_watch)
+{
+	struct fbk_watch *watch = calloc(1, sizeof(*watch));
+	if (!watch) {
+		return error_plain(-ENOMEM);
+	}
+	watch->fn = fn;
+	watch->arg = arg;
+	pthread_mutex_lock(&context->mutex);
+	watch->number = ++context->next_watch;
+	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
+		pthread_mutex_unlock(&context->mutex);
+		free(watch);
+		return error_plain(-ENOMEM);
+	}
+	LIST_INSERT_HEAD(&context->watches, watch, links);
+	*ret_watch = watch;
+	watch_queue(context, watch, 0);
+	pthread_mutex_unlock(&context->mutex);
+	return 0;
+}
+
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch)
 {
@@ -219,10 +244,16 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 
 void fbk_watch_cancel(struct fbk_watch *watch)
 {
+	if (watch) {
+		watch_cancel(watch->point.timeline->context, watch);
+	}
+}
+
+void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)
+{
 	if (!watch) {
 		return;
 	}
-	struct fbk_context *context = watch->point.timeline->context;
 	Fbk__Wire__WatchCancel body = FBK__WIRE__WATCH_CANCEL__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	body.watch = watch->number;

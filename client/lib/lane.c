@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* One direction of a link: a ring of entries behind a timeline, and the timelines whose points go over it. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "request.h"
+
+/* ------------------------------------------------------------------------------------- entries -- */
+
+static struct fbk_ring_entry *lane_at(const struct lane *lane, uint64_t sequence)
+{
+	return fbk_ring_entry_at(lane->timeline->payload_map->memory, sequence);
+}
+
+int lane_send(const struct lane *lane, const struct lane_entry *entry)
+{
+	struct fbk_ring_entry *place = lane_at(lane, entry->sequence);
+	/* relaxed, all of them: the payload is raised after, and who reads them saw that. What lay here came
+	 * back, so nobody reads it any more. */
+	atomic_store_explicit(&place->sequence, entry->sequence, memory_order_relaxed);
+	atomic_store_explicit(&place->value, entry->value, memory_order_relaxed);
+	atomic_store_explicit(&place->timeline, entry->timeline, memory_order_relaxed);
+	atomic_store_explicit(&place->index, entry->index, memory_order_relaxed);
+	atomic_store_explicit(&place->generation, entry->generation, memory_order_relaxed);
+	atomic_store_explicit(&place->result, entry->result, memory_order_relaxed);
+	return fbk_timeline_signal(lane->timeline, entry->sequence);
+}
+
+int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry)
+{
+	const struct fbk_ring_entry *place = lane_at(lane, sequence);
+	/* relaxed: after the payload was seen. Each is read once: the peer may write here at any time. */
+	struct lane_entry entry = {
+		.sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed),
+		.value = atomic_load_explicit(&place->value, memory_order_relaxed),
+		.timeline = atomic_load_explicit(&place->timeline, memory_order_relaxed),
+		.index = atomic_load_explicit(&place->index, memory_order_relaxed),
+		.generation = atomic_load_explicit(&place->generation, memory_order_relaxed),
+		.result = atomic_load_explicit(&place->result, memory_order_relaxed),
+	};
+	if (entry.sequence != sequence || entry.index >= FBK_BUFFERS_MAX ||
+	    entry.timeline > FBK_LANE_POINTS || entry.result > 0 || entry.result < -4095 ||
+	    (entry.timeline > 0 && (entry.value == 0 || entry.value > FBK_POINT_MAX))) {
+		return error_set(-EPROTO, "the peer's frame %llu is nonsense",
+				 (unsigned long long)sequence);
+	}
+	*ret_entry = entry;
+	return 0;
+}
+
+void lane_drop(struct lane *lane)
+{
+	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+		if (lane->syncobjs[i] > 0) {
+			close(lane->syncobjs[i]);
+		}
+		fbk_timeline_close(lane->points[i]);
+	}
+	fbk_timeline_close(lane->timeline);
+	*lane = (struct lane){ 0 };
+}
+
+/* -------------------------------------------------------------------------------------- points -- */
+
+int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
+{
+	Fbk__Wire__LinkPoint body = FBK__WIRE__LINK_POINT__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct lane *lane = &link->out;
+	struct reply reply;
+	if (!timeline) {
+		return 0;
+	}
+	for (uint32_t i = 1; i <= lane->count; i++) {
+		if (lane->ids[i] == timeline->id) {
+			return (int)i;
+		}
+	}
+	body.handle = link->state->handle;
+	body.timeline = timeline->handle;
+	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT;
+	request.link_point = &body;
+	int r = request_call(link->context, &request, NULL, 0, 0, &reply);
+	if (r < 0) {
+		return r;
+	}
+	uint32_t number = reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT
+				  ? reply.message->object->id
+				  : 0;
+	reply_finish(&reply);
+	if (number != lane->count + 1 || number > FBK_LANE_POINTS) {
+		return error_set(-EPROTO, "the daemon's number for timeline %s is %u",
+				 timeline->name, number);
+	}
+	lane->ids[number] = timeline->id;
+	lane->count = number;
+	return (int)number;
+}
+
+static int point_open(struct fbk_link *link, uint32_t number)
+{
+	Fbk__Wire__LinkPointGet body = FBK__WIRE__LINK_POINT_GET__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	struct reply reply;
+	body.handle = link->state->handle;
+	body.number = number;
+	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT_GET;
+	request.link_point_get = &body;
+	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
+	if (r == 0) {
+		r = fbk_timeline_open(link->context, reply.fds[0], &link->in.points[number]);
+		reply_finish(&reply);
+	}
+	return r;
+}
+
+int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
+		  struct fbk_point *ret_point)
+{
+	int r = 0;
+	if (entry->timeline == 0) { /* that it is said is all there is to wait for */
+		*ret_point = (struct fbk_point){ link->in.timeline, entry->sequence };
+		return 0;
+	}
+	if (!link->in.points[entry->timeline]) {
+		r = point_open(link, entry->timeline);
+	}
+	if (r == 0) {
+		*ret_point = (struct fbk_point){ link->in.points[entry->timeline], entry->value };
+	}
+	return r;
+}
