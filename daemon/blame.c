@@ -44,9 +44,16 @@ struct wait {
 	uint64_t since_ns;
 };
 
+/* Who waits for a frame listens for changes of the link as well: nobody owes those. */
+static bool wait_is_for_changes(const struct wait *wait)
+{
+	return wait->timeline->brokered && wait->timeline->brokered->link;
+}
+
 static void wait_older(struct wait *oldest, const struct wait *other)
 {
-	if (other->timeline && (!oldest->timeline || other->since_ns < oldest->since_ns)) {
+	if (other->timeline && !wait_is_for_changes(other) &&
+	    (!oldest->timeline || other->since_ns < oldest->since_ns)) {
 		*oldest = *other;
 	}
 }
