@@ -676,6 +676,11 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
+/* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() would not wait, because a frame is
+ * there or the link ended. Replaces the last call that is not through yet. */
+typedef void fbk_next_fn(void *arg, struct fbk_link *link);
+int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
+
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
 int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);

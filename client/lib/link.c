@@ -294,6 +294,7 @@ void fbk_link_close(struct fbk_link *link)
 		return;
 	}
 	fbk_watch_cancel(link->listener);
+	frames_unwatch(link);
 	exchange_remove_link(link);
 	if (!link->offered && link->info.phase != FBK_LINK_ENDED) {
 		link_give_up(link, -EPIPE, "");
