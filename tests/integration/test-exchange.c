@@ -88,9 +88,14 @@ static int consumer(int socket, void *arg)
 	return 0;
 }
 
-static void consumer_start(struct peer *peer, const struct kind *kind, int fd)
+/* Forked before the producer waits for anything, which starts a thread; then let go. */
+static void consumer_start(struct peer *peer, const struct kind *kind)
 {
 	peer_start(peer, consumer, (void *)(uintptr_t)kind);
+}
+
+static void consumer_accepts(struct peer *peer, int fd)
+{
 	send_word(peer->socket, 0, fd);
 }
 
@@ -104,7 +109,8 @@ static const struct kind kinds[] = {
 START_TEST(each_route)
 {
 	struct peer peer;
-	consumer_start(&peer, &kinds[_i], offer);
+	consumer_start(&peer, &kinds[_i]);
+	consumer_accepts(&peer, offer);
 	established();
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer);
@@ -128,12 +134,14 @@ START_TEST(two_consumers)
 	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, second), 0);
 	all.frames = 300;
 	some.frames = 200;
-	consumer_start(&peers[0], &all, offer);
+	consumer_start(&peers[0], &all);
+	consumer_start(&peers[1], &some);
+	consumer_accepts(&peers[0], offer);
 	established();
 	for (int i = 0; i < 100; i++) {
 		producer_frame(&producer);
 	}
-	consumer_start(&peers[1], &some, offer2); /* it gets what comes from now on */
+	consumer_accepts(&peers[1], offer2); /* it gets what comes from now on */
 	ck_assert_int_eq(fbk_link_wait(second, deadline_ms(PATIENCE_MS)), 0);
 	for (int i = 0; i < 200; i++) {
 		producer_frame(&producer);
@@ -346,7 +354,9 @@ START_TEST(consumer_killed)
 	struct told told = { 0 };
 	struct fbk_link_info info;
 	struct kind next = kinds[0];
-	struct peer peer;
+	struct peer peer, heir;
+	next.frames = 50;
+	consumer_start(&heir, &next);
 	hoarder_start(&peer, &told, deadline_ms(PATIENCE_MS));
 	peer_kill(&peer);
 	dispatch_until(producer.context, &told.count, PRODUCER_BUFFERS);
@@ -359,8 +369,7 @@ START_TEST(consumer_killed)
 	ck_assert_ptr_nonnull(strstr(info.cause, "hoarder"));
 	ck_assert_int_eq(hand(0, 0, NULL, NULL), -ENOTCONN);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "hoarder"));
-	next.frames = 50;
-	consumer_start(&peer, &next, offer);
+	consumer_accepts(&heir, offer);
 	established();
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		buffer_write(&producer.buffers[i], i + 1);
@@ -373,7 +382,7 @@ START_TEST(consumer_killed)
 	take_all();
 	fbk_link_close(producer.link);
 	producer.link = NULL;
-	ck_assert_int_eq(peer_wait(&peer), 0);
+	ck_assert_int_eq(peer_wait(&heir), 0);
 }
 END_TEST
 
