@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -215,6 +216,14 @@ static int broker_create_closer(struct broker *broker)
 
 /* --------------------------------------------------------------------------- birth and death -- */
 
+/* What shapes the trees of clients' things is for no client to know. */
+static uint64_t random_seed(const struct broker *broker)
+{
+	uint64_t seed;
+	ssize_t size = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+	return size == sizeof(seed) ? seed : broker->started_ns;
+}
+
 static int broker_create_loop(struct broker *broker)
 {
 	struct event_config *config = event_config_new();
@@ -261,6 +270,8 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
+	graph_init(&broker->graph, random_seed(broker));
+	origins_init(&broker->origins, random_seed(broker));
 	broker->timer = -1;
 	broker->udmabuf = -ENODEV;
 	broker->timer_ns = UINT64_MAX;
@@ -328,6 +339,7 @@ void broker_destroy(struct broker *broker)
 		session_destroy(LIST_FIRST(&broker->dying));
 	}
 	watcher_destroy(broker->watcher); /* with it go the last sets */
+	graph_finish(&broker->graph);
 	log_forget(broker);
 	broker_disarm(broker, &broker->stop_timer);
 	submit_arms_finish(broker);

@@ -14,7 +14,9 @@
 #include "aio.h"
 #include "closer.h"
 #include "proto/drm.h"
+#include "graph.h"
 #include "list.h"
+#include "origin.h"
 #include "policy.h"
 #include "probe.h"
 #include "proto/classify.h"
@@ -61,6 +63,7 @@ enum broker_priority {
 	X(promises_broken, "promises ended without their point")        \
 	X(mirrors, "mirrors made")                                      \
 	X(mirror_signals, "syncobjs signalled by mirrors")              \
+	X(cycles_refused, "waits refused for they close a cycle")       \
 	X(fds_refused, "file descriptors refused")                      \
 	X(timelines_failed, "timelines failed")                         \
 	X(log_lines_dropped, "log lines not written: their user had too many")
@@ -101,6 +104,8 @@ struct broker {
 	LIST_HEAD(, log_charge) log_charges;
 	uint64_t starved_quiet_until_ns;
 
+	struct graph graph;                  /* who waits for whom */
+	struct origins origins;              /* exports that may come back as imports */
 	LIST_HEAD(, submit_arm) submit_arms; /* syncobj-follow.c */
 	LIST_HEAD(, export) promises;
 	unsigned int promise_count;

@@ -60,6 +60,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
 	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),
+	ENTRY(POINT_DEPENDS, point_depends, 64, ON_TIMELINE(PointDepends, SIGNAL)),
 	ENTRY(SYNCOBJ_CREATE, syncobj_create, 64),
 	ENTRY(MIRROR_TO, mirror_to, 64, ON_TIMELINE(MirrorTo, WAIT), .fd_count = 1),
 	ENTRY(MIRROR_FROM, mirror_from, 64, ON_TIMELINE(MirrorFrom, SIGNAL), .fd_count = 1),
@@ -87,6 +88,28 @@ static const char *right_name(uint32_t missing)
 	return missing & FBK_RIGHT_SIGNAL    ? "signal"
 	       : missing & FBK_RIGHT_PROMISE ? "promise"
 					     : "wait";
+}
+
+int handle_check(const struct session *session, uint32_t number, uint32_t right, const char *what,
+		 struct handle **ret_handle, char *detail)
+{
+	struct handle *handle = session_handle(session, number);
+	if (!handle) {
+		snprintf(detail, FBK_REASON_SIZE, "%s: this client has no timeline %u open", what,
+			 number);
+		return -ENOENT;
+	}
+	uint32_t missing = right & ~handle->rights;
+	if (missing) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"%s: this client has no right to %s timeline %s: ask its owner for a token "
+			"with that right",
+			what, right_name(missing), handle->timeline->name);
+		return -EPERM;
+	}
+	*ret_handle = handle;
+	return 0;
 }
 
 /* All that is checked before a handler runs. */
@@ -129,23 +152,7 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 	}
 	uint32_t number;
 	memcpy(&number, (const char *)body + entry->handle_offset, sizeof(number));
-	struct handle *handle = session_handle(session, number);
-	if (!handle) {
-		snprintf(detail, FBK_REASON_SIZE, "%s: this client has no timeline %u open",
-			 entry->name, number);
-		return -ENOENT;
-	}
-	uint32_t missing = entry->right & ~handle->rights;
-	if (missing) {
-		snprintf(
-			detail, FBK_REASON_SIZE,
-			"%s: this client has no right to %s timeline %s: ask its owner for a token "
-			"with that right",
-			entry->name, right_name(missing), handle->timeline->name);
-		return -EPERM;
-	}
-	*ret_handle = handle;
-	return 0;
+	return handle_check(session, number, entry->right, entry->name, ret_handle, detail);
 }
 
 void answer_fd(struct answer *answer, int fd)

@@ -40,6 +40,13 @@ int answer_duplicate(struct answer *answer, int fd);
 int answer_object(struct answer *answer, uint32_t id);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
+/* A handle that a request names, with all of these rights. The table does so for the first; `what` is
+ * the request. -ENOENT or -EPERM, with the sentence. */
+int handle_check(const struct session *session, uint32_t number, uint32_t right, const char *what,
+		 struct handle **ret_handle, char *detail);
+
+int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none */
+
 /* What the wire says of a slot. */
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
 
@@ -58,7 +65,7 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
 	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
 	request_device_memory, request_timeline_memory, request_mirror_destroy, request_pair_join,
-	request_pair_list, request_inspect_status, request_inspect_devices,
-	request_inspect_timelines, request_inspect_route, request_link_offer, request_link_accept, request_link_info,
-	request_link_join, request_link_end, request_link_point, request_link_point_get,
-	request_link_buffer, request_link_buffer_get, request_inspect_links;
+	request_pair_list, request_point_depends, request_inspect_status, request_inspect_devices,
+	request_inspect_timelines, request_inspect_route, request_link_offer, request_link_accept,
+	request_link_info, request_link_join, request_link_end, request_link_point,
+	request_link_point_get, request_link_buffer, request_link_buffer_get, request_inspect_links;

@@ -2,9 +2,11 @@
 #include "export.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blame.h"
 #include "broker.h"
@@ -22,6 +24,28 @@ static void promise_forget_asker(struct export *export)
 	}
 }
 
+/* What goes out may come back, to be followed. An eventfd of ours is kept anyhow; of the others a
+ * duplicate is. */
+static int export_keep(struct export *export, int fd)
+{
+	bool kept = export->provider->keeps_fd;
+	int ours = kept ? export->provided.fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (ours < 0) {
+		return -errno;
+	}
+	export->duplicate = kept ? -1 : ours;
+	origin_keep(&export->broker->origins, &export->origin, ours);
+	return 0;
+}
+
+static void export_forget(struct export *export)
+{
+	origin_forget(&export->origin);
+	if (export->duplicate >= 0) {
+		close(export->duplicate);
+	}
+}
+
 static void export_destroy(struct export *export)
 {
 	struct broker *broker = export->broker;
@@ -29,6 +53,7 @@ static void export_destroy(struct export *export)
 	broker_disarm(broker, &export->deadline);
 	LIST_REMOVE(export, links);
 	promise_forget_asker(export);
+	export_forget(export);
 	export->provider->destroy(broker, &export->provided);
 	charge_release(&export->fd_charge);
 	charge_release(&export->charge);
@@ -118,6 +143,7 @@ static int export_make(struct session *session, const struct provider *provider,
 	}
 	export->broker = broker;
 	export->provider = provider;
+	export->duplicate = -1;
 	export->promise = promise;
 	export->value = value;
 	export->arm.done = export_decided;
@@ -129,6 +155,14 @@ static int export_make(struct session *session, const struct provider *provider,
 	}
 	if (r == 0) {
 		r = provider->create(broker, ret_fd, &export->provided);
+	}
+	if (r == 0) {
+		r = export_keep(export, *ret_fd);
+		if (r < 0) {
+			close(*ret_fd);
+			provider->fire(broker, &export->provided, value, 0);
+			provider->destroy(broker, &export->provided);
+		}
 	}
 	if (r < 0) {
 		charge_release(&export->fd_charge);
@@ -229,6 +263,8 @@ static int promise_check(struct handle *handle, bool implicit, char *detail)
 {
 	struct broker *broker = handle->session->broker;
 	const struct timeline *timeline = handle->timeline;
+	/* A point that waits for itself is none that could be asked about here: who declares the wait
+	 * that closes the cycle is refused. */
 	int r = export_promises_work(broker, detail);
 	if (r < 0) {
 		return r;
@@ -298,6 +334,18 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	broker_arm(broker, &export->deadline, deadline_ns);
 	arm_add(&export->arm, timeline, value); /* may fire and free it */
 	return 0;
+}
+
+const struct export *export_find(const struct broker *broker, int fd, uint64_t syncobj_point)
+{
+	struct origin *origin = origin_find(&broker->origins, fd);
+	if (!origin) {
+		return NULL;
+	}
+	const struct export *export = container_of(origin, struct export, origin);
+	bool other = export->provider->kind == FBK_SYNCOBJ_TIMELINE &&
+		     (syncobj_point == 0 || syncobj_point > export->value);
+	return other ? NULL : export;
 }
 
 void export_drop_all(struct session *session)

@@ -13,6 +13,7 @@
 
 #include "account.h"
 #include "handle.h"
+#include "origin.h"
 #include "provider.h"
 #include "timeline.h"
 #include "wheel.h"
@@ -24,6 +25,8 @@ struct export
 	struct session *asker;
 	struct broker *broker;
 	struct arm arm;
+	struct origin origin;
+	int duplicate; /* of what went out, for that; -1: the provider has one */
 	uint64_t value;
 	const struct provider *provider;
 	union provided provided;
@@ -45,6 +48,10 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 
 /* May promises be made at all here? 0, or why not. */
 int export_promises_work(struct broker *broker, char *detail);
+
+/* The export that this fence, which a client passed, is of; NULL: none that is known. `syncobj_point` is
+ * what is waited for in a syncobj. */
+const struct export *export_find(const struct broker *broker, int fd, uint64_t syncobj_point);
 
 /* The session ends: what it exported fires, since others may poll it. Promises stay. */
 void export_drop_all(struct session *session);

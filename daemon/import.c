@@ -8,6 +8,8 @@
 
 #include "broker.h"
 #include "clock.h"
+#include "depend.h"
+#include "export.h"
 #include "handle.h"
 #include "session.h"
 #include "timeline.h"
@@ -33,7 +35,9 @@ static void part_release(struct import_part *part)
 /* Stop listening and let go of the fences. */
 static void import_release(struct import *import)
 {
-	broker_disarm(timeline_broker(import->timeline), &import->deadline);
+	struct broker *broker = timeline_broker(import->timeline);
+	broker_disarm(broker, &import->deadline);
+	graph_drop(&broker->graph, &import->waits);
 	for (unsigned int i = 0; i < import->count; i++) {
 		part_release(&import->parts[i]);
 	}
@@ -131,8 +135,9 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	return value > timeline->brokered->given ? 0 : -EALREADY;
 }
 
-static int import_append(struct handle *handle, uint64_t value, unsigned int count,
-			 struct import **ret_import)
+/* Not among its timeline's yet. */
+static int import_make(struct handle *handle, uint64_t value, unsigned int count,
+		       struct import **ret_import)
 {
 	struct import *import = calloc(1, sizeof(*import) + count * sizeof(import->parts[0]));
 	if (!import) {
@@ -151,9 +156,38 @@ static int import_append(struct handle *handle, uint64_t value, unsigned int cou
 	for (unsigned int i = 0; i < count; i++) {
 		import->parts[i] = (struct import_part){ .import = import, .fd = -1 };
 	}
-	TAILQ_INSERT_TAIL(&handle->timeline->brokered->imports, import, links);
 	*ret_import = import;
 	return 0;
+}
+
+static void import_append(struct import *import)
+{
+	TAILQ_INSERT_TAIL(&import->timeline->brokered->imports, import, links);
+	import->timeline->brokered->given = import->value;
+}
+
+/* Fences of ours that came back: what do they wait for? One that fired meanwhile, or whose timeline
+ * failed, is followed all the same. */
+static int import_find_waits(struct import *import, const struct import_fences *fences,
+			     struct user *user, char *detail)
+{
+	struct timeline *timeline = import->timeline;
+	struct broker *broker = timeline_broker(timeline);
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {
+		const struct export *export =
+			export_find(broker, fences->fds[i], fences->syncobj_point);
+		if (!export) {
+			continue;
+		}
+		struct graph_point on = { export->arm.timeline, export->value };
+		r = depend_add(broker, (struct graph_point){ timeline, import->value }, on, user,
+			       &import->waits, detail);
+		if (r < 0 && timeline_point_state(on.timeline, on.value) != -EAGAIN) {
+			r = 0;
+		}
+	}
+	return r;
 }
 
 static int part_start(struct import_part *part, const struct notifier *notifier,
@@ -185,13 +219,19 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 	if (r < 0) {
 		return r;
 	}
-	r = import_append(handle, value, fences->count, &import);
+	r = import_make(handle, value, fences->count, &import);
 	if (r < 0) {
 		return r;
 	}
+	r = import_find_waits(import, fences, user, detail);
+	if (r == 0) {
+		r = import_check_order(timeline, value); /* it was looked at, and may have failed */
+	}
 	/* A syncobj's point takes a second one: its fence. */
 	unsigned int fds = fences->count + (fences->kinds[0] == FBK_SYNCOBJ_TIMELINE);
-	r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);
+	if (r == 0) {
+		r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);
+	}
 	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {
 		struct fence fence = { .fd = fences->fds[i],
 				       .point = fences->syncobj_point,
@@ -200,13 +240,13 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 			       detail);
 	}
 	if (r < 0) {
-		import_destroy(import);
+		import_free(import);
 		return r;
 	}
 	for (unsigned int i = 0; i < fences->count; i++) {
 		import->parts[i].fd = fences->fds[i];
 	}
-	timeline->brokered->given = value;
+	import_append(import);
 	broker->counters.imports++;
 	timeline_count(timeline)->imports++;
 	broker_arm(broker, &import->deadline,
@@ -248,11 +288,11 @@ int import_signal(struct handle *handle, uint64_t value)
 		timeline_advance(timeline, value);
 		return 0;
 	}
-	r = import_append(handle, value, 0, &import);
+	r = import_make(handle, value, 0, &import);
 	if (r < 0) {
 		return r;
 	}
-	timeline->brokered->given = value;
+	import_append(import);
 	import->decided = true;
 	return 0;
 }

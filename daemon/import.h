@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "account.h"
+#include "graph.h"
 #include "list.h"
 #include "notifier.h"
 #include "wheel.h"
@@ -30,9 +31,10 @@ struct import {
 	struct timeline *timeline;
 	uint64_t value;
 	bool decided;
-	int result;           /* of the first fence that failed */
-	unsigned int waiting; /* fences that have not signalled */
-	unsigned int count;   /* of parts; 0 for a signal by request */
+	int result;               /* of the first fence that failed */
+	unsigned int waiting;     /* fences that have not signalled */
+	unsigned int count;       /* of parts; 0 for a signal by request */
+	struct graph_edges waits; /* for points that the daemon knows these fences to be of */
 	struct wheel_timer deadline;
 	struct charge charge;
 	struct charge fd_charge;
@@ -47,7 +49,8 @@ struct import_fences {
 	uint64_t syncobj_point; /* where the only one is a syncobj's */
 };
 
-/* The point `value` is reached when all of them have signalled. Takes the fds when it succeeds. */
+/* The point `value` is reached when all of them have signalled. Takes the fds when it succeeds.
+ * -EDEADLK: one of them is a fence of ours, whose point waits for this one. */
 int import_create(struct handle *handle, uint64_t value, const struct import_fences *fences,
 		  char *detail);
 

@@ -55,6 +55,7 @@ const struct provider provider_eventfd = {
 	.name = "eventfd",
 	.kind = FBK_EVENTFD,
 	.fds = 2,
+	.keeps_fd = true,
 	.probe = eventfd_probe,
 	.create = eventfd_create,
 	.fire = eventfd_fire,

@@ -49,7 +49,7 @@ static void syncobj_destroy(struct broker *broker, union provided *provided)
 const struct provider provider_syncobj = {
 	.name = "syncobj",
 	.kind = FBK_SYNCOBJ_TIMELINE,
-	.fds = 1,
+	.fds = 2,
 	.probe = syncobj_probe,
 	.create = syncobj_make,
 	.fire = syncobj_fire,

@@ -264,7 +264,7 @@ void vgem_finish(struct broker *broker)
 const struct provider provider_vgem = {
 	.name = "vgem",
 	.kind = FBK_SYNC_FILE,
-	.fds = 1,
+	.fds = 2,
 	.probe = vgem_probe,
 	.create = vgem_create,
 	.fire = vgem_fire,

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct broker;
@@ -21,6 +22,7 @@ struct provider {
 	const char *name;
 	uint32_t kind;    /* one of enum fbk_fence_kind: what a consumer gets */
 	unsigned int fds; /* that one costs the daemon, with the one that goes out */
+	bool keeps_fd; /* provided.fd is of the description that goes out; else one is kept beside */
 	/* 0, or a negative errno with the reason in `why` (FBK_REASON_SIZE). */
 	int (*probe)(struct broker *broker, char *why);
 	/* `ret_fd` goes out, and is closed once it is sent. */

@@ -20,7 +20,7 @@ static uint64_t deadline_bounded(uint64_t deadline_ns, uint64_t longest_ms)
 	return deadline_ns < latest ? deadline_ns : latest;
 }
 
-static int point_check(uint64_t value, struct answer *answer)
+int point_check(uint64_t value, struct answer *answer)
 {
 	if (value == 0 || value > FBK_POINT_MAX) {
 		snprintf(answer->detail, FBK_REASON_SIZE,

@@ -454,6 +454,7 @@ void session_destroy(struct session *session)
 	event_drop(session->bell);
 
 	export_drop_all(session);
+	graph_drop(&broker->graph, &session->waits);
 	for (uint32_t number = 1; number < session->handles_size; number++) {
 		if (session->handles[number]) {
 			handle_destroy(session->handles[number]);

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "account.h"
+#include "graph.h"
 #include "list.h"
 #include "page.h"
 #include "policy.h"
@@ -78,6 +79,7 @@ struct session {
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises; /* that it asked for */
 	LIST_HEAD(, mirror) mirrors;
+	struct graph_edges waits;             /* that it declared */
 	void *watches;                        /* tsearch(3) by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
 };

@@ -266,6 +266,7 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_complete(timeline);
+		graph_decided(&timeline_broker(timeline)->graph, timeline, timeline->seen);
 		uint64_t monitored = timeline_smallest(timeline);
 		if (monitored == timeline_monitored(timeline)) {
 			return;
@@ -370,6 +371,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	MUTANT_STRETCH();
 	import_drop_all(timeline);
+	graph_decided(&timeline_broker(timeline)->graph, timeline, UINT64_MAX);
 	if (MUTANT(DEATH_SILENT)) {
 		return;
 	}

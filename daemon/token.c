@@ -3,20 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker.h"
+#include "description.h"
 #include "handle.h"
 #include "session.h"
-
-#ifndef F_DUPFD_QUERY
-#define F_DUPFD_QUERY (1024 + 3)
-#endif
 
 static int inode_of(int fd, uint64_t *ret_inode)
 {
@@ -27,17 +22,6 @@ static int inode_of(int fd, uint64_t *ret_inode)
 	}
 	*ret_inode = status.stx_ino;
 	return 0;
-}
-
-static bool same_description(int a, int b)
-{
-	pid_t self = getpid();
-	long order = syscall(SYS_kcmp, self, self, KCMP_FILE, a, b);
-	if (order >= 0) {
-		return order == 0;
-	}
-	/* a kernel built without kcmp: Linux 6.10 and later can tell by fcntl */
-	return fcntl(a, F_DUPFD_QUERY, b) == 1;
 }
 
 static int token_memfd(void)
@@ -121,7 +105,7 @@ struct token *token_find(struct broker *broker, int fd)
 	}
 	struct token *token;
 	LIST_FOREACH(token, &broker->tokens[inode % 256], links) {
-		if (token->inode == inode && same_description(token->fd, fd)) {
+		if (token->inode == inode && description_same(token->fd, fd)) {
 			return token;
 		}
 	}

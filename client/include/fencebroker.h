@@ -390,8 +390,25 @@ int fbk_point_fail(struct fbk_point point, int error);
  * when the fences signal out of order.
  *   -EBADF      not an open fd, or of a kind that is refused: the detail names the kind
  *   -EALREADY   not above the points given before
+ *   -EDEADLK    the fence is one that the daemon made for a point, which waits for this one: the
+ *               detail names the cycle (fbk_point_depends() says more)
  */
 int fbk_point_signal_on(struct fbk_point point, int fence_fd);
+
+/*
+ * Tell that who signals `point` (FBK_RIGHT_SIGNAL) waits for `on` (FBK_RIGHT_WAIT) first. The daemon
+ * refuses what would close a cycle, in which all would wait until their deadlines. It also finds by
+ * itself that a point follows a fence which it made for another one, when that comes back as it went
+ * out: an eventfd, a syncobj or a promised sync_file, not one that was merged, relayed or put into
+ * something else; nor mirrors. What it can't see is ended by its deadline.
+ * It is forgotten once either point is decided, or when this context ends. Where `on` is reached there
+ * is nothing to wait for: 0. Neither signals nor waits for anything.
+ *   -EDEADLK   it closes a cycle: the detail names it
+ *   -EALREADY  `point` is reached          -ERANGE  0 or above FBK_POINT_MAX
+ *   -ELOOP     the daemon would have to look at more than 1024 waits, from both ends, to tell
+ *   -EINVAL    points of different contexts   else  the error that one of them failed with
+ */
+int fbk_point_depends(struct fbk_point point, struct fbk_point on);
 
 /* What a sleeping wait, or a deadline that passed, is about: who has to signal this point, whom
  * that one waits for in turn, and the state of the last in the chain, as a sentence. */
@@ -684,6 +701,11 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
  *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended: fbk_link_cause()
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
+
+/* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() would not wait, because a frame is
+ * there or the link ended. Replaces the last call that is not through yet. */
+typedef void fbk_next_fn(void *arg, struct fbk_link *link);
+int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
 int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */

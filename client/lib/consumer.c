@@ -89,11 +89,11 @@ void consumer_collect(struct fbk_link *link)
 /* Past the time that it had, looked at once more. */
 void consumer_police(struct fbk_link *link, uint64_t now)
 {
-	char reason[FBK_REASON_SIZE / 2];
+	char reason[128];
 	if (link->in.timeline && link->returned < link->next &&
 	    link_sent_at(link, link->returned)->deadline_ns <= now) {
-		snprintf(reason, sizeof(reason), "%s (pid %d) did not give frame %llu back in time",
-			 link->info.peer, link->info.pid, (unsigned long long)link->returned);
+		snprintf(reason, sizeof(reason), "frame %llu is late at %s (pid %d)",
+			 (unsigned long long)link->returned, link->info.peer, link->info.pid);
 		consumer_dismiss(link, -ETIMEDOUT, reason);
 	}
 }

@@ -39,10 +39,24 @@ void frames_drop(struct fbk_link *link)
 	}
 }
 
+void frames_unwatch(struct fbk_link *link)
+{
+	for (int i = 0; i < 2; i++) {
+		watch_cancel(link->context, link->next_watches[i]);
+		link->next_watches[i] = NULL;
+	}
+}
+
+static void next_heard(void *arg, struct fbk_point point, int result);
+
 /* The producer is gone: nobody wants back what it gave. */
 static void producer_lost(struct fbk_link *link, int error)
 {
 	(void)error;
+	if (link->next_watches[0]) { /* its timeline goes; the change is heard */
+		watch_cancel(link->context, link->next_watches[0]);
+		link->next_watches[0] = NULL;
+	}
 	frames_drop(link);
 	link->oldest = link->next;
 }
@@ -250,6 +264,62 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 			return r;
 		}
 	}
+}
+
+/* Is there something for fbk_link_next() to do? If not, watch for it. */
+static int next_watch(struct fbk_link *link)
+{
+	int r = link_refresh(link, producer_lost);
+	struct fbk_point frame = { link->in.timeline, link->next };
+	bool open = link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+	if (r < 0 || link->info.phase == FBK_LINK_ENDED) {
+		return watch_soon(link->context, next_heard, link, &link->next_watches[1]);
+	}
+	r = fbk_point_watch(link_change(link), FBK_DEADLINE_MAX, next_heard, link,
+			    &link->next_watches[1]);
+	if (r == 0 && open) {
+		r = fbk_point_watch(frame, FBK_DEADLINE_MAX, next_heard, link,
+				    &link->next_watches[0]);
+	}
+	return r;
+}
+
+/* One of the two: a frame, or a change, which may be the end, or that frames can come from now on. */
+static void next_heard(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	(void)result;
+	pthread_mutex_lock(link->lock);
+	link->next_watches[link->in.timeline && point.timeline == link->in.timeline ? 0 : 1] = NULL;
+	frames_unwatch(link);
+	link_refresh(link, producer_lost);
+	struct fbk_point frame = { link->in.timeline, link->next };
+	bool due = link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
+		   (link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline &&
+		    fbk_point_check(frame) != -EAGAIN);
+	if (!due) {
+		next_watch(link);
+	}
+	fbk_next_fn *fn = link->next_fn;
+	void *fn_arg = link->next_arg;
+	pthread_mutex_unlock(link->lock);
+	if (due) {
+		fn(fn_arg, link);
+	}
+}
+
+int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg)
+{
+	if (link->role != FBK_CONSUMER) {
+		return error_set(-EINVAL, "this end of the link is the producer's");
+	}
+	pthread_mutex_lock(link->lock);
+	frames_unwatch(link);
+	link->next_fn = fn;
+	link->next_arg = arg;
+	int r = next_watch(link);
+	pthread_mutex_unlock(link->lock);
+	return r;
 }
 
 /* --------------------------------------------------------------------------------- one in hand -- */

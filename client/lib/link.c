@@ -82,6 +82,34 @@ static void link_take_end(struct fbk_link *link)
 	}
 }
 
+/* What the daemon says of it; with a peer there comes a token of its lane. */
+static int link_meet(struct fbk_link *link, const Fbk__Wire__LinkState *state, int token_fd,
+		     void (*lost)(struct fbk_link *link, int error))
+{
+	int r = 0;
+	bool same = state->epoch == link->epoch && token_fd >= 0;
+	link_take_state(link, state);
+	if (!same) {
+		link_lose_peer(link, lost);
+		link->next = 0;
+	}
+	link->epoch = state->epoch;
+	if (token_fd >= 0 && !link->in.timeline) {
+		r = fbk_timeline_open(link->context, token_fd, &link->in.timeline);
+		if (r == -EBADF || r == -ENOENT) {
+			r = 0; /* it is leaving already: the state says so soon */
+		}
+	}
+	if (link->role == FBK_CONSUMER && state->phase == FBK_LINK_ESTABLISHED && link->next == 0) {
+		link->next = state->from;
+		link->oldest = state->from;
+	}
+	if (r == 0 && link->exchange && link->in.timeline && state->phase == FBK_LINK_ACCEPTED) {
+		r = link_join(link);
+	}
+	return r;
+}
+
 static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error))
 {
 	Fbk__Wire__LinkInfo body = FBK__WIRE__LINK_INFO__INIT;
@@ -94,32 +122,13 @@ static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, i
 	if (r < 0) {
 		return r;
 	}
-	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_LINK) {
-		reply_finish(&reply);
-		return error_set(-EPROTO, "the daemon describes no link");
-	}
-	const Fbk__Wire__LinkState *state = reply.message->link;
-	bool same = state->epoch == link->epoch && reply.fd_count > 0;
-	link_take_state(link, state);
-	if (!same) {
-		link_lose_peer(link, lost);
-		link->next = 0;
-	}
-	link->epoch = state->epoch;
-	if (reply.fd_count > 0 && !link->in.timeline) {
-		r = fbk_timeline_open(link->context, reply.fds[0], &link->in.timeline);
-		if (r == -EBADF || r == -ENOENT) {
-			r = 0; /* it is leaving already: the state says so soon */
-		}
-	}
-	if (link->role == FBK_CONSUMER && state->phase == FBK_LINK_ESTABLISHED && link->next == 0) {
-		link->next = state->from;
-		link->oldest = state->from;
+	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_LINK) {
+		r = link_meet(link, reply.message->link, reply.fd_count > 0 ? reply.fds[0] : -1,
+			      lost);
+	} else {
+		r = error_set(-EPROTO, "the daemon describes no link");
 	}
 	reply_finish(&reply);
-	if (r == 0 && link->exchange && link->in.timeline && state->phase == FBK_LINK_ACCEPTED) {
-		r = link_join(link);
-	}
 	return r;
 }
 
@@ -294,6 +303,7 @@ void fbk_link_close(struct fbk_link *link)
 		return;
 	}
 	fbk_watch_cancel(link->listener);
+	frames_unwatch(link);
 	exchange_remove_link(link);
 	if (!link->offered && link->info.phase != FBK_LINK_ENDED) {
 		link_give_up(link, -EPIPE, "");

@@ -81,6 +81,9 @@ struct fbk_link {
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
 	struct fbk_frame frames[FBK_RING_SIZE];
 	struct fbk_timeline *fences; /* whose points follow kernel fences; NULL: none yet */
+	fbk_next_fn *next_fn;        /* to be told of the next frame */
+	void *next_arg;
+	struct fbk_watch *next_watches[2]; /* of the frame, of the link's next change */
 
 	/* who listens */
 	fbk_link_fn *fn;
@@ -127,6 +130,8 @@ void exchanges_free(struct fbk_context *context);
 /* frame.c: the same */
 int frames_refresh(struct fbk_link *link);
 void frames_drop(struct fbk_link *link);
+
+void frames_unwatch(struct fbk_link *link);
 
 /* link.c */
 void links_free(struct fbk_context *context);

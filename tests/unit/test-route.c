@@ -302,6 +302,10 @@ static const struct route_device bell = {
 	"bell", EVENTFD, EVENTFD, R(EVENTFD), 0, FBK_BACKING_HOST
 };
 
+static const struct route_device two0 = { "two0", M64,
+					  M64,    R(EVENTFD) | R(SYNC_FILE_LATE),
+					  0,      FBK_BACKING_HOST };
+
 static const struct route_world all = { EVERYTHING, true, true };
 static const struct route_world plain = { WITHOUT(F(PROMISE)), false, false };
 static const struct route_world bare = {
@@ -394,6 +398,10 @@ static const struct named_case {
 	  "pure looks at the memory itself" },
 	{ &pure, &bell, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
 	  "pure and bell put up with no route in common: let both take cpu-wait" },
+	{ &gpu0, &two0, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
+	  "two0 does not wait on eventfd; or let two0 take cpu-wait" },
+	{ &bell, &two0, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
+	  "two0 does not wait on eventfd; or let both take cpu-wait" },
 	{ &pure, &bell, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_EVENTFD,
 	  "pure leaves it out of its routes" },
 	{ &vcn0, &gpu0, RELEASE, &bare, FBK_ROUTE_NONE, FBK_ROUTE_NONE,

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The graph of who waits for whom. 64 timelines, each of whose points waits for the same one of the
+ * next: so far ahead that there are 10,000 such waits, or none of them is declared. Then frame after
+ * frame a point of another timeline is declared to wait for one of these, and signalled.
+ */
+#include <stdlib.h>
+
+#include "ours.h"
+
+#define TIMELINES 64
+#define EDGES     10000
+#define AHEAD     ((EDGES + TIMELINES - 2) / (TIMELINES - 1)) /* points of each */
+
+struct line {
+	struct fbk_timeline *timelines[TIMELINES];
+};
+
+static int depends(struct fbk_timeline *timeline, uint64_t value, struct fbk_timeline *on,
+		   uint64_t on_value)
+{
+	return fbk_point_depends((struct fbk_point){ timeline, value },
+				 (struct fbk_point){ on, on_value }) < 0
+		       ? ours_fail("declaring a wait")
+		       : 0;
+}
+
+static int line_create(struct ours *ours, unsigned int edges)
+{
+	struct line *line = calloc(1, sizeof(*line));
+	struct fbk_device *device = ours->party.device;
+	if (!line) {
+		return bench_fail("no memory");
+	}
+	ours->more = line;
+	for (unsigned int i = 0; i < TIMELINES; i++) {
+		if (fbk_timeline_create(device, NULL, "line", 0, &line->timelines[i]) < 0) {
+			return ours_fail("making a timeline");
+		}
+	}
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < edges; i++) {
+		struct fbk_timeline **at = &line->timelines[i % (TIMELINES - 1)];
+		uint64_t value = 1 + i / (TIMELINES - 1);
+		r = depends(at[0], value, at[1], value);
+	}
+	return r;
+}
+
+static int edges_open(const struct row *row, unsigned int edges, void **ret_state)
+{
+	struct ours *ours;
+	int r = ours_open(row, NULL, NULL, 0, &ours);
+	if (r < 0) {
+		return r;
+	}
+	if (fbk_timeline_create(ours->party.device, NULL, "bench", 0, &ours->party.mine) < 0) {
+		r = ours_fail("making a timeline");
+	}
+	if (r == 0) {
+		r = line_create(ours, edges);
+	}
+	if (r < 0) {
+		ours_close(ours);
+		return r;
+	}
+	*ret_state = ours;
+	return 0;
+}
+
+static int edges_round(void *state, unsigned int count, struct samples *samples)
+{
+	struct ours *ours = state;
+	const struct line *line = ours->more;
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < count; i++) {
+		uint64_t value = ++ours->meeting->value;
+		struct fbk_timeline *on = line->timelines[value % TIMELINES];
+		uint64_t start = host_now();
+		r = depends(ours->party.mine, value, on, 1 + value % AHEAD);
+		uint64_t end = host_now();
+		if (r == 0) {
+			r = samples_add(samples, (double)(end - start));
+		}
+		if (r == 0) {
+			r = party_signal(&ours->party, value); /* with it the edge goes */
+		}
+	}
+	return r;
+}
+
+static int edges_many_open(const struct row *row, void **ret_state)
+{
+	return edges_open(row, EDGES, ret_state);
+}
+
+static int edges_none_open(const struct row *row, void **ret_state)
+{
+	return edges_open(row, 0, ret_state);
+}
+
+const struct side ours_edges_many = { "fbk_point_depends, one of 10,000", edges_many_open,
+				      edges_round, ours_close };
+const struct side ours_edges_none = { "fbk_point_depends, the only one", edges_none_open,
+				      edges_round, ours_close };

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: MIT
+/* What links and exchanges refuse, what they cost, and what a peer that lies can do: nothing to others. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client/lib/link.h"
+#include "lib-exchange.h"
+#include "lib-wire.h"
+
+static const char policy[] = "version = 1;\n"
+			     "limits: { links = 3; };\n"
+			     "rules: ( { user = \"*\"; connect = true; register = true; inspect = "
+			     "\"all\"; } );\n";
+
+static struct daemon server;
+static struct client observer;
+static struct producer producer;
+static int offer;
+
+static void setup(void)
+{
+	daemon_serve(&server, policy);
+	client_open(&observer, &server);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+}
+
+static void teardown(void)
+{
+	close(offer);
+	producer_close(&producer);
+	client_close(&observer);
+	daemon_stop(&server);
+}
+
+static void expect_error(int result, int error, const char *part)
+{
+	ck_assert_msg(result == error && strstr(fbk_error_detail(), part), "%d: %s", result,
+		      fbk_error_detail());
+}
+
+struct local {
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct fbk_link *link;
+};
+
+static void local_connect(struct local *local, uint32_t waits)
+{
+	local->context = peer_connect(&server);
+	local->device = exchange_device(local->context, "local", waits, FBK_MEMORY64);
+}
+
+static void local_open(struct local *local)
+{
+	local_connect(local, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(local->device, offer, &local->link), 0);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+}
+
+static void local_close(struct local *local)
+{
+	fbk_link_close(local->link);
+	fbk_disconnect(local->context);
+}
+
+static int hand(uint32_t index, uint64_t deadline_ns)
+{
+	return fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED, deadline_ns, NULL,
+				 NULL);
+}
+
+/* ----------------------------------------------------------------------------------- meeting --- */
+
+START_TEST(who_may_accept)
+{
+	struct fbk_link *link = NULL;
+	struct local first, second;
+	int token;
+	local_connect(&first, FBK_MEMORY64);
+	local_connect(&second, FBK_MEMORY64);
+	expect_error(fbk_link_accept(producer.device, offer, &link), -ELOOP, "oneself");
+	ck_assert_int_eq(fbk_timeline_share(producer.timeline, FBK_RIGHT_WAIT, &token), 0);
+	expect_error(fbk_link_accept(first.device, token, &link), -EBADF,
+		     "not the state of a link");
+	expect_error(fbk_link_accept(first.device, STDIN_FILENO, &link), -EBADF, "no token");
+	ck_assert_int_eq(fbk_link_accept(first.device, offer, &first.link), 0);
+	expect_error(fbk_link_accept(second.device, offer, &link), -EBUSY, "has that link");
+	ck_assert_ptr_null(link);
+	/* Who has left makes room for the next. */
+	fbk_link_close(first.link);
+	ck_assert_int_eq(fbk_link_accept(second.device, offer, &second.link), 0);
+	fbk_disconnect(first.context);
+	local_close(&second);
+	close(token);
+}
+END_TEST
+
+START_TEST(no_route)
+{
+	struct fbk_device_desc desc = { .name = "picky",
+					.class = FBK_ENCODER,
+					.waits = FBK_SYNC_FILE,
+					.signals = FBK_MEMORY64,
+					.routes = 1U << FBK_ROUTE_SYNC_FILE_PROMISE };
+	struct fbk_device *device;
+	struct fbk_link *link = NULL;
+	struct local local;
+	local_connect(&local, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_device_register(local.context, &desc, &device), 0);
+	expect_error(fbk_link_accept(device, offer, &link), -EOPNOTSUPP, "picky");
+	/* The offer stands, for one that can. */
+	ck_assert_int_eq(fbk_link_accept(local.device, offer, &local.link), 0);
+	local_close(&local);
+}
+END_TEST
+
+START_TEST(wrong_end)
+{
+	struct fbk_exchange *exchange = NULL;
+	struct fbk_frame *frame = NULL;
+	struct local local;
+	local_open(&local);
+	ck_assert_int_eq(fbk_link_next(producer.link, deadline_ms(0), &frame), -EINVAL);
+	ck_assert_int_eq(fbk_exchange_create(local.link, &exchange), -EINVAL);
+	ck_assert_int_eq(fbk_exchange_create(producer.link, &exchange), -EBUSY);
+	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, local.link), -EINVAL);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(1), &frame), -ETIMEDOUT);
+	local_close(&local);
+}
+END_TEST
+
+START_TEST(limited)
+{
+	struct fbk_link *links[3] = { NULL };
+	int offers[3];
+	/* The producer has one of three. */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(
+			fbk_link_offer(producer.device, FBK_PRODUCER, &offers[i], &links[i]), 0);
+	}
+	expect_error(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[2], &links[2]), -EDQUOT,
+		     "links");
+	fbk_link_close(links[0]);
+	ck_assert_int_eq(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[2], &links[2]), 0);
+	for (int i = 0; i < 3; i++) {
+		close(offers[i]);
+	}
+	fbk_link_close(links[1]);
+	fbk_link_close(links[2]);
+}
+END_TEST
+
+/* ----------------------------------------------------------------------------------- buffers --- */
+
+static int memfd(unsigned int seals)
+{
+	int fd = memfd_create("test-buffer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	EXPECT(fd >= 0 && ftruncate(fd, BUFFER_SIZE) == 0);
+	EXPECT(fcntl(fd, F_ADD_SEALS, seals) == 0);
+	return fd;
+}
+
+static int add_buffer(uint32_t index, int fd, uint32_t planes)
+{
+	struct fbk_buffer_desc desc = { .fd = fd, .plane_count = planes, .stride = { 64 } };
+	return fbk_exchange_add(producer.exchange, index, &desc);
+}
+
+START_TEST(bad_buffers)
+{
+	uint32_t last = FBK_BUFFERS_MAX - 1;
+	expect_error(add_buffer(0, memfd(F_SEAL_SHRINK), 1), -EEXIST, "buffer 0");
+	expect_error(add_buffer(last + 1, memfd(F_SEAL_SHRINK), 1), -EINVAL, "at most 64");
+	expect_error(add_buffer(100000, memfd(F_SEAL_SHRINK), 1), -EINVAL, "at most 64");
+	expect_error(add_buffer(last, memfd(F_SEAL_SHRINK), 0), -EINVAL, "planes");
+	expect_error(add_buffer(last, memfd(F_SEAL_SHRINK), 5), -EINVAL, "planes");
+	expect_error(add_buffer(last, memfd(0), 1), -EINVAL, "F_SEAL_SHRINK");
+	expect_error(add_buffer(last, eventfd(0, EFD_CLOEXEC), 1), -EINVAL, "an eventfd");
+	expect_error(add_buffer(last, open("/dev/null", O_RDWR | O_CLOEXEC), 1), -EINVAL,
+		     "a character device");
+	ck_assert_int_eq(add_buffer(last, memfd(F_SEAL_SHRINK), 4), 0);
+	expect_error(fbk_exchange_remove(producer.exchange, last - 1), -ENOENT, "62");
+	ck_assert_int_eq(fbk_exchange_remove(producer.exchange, last), 0);
+}
+END_TEST
+
+START_TEST(none_to_take)
+{
+	struct local local;
+	uint32_t index;
+	local_open(&local);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(fbk_exchange_take(producer.exchange, 0, &index), 0);
+		ck_assert_uint_eq(index, i);
+	}
+	expect_error(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), -EBUSY,
+		     "hand one over");
+	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(1), &index), -ETIMEDOUT);
+	expect_error(hand(PRODUCER_BUFFERS, 0), -ENOENT, "no buffer 3");
+	local_close(&local); /* it comes back */
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, i), 0);
+	}
+	expect_error(fbk_exchange_take(producer.exchange, 0, &index), -ENOENT, "add some");
+}
+END_TEST
+
+/* Another buffer in the place of one: the consumer gets that one. */
+START_TEST(replaced_midstream)
+{
+	struct local local;
+	struct fbk_frame *frame;
+	local_open(&local);
+	for (uint64_t round = 1; round <= 5; round++) {
+		ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS)), 0);
+		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+		uint64_t word = 0;
+		EXPECT(pread(fbk_frame_dmabuf(frame), &word, sizeof(word), 0) == sizeof(word));
+		ck_assert_uint_eq(word, round - 1);
+		ck_assert_uint_eq(fbk_frame_buffer(frame)->stride[0], round == 1 ? 128 : 64);
+		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 0), -EBUSY);
+		ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 0), 0);
+		int fd = memfd(F_SEAL_SHRINK);
+		EXPECT(pwrite(fd, &round, sizeof(round), 0) == sizeof(round));
+		ck_assert_int_eq(add_buffer(0, fd, 1), 0);
+	}
+	local_close(&local);
+}
+END_TEST
+
+/* Points of sixteen timelines, and no more. */
+START_TEST(many_timelines)
+{
+	struct local local;
+	struct fbk_frame *frame;
+	local_open(&local);
+	for (int i = 0; i <= FBK_LANE_POINTS; i++) {
+		struct fbk_point point = { peer_timeline(producer.device, "more", 0), 1 };
+		int r = fbk_exchange_hand(producer.exchange, 0, point, deadline_ms(PATIENCE_MS),
+					  NULL, NULL);
+		if (i == FBK_LANE_POINTS) {
+			expect_error(r, -ENOSPC, "16 timelines");
+			break;
+		}
+		ck_assert_int_eq(r, 0);
+		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), -EAGAIN);
+		ck_assert_int_eq(fbk_point_signal(point), 0);
+		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), 0);
+		ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	}
+	local_close(&local);
+}
+END_TEST
+
+/* Its acquire point fails: the frame goes back by itself, with that error, and the next one comes. */
+START_TEST(acquire_fails)
+{
+	struct local local = { .context = peer_connect(&server) };
+	struct fbk_frame *frame;
+	struct fbk_point point = { peer_timeline(producer.device, "fails", 0), 1 };
+	local.device = exchange_device(local.context, "waits", FBK_SYNC_FILE, 0); /* cpu-wait */
+	ck_assert_int_eq(fbk_link_accept(local.device, offer, &local.link), 0);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(hand(2, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, 0, point, deadline_ms(PATIENCE_MS),
+					   NULL, NULL),
+			 0);
+	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	struct fbk_frame *other;
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(1), &other), -ETIMEDOUT);
+	ck_assert_int_eq(fbk_timeline_fail(point.timeline, -EIO, "no picture"), 0);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &other), -EIO);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &other), 0);
+	ck_assert_uint_eq(fbk_frame_index(other), 1);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(fbk_frame_release(other, 0), 0);
+	uint32_t index;
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(
+			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	}
+	local_close(&local);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------ liars ---- */
+
+/* What a consumer writes into its ring in place of the truth. */
+static const struct lie {
+	const char *name;
+	struct lane_entry entry;
+	uint64_t value; /* that its lane is raised to */
+} lies[] = {
+	{ "another frame", { .sequence = 2 }, 1 },
+	{ "no entry", { .sequence = 0 }, 1 },
+	{ "a timeline that it does not show", { .sequence = 1, .timeline = 3, .value = 1 }, 1 },
+	{ "a number that there can't be", { .sequence = 1, .timeline = 99, .value = 1 }, 1 },
+	{ "a good result that is none", { .sequence = 1, .result = 5 }, 1 },
+	{ "frames that it was never given", { .sequence = 1 }, 1000 },
+};
+
+static void lane_lie(struct fbk_link *link, const struct lie *lie)
+{
+	struct fbk_ring_entry *entries =
+		fbk_ring_entry_at(link->out.timeline->payload_map->memory, 0);
+	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
+		atomic_store(&entries[i].sequence, lie->entry.sequence);
+		atomic_store(&entries[i].timeline, lie->entry.timeline);
+		atomic_store(&entries[i].value, lie->entry.value);
+		atomic_store(&entries[i].result, lie->entry.result);
+	}
+	EXPECT(fbk_timeline_signal(link->out.timeline, lie->value) == 0);
+}
+
+START_TEST(consumer_lies)
+{
+	const struct lie *lie = &lies[_i];
+	struct fbk_link_info info;
+	struct local local;
+	uint32_t index;
+	local_open(&local);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
+	}
+	lane_lie(local.link, lie);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		int r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index);
+		ck_assert_msg(r == 0, "%s: %s", lie->name, fbk_error_detail());
+	}
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.error, -EPROTO);
+	ck_assert_ptr_nonnull(strstr(info.cause, "nonsense"));
+	struct fbk_frame *frame;
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	local_close(&local);
+}
+END_TEST
+
+/* The same from a producer; and a buffer that the consumer has already. */
+static const struct lie offers[] = {
+	{ "another frame", { .sequence = 5 }, 3 },
+	{ "a buffer that there can't be", { .sequence = 3, .index = 64 }, 3 },
+	{ "a buffer that is not there", { .sequence = 3, .index = 7 }, 3 },
+	{ "a timeline that it does not show", { .sequence = 3, .timeline = 2, .value = 1 }, 3 },
+	{ "a buffer that is here", { .sequence = 3, .index = 1 }, 3 },
+};
+
+START_TEST(producer_lies)
+{
+	const struct lie *lie = &offers[_i];
+	struct local local;
+	struct fbk_frame *frame;
+	local_open(&local);
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
+		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	}
+	struct fbk_ring_entry *entry =
+		fbk_ring_entry_at(producer.link->out.timeline->payload_map->memory, 3);
+	atomic_store(&entry->sequence, lie->entry.sequence);
+	atomic_store(&entry->index, lie->entry.index);
+	atomic_store(&entry->timeline, lie->entry.timeline);
+	atomic_store(&entry->value, lie->entry.value);
+	ck_assert_int_eq(fbk_timeline_signal(producer.link->out.timeline, lie->value), 0);
+	int r = fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r < 0 && r != -ETIMEDOUT, "%s: %d", lie->name, r);
+	local_close(&local);
+}
+END_TEST
+
+/* --------------------------------------------------------------------------- for ever and ever --- */
+
+/* A consumer that comes and goes, with frames in its hands: nothing is kept, nothing is lost. */
+START_TEST(come_and_go)
+{
+	unsigned int fds = 0;
+	uint32_t index;
+	for (int round = 0; round < 60; round++) {
+		struct local local;
+		struct fbk_frame *frame;
+		local_open(&local);
+		for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+			ck_assert_int_eq(fbk_exchange_take(producer.exchange,
+							   deadline_ms(PATIENCE_MS), &index),
+					 0);
+			ck_assert_int_eq(hand(index, deadline_ms(PATIENCE_MS)), 0);
+		}
+		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+		local_close(&local);
+		client_ping(&observer);
+		if (round == 9) {
+			fds = daemon_fd_count(&server);
+		}
+	}
+	daemon_await_fds(&server, fds);
+}
+END_TEST
+
+/* What a stranger who is not at either end asks for. */
+START_TEST(strangers)
+{
+	struct local local, stranger;
+	local_open(&local);
+	local_connect(&stranger, FBK_MEMORY64);
+	struct fbk_timeline *state;
+	ck_assert_int_eq(fbk_timeline_open(stranger.context, offer, &state), 0);
+	struct fbk_link fake = { .context = stranger.context, .state = state };
+	expect_error(link_number_of(&fake, state), -EPIPE, "not accepted");
+	struct lane_entry entry = { .timeline = 1, .value = 1 };
+	struct fbk_point point;
+	expect_error(link_point_of(&fake, &entry, &point), -EPIPE, "not accepted");
+	link_give_up(&fake, -EIO, "because I say so");
+	struct fbk_link_info info;
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	fbk_disconnect(stranger.context);
+	local_close(&local);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, who_may_accept);
+	tcase_add_test(tcase, no_route);
+	tcase_add_test(tcase, wrong_end);
+	tcase_add_test(tcase, limited);
+	tcase_add_test(tcase, bad_buffers);
+	tcase_add_test(tcase, none_to_take);
+	tcase_add_test(tcase, replaced_midstream);
+	tcase_add_test(tcase, many_timelines);
+	tcase_add_test(tcase, acquire_fails);
+	ADD_LOOP(tcase, consumer_lies, lies);
+	ADD_LOOP(tcase, producer_lies, offers);
+	tcase_add_test(tcase, come_and_go);
+	tcase_add_test(tcase, strangers);
+}
+
+int main(void)
+{
+	return suite_main("link", add);
+}
