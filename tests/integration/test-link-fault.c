@@ -195,6 +195,49 @@ START_TEST(chain_goes_through_a_link)
 }
 END_TEST
 
+/* --------------------------------------------------------------------------------- the daemon -- */
+
+static int consumer_stays(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_frame *frame;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	(void)arg;
+	consumer_next(link);
+	send_word(socket, 0, -1);
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == -ENOTCONN || r == -EPIPE, "the link ends with %d", r);
+	return 0;
+}
+
+/* Whoever hands over goes on only until it has to wait. */
+START_TEST(daemon_goes)
+{
+	struct fbk_link_info info;
+	struct peer peer;
+	uint32_t index;
+	int r = 0;
+	meet(&peer, consumer_stays, NULL);
+	producer_frame(&producer);
+	receive_word(peer.socket, NULL);
+	daemon_kill(&server);
+	for (int i = 0; r == 0 && i <= PRODUCER_BUFFERS; i++) {
+		r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index);
+		if (r == 0) {
+			r = fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED,
+					      deadline_ms(PATIENCE_MS), NULL, NULL);
+		}
+	}
+	ck_assert_int_eq(r, -ENOTCONN);
+	fbk_link_info(producer.link, &info);
+	ck_assert_int_eq(info.phase, FBK_LINK_ENDED);
+	ck_assert_int_eq(info.error, -ENOTCONN);
+	ck_assert_msg(strstr(info.cause, "the daemon is gone"), "%s", info.cause);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+	daemon_start(&server, NULL);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -202,6 +245,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, producer_says_why);
 	ADD_LOOP(tcase, consumer_is_blamed, blames);
 	tcase_add_test(tcase, chain_goes_through_a_link);
+	tcase_add_test(tcase, daemon_goes);
 }
 
 int main(void)
