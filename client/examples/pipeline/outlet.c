@@ -91,9 +91,14 @@ static int consumer_send(struct outlet *outlet, struct outlet_consumer *consumer
 
 static const char *release_route(const struct stage *stage, enum fbk_route route)
 {
-	return route == FBK_ROUTE_NATIVE    ? "memory64"
-	       : stage->options->sync_files ? "sync_file -> memory64"
-					    : "eventfd -> memory64";
+	switch (route) {
+	case FBK_ROUTE_NATIVE:
+		return "memory64";
+	case FBK_ROUTE_GATE:
+		return "memory64 -> VIDIOC_QBUF";
+	default:
+		return stage->options->sync_files ? "sync_file -> memory64" : "eventfd -> memory64";
+	}
 }
 
 static int consumer_join(struct outlet *outlet, struct outlet_consumer *consumer)

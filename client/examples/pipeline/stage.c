@@ -204,7 +204,6 @@ enum stage_way stage_way_release(const struct stage *stage)
 	return stage->options->sync_files ? STAGE_LATE : STAGE_EVENTFD;
 }
 
-
 const char *stage_way_route(enum stage_way way)
 {
 	static const char *const routes[] = {
