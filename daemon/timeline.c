@@ -418,6 +418,9 @@ int arm_expire(struct arm *arm)
 	struct timeline *timeline = arm->timeline;
 	uint64_t value = arm_point(arm);
 	arm_remove(arm);
+	if (timeline->cause == FBK_CAUSE_NONE && timeline->brokered) {
+		import_catch_up(timeline, value); /* what it follows may not have been served yet */
+	}
 	if (timeline->cause == FBK_CAUSE_NONE) {
 		timeline_look(timeline);
 	}
