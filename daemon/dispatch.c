@@ -69,6 +69,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_STATUS, inspect_status, 64, INSPECTS),
 	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),
+	ENTRY(INSPECT_STUCK, inspect_stuck, 96, INSPECTS),
 };
 
 static const char *right_name(uint32_t missing)

@@ -57,4 +57,4 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
 	request_device_memory, request_timeline_memory, request_mirror_destroy, request_pair_join,
 	request_pair_list, request_inspect_status, request_inspect_devices,
-	request_inspect_timelines;
+	request_inspect_timelines, request_inspect_stuck;

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
+#include "inspect.h"
 #include "session.h"
 #include "timeline.h"
 #include "version.h"
@@ -25,7 +26,7 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-static bool may_see(const struct session *session, uid_t uid)
+bool inspect_may_see(const struct session *session, uid_t uid)
 {
 	return policy_inspect(session->broker->policy, &session->subject, NULL) ==
 		       POLICY_INSPECT_ALL ||
@@ -77,7 +78,7 @@ static void status_add_user(struct user *user, void *arg)
 {
 	struct status_room *room = arg;
 	size_t index = room->status.n_users;
-	if (index == USERS_MAX || !may_see(room->session, user_uid(user))) {
+	if (index == USERS_MAX || !inspect_may_see(room->session, user_uid(user))) {
 		return;
 	}
 	Fbk__Wire__User *entry = &room->users[index];
@@ -179,7 +180,7 @@ int request_inspect_devices(struct session *session, struct handle *handle, cons
 	room.list.devices = room.device_list;
 	LIST_FOREACH(device, &session->broker->devices, links) { /* ids fall */
 		if ((request->after_id && device->id >= request->after_id) ||
-		    !may_see(session, device->session->subject.uid)) {
+		    !inspect_may_see(session, device->session->subject.uid)) {
 			continue;
 		}
 		if (room.list.n_devices == DEVICES_MAX) {
@@ -255,7 +256,7 @@ int request_inspect_timelines(struct session *session, struct handle *handle, co
 	room.list.timelines = room.timeline_list;
 	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !may_see(session, timeline->device->uid)) {
+		    !inspect_may_see(session, timeline->device->uid)) {
 			continue;
 		}
 		if (room.list.n_timelines == TIMELINES_MAX) {

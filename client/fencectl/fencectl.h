@@ -3,13 +3,21 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "client/include/fencebroker.h"
 
 struct options {
 	bool json;
 	const char *socket; /* NULL: the library's choice */
+	uint64_t older_ms;
 };
+
+/* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE. */
+#define EXIT_USAGE 2
+#define EXIT_STUCK 3
+
+#define OLDER_MS 1000 /* unless told otherwise */
 
 struct verb {
 	const char *name;
@@ -20,6 +28,7 @@ struct verb {
 int verb_status(const struct options *options);
 int verb_devices(const struct options *options);
 int verb_timelines(const struct options *options);
+int verb_stuck(const struct options *options);
 int verb_doctor(const struct options *options);
 
 /* Connect, or say on stderr why not and what to do. */
