@@ -245,7 +245,8 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct session
 	if (state != -EAGAIN) {
 		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
 	}
-	if (import_pending(timeline, value)) {
+	if (import_pending(timeline, value) ||
+	    (timeline->brokered && timeline->brokered->follows)) {
 		return BLAME_FENCE;
 	}
 	const struct session *signaler = timeline_signaler(timeline);

@@ -132,6 +132,19 @@ START_TEST(watched)
 }
 END_TEST
 
+/* Who watches what its own device does waits for nobody else, and not for itself either. */
+START_TEST(own_device)
+{
+	pair_open(0);
+	ck_assert_int_eq(view_watch(&signals, 1, deadline_ms(PATIENCE_MS), 1), 0);
+	struct json_object *entry = stuck_one("watch");
+	expect_cause(entry, "silent", getpid(), "waits for nobody here");
+	expect_chain(entry, (pid_t[]){ getpid() }, 1);
+	json_object_put(entry);
+	pair_close();
+}
+END_TEST
+
 START_TEST(exported)
 {
 	int fd;
@@ -359,6 +372,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, watched);
+	tcase_add_test(tcase, own_device);
 	tcase_add_test(tcase, exported);
 	tcase_add_test(tcase, imported);
 	tcase_add_test(tcase, many);
