@@ -103,8 +103,10 @@ struct fbk_pair_cell {
 	_Atomic uint64_t minimum;  /* smallest armed point; FBK_MONITORED_NONE: none */
 	_Atomic uint32_t sequence; /* bumped at every wake; what the waiter sleeps on */
 	_Atomic uint32_t mapped;   /* peer page: 1 while the signaler looks at this cell */
-	_Atomic uint64_t since_ns; /* peer page: when it was armed, CLOCK_MONOTONIC; for people */
-	uint8_t reserved[40];
+	/* For people who ask who waits: CLOCK_MONOTONIC, written by the waiter. */
+	_Atomic uint64_t since_ns; /* when the minimum was lowered */
+	_Atomic uint64_t until_ns; /* the last deadline of those who wait; 0: not told */
+	uint8_t reserved[32];
 };
 
 /*
@@ -172,6 +174,7 @@ struct fbk_peer_page {
 static_assert(sizeof(struct fbk_peer_page) == FBK_PEER_SIZE, "ABI");
 static_assert(offsetof(struct fbk_peer_page, cells) == 128, "ABI");
 static_assert(offsetof(struct fbk_pair_cell, since_ns) == 16, "ABI");
+static_assert(offsetof(struct fbk_pair_cell, until_ns) == 24, "ABI");
 static_assert(sizeof(struct fbk_page_header) == 128, "ABI");
 static_assert(sizeof(struct fbk_payload_slot) == FBK_SLOT_STRIDE, "ABI");
 static_assert(offsetof(struct fbk_payload_slot, raw) == 64, "ABI");

@@ -54,3 +54,19 @@ int inspect_route(struct fbk_context *context, const char *from, const char *to,
 	request.inspect_route = &body;
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_ROUTES, ret_reply);
 }
+
+int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
+		  struct reply *ret_reply)
+{
+	Fbk__Wire__InspectStuck body = FBK__WIRE__INSPECT_STUCK__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.older_ms = older_ms;
+	if (after) {
+		body.after_id = after->next;
+		body.after_part = after->next_part;
+		body.after_wait = after->next_wait;
+	}
+	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_STUCK;
+	request.inspect_stuck = &body;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_STUCK, ret_reply);
+}

@@ -12,3 +12,7 @@ int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply 
 /* Both ways between two devices, by name or "#ID". */
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
 		  struct reply *ret_reply);
+
+/* `after` is the page before; NULL: none was. */
+int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
+		  struct reply *ret_reply);
