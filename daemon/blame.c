@@ -130,11 +130,13 @@ struct blame_wait blame_import(const struct handle *handle)
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
-/* What a process waits for at its own devices keeps it from nothing that it does for others. */
+/* What a process waits for at its own devices keeps it from nothing that it does for others, and no more does the
+ * next frame. */
 static void wait_older(struct blame_wait *oldest, const struct session *session,
 		       struct blame_wait other)
 {
-	if (other.timeline && timeline_signaler(other.timeline) != session &&
+	if (other.timeline && !other.timeline->idle &&
+	    timeline_signaler(other.timeline) != session &&
 	    timeline_point_state(other.timeline, other.value) == -EAGAIN &&
 	    (!oldest->timeline || other.since_ns < oldest->since_ns)) {
 		*oldest = other;

@@ -42,10 +42,12 @@ static int side_add_token(struct link_side *side, struct handle *handle)
 	return 0;
 }
 
-static int side_fill(struct link_side *side, struct device *device, struct handle *lane)
+static int side_fill(struct link_side *side, struct device *device, struct handle *lane,
+		     bool produces)
 {
 	int r = side_add_token(side, lane);
 	if (r == 0) {
+		lane->timeline->idle = produces;
 		side->session = lane->session;
 		side->device = device;
 		device->refs++;
@@ -218,7 +220,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	}
 	r = charge_take(&link->charge, session->user, ACCOUNT_LINKS, 1);
 	if (r == 0) {
-		r = side_fill(&link->sides[OFFERER], device, lane);
+		r = side_fill(&link->sides[OFFERER], device, lane, role == FBK_PRODUCER);
 	}
 	if (r < 0) {
 		side_empty(&link->sides[OFFERER]);
@@ -234,6 +236,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 		link->buffers[i].fd = -1;
 	}
 	state->brokered->link = link;
+	state->idle = true;
 	LIST_INSERT_HEAD(&link->broker->links, link, links);
 	return 0;
 }
@@ -301,7 +304,7 @@ int link_accept(struct link *link, struct session *session, struct device *devic
 		r = link_route(link, offerer->device, device, detail);
 	}
 	if (r == 0) {
-		r = side_fill(side, device, lane);
+		r = side_fill(side, device, lane, link->producer == ACCEPTER);
 	}
 	if (r < 0) {
 		side_empty(side);

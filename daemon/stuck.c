@@ -26,7 +26,7 @@ static bool search_full(const struct search *search)
 static void search_take(struct search *search, struct blame_wait wait)
 {
 	bool late = wait.deadline_ns != 0 && wait.deadline_ns < search->now_ns;
-	if (wait.timeline && (late || wait.since_ns <= search->before_ns) &&
+	if (wait.timeline && !wait.timeline->idle && (late || wait.since_ns <= search->before_ns) &&
 	    inspect_may_see(search->asker, wait.uid)) {
 		search->waits[search->count++] = wait;
 	}

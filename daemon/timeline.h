@@ -78,6 +78,7 @@ struct timeline {
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
 	bool ring;     /* a lane of a link: signalled by its process, whatever the device does */
+	bool idle; /* its next point comes when there is something to say: nobody is late with it */
 	char name[];
 };
 

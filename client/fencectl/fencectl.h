@@ -33,6 +33,7 @@ struct verb {
 int verb_status(const struct options *options);
 int verb_devices(const struct options *options);
 int verb_timelines(const struct options *options);
+int verb_links(const struct options *options);
 int verb_explain(const struct options *options);
 int verb_stuck(const struct options *options);
 int verb_doctor(const struct options *options);

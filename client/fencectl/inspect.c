@@ -43,6 +43,16 @@ int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply 
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_TIMELINES, ret_reply);
 }
 
+int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply)
+{
+	Fbk__Wire__InspectLinks body = FBK__WIRE__INSPECT_LINKS__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.after_id = after;
+	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_LINKS;
+	request.inspect_links = &body;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_LINKS, ret_reply);
+}
+
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
 		  struct reply *ret_reply)
 {

@@ -8,6 +8,7 @@
 int inspect_status(struct fbk_context *context, struct reply *ret_reply);
 int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
 int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
+int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
 
 /* Both ways between two devices, by name or "#ID". */
 int inspect_route(struct fbk_context *context, const char *from, const char *to,

@@ -13,6 +13,8 @@ static const struct verb verbs[] = {
 	{ "devices", "", 0, "registered devices and what they can wait on and signal",
 	  verb_devices },
 	{ "timelines", "", 0, "timelines, their values, owners and translations", verb_timelines },
+	{ "links", "", 0, "who hands buffers to whom, by which routes, and who has which",
+	  verb_links },
 	{ "explain", " A B", 2, "which route a fence takes from device A to B and back, and why",
 	  verb_explain },
 	{ "stuck", "", 0, "who waits for too long, for whom, and why", verb_stuck },

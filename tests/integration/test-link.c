@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 
 #include "client/lib/link.h"
 #include "lib-exchange.h"
+#include "lib-stuck.h"
 #include "lib-wire.h"
 
 static const char policy[] = "version = 1;\n"
@@ -407,6 +409,35 @@ START_TEST(come_and_go)
 }
 END_TEST
 
+/* Where each buffer is, for people; and who is late is named, while who waits for the next frame is not. */
+START_TEST(shown)
+{
+	struct local local;
+	struct fbk_frame *frame;
+	char *text, expected[64];
+	local_open(&local);
+	for (uint32_t i = 1; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
+	}
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
+	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "3, consumer has 2") != NULL, "%s", text);
+	free(text);
+	ck_assert_int_eq(fbk_link_watch(local.link, NULL, NULL), 0);
+	ck_assert_int_eq(fencectl(&server, "stuck --older 0", &text), 0); /* nobody waits for it */
+	free(text);
+	struct fbk_point returned = { producer.link->in.timeline, 2 };
+	ck_assert_int_eq(fbk_point_watch(returned, deadline_ms(PATIENCE_MS), NULL, NULL, NULL), 0);
+	ck_assert_int_eq(fencectl(&server, "stuck --older 0", &text), 3);
+	snprintf(expected, sizeof(expected), "returned");
+	ck_assert_msg(strstr(text, expected) != NULL, "%s", text);
+	free(text);
+	local_close(&local);
+}
+END_TEST
+
 /* What a stranger who is not at either end asks for. */
 START_TEST(strangers)
 {
@@ -444,6 +475,7 @@ static void add(TCase *tcase)
 	ADD_LOOP(tcase, consumer_lies, lies);
 	ADD_LOOP(tcase, producer_lies, offers);
 	tcase_add_test(tcase, come_and_go);
+	tcase_add_test(tcase, shown);
 	tcase_add_test(tcase, strangers);
 }
 
