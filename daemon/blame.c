@@ -12,6 +12,7 @@
 #include "device.h"
 #include "export.h"
 #include "handle.h"
+#include "link.h"
 #include "import.h"
 #include "log.h"
 #include "pair.h"
@@ -27,6 +28,7 @@
 static const char *const way_names[] = {
 	[BLAME_WAIT] = "wait",     [BLAME_PAIR_WAIT] = "pair wait", [BLAME_WATCH] = "watch",
 	[BLAME_EXPORT] = "export", [BLAME_PROMISE] = "promise",     [BLAME_IMPORT] = "import",
+	[BLAME_FRAME] = "frame",
 };
 
 const char *blame_way_name(enum blame_way way)
@@ -124,6 +126,20 @@ struct blame_wait blame_import(const struct handle *handle)
 		wait.uid = handle->session->subject.uid;
 		wait.since_ns = import->since_ns;
 		wait.deadline_ns = import->deadline.deadline_ns;
+	}
+	return wait;
+}
+
+/* Nobody arms anything for it, and nobody says when it went: it is late once its deadline is past. */
+struct blame_wait blame_frame(const struct handle *handle)
+{
+	struct blame_wait wait = { .way = BLAME_FRAME, .waiter = handle->session };
+	const struct link *link = link_of(handle);
+	if (link && link->sides[link->producer].session == handle->session) {
+		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
+		uint64_t now = clock_now_ns();
+		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
+		wait.uid = handle->session->subject.uid;
 	}
 	return wait;
 }

@@ -29,6 +29,7 @@ enum blame_way {
 	BLAME_EXPORT,
 	BLAME_PROMISE, /* whoever it is, in the kernel */
 	BLAME_IMPORT,  /* a brokered timeline, for the fence of its next point */
+	BLAME_FRAME,   /* a producer, for the oldest frame that a consumer has */
 };
 
 struct blame_wait {
@@ -49,6 +50,8 @@ struct blame_wait blame_watch(const struct watch *watch);
 struct blame_wait blame_export(const struct export *export); /* or a promise */
 struct blame_wait
 blame_import(const struct handle *handle); /* of the signaler of a brokered timeline */
+
+struct blame_wait blame_frame(const struct handle *handle); /* of a producer's, of a link */
 
 const char *blame_way_name(enum blame_way way);
 

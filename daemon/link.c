@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -394,4 +393,39 @@ void link_handle_gone(const struct handle *handle)
 		bool died = session->closing && !session->left;
 		link_end(link, session, died ? -EOWNERDEAD : -EPIPE, NULL);
 	}
+}
+
+struct timeline *link_lane(const struct link *link, const struct link_side *side)
+{
+	struct token *token = side->session ? token_find(link->broker, side->tokens[0]) : NULL;
+	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
+}
+
+/* Nobody rings for it: what is there, and not what was last seen. */
+static uint64_t lane_value(const struct timeline *lane)
+{
+	/* relaxed: for people */
+	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_relaxed) &
+	       ~FBK_POISON;
+}
+
+struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
+			    uint64_t *ret_deadline_ns)
+{
+	struct timeline *forward = link->from ? link_lane(link, link_producer(link)) : NULL;
+	struct timeline *back = forward ? link_lane(link, &link->sides[!link->producer]) : NULL;
+	if (!back) {
+		return NULL;
+	}
+	uint64_t returned = lane_value(back);
+	uint64_t next = returned >= link->from ? returned + 1 : link->from;
+	if (next > lane_value(forward)) {
+		return NULL;
+	}
+	*ret_sequence = next;
+	/* relaxed: for people */
+	*ret_deadline_ns = atomic_load_explicit(
+		&fbk_ring_entry_at(forward->slot.page->memory, next)->deadline_ns,
+		memory_order_relaxed);
+	return back;
 }

@@ -82,5 +82,12 @@ int link_add_point(struct link *link, int side, struct handle *handle, uint32_t 
 int link_set_buffer(struct link *link, const struct session *session,
 		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail);
 
+/* Its oldest frame that the consumer has: the consumer's lane, on which it comes back. NULL: there is none. */
+struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
+			    uint64_t *ret_deadline_ns);
+
+/* The lane of an end; NULL: nobody is there, or closed it. */
+struct timeline *link_lane(const struct link *link, const struct link_side *side);
+
 /* A session lets go of the state timeline. */
 void link_handle_gone(const struct handle *handle);

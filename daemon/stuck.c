@@ -46,6 +46,7 @@ static bool search_handles(struct search *search, const struct session *session,
 			search_take(search, blame_cell_wait(handle));
 			search_take(search, blame_pair_wait(handle));
 			search_take(search, blame_import(handle));
+			search_take(search, blame_frame(handle));
 		}
 	}
 	return true;

@@ -34,8 +34,8 @@ struct stuck_place {
 
 /* Things looked at in one go, at most. */
 #define STUCK_WORK_MAX 1024
-/* A handle has up to three waits. */
-#define STUCK_FOUND_MIN 3
+/* A handle has up to four waits. */
+#define STUCK_FOUND_MIN 4
 
 /*
  * Fills in up to `size` (at least STUCK_FOUND_MIN) of what waits since before `before_ns`, or whose deadline is

@@ -128,10 +128,12 @@ struct fbk_ring_entry {
 	_Atomic uint32_t index;    /* of the buffer */
 	_Atomic uint32_t generation;
 	_Atomic int32_t result; /* given back: 0 or a negative errno */
+	_Atomic uint64_t
+		deadline_ns; /* handed over: to be back by then, CLOCK_MONOTONIC; for people */
 };
 
-static_assert(sizeof(struct fbk_ring_entry) == 32, "ABI");
-static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * 32 <= FBK_PAGE_SIZE_MIN,
+static_assert(sizeof(struct fbk_ring_entry) == 40, "ABI");
+static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * sizeof(struct fbk_ring_entry) <= FBK_PAGE_SIZE_MIN,
 	      "a lane is the smallest page");
 
 static inline struct fbk_ring_entry *fbk_ring_entry_at(void *page, uint64_t sequence)

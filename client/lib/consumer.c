@@ -111,6 +111,7 @@ int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		.timeline = (uint32_t)number,
 		.index = index,
 		.generation = generation,
+		.deadline_ns = deadline_ns,
 	};
 	*link_sent_at(link, link->next) = (struct link_sent){ index, deadline_ns };
 	int r = lane_send(&link->out, &entry);

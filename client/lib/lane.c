@@ -24,6 +24,7 @@ int lane_send(const struct lane *lane, const struct lane_entry *entry)
 	atomic_store_explicit(&place->index, entry->index, memory_order_relaxed);
 	atomic_store_explicit(&place->generation, entry->generation, memory_order_relaxed);
 	atomic_store_explicit(&place->result, entry->result, memory_order_relaxed);
+	atomic_store_explicit(&place->deadline_ns, entry->deadline_ns, memory_order_relaxed);
 	return fbk_timeline_signal(lane->timeline, entry->sequence);
 }
 

@@ -19,6 +19,7 @@ struct lane_entry {
 	uint32_t index;
 	uint32_t generation;
 	int32_t result;
+	uint64_t deadline_ns;
 };
 
 struct lane {
