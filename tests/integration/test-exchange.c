@@ -93,10 +93,78 @@ START_TEST(each_route)
 }
 END_TEST
 
+/* ---------------------------------------------------------------------------------- callbacks -- */
+
+/* Holds as many as there are, then gives them back. */
+static int holder(int socket, void *arg)
+{
+	struct fbk_frame *frames[PRODUCER_BUFFERS];
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frames[i]) == 0);
+	}
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		EXPECT(fbk_frame_release(frames[i], 0) == 0);
+	}
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL); /* until the producer has looked */
+	fbk_disconnect(context);
+	return 0;
+}
+
+static uint32_t told[PRODUCER_BUFFERS];
+static int told_count;
+
+static void note_released(void *arg, int result)
+{
+	ck_assert_int_eq(result, 0);
+	ck_assert_int_lt(told_count, PRODUCER_BUFFERS);
+	told[told_count++] = *(uint32_t *)arg;
+}
+
+START_TEST(callbacks_come_in_order)
+{
+	static uint32_t order[PRODUCER_BUFFERS] = { 2, 0, 1 };
+	struct producer producer;
+	struct peer peer;
+	int offer;
+	told_count = 0;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	peer_start(&peer, holder, NULL);
+	send_word(peer.socket, 0, offer);
+	close(offer);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		int r = fbk_exchange_hand(producer.exchange, order[i], FBK_POINT_SIGNALLED,
+					  deadline_ms(PATIENCE_MS), note_released, &order[i]);
+		ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
+	}
+	receive_word(peer.socket, NULL);
+	while (told_count < PRODUCER_BUFFERS) {
+		ck_assert_int_eq(readable_within(fbk_context_fd(producer.context), PATIENCE_MS), 1);
+		ck_assert_int_ge(fbk_dispatch(producer.context), 0);
+	}
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_uint_eq(told[i], order[i]);
+	}
+	send_word(peer.socket, 0, -1);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	ADD_LOOP(tcase, each_route, kinds);
+	tcase_add_test(tcase, callbacks_come_in_order);
 }
 
 int main(void)
