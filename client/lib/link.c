@@ -148,6 +148,7 @@ int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
 	return r;
 }
 
+/* It may meet somebody else than whose lane is open, who came meanwhile: what became of it is asked for. */
 static int link_join(struct fbk_link *link)
 {
 	Fbk__Wire__LinkJoin body = FBK__WIRE__LINK_JOIN__INIT;
@@ -160,12 +161,7 @@ static int link_join(struct fbk_link *link)
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_JOIN;
 	request.link_join = &body;
 	int r = link_request(link, &request);
-	if (r == 0) {
-		link->next = body.from;
-		link->returned = body.from;
-		link->info.phase = FBK_LINK_ESTABLISHED;
-	}
-	return r;
+	return r == -EALREADY ? 0 : r; /* nobody is there any more */
 }
 
 static void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
@@ -236,12 +232,14 @@ static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, i
 			r = 0; /* it is leaving already: the state says so soon */
 		}
 	}
-	if (link->role == FBK_CONSUMER && state->phase == FBK_LINK_ESTABLISHED && link->next == 0) {
+	if (state->phase == FBK_LINK_ESTABLISHED && link->next == 0) {
 		link->next = state->from;
 		link->oldest = state->from;
+		link->returned = state->from;
 	}
 	reply_finish(&reply);
-	if (r == 0 && link->exchange && link->in.timeline && state->phase == FBK_LINK_ACCEPTED) {
+	if (r == 0 && link->exchange && link->in.timeline &&
+	    link->info.phase == FBK_LINK_ACCEPTED) {
 		r = link_join(link);
 	}
 	return r;
@@ -249,27 +247,28 @@ static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, i
 
 int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error))
 {
-	if (link->info.phase == FBK_LINK_ENDED) {
-		return 0;
-	}
-	uint64_t value = fbk_timeline_value(link->state);
-	bool over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
-	if (!over && value == link->seen) {
-		return 0;
-	}
-	int r = over ? 0 : link_ask(link, lost);
-	if (r < 0) { /* maybe since it ends just now */
-		over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
-	}
-	if (over) {
-		link_take_end(link);
-		link_lose_peer(link, lost);
-		return 0;
-	}
-	if (r == 0) {
+	/* Twice: who joined asks what became of that. */
+	for (int i = 0; i < 2 && link->info.phase != FBK_LINK_ENDED; i++) {
+		uint64_t value = fbk_timeline_value(link->state);
+		bool over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+		if (!over && value == link->seen) {
+			return 0;
+		}
+		int r = over ? 0 : link_ask(link, lost);
+		if (r < 0) { /* maybe since it ends just now */
+			over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+		}
+		if (over) {
+			link_take_end(link);
+			link_lose_peer(link, lost);
+			return 0;
+		}
+		if (r < 0) {
+			return r;
+		}
 		link->seen = value;
 	}
-	return r;
+	return 0;
 }
 
 int link_over(const struct fbk_link *link)

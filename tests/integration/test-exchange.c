@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib-exchange.h"
@@ -160,11 +162,141 @@ START_TEST(callbacks_come_in_order)
 }
 END_TEST
 
+/* ------------------------------------------------------------ another one, at the worst moment --- */
+
+static pid_t joining; /* a process that is interrupted when it says that it joins; 0: none */
+static void (*interruption)(void);
+
+/* In place of the C library's. */
+ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
+{
+	if (joining == getpid()) {
+		Fbk__Wire__Request *request = fbk__wire__request__unpack(
+			NULL, message->msg_iov[0].iov_len, message->msg_iov[0].iov_base);
+		if (request && request->body_case == FBK__WIRE__REQUEST__BODY_LINK_JOIN) {
+			joining = 0;
+			interruption();
+		}
+		if (request) {
+			fbk__wire__request__free_unpacked(request, NULL);
+		}
+	}
+	return syscall(SYS_sendmsg, socket, message, flags);
+}
+
+static struct peer before, after;
+static int offer_fd;
+
+/* Says when it has accepted, and consumes. */
+static int comer(int socket, void *arg)
+{
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	while (fbk_link_accept(device, offer, &link) == -EBUSY && now_ms() < give_up) {
+		yield_briefly(); /* the one before is not known to be dead */
+	}
+	send_word(socket, 0, -1);
+	ck_assert_uint_eq(consume(link, wait_point, NULL), FRAMES);
+	fbk_disconnect(context);
+	return 0;
+}
+
+static void comer_start(struct peer *peer)
+{
+	peer_start(peer, comer, NULL);
+	send_word(peer->socket, 0, offer_fd);
+	receive_word(peer->socket, NULL);
+}
+
+static void consumer_replace(void)
+{
+	kill(before.pid, SIGKILL);
+	ck_assert_int_eq(peer_wait(&before), 128 + SIGKILL);
+	comer_start(&after);
+}
+
+/* Accepts when it is told to, and closes the link when it is told to. */
+static int goer(int socket, void *arg)
+{
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	fbk_link_close(link);
+	send_word(socket, 0, -1);
+	fbk_disconnect(context);
+	return 0;
+}
+
+static void consumer_dismiss(void)
+{
+	send_word(before.socket, 0, -1);
+	receive_word(before.socket, NULL); /* it has closed the link */
+}
+
+START_TEST(joining_meets_another)
+{
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	comer_start(&before);
+	interruption = consumer_replace;
+	joining = getpid();
+	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
+	ck_assert_msg(r == 0, "%s", fbk_error_detail());
+	ck_assert_int_eq(joining, 0);
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer); /* all of them come, none of them is lost */
+	}
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		uint32_t index;
+		ck_assert_int_eq(
+			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	}
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&after), 0);
+}
+END_TEST
+
+START_TEST(joining_meets_nobody)
+{
+	struct fbk_link_info info;
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, goer, NULL);
+	send_word(before.socket, 0, offer_fd);
+	receive_word(before.socket, NULL);
+	interruption = consumer_dismiss;
+	joining = getpid();
+	int r = fbk_link_info(producer.link, &info);
+	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
+	ck_assert_int_eq(joining, 0);
+	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	ADD_LOOP(tcase, each_route, kinds);
 	tcase_add_test(tcase, callbacks_come_in_order);
+	tcase_add_test(tcase, joining_meets_another);
+	tcase_add_test(tcase, joining_meets_nobody);
 }
 
 int main(void)
