@@ -204,6 +204,9 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 		}
 		return r;
 	}
+	if (r < 0 && link_refresh(link, producer_lost) == 0 && link->info.phase == FBK_LINK_ENDED) {
+		return link_over(link); /* that is why the daemon had nothing to give */
+	}
 	if (r == 0) {
 		r = frame_prepare(frame, deadline_ns);
 	}

@@ -164,18 +164,29 @@ END_TEST
 
 /* ------------------------------------------------------------ another one, at the worst moment --- */
 
-static pid_t joining; /* a process that is interrupted when it says that it joins; 0: none */
-static void (*interruption)(void);
+/* Comes before a process sends its next request of that kind. */
+static struct {
+	pid_t pid; /* 0: no more */
+	Fbk__Wire__Request__BodyCase body;
+	void (*fn)(void);
+} interruption;
+
+static void interrupt_at(Fbk__Wire__Request__BodyCase body, void (*fn)(void))
+{
+	interruption.body = body;
+	interruption.fn = fn;
+	interruption.pid = getpid();
+}
 
 /* In place of the C library's. */
 ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
 {
-	if (joining == getpid()) {
+	if (interruption.pid == getpid()) {
 		Fbk__Wire__Request *request = fbk__wire__request__unpack(
 			NULL, message->msg_iov[0].iov_len, message->msg_iov[0].iov_base);
-		if (request && request->body_case == FBK__WIRE__REQUEST__BODY_LINK_JOIN) {
-			joining = 0;
-			interruption();
+		if (request && request->body_case == interruption.body) {
+			interruption.pid = 0;
+			interruption.fn();
 		}
 		if (request) {
 			fbk__wire__request__free_unpacked(request, NULL);
@@ -240,7 +251,24 @@ static int goer(int socket, void *arg)
 	return 0;
 }
 
-static void consumer_dismiss(void)
+/* Hands over one frame, and is gone when it is told to. */
+static int giver(int socket, void *arg)
+{
+	struct producer producer;
+	int offer;
+	(void)arg;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	send_word(socket, 0, offer);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	producer_frame(&producer);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	producer_close(&producer);
+	send_word(socket, 0, -1);
+	return 0;
+}
+
+static void peer_dismiss(void)
 {
 	send_word(before.socket, 0, -1);
 	receive_word(before.socket, NULL); /* it has closed the link */
@@ -251,11 +279,10 @@ START_TEST(joining_meets_another)
 	struct producer producer;
 	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
 	comer_start(&before);
-	interruption = consumer_replace;
-	joining = getpid();
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, consumer_replace);
 	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
 	ck_assert_msg(r == 0, "%s", fbk_error_detail());
-	ck_assert_int_eq(joining, 0);
+	ck_assert_int_eq(interruption.pid, 0);
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer); /* all of them come, none of them is lost */
 	}
@@ -278,14 +305,37 @@ START_TEST(joining_meets_nobody)
 	peer_start(&before, goer, NULL);
 	send_word(before.socket, 0, offer_fd);
 	receive_word(before.socket, NULL);
-	interruption = consumer_dismiss;
-	joining = getpid();
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_dismiss);
 	int r = fbk_link_info(producer.link, &info);
 	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
-	ck_assert_int_eq(joining, 0);
+	ck_assert_int_eq(interruption.pid, 0);
 	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
 	close(offer_fd);
 	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+START_TEST(producer_is_gone_before_its_buffer_is_got)
+{
+	struct fbk_link *link;
+	struct fbk_frame *frame = NULL;
+	peer_start(&before, giver, NULL);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	receive_word(before.socket, NULL);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET, peer_dismiss);
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == -EPIPE, "%d: %s", r, fbk_error_detail());
+	ck_assert_ptr_null(frame);
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	ck_assert_int_eq(interruption.pid, 0);
+	fbk_link_close(link);
+	fbk_disconnect(context);
 	ck_assert_int_eq(peer_wait(&before), 0);
 }
 END_TEST
@@ -297,6 +347,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, callbacks_come_in_order);
 	tcase_add_test(tcase, joining_meets_another);
 	tcase_add_test(tcase, joining_meets_nobody);
+	tcase_add_test(tcase, producer_is_gone_before_its_buffer_is_got);
 }
 
 int main(void)
