@@ -325,15 +325,16 @@ enum fbk_link_phase link_phase(const struct link *link, int side)
 					      : FBK_LINK_ESTABLISHED;
 }
 
-int link_join(struct link *link, const struct session *session, uint64_t from, char *detail)
+int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+	      char *detail)
 {
 	if (link_producer(link)->session != session) {
 		snprintf(detail, FBK_REASON_SIZE, "it is the producer who joins");
 		return -EPERM;
 	}
-	if (!link->sides[ACCEPTER].session || link->from) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 link->from ? "it has joined already" : "nobody accepted yet");
+	if (!link->sides[ACCEPTER].session || link->from || link->epoch != epoch) {
+		snprintf(detail, FBK_REASON_SIZE, "%s",
+			 link->from ? "it has joined already" : "who is meant is not there");
 		return -EALREADY;
 	}
 	if (from == 0 || from > FBK_POINT_MAX) {

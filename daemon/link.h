@@ -69,8 +69,9 @@ int link_side_of(const struct link *link, const struct session *session);
 
 enum fbk_link_phase link_phase(const struct link *link, int side);
 
-/* Frames from `from` on are for the one that accepted. */
-int link_join(struct link *link, const struct session *session, uint64_t from, char *detail);
+/* Frames from `from` on are for the one that accepted, if that is the one that is meant. */
+int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+	      char *detail);
 
 /* The pairing ends: `by` said so, or is gone (error -EPIPE or -EOWNERDEAD, no reason). */
 void link_end(struct link *link, const struct session *by, int error, const char *reason);

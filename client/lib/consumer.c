@@ -31,9 +31,14 @@ void consumer_lost(struct fbk_link *link, int error)
 	}
 }
 
-/* It broke its word, in a way that ends the link. */
+/* It broke its word, in a way that ends the link; unless it is gone, and what it showed with it. */
 static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
 {
+	uint64_t epoch = link->epoch;
+	link_refresh(link, consumer_lost);
+	if (link->epoch != epoch || !link->in.timeline) {
+		return;
+	}
 	link_give_up(link, error, reason);
 	consumer_lost(link, error);
 	link_refresh(link, consumer_lost);
@@ -73,7 +78,7 @@ void consumer_collect(struct fbk_link *link)
 		if (r == -EAGAIN) {
 			return;
 		}
-		if (r == -EPROTO || r == -EBADF || r == -ENOENT) {
+		if (r == -EPROTO || r == -EBADF || r == -ENOENT || r == -ESTALE) {
 			consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
 			return;
 		}

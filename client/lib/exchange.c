@@ -69,29 +69,43 @@ int exchange_refresh(struct fbk_exchange *exchange)
 
 static void exchange_watch(struct fbk_exchange *exchange);
 
-/* Those that are back, one after the other: a callback may destroy the exchange. */
-static void exchange_tell(struct fbk_exchange *exchange)
+/* Of those that were back by then, the one that came back first. */
+static struct exchange_buffer *exchange_first_back(struct fbk_exchange *exchange, uint64_t freed)
+{
+	struct exchange_buffer *first = NULL;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		if (buffer->state == BUFFER_BACK && buffer->freed <= freed &&
+		    (!first || buffer->freed < first->freed)) {
+			first = buffer;
+		}
+	}
+	return first;
+}
+
+/* Those that are back, in that order, one after the other: a callback may destroy the exchange, or hand over
+ * what comes back at once. */
+static void exchange_tell(struct fbk_exchange *exchange, uint64_t freed)
 {
 	bool destroyed = false;
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX && !destroyed; i++) {
-		struct exchange_buffer *buffer = &exchange->buffers[i];
+	for (;;) {
 		pthread_mutex_lock(&exchange->lock);
-		bool back = buffer->state == BUFFER_BACK;
+		struct exchange_buffer *buffer = exchange_first_back(exchange, freed);
+		exchange->destroyed = buffer ? &destroyed : NULL;
+		if (!buffer) {
+			pthread_mutex_unlock(&exchange->lock);
+			return;
+		}
 		fbk_released_fn *fn = buffer->fn;
 		void *arg = buffer->arg;
 		int result = buffer->result;
-		if (back) {
-			buffer->state = BUFFER_TAKEN;
-			buffer->fn = NULL;
-		}
-		exchange->destroyed = &destroyed;
+		buffer->state = BUFFER_TAKEN;
+		buffer->fn = NULL;
 		pthread_mutex_unlock(&exchange->lock);
-		if (back) {
-			fn(arg, result);
+		fn(arg, result);
+		if (destroyed) {
+			return;
 		}
-	}
-	if (!destroyed) {
-		exchange->destroyed = NULL;
 	}
 }
 
@@ -102,8 +116,9 @@ static void exchange_told(void *arg, struct fbk_point point, int result)
 	(void)result;
 	pthread_mutex_lock(&exchange->lock);
 	exchange->teller = NULL;
+	uint64_t freed = exchange->freed;
 	pthread_mutex_unlock(&exchange->lock);
-	exchange_tell(exchange);
+	exchange_tell(exchange, freed);
 }
 
 void exchange_tell_soon(struct fbk_exchange *exchange)

@@ -99,6 +99,7 @@ static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
 	}
 	body.handle = link->state->handle;
 	body.index = entry->index;
+	body.epoch = link->epoch;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET;
 	request.link_buffer_get = &body;
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
@@ -217,6 +218,9 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 			error_set(r, "%s", link->info.cause);
 		}
 		return r;
+	}
+	if (r < 0 && link_refresh(link, producer_lost) == 0 && link->info.phase == FBK_LINK_ENDED) {
+		return link_over(link); /* that is why the daemon had nothing to give */
 	}
 	if (r == 0) {
 		r = frame_prepare(frame, deadline_ns);

@@ -106,6 +106,7 @@ static int point_open(struct fbk_link *link, uint32_t number)
 	struct reply reply;
 	body.handle = link->state->handle;
 	body.number = number;
+	body.epoch = link->epoch;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT_GET;
 	request.link_point_get = &body;
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
