@@ -39,6 +39,7 @@ static int link_join(struct fbk_link *link)
 	int r = link_request(link, &request);
 	if (r == 0) {
 		link->next = body.from;
+		link->said = body.from;
 		link->returned = body.from;
 		link->info.phase = FBK_LINK_ESTABLISHED;
 	}
@@ -328,7 +329,7 @@ void links_free(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->link_list)) {
 		struct fbk_link *link = LIST_FIRST(&context->link_list);
 		LIST_REMOVE(link, links);
-		for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+		for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
 			if (link->in.syncobjs[i] > 0) {
 				close(link->in.syncobjs[i]);
 			}
