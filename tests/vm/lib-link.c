@@ -58,20 +58,29 @@ void exchange_drain(struct fbk_exchange *exchange, uint32_t count)
 
 /* ---------------------------------------------------------------------------------- a producer -- */
 
-void vgem_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, int *ret_offer_fd)
+static void producer_fill(struct producer *producer, bool dmabufs)
 {
-	int card = drm_card_must_open("vgem");
+	int card = dmabufs ? drm_card_must_open("vgem") : -1;
+	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		if (dmabufs) {
+			dmabuf_create(&producer->buffers[i], card);
+		} else {
+			buffer_create(&producer->buffers[i]);
+		}
+	}
+	close(card);
+	exchange_fill(producer->exchange, producer->buffers, PRODUCER_BUFFERS);
+}
+
+void link_producer_open(struct producer *producer, const struct daemon *daemon,
+			const struct fbk_device_desc *desc, bool dmabufs, int *ret_offer_fd)
+{
 	*producer = (struct producer){ .context = peer_connect(daemon) };
 	producer->device = link_device(producer->context, desc);
 	producer->timeline = peer_timeline(producer->device, "drawn", 0);
 	EXPECT(fbk_link_offer(producer->device, FBK_PRODUCER, ret_offer_fd, &producer->link) == 0);
 	EXPECT(fbk_exchange_create(producer->link, &producer->exchange) == 0);
-	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		dmabuf_create(&producer->buffers[i], card);
-	}
-	exchange_fill(producer->exchange, producer->buffers, PRODUCER_BUFFERS);
-	close(card);
+	producer_fill(producer, dmabufs);
 }
 
 void producer_meet(struct producer *producer)

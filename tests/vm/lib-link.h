@@ -24,9 +24,9 @@ void exchange_fill(struct fbk_exchange *exchange, const struct buffer *buffers, 
 /* Until all of them are free again. */
 void exchange_drain(struct fbk_exchange *exchange, uint32_t count);
 
-/* A producer as in lib-exchange.h, of this device and with dma-bufs of vgem. */
-void vgem_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, int *ret_offer_fd);
+/* A producer as in lib-exchange.h, of this device; its buffers are dma-bufs of vgem, or memfds. */
+void link_producer_open(struct producer *producer, const struct daemon *daemon,
+			const struct fbk_device_desc *desc, bool dmabufs, int *ret_offer_fd);
 
 /* Until there is a consumer. Then: take a buffer and hand the next frame over; and, later, draw it. */
 void producer_meet(struct producer *producer);
