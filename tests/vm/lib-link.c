@@ -29,7 +29,7 @@ void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route
 
 /* ------------------------------------------------------------------------------------- buffers -- */
 
-void dmabuf_create(struct buffer *buffer, int card)
+static void dmabuf_create(struct buffer *buffer, int card)
 {
 	uint32_t handle;
 	EXPECT(vgem_buffer_create(card, &handle, &buffer->fd) == 0);
@@ -38,7 +38,8 @@ void dmabuf_create(struct buffer *buffer, int card)
 	EXPECT(buffer->words != MAP_FAILED);
 }
 
-void exchange_fill(struct fbk_exchange *exchange, const struct buffer *buffers, uint32_t count)
+static void exchange_fill(struct fbk_exchange *exchange, const struct buffer *buffers,
+			  uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct fbk_buffer_desc desc = buffer_desc(&buffers[i]);
@@ -58,7 +59,7 @@ void exchange_drain(struct fbk_exchange *exchange, uint32_t count)
 
 /* ---------------------------------------------------------------------------------- a producer -- */
 
-static void producer_fill(struct producer *producer, bool dmabufs)
+void producer_fill(struct producer *producer, bool dmabufs)
 {
 	int card = dmabufs ? drm_card_must_open("vgem") : -1;
 	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
@@ -73,14 +74,13 @@ static void producer_fill(struct producer *producer, bool dmabufs)
 }
 
 void link_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, bool dmabufs, int *ret_offer_fd)
+			const struct fbk_device_desc *desc, int *ret_offer_fd)
 {
 	*producer = (struct producer){ .context = peer_connect(daemon) };
 	producer->device = link_device(producer->context, desc);
 	producer->timeline = peer_timeline(producer->device, "drawn", 0);
 	EXPECT(fbk_link_offer(producer->device, FBK_PRODUCER, ret_offer_fd, &producer->link) == 0);
 	EXPECT(fbk_exchange_create(producer->link, &producer->exchange) == 0);
-	producer_fill(producer, dmabufs);
 }
 
 void producer_meet(struct producer *producer)

@@ -15,18 +15,13 @@ struct fbk_device *link_device(struct fbk_context *context, const struct fbk_dev
 /* What the devices and nothing else decided; says why when it is another. */
 void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route release);
 
-/* A dma-buf of `card` (vgem) as a buffer. */
-void dmabuf_create(struct buffer *buffer, int card);
-
-/* What may be handed over: a buffer that nobody else closes. */
-void exchange_fill(struct fbk_exchange *exchange, const struct buffer *buffers, uint32_t count);
-
 /* Until all of them are free again. */
 void exchange_drain(struct fbk_exchange *exchange, uint32_t count);
 
-/* A producer as in lib-exchange.h, of this device; its buffers are dma-bufs of vgem, or memfds. */
+/* A producer as in lib-exchange.h, of this device; and its buffers: dma-bufs of vgem, or memfds. */
 void link_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, bool dmabufs, int *ret_offer_fd);
+			const struct fbk_device_desc *desc, int *ret_offer_fd);
+void producer_fill(struct producer *producer, bool dmabufs);
 
 /* Until there is a consumer. Then: take a buffer and hand the next frame over; and, later, draw it. */
 void producer_meet(struct producer *producer);

@@ -140,7 +140,8 @@ START_TEST(reader_of_dmabufs)
 	struct peer between;
 	int offer;
 	peer_start(&between, between_run, NULL);
-	link_producer_open(&producer, &server, &desc, true, &offer);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, true);
 	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		send_word(between.socket, 0, producer.buffers[i].fd);
 	}

@@ -219,7 +219,8 @@ START_TEST(encoder_to_rdma)
 	struct peer sender;
 	int offer;
 	peer_start(&sender, sender_run, &back);
-	link_producer_open(&producer, &server, &desc, false, &offer);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, false);
 	send_word(sender.socket, 0, offer);
 	close(offer);
 	producer_meet(&producer);

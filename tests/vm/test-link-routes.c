@@ -188,7 +188,8 @@ START_TEST(each_route)
 		return;
 	}
 	peer_start(&peer, consumer_run, (void *)(uintptr_t)kind);
-	link_producer_open(&producer, &server, &desc, true, &offer);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, true);
 	send_word(peer.socket, 0, offer);
 	close(offer);
 	uint64_t began = now_ms();

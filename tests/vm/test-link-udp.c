@@ -156,7 +156,8 @@ START_TEST(encoder_to_udp)
 		receive_word(receiver.socket, NULL);
 	}
 	peer_start(&sender, sender_run, NULL);
-	link_producer_open(&producer, &server, &desc, false, &offer);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, false);
 	send_word(sender.socket, 0, offer);
 	close(offer);
 	producer_meet(&producer);

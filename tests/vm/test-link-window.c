@@ -177,7 +177,8 @@ START_TEST(compositor_of_libdrm)
 	struct peer chain;
 	int offer;
 	peer_start(&chain, swapchain_run, &back);
-	link_producer_open(&producer, &server, &desc, true, &offer);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, true);
 	send_word(chain.socket, 0, offer);
 	close(offer);
 	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
@@ -264,7 +265,8 @@ static void window_open(struct window *window, int client, int *ret_offer)
 	};
 	struct producer *producer = &window->producer;
 	struct fbk_mirror *mirror;
-	link_producer_open(producer, &server, &desc, true, ret_offer);
+	link_producer_open(producer, &server, &desc, ret_offer);
+	producer_fill(producer, true);
 	for (size_t i = 0; i < 2; i++) {
 		EXPECT(fbk_syncobj_create(producer->context, &window->syncobjs[i]) == 0);
 		send_word(client, 0, window->syncobjs[i]);
