@@ -106,7 +106,7 @@ void consumer_collect(struct fbk_link *link)
 	}
 }
 
-struct fbk_point consumer_next(struct fbk_link *link)
+struct fbk_point consumer_awaited(struct fbk_link *link)
 {
 	return link->returned < link->said ? link_sent_at(link, link->returned)->release
 					   : (struct fbk_point){ link->in.timeline, link->said };

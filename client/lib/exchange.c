@@ -169,7 +169,7 @@ static void exchange_watch(struct fbk_exchange *exchange)
 	}
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
 		if (!link->watch && link->in.timeline && link->returned < link->next) {
-			fbk_point_watch(consumer_next(link),
+			fbk_point_watch(consumer_awaited(link),
 					link_sent_at(link, link->returned)->deadline_ns,
 					exchange_heard, link, &link->watch);
 		}
@@ -461,7 +461,7 @@ static size_t exchange_points(struct fbk_exchange *exchange, bool early, struct 
 		uint64_t late_ns = link_sent_at(link, link->returned)->deadline_ns;
 		points[count++] = early && link->said < link->next
 					  ? (struct fbk_point){ link->in.timeline, link->said }
-					  : consumer_next(link);
+					  : consumer_awaited(link);
 		*deadline_ns = late_ns < *deadline_ns ? late_ns : *deadline_ns;
 	}
 	return count;

@@ -55,7 +55,7 @@ void consumer_police(struct fbk_link *link, uint64_t now);
 
 /* What is to be waited for until its oldest frame is back: that it is given back, or that its release point is
  * reached. */
-struct fbk_point consumer_next(struct fbk_link *link);
+struct fbk_point consumer_awaited(struct fbk_link *link);
 
 int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		  struct fbk_point acquire, uint64_t deadline_ns);
