@@ -110,9 +110,15 @@ static void consumer_lost(struct fbk_link *link, int error)
 	}
 }
 
-/* It broke its word, in a way that ends the link. */
+/* It broke its word, in a way that ends the link; unless it is gone, and maybe another has come, who can't be
+ * understood by what the one before had shown. */
 static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
 {
+	uint64_t epoch = link->epoch;
+	link_refresh(link, consumer_lost);
+	if (link->epoch != epoch || !link->in.timeline) {
+		return;
+	}
 	link_give_up(link, error, reason);
 	consumer_lost(link, error);
 	link_refresh(link, consumer_lost);

@@ -71,6 +71,16 @@ static void consumer_start(struct peer *peer, const struct kind *kind, int offer
 	send_word(peer->socket, 0, offer);
 }
 
+/* All of them come back. */
+static void all_taken(struct producer *producer)
+{
+	uint32_t index;
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(
+			fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	}
+}
+
 START_TEST(each_route)
 {
 	struct producer producer;
@@ -83,12 +93,7 @@ START_TEST(each_route)
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer);
 	}
-	/* All of them come back. */
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		uint32_t index;
-		ck_assert_int_eq(
-			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
-	}
+	all_taken(&producer);
 	close(offer);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&peer), 0);
@@ -286,11 +291,52 @@ START_TEST(joining_meets_another)
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer); /* all of them come, none of them is lost */
 	}
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		uint32_t index;
-		ck_assert_int_eq(
-			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	all_taken(&producer);
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&after), 0);
+}
+END_TEST
+
+/* Gives one frame back at a point of its own, and stays. */
+static int marker(int socket, void *arg)
+{
+	struct fbk_frame *frame;
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	struct fbk_point point = { peer_timeline(device, "read", 0), 1 };
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	send_word(socket, 0, -1);
+	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	EXPECT(fbk_frame_release_at(frame, point) == 0);
+	send_word(socket, 0, -1);
+	pause();
+	return 0;
+}
+
+/* Whoever came is not to blame for what cannot be understood of the one before. */
+START_TEST(last_words_meet_another)
+{
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, marker, NULL);
+	send_word(before.socket, 0, offer_fd);
+	receive_word(before.socket, NULL);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	producer_frame(&producer);
+	receive_word(before.socket, NULL);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_POINT_GET, consumer_replace);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(interruption.pid, 0);
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer);
 	}
+	all_taken(&producer);
 	close(offer_fd);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&after), 0);
@@ -346,6 +392,7 @@ static void add(TCase *tcase)
 	ADD_LOOP(tcase, each_route, kinds);
 	tcase_add_test(tcase, callbacks_come_in_order);
 	tcase_add_test(tcase, joining_meets_another);
+	tcase_add_test(tcase, last_words_meet_another);
 	tcase_add_test(tcase, joining_meets_nobody);
 	tcase_add_test(tcase, producer_is_gone_before_its_buffer_is_got);
 }
