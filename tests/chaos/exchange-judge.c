@@ -104,7 +104,8 @@ static void judge_time(const struct trial *trial, uint64_t from)
 	if (is_long(trial, later(from, record->begin), trial->until)) {
 		trial_find(trial, EXCHANGE_OVERSLEPT, record->value);
 	}
-	if (trial->end == NEVER && !gone_by(trial->instance, NEVER - 1)) {
+	if (trial->end == NEVER && trial->instance->killed.begin == NEVER &&
+	    !trial->instance->crashed) {
 		trial_find(trial, EXCHANGE_UNENDED, record->value);
 	}
 }
@@ -354,7 +355,8 @@ static bool frame_troubled(const struct trial *trial, const struct ledger_frame 
 	const struct ledger *ledger = trial->ledger;
 	for (uint64_t i = 0; i < RING && i < value; i++) {
 		const struct ledger_frame *one = ledger_frame(ledger, producer, value - i);
-		if (one && one->hand->deadline <= frame->back_time) {
+		if (one && one->hand->deadline <= frame->back_time &&
+		    (!one->back || one->back_time >= one->hand->deadline)) {
 			return true; /* somebody may have been late with it */
 		}
 	}
