@@ -6,104 +6,190 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker.h"
 #include "client/include/fencebroker.h"
+#include "clock.h"
 #include "device.h"
 #include "export.h"
 #include "handle.h"
+#include "link.h"
+#include "import.h"
+#include "log.h"
 #include "pair.h"
 #include "session.h"
 #include "timeline.h"
 #include "watch.h"
 
-#define BLAME_DEPTH 8
+#define BLAME_LOOKED_AT 1024       /* waits of one process, of which the oldest is followed */
+#define BLAME_POLL_NS   (NS_PER_S) /* a deadline that is shorter is a client's way of polling */
 
-struct text {
-	char *start;
-	size_t size, used;
+/* ------------------------------------------------------------------------------- the records -- */
+
+static const char *const way_names[] = {
+	[BLAME_WAIT] = "wait",     [BLAME_PAIR_WAIT] = "pair wait", [BLAME_WATCH] = "watch",
+	[BLAME_EXPORT] = "export", [BLAME_PROMISE] = "promise",     [BLAME_IMPORT] = "import",
+	[BLAME_FRAME] = "frame",
 };
 
-__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
-							   ...)
+const char *blame_way_name(enum blame_way way)
 {
-	va_list args;
-	va_start(args, format);
-	int length = vsnprintf(text->start + text->used, text->size - text->used, format, args);
-	va_end(args);
-	if (length > 0) {
-		text->used += (size_t)length;
-		if (text->used >= text->size) {
-			text->used = text->size - 1;
-		}
+	return way_names[way];
+}
+
+static struct blame_wait wait_of_arm(const struct arm *arm, enum blame_way way,
+				     const struct session *waiter)
+{
+	return (struct blame_wait){
+		.timeline = arm->timeline,
+		.value = arm->timeline ? arm_point(arm) : 0,
+		.way = way,
+		.waiter = waiter,
+		.uid = waiter ? waiter->subject.uid : 0,
+		.since_ns = arm->since_ns,
+	};
+}
+
+/* What a client says of its own cell, as far as it can be: since when, and until when. `floor_ns` is what
+ * the daemon knows of its beginning. A waiter that gave up leaves its cell armed. */
+static void wait_take_times(struct blame_wait *wait, const struct fbk_pair_cell *cell,
+			    uint64_t floor_ns)
+{
+	/* relaxed, both: for people. Read once: the client may scribble here at any time. */
+	uint64_t since = atomic_load_explicit(&cell->since_ns, memory_order_relaxed);
+	uint64_t until = atomic_load_explicit(&cell->until_ns, memory_order_relaxed);
+	uint64_t now = clock_now_ns();
+	wait->since_ns = since < floor_ns ? floor_ns : since > now ? now : since;
+	wait->deadline_ns = until;
+	if (until != 0 && until < now) {
+		wait->timeline = NULL;
 	}
 }
 
-/* A wait: of a process, for a point. */
-struct wait {
-	struct timeline *timeline; /* NULL: none */
-	uint64_t value;
-	uint64_t since_ns;
-};
-
-/* Who waits for a frame listens for changes of the link as well: nobody owes those. */
-static bool wait_is_for_changes(const struct wait *wait)
+struct blame_wait blame_cell_wait(const struct handle *handle)
 {
-	return wait->timeline->brokered && wait->timeline->brokered->link;
-}
-
-static void wait_older(struct wait *oldest, const struct wait *other)
-{
-	if (other->timeline && !wait_is_for_changes(other) &&
-	    (!oldest->timeline || other->since_ns < oldest->since_ns)) {
-		*oldest = *other;
+	struct blame_wait wait = { 0 };
+	if (handle->cell_arm) {
+		wait = wait_of_arm(handle->cell_arm, BLAME_WAIT, handle->session);
 	}
-}
-
-static void wait_older_arm(struct wait *oldest, const struct arm *arm)
-{
-	struct wait wait = { arm->timeline, arm->timeline ? arm_point(arm) : 0, arm->since_ns };
-	wait_older(oldest, &wait);
+	if (wait.timeline) {
+		wait_take_times(&wait, &session_pair(handle->session)->cells[handle->number],
+				wait.since_ns);
+	}
+	return wait;
 }
 
 /* On the pair path nobody arms anything here: the cell tells, as far as its owner is to be believed. */
-static void wait_older_pair(struct wait *oldest, const struct handle *handle)
+struct blame_wait blame_pair_wait(const struct handle *handle)
 {
-	struct fbk_pair_cell *cell = pair_cell(handle->pair);
+	struct blame_wait wait = { .way = BLAME_PAIR_WAIT, .waiter = handle->session };
+	if (!handle->pair) {
+		return wait;
+	}
+	const struct fbk_pair_cell *cell = pair_cell(handle->pair);
 	/* relaxed: for people */
-	struct wait wait = {
-		.timeline = handle->timeline,
-		.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed),
-		.since_ns = atomic_load_explicit(&cell->since_ns, memory_order_relaxed),
-	};
-	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > wait.timeline->seen) {
-		wait_older(oldest, &wait);
+	wait.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed);
+	wait.uid = handle->session->subject.uid;
+	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > handle->timeline->seen &&
+	    handle->timeline->cause == FBK_CAUSE_NONE) {
+		wait.timeline = handle->timeline;
+		wait_take_times(&wait, cell, handle->session->broker->started_ns);
+	}
+	return wait;
+}
+
+struct blame_wait blame_watch(const struct watch *watch)
+{
+	struct blame_wait wait = wait_of_arm(&watch->arm, BLAME_WATCH, watch->handle->session);
+	wait.deadline_ns = watch->deadline.deadline_ns;
+	return wait;
+}
+
+struct blame_wait blame_export(const struct export *export)
+{
+	struct blame_wait wait = wait_of_arm(
+		&export->arm, export->promise ? BLAME_PROMISE : BLAME_EXPORT, export->asker);
+	wait.uid = user_uid(export->charge.user); /* also of one who is gone */
+	wait.deadline_ns = export->deadline.deadline_ns;
+	return wait;
+}
+
+struct blame_wait blame_import(const struct handle *handle)
+{
+	struct timeline *timeline = handle->timeline;
+	struct blame_wait wait = { .way = BLAME_IMPORT, .waiter = handle->session };
+	const struct import *import = timeline_signaler(timeline) == handle->session
+					      ? import_pending(timeline, timeline->seen + 1)
+					      : NULL;
+	if (import) {
+		wait.timeline = timeline;
+		wait.value = import->value;
+		wait.uid = handle->session->subject.uid;
+		wait.since_ns = import->since_ns;
+		wait.deadline_ns = import->deadline.deadline_ns;
+	}
+	return wait;
+}
+
+/* Nobody arms anything for it, and nobody says when it went: it is late once its deadline is past. */
+struct blame_wait blame_frame(const struct handle *handle)
+{
+	struct blame_wait wait = { .way = BLAME_FRAME, .waiter = handle->session };
+	const struct link *link = link_of(handle);
+	if (link && link->sides[link->producer].session == handle->session) {
+		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
+		uint64_t now = clock_now_ns();
+		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
+		wait.uid = handle->session->subject.uid;
+	}
+	return wait;
+}
+
+/* --------------------------------------------------------------------- what a process waits for -- */
+
+/* What a process waits for at its own devices keeps it from nothing that it does for others, and no more does the
+ * next frame. */
+static void wait_older(struct blame_wait *oldest, const struct session *session,
+		       struct blame_wait other)
+{
+	if (other.timeline && !other.timeline->idle &&
+	    timeline_signaler(other.timeline) != session &&
+	    timeline_point_state(other.timeline, other.value) == -EAGAIN &&
+	    (!oldest->timeline || other.since_ns < oldest->since_ns)) {
+		*oldest = other;
 	}
 }
 
-/* What this process has been waiting for longest. */
-static struct wait session_oldest_wait(const struct session *session)
+/* What this process has been waiting for longest, of the first that are found. */
+static struct blame_wait session_oldest_wait(const struct session *session)
 {
-	struct wait oldest = { 0 };
+	struct blame_wait oldest = { 0 };
+	unsigned int left = BLAME_LOOKED_AT;
 	const struct export *export;
-	LIST_FOREACH(export, &session->exports, links) {
-		wait_older_arm(&oldest, &export->arm);
-	}
 	LIST_FOREACH(export, &session->promises, asked_links) {
-		wait_older_arm(&oldest, &export->arm); /* it waits in the kernel */
+		wait_older(&oldest, session, blame_export(export)); /* it waits in the kernel */
 	}
-	for (uint32_t number = 1; number < session->handles_size; number++) {
+	LIST_FOREACH(export, &session->exports, links) {
+		if (left == 0) {
+			break;
+		}
+		left--;
+		wait_older(&oldest, session, blame_export(export));
+	}
+	for (uint32_t number = 1; number < session->handles_size && left > 0; number++) {
 		const struct handle *handle = session->handles[number];
 		const struct watch *watch;
+		left--;
 		if (!handle) {
 			continue;
 		}
-		if (handle->cell_arm) {
-			wait_older_arm(&oldest, handle->cell_arm);
-		}
-		if (handle->pair) {
-			wait_older_pair(&oldest, handle);
-		}
+		wait_older(&oldest, session, blame_cell_wait(handle));
+		wait_older(&oldest, session, blame_pair_wait(handle));
 		LIST_FOREACH(watch, &handle->watches, links) {
-			wait_older_arm(&oldest, &watch->arm);
+			if (left == 0) {
+				break;
+			}
+			left--;
+			wait_older(&oldest, session, blame_watch(watch));
 		}
 	}
 	return oldest;
@@ -130,60 +216,210 @@ static char process_state(pid_t pid)
 	return state;
 }
 
-static const char *state_sentence(char state)
+static enum blame_end process_end(pid_t pid)
 {
-	switch (state) {
+	switch (process_state(pid)) {
 	case 'T':
 	case 't':
-		return "which is stopped";
+		return BLAME_STOPPED;
 	case 'D':
-		return "which hangs in the kernel";
+		return BLAME_HANGS;
 	case 'Z':
 	case 'X':
 	case 0:
-		return "which is dead";
+		return BLAME_DEAD;
 	default:
-		return "which waits for nobody here and has not delivered";
+		return BLAME_SILENT;
 	}
 }
 
-static void text_add_point(struct text *text, const struct timeline *timeline, uint64_t value)
+/* ------------------------------------------------------------------------------------ the chain -- */
+
+/* The step from which on it is a cycle; `chain->count` when it is none. */
+static size_t chain_begin(const struct blame_chain *chain, const struct session *waiter,
+			  const struct session *signaler)
 {
+	if (waiter == signaler && chain->count > 1) {
+		return 0;
+	}
+	for (size_t i = 0; i + 1 < chain->count; i++) {
+		if (timeline_signaler(chain->steps[i].timeline) == signaler) {
+			return i + 1;
+		}
+	}
+	return chain->count;
+}
+
+/* What is to be said of the last step; or, where the chain goes on, `ret_next` with a timeline. */
+static enum blame_end chain_last(struct blame_chain *chain, const struct session *waiter,
+				 struct blame_wait *ret_next)
+{
+	struct timeline *timeline = chain->steps[chain->count - 1].timeline;
+	uint64_t value = chain->steps[chain->count - 1].value;
+	if (timeline->cause == FBK_CAUSE_NONE) {
+		timeline_look(timeline); /* nobody is blamed for what is done */
+	}
+	int state = timeline_point_state(timeline, value);
+	if (state != -EAGAIN) {
+		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
+	}
+	if (import_pending(timeline, value) ||
+	    (timeline->brokered && timeline->brokered->follows)) {
+		return BLAME_FENCE;
+	}
+	const struct session *signaler = timeline_signaler(timeline);
+	enum blame_end end = process_end(timeline->device->pid);
+	if (end == BLAME_STOPPED || end == BLAME_DEAD) {
+		return end;
+	}
+	chain->cycle = chain_begin(chain, waiter, signaler);
+	if (chain->cycle < chain->count) {
+		return BLAME_CYCLE;
+	}
+	*ret_next = session_oldest_wait(signaler);
+	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
+}
+
+void blame_follow(struct timeline *timeline, uint64_t value, const struct session *waiter,
+		  struct blame_chain *ret_chain)
+{
+	struct blame_wait next = { .timeline = timeline, .value = value };
+	ret_chain->count = 0;
+	do {
+		ret_chain->steps[ret_chain->count++] =
+			(struct blame_step){ next.timeline, next.value };
+		next.timeline = NULL;
+		ret_chain->end = chain_last(ret_chain, waiter, &next);
+	} while (next.timeline && ret_chain->count < BLAME_DEPTH);
+}
+
+/* ------------------------------------------------------------------------------------ the words -- */
+
+static const struct {
+	const char *name;
+	const char *says; /* of the last one of a chain */
+} ends[] = {
+	[BLAME_REACHED] = { "reached", "is reached" },
+	[BLAME_FAILED] = { "failed", "failed" },
+	[BLAME_STOPPED] = { "stopped", "is stopped" },
+	[BLAME_HANGS] = { "hangs", "hangs in the kernel" },
+	[BLAME_DEAD] = { "dead", "is dead" },
+	[BLAME_SILENT] = { "silent", "waits for nobody here and has not delivered" },
+	[BLAME_FENCE] = { "fence", "follows a kernel fence that has not signalled" },
+	[BLAME_CYCLE] = { "cycle", "" },
+	[BLAME_DEEP] = { "deep", "" },
+};
+
+const char *blame_end_name(enum blame_end end)
+{
+	return ends[end].name;
+}
+
+struct text {
+	char *start;
+	size_t size, used;
+};
+
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
+							   ...)
+{
+	va_list args;
+	va_start(args, format);
+	int length = vsnprintf(text->start + text->used, text->size - text->used, format, args);
+	va_end(args);
+	if (length > 0) {
+		text->used += (size_t)length;
+		if (text->used >= text->size) {
+			text->used = text->size - 1;
+		}
+	}
+}
+
+static void text_add_point(struct text *text, const struct blame_step *step)
+{
+	const struct timeline *timeline = step->timeline;
 	text_add(text, "%s point %llu (now %llu) of %s (pid %d)", timeline->name,
-		 (unsigned long long)value, (unsigned long long)timeline->seen,
+		 (unsigned long long)step->value, (unsigned long long)timeline->seen,
 		 timeline->device->name, timeline->device->pid);
+}
+
+/* "a (pid 1), b (pid 2) and c (pid 3)" */
+static void text_add_cycle(struct text *text, const struct blame_chain *chain)
+{
+	for (size_t i = chain->cycle; i < chain->count; i++) {
+		const struct device *device = chain->steps[i].timeline->device;
+		text_add(text, "%s%s (pid %d)",
+			 i == chain->cycle       ? ""
+			 : i + 1 == chain->count ? " and "
+						 : ", ",
+			 device->name, device->pid);
+	}
+}
+
+void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size)
+{
+	struct text text = { .start = ret_text, .size = size };
+	const struct timeline *last = chain->steps[chain->count - 1].timeline;
+	switch (chain->end) {
+	case BLAME_CYCLE:
+		text_add(&text, "a cycle: ");
+		text_add_cycle(&text, chain);
+		text_add(&text, " wait for each other");
+		break;
+	case BLAME_DEEP:
+		text_add(&text, "more than %d processes wait for one another", BLAME_DEPTH);
+		break;
+	case BLAME_REACHED:
+		text_add(&text, "%s has come now, and who waited for it has not gone on yet",
+			 last->name);
+		break;
+	case BLAME_FAILED:
+		text_add(&text, "%s failed: %s", last->name, timeline_reason(last));
+		break;
+	default:
+		text_add(&text, "%s (pid %d) %s", last->device->name, last->device->pid,
+			 ends[chain->end].says);
+	}
+}
+
+static void chain_describe(const struct blame_chain *chain, char *ret_text, size_t size)
+{
+	struct text text = { .start = ret_text, .size = size };
+	for (size_t i = 0; i < chain->count; i++) {
+		text_add(&text, "%s", i > 0 ? ", which waits for " : "");
+		text_add_point(&text, &chain->steps[i]);
+	}
+	switch (chain->end) {
+	case BLAME_CYCLE:
+	case BLAME_DEEP:
+		text_add(&text, ", and so on%s", chain->end == BLAME_CYCLE ? ": a cycle" : "");
+		break;
+	case BLAME_FAILED:
+		text_add(&text, ", which failed: %s",
+			 timeline_reason(chain->steps[chain->count - 1].timeline));
+		break;
+	default:
+		text_add(&text, ", which %s", ends[chain->end].says);
+	}
 }
 
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size)
 {
-	struct text text = { .start = ret_text, .size = size };
-	text_add_point(&text, timeline, value);
-	for (int depth = 0; depth < BLAME_DEPTH; depth++) {
-		if (timeline->cause == FBK_CAUSE_NONE) {
-			timeline_look(timeline); /* nobody is blamed for what is done */
-		}
-		int state = timeline_point_state(timeline, value);
-		if (state == 0) {
-			text_add(&text, ", which is reached");
-			return;
-		}
-		if (state != -EAGAIN) {
-			text_add(&text, ", which failed: %s", timeline_reason(timeline));
-			return;
-		}
-		char process = process_state(timeline->device->pid);
-		struct wait next = { 0 };
-		if (process != 'T' && process != 't') {
-			next = session_oldest_wait(timeline_signaler(timeline));
-		}
-		if (!next.timeline) {
-			text_add(&text, ", %s", state_sentence(process));
-			return;
-		}
-		timeline = next.timeline;
-		value = next.value;
-		text_add(&text, ", which waits for ");
-		text_add_point(&text, timeline, value);
+	struct blame_chain chain;
+	blame_follow(timeline, value, NULL, &chain);
+	chain_describe(&chain, ret_text, size);
+}
+
+void blame_log_expired(const struct blame_wait *wait)
+{
+	struct blame_chain chain;
+	char text[512];
+	if (wait->deadline_ns < wait->since_ns + BLAME_POLL_NS || !wait->waiter ||
+	    !log_claim(wait->waiter)) {
+		return;
 	}
-	text_add(&text, ", and so on: probably a cycle");
+	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
+	chain_describe(&chain, text, sizeof(text));
+	log_warning("%s: its %s expired: %s", session_label(wait->waiter),
+		    blame_way_name(wait->way), text);
 }

@@ -52,6 +52,7 @@ enum broker_priority {
 	X(wakes, "cells woken")                                         \
 	X(watches, "watches armed")                                     \
 	X(watches_fired, "watches delivered")                           \
+	X(watches_expired, "watches ended by their deadline")           \
 	X(exports, "exports made")                                      \
 	X(exports_fired, "exports fired because the point was decided") \
 	X(exports_expired, "exports fired by their deadline")           \
@@ -118,6 +119,7 @@ struct broker {
 	LIST_HEAD(, link) links;         /* the same */
 	LIST_HEAD(, token) tokens[256];  /* by inode */
 	uint32_t session_count, device_count, timeline_count;
+	uint64_t arm_ns;  /* when the last point was armed: no two at the same time */
 	uint64_t next_id; /* of devices, timelines, pages, sets */
 	struct broker_counters counters;
 };

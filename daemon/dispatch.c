@@ -81,6 +81,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),
 	ENTRY(INSPECT_ROUTE, inspect_route, 128, INSPECTS),
+	ENTRY(INSPECT_STUCK, inspect_stuck, 96, INSPECTS),
 };
 
 static const char *right_name(uint32_t missing)

@@ -18,7 +18,7 @@
 
 static void promise_forget_asker(struct export *export)
 {
-	if (export->asker) {
+	if (export->promise && export->asker) {
 		LIST_REMOVE(export, asked_links);
 		export->asker = NULL;
 	}
@@ -122,12 +122,14 @@ static void export_expired(struct wheel_timer *timer)
 {
 	struct export *export = container_of(timer, struct export, deadline);
 	struct timeline *timeline = export->arm.timeline;
+	struct blame_wait wait = blame_export(export);
 	int state = arm_expire(&export->arm);
 	if (state != -EAGAIN) {
 		export_finish(export, timeline, state);
 	} else if (export->promise) {
 		promise_break(export, timeline);
 	} else {
+		blame_log_expired(&wait);
 		export_finish(export, timeline, -ETIMEDOUT);
 	}
 }
@@ -197,6 +199,7 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 		return r;
 	}
 	LIST_INSERT_HEAD(&session->exports, export, links);
+	export->asker = session;
 	broker->counters.exports++;
 	timeline_count(handle->timeline)->exports++;
 	import_hint(handle->timeline, value, deadline_ns);

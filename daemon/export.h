@@ -22,7 +22,7 @@ struct export
 {
 	LIST_ENTRY(export) links;       /* of the session; a promise: of the broker */
 	LIST_ENTRY(export) asked_links; /* of who asked for a promise, while that is there */
-	struct session *asker;
+	struct session *asker;          /* NULL: gone, which a promise outlives */
 	struct broker *broker;
 	struct arm arm;
 	struct origin origin;

@@ -11,10 +11,12 @@
 #include "depend.h"
 #include "export.h"
 #include "handle.h"
+#include "mirror.h"
 #include "session.h"
 #include "timeline.h"
 
 #define HINTS_MAX 64 /* fences that one deadline is passed on to */
+#define LOOKS_MAX 64 /* points that one deadline has looked at */
 
 static void part_release(struct import_part *part)
 {
@@ -119,9 +121,32 @@ static void import_notified(void *arg, int result)
 	}
 }
 
+/* True: it is decided now, and may be gone. */
+static bool import_look(struct import *import)
+{
+	unsigned int count = import->count;
+	for (unsigned int i = 0; i < count; i++) {
+		struct import_part *part = &import->parts[i];
+		int r = part->notifier ? part->notifier->look(part->notifier_state) : -EAGAIN;
+		if (r == -EAGAIN) {
+			continue;
+		}
+		bool last = import->waiting == 1;
+		import_notified(part, r);
+		if (last) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The timer may be served before fences that signalled earlier, when this process did not run. */
 static void import_expired(struct wheel_timer *timer)
 {
-	import_decide(container_of(timer, struct import, deadline), -ETIME);
+	struct import *import = container_of(timer, struct import, deadline);
+	if (!import_look(import)) {
+		import_decide(import, -ETIME);
+	}
 }
 
 static int import_check_order(const struct timeline *timeline, uint64_t value)
@@ -150,6 +175,7 @@ static int import_make(struct handle *handle, uint64_t value, unsigned int count
 	}
 	import->timeline = handle->timeline;
 	import->value = value;
+	import->since_ns = clock_now_ns();
 	import->count = count;
 	import->waiting = count;
 	import->deadline.fire = import_expired;
@@ -273,6 +299,38 @@ void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns
 			return;
 		}
 	}
+}
+
+void import_catch_up(struct timeline *timeline, uint64_t value)
+{
+	if (timeline->brokered->follows) {
+		mirror_catch_up(timeline->brokered->follows);
+		return;
+	}
+	struct import *import = TAILQ_FIRST(&timeline->brokered->imports);
+	for (unsigned int looks = 0; import && looks < LOOKS_MAX; looks++) {
+		bool last = import->value >= value;
+		bool gone = !import->decided && import_look(import);
+		if (last) {
+			return;
+		}
+		import = gone ? TAILQ_FIRST(&timeline->brokered->imports)
+			      : TAILQ_NEXT(import, links);
+	}
+}
+
+const struct import *import_pending(const struct timeline *timeline, uint64_t value)
+{
+	const struct import *import;
+	if (!timeline->brokered || value <= timeline->seen) {
+		return NULL;
+	}
+	TAILQ_FOREACH(import, &timeline->brokered->imports, links) {
+		if (!import->decided) {
+			return value <= timeline->brokered->given ? import : NULL;
+		}
+	}
+	return NULL;
 }
 
 int import_signal(struct handle *handle, uint64_t value)

@@ -30,6 +30,7 @@ struct import {
 	TAILQ_ENTRY(import) links; /* of the timeline, by value */
 	struct timeline *timeline;
 	uint64_t value;
+	uint64_t since_ns;
 	bool decided;
 	int result;               /* of the first fence that failed */
 	unsigned int waiting;     /* fences that have not signalled */
@@ -59,6 +60,13 @@ int import_signal(struct handle *handle, uint64_t value);
 
 /* Somebody wants `value` by then: tell those who signal for it. */
 void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns);
+
+/* A deadline for `value` passed. Look at what its points up to there follow, since this process may not have
+ * got to it yet: what signalled by then is reached. */
+void import_catch_up(struct timeline *timeline, uint64_t value);
+
+/* The fences that `value` comes with have not all signalled; NULL: it was not given, or is reached. */
+const struct import *import_pending(const struct timeline *timeline, uint64_t value);
 
 /* The timeline failed. */
 void import_drop_all(struct timeline *timeline);

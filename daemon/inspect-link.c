@@ -5,10 +5,8 @@
 #include "broker.h"
 #include "device.h"
 #include "dispatch.h"
-#include "handle.h"
 #include "inspect.h"
 #include "link.h"
-#include "token.h"
 
 #define LINKS_MAX   8 /* in a packet, with all their buffers */
 #define BUFFERS_MAX (LINKS_MAX * FBK_BUFFERS_MAX)
@@ -34,18 +32,12 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-/* The lane of one end, looked at; NULL: its owner closed it. */
-static struct timeline *lane_of(const struct link *link, const struct link_side *side)
+static uint64_t lane_value(struct timeline *lane)
 {
-	struct token *token = side->session ? token_find(link->broker, side->tokens[0]) : NULL;
-	struct timeline *lane = token ? token->handle->timeline : NULL;
-	if (!lane || !lane->set) {
-		return NULL;
-	}
-	if (lane->cause == FBK_CAUSE_NONE) {
+	if (lane && lane->cause == FBK_CAUSE_NONE) {
 		timeline_look(lane);
 	}
-	return lane;
+	return lane ? lane->seen : 0;
 }
 
 static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry,
@@ -86,8 +78,8 @@ static void link_describe(struct link_room *room, const struct link *link)
 	Fbk__Wire__LinkEntry *entry = &room->entries[room->list.n_links];
 	const struct link_side *producer = &link->sides[link->producer];
 	const struct link_side *consumer = &link->sides[!link->producer];
-	struct timeline *forward = lane_of(link, producer);
-	struct timeline *back = lane_of(link, consumer);
+	struct timeline *forward = link_lane(link, producer);
+	struct timeline *back = link_lane(link, consumer);
 	fbk__wire__link_entry__init(entry);
 	entry->id = link->id;
 	entry->phase = text(phase_names[link_phase(link, 0)]);
@@ -104,8 +96,8 @@ static void link_describe(struct link_room *room, const struct link *link)
 		entry->acquire = text(route_name(link->acquire.route));
 		entry->release = text(route_name(link->release.route));
 	}
-	entry->handed = forward ? forward->seen : 0;
-	entry->returned = back ? back->seen : 0;
+	entry->handed = lane_value(forward);
+	entry->returned = lane_value(back);
 	buffers_describe(room, entry, link, link->from ? forward : NULL);
 	room->entry_list[room->list.n_links++] = entry;
 }

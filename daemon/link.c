@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -42,10 +41,12 @@ static int side_add_token(struct link_side *side, struct handle *handle)
 	return 0;
 }
 
-static int side_fill(struct link_side *side, struct device *device, struct handle *lane)
+static int side_fill(struct link_side *side, struct device *device, struct handle *lane,
+		     bool produces)
 {
 	int r = side_add_token(side, lane);
 	if (r == 0) {
+		lane->timeline->idle = produces;
 		side->session = lane->session;
 		side->device = device;
 		device->refs++;
@@ -218,7 +219,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	}
 	r = charge_take(&link->charge, session->user, ACCOUNT_LINKS, 1);
 	if (r == 0) {
-		r = side_fill(&link->sides[OFFERER], device, lane);
+		r = side_fill(&link->sides[OFFERER], device, lane, role == FBK_PRODUCER);
 	}
 	if (r < 0) {
 		side_empty(&link->sides[OFFERER]);
@@ -234,6 +235,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 		link->buffers[i].fd = -1;
 	}
 	state->brokered->link = link;
+	state->idle = true;
 	LIST_INSERT_HEAD(&link->broker->links, link, links);
 	return 0;
 }
@@ -301,7 +303,7 @@ int link_accept(struct link *link, struct session *session, struct device *devic
 		r = link_route(link, offerer->device, device, detail);
 	}
 	if (r == 0) {
-		r = side_fill(side, device, lane);
+		r = side_fill(side, device, lane, link->producer == ACCEPTER);
 	}
 	if (r < 0) {
 		side_empty(side);
@@ -323,15 +325,16 @@ enum fbk_link_phase link_phase(const struct link *link, int side)
 					      : FBK_LINK_ESTABLISHED;
 }
 
-int link_join(struct link *link, const struct session *session, uint64_t from, char *detail)
+int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+	      char *detail)
 {
 	if (link_producer(link)->session != session) {
 		snprintf(detail, FBK_REASON_SIZE, "it is the producer who joins");
 		return -EPERM;
 	}
-	if (!link->sides[ACCEPTER].session || link->from) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 link->from ? "it has joined already" : "nobody accepted yet");
+	if (!link->sides[ACCEPTER].session || link->from || link->epoch != epoch) {
+		snprintf(detail, FBK_REASON_SIZE, "%s",
+			 link->from ? "it has joined already" : "who is meant is not there");
 		return -EALREADY;
 	}
 	if (from == 0 || from > FBK_POINT_MAX) {
@@ -391,4 +394,39 @@ void link_handle_gone(const struct handle *handle)
 		bool died = session->closing && !session->left;
 		link_end(link, session, died ? -EOWNERDEAD : -EPIPE, NULL);
 	}
+}
+
+struct timeline *link_lane(const struct link *link, const struct link_side *side)
+{
+	struct token *token = side->session ? token_find(link->broker, side->tokens[0]) : NULL;
+	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
+}
+
+/* Nobody rings for it: what is there, and not what was last seen. */
+static uint64_t lane_value(const struct timeline *lane)
+{
+	/* relaxed: for people */
+	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_relaxed) &
+	       ~FBK_POISON;
+}
+
+struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
+			    uint64_t *ret_deadline_ns)
+{
+	struct timeline *forward = link->from ? link_lane(link, link_producer(link)) : NULL;
+	struct timeline *back = forward ? link_lane(link, &link->sides[!link->producer]) : NULL;
+	if (!back) {
+		return NULL;
+	}
+	uint64_t returned = lane_value(back);
+	uint64_t next = returned >= link->from ? returned + 1 : link->from;
+	if (next > lane_value(forward)) {
+		return NULL;
+	}
+	*ret_sequence = next;
+	/* relaxed: for people */
+	*ret_deadline_ns = atomic_load_explicit(
+		&fbk_ring_entry_at(forward->slot.page->memory, next)->deadline_ns,
+		memory_order_relaxed);
+	return back;
 }

@@ -69,8 +69,9 @@ int link_side_of(const struct link *link, const struct session *session);
 
 enum fbk_link_phase link_phase(const struct link *link, int side);
 
-/* Frames from `from` on are for the one that accepted. */
-int link_join(struct link *link, const struct session *session, uint64_t from, char *detail);
+/* Frames from `from` on are for the one that accepted, if that is the one that is meant. */
+int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+	      char *detail);
 
 /* The pairing ends: `by` said so, or is gone (error -EPIPE or -EOWNERDEAD, no reason). */
 void link_end(struct link *link, const struct session *by, int error, const char *reason);
@@ -81,6 +82,13 @@ int link_add_point(struct link *link, int side, struct handle *handle, uint32_t 
 /* Keeps the fd, which it sets to -1; with -1 the buffer is removed. */
 int link_set_buffer(struct link *link, const struct session *session,
 		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail);
+
+/* Its oldest frame that the consumer has: the consumer's lane, on which it comes back. NULL: there is none. */
+struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
+			    uint64_t *ret_deadline_ns);
+
+/* The lane of an end; NULL: nobody is there, or closed it. */
+struct timeline *link_lane(const struct link *link, const struct link_side *side);
 
 /* A session lets go of the state timeline. */
 void link_handle_gone(const struct handle *handle);

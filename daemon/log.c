@@ -95,11 +95,19 @@ void log_forget(struct broker *broker)
 	}
 }
 
+bool log_claim(const struct session *session)
+{
+	bool granted = log_line_charge(session->broker, session->user);
+	if (!granted) {
+		session->broker->counters.log_lines_dropped++;
+	}
+	return granted;
+}
+
 void log_client(struct session *session, const char *format, ...)
 {
 	char line[384];
-	if (!log_line_charge(session->broker, session->user)) {
-		session->broker->counters.log_lines_dropped++;
+	if (!log_claim(session)) {
 		return;
 	}
 	va_list args;

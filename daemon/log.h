@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 struct broker;
 struct session;
@@ -20,6 +21,9 @@ __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 /* What this client did, and what was done about it. */
 __attribute__((format(printf, 2, 3))) void log_client(struct session *session, const char *format,
 						      ...);
+
+/* Charge a line that this client causes: false, and counted, when its user had too many. */
+bool log_claim(const struct session *session);
 
 /* File descriptors are used up; `consequence` is what that leads to. Not more often than every ten
  * seconds, whoever causes it. */

@@ -139,6 +139,14 @@ void mirror_look(struct mirror *mirror)
 	}
 }
 
+void mirror_catch_up(struct mirror *mirror)
+{
+	mirror_look(mirror);
+	if (!mirror->ended) {
+		mirror_take(mirror, 0);
+	}
+}
+
 /* --------------------------------------------------------------------------- birth and death --- */
 
 static void mirror_again(evutil_socket_t fd, short what, void *arg)

@@ -43,5 +43,8 @@ void mirror_drop_handle(struct handle *handle);
 
 struct mirror *mirror_find(const struct session *session, uint32_t number);
 
+/* A deadline passed: take what the syncobj has by now. */
+void mirror_catch_up(struct mirror *mirror);
+
 /* Somebody looks at a timeline that follows a syncobj: was that reset? */
 void mirror_look(struct mirror *mirror);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "broker.h"
@@ -59,10 +60,19 @@ static int eventfd_start(struct broker *broker, const struct fence *fence, notif
 	return 0;
 }
 
+static int eventfd_look(void *opaque)
+{
+	const struct eventfd_state *state = opaque;
+	struct pollfd entry = { .fd = event_get_fd(state->event), .events = POLLIN };
+	/* Can't block: an eventfd's poll takes no lock. */
+	return poll(&entry, 1, 0) == 1 && entry.revents & POLLIN ? 0 : -EAGAIN;
+}
+
 const struct notifier notifier_eventfd = {
 	.name = "eventfd",
 	.kind = FBK_EVENTFD,
 	.closes_at_once = true,
 	.start = eventfd_start,
 	.stop = eventfd_stop,
+	.look = eventfd_look,
 };

@@ -74,6 +74,12 @@ static int sync_file_start(struct broker *broker, const struct fence *fence, not
 	return 0;
 }
 
+static int sync_file_look(void *opaque)
+{
+	const struct sync_file_follow *state = opaque;
+	return sync_file_state(state->fd);
+}
+
 static void sync_file_hint(void *opaque, uint64_t deadline_ns)
 {
 	struct sync_file_follow *state = opaque;
@@ -85,5 +91,6 @@ const struct notifier notifier_sync_file = {
 	.kind = FBK_SYNC_FILE,
 	.start = sync_file_start,
 	.stop = sync_file_stop,
+	.look = sync_file_look,
 	.hint = sync_file_hint,
 };

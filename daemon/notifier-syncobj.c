@@ -37,6 +37,11 @@ static int syncobj_start(struct broker *broker, const struct fence *fence, notif
 	return 0;
 }
 
+static int syncobj_look(void *opaque)
+{
+	return syncobj_follow_look(opaque);
+}
+
 static void syncobj_hint(void *opaque, uint64_t deadline_ns)
 {
 	syncobj_follow_hint(opaque, deadline_ns);
@@ -47,5 +52,6 @@ const struct notifier notifier_syncobj = {
 	.kind = FBK_SYNCOBJ_TIMELINE,
 	.start = syncobj_start,
 	.stop = syncobj_stop,
+	.look = syncobj_look,
 	.hint = syncobj_hint,
 };

@@ -31,6 +31,8 @@ struct notifier {
 	int (*start)(struct broker *broker, const struct fence *fence, notifier_fn *fn, void *arg,
 		     void **ret_state, char *detail);
 	void (*stop)(void *state); /* before or after it fired; takes NULL */
+	/* Read it now: -EAGAIN, or what `fn` would be told, which is then not called for it. */
+	int (*look)(void *state);
 	/* It is wanted by then. NULL: whoever signals can't be told. */
 	void (*hint)(void *state, uint64_t deadline_ns);
 };

@@ -40,6 +40,18 @@ static int link_find(struct session *session, struct handle *handle, struct link
 	return 0;
 }
 
+/* The one that offered says which peer it means; the other has only one. */
+static int link_find_peer(struct session *session, struct handle *handle, uint64_t epoch,
+			  struct link **ret_link, int *ret_side, struct answer *answer)
+{
+	int r = link_find(session, handle, ret_link, ret_side, answer);
+	if (r == 0 && *ret_side == 0 && (*ret_link)->epoch != epoch) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "who is meant is not there any more");
+		return -ESTALE;
+	}
+	return r;
+}
+
 int request_link_offer(struct session *session, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer)
 {
@@ -121,7 +133,7 @@ int request_link_join(struct session *session, struct handle *handle, const void
 	struct link *link;
 	int side;
 	int r = link_find(session, handle, &link, &side, answer);
-	return r < 0 ? r : link_join(link, session, request->from, answer->detail);
+	return r < 0 ? r : link_join(link, session, request->from, request->epoch, answer->detail);
 }
 
 int request_link_end(struct session *session, struct handle *handle, const void *body, int *fds,
@@ -132,7 +144,7 @@ int request_link_end(struct session *session, struct handle *handle, const void 
 	struct link *link;
 	char reason[FBK_REASON_SIZE / 2];
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
+	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -175,7 +187,7 @@ int request_link_point_get(struct session *session, struct handle *handle, const
 	const Fbk__Wire__LinkPointGet *request = body;
 	struct link *link;
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
+	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -213,7 +225,7 @@ int request_link_buffer_get(struct session *session, struct handle *handle, cons
 	Fbk__Wire__Buffer *buffer = &answer->buffer;
 	struct link *link;
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
+	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}

@@ -74,9 +74,9 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
-	answer->timeline.visibility =
-		timeline->brokered || timeline->ring ? FBK_VISIBLE_ORDERED
-						     : timeline->device->visibility;
+	answer->timeline.visibility = timeline->brokered || timeline->ring
+					      ? FBK_VISIBLE_ORDERED
+					      : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
 	answer->timeline.name = (char *)(uintptr_t)timeline->name;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;

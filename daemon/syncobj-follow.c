@@ -222,6 +222,21 @@ void syncobj_follow_finish(struct syncobj_follow *follow)
 	follow->handle = 0;
 }
 
+int syncobj_follow_look(struct syncobj_follow *follow)
+{
+	if (follow->sync_file >= 0) {
+		return sync_file_state(follow->sync_file);
+	}
+	int fd;
+	if (!follow->submit ||
+	    syncobj_sync_file(&follow->broker->drm, follow->handle, follow->point, &fd) < 0) {
+		return -EAGAIN;
+	}
+	int state = sync_file_state(fd);
+	close(fd); /* ours, of a fence: close can't block */
+	return state;
+}
+
 void syncobj_follow_hint(struct syncobj_follow *follow, uint64_t deadline_ns)
 {
 	if (follow->sync_file >= 0) {

@@ -38,4 +38,7 @@ int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *det
 /* Those that were abandoned too, at the end. */
 void submit_arms_finish(struct broker *broker);
 
+/* Read its state now: -EAGAIN, or what `fn` would be told. */
+int syncobj_follow_look(struct syncobj_follow *follow);
+
 void syncobj_follow_hint(struct syncobj_follow *follow, uint64_t deadline_ns);

@@ -214,10 +214,19 @@ static const char *timeline_doubt(const struct timeline *timeline, uint64_t payl
 		       : NULL;
 }
 
+/* For people; only where somebody waited at some time, who pays for the room. */
+static void timeline_note_change(struct timeline *timeline)
+{
+	if (timeline->counters) {
+		timeline->counters->changed_ns = clock_now_ns();
+	}
+}
+
 static void timeline_believe(struct timeline *timeline, uint64_t payload)
 {
 	if (payload > timeline->seen) {
 		timeline->device->promise_broken = false; /* it delivers */
+		timeline_note_change(timeline);
 	}
 	timeline->seen = payload;
 	payload_publish_seen(timeline);
@@ -284,6 +293,7 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 		return;
 	}
 	timeline->seen = value; /* it was asked for: not a payload to be doubted */
+	timeline_note_change(timeline);
 	/* release: what led to the signal is visible to who sees it */
 	atomic_store_explicit(&timeline_payload(timeline)->payload, value, memory_order_release);
 	timeline_look(timeline);
@@ -384,6 +394,9 @@ struct timeline_counters *timeline_count(struct timeline *timeline)
 	static struct timeline_counters lost;
 	if (!timeline->counters) {
 		timeline->counters = calloc(1, sizeof(*timeline->counters));
+		if (timeline->counters) {
+			timeline->counters->changed_ns = clock_now_ns();
+		}
 	}
 	return timeline->counters ? timeline->counters : &lost;
 }
@@ -399,8 +412,11 @@ int timeline_point_state(const struct timeline *timeline, uint64_t value)
 void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
 {
 	assert(!arm->timeline);
+	struct broker *broker = timeline_broker(timeline);
+	uint64_t now = clock_now_ns();
+	broker->arm_ns = now > broker->arm_ns ? now : broker->arm_ns + 1;
 	arm->timeline = timeline;
-	arm->since_ns = clock_now_ns();
+	arm->since_ns = broker->arm_ns;
 	heap_insert(&timeline->arms, &arm->node, value);
 	timeline->armed++;
 	if (timeline->cause != FBK_CAUSE_NONE) {
@@ -430,6 +446,9 @@ int arm_expire(struct arm *arm)
 	struct timeline *timeline = arm->timeline;
 	uint64_t value = arm_point(arm);
 	arm_remove(arm);
+	if (timeline->cause == FBK_CAUSE_NONE && timeline->brokered) {
+		import_catch_up(timeline, value); /* what it follows may not have been served yet */
+	}
 	if (timeline->cause == FBK_CAUSE_NONE) {
 		timeline_look(timeline);
 	}

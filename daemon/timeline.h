@@ -32,7 +32,7 @@ struct watched;
 struct arm {
 	struct heap_node node;     /* key: the point */
 	struct timeline *timeline; /* NULL: not armed */
-	uint64_t since_ns;
+	uint64_t since_ns;         /* no two have the same */
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);
 };
 
@@ -50,6 +50,8 @@ struct timeline_counters {
 	uint64_t exports, exports_fired, exports_expired;
 	uint64_t promises, promises_kept, promises_broken;
 	uint64_t imports, imports_done, imports_failed;
+	uint64_t
+		changed_ns; /* when the value was seen to change, or the first of these was counted */
 };
 
 /* There are many, most of them idle: what only some need is kept apart. */
@@ -76,6 +78,7 @@ struct timeline {
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
 	bool ring;     /* a lane of a link: signalled by its process, whatever the device does */
+	bool idle; /* its next point comes when there is something to say: nobody is late with it */
 	char name[];
 };
 
@@ -115,8 +118,8 @@ int timeline_point_state(const struct timeline *timeline, uint64_t value);
 void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value);
 void arm_remove(struct arm *arm); /* no-op when not armed */
 
-/* Its deadline passed: take it off, read the payload once more, and say how the point stands:
- * 0 reached, -EAGAIN not, or the error. */
+/* Its deadline passed: take it off, read the payload once more, and what it follows, and say how the
+ * point stands: 0 reached, -EAGAIN not, or the error. */
 int arm_expire(struct arm *arm);
 
 /* Registered memory: all but its owner read the shadow in the control page. */

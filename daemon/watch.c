@@ -5,6 +5,7 @@
 #include <search.h>
 #include <stdlib.h>
 
+#include "blame.h"
 #include "broker.h"
 #include "import.h"
 #include "session.h"
@@ -53,7 +54,12 @@ static void watch_decided(struct arm *arm, struct timeline *timeline, int result
 static void watch_expired(struct wheel_timer *timer)
 {
 	struct watch *watch = container_of(timer, struct watch, deadline);
+	struct blame_wait wait = blame_watch(watch);
 	int state = arm_expire(&watch->arm);
+	if (state == -EAGAIN) {
+		watch->handle->session->broker->counters.watches_expired++;
+		blame_log_expired(&wait);
+	}
 	watch_fire(watch, state == -EAGAIN ? -ETIMEDOUT : state);
 }
 
@@ -97,6 +103,26 @@ int watch_cancel(struct session *session, uint64_t number)
 	}
 	watch_destroy(*node);
 	return 0;
+}
+
+static const struct watch *watch_found; /* by the search that is running */
+
+static int watch_compare_from(const void *key, const void *node)
+{
+	const struct watch *watch = node;
+	if (watch->number < ((const struct watch *)key)->number) {
+		return 1;
+	}
+	watch_found = watch; /* each is smaller than the one before */
+	return -1;
+}
+
+const struct watch *watch_from(const struct session *session, uint64_t number)
+{
+	struct watch key = { .number = number };
+	watch_found = NULL;
+	tfind(&key, &session->watches, watch_compare_from);
+	return watch_found;
 }
 
 void watch_drop_handle(struct handle *handle)

@@ -30,6 +30,9 @@ struct watch {
 int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_t deadline_ns);
 int watch_cancel(struct session *session, uint64_t number); /* -ENOENT */
 
+/* The one with the smallest number from `number` on, or NULL. */
+const struct watch *watch_from(const struct session *session, uint64_t number);
+
 /* The handle is closed: its watches go without being told. */
 void watch_drop_handle(struct handle *handle);
 

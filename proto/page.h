@@ -103,8 +103,10 @@ struct fbk_pair_cell {
 	_Atomic uint64_t minimum;  /* smallest armed point; FBK_MONITORED_NONE: none */
 	_Atomic uint32_t sequence; /* bumped at every wake; what the waiter sleeps on */
 	_Atomic uint32_t mapped;   /* peer page: 1 while the signaler looks at this cell */
-	_Atomic uint64_t since_ns; /* peer page: when it was armed, CLOCK_MONOTONIC; for people */
-	uint8_t reserved[40];
+	/* For people who ask who waits: CLOCK_MONOTONIC, written by the waiter. */
+	_Atomic uint64_t since_ns; /* when the minimum was lowered */
+	_Atomic uint64_t until_ns; /* the last deadline of those who wait; 0: not told */
+	uint8_t reserved[32];
 };
 
 /*
@@ -126,10 +128,12 @@ struct fbk_ring_entry {
 	_Atomic uint32_t index;    /* of the buffer */
 	_Atomic uint32_t generation;
 	_Atomic int32_t result; /* given back: 0 or a negative errno */
+	_Atomic uint64_t
+		deadline_ns; /* handed over: to be back by then, CLOCK_MONOTONIC; for people */
 };
 
-static_assert(sizeof(struct fbk_ring_entry) == 32, "ABI");
-static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * 32 <= FBK_PAGE_SIZE_MIN,
+static_assert(sizeof(struct fbk_ring_entry) == 40, "ABI");
+static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * sizeof(struct fbk_ring_entry) <= FBK_PAGE_SIZE_MIN,
 	      "a lane is the smallest page");
 
 static inline struct fbk_ring_entry *fbk_ring_entry_at(void *page, uint64_t sequence)
@@ -172,6 +176,7 @@ struct fbk_peer_page {
 static_assert(sizeof(struct fbk_peer_page) == FBK_PEER_SIZE, "ABI");
 static_assert(offsetof(struct fbk_peer_page, cells) == 128, "ABI");
 static_assert(offsetof(struct fbk_pair_cell, since_ns) == 16, "ABI");
+static_assert(offsetof(struct fbk_pair_cell, until_ns) == 24, "ABI");
 static_assert(sizeof(struct fbk_page_header) == 128, "ABI");
 static_assert(sizeof(struct fbk_payload_slot) == FBK_SLOT_STRIDE, "ABI");
 static_assert(offsetof(struct fbk_payload_slot, raw) == 64, "ABI");

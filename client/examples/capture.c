@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A capture card: a dequeued buffer is ready, and it is queued again only when everybody is done
- * with it. Works for any V4L2 device that takes dma-bufs; the buffers are the application's.
+ * A capture card and whoever wants its pictures: a dequeued buffer is ready, and it is queued again only when everybody
+ * is done with it. Works for any V4L2 device that exports its buffers. The consumer is a program that gets the
+ * offer as an open fd, whose number is its last argument: example-encoder, say.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +21,6 @@
 #define PATIENCE_NS UINT64_C(2000000000)
 
 static int card;
-static struct v4l2_buffer buffers[BUFFERS];
 
 static uint64_t deadline(void)
 {
@@ -28,6 +29,71 @@ static uint64_t deadline(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + PATIENCE_NS;
 }
 
+/* ------------------------------------------------------------------------------------- the card --- */
+
+static struct v4l2_buffer buffers[BUFFERS];
+
+static int card_queue(uint32_t index)
+{
+	struct v4l2_buffer buffer = { .index = index,
+				      .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+				      .memory = V4L2_MEMORY_MMAP };
+	return ioctl(card, VIDIOC_QBUF, &buffer) < 0 ? -errno : 0;
+}
+
+static int card_open(const char *path, struct v4l2_format *ret_format)
+{
+	struct v4l2_requestbuffers request = { .count = BUFFERS,
+					       .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+					       .memory = V4L2_MEMORY_MMAP };
+	ret_format->type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	card = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (card < 0 || ioctl(card, VIDIOC_G_FMT, ret_format) < 0 ||
+	    ioctl(card, VIDIOC_REQBUFS, &request) < 0) {
+		return -errno;
+	}
+	return request.count < BUFFERS ? -ENOMEM : 0;
+}
+
+static int card_export(struct fbk_exchange *exchange, const struct v4l2_format *format)
+{
+	for (uint32_t i = 0; i < BUFFERS; i++) {
+		struct v4l2_exportbuffer export = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
+						    .index = i,
+						    .flags = O_RDWR | O_CLOEXEC };
+		if (ioctl(card, VIDIOC_EXPBUF, &export) < 0) {
+			return -errno;
+		}
+		struct fbk_buffer_desc desc = {
+			.fd = export.fd,
+			.width = format->fmt.pix.width,
+			.height = format->fmt.pix.height,
+			.format = format->fmt.pix.pixelformat,
+			.plane_count = 1,
+			.stride = { format->fmt.pix.bytesperline },
+		};
+		int r = fbk_exchange_add(exchange, i, &desc);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int card_start(void)
+{
+	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	for (uint32_t i = 0; i < BUFFERS; i++) {
+		int r = card_queue(i);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return ioctl(card, VIDIOC_STREAMON, &type) < 0 ? -errno : 0;
+}
+
+/* ------------------------------------------------------------------------ what the broker is for --- */
+
 static void on_released(void *arg, int result)
 {
 	struct v4l2_buffer *buf = arg;
@@ -35,26 +101,25 @@ static void on_released(void *arg, int result)
 		fprintf(stderr, "buffer %u came back in error: %s\n", buf->index,
 			strerror(-result));
 	}
-	if (ioctl(card, VIDIOC_QBUF, buf) < 0) {
-		perror("VIDIOC_QBUF");
-	}
+	card_queue(buf->index);
 }
 
-static int run(struct fbk_context *ctx, struct fbk_exchange *exchange)
+static int run(struct fbk_context *ctx, struct fbk_exchange *exchange, unsigned long frames)
 {
 	struct pollfd entries[] = {
 		{ .fd = card, .events = POLLIN },
 		{ .fd = fbk_context_fd(ctx), .events = POLLIN },
 	};
 	int r = 0;
-	while (r >= 0 && poll(entries, 2, -1) >= 0) {
+	while (r >= 0 && frames > 0 && poll(entries, 2, -1) >= 0) {
 		struct v4l2_buffer dequeued = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-						.memory = V4L2_MEMORY_DMABUF };
+						.memory = V4L2_MEMORY_MMAP };
 		if (entries[0].revents && ioctl(card, VIDIOC_DQBUF, &dequeued) == 0) {
 			struct v4l2_buffer *buf = &buffers[dequeued.index];
 			*buf = dequeued;
 			r = fbk_exchange_hand(exchange, buf->index, FBK_POINT_SIGNALLED, deadline(),
 					      on_released, buf);
+			frames--;
 		}
 		if (r >= 0 && entries[1].revents) {
 			r = fbk_dispatch(ctx); /* runs on_released */
@@ -63,40 +128,62 @@ static int run(struct fbk_context *ctx, struct fbk_exchange *exchange)
 	return r;
 }
 
-int main(int argc, char **argv)
+/* ------------------------------------------------------------------------------------------------ */
+
+static int consumer_start(char **argv, int offer_fd)
+{
+	char number[16];
+	char *arguments[] = { argv[0], number, NULL };
+	snprintf(number, sizeof(number), "%d", offer_fd);
+	fcntl(offer_fd, F_SETFD, 0); /* it inherits this one */
+	pid_t pid = fork();
+	if (pid == 0) {
+		execvp(argv[0], arguments);
+		perror(argv[0]);
+		_exit(127);
+	}
+	return pid < 0 ? -errno : 0;
+}
+
+static int meet(const char *path, char **consumer, unsigned long frames)
 {
 	struct fbk_device_desc desc = { .name = "capture0", .class = FBK_CAPTURE };
+	struct v4l2_format format = { 0 };
 	struct fbk_exchange *exchange;
 	struct fbk_device *device;
 	struct fbk_context *ctx;
 	struct fbk_link *link;
 	int offer_fd;
-	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-		printf("Usage: %s /dev/videoN\nHands captured frames to a link.\n", argv[0]);
+	int r = card_open(path, &format);
+	if (r < 0) {
+		fprintf(stderr, "%s: %s\n", path, strerror(-r));
+		return r;
+	}
+	if ((r = fbk_connect(NULL, &ctx)) < 0 ||
+	    (r = fbk_device_register(ctx, &desc, &device)) < 0 ||
+	    (r = fbk_link_offer(device, FBK_PRODUCER, &offer_fd, &link)) < 0 ||
+	    (r = fbk_exchange_create(link, &exchange)) < 0 ||
+	    (r = card_export(exchange, &format)) < 0 ||
+	    (r = consumer_start(consumer, offer_fd)) < 0 ||
+	    (r = fbk_link_wait(link, deadline())) < 0 || (r = card_start()) < 0 ||
+	    (r = run(ctx, exchange, frames)) < 0) {
+		fprintf(stderr, "%s: %s\n", path,
+			fbk_error_detail()[0] ? fbk_error_detail() : strerror(-r));
+		return r;
+	}
+	fbk_disconnect(ctx); /* the consumer sees the link end */
+	return wait(NULL) < 0 ? -errno : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4 || strcmp(argv[1], "--help") == 0) {
+		printf("Usage: %s /dev/videoN FRAMES CONSUMER\n"
+		       "Hands so many captured frames to CONSUMER, which is run with an offer's "
+		       "fd.\n",
+		       argv[0]);
 		return argc == 2 ? EXIT_SUCCESS : 2;
 	}
-	card = open(argv[1], O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (card < 0) {
-		perror(argv[1]);
-		return EXIT_FAILURE;
-	}
-	int r = fbk_connect(NULL, &ctx);
-	if (r == 0) {
-		r = fbk_device_register(ctx, &desc, &device);
-	}
-	if (r == 0) {
-		r = fbk_link_offer(device, FBK_PRODUCER, &offer_fd, &link); /* pass it to the consumer */
-	}
-	if (r == 0) {
-		r = fbk_exchange_create(link, &exchange);
-	}
-	if (r == 0) {
-		r = run(ctx, exchange);
-	}
-	close(card);
-	if (r < 0) {
-		fprintf(stderr, "%s: %s\n", argv[0], fbk_error_detail());
-		return EXIT_FAILURE;
-	}
-	return EXIT_SUCCESS;
+	return meet(argv[1], argv + 3, strtoul(argv[2], NULL, 10)) < 0 ? EXIT_FAILURE
+								       : EXIT_SUCCESS;
 }

@@ -48,14 +48,15 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	if (r < 0) {
 		return r;
 	}
+	unsigned long count = 0;
 	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
 		r = encode(fbk_frame_dmabuf(frame), fbk_frame_acquire_fd(frame));
-		fbk_frame_release(frame,
-				  r); /* r < 0: released in error, the producer is told why */
+		fbk_frame_release(frame, r); /* r < 0: in error, the producer is told why */
+		count++;
 	}
-	fprintf(stderr, "link ended: %s\n", fbk_link_cause(link));
+	printf("%lu frames; link ended: %s\n", count, fbk_link_cause(link));
 	fbk_link_close(link);
-	return r;
+	return r == -EPIPE ? 0 : r;
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "client/include/fencebroker.h"
 
@@ -12,7 +13,14 @@ struct options {
 	bool json;
 	const char *socket;                 /* NULL: the library's choice */
 	const char *operands[OPERANDS_MAX]; /* as many as the verb takes */
+	uint64_t older_ms;
 };
+
+/* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE. */
+#define EXIT_USAGE 2
+#define EXIT_STUCK 3
+
+#define OLDER_MS 1000 /* unless told otherwise */
 
 struct verb {
 	const char *name;
@@ -25,7 +33,9 @@ struct verb {
 int verb_status(const struct options *options);
 int verb_devices(const struct options *options);
 int verb_timelines(const struct options *options);
+int verb_links(const struct options *options);
 int verb_explain(const struct options *options);
+int verb_stuck(const struct options *options);
 int verb_doctor(const struct options *options);
 
 /* Connect, or say on stderr why not and what to do. */

@@ -43,6 +43,16 @@ int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply 
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_TIMELINES, ret_reply);
 }
 
+int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply)
+{
+	Fbk__Wire__InspectLinks body = FBK__WIRE__INSPECT_LINKS__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.after_id = after;
+	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_LINKS;
+	request.inspect_links = &body;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_LINKS, ret_reply);
+}
+
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
 		  struct reply *ret_reply)
 {
@@ -53,4 +63,20 @@ int inspect_route(struct fbk_context *context, const char *from, const char *to,
 	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_ROUTE;
 	request.inspect_route = &body;
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_ROUTES, ret_reply);
+}
+
+int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
+		  struct reply *ret_reply)
+{
+	Fbk__Wire__InspectStuck body = FBK__WIRE__INSPECT_STUCK__INIT;
+	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	body.older_ms = older_ms;
+	if (after) {
+		body.after_id = after->next;
+		body.after_part = after->next_part;
+		body.after_wait = after->next_wait;
+	}
+	request.body_case = FBK__WIRE__REQUEST__BODY_INSPECT_STUCK;
+	request.inspect_stuck = &body;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_STUCK, ret_reply);
 }

@@ -8,7 +8,12 @@
 int inspect_status(struct fbk_context *context, struct reply *ret_reply);
 int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
 int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
+int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
 
 /* Both ways between two devices, by name or "#ID". */
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
+		  struct reply *ret_reply);
+
+/* `after` is the page before; NULL: none was. */
+int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
 		  struct reply *ret_reply);

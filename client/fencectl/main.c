@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,11 @@ static const struct verb verbs[] = {
 	{ "devices", "", 0, "registered devices and what they can wait on and signal",
 	  verb_devices },
 	{ "timelines", "", 0, "timelines, their values, owners and translations", verb_timelines },
+	{ "links", "", 0, "who hands buffers to whom, by which routes, and who has which",
+	  verb_links },
 	{ "explain", " A B", 2, "which route a fence takes from device A to B and back, and why",
 	  verb_explain },
+	{ "stuck", "", 0, "who waits for too long, for whom, and why", verb_stuck },
 	{ "doctor", "", 0, "what this kernel offers, what works, what is missing, what to do",
 	  verb_doctor },
 };
@@ -34,10 +38,12 @@ static void help(FILE *file)
 	      "  -j, --json         print JSON\n"
 	      "  -s, --socket PATH  the daemon's socket (default $FENCEBROKER_SOCKET, the user's\n"
 	      "                     daemon, the system's)\n"
+	      "  -o, --older MS     stuck: what has waited for that long (default 1000)\n"
 	      "  -h, --help         show this\n"
 	      "  -V, --version      show the version\n"
 	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage. See fencectl(1).\n",
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 something is stuck. See "
+	      "fencectl(1).\n",
 	      file);
 }
 
@@ -49,11 +55,11 @@ static int run_verb(int argc, char *const *argv, struct options *options)
 	}
 	if (verb == verbs + VERB_COUNT) {
 		fprintf(stderr, "fencectl: there is no verb %s: see fencectl --help\n", argv[0]);
-		return 2;
+		return EXIT_USAGE;
 	}
 	if (argc - 1 != verb->operand_count) {
 		fprintf(stderr, "Usage: fencectl [OPTION]... %s%s\n", verb->name, verb->operands);
-		return 2;
+		return EXIT_USAGE;
 	}
 	for (int i = 0; i < verb->operand_count; i++) {
 		options->operands[i] = argv[1 + i];
@@ -76,24 +82,43 @@ int explain_failure(const char *what)
 	return EXIT_FAILURE;
 }
 
+static bool number_read(const char *text, uint64_t *ret_number)
+{
+	char *end;
+	errno = 0;
+	unsigned long long number = strtoull(text, &end, 10);
+	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9') {
+		fprintf(stderr, "fencectl: %s is no number of milliseconds\n", text);
+		return false;
+	}
+	*ret_number = number;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "older", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct options options = { 0 };
+	struct options options = { .older_ms = OLDER_MS };
 	int option;
-	while ((option = getopt_long(argc, argv, "js:hV", long_options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "js:o:hV", long_options, NULL)) >= 0) {
 		switch (option) {
 		case 'j':
 			options.json = true;
 			break;
 		case 's':
 			options.socket = optarg;
+			break;
+		case 'o':
+			if (!number_read(optarg, &options.older_ms)) {
+				return EXIT_USAGE;
+			}
 			break;
 		case 'h':
 			help(stdout);
@@ -102,12 +127,12 @@ int main(int argc, char **argv)
 			puts("fencectl " FBK_VERSION_STRING);
 			return EXIT_SUCCESS;
 		default:
-			return 2;
+			return EXIT_USAGE;
 		}
 	}
 	if (optind == argc) {
 		help(stderr);
-		return 2;
+		return EXIT_USAGE;
 	}
 	if (strcmp(argv[optind], "help") == 0) {
 		help(stdout);

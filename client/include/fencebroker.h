@@ -646,8 +646,9 @@ int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg);
  * handed after it came, in order, and gives it back in that order; a buffer is free again when all have.
  * A producer's calls on one exchange are made one at a time.
  */
-#define FBK_BUFFERS_MAX 64
-#define FBK_PLANES_MAX  4
+#define FBK_BUFFERS_MAX   64
+#define FBK_PLANES_MAX    4
+#define FBK_CONSUMERS_MAX 16
 
 struct fbk_buffer_desc {
 	int fd;                 /* dma-buf, or memfd that is sealed against shrinking */
@@ -678,6 +679,22 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
  * handed over.
  *   -ETIMEDOUT   all are in use          -ENOENT  there are none */
 int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index);
+
+/*
+ * The same for a device that waits by itself: a buffer that all consumers gave back, though their devices may still
+ * read it. `ret_releases`, with room for FBK_CONSUMERS_MAX, gets the points that have to be reached before it
+ * is written; none where `*ret_count` is 0. fbk_release_fd() gives an fd for such a point by the link's release route; the
+ * routes native, gate and cpu-wait have none (-EOPNOTSUPP): wait for the point itself. They are the
+ * caller's to look at until the buffer is handed over or removed, also where the consumer has left: then they fail.
+ */
+struct fbk_release {
+	struct fbk_link *link;
+	struct fbk_point point;
+};
+int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
+			    uint32_t *ret_index, struct fbk_release *ret_releases,
+			    size_t *ret_count);
+int fbk_release_fd(const struct fbk_release *release, int *ret_fd);
 
 /*
  * Hand it over: readable once `acquire` is reached, to be back by `deadline_ns`. A consumer that does not

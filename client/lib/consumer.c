@@ -5,7 +5,16 @@
 
 #include "exchange.h"
 
-/* One consumer gave it back, or is gone. */
+/* One consumer said that it gives it back, or is gone. */
+static void buffer_said(struct fbk_exchange *exchange, uint32_t index)
+{
+	struct exchange_buffer *buffer = &exchange->buffers[index];
+	if (--buffer->unsaid == 0) {
+		buffer->freed = ++exchange->freed;
+	}
+}
+
+/* One consumer is done with it, or is gone. */
 static void buffer_returned(struct fbk_exchange *exchange, uint32_t index, int result)
 {
 	struct exchange_buffer *buffer = &exchange->buffers[index];
@@ -21,69 +30,86 @@ static void buffer_returned(struct fbk_exchange *exchange, uint32_t index, int r
 	}
 }
 
+/* The oldest one is done. */
+static void consumer_return(struct fbk_link *link, int result)
+{
+	const struct link_sent *sent = link_sent_at(link, link->returned++);
+	if (!sent->early) {
+		buffer_returned(link->exchange, sent->index, result);
+	}
+}
+
 /* Whatever it has comes back in error. Called before its lane is dropped. */
 void consumer_lost(struct fbk_link *link, int error)
 {
 	fbk_watch_cancel(link->watch);
 	link->watch = NULL;
+	while (link->said < link->next) {
+		buffer_said(link->exchange, link_sent_at(link, link->said++)->index);
+	}
 	while (link->returned < link->next) {
-		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index, error);
+		consumer_return(link, error);
 	}
 }
 
-/* It broke its word, in a way that ends the link. */
+/* It broke its word, in a way that ends the link; unless it is gone, and what it showed with it. */
 static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
 {
+	uint64_t epoch = link->epoch;
+	link_refresh(link, consumer_lost);
+	if (link->epoch != epoch || !link->in.timeline) {
+		return;
+	}
 	link_give_up(link, error, reason);
 	consumer_lost(link, error);
 	link_refresh(link, consumer_lost);
 }
 
-/* What is to be waited for until the next frame is back: that it was given back, then that point. */
-int consumer_head(struct fbk_link *link, struct fbk_point *ret_point, int *ret_result)
+/* The next frame that it gives back: 0, -EAGAIN, or what ends the link. */
+static int consumer_say(struct fbk_link *link)
 {
+	struct link_sent *sent = link_sent_at(link, link->said);
 	struct lane_entry entry;
-	struct fbk_point returned = { link->in.timeline, link->returned };
-	int r = fbk_point_check(returned);
-	if (r == -EAGAIN) {
-		*ret_point = returned;
-		return r;
+	int r = fbk_point_check((struct fbk_point){ link->in.timeline, link->said });
+	if (r == 0) {
+		r = lane_receive(&link->in, link->said, &entry);
 	}
 	if (r == 0) {
-		r = lane_receive(&link->in, link->returned, &entry);
+		r = link_point_of(link, &entry, &sent->release);
 	}
 	if (r == 0) {
-		r = link_point_of(link, &entry, ret_point);
+		sent->result = entry.result;
+		link->said++;
+		buffer_said(link->exchange, sent->index);
 	}
-	if (r < 0) {
-		return r; /* the consumer's lane, or what it says there: that ends the link */
-	}
-	r = fbk_point_check(*ret_point);
-	*ret_result = r < 0 && entry.result == 0 ? r : entry.result;
-	return r == -EAGAIN ? r : 0;
+	return r;
 }
 
-/* Take back what is there. */
 void consumer_collect(struct fbk_link *link)
 {
-	while (link->in.timeline && link->returned < link->next) {
-		struct fbk_point point;
-		int result = 0;
-		int r = consumer_head(link, &point, &result);
-		if (r == -EAGAIN) {
-			return;
-		}
-		if (r == -EPROTO || r == -EBADF || r == -ENOENT) {
-			consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
-			return;
-		}
-		if (r < 0) {
-			consumer_lost(link, r); /* its lane failed: it is gone */
-			return;
-		}
-		buffer_returned(link->exchange, link_sent_at(link, link->returned++)->index,
-				result);
+	int r = 0;
+	while (r == 0 && link->in.timeline && link->said < link->next) {
+		r = consumer_say(link);
 	}
+	if (r == -EPROTO || r == -EBADF || r == -ENOENT || r == -ESTALE) {
+		consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
+	} else if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
+		consumer_lost(link, r); /* its lane failed: it is gone */
+	}
+	while (link->returned < link->said) {
+		const struct link_sent *sent = link_sent_at(link, link->returned);
+		r = fbk_point_check(sent->release);
+		if (r == -EAGAIN) {
+			break;
+		}
+		consumer_return(link, r < 0 && sent->result == 0 ? r : sent->result);
+	}
+}
+
+struct fbk_point consumer_awaited(struct fbk_link *link)
+{
+	return link->returned < link->said ? link_sent_at(link, link->returned)->release
+					   : (struct fbk_point){ link->in.timeline, link->said };
 }
 
 /* Past the time that it had, looked at once more. */
@@ -101,6 +127,10 @@ void consumer_police(struct fbk_link *link, uint64_t now)
 int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		  struct fbk_point acquire, uint64_t deadline_ns)
 {
+	if (link->next - link->returned == FBK_RING_SIZE) {
+		return error_set(-ENOBUFS, "%s has %d frames that are not released yet",
+				 link->info.peer, FBK_RING_SIZE);
+	}
 	int number = link_number_of(link, acquire.timeline);
 	if (number < 0) {
 		return number;
@@ -111,8 +141,12 @@ int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		.timeline = (uint32_t)number,
 		.index = index,
 		.generation = generation,
+		.deadline_ns = deadline_ns,
 	};
-	*link_sent_at(link, link->next) = (struct link_sent){ index, deadline_ns };
+	*link_sent_at(link, link->next) = (struct link_sent){
+		.index = index,
+		.deadline_ns = deadline_ns,
+	};
 	int r = lane_send(&link->out, &entry);
 	if (r == 0) {
 		link->next++;

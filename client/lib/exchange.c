@@ -40,6 +40,14 @@ static int buffer_send(const struct fbk_link *link, uint32_t index,
 	return r;
 }
 
+/* Whoever took it early does not wait for anything any more. */
+static void buffer_let_go(struct exchange_buffer *buffer)
+{
+	while (buffer->kept_count > 0) {
+		fbk_timeline_close(buffer->kept[--buffer->kept_count]);
+	}
+}
+
 static void buffer_clear(struct exchange_buffer *buffer)
 {
 	if (buffer->state != BUFFER_NONE) {
@@ -69,29 +77,43 @@ int exchange_refresh(struct fbk_exchange *exchange)
 
 static void exchange_watch(struct fbk_exchange *exchange);
 
-/* Those that are back, one after the other: a callback may destroy the exchange. */
-static void exchange_tell(struct fbk_exchange *exchange)
+/* Of those that were back by then, the one that came back first. */
+static struct exchange_buffer *exchange_first_back(struct fbk_exchange *exchange, uint64_t freed)
+{
+	struct exchange_buffer *first = NULL;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		if (buffer->state == BUFFER_BACK && buffer->freed <= freed &&
+		    (!first || buffer->freed < first->freed)) {
+			first = buffer;
+		}
+	}
+	return first;
+}
+
+/* Those that are back, in that order, one after the other: a callback may destroy the exchange, or hand over
+ * what comes back at once. */
+static void exchange_tell(struct fbk_exchange *exchange, uint64_t freed)
 {
 	bool destroyed = false;
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX && !destroyed; i++) {
-		struct exchange_buffer *buffer = &exchange->buffers[i];
+	for (;;) {
 		pthread_mutex_lock(&exchange->lock);
-		bool back = buffer->state == BUFFER_BACK;
+		struct exchange_buffer *buffer = exchange_first_back(exchange, freed);
+		exchange->destroyed = buffer ? &destroyed : NULL;
+		if (!buffer) {
+			pthread_mutex_unlock(&exchange->lock);
+			return;
+		}
 		fbk_released_fn *fn = buffer->fn;
 		void *arg = buffer->arg;
 		int result = buffer->result;
-		if (back) {
-			buffer->state = BUFFER_TAKEN;
-			buffer->fn = NULL;
-		}
-		exchange->destroyed = &destroyed;
+		buffer->state = BUFFER_TAKEN;
+		buffer->fn = NULL;
 		pthread_mutex_unlock(&exchange->lock);
-		if (back) {
-			fn(arg, result);
+		fn(arg, result);
+		if (destroyed) {
+			return;
 		}
-	}
-	if (!destroyed) {
-		exchange->destroyed = NULL;
 	}
 }
 
@@ -102,8 +124,9 @@ static void exchange_told(void *arg, struct fbk_point point, int result)
 	(void)result;
 	pthread_mutex_lock(&exchange->lock);
 	exchange->teller = NULL;
+	uint64_t freed = exchange->freed;
 	pthread_mutex_unlock(&exchange->lock);
-	exchange_tell(exchange);
+	exchange_tell(exchange, freed);
 }
 
 void exchange_tell_soon(struct fbk_exchange *exchange)
@@ -145,13 +168,9 @@ static void exchange_watch(struct fbk_exchange *exchange)
 		return;
 	}
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		struct fbk_point point = { link->in.timeline, link->returned };
-		int result;
-		if (link->watch || !link->in.timeline || link->returned == link->next) {
-			continue;
-		}
-		if (consumer_head(link, &point, &result) == -EAGAIN || point.timeline) {
-			fbk_point_watch(point, link_sent_at(link, link->returned)->deadline_ns,
+		if (!link->watch && link->in.timeline && link->returned < link->next) {
+			fbk_point_watch(consumer_awaited(link),
+					link_sent_at(link, link->returned)->deadline_ns,
 					exchange_heard, link, &link->watch);
 		}
 	}
@@ -180,8 +199,8 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 		return error_set(-EINVAL, "the link belongs to another context than the exchange");
 	}
 	pthread_mutex_lock(&exchange->lock);
-	if (exchange->consumer_count == CONSUMERS_MAX) {
-		r = error_set(-ENOSPC, "an exchange has at most %d consumers", CONSUMERS_MAX);
+	if (exchange->consumer_count == FBK_CONSUMERS_MAX) {
+		r = error_set(-ENOSPC, "an exchange has at most %d consumers", FBK_CONSUMERS_MAX);
 	}
 	for (uint32_t i = 0; r == 0 && i < FBK_BUFFERS_MAX; i++) {
 		if (exchange->buffers[i].state != BUFFER_NONE) {
@@ -267,6 +286,9 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 		exchange_remove_link(link);
 	}
 	watch_cancel(exchange->context, exchange->teller);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_let_go(&exchange->buffers[i]);
+	}
 	pthread_mutex_lock(&exchange->context->mutex);
 	LIST_REMOVE(exchange, links);
 	pthread_mutex_unlock(&exchange->context->mutex);
@@ -349,6 +371,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
 	}
 	if (r == 0) {
+		buffer_let_go(buffer);
 		buffer_clear(buffer);
 		LIST_FOREACH(link, &exchange->consumers, exchange_links) {
 			buffer_send(link, index, buffer); /* none: removes it */
@@ -360,22 +383,27 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 
 /* ------------------------------------------------------------------------------------- taking --- */
 
-/* -EAGAIN: one has to come back first. */
-static int exchange_take(struct fbk_exchange *exchange, uint32_t *ret_index)
+/* -EAGAIN: one has to come back first; with `early` it is enough that all consumers said so. */
+static int exchange_choose(struct fbk_exchange *exchange, bool early,
+			   struct exchange_buffer **ret_buffer)
 {
-	struct exchange_buffer *best = NULL;
+	struct exchange_buffer *best = NULL, *said = NULL;
 	bool any = false, handed = false;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		struct exchange_buffer *buffer = &exchange->buffers[i];
+		bool out = buffer->state == BUFFER_HANDED;
 		any |= buffer->state != BUFFER_NONE;
-		handed |= buffer->state == BUFFER_HANDED;
+		handed |= out;
 		if (buffer->state == BUFFER_FREE && (!best || buffer->freed < best->freed)) {
 			best = buffer;
 		}
+		if (early && out && buffer->unsaid == 0 && !buffer->fn &&
+		    (!said || buffer->freed < said->freed)) {
+			said = buffer;
+		}
 	}
-	if (best) {
-		best->state = BUFFER_TAKEN;
-		*ret_index = (uint32_t)(best - exchange->buffers);
+	if (best || said) {
+		*ret_buffer = best ? best : said;
 		return 0;
 	}
 	if (!any) {
@@ -384,14 +412,45 @@ static int exchange_take(struct fbk_exchange *exchange, uint32_t *ret_index)
 	return handed ? -EAGAIN : error_set(-EBUSY, "all buffers are taken: hand one over");
 }
 
+/* What is left to be reached until nobody uses it: no more than one point of each consumer. */
+static size_t buffer_releases(struct fbk_exchange *exchange, uint32_t index,
+			      struct fbk_release *releases)
+{
+	struct exchange_buffer *buffer = &exchange->buffers[index];
+	struct fbk_link *link;
+	size_t count = 0;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		for (uint64_t n = link->returned; n < link->said; n++) {
+			struct link_sent *sent = link_sent_at(link, n);
+			if (sent->index == index && !sent->early) {
+				sent->early = true;
+				timeline_ref(sent->release.timeline);
+				buffer->kept[buffer->kept_count++] = sent->release.timeline;
+				releases[count++] = (struct fbk_release){ link, sent->release };
+			}
+		}
+	}
+	return count;
+}
+
+static size_t exchange_take(struct fbk_exchange *exchange, struct exchange_buffer *buffer,
+			    struct fbk_release *releases)
+{
+	uint32_t index = (uint32_t)(buffer - exchange->buffers);
+	size_t count =
+		buffer->state == BUFFER_HANDED ? buffer_releases(exchange, index, releases) : 0;
+	buffer->state = BUFFER_TAKEN;
+	buffer->consumers = 0;
+	return count;
+}
+
 /* What could bring one back, and when a consumer is late. */
-static size_t exchange_points(struct fbk_exchange *exchange, struct fbk_point *points,
+static size_t exchange_points(struct fbk_exchange *exchange, bool early, struct fbk_point *points,
 			      uint64_t *deadline_ns)
 {
 	struct fbk_link *link;
 	size_t count = 0;
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		int result;
 		if (link->info.phase == FBK_LINK_ENDED) {
 			continue;
 		}
@@ -400,27 +459,40 @@ static size_t exchange_points(struct fbk_exchange *exchange, struct fbk_point *p
 			continue;
 		}
 		uint64_t late_ns = link_sent_at(link, link->returned)->deadline_ns;
-		points[count] = (struct fbk_point){ link->in.timeline, link->returned };
-		consumer_head(link, &points[count++], &result);
+		points[count++] = early && link->said < link->next
+					  ? (struct fbk_point){ link->in.timeline, link->said }
+					  : consumer_awaited(link);
 		*deadline_ns = late_ns < *deadline_ns ? late_ns : *deadline_ns;
 	}
 	return count;
 }
 
-int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index)
+static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
+			 struct fbk_release *ret_releases, size_t *ret_count)
 {
-	struct fbk_point points[2 * CONSUMERS_MAX];
+	struct fbk_point points[2 * FBK_CONSUMERS_MAX];
+	bool early = ret_count != NULL;
 	size_t index;
 	for (;;) {
+		struct exchange_buffer *buffer = NULL;
 		uint64_t until = deadline_ns;
+		size_t count = 0;
 		bool last = now_ns() >= deadline_ns;
 		pthread_mutex_lock(&exchange->lock);
 		int r = exchange_refresh(exchange);
-		int taken = exchange_take(exchange, ret_index);
-		size_t count = taken == -EAGAIN ? exchange_points(exchange, points, &until) : 0;
+		int taken = exchange_choose(exchange, early, &buffer);
+		if (taken == 0) {
+			count = exchange_take(exchange, buffer, ret_releases);
+			*ret_index = (uint32_t)(buffer - exchange->buffers);
+		} else if (taken == -EAGAIN) {
+			count = exchange_points(exchange, early, points, &until);
+		}
 		pthread_mutex_unlock(&exchange->lock);
+		if (taken == 0 && early) {
+			*ret_count = count;
+		}
 		if (taken != -EAGAIN || r < 0) {
-			return taken == 0 ? 0 : taken != -EAGAIN ? taken : r;
+			return taken == -EAGAIN ? r : taken;
 		}
 		if (last) {
 			return error_set(-ETIMEDOUT, "all buffers are in use");
@@ -430,6 +502,23 @@ int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint3
 			return r;
 		}
 	}
+}
+
+int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index)
+{
+	return exchange_wait(exchange, deadline_ns, ret_index, NULL, NULL);
+}
+
+int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
+			    uint32_t *ret_index, struct fbk_release *ret_releases,
+			    size_t *ret_count)
+{
+	return exchange_wait(exchange, deadline_ns, ret_index, ret_releases, ret_count);
+}
+
+int fbk_release_fd(const struct fbk_release *release, int *ret_fd)
+{
+	return link_fence(release->link, release->link->info.release, release->point, ret_fd);
 }
 
 /* ------------------------------------------------------------------------------------ handing --- */
@@ -476,9 +565,11 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		consumers += one == 0;
 	}
 	if (consumers > 0) {
+		buffer_let_go(buffer);
 		r = 0; /* one that could not be told has none to give back */
 		buffer->state = BUFFER_HANDED;
 		buffer->consumers = consumers;
+		buffer->unsaid = consumers;
 		buffer->result = 0;
 		buffer->fn = on_released;
 		buffer->arg = arg;

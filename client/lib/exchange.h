@@ -5,8 +5,6 @@
 
 #include "link.h"
 
-#define CONSUMERS_MAX 16
-
 enum buffer_state {
 	BUFFER_NONE,
 	BUFFER_FREE,
@@ -20,10 +18,14 @@ struct exchange_buffer {
 	struct fbk_buffer_desc desc;
 	uint32_t generation;
 	uint32_t consumers; /* that have it */
+	uint32_t unsaid;    /* of them, who did not say that they give it back */
 	int result;         /* the first error, or 0 */
-	uint64_t freed;     /* when it came back, in order */
+	uint64_t freed;     /* when it came back, or was said to, in order */
 	fbk_released_fn *fn;
 	void *arg;
+	struct fbk_timeline
+		*kept[FBK_CONSUMERS_MAX]; /* referenced, of its releases, when it was taken early */
+	size_t kept_count;
 };
 
 struct fbk_exchange {
@@ -51,9 +53,9 @@ void consumer_collect(struct fbk_link *link);
 /* Send it away where the time for its oldest frame is over. */
 void consumer_police(struct fbk_link *link, uint64_t now);
 
-/* What is to be waited for until its oldest frame is back: that it was given back, then that point. -EAGAIN, or
- * 0 with how it came back, or what is wrong with the consumer. */
-int consumer_head(struct fbk_link *link, struct fbk_point *ret_point, int *ret_result);
+/* What is to be waited for until its oldest frame is back: that it is given back, or that its release point is
+ * reached. */
+struct fbk_point consumer_awaited(struct fbk_link *link);
 
 int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		  struct fbk_point acquire, uint64_t deadline_ns);

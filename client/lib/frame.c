@@ -99,6 +99,7 @@ static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
 	}
 	body.handle = link->state->handle;
 	body.index = entry->index;
+	body.epoch = link->epoch;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET;
 	request.link_buffer_get = &body;
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
@@ -197,7 +198,6 @@ static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
 	frame->link = link;
 	frame->sequence = entry.sequence;
 	frame->index = entry.index;
-	frame->acquire_number = entry.timeline;
 	r = link_point_of(link, &entry, &frame->acquire);
 	if (r == 0) {
 		r = buffer_get(link, &entry);
@@ -217,6 +217,9 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 			error_set(r, "%s", link->info.cause);
 		}
 		return r;
+	}
+	if (r < 0 && link_refresh(link, producer_lost) == 0 && link->info.phase == FBK_LINK_ENDED) {
+		return link_over(link); /* that is why the daemon had nothing to give */
 	}
 	if (r == 0) {
 		r = frame_prepare(frame, deadline_ns);
@@ -344,55 +347,16 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 	return frame->acquire;
 }
 
-/* One for each of the producer's timelines; its points are the same. */
-static int frame_syncobj(struct fbk_frame *frame)
-{
-	struct fbk_link *link = frame->link;
-	int *syncobj = &link->in.syncobjs[frame->acquire_number];
-	struct fbk_mirror *mirror;
-	if (*syncobj > 0) {
-		return *syncobj;
-	}
-	int fd;
-	int r = fbk_syncobj_create(link->context, &fd);
-	if (r < 0) {
-		return r;
-	}
-	r = fbk_mirror_to_syncobj(frame->acquire.timeline, fd, &mirror);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	*syncobj = fd;
-	return fd;
-}
-
 int fbk_frame_acquire_fd(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
-	int r;
-	if (frame->acquire_fd >= 0) {
-		return frame->acquire_fd;
+	if (frame->acquire_fd < 0) {
+		int r = link_fence(link, link->info.acquire, frame->acquire, &frame->acquire_fd);
+		if (r < 0) {
+			return r;
+		}
 	}
-	switch (link->info.acquire) {
-	case FBK_ROUTE_EVENTFD:
-		r = fbk_point_export(frame->acquire, FBK_EVENTFD, FBK_DEADLINE_MAX,
-				     &frame->acquire_fd);
-		break;
-	case FBK_ROUTE_SYNC_FILE_LATE:
-		r = fbk_point_export(frame->acquire, FBK_SYNC_FILE, FBK_DEADLINE_MAX,
-				     &frame->acquire_fd);
-		break;
-	case FBK_ROUTE_SYNC_FILE_PROMISE:
-		r = fbk_point_promise(frame->acquire, &frame->acquire_fd);
-		break;
-	case FBK_ROUTE_SYNCOBJ_MIRROR:
-		return frame_syncobj(frame);
-	default:
-		return error_set(-EOPNOTSUPP,
-				 "this route gives no fd: wait for fbk_frame_acquire()");
-	}
-	return r < 0 ? r : frame->acquire_fd;
+	return frame->acquire_fd;
 }
 
 static int frame_check(const struct fbk_frame *frame)

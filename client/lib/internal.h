@@ -241,6 +241,8 @@ void exports_free(struct fbk_context *context);
 struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle);
 void timeline_free(struct fbk_timeline *timeline); /* off all lists; under the mutex */
 
+void timeline_ref(struct fbk_timeline *timeline); /* not under the mutex */
+
 /* wait.c */
 uint64_t now_ns(void);
 void cell_wake_all(struct fbk_pair_cell *cell);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* One direction of a link: a ring of entries behind a timeline, and the timelines whose points go over it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "link.h"
@@ -24,6 +25,7 @@ int lane_send(const struct lane *lane, const struct lane_entry *entry)
 	atomic_store_explicit(&place->index, entry->index, memory_order_relaxed);
 	atomic_store_explicit(&place->generation, entry->generation, memory_order_relaxed);
 	atomic_store_explicit(&place->result, entry->result, memory_order_relaxed);
+	atomic_store_explicit(&place->deadline_ns, entry->deadline_ns, memory_order_relaxed);
 	return fbk_timeline_signal(lane->timeline, entry->sequence);
 }
 
@@ -51,7 +53,7 @@ int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *
 
 void lane_drop(struct lane *lane)
 {
-	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
 		if (lane->syncobjs[i] > 0) {
 			close(lane->syncobjs[i]);
 		}
@@ -105,6 +107,7 @@ static int point_open(struct fbk_link *link, uint32_t number)
 	struct reply reply;
 	body.handle = link->state->handle;
 	body.number = number;
+	body.epoch = link->epoch;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT_GET;
 	request.link_point_get = &body;
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
@@ -130,4 +133,51 @@ int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
 		*ret_point = (struct fbk_point){ link->in.points[entry->timeline], entry->value };
 	}
 	return r;
+}
+
+/* ------------------------------------------------------------------------------- as a route has it -- */
+
+/* One for each timeline of the peer's, made when it is first asked for; its points are the same. */
+static int lane_syncobj(struct lane *lane, struct fbk_timeline *timeline, int *ret_fd)
+{
+	struct fbk_mirror *mirror;
+	uint32_t number = FBK_LANE_POINTS;
+	while (number > 0 && lane->points[number] != timeline) {
+		number--; /* to 0: the lane's own */
+	}
+	if (lane->syncobjs[number] == 0) {
+		int fd;
+		int r = fbk_syncobj_create(timeline->context, &fd);
+		if (r < 0) {
+			return r;
+		}
+		r = fbk_mirror_to_syncobj(timeline, fd, &mirror);
+		if (r < 0) {
+			close(fd);
+			return r;
+		}
+		lane->syncobjs[number] = fd;
+	}
+	int fd = fcntl(lane->syncobjs[number], F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		return error_plain(-errno);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int link_fence(struct fbk_link *link, enum fbk_route route, struct fbk_point point, int *ret_fd)
+{
+	switch (route) {
+	case FBK_ROUTE_EVENTFD:
+		return fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
+	case FBK_ROUTE_SYNC_FILE_LATE:
+		return fbk_point_export(point, FBK_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
+	case FBK_ROUTE_SYNC_FILE_PROMISE:
+		return fbk_point_promise(point, ret_fd);
+	case FBK_ROUTE_SYNCOBJ_MIRROR:
+		return lane_syncobj(&link->in, point.timeline, ret_fd);
+	default:
+		return error_set(-EOPNOTSUPP, "this route gives no fd: wait for the point");
+	}
 }

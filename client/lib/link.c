@@ -33,15 +33,18 @@ static int link_join(struct fbk_link *link)
 	uint64_t returned = fbk_timeline_value(link->in.timeline);
 	body.handle = link->state->handle;
 	body.from = (handed > returned ? handed : returned) + 1;
+	body.epoch = link->epoch;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_JOIN;
 	request.link_join = &body;
 	int r = link_request(link, &request);
 	if (r == 0) {
 		link->next = body.from;
+		link->said = body.from;
 		link->returned = body.from;
 		link->info.phase = FBK_LINK_ESTABLISHED;
 	}
-	return r;
+	return r == -EALREADY ? 0
+			      : r; /* who is meant left meanwhile: that is a change to ask about */
 }
 
 static void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
@@ -140,27 +143,28 @@ static bool link_is_over(const struct fbk_link *link)
 
 int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error))
 {
-	if (link->info.phase == FBK_LINK_ENDED) {
-		return 0;
-	}
-	uint64_t value = fbk_timeline_value(link->state);
-	bool over = link_is_over(link);
-	if (!over && value == link->seen) {
-		return 0;
-	}
-	int r = over ? 0 : link_ask(link, lost);
-	if (r < 0) { /* maybe since it ends just now */
-		over = link_is_over(link);
-	}
-	if (over) {
-		link_take_end(link);
-		link_lose_peer(link, lost);
-		return 0;
-	}
-	if (r == 0) {
+	/* Twice: what changed while it was asked about is asked about as well. */
+	for (int i = 0; i < 2 && link->info.phase != FBK_LINK_ENDED; i++) {
+		uint64_t value = fbk_timeline_value(link->state);
+		bool over = link_is_over(link);
+		if (!over && value == link->seen) {
+			return 0;
+		}
+		int r = over ? 0 : link_ask(link, lost);
+		if (r < 0) { /* maybe since it ends just now */
+			over = link_is_over(link);
+		}
+		if (over) {
+			link_take_end(link);
+			link_lose_peer(link, lost);
+			return 0;
+		}
+		if (r < 0) {
+			return r;
+		}
 		link->seen = value;
 	}
-	return r;
+	return 0;
 }
 
 int link_over(const struct fbk_link *link)
@@ -174,6 +178,7 @@ void link_give_up(struct fbk_link *link, int error, const char *reason)
 	Fbk__Wire__LinkEnd body = FBK__WIRE__LINK_END__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	body.handle = link->state->handle;
+	body.epoch = link->epoch;
 	body.error = error;
 	body.reason = (char *)(uintptr_t)reason;
 	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_END;
@@ -330,7 +335,7 @@ void links_free(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->link_list)) {
 		struct fbk_link *link = LIST_FIRST(&context->link_list);
 		LIST_REMOVE(link, links);
-		for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+		for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
 			if (link->in.syncobjs[i] > 0) {
 				close(link->in.syncobjs[i]);
 			}

@@ -19,6 +19,7 @@ struct lane_entry {
 	uint32_t index;
 	uint32_t generation;
 	int32_t result;
+	uint64_t deadline_ns;
 };
 
 struct lane {
@@ -37,7 +38,6 @@ struct fbk_frame {
 	uint64_t sequence; /* 0: not in use */
 	uint32_t index;
 	struct fbk_point acquire;
-	uint32_t acquire_number;
 	int acquire_fd;         /* -1: none yet */
 	bool held;              /* by the program */
 	struct lane_entry back; /* once it is not */
@@ -52,6 +52,10 @@ struct link_buffer {
 struct link_sent {
 	uint32_t index;
 	uint64_t deadline_ns;
+	/* once it was given back */
+	struct fbk_point release; /* to be reached still */
+	int result;
+	bool early; /* the buffer was taken before that */
 };
 
 struct fbk_link {
@@ -72,7 +76,8 @@ struct fbk_link {
 	/* a producer's */
 	LIST_ENTRY(fbk_link) exchange_links;
 	struct fbk_exchange *exchange;
-	uint64_t returned; /* the next one to come back */
+	uint64_t said;     /* the next one to be given back */
+	uint64_t returned; /* the next one whose release point is to be reached; not above that */
 	struct link_sent sent[FBK_RING_SIZE];
 	struct fbk_watch *watch; /* for that one; NULL: none */
 
@@ -110,6 +115,9 @@ static inline struct fbk_point link_change(const struct fbk_link *link)
 
 /* lane.c: the number of a timeline of ours for the peer; 0 of none. Negative: an error. */
 int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline);
+
+/* A point of the peer's as that route gives it: gives an fd. -EOPNOTSUPP: it gives none. */
+int link_fence(struct fbk_link *link, enum fbk_route route, struct fbk_point point, int *ret_fd);
 
 /* The peer's timeline of that number. */
 int link_point_of(struct fbk_link *link, const struct lane_entry *entry,

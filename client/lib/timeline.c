@@ -208,6 +208,13 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_time
 	return r;
 }
 
+void timeline_ref(struct fbk_timeline *timeline)
+{
+	pthread_mutex_lock(&timeline->context->mutex);
+	timeline->refs++;
+	pthread_mutex_unlock(&timeline->context->mutex);
+}
+
 void fbk_timeline_close(struct fbk_timeline *timeline)
 {
 	if (!timeline) {

@@ -146,30 +146,52 @@ static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected,
 						     memory_order_seq_cst, memory_order_seq_cst);
 }
 
+/* When a thread came to sleep, and until when it will. */
+struct span {
+	uint64_t now_ns, deadline_ns;
+};
+
+/* For people who ask who waits, since when: whoever gives up leaves the minimum low, since others may wait
+ * for it too, so it has to be told until when somebody does. `lowered_from`: what the minimum was; 0: it is
+ * low already. */
+static void cell_note(struct fbk_pair_cell *cell, const struct span *span, uint64_t lowered_from)
+{
+	/* relaxed, all of them: a hint */
+	uint64_t until = atomic_load_explicit(&cell->until_ns, memory_order_relaxed);
+	bool over = lowered_from == FBK_MONITORED_NONE || until < span->now_ns;
+	if (over || lowered_from > 0) {
+		atomic_store_explicit(&cell->since_ns, span->now_ns, memory_order_relaxed);
+	}
+	if (over || until < span->deadline_ns) {
+		atomic_store_explicit(&cell->until_ns, span->deadline_ns, memory_order_relaxed);
+	}
+}
+
 /* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
  * already was rung for. */
-static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value)
+static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
+		     const struct span *span)
 {
 	/* seq_cst: as when it is lowered; it may be low already */
 	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
 	while (minimum > value) {
+		uint64_t before = minimum;
 		if (!minimum_lower(cell, &minimum, value)) {
 			continue;
 		}
+		cell_note(cell, span, before);
 		if (cell == timeline->cell) {
 			bell_ring(timeline->context, timeline->handle);
-		} else {
-			/* relaxed: for people who ask who waits since when */
-			atomic_store_explicit(&cell->since_ns, now_ns(), memory_order_relaxed);
 		}
 		return;
 	}
+	cell_note(cell, span, 0);
 }
 
 /* For each point that is missing: its sequence, then its minimum; then (by the caller) all points
  * once more. */
 static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
-			struct fbk_context *context)
+			struct fbk_context *context, const struct span *span)
 {
 	struct fbk_pair_cell *cell = &context->pair->cells[0];
 	sleeper->count = 0;
@@ -193,7 +215,7 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 				&timeline->crowds[place != timeline->cell];
 			sleeper->timelines[sleeper->count++] = timeline;
 		}
-		cell_arm(timeline, place, value);
+		cell_arm(timeline, place, value, span);
 	}
 	/* The payloads are read again by who called, with seq_cst loads: the minima are public before
 	 * that (rule R3), also those that another thread of this process had lowered already. */
@@ -280,8 +302,9 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 	for (;;) {
 		/* Before the look: what was reached by the deadline is seen, however long this thread
 		 * does not get the CPU. */
-		bool late = now_ns() >= deadline;
-		sleeper_arm(&sleeper, wait, context);
+		struct span span = { now_ns(), deadline };
+		bool late = span.now_ns >= deadline;
+		sleeper_arm(&sleeper, wait, context, &span);
 		/* W4 */
 		r = MUTANT(WAIT_REREAD) && sleeper.count > 0 ? -EAGAIN : wait_look(wait);
 		MUTANT_STRETCH();

@@ -29,6 +29,11 @@ extern const struct side ours_edges_none;    /* the only one */
 extern const struct side ours_request;
 extern const struct side ours_pipeline;
 extern const struct side ours_syncobj; /* direct mirror */
+extern const struct side ours_link;
+extern const struct side ours_hand; /* memory to eventfd, eventfd to memory */
+extern const struct side ours_hand_native;
+extern const struct side ours_stages;        /* devices that wait by themselves */
+extern const struct side ours_stages_waited; /* processes that wait for them */
 extern const struct side ours_start;
 extern const struct side ours_memory;
 

@@ -28,6 +28,7 @@
 struct relay_board {
 	struct meeting meeting;
 	_Alignas(128) _Atomic uint32_t word; /* what the leader, or the relay, stores */
+	_Alignas(128) _Atomic uint32_t back; /* what the relay stores, where both do */
 };
 
 struct raw_relay {
@@ -37,8 +38,10 @@ struct raw_relay {
 	struct half half;
 	struct half partner_half;
 	int bell;   /* the leader rings it, the relay polls it */
+	int answer; /* the partner does, where there is a way back */
 	int notify; /* the relay raises it, the partner polls it */
 	int sockets[2];
+	int partner_sockets[2];
 	unsigned int batch;
 };
 
@@ -60,6 +63,9 @@ static void relay_close(void *state)
 	fd_close(&relay->notify);
 	fd_close(&relay->sockets[0]);
 	fd_close(&relay->sockets[1]);
+	fd_close(&relay->answer);
+	fd_close(&relay->partner_sockets[0]);
+	fd_close(&relay->partner_sockets[1]);
 	free(relay);
 }
 
@@ -71,10 +77,12 @@ static int relay_create(const struct row *row, struct raw_relay **ret_relay)
 	}
 	relay->batch = row->batch ? row->batch : 1;
 	relay->sockets[0] = relay->sockets[1] = -1;
+	relay->partner_sockets[0] = relay->partner_sockets[1] = -1;
+	relay->answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	relay->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	relay->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	relay->board = host_share(sizeof(*relay->board));
-	if (!relay->board || relay->bell < 0 || relay->notify < 0) {
+	if (!relay->board || relay->bell < 0 || relay->answer < 0 || relay->notify < 0) {
 		int r = bench_fail("eventfd or shared memory: %s", strerror(errno));
 		relay_close(relay);
 		return r;
@@ -114,8 +122,9 @@ static int post_round(void *state, unsigned int count, struct samples *samples)
 			 POST_WOKEN, samples);
 }
 
-static int relay_open(const struct row *row, const struct half *half, const struct half *partner,
-		      member_fn *fn, void **ret_state)
+static int relay_open_with(const struct row *row, const struct half *half,
+			   const struct half *partner, member_fn *fn, member_fn *partner_fn,
+			   void **ret_state)
 {
 	struct raw_relay *relay;
 	int r = relay_create(row, &relay);
@@ -127,7 +136,7 @@ static int relay_open(const struct row *row, const struct half *half, const stru
 	relay->half.arg = relay->partner_half.arg = relay;
 	r = member_start(&relay->relay, PLACE_RELAY, 0, fn, relay);
 	if (r == 0) {
-		r = member_start(&relay->partner, PLACE_PARTNER, 0, post_partner, relay);
+		r = member_start(&relay->partner, PLACE_PARTNER, 0, partner_fn, relay);
 	}
 	if (r < 0) {
 		relay_close(relay);
@@ -135,6 +144,12 @@ static int relay_open(const struct row *row, const struct half *half, const stru
 	}
 	*ret_state = relay;
 	return 0;
+}
+
+static int relay_open(const struct row *row, const struct half *half, const struct half *partner,
+		      member_fn *fn, void **ret_state)
+{
+	return relay_open_with(row, half, partner, fn, post_partner, ret_state);
 }
 
 /* ------------------------------------------------------------------- memory -> pollable fd --- */
@@ -247,21 +262,23 @@ static int to_word_signal(void *arg, uint64_t value)
 	return fd_ring(((struct raw_relay *)arg)->bell);
 }
 
-static int to_word_wait(void *arg, uint64_t value)
+static int word_wait(_Atomic uint32_t *word, uint64_t value)
 {
-	struct raw_relay *relay = arg;
 	struct timespec patience = { .tv_sec = PATIENCE_S };
 	uint32_t seen;
 	/* acquire: pairs with the relay's store */
-	while ((seen = atomic_load_explicit(&relay->board->word, memory_order_acquire)) !=
-	       (uint32_t)value) {
-		if (syscall(SYS_futex, &relay->board->word, FUTEX_WAIT, seen, &patience, NULL, 0) <
-			    0 &&
+	while ((seen = atomic_load_explicit(word, memory_order_acquire)) != (uint32_t)value) {
+		if (syscall(SYS_futex, word, FUTEX_WAIT, seen, &patience, NULL, 0) < 0 &&
 		    errno == ETIMEDOUT) {
 			return bench_fail("the relay is silent");
 		}
 	}
 	return 0;
+}
+
+static int to_word_wait(void *arg, uint64_t value)
+{
+	return word_wait(&((struct raw_relay *)arg)->board->word, value);
 }
 
 static int to_word_open(const struct row *row, void **ret_state)
@@ -273,6 +290,86 @@ static int to_word_open(const struct row *row, void **ret_state)
 
 const struct side raw_relay_to_word = { "epoll, store, futex", to_word_open, post_round,
 					relay_close };
+
+/* ------------------------------------------------------------- there, and back another way ---- */
+
+enum bell { BELL_THERE, BELL_BACK };
+
+static int bells_await(const struct raw_relay *relay)
+{
+	struct epoll_event there = { .events = EPOLLIN | EPOLLET, .data.u32 = BELL_THERE };
+	struct epoll_event back = { .events = EPOLLIN | EPOLLET, .data.u32 = BELL_BACK };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, relay->bell, &there) < 0 ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, relay->answer, &back) < 0) {
+		return bench_fail("epoll: %s", strerror(errno));
+	}
+	return epoll;
+}
+
+static int both_relay(int socket, void *arg)
+{
+	struct raw_relay *relay = arg;
+	aio_context_t context = 0;
+	struct epoll_event event;
+	unsigned int in_flight = 0;
+	uint32_t value = 0;
+	(void)socket;
+	int epoll = bells_await(relay);
+	int source = memfd_create("fence-bench", MFD_CLOEXEC);
+	if (epoll < 0 || source < 0 || ftruncate(source, 1) < 0 ||
+	    syscall(SYS_io_setup, 128, &context) < 0) {
+		return bench_fail("io_setup: %s", strerror(errno));
+	}
+	for (;;) {
+		int r = epoll_wait(epoll, &event, 1, -1);
+		if (r < 0 && errno != EINTR) {
+			return bench_fail("epoll_wait: %s", strerror(errno));
+		}
+		if (r == 1 && event.data.u32 == BELL_BACK) {
+			/* release: as above */
+			atomic_store_explicit(&relay->board->back, ++value, memory_order_release);
+			syscall(SYS_futex, &relay->board->back, FUTEX_WAKE, 1, NULL, NULL, 0);
+		} else if (r == 1 && aio_notify(context, source, relay->notify, &in_flight) < 0) {
+			return -EIO;
+		}
+	}
+}
+
+static int both_wait(void *arg, uint64_t value)
+{
+	return word_wait(&((struct raw_relay *)arg)->board->back, value);
+}
+
+static int both_answer(void *arg, uint64_t value)
+{
+	(void)value;
+	return fd_ring(((struct raw_relay *)arg)->answer);
+}
+
+static int both_partner(int socket, void *arg)
+{
+	struct raw_relay *relay = arg;
+	return turn_follow(socket, &relay->board->meeting, &relay->partner_half, 0);
+}
+
+static int both_open(const struct row *row, void **ret_state)
+{
+	static const struct half half = { .signal = to_fd_signal, .wait = both_wait };
+	static const struct half partner = { .wait = to_fd_wait,
+					     .signal = both_answer,
+					     .settle = to_fd_settle };
+	return relay_open_with(row, &half, &partner, both_relay, both_partner, ret_state);
+}
+
+static int both_round(void *state, unsigned int count, struct samples *samples)
+{
+	struct raw_relay *relay = state;
+	return turn_lead(relay->partner.socket, &relay->board->meeting, &relay->half, count,
+			 samples);
+}
+
+const struct side raw_relay_both = { "both relays", both_open, both_round, relay_close };
 
 /* ------------------------------------------------------------------------ request and reply --- */
 

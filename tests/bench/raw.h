@@ -13,6 +13,8 @@ extern const struct side raw_waitv_trip;    /* the leader sleeps on 64 words */
 extern const struct side raw_futex_wake;    /* one futex(FUTEX_WAKE) with one asleep */
 extern const struct side raw_relay_to_fd;   /* doorbell, epoll, notify */
 extern const struct side raw_relay_to_word; /* epoll, store, futex */
+extern const struct side raw_relay_both;    /* the one, then the other back */
+extern const struct side raw_link;          /* as many requests as it takes to meet */
 extern const struct side raw_request;       /* SOCK_SEQPACKET ping-pong, epoll server */
 extern const struct side raw_pipeline;      /* the same, 32 under way */
 extern const struct side raw_syncobj;       /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
@@ -25,3 +27,9 @@ extern const struct side raw_dbus_memory;   /* its anonymous memory then */
 #define REQUEST_SIZE   10
 #define REPLY_SIZE     3
 #define PIPELINE_DEPTH 32
+
+/* Requests that it takes to meet (strace shows them): of who offers, before and after the other accepted, and of
+ * who accepts. */
+#define OFFER_REQUESTS  5
+#define ACCEPT_REQUESTS 4
+#define JOIN_REQUESTS   4

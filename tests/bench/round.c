@@ -147,3 +147,71 @@ int post_follow(int socket, struct meeting *meeting, const struct half *half)
 	}
 	return r;
 }
+
+int turn_lead(int socket, struct meeting *meeting, const struct half *half, unsigned int count,
+	      struct samples *samples)
+{
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < count + MEETING_WARM_UP; i++) {
+		uint64_t value = ++meeting->value;
+		r = step(half->prepare, half->arg, value);
+		if (r == 0) {
+			r = note_send(socket, value, -1);
+		}
+		if (r == 0) {
+			r = note_receive(socket, NULL, NULL); /* it goes to wait now */
+		}
+		if (r < 0) {
+			return r;
+		}
+		host_think(POST_THINK_NS);
+		uint64_t start = host_now();
+		r = half->signal(half->arg, value);
+		if (r == 0) {
+			r = half->wait(half->arg, value);
+		}
+		uint64_t end = host_now();
+		if (r == 0) {
+			r = note_receive(socket, NULL, NULL); /* it has settled */
+		}
+		if (r == 0) {
+			r = step(half->settle, half->arg, value);
+		}
+		if (r == 0 && i >= MEETING_WARM_UP) {
+			r = sample_take(samples, end - start, partner_slept(meeting, value));
+		}
+	}
+	return r;
+}
+
+int turn_follow(int socket, struct meeting *meeting, const struct half *half, uint64_t think_ns)
+{
+	uint64_t value;
+	int r;
+	while ((r = note_await(socket, &value)) == 0) {
+		r = step(half->prepare, half->arg, value);
+		if (r == 0) {
+			r = note_send(socket, value, -1);
+		}
+		long before = host_sleeps();
+		if (r == 0) {
+			r = half->wait(half->arg, value);
+		}
+		if (r < 0) {
+			return r;
+		}
+		slept_store(meeting, value, before);
+		host_think(think_ns);
+		r = half->signal(half->arg, value);
+		if (r == 0) {
+			r = step(half->settle, half->arg, value);
+		}
+		if (r == 0) {
+			r = note_send(socket, value, -1);
+		}
+		if (r < 0) {
+			return r;
+		}
+	}
+	return r;
+}

@@ -4,6 +4,7 @@
  * time alike. What differs is a side's own few functions, called through a pointer by both.
  *
  * A round trip: the leader signals, the partner wakes, thinks and signals back.
+ * A turn: a round trip for which both prepare first, which is not measured; the partner sleeps then.
  * A post: the partner waits, the leader signals once it sleeps; what is measured is the call, or the
  * time until the partner is awake.
  *
@@ -32,7 +33,7 @@ struct half {
 	void *arg;
 	int (*signal)(void *arg, uint64_t value);
 	int (*wait)(void *arg, uint64_t value);
-	/* Of a post only, may be NULL: before the wait and after it, by whoever has them. */
+	/* Of posts and turns, may be NULL: before the wait and after it, by whoever has them. */
 	int (*prepare)(void *arg, uint64_t value);
 	int (*settle)(void *arg, uint64_t value);
 };
@@ -41,6 +42,10 @@ struct half {
 int trip_lead(int socket, struct meeting *meeting, const struct half *half, unsigned int count,
 	      uint64_t think_ns, bool must_sleep, struct samples *samples);
 int trip_follow(int socket, struct meeting *meeting, const struct half *half, uint64_t think_ns);
+
+int turn_lead(int socket, struct meeting *meeting, const struct half *half, unsigned int count,
+	      struct samples *samples);
+int turn_follow(int socket, struct meeting *meeting, const struct half *half, uint64_t think_ns);
 
 enum post_measure { POST_CALL, POST_WOKEN };
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dice.h"
 #include "journal.h"
 #include "tests/integration/lib-peer.h"
 
@@ -82,17 +83,6 @@ struct actor {
 	pthread_mutex_t lock;
 	struct entry *table[ACTORS][LINES]; /* under the lock */
 };
-
-/* Of each thread. */
-struct dice {
-	uint64_t state;
-};
-
-void dice_init(struct dice *dice, uint64_t seed, uint64_t stream);
-uint64_t dice_below(struct dice *dice, uint64_t bound);
-uint64_t dice_spread(struct dice *dice, uint64_t low, uint64_t high); /* even over the magnitudes */
-void dice_dither(struct dice *dice);                                  /* a moment, on the CPU */
-void dice_sleep(struct dice *dice, uint64_t longest_us);
 
 struct actor_thread {
 	struct actor *actor;

@@ -61,7 +61,7 @@ struct record *journal_take(struct journal *journal, size_t count)
 	return first + count <= journal->header->capacity ? &journal->records[first] : NULL;
 }
 
-void record_publish(struct record *record, enum record_kind kind)
+void record_publish(struct record *record, unsigned int kind)
 {
 	/* release: who is killed after it has stored all that was before it */
 	atomic_store_explicit(&record->kind, (uint8_t)kind, memory_order_release);

@@ -25,7 +25,7 @@ void journal_finish(struct journal *journal);
 struct record *journal_take(struct journal *journal, size_t count);
 
 /* The record, with its `begin`: publish it once its other fields are set. */
-void record_publish(struct record *record, enum record_kind kind);
+void record_publish(struct record *record, unsigned int kind);
 void record_end(struct record *record, int result); /* now */
 
 uint64_t clock_ns(void);

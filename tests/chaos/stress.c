@@ -3,22 +3,17 @@
  * The stress run: a daemon, actors and hostile clients under torment, then the checker over their logs.
  * Also a test: see --help for what it may be asked.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "driver.h"
+#include "logs.h"
 #include "scale.h"
 
 #define MEAN_BURST   6   /* actor-signal.c */
@@ -36,62 +31,6 @@ static struct {
 	const char *keep;
 	bool expect_findings, hostile;
 } options;
-
-static char logs[256];
-static char checker[512];
-
-/* In memory where there is room: who writes to a disk may have to wait for it. */
-static const char *log_base(void)
-{
-	const char *base = getenv("TMPDIR");
-	struct statvfs memory;
-	if (base && base[0]) {
-		return base;
-	}
-	return statvfs("/dev/shm", &memory) == 0 &&
-			       memory.f_bavail * memory.f_frsize >=
-				       LOG_ROOM + options.signals * LOG_ROOM_EACH
-		       ? "/dev/shm"
-		       : "/tmp";
-}
-
-static void log_directory_make(void)
-{
-	if (options.keep) {
-		snprintf(logs, sizeof(logs), "%s", options.keep);
-		EXPECT(mkdir(logs, 0755) == 0);
-		return;
-	}
-	snprintf(logs, sizeof(logs), "%s/fencebroker-chaos-XXXXXX", log_base());
-	EXPECT(mkdtemp(logs));
-}
-
-static void log_directory_remove(void)
-{
-	DIR *directory = opendir(logs);
-	const struct dirent *entry;
-	EXPECT(directory);
-	while ((entry = readdir(directory))) {
-		unlinkat(dirfd(directory), entry->d_name, 0);
-	}
-	closedir(directory);
-	EXPECT(rmdir(logs) == 0);
-}
-
-/* What the checker says: its exit status. */
-static int check_logs(void)
-{
-	int status;
-	fflush(stdout);
-	pid_t pid = fork();
-	EXPECT(pid >= 0);
-	if (pid == 0) {
-		execl(checker, "chaos-check", logs, NULL);
-		_exit(127);
-	}
-	EXPECT(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
 
 /* As many threads as one user may have, less what the rest of the run needs. */
 static uint32_t crowd_size(void)
@@ -116,7 +55,7 @@ START_TEST(stress)
 	struct driver_report report;
 	struct chaos chaos = {
 		.daemon = &daemon,
-		.logs = logs,
+		.logs = logs_create(options.keep, LOG_ROOM + options.signals * LOG_ROOM_EACH),
 		.seed = options.seed,
 		.pause_us = pause_longest_us(),
 		.log_capacity = 2000000 + options.signals,
@@ -125,8 +64,7 @@ START_TEST(stress)
 	chaos.board = mmap(NULL, sizeof(*chaos.board), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	EXPECT(chaos.board != MAP_FAILED);
-	log_directory_make();
-	printf("seed %" PRIu64 ", logs in %s\n", options.seed, logs);
+	printf("seed %" PRIu64 ", logs in %s\n", options.seed, chaos.logs);
 	daemon_serve(&daemon, NULL);
 	driver_run(&chaos, options.signals, options.seconds, options.hostile, &report);
 	daemon_stop(&daemon);
@@ -134,16 +72,16 @@ START_TEST(stress)
 	       " stops, %" PRIu64 " leaves, %" PRIu64 " crashes\n",
 	       report.signals, report.ms, report.kills, report.stops, report.leaves,
 	       report.crashes);
-	int status = check_logs();
+	int status = logs_check("chaos-check");
 	if (options.expect_findings) {
 		ck_assert_msg(status == 1, "seed %" PRIu64 ": findings were expected (%d)",
 			      options.seed, status);
 	} else {
 		ck_assert_msg(status == 0, "seed %" PRIu64 ": findings (%d); the logs are in %s",
-			      options.seed, status, logs);
+			      options.seed, status, chaos.logs);
 	}
 	if (!options.keep) {
-		log_directory_remove();
+		logs_remove();
 	}
 }
 END_TEST
@@ -234,12 +172,6 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	parse(argc, argv);
-	ssize_t size = readlink("/proc/self/exe", checker, sizeof(checker) - 16);
-	if (size < 0) {
-		return 2;
-	}
-	checker[size] = '\0';
-	strcpy(strrchr(checker, '/') + 1, "chaos-check");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return suite_main("stress", add_tests);
 }

@@ -37,14 +37,19 @@ static void established(void)
 	ck_assert_msg(r == 0, "waiting for a consumer: %s", fbk_error_detail());
 }
 
-/* All buffers, one after the other; they are the test's then. */
-static void take_all(void)
+/* All buffers but so many, one after the other; they are the test's then. */
+static void take_all_but(uint32_t count)
 {
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+	for (uint32_t i = count; i < PRODUCER_BUFFERS; i++) {
 		uint32_t index;
 		int r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index);
 		ck_assert_msg(r == 0, "buffer %u: %s", i, fbk_error_detail());
 	}
+}
+
+static void take_all(void)
+{
+	take_all_but(0);
 }
 
 /* Hand over buffer `index`, readable at once. */
@@ -274,6 +279,57 @@ START_TEST(released_later)
 	ck_assert_int_eq(told.results[1], 0);
 	close(fence);
 	local_close(&local);
+}
+END_TEST
+
+/* A device that waits by itself gets the buffer before its consumer's device is done with it. */
+START_TEST(taken_early)
+{
+	struct local local;
+	struct fbk_release releases[FBK_CONSUMERS_MAX];
+	uint32_t index;
+	size_t count;
+	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	struct fbk_timeline *done = peer_timeline(local.device, "done", 0);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
+	}
+	ck_assert_int_eq(fbk_exchange_take_early(producer.exchange, deadline_ms(1), &index,
+						 releases, &count),
+			 -ETIMEDOUT);
+	for (uint64_t i = 1; i <= 2; i++) {
+		struct fbk_point point = { done, i };
+		ck_assert_int_eq(fbk_frame_release_at(local_next(&local), point), 0);
+	}
+	/* Not free for who waits by the CPU. */
+	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(1), &index), -ETIMEDOUT);
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(fbk_exchange_take_early(producer.exchange,
+							 deadline_ms(PATIENCE_MS), &index, releases,
+							 &count),
+				 0);
+		ck_assert_uint_eq(index, i);
+		ck_assert_uint_eq(count, 1);
+		ck_assert_int_eq(fbk_point_check(releases[0].point), -EAGAIN);
+	}
+	int fd;
+	ck_assert_int_eq(fbk_release_fd(&releases[0], &fd), -EOPNOTSUPP); /* native */
+	/* Handed over again before its last release: that one is the consumer's to mind. */
+	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
+	ck_assert_int_eq(fbk_timeline_signal(done, 2), 0);
+	ck_assert_int_eq(fbk_point_wait(releases[0].point, deadline_ms(PATIENCE_MS)), 0);
+	/* The points fail with the consumer, and stay to be looked at. */
+	ck_assert_int_eq(fbk_frame_release_at(local_next(&local), (struct fbk_point){ done, 3 }),
+			 0);
+	ck_assert_int_eq(fbk_exchange_take_early(producer.exchange, deadline_ms(PATIENCE_MS),
+						 &index, releases, &count),
+			 0);
+	ck_assert_uint_eq(index, 2);
+	ck_assert_uint_eq(count, 1);
+	local_close(&local);
+	ck_assert_int_eq(fbk_point_wait(releases[0].point, deadline_ms(PATIENCE_MS)), -EPIPE);
+	take_all_but(2);
+	ck_assert_int_eq(fbk_point_check(releases[0].point), -EPIPE);
 }
 END_TEST
 
@@ -511,6 +567,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, two_consumers);
 	tcase_add_test(tcase, released_by_callback);
 	tcase_add_test(tcase, released_later);
+	tcase_add_test(tcase, taken_early);
 	tcase_add_test(tcase, in_an_event_loop);
 	tcase_add_test(tcase, consumer_killed);
 	tcase_add_loop_test(tcase, consumer_stopped, 0, 2);

@@ -2,8 +2,10 @@
 /* Eventfds as points: the first edge signals, in the order the points were given, and the daemon
  * never reads what is not its own. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib-view.h"
@@ -302,6 +304,49 @@ START_TEST(late_in_the_middle)
 }
 END_TEST
 
+static void await_time(uint64_t ms)
+{
+	while (now_ms() <= ms) {
+		yield_briefly();
+	}
+}
+
+/* The daemon does not run while, one after the other, some deadline passes, the fence signals, and the deadline
+ * of the import passes (_i 0), or that of a watch (1). What it finds first is the clock. */
+START_TEST(signalled_by_the_deadline)
+{
+	struct view other_signals, other;
+	uint64_t number;
+	int result;
+	view_pair(&signaler, device, "other", 0, &waiter, &other_signals, &other);
+	uint64_t start = now_ms();
+	ck_assert_int_eq(view_watch(&other, 1, (start + 50) * 1000000, 1), 0);
+	int fence = fence_for(5, 0);
+	if (_i == 1) {
+		ck_assert_int_eq(view_watch(&opened, 5, (start + 150) * 1000000, 2), 0);
+	}
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(fencebrokerd.pid, &result, WUNTRACED), fencebrokerd.pid);
+	await_time(start + 50 + 5);
+	fence_signal(fence);
+	uint64_t signalled = now_ms();
+	await_time(start + (_i == 1 ? 150 : MAX_IMPORT_MS) + 50);
+	ck_assert_int_eq(kill(fencebrokerd.pid, SIGCONT), 0);
+	client_next_fired(&waiter, &number, &result);
+	ck_assert_uint_eq(number, 1);
+	ck_assert_int_eq(result, -ETIMEDOUT);
+	if (_i == 1) {
+		client_next_fired(&waiter, &number, &result);
+		ck_assert_uint_eq(number, 2);
+		ck_assert(result == 0 || signalled >= start + 150);
+	} else {
+		int r = point_wait(&opened, 5, PATIENCE_MS);
+		ck_assert(r == 0 || signalled >= start + MAX_IMPORT_MS);
+	}
+	close(fence);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -323,6 +368,7 @@ static void add_impatient(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup_impatient, teardown);
 	tcase_add_test(tcase, never_signalled);
 	tcase_add_test(tcase, late_in_the_middle);
+	tcase_add_loop_test(tcase, signalled_by_the_deadline, 0, 2);
 }
 
 int main(void)

@@ -159,42 +159,6 @@ START_TEST(consumer_is_blamed)
 }
 END_TEST
 
-/* Who waits for a frame listens for changes of the link too, which nobody owes: behind this consumer, which
- * waits, is the producer, not the link. */
-static int consumer_waits(int socket, void *arg)
-{
-	struct fbk_context *context;
-	struct fbk_link *link = consumer_accept(socket, &context);
-	struct fbk_frame *frame;
-	(void)arg;
-	struct fbk_timeline *scaled = peer_timeline(device_of(context), "scaled", 0);
-	int token;
-	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
-	send_word(socket, 0, token);
-	close(token);
-	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
-	return 0;
-}
-
-START_TEST(chain_goes_through_a_link)
-{
-	char text[2 * FBK_REASON_SIZE];
-	struct fbk_timeline *scaled;
-	struct peer peer;
-	int token;
-	meet(&peer, consumer_waits, NULL);
-	receive_word(peer.socket, &token);
-	EXPECT(fbk_timeline_open(producer.context, token, &scaled) == 0);
-	close(token);
-	do { /* until it sleeps */
-		EXPECT(fbk_point_blame((struct fbk_point){ scaled, 1 }, text, sizeof(text)) == 0);
-	} while (!strstr(text, "which waits for handed point"));
-	ck_assert_msg(strstr(text, "of producer"), "%s", text);
-	ck_assert_int_eq(fbk_link_fail(producer.link, -EIO, NULL), 0);
-	ck_assert_int_eq(peer_wait(&peer), 0);
-}
-END_TEST
-
 /* --------------------------------------------------------------------------------- the daemon -- */
 
 static int consumer_stays(int socket, void *arg)
@@ -244,7 +208,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, consumer_says_why);
 	tcase_add_test(tcase, producer_says_why);
 	ADD_LOOP(tcase, consumer_is_blamed, blames);
-	tcase_add_test(tcase, chain_goes_through_a_link);
 	tcase_add_test(tcase, daemon_goes);
 }
 

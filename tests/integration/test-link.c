@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 
 #include "client/lib/link.h"
 #include "lib-exchange.h"
+#include "lib-stuck.h"
 #include "lib-wire.h"
 
 static const char policy[] = "version = 1;\n"
@@ -407,6 +409,42 @@ START_TEST(come_and_go)
 }
 END_TEST
 
+/* Where each buffer is, for people; and who is late is named, while who waits for the next frame is not. */
+START_TEST(shown)
+{
+	struct local local;
+	struct fbk_frame *frame;
+	char *text;
+	local_open(&local);
+	for (uint32_t i = 1; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
+	}
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
+	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "3, consumer has 2") != NULL, "%s", text);
+	free(text);
+	/* Not who waits for the next one, but who has the last one: late by its deadline, whoever asks. */
+	ck_assert_int_eq(fbk_link_watch(local.link, NULL, NULL), 0);
+	struct json_object *list = stuck(&server, 0);
+	ck_assert_uint_eq(json_object_array_length(list), 1);
+	ck_assert_str_eq(word_of(json_object_array_get_idx(list, 0), "by"), "frame");
+	json_object_put(list);
+	list = stuck(&server, 1000);
+	ck_assert_uint_eq(json_object_array_length(list), 0);
+	json_object_put(list);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(hand(0, deadline_ms(0)), 0);
+	list = stuck(&server, 1000);
+	ck_assert_uint_eq(json_object_array_length(list), 1);
+	ck_assert_str_eq(word_of(json_object_array_get_idx(list, 0), "by"), "frame");
+	json_object_put(list);
+	local_close(&local);
+}
+END_TEST
+
 /* What a stranger who is not at either end asks for. */
 START_TEST(strangers)
 {
@@ -444,6 +482,7 @@ static void add(TCase *tcase)
 	ADD_LOOP(tcase, consumer_lies, lies);
 	ADD_LOOP(tcase, producer_lies, offers);
 	tcase_add_test(tcase, come_and_go);
+	tcase_add_test(tcase, shown);
 	tcase_add_test(tcase, strangers);
 }
 

@@ -120,8 +120,8 @@ START_TEST(bad_descriptions)
 	ck_assert_int_eq(view_create(&signaler, device, 0, "", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a b", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a\nb", 0, &view), -EINVAL);
-	ck_assert_int_eq(view_create(&signaler, device, 0, "a", 2, &view), -EINVAL);
-	expect_detail(&signaler, "0x2: unknown timeline flags");
+	ck_assert_int_eq(view_create(&signaler, device, 0, "a", 4, &view), -EINVAL);
+	expect_detail(&signaler, "0x4: unknown timeline flags");
 }
 END_TEST
 

@@ -63,7 +63,7 @@ START_TEST(hello)
 	ck_assert_uint_eq(client.pair->cells[0].minimum, FBK_MONITORED_NONE);
 	ck_assert(fcntl(client.doorbell, F_GETFL) & O_NONBLOCK);
 	ck_assert(client.features & (1U << FBK_FEATURE_TIMELINES));
-	ck_assert(!(client.features & (1U << FBK_FEATURE_LINKS)));
+	ck_assert(!(client.features & (1U << FBK_FEATURE_RECONNECT)));
 	expect_alive();
 }
 END_TEST

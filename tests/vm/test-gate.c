@@ -12,6 +12,7 @@
 #include <xf86drmMode.h>
 
 #include "lib-lab.h"
+#include "lib-vivid.h"
 
 static struct lab lab;
 
@@ -307,26 +308,6 @@ struct capture {
 	bool marked[BUFFERS];    /* the reader wrote into it */
 };
 
-/* The first capture device of vivid, or -ENODEV. */
-static int vivid_open(void)
-{
-	for (int i = 0; i < 16; i++) {
-		struct v4l2_capability capability = { 0 };
-		char path[32];
-		snprintf(path, sizeof(path), "/dev/video%d", i);
-		int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 && ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0 &&
-		    strcmp((const char *)capability.driver, "vivid") == 0 &&
-		    capability.device_caps & V4L2_CAP_VIDEO_CAPTURE) {
-			return fd;
-		}
-		if (fd >= 0) {
-			close(fd);
-		}
-	}
-	return -ENODEV;
-}
-
 static struct v4l2_buffer buffer_of(uint32_t index)
 {
 	return (struct v4l2_buffer){
@@ -349,30 +330,13 @@ static void buffer_start(struct capture *capture, uint32_t index)
 
 static void capture_start(struct capture *capture)
 {
-	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-	struct v4l2_format format = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
-	struct v4l2_streamparm rate = {
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.parm.capture.timeperframe = { 1, 60 },
-	};
-	struct v4l2_requestbuffers request = {
-		.count = BUFFERS,
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.memory = V4L2_MEMORY_MMAP,
-	};
 	capture->fd = vivid_open();
 	ck_assert_int_ge(capture->fd, 0);
-	format.fmt.pix.width = 320;
-	format.fmt.pix.height = 180;
-	format.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
-	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_S_FMT, &format), 0);
-	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_S_PARM, &rate), 0);
-	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_REQBUFS, &request), 0);
-	ck_assert_uint_eq(request.count, BUFFERS);
+	vivid_set_up(capture->fd, V4L2_MEMORY_MMAP, BUFFERS);
 	for (uint32_t i = 0; i < BUFFERS; i++) {
 		buffer_start(capture, i);
 	}
-	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_STREAMON, &type), 0);
+	vivid_start(capture->fd);
 }
 
 static void capture_end(struct capture *capture)

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+#include <string.h>
+
+#include "fencectl.h"
+#include "inspect.h"
+#include "listing.h"
+
+static const struct table_column columns[] = {
+	{ "ID", 1 },    { "PRODUCER", 0 }, { "PID", 1 },     { "CONSUMER", 0 },
+	{ "PID", 1 },   { "PHASE", 0 },    { "ACQUIRE", 0 }, { "RELEASE", 0 },
+	{ "FRAME", 1 }, { "BACK", 1 },     { "BUFFERS", 0 }, { "ENDED LAST", 0 },
+};
+
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+/* "3: 0 1 with the consumer": how many there are, and which of them are away. */
+static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry *entry)
+{
+	int used = snprintf(ret, size, "%zu", entry->n_buffers);
+	bool any = false;
+	for (size_t i = 0; i < entry->n_buffers; i++) {
+		const Fbk__Wire__LinkBufferState *buffer = entry->buffers[i];
+		if (strcmp(buffer->state, "consumer") != 0 || (size_t)used + 24 >= size) {
+			continue;
+		}
+		used += snprintf(ret + used, size - (size_t)used, any ? " %u" : ", consumer has %u",
+				 buffer->index);
+		any = true;
+	}
+}
+
+static const char *number_or_none(int pid)
+{
+	return pid > 0 ? table_number((uint64_t)pid) : "";
+}
+
+static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+{
+	const Fbk__Wire__LinkEntry *entry = (const void *)item;
+	char buffers[256];
+	describe_buffers(buffers, sizeof(buffers), entry);
+	const char *cells[COLUMNS] = {
+		table_number(entry->id),
+		entry->producer,
+		number_or_none(entry->producer_pid),
+		entry->consumer,
+		number_or_none(entry->consumer_pid),
+		entry->phase,
+		entry->acquire,
+		entry->release,
+		table_number(entry->handed),
+		table_number(entry->returned),
+		buffers,
+		entry->cause,
+	};
+	table_row(table, cells, COLUMNS);
+}
+
+static struct listing_page page(const struct reply *reply)
+{
+	const Fbk__Wire__LinkList *list = reply->message->links;
+	return (struct listing_page){
+		.items = (ProtobufCMessage *const *)(void *)list->links,
+		.count = list->n_links,
+		.next = list->next,
+	};
+}
+
+int verb_links(const struct options *options)
+{
+	static const struct listing listing = {
+		.name = "links",
+		.columns = columns,
+		.column_count = COLUMNS,
+		.ask = inspect_links,
+		.page = page,
+		.row = add_row,
+	};
+	return listing_show(&listing, options);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fencectl.h"
+#include "inspect.h"
+#include "json.h"
+#include "table.h"
+
+static const struct table_column columns[] = {
+	{ "WAITER", 0 }, { "PID", 1 },     { "BY", 0 }, { "SINCE ms", 1 },     { "DEADLINE ms", 1 },
+	{ "POINT", 0 },  { "REACHED", 1 }, { "OF", 0 }, { "UNCHANGED ms", 1 }, { "CAUSE", 0 },
+};
+
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+/* The points that are waited for, one because of the other. */
+static void chain_text(char *ret_text, size_t size, const Fbk__Wire__StuckEntry *entry)
+{
+	size_t used = 0;
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < entry->n_chain && used < size; i++) {
+		const Fbk__Wire__StuckStep *step = entry->chain[i];
+		used += (size_t)snprintf(ret_text + used, size - used, "%s%s %llu",
+					 i > 0 ? ", for " : "", step->name,
+					 (unsigned long long)step->point);
+	}
+}
+
+static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *entry)
+{
+	char deadline[32] = "";
+	char owner[128];
+	char chain[512];
+	if (entry->has_deadline) {
+		snprintf(deadline, sizeof(deadline), "%lld", (long long)entry->deadline_ms);
+	}
+	snprintf(owner, sizeof(owner), "%s (pid %d)", entry->device, entry->pid);
+	chain_text(chain, sizeof(chain), entry);
+	const char *cells[COLUMNS] = {
+		entry->waiter_pid ? entry->waiter : "(gone)",
+		table_number((uint64_t)entry->waiter_pid),
+		entry->by,
+		table_number(entry->waiting_ms),
+		deadline,
+		chain,
+		table_number(entry->value),
+		owner,
+		table_number(entry->unchanged_ms),
+		entry->cause,
+	};
+	table_row(table, cells, COLUMNS);
+}
+
+/* All pages. The exit status. */
+static int stuck_read(const struct options *options, struct fbk_context *context,
+		      struct libscols_table *table, struct json_object *array)
+{
+	struct reply before = { 0 };
+	const Fbk__Wire__StuckList *list = NULL;
+	int result = EXIT_SUCCESS;
+	do {
+		struct reply reply;
+		int r = inspect_stuck(context, options->older_ms, list, &reply);
+		if (list) {
+			reply_finish(&before);
+		}
+		if (r < 0) {
+			return explain_failure("stuck");
+		}
+		before = reply;
+		list = reply.message->stuck;
+		for (size_t i = 0; i < list->n_stuck; i++) {
+			result = EXIT_STUCK;
+			if (array) {
+				json_object_array_add(array,
+						      json_from_message(&list->stuck[i]->base));
+			} else {
+				add_row(table, list->stuck[i]);
+			}
+		}
+	} while (list->next > 0);
+	reply_finish(&before);
+	return result;
+}
+
+int verb_stuck(const struct options *options)
+{
+	struct fbk_context *context;
+	if (connect_or_explain(options, &context) < 0) {
+		return EXIT_FAILURE;
+	}
+	struct json_object *array = options->json ? json_object_new_array() : NULL;
+	struct libscols_table *table = options->json ? NULL : table_create(columns, COLUMNS);
+	int result = stuck_read(options, context, table, array);
+	fbk_disconnect(context);
+	if (!options->json && result == EXIT_SUCCESS) {
+		puts("nothing is stuck");
+	}
+	int printed = options->json ? json_print(array) : table_print(table);
+	return printed == EXIT_SUCCESS ? result : printed;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "stuck.h"
+
+#include "broker.h"
+#include "clock.h"
+#include "export.h"
+#include "handle.h"
+#include "inspect.h"
+#include "session.h"
+#include "timeline.h"
+#include "watch.h"
+
+struct search {
+	const struct session *asker;
+	uint64_t before_ns, now_ns;
+	struct blame_wait *waits;
+	size_t count, size;
+	unsigned int work;
+};
+
+static bool search_full(const struct search *search)
+{
+	return search->work >= STUCK_WORK_MAX || search->count + STUCK_FOUND_MIN > search->size;
+}
+
+static void search_take(struct search *search, struct blame_wait wait)
+{
+	bool late = wait.deadline_ns != 0 && wait.deadline_ns < search->now_ns;
+	if (wait.timeline && !wait.timeline->idle && (late || wait.since_ns <= search->before_ns) &&
+	    inspect_may_see(search->asker, wait.uid)) {
+		search->waits[search->count++] = wait;
+	}
+}
+
+/* Each of these goes on at `*at`, and returns true when it came to the end. */
+
+static bool search_handles(struct search *search, const struct session *session, uint64_t *at)
+{
+	for (; *at < session->handles_size; ++*at) {
+		if (search_full(search)) {
+			return false;
+		}
+		const struct handle *handle = session->handles[*at];
+		search->work++;
+		if (handle) {
+			search_take(search, blame_cell_wait(handle));
+			search_take(search, blame_pair_wait(handle));
+			search_take(search, blame_import(handle));
+			search_take(search, blame_frame(handle));
+		}
+	}
+	return true;
+}
+
+static bool search_watches(struct search *search, const struct session *session, uint64_t *at)
+{
+	const struct watch *watch;
+	while ((watch = watch_from(session, *at))) {
+		if (search_full(search)) {
+			return false;
+		}
+		search->work++;
+		search_take(search, blame_watch(watch));
+		if (watch->number == UINT64_MAX) {
+			break;
+		}
+		*at = watch->number + 1;
+	}
+	return true;
+}
+
+/* Lists are the newest first. What is passed over again costs little, and is bounded by policy. */
+static bool search_export(struct search *search, const struct export *export, uint64_t *at)
+{
+	if (*at != 0 && export->arm.since_ns >= *at) {
+		return true;
+	}
+	if (search_full(search)) {
+		return false;
+	}
+	search->work++;
+	search_take(search, blame_export(export));
+	*at = export->arm.since_ns;
+	return true;
+}
+
+static bool search_exports(struct search *search, const struct session *session, uint64_t *at)
+{
+	const struct export *export;
+	LIST_FOREACH(export, &session->exports, links) {
+		if (!search_export(search, export, at)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool search_promises(struct search *search, const struct session *session, uint64_t *at)
+{
+	const struct export *export;
+	LIST_FOREACH(export, &session->promises, asked_links) {
+		if (!search_export(search, export, at)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool search_orphans(struct search *search, uint64_t *at)
+{
+	const struct export *export;
+	LIST_FOREACH(export, &search->asker->broker->promises, links) {
+		if (!export->asker && !search_export(search, export, at)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool (*const parts[STUCK_PARTS])(struct search *search, const struct session *session,
+					uint64_t *at) = {
+	[STUCK_HANDLES] = search_handles,
+	[STUCK_WATCHES] = search_watches,
+	[STUCK_EXPORTS] = search_exports,
+	[STUCK_PROMISES] = search_promises,
+};
+
+static bool search_session(struct search *search, const struct session *session,
+			   struct stuck_place *place)
+{
+	if (place->session != session->id) {
+		*place = (struct stuck_place){ .session = session->id };
+	}
+	for (; place->part < STUCK_PARTS; place->part++, place->wait = 0) {
+		if (!parts[place->part](search, session, &place->wait)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool stuck_find(const struct session *session, struct stuck_place *place, uint64_t before_ns,
+		struct blame_wait *ret_waits, size_t size, size_t *ret_count)
+{
+	struct search search = {
+		.asker = session,
+		.before_ns = before_ns,
+		.now_ns = clock_now_ns(),
+		.waits = ret_waits,
+		.size = size,
+	};
+	bool whole = true;
+	const struct session *other;
+	uint64_t from = place->session;
+	if (from != STUCK_ORPHANS) {
+		LIST_FOREACH(other, &session->broker->sessions, links) { /* ids fall */
+			if (from != 0 && other->id > from) {
+				continue;
+			}
+			whole = inspect_may_see(session, other->subject.uid)
+					? search_session(&search, other, place)
+					: true;
+			if (!whole) {
+				break;
+			}
+		}
+	}
+	if (whole) {
+		if (place->session != STUCK_ORPHANS) {
+			*place = (struct stuck_place){ .session = STUCK_ORPHANS };
+		}
+		whole = search_orphans(&search, &place->wait);
+	}
+	*ret_count = search.count;
+	return !whole;
+}

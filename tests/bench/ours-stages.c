@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Two devices, one after the other, each with a process: a frame goes through both, three buffers are on the way, and
+ * each device has two frames to do at most. They take a fixed time for each, and go on with the next by
+ * themselves, as a device with a queue does. Either they wait for each other, and their processes only say what
+ * they are to do; or it is the processes that wait, before they hand over or give back.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "host.h"
+#include "ours-exchange.h"
+
+#define QUEUE 2
+
+struct job {
+	struct fbk_point wait; /* no timeline: for nothing */
+	uint64_t submitted_ns;
+	uint64_t value;
+};
+
+/* When each frame was drawn: what the second device, which would look at the memory all the time, sees at
+ * once, while its thread may be asleep. By frame; in shared memory. */
+struct stage_board {
+	_Atomic uint64_t drawn_ns[16];
+};
+
+/* A device. */
+struct stage {
+	struct fbk_timeline *timeline; /* that it signals; NULL: its process waits */
+	struct stage_board *board;
+	bool first;
+	uint64_t takes_ns;
+	uint64_t free_ns; /* when it was done with the last job */
+	struct job jobs[QUEUE];
+	uint64_t put, got;
+	sem_t room, there, done;
+	pthread_t thread;
+};
+
+static void sem_take(sem_t *sem)
+{
+	while (sem_wait(sem) < 0 && errno == EINTR) {
+	}
+}
+
+/* When it could begin. */
+static uint64_t job_ready(const struct stage *stage, const struct job *job)
+{
+	if (!job->wait.timeline) {
+		return job->submitted_ns;
+	}
+	if (fbk_point_check(job->wait) == 0) {
+		/* relaxed: stored before that point was signalled */
+		uint64_t drawn = atomic_load_explicit(&stage->board->drawn_ns[job->value % 16],
+						      memory_order_relaxed);
+		return drawn > job->submitted_ns ? drawn : job->submitted_ns;
+	}
+	fbk_point_wait(job->wait, host_now() + HALL_PATIENCE_NS);
+	return host_now();
+}
+
+static void sleep_until(uint64_t ns)
+{
+	struct timespec at = { .tv_sec = (time_t)(ns / 1000000000),
+			       .tv_nsec = (long)(ns % 1000000000) };
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
+	}
+}
+
+static void *stage_run(void *arg)
+{
+	struct stage *stage = arg;
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	for (;;) {
+		sem_take(&stage->there);
+		const struct job job = stage->jobs[stage->got++ % QUEUE];
+		uint64_t ready = job_ready(stage, &job);
+		uint64_t start = ready > stage->free_ns ? ready : stage->free_ns;
+		stage->free_ns = start + stage->takes_ns;
+		sleep_until(stage->free_ns);
+		if (stage->first) {
+			atomic_store_explicit(&stage->board->drawn_ns[job.value % 16], host_now(),
+					      memory_order_relaxed); /* signalled after */
+		}
+		if (stage->timeline) {
+			fbk_timeline_signal(stage->timeline, job.value);
+		}
+		sem_post(&stage->room);
+		sem_post(&stage->done);
+	}
+	return NULL;
+}
+
+static int stage_start(struct stage *stage, const struct ours *ours, struct fbk_timeline *timeline)
+{
+	stage->timeline = timeline;
+	stage->takes_ns = ours->row->think_ns;
+	sem_init(&stage->room, 0, QUEUE);
+	sem_init(&stage->there, 0, 0);
+	sem_init(&stage->done, 0, 0);
+	return pthread_create(&stage->thread, NULL, stage_run, stage) == 0
+		       ? 0
+		       : bench_fail("no thread");
+}
+
+static void stage_stop(struct stage *stage)
+{
+	pthread_cancel(stage->thread); /* asleep: nothing is to be done */
+	pthread_join(stage->thread, NULL);
+	sem_destroy(&stage->room);
+	sem_destroy(&stage->there);
+	sem_destroy(&stage->done);
+}
+
+static void stage_submit(struct stage *stage, struct fbk_point wait, uint64_t value)
+{
+	sem_take(&stage->room);
+	stage->jobs[stage->put++ % QUEUE] = (struct job){ wait, host_now(), value };
+	sem_post(&stage->there);
+}
+
+/* ----------------------------------------------------------------------------------- the second -- */
+
+static struct stage_board *board_next; /* of whose members are being started */
+
+static int second_frame(struct guest *guest, struct stage *stage, uint64_t value)
+{
+	struct fbk_frame *frame;
+	int r = guest_next(guest, &frame);
+	if (r < 0) {
+		return r;
+	}
+	if (stage->timeline) {
+		struct fbk_point release = { stage->timeline, value };
+		stage_submit(stage, fbk_frame_acquire(frame), value);
+		r = fbk_frame_release_at(frame, release);
+	} else {
+		stage_submit(stage, FBK_POINT_SIGNALLED, value);
+		sem_take(&stage->done);
+		r = fbk_frame_release(frame, 0);
+	}
+	return r < 0 ? ours_fail("giving back") : 0;
+}
+
+static int second_run(int socket, const struct ours *ours, bool waited)
+{
+	struct guest guest;
+	struct stage stage = { .board = board_next };
+	int r = guest_join(&guest, &ours->daemon, socket, FBK_MEMORY64, FBK_MEMORY64);
+	if (r == 0) {
+		r = stage_start(&stage, ours, waited ? NULL : guest.read);
+	}
+	for (uint64_t value = 1; r == 0; value++) { /* until it is stopped */
+		r = second_frame(&guest, &stage, value);
+	}
+	return r;
+}
+
+static int stages_partner(int socket, void *arg)
+{
+	return second_run(socket, arg, false);
+}
+
+static int waited_partner(int socket, void *arg)
+{
+	return second_run(socket, arg, true);
+}
+
+/* ------------------------------------------------------------------------------------ the first -- */
+
+struct stages {
+	struct hall hall;
+	struct stage stage;
+	uint64_t frame;
+	uint32_t here[HALL_BUFFERS_MAX]; /* between rounds all are */
+};
+
+static int here_fill(struct stages *stages)
+{
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < HALL_BUFFERS_MAX; i++) {
+		r = hall_take(&stages->hall, &stages->here[i]);
+	}
+	return r;
+}
+
+static int stages_open_as(const struct row *row, member_fn *fn, bool waited, void **ret_state)
+{
+	struct ours *ours;
+	struct stage_board *board = board_next = host_share(sizeof(*board));
+	if (!board) {
+		return bench_fail("no memory");
+	}
+	int r = ours_open(row, NULL, fn, 1, &ours);
+	if (r < 0) {
+		host_unshare(board, sizeof(*board));
+		return r;
+	}
+	struct stages *stages = ours->more = calloc(1, sizeof(*stages));
+	r = stages ? hall_open(&stages->hall, &ours->party, ours->partners[0].socket,
+			       HALL_BUFFERS_MAX)
+		   : bench_fail("no memory");
+	if (r == 0) {
+		r = here_fill(stages);
+	}
+	if (r == 0) {
+		stages->stage.board = board;
+		stages->stage.first = true;
+		r = stage_start(&stages->stage, ours, waited ? NULL : stages->hall.drawn);
+	}
+	if (r < 0) {
+		host_unshare(board, sizeof(*board));
+		ours_close(ours);
+		return r;
+	}
+	*ret_state = ours;
+	return 0;
+}
+
+static int stages_open(const struct row *row, void **ret_state)
+{
+	return stages_open_as(row, stages_partner, false, ret_state);
+}
+
+static int waited_open(const struct row *row, void **ret_state)
+{
+	return stages_open_as(row, waited_partner, true, ret_state);
+}
+
+static void stages_close(void *state)
+{
+	struct ours *ours = state;
+	struct stages *stages = ours->more;
+	stage_stop(&stages->stage);
+	host_unshare(stages->stage.board, sizeof(*stages->stage.board));
+	ours_close(ours);
+}
+
+static int first_frame(struct stages *stages, uint32_t index)
+{
+	struct stage *stage = &stages->stage;
+	struct fbk_point acquire = { stage->timeline, ++stages->frame };
+	stage_submit(stage, FBK_POINT_SIGNALLED, stages->frame);
+	if (!stage->timeline) {
+		sem_take(&stage->done);
+		acquire = FBK_POINT_SIGNALLED;
+	}
+	return hall_hand(&stages->hall, index, acquire);
+}
+
+static int stages_batch(struct stages *stages, unsigned int batch)
+{
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < batch; i++) {
+		uint32_t index = i < HALL_BUFFERS_MAX ? stages->here[i] : 0;
+		r = i < HALL_BUFFERS_MAX ? 0 : hall_take(&stages->hall, &index);
+		r = r == 0 ? first_frame(stages, index) : r;
+	}
+	return r == 0 ? here_fill(stages) : r;
+}
+
+static int stages_round(void *state, unsigned int count, struct samples *samples)
+{
+	struct ours *ours = state;
+	unsigned int batch = ours->row->batch;
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < count; i++) {
+		uint64_t start = host_now();
+		r = stages_batch(ours->more, batch);
+		double seconds = (double)(host_now() - start) / 1e9;
+		r = r == 0 ? samples_add(samples, batch / seconds) : r;
+	}
+	return r;
+}
+
+const struct side ours_stages = { "the devices wait", stages_open, stages_round, stages_close };
+const struct side ours_stages_waited = { "their processes wait", waited_open, stages_round,
+					 stages_close };

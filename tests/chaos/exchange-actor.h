@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The clients of a run with exchanges: a producer hands frames over its links, a consumer takes them from one of
+ * those, until it is told to end. They write down what they do (exchange-record.h) and judge nothing; they fail
+ * only where something happens that is neither success nor to be expected. One thread each.
+ *
+ * A producer's end of the socket leads to the driver: it sends an offer for each of its links, with the link's
+ * number. A consumer gets offers: who made it, and that number.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dice.h"
+#include "journal.h"
+#include "tests/integration/lib-exchange.h"
+
+#define PRODUCERS       3
+#define CONSUMERS_EACH  2 /* of a producer, at most */
+#define EXCHANGE_PLACES (PRODUCERS + PRODUCERS * CONSUMERS_EACH)
+
+#define OFFER_WORD(instance, number) ((uint64_t)(instance) << 8 | (number))
+#define OFFER_INSTANCE(word)         ((uint32_t)((word) >> 8))
+#define OFFER_NUMBER(word)           ((uint32_t)((word)&0xff))
+
+/* Of all processes, in shared memory. */
+struct exchange_board {
+	_Atomic uint64_t frames[PRODUCERS]; /* handed over */
+	_Atomic bool over; /* producers: let all come back, and end; consumers: then end */
+};
+
+/* The run. Constant once it goes. */
+struct exchange_run {
+	const struct daemon *daemon;
+	struct exchange_board *board;
+	const char *logs;
+	uint64_t seed;
+	uint64_t pause_us; /* the longest pause of a producer between two frames; 0: none */
+	size_t log_capacity;
+};
+
+/* What both have in common. */
+struct exchange_actor {
+	const struct exchange_run *run;
+	unsigned int place;
+	uint32_t instance;
+	int socket;
+	struct dice dice;
+	struct journal journal;
+	struct fbk_context *context;
+};
+
+void exchange_actor_init(struct exchange_actor *actor, const struct exchange_run *run,
+			 unsigned int place, uint32_t instance, int socket);
+struct record *exchange_actor_leaving(struct exchange_actor *actor); /* from here on */
+void exchange_actor_leave(struct exchange_actor *actor, struct record *leaving);
+
+/* Taken and begun; never NULL. */
+struct record *exchange_record(struct exchange_actor *actor);
+
+/* A process's main(). */
+int exchange_producer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,
+			  unsigned int links, int socket);
+int exchange_consumer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,
+			  int socket);

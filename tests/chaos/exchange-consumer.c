@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Consumers: of a device of a random kind, which decides by what route they come to know; and of a random manner of
+ * holding and giving back. A frame is looked at when it is readable and once more before it is let go of.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "exchange-actor.h"
+#include "exchange-record.h"
+
+#define WORDS       (BUFFER_SIZE / sizeof(uint64_t))
+#define HELD_MOST   3
+#define NEXT_MS     2000
+#define READY_MS    10000
+#define RETRY_US    2000 /* while the one before is not known to be dead */
+#define WORK_MAX_US 500
+
+struct consumer_state;
+
+/* How a kind of device comes to know that a frame is readable: 0, or an error. */
+typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns);
+
+struct consumer_kind {
+	uint32_t waits;
+	ready_fn *ready; /* NULL: it is, once it came */
+};
+
+struct consumer_state {
+	struct exchange_actor actor;
+	struct fbk_device *device;
+	struct fbk_timeline *timeline; /* of releases */
+	uint64_t released;             /* its last value */
+	const struct consumer_kind *kind;
+	unsigned int held_most;
+	struct fbk_link *link;
+	uint64_t word; /* of the offer */
+	int offer;     /* -1: none */
+	const uint64_t *maps[FBK_BUFFERS_MAX];
+	struct fbk_frame *held[HELD_MOST];
+	struct record *records[HELD_MOST];
+	unsigned int held_count;
+};
+
+/* ------------------------------------------------------------------------- what is readable when -- */
+
+static int ready_point(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+{
+	(void)state;
+	return fbk_point_wait(fbk_frame_acquire(frame), deadline_ns);
+}
+
+static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+{
+	(void)state;
+	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
+	if (entry.fd < 0) {
+		return entry.fd;
+	}
+	uint64_t now = now_ms();
+	int left = deadline_ns / 1000000 > now ? (int)(deadline_ns / 1000000 - now) : 0;
+	int r = poll(&entry, 1, left + 1);
+	EXPECT(r >= 0);
+	return r == 0 ? -ETIMEDOUT : fbk_point_check(fbk_frame_acquire(frame));
+}
+
+struct opening {
+	bool opened;
+	int result;
+};
+
+static void gate_opens(void *arg, struct fbk_point point, int result)
+{
+	struct opening *opening = arg;
+	(void)point;
+	opening->opened = true;
+	opening->result = result;
+}
+
+static int ready_gate(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+{
+	struct opening opening = { 0 };
+	struct fbk_gate *gate;
+	struct fbk_context *context = state->actor.context;
+	int r = fbk_gate_function(fbk_frame_acquire(frame), deadline_ns, gate_opens, &opening,
+				  &gate);
+	while (r >= 0 && !opening.opened) {
+		readable_within(fbk_context_fd(context), READY_MS);
+		r = fbk_dispatch(context);
+	}
+	return r < 0 ? r : opening.result;
+}
+
+/* By routes native, eventfd, gate and cpu-wait. */
+static const struct consumer_kind kinds[] = {
+	{ FBK_MEMORY64, ready_point },
+	{ FBK_EVENTFD, ready_fd },
+	{ 0, ready_gate },
+	{ FBK_SYNC_FILE, NULL },
+};
+
+static int frame_await(struct consumer_state *state, struct fbk_frame *frame)
+{
+	if (!state->kind->ready) {
+		return 0;
+	}
+	struct record *record = exchange_record(&state->actor);
+	record->timeline = OFFER_INSTANCE(state->word);
+	record->number = (uint8_t)OFFER_NUMBER(state->word);
+	record->value = fbk_frame_acquire(frame).value;
+	record->deadline = deadline_ms(READY_MS);
+	record_publish(record, RECORD_READY);
+	int r = state->kind->ready(state, frame, record->deadline);
+	record_end(record, r);
+	return r;
+}
+
+/* ------------------------------------------------------------------------------------ one frame -- */
+
+static void frame_look(struct record *record, const uint64_t *words)
+{
+	for (size_t i = 0; i < WORDS; i++) {
+		/* volatile: its producer may write, if there is a bug */
+		uint64_t word = *(const volatile uint64_t *)&words[i];
+		record->seen_begin = word < record->seen_begin ? word : record->seen_begin;
+		record->seen_end = word > record->seen_end ? word : record->seen_end;
+	}
+}
+
+static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame)
+{
+	const uint64_t **map = &state->maps[fbk_frame_index(frame)];
+	if (!*map) {
+		*map = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
+		EXPECT(*map != MAP_FAILED);
+	}
+	return *map;
+}
+
+static struct record *frame_record(struct consumer_state *state, struct fbk_frame *frame)
+{
+	struct record *record = exchange_record(&state->actor);
+	record->timeline = OFFER_INSTANCE(state->word);
+	record->number = (uint8_t)OFFER_NUMBER(state->word);
+	record->value = fbk_frame_acquire(frame).value;
+	record->index = fbk_frame_index(frame);
+	record->seen_begin = UINT64_MAX;
+	return record;
+}
+
+/* The last look, and from then on its content is not ours any more. */
+static void frame_let_go(struct record *record, const uint64_t *words, int result)
+{
+	frame_look(record, words);
+	record_end(record, result);
+}
+
+/* Said before it is so. */
+static int release_at(struct consumer_state *state, struct fbk_frame *frame, struct record *record,
+		      const uint64_t *words)
+{
+	struct fbk_point point = { state->timeline, ++state->released };
+	int r = fbk_frame_release_at(frame, point);
+	dice_dither(&state->actor.dice);
+	frame_let_go(record, words, 0);
+	EXPECT(fbk_point_signal(point) == 0);
+	return r;
+}
+
+static int release_on(struct consumer_state *state, struct fbk_frame *frame, struct record *record,
+		      const uint64_t *words)
+{
+	uint64_t one = 1;
+	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int passed = fence < 0 ? -1 : dup(fence);
+	EXPECT(passed >= 0);
+	int r = fbk_frame_release_on(frame, passed);
+	dice_dither(&state->actor.dice);
+	frame_let_go(record, words, 0);
+	EXPECT(write(fence, &one, sizeof(one)) == sizeof(one));
+	close(fence);
+	return r;
+}
+
+static int frame_release(struct consumer_state *state, struct fbk_frame *frame,
+			 struct record *record)
+{
+	const uint64_t *words = state->maps[record->index];
+	struct dice *dice = &state->actor.dice;
+	uint64_t manner = dice_below(dice, 16);
+	if (manner < 4) {
+		return release_at(state, frame, record, words);
+	}
+	if (manner < 6) {
+		return release_on(state, frame, record, words);
+	}
+	int result = dice_below(dice, 50) == 0 ? -EIO : 0;
+	frame_let_go(record, words, result);
+	return fbk_frame_release(frame, result);
+}
+
+/* ------------------------------------------------------------------------------------- the link -- */
+
+static void frames_forget(struct consumer_state *state)
+{
+	for (unsigned int i = 0; i < FBK_BUFFERS_MAX; i++) {
+		if (state->maps[i]) {
+			munmap((void *)(uintptr_t)state->maps[i], BUFFER_SIZE);
+			state->maps[i] = NULL;
+		}
+	}
+	state->held_count = 0;
+}
+
+static void link_leave(struct consumer_state *state)
+{
+	struct record *record = exchange_record(&state->actor);
+	record->timeline = OFFER_INSTANCE(state->word);
+	record->number = (uint8_t)OFFER_NUMBER(state->word);
+	record_publish(record, RECORD_PART);
+	fbk_link_close(state->link);
+	record_end(record, 0);
+	state->link = NULL;
+	frames_forget(state);
+}
+
+/* The oldest goes. A link that has ended is noticed by the next look for frames. */
+static void oldest_release(struct consumer_state *state)
+{
+	struct record *record = state->records[0];
+	int r = frame_release(state, state->held[0], record);
+	if (r == 0) {
+		record->deadline = clock_ns();
+	}
+	EXPECT(r == 0 || r == -ESTALE || r == -EPIPE || r == -EOWNERDEAD || r == -EBADF);
+	state->held_count--;
+	memmove(&state->held[0], &state->held[1], state->held_count * sizeof(state->held[0]));
+	memmove(&state->records[0], &state->records[1],
+		state->held_count * sizeof(state->records[0]));
+}
+
+/* 0: one more is held. */
+static int frame_get(struct consumer_state *state)
+{
+	struct fbk_frame *frame;
+	struct record *record = exchange_record(&state->actor);
+	record->timeline = OFFER_INSTANCE(state->word);
+	record->number = (uint8_t)OFFER_NUMBER(state->word);
+	record->deadline = state->held_count > 0 ? record->begin : deadline_ms(NEXT_MS);
+	record_publish(record, RECORD_NEXT);
+	int r = fbk_link_next(state->link, record->deadline, &frame);
+	if (r == 0) {
+		record->value = fbk_frame_acquire(frame).value;
+	}
+	record_end(record, r);
+	if (r < 0) {
+		return r;
+	}
+	r = frame_await(state, frame);
+	if (r < 0) { /* its producer is gone, or stopped for long */
+		while (state->held_count > 0) {
+			oldest_release(state);
+		}
+		fbk_frame_release(frame, r);
+		return r;
+	}
+	const uint64_t *words = frame_map(state, frame);
+	record = frame_record(state, frame);
+	record_publish(record, RECORD_FRAME);
+	frame_look(record, words);
+	state->held[state->held_count] = frame;
+	state->records[state->held_count++] = record;
+	return 0;
+}
+
+static void consumer_turn(struct consumer_state *state)
+{
+	struct dice *dice = &state->actor.dice;
+	int r = frame_get(state);
+	if (r == -EPIPE || (r == -ENOTCONN && fbk_link_cause(state->link)[0])) {
+		link_leave(state);
+		return;
+	}
+	EXPECT(r == 0 || r == -ETIMEDOUT || r == -EOWNERDEAD);
+	if (dice_below(dice, 8) == 0) {
+		dice_sleep(dice, WORK_MAX_US);
+	}
+	if (state->held_count == state->held_most || (state->held_count > 0 && r < 0)) {
+		oldest_release(state);
+	}
+	if (dice_below(dice, 5000) == 0) { /* and comes again */
+		link_leave(state);
+	}
+}
+
+/* ---------------------------------------------------------------------------------- the offers -- */
+
+static void offer_take(struct consumer_state *state, int ms)
+{
+	while (readable_within(state->actor.socket, ms) == 1) {
+		if (state->offer >= 0) {
+			close(state->offer);
+		}
+		state->word = receive_word(state->actor.socket, &state->offer);
+		ms = 0;
+	}
+}
+
+static void offer_accept(struct consumer_state *state)
+{
+	struct exchange_actor *actor = &state->actor;
+	offer_take(state, state->offer >= 0 ? 0 : 10);
+	if (state->offer < 0) {
+		return;
+	}
+	struct record *record = exchange_record(actor);
+	record->timeline = OFFER_INSTANCE(state->word);
+	record->number = (uint8_t)OFFER_NUMBER(state->word);
+	record_publish(record, RECORD_ACCEPT);
+	int r = fbk_link_accept(state->device, state->offer, &state->link);
+	record_end(record, r);
+	if (r < 0) { /* somebody has it still, or who made it is gone: then another comes */
+		state->link = NULL;
+		dice_sleep(&actor->dice, RETRY_US);
+	}
+}
+
+int exchange_consumer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,
+			  int socket)
+{
+	static struct consumer_state state;
+	exchange_actor_init(&state.actor, run, place, instance, socket);
+	struct dice *dice = &state.actor.dice;
+	state.offer = -1;
+	state.kind = &kinds[dice_below(dice, sizeof(kinds) / sizeof(kinds[0]))];
+	state.held_most = 1 + (unsigned int)dice_below(dice, HELD_MOST);
+	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
+				       FBK_MEMORY64 | FBK_EVENTFD);
+	state.timeline = peer_timeline(state.device, "read", 0);
+	while (state.link || !atomic_load(&run->board->over)) {
+		if (state.link) {
+			consumer_turn(&state);
+		} else {
+			offer_accept(&state);
+		}
+	}
+	exchange_actor_leave(&state.actor, exchange_actor_leaving(&state.actor));
+	return 0;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The rules that a run with exchanges is held to. Each finding is printed with where it is in the logs. How
+ * long is too long, and what time does not count: judge.h. Owned by the checker; one thread.
+ */
+#pragma once
+
+#include "exchange-ledger.h"
+
+#define EXCHANGE_FINDINGS(X)                                                                   \
+	X(AGAIN, "frame-again", "a consumer got a frame that is not above the last one")       \
+	X(SKIPPED, "frame-skipped", "a consumer did not get a frame between two")              \
+	X(STALE, "frame-stale", "handed over before the consumer came")                        \
+	X(PHANTOM, "frame-phantom", "a consumer got what nobody had begun to hand over")       \
+	X(BUFFER, "wrong-buffer", "it lies in another buffer than it was handed over in")      \
+	X(EARLY, "early", "readable before its signal was begun")                              \
+	X(TORN, "torn", "its content was of two frames")                                       \
+	X(NEWER, "overwritten", "its content was that of a later frame")                       \
+	X(OLDER, "not-drawn", "its content was that of an earlier frame, or of none")          \
+	X(REUSED, "reused", "it was free while somebody had it")                               \
+	X(LOST, "frame-lost", "it never came back to a producer that lived on")                \
+	X(BACK_AGAIN, "back-again", "it came back twice, or was never away")                   \
+	X(BACK_ORDER, "back-order", "it came back before one that was handed over earlier")    \
+	X(BACK_SLOW, "back-slow", "it came back long after all had given it back")             \
+	X(ERROR_LOST, "error-lost", "released in error, and the producer was told it was not") \
+	X(ERROR_MADE, "error-made-up", "in error although all was well")                       \
+	X(SENT_AWAY, "sent-away", "a link ended for no reason")                                \
+	X(WRONG, "wrong-error", "an error that does not belong there")                         \
+	X(WAKE, "lost-wake", "went on waiting long after it was there")                        \
+	X(OVERSLEPT, "overslept", "went on long after its deadline")                           \
+	X(HASTY, "hasty-timeout", "timed out before its deadline")                             \
+	X(UNENDED, "never-ended", "never ended, and neither did its process")                  \
+	X(CRASH, "crashed", "a process ended otherwise than it was told to")
+
+enum exchange_finding {
+#define EXCHANGE_FINDING_NUMBER(number, name, text) EXCHANGE_##number,
+	EXCHANGE_FINDINGS(EXCHANGE_FINDING_NUMBER)
+#undef EXCHANGE_FINDING_NUMBER
+		EXCHANGE_FINDING_COUNT
+};
+
+struct exchange_verdict {
+	uint64_t findings[EXCHANGE_FINDING_COUNT];
+	uint64_t frames, backs, in_error, seen, visits, waits, timed_out;
+	uint64_t total; /* findings */
+};
+
+extern const char *const exchange_finding_names[EXCHANGE_FINDING_COUNT];
+
+/* 0, or a negative errno: then it judged nothing. */
+int exchange_judge(const struct history *history, struct exchange_verdict *ret_verdict);

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Producers. Half of them take buffers with fbk_exchange_take(), the others keep them and are called back. A frame
+ * is drawn before it is handed over or after, and signalled at once or when the next one was handed too.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exchange-actor.h"
+#include "exchange-record.h"
+
+#define BUFFERS_MIN  3
+#define BUFFERS_MOST 6
+#define TAKE_MS      20000
+#define LOOK_MS      20 /* for who is there, while nobody is */
+#define BACK_MIN_MS  50
+#define BACK_MAX_MS  5000
+#define END_MS       20000
+
+struct producer_state;
+
+/* A buffer, and the frame that is in it or was. */
+struct canvas {
+	struct producer_state *state;
+	struct buffer buffer;
+	uint32_t index;
+	uint64_t frame;
+	bool handed;
+};
+
+struct producer_state {
+	struct exchange_actor actor;
+	struct fbk_device *device;
+	struct fbk_timeline *timeline;
+	struct fbk_exchange *exchange;
+	struct fbk_link *links[CONSUMERS_EACH];
+	unsigned int link_count;
+	struct canvas canvases[BUFFERS_MOST];
+	unsigned int buffer_count, handed_count;
+	uint64_t next; /* frame */
+	bool called_back;
+	struct canvas *kept;    /* that could not be handed over */
+	struct record *pending; /* handed over, and not signalled yet */
+};
+
+static void canvas_draw(struct canvas *canvas, uint64_t frame)
+{
+	buffer_write(&canvas->buffer, FRAME_WORD(canvas->state->actor.instance, frame));
+}
+
+/* Reached from here on. */
+static void frame_signal(struct producer_state *state, struct record *record)
+{
+	struct fbk_point point = { state->timeline, record->value };
+	record->seen_begin = clock_ns();
+	int r = fbk_point_signal(point);
+	if (r < 0) {
+		ck_abort_msg("signalling %llu: %s", (unsigned long long)point.value,
+			     fbk_error_detail());
+	}
+	record->seen_end = clock_ns();
+}
+
+static void pending_finish(struct producer_state *state)
+{
+	struct record *record = state->pending;
+	if (record) {
+		struct canvas *canvas = &state->canvases[record->index];
+		if (canvas->handed &&
+		    canvas->frame == record->value) { /* else its consumers are gone */
+			canvas_draw(canvas, record->value);
+		}
+		frame_signal(state, record);
+		state->pending = NULL;
+	}
+}
+
+/* ---------------------------------------------------------------------------------- coming back -- */
+
+static void canvas_back(struct canvas *canvas)
+{
+	canvas->handed = false;
+	canvas->state->handed_count--;
+}
+
+static void canvas_released(void *arg, int result)
+{
+	struct canvas *canvas = arg;
+	struct record *record = exchange_record(&canvas->state->actor);
+	record->value = canvas->frame;
+	record->index = canvas->index;
+	record_end(record, result);
+	record_publish(record, RECORD_BACK);
+	EXPECT(canvas->handed);
+	canvas_back(canvas);
+}
+
+static void producer_listen(struct producer_state *state, int ms)
+{
+	readable_within(fbk_context_fd(state->actor.context), ms);
+	EXPECT(fbk_dispatch(state->actor.context) >= 0);
+}
+
+/* Called back: the one that came back first, or any. NULL: all are with consumers. */
+static struct canvas *canvas_find(struct producer_state *state)
+{
+	struct canvas *found = NULL;
+	for (unsigned int i = 0; i < state->buffer_count; i++) {
+		struct canvas *canvas = &state->canvases[i];
+		if (!canvas->handed && (!found || canvas->frame < found->frame)) {
+			found = canvas;
+		}
+	}
+	return found;
+}
+
+static struct canvas *canvas_take(struct producer_state *state, uint64_t ms)
+{
+	uint32_t index;
+	struct record *record = exchange_record(&state->actor);
+	record->deadline = deadline_ms(ms);
+	record_publish(record, RECORD_TAKE);
+	int r = fbk_exchange_take(state->exchange, record->deadline, &index);
+	if (r < 0) {
+		record_end(record, r);
+		return NULL;
+	}
+	EXPECT(index < state->buffer_count);
+	struct canvas *canvas = &state->canvases[index];
+	record->index = index;
+	if (canvas->handed) {
+		record->value = canvas->frame;
+		canvas_back(canvas);
+	}
+	record_end(record, 0);
+	return canvas;
+}
+
+static struct canvas *canvas_get(struct producer_state *state)
+{
+	struct canvas *canvas = state->kept;
+	if (canvas) {
+		state->kept = NULL;
+		return canvas;
+	}
+	if (state->handed_count == state->buffer_count) {
+		pending_finish(state); /* else the last one never comes back */
+	}
+	if (!state->called_back) {
+		return canvas_take(state, TAKE_MS);
+	}
+	producer_listen(state, 0);
+	canvas = canvas_find(state);
+	if (!canvas) {
+		producer_listen(state, LOOK_MS);
+		canvas = canvas_find(state);
+	}
+	return canvas;
+}
+
+/* -------------------------------------------------------------------------------- handing over -- */
+
+static uint64_t back_deadline(struct producer_state *state)
+{
+	return deadline_ms(dice_below(&state->actor.dice, 20) == 0
+				   ? dice_spread(&state->actor.dice, BACK_MIN_MS, BACK_MAX_MS)
+				   : BACK_MAX_MS);
+}
+
+static struct record *canvas_hand(struct producer_state *state, struct canvas *canvas)
+{
+	struct record *record = exchange_record(&state->actor);
+	struct fbk_point acquire = { state->timeline, state->next };
+	record->value = state->next;
+	record->index = canvas->index;
+	record->deadline = back_deadline(state);
+	record_publish(record, RECORD_HAND);
+	uint64_t before = canvas->frame;
+	canvas->frame = state->next;
+	canvas->handed = true;
+	state->handed_count++;
+	int r = fbk_exchange_hand(state->exchange, canvas->index, acquire, record->deadline,
+				  state->called_back ? canvas_released : NULL, canvas);
+	record_end(record, r);
+	if (r == 0) {
+		state->next++;
+		atomic_fetch_add(&state->actor.run->board->frames[state->actor.place], 1);
+		return record;
+	}
+	canvas->frame = before;
+	canvas_back(canvas);
+	state->kept = canvas;
+	if (r != -ENOTCONN) {
+		ck_abort_msg("handing over: %d, %s", r, fbk_error_detail());
+	}
+	return NULL;
+}
+
+/* Nobody is there: wait for somebody. */
+static void producer_await(struct producer_state *state)
+{
+	unsigned int which = (unsigned int)dice_below(&state->actor.dice, state->link_count);
+	int r = fbk_link_wait(state->links[which], deadline_ms(LOOK_MS));
+	if (r < 0 && r != -ETIMEDOUT) {
+		ck_abort_msg("waiting for a consumer: %d, %s", r, fbk_error_detail());
+	}
+}
+
+static void frame_make(struct producer_state *state)
+{
+	struct dice *dice = &state->actor.dice;
+	struct canvas *canvas = canvas_get(state);
+	bool early = dice_below(dice, 2) == 0; /* drawn before it is handed over */
+	bool later = dice_below(dice, 3) == 0;
+	if (!canvas) {
+		return;
+	}
+	if (early) {
+		canvas_draw(canvas, state->next);
+	}
+	struct record *record = canvas_hand(state, canvas);
+	pending_finish(state); /* first: points rise */
+	if (!record) {
+		producer_await(state);
+		return;
+	}
+	state->pending = record;
+	if (!later) {
+		pending_finish(state);
+	}
+	if (state->actor.run->pause_us) {
+		dice_sleep(dice, state->actor.run->pause_us);
+	}
+}
+
+/* ------------------------------------------------------------------------------- birth and death -- */
+
+static void producer_begin(struct producer_state *state)
+{
+	struct exchange_actor *actor = &state->actor;
+	int offer;
+	state->device = exchange_device(actor->context, "producer", FBK_MEMORY64, FBK_MEMORY64);
+	state->timeline = peer_timeline(state->device, "drawn", 0);
+	for (unsigned int i = 0; i < state->link_count; i++) {
+		struct fbk_link *link;
+		EXPECT(fbk_link_offer(state->device, FBK_PRODUCER, &offer, &link) == 0);
+		state->links[i] = link;
+		EXPECT((i == 0 ? fbk_exchange_create(link, &state->exchange)
+			       : fbk_exchange_attach(state->exchange, link)) == 0);
+		send_word(actor->socket, OFFER_WORD(actor->instance, i), offer);
+		close(offer);
+	}
+	for (uint32_t i = 0; i < state->buffer_count; i++) {
+		struct canvas *canvas = &state->canvases[i];
+		*canvas = (struct canvas){ .state = state, .index = i };
+		buffer_create(&canvas->buffer);
+		struct fbk_buffer_desc desc = buffer_desc(&canvas->buffer);
+		EXPECT(fbk_exchange_add(state->exchange, i, &desc) == 0);
+	}
+}
+
+/* All that is out comes back, at the latest by its deadline. */
+static void producer_drain(struct producer_state *state)
+{
+	uint64_t give_up = now_ms() + END_MS;
+	pending_finish(state);
+	while (state->handed_count > 0 && now_ms() < give_up) {
+		if (state->called_back) {
+			producer_listen(state, LOOK_MS);
+		} else {
+			canvas_take(state, TAKE_MS);
+		}
+	}
+}
+
+static void producer_end(struct producer_state *state)
+{
+	struct record *leaving = exchange_actor_leaving(&state->actor);
+	fbk_exchange_destroy(state->exchange);
+	for (unsigned int i = 0; i < state->link_count; i++) {
+		fbk_link_close(state->links[i]);
+	}
+	exchange_actor_leave(&state->actor, leaving);
+	for (uint32_t i = 0; i < state->buffer_count; i++) {
+		buffer_destroy(&state->canvases[i].buffer);
+	}
+}
+
+int exchange_producer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,
+			  unsigned int links, int socket)
+{
+	static struct producer_state state;
+	exchange_actor_init(&state.actor, run, place, instance, socket);
+	state.link_count = links;
+	state.next = 1;
+	state.buffer_count = BUFFERS_MIN + (uint32_t)dice_below(&state.actor.dice,
+								BUFFERS_MOST - BUFFERS_MIN + 1);
+	state.called_back = dice_below(&state.actor.dice, 2) == 0;
+	producer_begin(&state);
+	while (!atomic_load(&run->board->over)) {
+		frame_make(&state);
+	}
+	producer_drain(&state);
+	producer_end(&state);
+	return 0;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the processes of a run with exchanges write down, in the records of record.h, besides what its
+ * driver and meter do. A buffer's words all say which frame it holds: FRAME_WORD(). Frames are counted up by
+ * each producer, from 1; the acquire point of frame n is n.
+ */
+#pragma once
+
+#include "record.h"
+
+enum exchange_record_kind {
+	/* Of producers. */
+	RECORD_TAKE = 32, /* fbk_exchange_take; index; `value`: the frame that was in it, 0: none */
+	RECORD_HAND =
+		33, /* value, index; `deadline`: to be back. `seen_begin` and `seen_end`: when its signal
+			   * was begun, and was done (0: it never came to that) */
+	RECORD_BACK = 34, /* a callback: value, index, result */
+
+	/* Of consumers. `timeline` is the producer's instance, `number` which of its links. */
+	RECORD_ACCEPT = 35, /* from there on it is this link */
+	RECORD_NEXT = 36,   /* fbk_link_next; value: the frame */
+	RECORD_READY = 37,  /* waits for the acquire point; value */
+	RECORD_FRAME =
+		38, /* value, index; `begin`: readable, first looked at. `seen_begin`, `seen_end`: the
+			     * smallest and largest word in it. `end`: about to let go of it, with `result`; and
+			     * `deadline`, when that was done (0: it never came to that) */
+	RECORD_PART = 39, /* its end of the link */
+};
+
+#define FRAME_WORD(instance, value) ((uint64_t)(instance) << 40 | (value))

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Is the checker of runs with exchanges awake? Logs of a run in which all went well, forged one lie at a time: each
+ * is what a bug of the library or the daemon would leave behind. And what only looks like one is let pass.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exchange-judge.h"
+#include "journal.h"
+#include "judge.h"
+#include "tests/integration/lib-daemon.h"
+
+#define PRODUCER 1 /* hands over 6 frames in 3 buffers, and leaves */
+#define READER   2 /* takes all of them */
+#define VICTIM   3 /* comes after the second; is killed while it has the fourth */
+#define FRAMES   6
+#define JOINED   3 /* the first frame for VICTIM */
+#define LAST     4 /* and the last */
+
+#define S      UINT64_C(1000000000)
+#define STEP   (S / 1000)
+#define CAME   S /* both, and READER accepts; VICTIM after two frames */
+#define KILLED (at(LAST) + 6 * STEP)
+#define LEFT   (at(FRAMES + 2))
+
+/* When a frame is handed over; signalled 2 steps later, looked at after 4, let go of after 8, back after 10. They
+ * follow each other so far apart that a lie does not lead to a second one. */
+static uint64_t at(uint64_t frame)
+{
+	return 100 * frame * S;
+}
+
+static char directory[64];
+static struct journal driver, producer, reader, victim;
+
+/* Lies are told about these. By frame, from 1. */
+struct reading {
+	struct record *next, *ready, *frame;
+};
+static struct record *hands[FRAMES + 1], *backs[FRAMES + 1];
+static struct reading readings[FRAMES + 1], dying[FRAMES + 1];
+static struct record *accepted, *idle, *killed, *left, *take;
+
+static struct record *put(struct journal *journal, unsigned int kind, uint64_t value,
+			  uint64_t begin, uint64_t end, int result)
+{
+	struct record *record = journal_take(journal, 1);
+	EXPECT(record);
+	record->value = value;
+	record->begin = begin;
+	record->result = result;
+	/* relaxed: one thread */
+	atomic_store_explicit(&record->end, end, memory_order_relaxed);
+	record_publish(record, kind);
+	return record;
+}
+
+static void set_end(struct record *record, uint64_t end)
+{
+	atomic_store_explicit(&record->end, end, memory_order_relaxed); /* as above */
+}
+
+static uint32_t buffer_of(uint64_t frame)
+{
+	return (uint32_t)frame % 3;
+}
+
+static struct record *put_consumer(struct journal *journal, unsigned int kind, uint64_t value,
+				   uint64_t begin, uint64_t end, int result)
+{
+	struct record *record = put(journal, kind, value, begin, end, result);
+	record->timeline = PRODUCER;
+	record->number = journal == &victim;
+	record->deadline = begin + 50 * S;
+	return record;
+}
+
+static void put_reading(struct journal *journal, struct reading *reading, uint64_t frame)
+{
+	uint64_t when = at(frame);
+	reading->next = put_consumer(journal, RECORD_NEXT, frame, when - STEP, when + STEP, 0);
+	reading->ready =
+		put_consumer(journal, RECORD_READY, frame, when + STEP, when + 3 * STEP, 0);
+	reading->frame =
+		put_consumer(journal, RECORD_FRAME, frame, when + 4 * STEP, when + 8 * STEP, 0);
+	reading->frame->index = buffer_of(frame);
+	reading->frame->seen_begin = reading->frame->seen_end = FRAME_WORD(PRODUCER, frame);
+	reading->frame->deadline = when + 9 * STEP;
+}
+
+static void forge_producer(void)
+{
+	for (uint64_t i = 1; i <= FRAMES; i++) {
+		struct record *hand = put(&producer, RECORD_HAND, i, at(i), at(i) + STEP / 2, 0);
+		hand->index = buffer_of(i);
+		hand->deadline = at(i) + 20 * S;
+		hand->seen_begin = at(i) + 2 * STEP;
+		hand->seen_end = at(i) + 2 * STEP + STEP / 2;
+		hands[i] = hand;
+		uint64_t back = at(i) + 10 * STEP;
+		backs[i] =
+			put(&producer, RECORD_BACK, i, back, back + 1, i == LAST ? -EOWNERDEAD : 0);
+		backs[i]->index = buffer_of(i);
+	}
+	take = put(&producer, RECORD_TAKE, 0, at(FRAMES + 1), at(FRAMES + 1) + S, -ETIMEDOUT);
+	take->deadline = at(FRAMES + 1) + S;
+	left = put(&producer, RECORD_LEAVE, 0, LEFT, LEFT + STEP, 0);
+}
+
+static void forge_consumers(void)
+{
+	accepted = put_consumer(&reader, RECORD_ACCEPT, 0, CAME, CAME + STEP, 0);
+	idle = put_consumer(&reader, RECORD_NEXT, 0, CAME + S, CAME + 3 * S, -ETIMEDOUT);
+	idle->deadline = CAME + 3 * S;
+	for (uint64_t i = 1; i <= FRAMES; i++) {
+		put_reading(&reader, &readings[i], i);
+	}
+	put_consumer(&reader, RECORD_NEXT, 0, LEFT - S, LEFT + STEP, -EPIPE);
+	put(&reader, RECORD_LEAVE, 0, LEFT + S, LEFT + S + STEP, 0);
+
+	put_consumer(&victim, RECORD_ACCEPT, 0, at(JOINED) - S, at(JOINED) - S + STEP, 0);
+	for (uint64_t i = JOINED; i <= LAST; i++) {
+		put_reading(&victim, &dying[i], i);
+	}
+	set_end(dying[LAST].frame, 0);
+	dying[LAST].frame->deadline = 0;
+	killed = put(&driver, RECORD_KILL, 0, KILLED, KILLED + STEP, 0);
+	killed->timeline = VICTIM;
+}
+
+static void setup(void)
+{
+	strcpy(directory, "/tmp/fencebroker-judge-XXXXXX");
+	EXPECT(mkdtemp(directory));
+	EXPECT(journal_create(&driver, directory, 0, 0, 64) == 0);
+	EXPECT(journal_create(&producer, directory, PRODUCER, 0, 64) == 0);
+	EXPECT(journal_create(&reader, directory, READER, 1, 64) == 0);
+	EXPECT(journal_create(&victim, directory, VICTIM, 2, 64) == 0);
+	forge_producer();
+	forge_consumers();
+}
+
+static void teardown(void)
+{
+	DIR *opened = opendir(directory);
+	const struct dirent *entry;
+	EXPECT(opened);
+	while ((entry = readdir(opened))) {
+		unlinkat(dirfd(opened), entry->d_name, 0);
+	}
+	closedir(opened);
+	EXPECT(rmdir(directory) == 0);
+	journal_finish(&driver);
+	journal_finish(&producer);
+	journal_finish(&reader);
+	journal_finish(&victim);
+}
+
+static void judge(struct exchange_verdict *ret_verdict)
+{
+	struct history history = { 0 };
+	EXPECT(history_load(&history, directory) == 0);
+	EXPECT(exchange_judge(&history, ret_verdict) == 0);
+	history_free(&history);
+}
+
+/* -------------------------------------------------------------------------------- ways to lie --- */
+
+/* As if it had been another frame; its content too. */
+static void reading_set(struct reading *reading, uint64_t frame)
+{
+	reading->next->value = reading->ready->value = reading->frame->value = frame;
+	reading->frame->index = buffer_of(frame);
+	reading->frame->seen_begin = reading->frame->seen_end = FRAME_WORD(PRODUCER, frame);
+}
+
+static void frame_comes_twice(void)
+{
+	reading_set(&readings[2], 1);
+}
+
+static void frame_is_left_out(void)
+{
+	atomic_store_explicit(&readings[2].next->kind, RECORD_NONE, memory_order_relaxed);
+	atomic_store_explicit(&readings[2].ready->kind, RECORD_NONE, memory_order_relaxed);
+	atomic_store_explicit(&readings[2].frame->kind, RECORD_NONE, memory_order_relaxed);
+}
+
+static void old_frame_for_who_comes(void)
+{
+	reading_set(&dying[JOINED], 2);
+	reading_set(&dying[LAST], 3);
+}
+
+static void frame_out_of_nothing(void)
+{
+	reading_set(&readings[FRAMES], FRAMES + 1);
+}
+
+static void frame_before_it_was_handed(void)
+{
+	readings[1].next->begin = CAME + 4 * S;
+	set_end(readings[1].next, at(1) - STEP);
+}
+
+static void other_buffer(void)
+{
+	readings[2].frame->index = buffer_of(3);
+}
+
+static void acquire_is_reached_early(void)
+{
+	readings[2].frame->begin = at(2) + STEP;
+}
+
+static void content_is_torn(void)
+{
+	readings[5].frame->seen_begin = FRAME_WORD(PRODUCER, 2);
+}
+
+static void content_is_not_there_yet(void)
+{
+	readings[5].frame->seen_begin = readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 2);
+}
+
+static void rewritten_while_held(void)
+{
+	readings[2].frame->seen_end = FRAME_WORD(PRODUCER, 5);
+}
+
+static void rewritten_before_it_was_late(void)
+{
+	readings[LAST].frame->seen_end = FRAME_WORD(PRODUCER, 7);
+}
+
+static void back_too_early(void)
+{
+	backs[2]->begin = at(2) + 7 * STEP;
+}
+
+/* One of two is dead: what the other has is taken from him. */
+static void back_with_the_first_death(void)
+{
+	backs[LAST]->begin = at(LAST) + 7 * STEP;
+}
+
+static void dead_man_gives_back(void)
+{
+	backs[LAST]->result = 0;
+}
+
+static void never_back(void)
+{
+	atomic_store_explicit(&backs[2]->kind, RECORD_NONE, memory_order_relaxed);
+}
+
+static void never_back_and_killed_later(void)
+{
+	atomic_store_explicit(&left->kind, RECORD_NONE, memory_order_relaxed);
+	put(&driver, RECORD_KILL, 0, LEFT, LEFT + STEP, 0)->timeline = PRODUCER;
+	never_back();
+}
+
+static void back_twice(void)
+{
+	struct record *again = put(&producer, RECORD_BACK, 2, at(7) + 2 * S, at(7) + 2 * S + 1, 0);
+	again->index = buffer_of(2);
+}
+
+static void taken_out_of_order(void)
+{
+	struct record copy = *backs[1];
+	*backs[1] = *hands[2];
+	*hands[2] = copy;
+	copy = *hands[2]; /* 1, 2 handed; 2, 1 came back */
+	*hands[2] = *backs[2];
+	*backs[2] = copy;
+	backs[2]->begin = at(2) + 11 * STEP;
+}
+
+static void back_is_slow(void)
+{
+	backs[2]->begin = at(2) + 9 * STEP + BOUND_NS + STEP;
+}
+
+static void error_gets_lost(void)
+{
+	readings[2].frame->result = -EIO;
+}
+
+static void error_comes_from_nowhere(void)
+{
+	backs[2]->result = -EIO;
+}
+
+static void link_ends_for_nothing(void)
+{
+	idle->result = -EPIPE;
+}
+
+static void dead_owner_lives(void)
+{
+	readings[2].ready->result = -EOWNERDEAD;
+}
+
+static void error_is_nonsense(void)
+{
+	idle->result = -EBADF;
+}
+
+static void accept_is_refused(void)
+{
+	put_consumer(&victim, RECORD_ACCEPT, 0, CAME, CAME + STEP, -EPIPE);
+}
+
+static void next_sleeps_on(void)
+{
+	set_end(readings[2].next, at(2) + 3 * STEP + BOUND_NS);
+}
+
+/* Looked for again and again, each time for less than the bound. */
+static void next_does_not_find_it(void)
+{
+	for (uint64_t i = 1; i <= 10; i++) {
+		put_consumer(&victim, RECORD_NEXT, 0, at(5) + 2 * i * S, at(5) + (2 * i + 1) * S,
+			     -ETIMEDOUT)
+			->deadline = at(5) + (2 * i + 1) * S;
+	}
+	killed->begin = at(6) - S;
+	set_end(killed, at(6) - S + STEP);
+	set_end(dying[LAST].frame, at(LAST) + 8 * STEP);
+	dying[LAST].frame->deadline = at(LAST) + 9 * STEP;
+	backs[LAST]->result = 0;
+}
+
+static void ready_sleeps_on(void)
+{
+	set_end(readings[2].ready, at(2) + 3 * STEP + BOUND_NS);
+}
+
+static void deadline_is_forgotten(void)
+{
+	set_end(take, take->deadline + BOUND_NS + STEP);
+}
+
+static void deadline_comes_early(void)
+{
+	set_end(take, take->deadline - 1);
+}
+
+static void take_hangs(void)
+{
+	set_end(take, 0);
+}
+
+static void process_crashes(void)
+{
+	put(&driver, RECORD_CRASH, 0, LEFT + 2 * S, LEFT + 2 * S, 11)->timeline = READER;
+}
+
+#define F(name) (1U << EXCHANGE_##name)
+
+/* What is wrong in two ways is found in both. */
+static const struct {
+	const char *bug;
+	void (*lie)(void);
+	unsigned int findings;
+} bugs[] = {
+#define BUG(name, findings)           \
+	{                             \
+#name, name, findings \
+	}
+	BUG(frame_comes_twice, F(AGAIN) | F(SKIPPED) | F(REUSED)),
+	BUG(frame_is_left_out, F(SKIPPED)),
+	BUG(old_frame_for_who_comes, F(STALE) | F(REUSED)),
+	BUG(frame_out_of_nothing, F(PHANTOM)),
+	BUG(frame_before_it_was_handed, F(PHANTOM)),
+	BUG(other_buffer, F(BUFFER)),
+	BUG(acquire_is_reached_early, F(EARLY)),
+	BUG(content_is_torn, F(TORN)),
+	BUG(content_is_not_there_yet, F(OLDER)),
+	BUG(rewritten_while_held, F(NEWER)),
+	BUG(rewritten_before_it_was_late, F(NEWER)),
+	BUG(back_too_early, F(REUSED)),
+	BUG(back_with_the_first_death, F(REUSED)),
+	BUG(dead_man_gives_back, F(REUSED)),
+	BUG(never_back, F(LOST)),
+	BUG(never_back_and_killed_later, F(LOST)),
+	BUG(back_twice, F(BACK_AGAIN)),
+	BUG(taken_out_of_order, F(BACK_ORDER) | F(BACK_SLOW)),
+	BUG(back_is_slow, F(BACK_SLOW)),
+	BUG(error_gets_lost, F(ERROR_LOST)),
+	BUG(error_comes_from_nowhere, F(ERROR_MADE)),
+	BUG(link_ends_for_nothing, F(SENT_AWAY)),
+	BUG(dead_owner_lives, F(WRONG)),
+	BUG(error_is_nonsense, F(WRONG)),
+	BUG(accept_is_refused, F(WRONG)),
+	BUG(next_sleeps_on, F(WAKE)),
+	BUG(next_does_not_find_it, F(WAKE)),
+	BUG(ready_sleeps_on, F(WAKE)),
+	BUG(deadline_is_forgotten, F(OVERSLEPT)),
+	BUG(deadline_comes_early, F(HASTY)),
+	BUG(take_hangs, F(UNENDED) | F(OVERSLEPT)),
+	BUG(process_crashes, F(CRASH)),
+#undef BUG
+};
+
+START_TEST(seeded_bug_is_found)
+{
+	struct exchange_verdict verdict;
+	bugs[_i].lie();
+	judge(&verdict);
+	for (unsigned int i = 0; i < EXCHANGE_FINDING_COUNT; i++) {
+		bool expected = bugs[_i].findings & 1U << i;
+		ck_assert_msg((verdict.findings[i] > 0) == expected, "%s: %s %s", bugs[_i].bug,
+			      exchange_finding_names[i], expected ? "was not found" : "was found");
+	}
+	printf("%s: found\n", bugs[_i].bug);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- what is no bug ----- */
+
+static void nothing(void)
+{
+}
+
+static void just_in_time(void)
+{
+	backs[2]->begin = at(2) + 9 * STEP + BOUND_NS;
+	set_end(readings[2].next, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
+	set_end(readings[2].ready, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
+	set_end(take, take->deadline + BOUND_NS);
+	readings[2].frame->begin = at(2) + 4 * STEP;
+}
+
+static void late_as_it_was_stopped(void)
+{
+	put(&driver, RECORD_STOP, 0, at(5), at(5) + 15 * S, 0)->timeline = READER;
+	set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
+}
+
+static void late_as_others_had_the_cpus(void)
+{
+	put(&driver, RECORD_LAG, 0, at(5), at(5) + 15 * S, 0);
+	set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
+}
+
+/* Held for too long, taken from him, and rewritten. */
+static void was_late_itself(void)
+{
+	backs[5]->begin = hands[5]->deadline + STEP;
+	backs[5]->result = -ETIMEDOUT;
+	set_end(readings[5].frame, hands[5]->deadline + 2 * S);
+	readings[5].frame->deadline = hands[5]->deadline + 2 * S + STEP;
+	readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 9);
+}
+
+static void released_in_error(void)
+{
+	readings[2].frame->result = -EIO;
+	backs[2]->result = -EIO;
+}
+
+/* It had given it back, just before: a frame is no worse for that. */
+static void killed_after_it_gave_back(void)
+{
+	set_end(dying[LAST].frame, KILLED - STEP);
+	dying[LAST].frame->deadline = KILLED - STEP / 2;
+	backs[LAST]->result = 0;
+}
+
+static void killed_while_it_looked(void)
+{
+	dying[LAST].frame->seen_begin = UINT64_MAX;
+	dying[LAST].frame->seen_end = 0;
+}
+
+static const struct {
+	const char *name;
+	void (*change)(void);
+} excuses[] = {
+#define EXCUSE(name)        \
+	{                   \
+#name, name \
+	}
+	EXCUSE(nothing),
+	EXCUSE(just_in_time),
+	EXCUSE(late_as_it_was_stopped),
+	EXCUSE(late_as_others_had_the_cpus),
+	EXCUSE(was_late_itself),
+	EXCUSE(released_in_error),
+	EXCUSE(killed_after_it_gave_back),
+	EXCUSE(killed_while_it_looked),
+#undef EXCUSE
+};
+
+START_TEST(excuse_is_taken)
+{
+	struct exchange_verdict verdict;
+	excuses[_i].change();
+	judge(&verdict);
+	ck_assert_msg(verdict.total == 0, "%s", excuses[_i].name);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	ADD_LOOP(tcase, seeded_bug_is_found, bugs);
+	ADD_LOOP(tcase, excuse_is_taken, excuses);
+}
+
+int main(void)
+{
+	return suite_main("exchange-judge", add_tests);
+}

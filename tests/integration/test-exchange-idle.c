@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/* Buffers between two devices with memory fences: once both sides know each other, the daemon has no part in it. */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib-exchange.h"
+#include "lib-wire.h"
+
+#define FRAMES 1000
+
+static struct daemon server;
+static struct client observer;
+
+static void setup(void)
+{
+	daemon_serve(&server, NULL);
+	client_open(&observer, &server);
+}
+
+static void teardown(void)
+{
+	client_close(&observer);
+	daemon_stop(&server);
+}
+
+/* The producer has one buffer, which is here: it sleeps until that is given back, and then until that is so. */
+static void give_back(struct fbk_frame *frame, struct fbk_point release)
+{
+	await_asleep(getppid());
+	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	await_asleep(getppid());
+	EXPECT(fbk_point_signal(release) == 0);
+}
+
+static uint64_t consume_by_points(struct fbk_link *link, struct fbk_timeline *done)
+{
+	const uint64_t *words = NULL;
+	struct fbk_frame *frame;
+	uint64_t number = 0;
+	while (fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0) {
+		if (!words) {
+			words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
+				     fbk_frame_dmabuf(frame), 0);
+			EXPECT(words != MAP_FAILED);
+		}
+		EXPECT(fbk_point_wait(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(buffer_holds(words, ++number));
+		give_back(frame, (struct fbk_point){ done, number });
+	}
+	return number;
+}
+
+static int consumer(int socket, void *arg)
+{
+	struct fbk_link_info info;
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	struct fbk_timeline *done = peer_timeline(device, "done", 0);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	close(offer);
+	EXPECT(fbk_link_info(link, &info) == 0);
+	ck_assert_int_eq(info.acquire, FBK_ROUTE_NATIVE);
+	ck_assert_int_eq(info.release, FBK_ROUTE_NATIVE);
+	send_word(socket, consume_by_points(link, done), -1);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	return 0;
+}
+
+/* Each sleeps for each step of the other. */
+static void frame(struct producer *producer, const struct peer *peer)
+{
+	uint32_t index;
+	struct fbk_point acquire = { producer->timeline, ++producer->frame };
+	EXPECT(fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index) == 0);
+	await_asleep(peer->pid); /* it waits for a frame */
+	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
+				 NULL) == 0);
+	await_asleep(peer->pid); /* it waits for this one to be drawn */
+	buffer_write(&producer->buffers[index], acquire.value);
+	EXPECT(fbk_point_signal(acquire) == 0);
+}
+
+/* Frames until the daemon woke nobody for so many of them. It counts a wait before it wakes for it, and each
+ * sleeper of these frames but the last was woken. */
+static void pair_up(struct producer *producer, const struct peer *peer)
+{
+	uint64_t end = now_ms() + PATIENCE_MS, before, waits = client_counter(&observer, "waits");
+	do {
+		EXPECT(now_ms() < end);
+		before = waits;
+		for (int i = 0; i < FRAMES / 100; i++) {
+			frame(producer, peer);
+		}
+		waits = client_counter(&observer, "waits");
+	} while (waits != before);
+}
+
+START_TEST(the_daemon_is_left_alone)
+{
+	struct producer producer;
+	struct peer peer;
+	uint32_t index;
+	int offer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	for (uint32_t i = 1; i < PRODUCER_BUFFERS; i++) {
+		EXPECT(fbk_exchange_remove(producer.exchange, i) == 0);
+	}
+	peer_start(&peer, consumer, NULL);
+	send_word(peer.socket, 0, offer);
+	close(offer);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	pair_up(&producer, &peer);
+	uint64_t bells = client_counter(&observer, "bells");
+	uint64_t wakes = client_counter(&observer, "wakes");
+	uint64_t requests = client_counter(&observer, "requests");
+	for (int i = 0; i < FRAMES; i++) {
+		frame(&producer, &peer);
+	}
+	/* One more, so that who gave the last one back was heard of. */
+	EXPECT(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index) == 0);
+	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
+	ck_assert_uint_eq(client_counter(&observer, "wakes"), wakes);
+	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 3); /* these */
+	uint64_t frames = producer.frame;
+	producer_close(&producer);
+	ck_assert_uint_eq(receive_word(peer.socket, NULL), frames);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, the_daemon_is_left_alone);
+}
+
+int main(void)
+{
+	return suite_main("exchange idle", add);
+}

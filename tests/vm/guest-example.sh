@@ -1,0 +1,27 @@
+# The capture example, on a capture card that the kernel makes up: its frames go to the encoder example, and
+# each buffer is queued again when that is done with it.
+. "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
+
+card=
+for name in /sys/class/video4linux/video*/name; do
+	if [ -e "$name" ] && grep -q '^vivid-.*-vid-cap$' "$name"; then
+		card=/dev/$(basename "$(dirname "$name")")
+		break
+	fi
+done
+[ -n "$card" ] || skip "there is no capture device of vivid"
+
+"$bin/fencebrokerd" --user --socket "$work/socket" 2>"$work/log" &
+daemon=$!
+export FENCEBROKER_SOCKET=$work/socket
+until "$bin/fencectl" status >/dev/null 2>&1; do
+	kill -0 $daemon || fail "the daemon does not run: $(cat "$work/log")"
+	sleep 0.1
+done
+
+said=$(timeout 120 "$bin/example-capture" "$card" 60 "$bin/example-encoder" 2>&1) ||
+	fail "it ended with $?: $said"
+grep -q '^60 frames; link ended' <<<"$said" || fail "not all frames came: $said"
+if grep -q 'in error' <<<"$said"; then
+	fail "$said"
+fi

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pictures that go to a display and to an encoder at once. KMS waits for nothing, and gives a sync_file as the release; the encoder
+ * waits for eventfds and signals them. A picture is drawn over when both gave it back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xf86drm.h>
+
+#include "client/examples/pipeline/clock.h"
+#include "client/examples/pipeline/screen.h"
+#include "lib-link.h"
+
+#define BLACK   PRODUCER_BUFFERS /* the picture that is shown before and after */
+#define PENDING 1                /* a result that no gate gives */
+
+static struct daemon server;
+static struct screen screen;
+
+/* In memory that all processes of a test share. */
+static struct shared {
+	_Atomic uint64_t encoded;          /* the last frame that the encoder was done with */
+	uint64_t gone_us[LINK_FRAMES + 1]; /* when a frame was not on screen any more */
+} * shared;
+
+static void setup(void)
+{
+	char error[160] = "";
+	daemon_serve(&server, lab_policy(1000, 60000));
+	int r = screen_open(&screen, NULL, 640, 480, PRODUCER_BUFFERS + 1, error, sizeof(error));
+	ck_assert_msg(r == 0, "%s", error);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	EXPECT(shared != MAP_FAILED);
+}
+
+static void teardown(void)
+{
+	munmap(shared, sizeof(*shared));
+	screen_close(&screen);
+	daemon_stop(&server);
+}
+
+/* --------------------------------------------------------------------------------- the display -- */
+
+struct display {
+	struct consumer consumer;
+	struct fbk_frame *on_screen;
+	uint64_t number; /* of that frame; 0: none */
+	int result;      /* of the commit at the gate */
+};
+
+static void note_result(void *arg, struct fbk_point point, int result)
+{
+	struct display *display = arg;
+	(void)point;
+	display->result = result;
+}
+
+/* That dma-buf is the picture which the screen knows. */
+static void expect_same_buffer(const struct fbk_frame *frame)
+{
+	uint32_t handle;
+	EXPECT(drmPrimeFDToHandle(screen.card, fbk_frame_dmabuf(frame), &handle) == 0);
+	EXPECT(handle == screen.buffers[fbk_frame_index(frame)].handle);
+}
+
+/* The commit is made when the picture is drawn. Gives the fence that says when it is shown. */
+static int32_t display_commit(struct display *display, struct fbk_frame *frame, int producer)
+{
+	struct fbk_context *context = display->consumer.context;
+	struct fbk_point acquire = fbk_frame_acquire(frame);
+	int32_t out_fence = -1;
+	drmModeAtomicReq *request = screen_request(&screen, fbk_frame_index(frame), -1, &out_fence);
+	ck_assert_ptr_nonnull(request);
+	display->result = PENDING;
+	int r = fbk_gate_atomic_commit(acquire, deadline_ms(PATIENCE_MS), screen.card, request,
+				       SCREEN_FLIP, (void *)(uintptr_t)(display->number + 1),
+				       note_result, display, NULL);
+	ck_assert_msg(r == 0, "fbk_gate_atomic_commit: %s", fbk_error_detail());
+	drmModeAtomicFree(request);
+	EXPECT(fbk_point_check(acquire) == -EAGAIN);
+	send_word(producer, 1, -1); /* it may be drawn */
+	while (display->result == PENDING) {
+		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
+		EXPECT(fbk_dispatch(context) >= 0);
+	}
+	ck_assert_int_eq(display->result, 0);
+	return out_fence;
+}
+
+/* What was shown until then is released by that fence. */
+static void display_replace(struct display *display, int32_t out_fence)
+{
+	struct screen_event event;
+	if (display->on_screen) {
+		int r = fbk_frame_release_on(display->on_screen, out_fence);
+		ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+	} else {
+		close(out_fence);
+	}
+	ck_assert_int_eq(screen_event(&screen, PATIENCE_MS, &event), 0);
+	ck_assert_uint_eq(event.frame, display->number + 1);
+	shared->gone_us[display->number] = event.time_us;
+}
+
+static void display_frame(struct display *display, struct fbk_frame *frame, int producer)
+{
+	expect_same_buffer(frame);
+	display_replace(display, display_commit(display, frame, producer));
+	display->on_screen = frame;
+	display->number++;
+	EXPECT(buffer_holds(frame_words(frame, PROT_READ), display->number));
+	if (display->number == LINK_FRAMES) {
+		int32_t out_fence;
+		EXPECT(screen_flip(&screen, BLACK, -1, &out_fence, LINK_FRAMES + 1) == 0);
+		display_replace(display, out_fence);
+	}
+}
+
+static int display_run(int socket, void *arg)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "kms",
+		.class = FBK_DISPLAY,
+		.signals = FBK_SYNC_FILE,
+	};
+	static struct display display;
+	struct fbk_frame *frame;
+	(void)arg;
+	consumer_open(&display.consumer, &server, &desc, socket);
+	expect_routes(display.consumer.link, FBK_ROUTE_GATE, FBK_ROUTE_CPU_WAIT);
+	while ((frame = consumer_next(&display.consumer))) {
+		display_frame(&display, frame, socket);
+	}
+	ck_assert_uint_eq(display.number, LINK_FRAMES);
+	consumer_close(&display.consumer);
+	return 0;
+}
+
+/* --------------------------------------------------------------------------------- the encoder -- */
+
+/* It gives the frame back by a fence that it signals when it is done. */
+static void encoder_frame(struct fbk_frame *frame, uint64_t number, int producer)
+{
+	const uint64_t *words = frame_words(frame, PROT_READ);
+	int acquire = fbk_frame_acquire_fd(frame);
+	int done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	EXPECT(readable_within(acquire, 0) == 0);
+	send_word(producer, 1, -1); /* it may be drawn */
+	EXPECT(readable_within(acquire, PATIENCE_MS) == 1);
+	int r = fbk_frame_release_on(frame, fcntl(done, F_DUPFD_CLOEXEC, 0));
+	ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+	EXPECT(buffer_holds(words, number));
+	/* release: before the frame may be seen free */
+	atomic_store_explicit(&shared->encoded, number, memory_order_release);
+	EXPECT(eventfd_write(done, 1) == 0);
+	close(done);
+}
+
+static int encoder_run(int socket, void *arg)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "x264",
+		.class = FBK_ENCODER,
+		.waits = FBK_EVENTFD,
+		.signals = FBK_EVENTFD,
+	};
+	static struct consumer consumer;
+	struct fbk_frame *frame;
+	uint64_t number = 0;
+	(void)arg;
+	consumer_open(&consumer, &server, &desc, socket);
+	expect_routes(consumer.link, FBK_ROUTE_EVENTFD, FBK_ROUTE_CPU_WAIT);
+	while ((frame = consumer_next(&consumer))) {
+		encoder_frame(frame, ++number, socket);
+	}
+	ck_assert_uint_eq(number, LINK_FRAMES);
+	consumer_close(&consumer);
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------- the renderer -- */
+
+/* The screen's pictures, and the memory of each that frames are told apart by. */
+static void renderer_fill(struct producer *producer)
+{
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		const struct screen_buffer *picture = &screen.buffers[i];
+		struct buffer *buffer = &producer->buffers[i];
+		const struct fbk_buffer_desc desc = {
+			.fd = fcntl(picture->dmabuf, F_DUPFD_CLOEXEC, 0),
+			.width = screen.width,
+			.height = screen.height,
+			.format = 0x34325258, /* XR24 */
+			.plane_count = 1,
+			.stride = { picture->stride },
+		};
+		buffer->fd = fcntl(picture->dmabuf, F_DUPFD_CLOEXEC, 0);
+		buffer->words =
+			mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
+		EXPECT(buffer->words != MAP_FAILED);
+		EXPECT(fbk_exchange_add(producer->exchange, i, &desc) == 0);
+	}
+}
+
+/* Drawn when both wait for it; what was there before is encoded, and was not on screen any more at that time. */
+struct drawing {
+	uint64_t before, time_us;
+};
+
+static void render(struct producer *producer, const int *consumers, struct drawing *ret_drawing)
+{
+	static uint64_t held[PRODUCER_BUFFERS];
+	uint32_t index = producer_hand(producer);
+	for (size_t i = 0; i < 2; i++) {
+		patient_word(consumers[i]);
+	}
+	/* acquire: as it was stored */
+	uint64_t encoded = atomic_load_explicit(&shared->encoded, memory_order_acquire);
+	EXPECT(held[index] <= encoded);
+	*ret_drawing = (struct drawing){ held[index], clock_now() / 1000 };
+	held[index] = producer->frame;
+	producer_draw(producer, index);
+}
+
+START_TEST(display_and_encoder)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "gpu",
+		.class = FBK_GPU,
+		.waits = FBK_MEMORY64,
+		.signals = FBK_MEMORY64,
+	};
+	static struct drawing drawings[LINK_FRAMES];
+	struct producer producer;
+	struct fbk_link *second;
+	struct peer display, encoder;
+	int offers[2];
+	peer_start(&display, display_run, NULL);
+	peer_start(&encoder, encoder_run, NULL);
+	const int consumers[] = { display.socket, encoder.socket };
+	link_producer_open(&producer, &server, &desc, &offers[0]);
+	renderer_fill(&producer);
+	EXPECT(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[1], &second) == 0);
+	EXPECT(fbk_exchange_attach(producer.exchange, second) == 0);
+	for (size_t i = 0; i < 2; i++) {
+		send_word(consumers[i], 0, offers[i]);
+		close(offers[i]);
+	}
+	producer_meet(&producer);
+	EXPECT(fbk_link_wait(second, deadline_ms(PATIENCE_MS)) == 0);
+	uint64_t began = now_ms();
+	for (size_t i = 0; i < LINK_FRAMES; i++) {
+		render(&producer, consumers, &drawings[i]);
+	}
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	print_frames("shown and encoded", LINK_FRAMES, began);
+	fbk_link_close(second);
+	producer_close(&producer);
+	ck_assert_int_eq(patient_wait(&display), 0);
+	ck_assert_int_eq(patient_wait(&encoder), 0);
+	for (size_t i = 0; i < LINK_FRAMES; i++) {
+		EXPECT(drawings[i].before == 0 ||
+		       shared->gone_us[drawings[i].before] <= drawings[i].time_us);
+	}
+	ck_assert_uint_eq(lab_counter(&server, "imports_done"), 2 * LINK_FRAMES);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, display_and_encoder);
+}
+
+int main(void)
+{
+	return lab_main("link display", "virtio_gpu", add);
+}

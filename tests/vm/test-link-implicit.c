@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A consumer that knows implicit fences only: it has the dma-buf, adds its own fence as a reader, and polls. Between it and
+ * the link is a process that hands it what comes, and never waits.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib-link.h"
+
+#define OVER UINT64_MAX /* in place of a frame */
+
+static struct daemon server;
+
+static void setup(void)
+{
+	daemon_serve(&server, lab_policy(1500, 60000));
+}
+
+static void teardown(void)
+{
+	daemon_stop(&server);
+}
+
+/* ------------------------------------------------------------------------- dma-bufs and no more -- */
+
+struct reader {
+	int fences; /* the test driver's */
+	int dmabufs[PRODUCER_BUFFERS];
+	const uint64_t *words[PRODUCER_BUFFERS];
+};
+
+static void reader_learn(struct reader *reader, int socket)
+{
+	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		int *dmabuf = &reader->dmabufs[i];
+		receive_word(socket, dmabuf);
+		reader->words[i] = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, *dmabuf, 0);
+		EXPECT(reader->words[i] != MAP_FAILED);
+	}
+}
+
+/* As a driver does that is given work: its fence is in the buffer before the work can begin. */
+static void reader_frame(struct reader *reader, int socket, uint64_t index, uint64_t number)
+{
+	uint32_t id;
+	int dmabuf = reader->dmabufs[index];
+	int fence = test_fence_create(reader->fences, &id);
+	EXPECT(dmabuf_import_sync_file(dmabuf, fence, false) == 0);
+	EXPECT(readable_within(dmabuf, 0) == 0); /* it is not drawn yet */
+	send_word(socket, number, -1);
+	EXPECT(readable_within(dmabuf, PATIENCE_MS) == 1);
+	for (int i = 0; i < 2; i++) { /* it takes its time */
+		EXPECT(buffer_holds(reader->words[index], number));
+		yield_briefly();
+	}
+	EXPECT(test_fence_signal(reader->fences, id, 0) == 0);
+	close(fence);
+}
+
+static int reader_run(int socket, void *arg)
+{
+	static struct reader reader;
+	uint64_t index, number = 0;
+	(void)arg;
+	reader.fences = test_fence_open();
+	reader_learn(&reader, socket);
+	while ((index = patient_word(socket)) != OVER) {
+		reader_frame(&reader, socket, index, ++number);
+	}
+	ck_assert_uint_eq(number, LINK_FRAMES);
+	return 0;
+}
+
+/* ----------------------------------------------------------------------------------- in between -- */
+
+struct go_between {
+	struct consumer consumer;
+	struct fbk_timeline *released;
+	struct peer reader;
+	int producer; /* socket */
+};
+
+/* The producer draws when the reader's fence is there; the release is whatever is in the buffer then. */
+static void pass_on(struct go_between *between, struct fbk_frame *frame, uint64_t number)
+{
+	struct fbk_point release = { between->released, number };
+	send_word(between->reader.socket, fbk_frame_index(frame), -1);
+	ck_assert_uint_eq(patient_word(between->reader.socket), number);
+	int r = fbk_point_signal_on_dmabuf(release, fbk_frame_dmabuf(frame), true);
+	ck_assert_msg(r == 0, "fbk_point_signal_on_dmabuf: %s", fbk_error_detail());
+	EXPECT(fbk_point_check(release) == -EAGAIN);
+	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	send_word(between->producer, number, -1);
+}
+
+static int between_run(int socket, void *arg)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "old-encoder",
+		.class = FBK_ENCODER,
+		.waits = FBK_DMA_BUF_IMPLICIT,
+		.signals = FBK_DMA_BUF_IMPLICIT,
+	};
+	static struct go_between between;
+	struct fbk_frame *frame;
+	uint64_t number = 0;
+	int dmabuf;
+	(void)arg;
+	between.producer = socket;
+	peer_start(&between.reader, reader_run, NULL);
+	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		receive_word(socket, &dmabuf);
+		send_word(between.reader.socket, 0, dmabuf);
+		close(dmabuf);
+	}
+	consumer_open(&between.consumer, &server, &desc, socket);
+	expect_routes(between.consumer.link, FBK_ROUTE_DMA_BUF_IMPLICIT, FBK_ROUTE_CPU_WAIT);
+	between.released = peer_timeline(between.consumer.device, "readers", FBK_TIMELINE_BROKERED);
+	while ((frame = consumer_next(&between.consumer))) {
+		pass_on(&between, frame, ++number);
+	}
+	send_word(between.reader.socket, OVER, -1);
+	ck_assert_int_eq(patient_wait(&between.reader), 0);
+	consumer_close(&between.consumer);
+	return 0;
+}
+
+START_TEST(reader_of_dmabufs)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "gpu",
+		.class = FBK_GPU,
+		.waits = FBK_MEMORY64,
+		.signals = FBK_MEMORY64,
+	};
+	struct producer producer;
+	struct peer between;
+	int offer;
+	peer_start(&between, between_run, NULL);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, true);
+	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		send_word(between.socket, 0, producer.buffers[i].fd);
+	}
+	send_word(between.socket, 0, offer);
+	close(offer);
+	producer_meet(&producer);
+	uint64_t began = now_ms();
+	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
+		uint32_t index = producer_hand(&producer);
+		ck_assert_uint_eq(patient_word(between.socket), number);
+		producer_draw(&producer, index);
+	}
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	print_frames("read by a peer with dma-bufs only", LINK_FRAMES, began);
+	producer_close(&producer);
+	ck_assert_int_eq(patient_wait(&between), 0);
+	ck_assert_uint_eq(lab_counter(&server, "promises_kept"), LINK_FRAMES);
+	ck_assert_uint_eq(lab_counter(&server, "promises_broken"), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, reader_of_dmabufs);
+}
+
+int main(void)
+{
+	int fences = in_guest() ? test_fence_open() : 0;
+	if (fences < 0) {
+		return skip("the test driver, whose fences the reader signals, is not loaded");
+	}
+	if (fences > 0) {
+		close(fences);
+	}
+	return lab_main("link implicit", "vgem", add);
+}

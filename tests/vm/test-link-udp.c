@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Frames to a network device that has no fences at all: UDP with MSG_ZEROCOPY. The send is made by a gate, and a frame
+ * goes back when the kernel says that it let go of its memory, and not before.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib-link.h"
+#include "lib-net.h"
+
+static struct daemon server;
+
+/* In memory that all processes of a test share. */
+static struct shared {
+	_Atomic uint64_t done; /* frames whose memory the kernel let go of */
+	enum net_way way;
+} * shared;
+
+static void setup(void)
+{
+	daemon_serve(&server, lab_policy(1000, 60000));
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	EXPECT(shared != MAP_FAILED);
+}
+
+static void teardown(void)
+{
+	munmap(shared, sizeof(*shared));
+	daemon_stop(&server);
+}
+
+/* ---------------------------------------------------------------------------------- the sender -- */
+
+struct sender {
+	struct consumer consumer;
+	struct fbk_timeline *sent; /* frame n is released at point n */
+	int udp;
+	unsigned int copied;
+	struct fbk_frame *frame; /* at the gate; NULL: it is sent */
+};
+
+/* What is said to be done is released: this is the device's interrupt. */
+static void *sender_reap(void *arg)
+{
+	struct sender *sender = arg;
+	uint64_t done = 0;
+	while (done < LINK_FRAMES) {
+		struct net_done said;
+		EXPECT(net_done(sender->udp, PATIENCE_MS, &said));
+		EXPECT(said.first == done && said.last >= said.first);
+		sender->copied += said.copied ? said.last - said.first + 1 : 0;
+		done = (uint64_t)said.last + 1;
+		/* release: before the producer may see the frame free */
+		atomic_store_explicit(&shared->done, done, memory_order_release);
+		EXPECT(fbk_timeline_signal(sender->sent, done) == 0);
+	}
+	return NULL;
+}
+
+/* A gate's action: in fbk_dispatch(), when the frame is drawn. */
+static void sender_send(void *arg, struct fbk_point point, int result)
+{
+	struct sender *sender = arg;
+	(void)point;
+	EXPECT(result == 0);
+	net_send(sender->udp, frame_words(sender->frame, PROT_READ), BUFFER_SIZE);
+	sender->frame = NULL;
+}
+
+static void sender_frame(struct sender *sender, struct fbk_frame *frame, uint64_t number)
+{
+	struct fbk_context *context = sender->consumer.context;
+	sender->frame = frame;
+	EXPECT(fbk_gate_function(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), sender_send,
+				 sender, NULL) == 0);
+	while (sender->frame) {
+		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
+		EXPECT(fbk_dispatch(context) >= 0);
+	}
+	EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ sender->sent, number }) == 0);
+}
+
+static int sender_run(int socket, void *arg)
+{
+	static const struct fbk_device_desc desc = { .name = "eth", .class = FBK_NETWORK };
+	static struct sender sender;
+	struct fbk_frame *frame;
+	pthread_t reaper;
+	uint64_t number = 0;
+	(void)arg;
+	sender.udp = net_sender(shared->way);
+	consumer_open(&sender.consumer, &server, &desc, socket);
+	expect_routes(sender.consumer.link, FBK_ROUTE_GATE, FBK_ROUTE_NATIVE);
+	sender.sent = peer_timeline(sender.consumer.device, "sent", 0);
+	EXPECT(pthread_create(&reaper, NULL, sender_reap, &sender) == 0);
+	while ((frame = consumer_next(&sender.consumer))) {
+		sender_frame(&sender, frame, ++number);
+	}
+	pthread_join(reaper, NULL);
+	ck_assert_uint_eq(number, LINK_FRAMES);
+	send_word(socket, sender.copied, -1);
+	consumer_close(&sender.consumer);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------------- the receiver -- */
+
+static int receiver_run(int socket, void *arg)
+{
+	static uint64_t words[BUFFER_SIZE / sizeof(uint64_t) + 1];
+	int udp = net_receiver();
+	(void)arg;
+	send_word(socket, 0, -1);
+	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
+		EXPECT(readable_within(udp, PATIENCE_MS) == 1);
+		ck_assert_int_eq(recv(udp, words, sizeof(words), 0), BUFFER_SIZE);
+		EXPECT(buffer_holds(words, number));
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------------------------- the encoder -- */
+
+/* As producer_frame(); what a buffer held before is out of the kernel's hands. */
+static void encode(struct producer *producer)
+{
+	static uint64_t held[PRODUCER_BUFFERS];
+	uint32_t index = producer_hand(producer);
+	/* acquire: as it was stored */
+	uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire);
+	EXPECT(held[index] <= done);
+	held[index] = producer->frame;
+	producer_draw(producer, index);
+}
+
+START_TEST(encoder_to_udp)
+{
+	static const struct fbk_device_desc desc = {
+		.name = "encoder",
+		.class = FBK_ENCODER,
+		.waits = FBK_MEMORY64,
+		.signals = FBK_MEMORY64,
+	};
+	struct producer producer;
+	struct peer sender, receiver;
+	int offer;
+	shared->way = (enum net_way)_i;
+	if (shared->way == NET_VETH) {
+		peer_start(&receiver, receiver_run, NULL);
+		receive_word(receiver.socket, NULL);
+	}
+	peer_start(&sender, sender_run, NULL);
+	link_producer_open(&producer, &server, &desc, &offer);
+	producer_fill(&producer, false);
+	send_word(sender.socket, 0, offer);
+	close(offer);
+	producer_meet(&producer);
+	uint64_t began = now_ms();
+	for (int i = 0; i < LINK_FRAMES; i++) {
+		encode(&producer);
+	}
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	print_frames(shared->way == NET_VETH ? "sent to a veth" : "sent to a dummy", LINK_FRAMES,
+		     began);
+	producer_close(&producer);
+	uint64_t copied = patient_word(sender.socket);
+	printf("of these, the kernel says, copied: %llu\n", (unsigned long long)copied);
+	/* A veth hands packets to a receiver on the same machine, for which they are copied. */
+	EXPECT(shared->way == NET_VETH || copied == 0);
+	ck_assert_int_eq(patient_wait(&sender), 0);
+	if (shared->way == NET_VETH) {
+		ck_assert_int_eq(patient_wait(&receiver), 0);
+	}
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, encoder_to_udp, NET_VETH, NET_DUMMY + 1);
+}
+
+int main(void)
+{
+	const char *missing = in_guest() ? net_start() : NULL;
+	if (missing) {
+		return skip("%s", missing);
+	}
+	int status = lab_main("link udp", NULL, add);
+	if (in_guest()) {
+		net_stop();
+	}
+	return status;
+}
