@@ -146,12 +146,17 @@ struct blame_wait blame_frame(const struct handle *handle)
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
-/* What a process waits for at its own devices keeps it from nothing that it does for others, and no more does the
- * next frame. */
+/* Who waits for a frame listens for changes of the link as well: nobody owes those. */
+static bool timeline_is_changes(const struct timeline *timeline)
+{
+	return timeline->brokered && timeline->brokered->link;
+}
+
+/* What a process waits for at its own devices keeps it from nothing that it does for others. */
 static void wait_older(struct blame_wait *oldest, const struct session *session,
 		       struct blame_wait other)
 {
-	if (other.timeline && !other.timeline->idle &&
+	if (other.timeline && !timeline_is_changes(other.timeline) &&
 	    timeline_signaler(other.timeline) != session &&
 	    timeline_point_state(other.timeline, other.value) == -EAGAIN &&
 	    (!oldest->timeline || other.since_ns < oldest->since_ns)) {

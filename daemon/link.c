@@ -353,8 +353,8 @@ void link_end(struct link *link, const struct session *by, int error, const char
 	}
 	link->error = error;
 	const char *what = error == -EOWNERDEAD ? "it died" : "it closed the link";
-	snprintf(link->cause, sizeof(link->cause), "%s of %s: %s",
-		 link->sides[link_side_of(link, by)].device->name, session_label(by),
+	snprintf(link->cause, sizeof(link->cause), "%s (pid %d, uid %u): %s",
+		 link->sides[link_side_of(link, by)].device->name, by->pid, by->subject.uid,
 		 reason && reason[0] ? reason : what);
 	if (link->producer == ACCEPTER) {
 		buffers_drop(link);

@@ -153,7 +153,7 @@ int pair_join(struct handle *handle, char *detail)
 			 timeline->name);
 		return -EINVAL;
 	}
-	if (timeline->device->silent) {
+	if (timeline->watched) {
 		snprintf(
 			detail, FBK_REASON_SIZE,
 			"%s signals %s without telling anybody: the daemon polls it, and wakes who "

@@ -623,6 +623,15 @@ int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 /* Why it ended, in a sentence; "" while it has not. Valid until the link is closed. */
 const char *fbk_link_cause(struct fbk_link *link);
 
+/* End it for the peer, with a sentence (may be NULL) of why that goes into its cause, of which some 80 bytes
+ * are kept. What either has of the other goes as with fbk_link_close().
+ *   -EPIPE  nobody is at the other end   -EINVAL  not a negative errno */
+int fbk_link_fail(struct fbk_link *link, int error, const char *reason);
+
+/* As fbk_point_blame(), of the next frame: that it comes, or, for a producer, comes back.
+ *   -EPIPE  nobody is at the other end   -ENOENT  the consumer has none */
+int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
+
 /* Wait until it is established. */
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 

@@ -135,18 +135,24 @@ static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, i
 	return r;
 }
 
+/* The daemon took it away, or is gone itself, which no page says. */
+static bool link_is_over(const struct fbk_link *link)
+{
+	return context_lost(link->context) || timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+}
+
 int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error))
 {
 	/* Twice: what changed while it was asked about is asked about as well. */
 	for (int i = 0; i < 2 && link->info.phase != FBK_LINK_ENDED; i++) {
 		uint64_t value = fbk_timeline_value(link->state);
-		bool over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+		bool over = link_is_over(link);
 		if (!over && value == link->seen) {
 			return 0;
 		}
 		int r = over ? 0 : link_ask(link, lost);
 		if (r < 0) { /* maybe since it ends just now */
-			over = timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
+			over = link_is_over(link);
 		}
 		if (over) {
 			link_take_end(link);

@@ -30,6 +30,11 @@ int board_open(struct board *board, int fd)
 	return shared_open(&board->shared, fd, PAGE);
 }
 
+int board_adopt(struct board *board, int fd)
+{
+	return shared_adopt(&board->shared, fd, PAGE);
+}
+
 void board_finish(struct board *board)
 {
 	shared_finish(&board->shared);

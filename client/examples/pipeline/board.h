@@ -26,7 +26,8 @@ struct board_clock {
 };
 
 int board_create(struct board *board, const char *name);
-int board_open(struct board *board, int fd); /* takes the fd; errors of shared_open() */
+int board_open(struct board *board, int fd);  /* takes the fd; errors of shared_open() */
+int board_adopt(struct board *board, int fd); /* the same, to write it */
 void board_finish(struct board *board);
 
 void board_note(struct board *board, uint64_t point); /* now */

@@ -15,6 +15,9 @@
 enum message_type {
 	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: theirs, token to wait, board */
 	MESSAGE_ACCEPT = 2, /* back; fds: token and board of what releases the buffers */
+	MESSAGE_LINK =
+		3, /* to a consumer of pictures; fds: the link's offer, board of when they are
+			     * done, board for when they are given back. Nothing goes back. */
 };
 
 /* Frame n (from 1) is in buffer n % count, ready at point n of the offered timeline, and given back
@@ -26,7 +29,8 @@ struct message {
 	uint64_t frames; /* that will come */
 	uint64_t size;   /* of a buffer, in bytes */
 	uint32_t width, height, fps;
-	uint32_t stride; /* in bytes, of a buffer that the consumer made */
+	uint32_t stride;  /* in bytes, of a buffer that the consumer made */
+	uint32_t stamped; /* frame n's number is in the picture */
 };
 
 struct channel {

@@ -10,100 +10,35 @@
 #include <unistd.h>
 
 #include "encoder.h"
+#include "intake.h"
 #include "picture.h"
 #include "shared.h"
 #include "slot.h"
 #include "stage.h"
 #include "viewer.h"
 
-#define RENDER_BUFFERS 4
-
 struct encode {
 	struct stage stage;
 	const struct fence_kind *fences; /* that this device has */
 	struct fence_maker *maker;
 	struct encoder *encoder;
-	struct channel renderer, sender;
+	struct intake intake;
+	struct channel sender;
 	struct viewer viewer; /* used with --display only */
-	struct message offer; /* of the renderer */
-	struct shared pictures[RENDER_BUFFERS];
 	struct shared ring;
 	size_t slot_size;
-	struct lane *drawn; /* the renderer's: frame n is drawn */
-	struct lane *free;  /* ours: frame n is not read any more */
-	struct lane *done;  /* ours: frame n's bitstream is in its slot */
-	struct lane *sent;  /* the sender's: frame n's slot is free */
+	struct lane *free; /* ours: frame n is not read any more */
+	struct lane *done; /* ours: frame n's bitstream is in its slot */
+	struct lane *sent; /* the sender's: frame n's slot is free */
 };
-
-static int offer_check(struct encode *encode)
-{
-	const struct message *offer = &encode->offer;
-	const char *why = "it is no picture";
-	if (offer->count != RENDER_BUFFERS || offer->fps < 1 || offer->frames < 1 ||
-	    picture_check_size(offer->width, offer->height, &why) < 0 ||
-	    offer->size != picture_bytes(offer->width, offer->height)) {
-		return stage_stop(&encode->stage, -EPROTO, "the renderer's offer", "%s", why);
-	}
-	return 0;
-}
-
-static int pictures_open(struct encode *encode, const int *fds)
-{
-	for (size_t i = 0; i < RENDER_BUFFERS; i++) {
-		int r = shared_open(&encode->pictures[i], fds[i], encode->offer.size);
-		if (r < 0) {
-			return stage_stop(&encode->stage, r, "the renderer's offer",
-					  "buffer %zu is no sealed memfd of %llu bytes", i,
-					  (unsigned long long)encode->offer.size);
-		}
-	}
-	return 0;
-}
-
-static int meet_renderer(struct encode *encode)
-{
-	struct stage *stage = &encode->stage;
-	struct message accept = { .type = MESSAGE_ACCEPT };
-	int fds[RENDER_BUFFERS + 2];
-	int listener, back[2];
-	int r = channel_listen(stage->options->listen, &listener);
-	if (r < 0) {
-		return stage_stop(stage, r, stage->options->listen, "%s", strerror(-r));
-	}
-	r = channel_accept(listener, stage_deadline(stage), &encode->renderer);
-	close(listener);
-	if (r == 0) {
-		r = channel_receive(&encode->renderer, stage_deadline(stage), MESSAGE_OFFER,
-				    &encode->offer, fds, RENDER_BUFFERS + 2);
-	}
-	if (r < 0) {
-		return stage_stop(stage, r, "meeting the renderer", "%s", strerror(-r));
-	}
-	r = stage_lane_open(stage, "render.done", fds[RENDER_BUFFERS], fds[RENDER_BUFFERS + 1],
-			    &encode->drawn);
-	if (r == 0) {
-		r = offer_check(encode);
-	}
-	if (r == 0) {
-		r = pictures_open(encode, fds);
-	}
-	if (r == 0) {
-		r = stage_lane_create(stage, "encode.free", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT,
-				      &encode->free, &back[0], &back[1]);
-	}
-	if (r < 0) {
-		return r;
-	}
-	r = channel_send(&encode->renderer, &accept, back, 2);
-	close(back[0]);
-	return r < 0 ? stage_stop(stage, r, "meeting the renderer", "%s", strerror(-r)) : 0;
-}
 
 static int meet_sender(struct encode *encode)
 {
 	struct stage *stage = &encode->stage;
-	struct message message = encode->offer;
+	struct message message = encode->intake.offer;
+	const char *path = stage->options->connects[0];
 	int fds[3];
+	message.type = MESSAGE_OFFER;
 	message.count = SLOT_COUNT;
 	message.size = encode->slot_size = slot_bytes(message.width, message.height);
 	int r = shared_create(&encode->ring, "bitstream", SLOT_COUNT * encode->slot_size);
@@ -112,12 +47,12 @@ static int meet_sender(struct encode *encode)
 	}
 	stage->stats.buffers = SLOT_COUNT;
 	fds[0] = encode->ring.fd;
-	r = stage_lane_create(stage, "encode.done", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT,
-			      &encode->done, &fds[1], &fds[2]);
+	r = stage_lane_share(stage, "done", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT, &encode->done,
+			     &fds[1], &fds[2]);
 	if (r < 0) {
 		return r;
 	}
-	r = channel_connect(stage->options->connect, stage_deadline(stage), &encode->sender);
+	r = channel_connect(path, stage_deadline(stage), &encode->sender);
 	if (r == 0) {
 		r = channel_send(&encode->sender, &message, fds, 3);
 	}
@@ -127,15 +62,14 @@ static int meet_sender(struct encode *encode)
 				    &message, fds, 2);
 	}
 	if (r < 0) {
-		return stage_stop(stage, r, "meeting the sender", "%s: %s", stage->options->connect,
-				  strerror(-r));
+		return stage_stop(stage, r, "meeting the sender", "%s: %s", path, strerror(-r));
 	}
 	return stage_lane_open(stage, "send.done", fds[0], fds[1], &encode->sent);
 }
 
 /* A fence of this device, and the point that follows it. */
-static int output_submit(struct encode *encode, struct lane *lane, uint64_t frame,
-			 struct encoder_output *output)
+static int output_submit(struct encode *encode, struct lane *lane, struct board *board,
+			 uint64_t frame, struct encoder_output *output)
 {
 	int fd;
 	int r = encode->fences->create(encode->maker, &output->fence, &fd);
@@ -146,19 +80,25 @@ static int output_submit(struct encode *encode, struct lane *lane, uint64_t fram
 	if (r < 0) {
 		return stage_stop_call(&encode->stage, r, lane->name);
 	}
-	output->board = &lane->board;
+	output->board = board;
 	encode->stage.stats.imports++;
 	return 0;
 }
 
 static int job_submit(struct encode *encode, struct encoder_job *job)
 {
-	int r = output_submit(encode, encode->free, job->frame, &job->released);
+	struct lane *done = encode->done, *shown = encode->viewer.shown;
+	struct fbk_point free = { encode->free->timeline, job->frame };
+	int r = output_submit(encode, encode->free, &encode->intake.board, job->frame,
+			      &job->released);
 	if (r == 0) {
-		r = output_submit(encode, encode->done, job->frame, &job->done);
+		r = intake_release_at(&encode->intake, free);
+	}
+	if (r == 0) {
+		r = output_submit(encode, done, &done->board, job->frame, &job->done);
 	}
 	if (r == 0 && job->canvas.memory) {
-		r = output_submit(encode, encode->viewer.shown, job->frame, &job->shown);
+		r = output_submit(encode, shown, &shown->board, job->frame, &job->shown);
 	}
 	return r;
 }
@@ -207,17 +147,20 @@ static int outputs_wait(struct encode *encode, uint64_t frame, struct encoder_jo
 static int encode_frame(struct encode *encode, uint64_t frame)
 {
 	struct stage *stage = &encode->stage;
-	struct shared *buffer = &encode->pictures[frame % RENDER_BUFFERS];
+	struct intake *intake = &encode->intake;
 	struct encoder_job job = {
 		.fences = encode->fences,
-		.picture = picture_at(buffer->memory, encode->offer.width, encode->offer.height),
-		.picture_size = encode->offer.size,
 		.frame = frame,
 		.slot = slot_at(encode->ring.memory, encode->slot_size, frame),
 	};
-	int r = stage_wait_fence(stage, encode->drawn, frame, stage_way_acquire(stage),
-				 &stage->stats.handovers[0]);
+	int r = intake_next(intake);
 	if (r == 0) {
+		r = intake_wait(intake);
+	}
+	if (r == 0) {
+		job.picture = intake->picture;
+		job.picture_size = intake->map->size -
+				   (size_t)(intake->picture.planes[0] - intake->map->memory);
 		r = outputs_wait(encode, frame, &job);
 	}
 	if (r == 0) {
@@ -231,8 +174,13 @@ static int encode_frame(struct encode *encode, uint64_t frame)
 
 static int device_start(struct encode *encode)
 {
-	const struct message *offer = &encode->offer;
+	const struct message *offer = &encode->intake.offer;
 	char error[160] = "";
+	if (!offer->stamped) {
+		return stage_stop(
+			&encode->stage, -EPROTO, "starting",
+			"these pictures hold no frame numbers: put a renderer in between");
+	}
 	int r = encode->fences->open(&encode->maker, error, sizeof(error));
 	if (r == 0) {
 		r = encoder_create(offer->width, offer->height, offer->fps, &encode->encoder, error,
@@ -260,7 +208,10 @@ static int last_wait(struct encode *encode, uint64_t frames)
 static int run(struct encode *encode)
 {
 	struct stage *stage = &encode->stage;
-	int r = meet_renderer(encode);
+	int r = intake_open(&encode->intake, stage, &stage->stats.handovers[0]);
+	if (r == 0) {
+		r = stage_lane_create(stage, "free", FBK_TIMELINE_BROKERED, false, &encode->free);
+	}
 	if (r == 0) {
 		r = device_start(encode);
 	}
@@ -268,13 +219,17 @@ static int run(struct encode *encode)
 		r = meet_sender(encode);
 	}
 	if (r == 0 && stage->options->display) {
-		r = viewer_meet(&encode->viewer, stage, stage->options->display, &encode->offer);
+		r = viewer_meet(&encode->viewer, stage, stage->options->display,
+				&encode->intake.offer);
 	}
-	uint64_t frames = encode->offer.frames;
+	uint64_t frames = encode->intake.offer.frames;
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
 		r = encode_frame(encode, frame);
 	}
-	return r == 0 ? last_wait(encode, frames) : r;
+	if (r == 0) {
+		r = last_wait(encode, frames);
+	}
+	return r == 0 ? intake_end(&encode->intake) : r;
 }
 
 static void name_handovers(struct encode *encode)
@@ -282,8 +237,6 @@ static void name_handovers(struct encode *encode)
 	struct stage *stage = &encode->stage;
 	struct handover *handovers = stage->stats.handovers;
 	const char *release = stage_way_route(stage_way_release(stage));
-	handovers[0].name = "render.done";
-	handovers[0].route = stage_way_route(stage_way_acquire(stage));
 	handovers[1].name = "send.done";
 	handovers[1].route = release;
 	if (stage->options->display) {
@@ -297,32 +250,31 @@ static void name_handovers(struct encode *encode)
 int main(int argc, char **argv)
 {
 	struct options options = { .name = "encode" };
-	struct fbk_device_desc desc = {
-		.name = "encode0",
-		.class = FBK_ENCODER,
-		.waits = FBK_SYNC_FILE | FBK_EVENTFD,
-		.signals = FBK_SYNC_FILE | FBK_EVENTFD,
-	};
-	struct encode encode = { .renderer.fd = -1, .sender.fd = -1, .viewer.channel.fd = -1 };
+	struct fbk_device_desc desc = { .class = FBK_ENCODER };
+	struct encode encode = { .intake.channel.fd = -1,
+				 .sender.fd = -1,
+				 .viewer.channel.fd = -1 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "lc", &status) < 0) {
 		return status;
 	}
 	encode.fences = options.sync_files ? &fence_sync_file : &fence_eventfd;
 	encode.stage.options = &options;
+	desc.waits = options.sync_files ? FBK_SYNC_FILE : FBK_EVENTFD;
+	desc.signals = desc.waits;
+	/* A late sync_file would be taken before a promise; its own fences are imported. */
+	desc.routes =
+		options.promise ? 1U << FBK_ROUTE_SYNC_FILE_PROMISE | 1U << FBK_ROUTE_CPU_WAIT : 0;
 	name_handovers(&encode);
 	if (stage_start(&encode.stage, &options, &desc) == 0) {
 		run(&encode);
 	}
 	status = stage_finish(&encode.stage);
-	channel_close(&encode.renderer);
 	channel_close(&encode.sender);
 	viewer_finish(&encode.viewer);
 	encoder_destroy(encode.encoder);
 	encode.fences->close(encode.maker); /* after the timelines failed: it may signal fences */
 	shared_finish(&encode.ring);
-	for (size_t i = 0; i < RENDER_BUFFERS; i++) {
-		shared_finish(&encode.pictures[i]);
-	}
+	intake_finish(&encode.intake);
 	return status;
 }

@@ -10,11 +10,15 @@
 
 #include "picture.h"
 
+#define NAME_LENGTH 20
+
 static const struct option long_options[] = {
+	{ "name", required_argument, NULL, 'N' },
 	{ "socket", required_argument, NULL, 'S' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "connect", required_argument, NULL, 'c' },
 	{ "display", required_argument, NULL, 'D' },
+	{ "device", required_argument, NULL, 'V' },
 	{ "card", required_argument, NULL, 'C' },
 	{ "fences", required_argument, NULL, 'F' },
 	{ "promise", no_argument, NULL, 'p' },
@@ -34,18 +38,23 @@ static const struct option long_options[] = {
 };
 
 static const char help_text[] =
+	"  --name NAME        of this process (default: what it is)\n"
 	"  --socket PATH      the daemon's socket\n"
-	"  --listen PATH      where the process before this one connects (encode, show, send)\n"
-	"  --connect PATH     where the process after this one listens (render, encode)\n"
+	"  --listen PATH      where the process before this one connects (all but render, "
+	"capture)\n"
+	"  --connect PATH     where the process after this one listens (all but show, send, "
+	"probe);\n"
+	"                     several times for several that read the same pictures\n"
+	"  --device PATH      a V4L2 device (capture; default: pictures are made up)\n"
 	"  --display PATH     where the display listens (encode; without it there is none)\n"
 	"  --card PATH        that drives the display (show; default: the first that can)\n"
 	"  --fences KIND      that devices without memory fences have: eventfd (the default), or\n"
 	"                     sync_file, which the kernel's vgem driver makes\n"
 	"  --promise          ask for sync_files before they are due (encode, show)\n"
 	"  --url URL          where the stream goes (send)\n"
-	"  --size WxH         of the picture (render; default 640x360)\n"
-	"  --fps N            frames a second (render; default 30)\n"
-	"  --seconds N        how long to draw (render; default 5)\n"
+	"  --size WxH         of the picture (render, capture; default 640x360)\n"
+	"  --fps N            frames a second (render, capture; default 30)\n"
+	"  --seconds N        how long to draw (render, capture; default 5)\n"
 	"  --delay-ms N       draw that much slower (render; default 0)\n"
 	"  --deadline-ms N    how long any wait may take (default 2000)\n"
 	"  --stats FILE       write counts and latencies there\n"
@@ -109,9 +118,25 @@ static int renderer_parse(const char *text, struct options *options)
 	return -EINVAL;
 }
 
+static int connect_add(struct options *options, const char *path)
+{
+	if (options->connect_count == OPTIONS_CONNECTS) {
+		fprintf(stderr, "%s: more than %d neighbours\n", options->name, OPTIONS_CONNECTS);
+		return -EINVAL;
+	}
+	options->connects[options->connect_count++] = path;
+	return 0;
+}
+
 static int option_take(struct options *options, int option, const char *value)
 {
 	switch (option) {
+	case 'N':
+		options->name = value;
+		return strlen(value) > NAME_LENGTH ? -EINVAL : 0;
+	case 'V':
+		options->device = value;
+		return 0;
 	case 'S':
 		options->socket = value;
 		return 0;
@@ -119,8 +144,7 @@ static int option_take(struct options *options, int option, const char *value)
 		options->listen = value;
 		return 0;
 	case 'c':
-		options->connect = value;
-		return 0;
+		return connect_add(options, value);
 	case 'D':
 		options->display = value;
 		return 0;
@@ -175,7 +199,7 @@ static bool options_complete(const struct options *options, const char *needed)
 		const char *name, *value;
 	} paths[] = {
 		{ 'l', "--listen", options->listen },
-		{ 'c', "--connect", options->connect },
+		{ 'c', "--connect", options->connects[0] },
 		{ 'u', "--url", options->url },
 	};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* The arguments of render, encode, show and send: one table for all of them. */
+/* The arguments of all stages: one table for all of them. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum renderer {
@@ -11,11 +12,15 @@ enum renderer {
 	RENDERER_CPU,
 };
 
+#define OPTIONS_CONNECTS 4
+
 struct options {
-	const char *name;    /* of the process */
-	const char *socket;  /* the daemon's; NULL: the default one */
-	const char *listen;  /* where the neighbour before it connects */
-	const char *connect; /* where the neighbour after it listens */
+	const char *name;   /* of the process, and of its device, but for a 0 behind it */
+	const char *socket; /* the daemon's; NULL: the default one */
+	const char *listen; /* where the neighbour before it connects */
+	const char *connects[OPTIONS_CONNECTS]; /* where the neighbours after it listen */
+	size_t connect_count;
+	const char *device;  /* to capture from; NULL: what is captured is made up */
 	const char *display; /* where the display listens; NULL: there is none */
 	const char *card;    /* that drives the display; NULL: the first that can */
 	const char *stats;   /* file for the counts; NULL: none */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A renderer: a device with memory fences. It draws moving pictures into shared buffers, by Vulkan
- * where there is a device, signals a point in memory when one is drawn, and draws into a buffer again
- * only when the encoder's release point says so.
+ * where there is a device, hands each over when it begins, with a point in memory that is signalled when it
+ * is drawn, and draws into a buffer again only when all who read it gave it back.
  */
 #include <errno.h>
 #include <signal.h>
@@ -11,22 +11,22 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "outlet.h"
 #include "painter.h"
 #include "picture.h"
 #include "shared.h"
 #include "stage.h"
 
-#define BUFFERS 4
+#define BUFFERS OUTLET_BUFFERS
 
 struct render {
 	struct stage stage;
 	const struct painter_kind *kind;
 	struct painter *painter;
 	char said[512]; /* which painter it is, and why */
-	struct channel encoder;
+	struct outlet outlet;
 	struct shared buffers[BUFFERS];
-	struct lane *drawn; /* ours: point n: frame n is drawn */
-	struct lane *free;  /* the encoder's: point n: frame n is not read any more */
+	struct lane *drawn; /* point n: frame n is drawn */
 };
 
 static int buffers_create(struct render *render, size_t size)
@@ -41,49 +41,35 @@ static int buffers_create(struct render *render, size_t size)
 	return 0;
 }
 
-/* Offer the buffers and the timeline; take the one that gives the buffers back. */
+/* Offer the buffers and the timeline to those who read them. */
 static int introduce(struct render *render, uint64_t frames)
 {
 	struct stage *stage = &render->stage;
 	const struct options *options = stage->options;
-	struct message message = { .type = MESSAGE_OFFER,
-				   .count = BUFFERS,
+	struct fbk_buffer_desc buffers[BUFFERS];
+	struct message message = { .count = BUFFERS,
 				   .frames = frames,
 				   .size = picture_bytes(options->width, options->height),
 				   .width = options->width,
 				   .height = options->height,
-				   .fps = options->fps };
-	int fds[MESSAGE_FDS_MAX];
-	int r = stage_lane_create(stage, "render.done", 0, stage_acquire_rights(stage),
-				  &render->drawn, &fds[BUFFERS], &fds[BUFFERS + 1]);
-	if (r < 0) {
-		return r;
+				   .fps = options->fps,
+				   .stamped = true };
+	int r = stage_lane_create(stage, "done", 0, true, &render->drawn);
+	if (r == 0) {
+		r = render->kind->meet(render->painter, stage, render->drawn);
 	}
-	r = render->kind->meet(render->painter, stage, render->drawn);
 	if (r < 0) {
-		close(fds[BUFFERS]);
 		return r;
 	}
 	/* From now on others may wait for this process: what takes long is done. */
 	printf("%s\n", render->said);
 	fflush(stdout);
 	for (size_t i = 0; i < BUFFERS; i++) {
-		fds[i] = render->buffers[i].fd;
+		outlet_picture_buffer(render->buffers[i].fd, options->width, options->height,
+				      &buffers[i]);
 	}
-	r = channel_connect(options->connect, stage_deadline(stage), &render->encoder);
-	if (r == 0) {
-		r = channel_send(&render->encoder, &message, fds, BUFFERS + 2);
-	}
-	close(fds[BUFFERS]); /* the token */
-	if (r == 0) {
-		r = channel_receive(&render->encoder, stage_deadline(stage), MESSAGE_ACCEPT,
-				    &message, fds, 2);
-	}
-	if (r < 0) {
-		return stage_stop(stage, r, "meeting the encoder", "%s: %s", options->connect,
-				  strerror(-r));
-	}
-	return stage_lane_open(stage, "encode.free", fds[0], fds[1], &render->free);
+	return outlet_open(&render->outlet, stage, render->drawn, &message, buffers,
+			   stage->stats.handovers);
 }
 
 /*
@@ -126,12 +112,12 @@ static int draw(struct render *render, uint64_t frame)
 static int render_frame(struct render *render, uint64_t frame)
 {
 	struct stage *stage = &render->stage;
-	int r = 0;
-	if (frame > BUFFERS) { /* the first use of a buffer waits for nobody */
-		r = stage_wait(stage, render->free, frame - BUFFERS, &stage->stats.handovers[0]);
-	}
+	int r = outlet_take(&render->outlet, frame);
 	if (r == 0 && stage->options->early) {
 		r = render->kind->signal(render->painter, frame);
+	}
+	if (r == 0) {
+		r = outlet_hand(&render->outlet, frame);
 	}
 	if (r == 0) {
 		r = draw(render, frame);
@@ -152,15 +138,11 @@ static int run(struct render *render)
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
 		clock_sleep_until(began + (frame - 1) * NS_PER_S / options->fps);
 		r = render_frame(render, frame);
+		if (r == 0) { /* that of the next frame as well, which is free by now, or soon */
+			r = outlet_take(&render->outlet, frame + 1);
+		}
 	}
-	/* Whoever leaves before its points were seen takes nothing back; but the last buffers are
-	 * ours until they were given back. */
-	uint64_t left = frames < BUFFERS ? frames : BUFFERS;
-	for (uint64_t frame = frames - left + 1; r == 0 && frame <= frames; frame++) {
-		r = stage_wait(&render->stage, render->free, frame,
-			       &render->stage.stats.handovers[0]);
-	}
-	return r;
+	return r == 0 ? outlet_drain(&render->outlet, frames) : r;
 }
 
 static int prepare(struct render *render)
@@ -195,14 +177,13 @@ static int start(struct render *render, const struct options *options)
 		return r;
 	}
 	render->kind->describe(render->painter, &desc);
-	desc.name = "render0";
 	return stage_start(&render->stage, options, &desc);
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = { .name = "render" };
-	struct render render = { .encoder.fd = -1 };
+	struct render render = { 0 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "c", &status) < 0) {
 		return status;
@@ -213,9 +194,6 @@ int main(int argc, char **argv)
 		sigaddset(&continued, SIGCONT);
 		sigprocmask(SIG_BLOCK, &continued, NULL);
 	}
-	render.stage.stats.handovers[0].name = "encode.free";
-	render.stage.stats.handovers[0].route =
-		options.sync_files ? "sync_file -> memory64" : "eventfd -> memory64";
 	if (start(&render, &options) == 0) {
 		run(&render);
 	}
@@ -224,7 +202,7 @@ int main(int argc, char **argv)
 		render.kind->close(render.painter);
 	}
 	status = stage_finish(&render.stage);
-	channel_close(&render.encoder);
+	outlet_finish(&render.outlet);
 	for (size_t i = 0; i < BUFFERS; i++) {
 		shared_finish(&render.buffers[i]);
 	}

@@ -1,32 +1,46 @@
 # Everything that the run counted, in one object, and what does not add up.
 def counter($name): [$counters.counters // [] | .[] | select(.name == $name) | .value][0] // 0;
-def handover($stats; $name): $stats[0].handovers // [] | map(select(.name == $name))[0] // empty;
+def by($name): [$stats[] | select(.process == $name)][0] // {};
+def handover($stats; $name): $stats.handovers // [] | map(select(.name == $name))[0];
+def picture($stats; $peer; $way):
+	$stats.handovers // [] | map(select(.peer == $peer and .way == $way))[0];
 
 ($promise == "yes") as $promise
 | ($display == "yes") as $display
-| [$render, $encode, $show, $send | .[0]] as $processes
-| ($render[0].frames // 0) as $drawn
-| ($show[0].frames // 0) as $shown
-| ($send[0].frames // 0) as $sent
+| ($plan | map(select(.kind == "encode"))[0].name) as $encoder
+| ($plan | map(select(.kind == "send"))[0].name) as $sender
+| by($encoder) as $encode | by($sender) as $send | by("show") as $show
+| $plan[0] as $first | by($first.name) as $source
+| [$plan[] | select(.kind == "render" or .kind == "capture") | by(.name)] as $producers
+| $stats as $processes
+| ($source.frames // 0) as $drawn
+| ($show.frames // 0) as $shown
+| ($send.frames // 0) as $sent
 | ($probed | tonumber? // 0) as $probed
 | ($verified.frames_decoded // 0) as $decoded
 | ([$processes[].mismatches // 0] | add) as $mismatches
 | ([$processes[].waits // 0] | add) as $waits
 # Each frame: acquired through an exported fence; given back and handed on through imported ones; and
-# its slot, once all of them are in use, waited for through an exported one, as is the last. The
-# renderer and the sender wait in memory, each once a frame. With a display each frame is also handed
+# its slot, once all of them are in use, waited for through an exported one, as is the last. Whoever
+# makes pictures waits in memory, once a frame, until it is given back; whoever else reads them, and the
+# sender, until it may. With a display each frame is also handed
 # to that and given back through imported fences; its buffers are waited for as the slots are; and a
 # gate waits for each frame, or, except for the first, a promise. What is promised and was reached
 # already is no promise, but an export.
-| ($encode[0].buffers // 8) as $slots
-| ($show[0].buffers // 3) as $buffers
+| ($encode.buffers // 8) as $slots
+| ($show.buffers // 3) as $buffers
 | ($sent + ([$sent - $slots, 0] | max) + 1
 	+ (if $display then ([$sent - $buffers, 0] | max) + 1 else 0 end)) as $encoder_waits
 | ($encoder_waits + (if $display and $promise then $sent - 1 else 0 end)) as $fences
 | (if $display then 4 else 2 end * $sent) as $imports
-| ($encoder_waits + (if $display then 3 else 2 end) * $sent) as $all_waits
+| ([$plan[] | select(.program == "compose" or .program == "probe")] | length) as $readers
+| ($encoder_waits + ((if $display then 2 else 1 end) + ($producers | length) + $readers) * $sent)
+	as $all_waits
 | ($ARGS.positional
 	+ [if $sent != $expected then "\($expected) frames were to be sent, \($sent) were" else empty end]
+	+ [$plan[] | .name as $name | by($name) as $one
+		| if $name != $sender and ($one.frames // 0) != $expected
+			then "\($one.frames // 0) of \($expected) frames went through \($name)" else empty end]
 	+ [if $probed != $sent then "ffprobe finds \($probed) frames, \($sent) were sent" else empty end]
 	+ [if $decoded != $sent then "\($decoded) frames were decoded, \($sent) sent" else empty end]
 	+ [if $display and $shown != $expected then "\($expected) frames were to be shown, \($shown) were"
@@ -53,20 +67,22 @@ def handover($stats; $name): $stats[0].handovers // [] | map(select(.name == $na
 | {
 	size: $size,
 	fps: $fps,
-	renderer: $render[0].renderer,
-	signals: { cpu: ($render[0].signals // 0), device: ($render[0].device_signals // 0) },
+	source: $first.kind,
+	renderer: $source.renderer,
+	frames_dropped: ([$processes[].dropped // 0] | add),
+	signals: { cpu: ([$producers[].signals // 0] | add), device: ([$producers[].device_signals // 0] | add) },
 	frames_drawn: $drawn,
 	frames_sent: $sent,
 	frames_decoded: $decoded,
 	frames_probed: $probed,
 	frames_shown: (if $display then $shown else null end),
-	buffers: { pictures: ($render[0].buffers // 0), slots: ($encode[0].buffers // 0),
-		display: ($show[0].buffers // 0) },
+	buffers: { pictures: ([$producers[].buffers // 0] | add), slots: ($encode.buffers // 0),
+		display: ($show.buffers // 0) },
 	number_checks: ([$processes[].checks // 0] | add),
 	number_mismatches: $mismatches,
-	bytes_sent: ($send[0].bytes // 0),
+	bytes_sent: ($send.bytes // 0),
 	seconds: ([$processes[].seconds // 0] | max),
-	frames_per_second: (if ($send[0].seconds // 0) > 0 then ($sent - 1) / $send[0].seconds else 0 end),
+	frames_per_second: (if ($send.seconds // 0) > 0 then ($sent - 1) / $send.seconds else 0 end),
 	waits: {
 		points: $waits,
 		armed: counter("waits"),
@@ -78,14 +94,15 @@ def handover($stats; $name): $stats[0].handovers // [] | map(select(.name == $na
 	requests: counter("requests"),
 	request_errors: counter("errors"),
 	routes: [
-		{ from: "render", to: "encode", way: "acquire" } + handover($encode; "render.done"),
-		{ from: "encode", to: "render", way: "release" } + handover($render; "encode.free"),
-		{ from: "encode", to: "send", way: "acquire" } + handover($send; "encode.done"),
-		{ from: "send", to: "encode", way: "release" } + handover($encode; "send.done"),
+		($plan[] | select(.from and .kind != "send")
+			| { from: .from, to: .name, way: "acquire" } + picture(by(.name); .from; "acquire"),
+			{ from: .name, to: .from, way: "release" } + picture(by(.from); .name; "release")),
+		{ from: $encoder, to: $sender, way: "acquire" } + handover($send; "encode.done"),
+		{ from: $sender, to: $encoder, way: "release" } + handover($encode; "send.done"),
 		if $display then
-			{ from: "encode", to: "show", way: "acquire" } + handover($show; "encode.shown"),
-			{ from: "show", to: "encode", way: "release" } + handover($encode; "show.free")
+			{ from: $encoder, to: "show", way: "acquire" } + handover($show; "encode.shown"),
+			{ from: "show", to: $encoder, way: "release" } + handover($encode; "show.free")
 		else empty end
-	] | map(del(.histogram)),
+	] | map(del(.histogram, .peer)),
 	errors: $errors
 }

@@ -60,8 +60,8 @@ static int meet_encoder(struct send *send)
 		r = ring_open(send, fds[0]);
 	}
 	if (r == 0) {
-		r = stage_lane_create(stage, "send.done", 0, FBK_RIGHT_WAIT, &send->sent, &back[0],
-				      &back[1]);
+		r = stage_lane_share(stage, "done", 0, FBK_RIGHT_WAIT, &send->sent, &back[0],
+				     &back[1]);
 	}
 	if (r < 0) {
 		return r;
@@ -140,7 +140,6 @@ int main(int argc, char **argv)
 {
 	struct options options = { .name = "send" };
 	struct fbk_device_desc desc = {
-		.name = "send0",
 		.class = FBK_NETWORK,
 		.waits = FBK_MEMORY64,
 		.signals = FBK_MEMORY64,

@@ -37,7 +37,7 @@ int shared_create(struct shared *shared, const char *name, size_t size)
 	return shared_map(shared, fd, size, PROT_READ | PROT_WRITE);
 }
 
-int shared_open(struct shared *shared, int fd, size_t size)
+static int shared_check(struct shared *shared, int fd, size_t size, int protection)
 {
 	struct stat status;
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -46,7 +46,17 @@ int shared_open(struct shared *shared, int fd, size_t size)
 		close(fd);
 		return -EPROTO;
 	}
-	return shared_map(shared, fd, size, PROT_READ);
+	return shared_map(shared, fd, size, protection);
+}
+
+int shared_open(struct shared *shared, int fd, size_t size)
+{
+	return shared_check(shared, fd, size, PROT_READ);
+}
+
+int shared_adopt(struct shared *shared, int fd, size_t size)
+{
+	return shared_check(shared, fd, size, PROT_READ | PROT_WRITE);
 }
 
 void shared_finish(struct shared *shared)

@@ -20,4 +20,7 @@ int shared_create(struct shared *shared, const char *name, size_t size);
 /* Takes the fd.  -EPROTO  it is not a sealed memfd of at least `size` bytes */
 int shared_open(struct shared *shared, int fd, size_t size);
 
+/* The same for who writes it too. */
+int shared_adopt(struct shared *shared, int fd, size_t size);
+
 void shared_finish(struct shared *shared); /* of a zeroed struct: nothing */

@@ -77,8 +77,8 @@ static int hand_buffers(struct show *show)
 	for (size_t i = 0; i < VIEWER_BUFFERS; i++) {
 		fds[i] = screen->buffers[i].dmabuf;
 	}
-	int r = stage_lane_create(stage, "show.free", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT,
-				  &show->free, &fds[VIEWER_BUFFERS], &fds[VIEWER_BUFFERS + 1]);
+	int r = stage_lane_share(stage, "free", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT, &show->free,
+				 &fds[VIEWER_BUFFERS], &fds[VIEWER_BUFFERS + 1]);
 	if (r < 0) {
 		return r;
 	}
@@ -290,7 +290,6 @@ int main(int argc, char **argv)
 {
 	struct options options = { .name = "show" };
 	struct fbk_device_desc desc = {
-		.name = "show0",
 		.class = FBK_DISPLAY,
 		.waits = FBK_SYNC_FILE,
 		.signals = FBK_SYNC_FILE,

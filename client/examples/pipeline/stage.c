@@ -35,7 +35,11 @@ int stage_start(struct stage *stage, const struct options *options,
 	if (r < 0) {
 		return stage_stop_call(stage, r, "connecting to the daemon");
 	}
-	r = fbk_device_register(stage->context, desc, &stage->device);
+	struct fbk_device_desc named = *desc;
+	char name[FBK_NAME_SIZE];
+	snprintf(name, sizeof(name), "%s0", options->name);
+	named.name = name;
+	r = fbk_device_register(stage->context, &named, &stage->device);
 	return r < 0 ? stage_stop_call(stage, r, "registering") : 0;
 }
 
@@ -44,7 +48,7 @@ int stage_start(struct stage *stage, const struct options *options,
 static struct lane *lane_add(struct stage *stage, const char *name, bool own)
 {
 	struct lane *lane = &stage->lanes[stage->lane_count++];
-	lane->name = name;
+	snprintf(lane->name, sizeof(lane->name), "%s", name);
 	lane->own = own;
 	return lane;
 }
@@ -54,25 +58,37 @@ uint32_t stage_acquire_rights(const struct stage *stage)
 	return FBK_RIGHT_WAIT | (stage->options->promise ? (uint32_t)FBK_RIGHT_PROMISE : 0);
 }
 
-int stage_lane_create(struct stage *stage, const char *name, uint32_t flags, uint32_t rights,
-		      struct lane **ret_lane, int *ret_token_fd, int *ret_board_fd)
+int stage_lane_create(struct stage *stage, const char *what, uint32_t flags, bool board,
+		      struct lane **ret_lane)
 {
+	char name[FBK_NAME_SIZE];
+	snprintf(name, sizeof(name), "%s.%s", stage->options->name, what);
 	struct lane *lane = lane_add(stage, name, true);
-	int token;
 	int r = fbk_timeline_create(stage->device, NULL, name, flags, &lane->timeline);
-	if (r == 0) {
-		r = fbk_timeline_share(lane->timeline, rights, &token);
-	}
 	if (r < 0) {
 		return stage_stop_call(stage, r, name);
 	}
-	r = board_create(&lane->board, name);
+	r = board ? board_create(&lane->board, name) : 0;
 	if (r < 0) {
-		close(token);
 		return stage_stop(stage, r, name, "%s", strerror(-r));
 	}
 	*ret_lane = lane;
-	*ret_token_fd = token;
+	return 0;
+}
+
+int stage_lane_share(struct stage *stage, const char *what, uint32_t flags, uint32_t rights,
+		     struct lane **ret_lane, int *ret_token_fd, int *ret_board_fd)
+{
+	struct lane *lane;
+	int r = stage_lane_create(stage, what, flags, true, &lane);
+	if (r < 0) {
+		return r;
+	}
+	r = fbk_timeline_share(lane->timeline, rights, ret_token_fd);
+	if (r < 0) {
+		return stage_stop_call(stage, r, lane->name);
+	}
+	*ret_lane = lane;
 	*ret_board_fd = lane->board.shared.fd;
 	return 0;
 }
@@ -95,6 +111,20 @@ int stage_lane_open(struct stage *stage, const char *name, int token_fd, int boa
 	return 0;
 }
 
+void stage_peer_name(const struct fbk_link_info *info, char ret_name[FBK_NAME_SIZE])
+{
+	size_t length = strlen(info->peer);
+	memcpy(ret_name, info->peer, length + 1);
+	if (length > 0) {
+		ret_name[length - 1] = '\0';
+	}
+}
+
+void stage_link_add(struct stage *stage, struct fbk_link *link)
+{
+	stage->links[stage->link_count++] = link;
+}
+
 /* --------------------------------------------------------------------------------- waiting -- */
 
 static uint64_t patience(const struct stage *stage)
@@ -107,6 +137,11 @@ uint64_t stage_deadline(const struct stage *stage)
 	return clock_now() + patience(stage);
 }
 
+uint64_t stage_quarter(const struct stage *stage, uint64_t began, unsigned int quarter)
+{
+	return began + patience(stage) * quarter / 4;
+}
+
 /* As fbk_point_wait(), but asking for blame in between. */
 static int point_wait(struct stage *stage, struct fbk_point point, uint64_t began,
 		      stage_wait_fn *wait, void *arg)
@@ -116,7 +151,7 @@ static int point_wait(struct stage *stage, struct fbk_point point, uint64_t bega
 	char what[64];
 	int r = -ETIMEDOUT;
 	for (unsigned int quarter = 3; r == -ETIMEDOUT && quarter <= 4; quarter++) {
-		r = wait(arg, point, began + patience(stage) * quarter / 4);
+		r = wait(arg, point, stage_quarter(stage, began, quarter));
 		if (r == 0) {
 			return 0;
 		}
@@ -169,14 +204,10 @@ enum stage_way stage_way_release(const struct stage *stage)
 	return stage->options->sync_files ? STAGE_LATE : STAGE_EVENTFD;
 }
 
-enum stage_way stage_way_acquire(const struct stage *stage)
-{
-	return stage->options->promise ? STAGE_PROMISE : stage_way_release(stage);
-}
-
 const char *stage_way_route(enum stage_way way)
 {
 	static const char *const routes[] = {
+		[STAGE_NATIVE] = "memory64",
 		[STAGE_EVENTFD] = "memory64 -> eventfd",
 		[STAGE_LATE] = "memory64 -> sync_file (late)",
 		[STAGE_PROMISE] = "memory64 -> sync_file (promise)",
@@ -243,6 +274,9 @@ static int stage_export(struct stage *stage, struct lane *lane, uint64_t value, 
 int stage_wait_fence(struct stage *stage, struct lane *lane, uint64_t value, enum stage_way way,
 		     struct handover *handover)
 {
+	if (way == STAGE_NATIVE) {
+		return stage_wait(stage, lane, value, handover);
+	}
 	/* Who has delivered nothing yet is not relied on. */
 	if (way == STAGE_LATE || (way == STAGE_PROMISE && value == 1)) {
 		return stage_wait_with(stage, lane, value, wait_late, stage, handover);
@@ -278,6 +312,9 @@ void stage_tell(struct stage *stage)
 	}
 	stage->told = true;
 	fprintf(stderr, "%s: %s: %s\n", stage->options->name, stage->what, stage->why);
+	for (size_t i = 0; i < stage->link_count; i++) {
+		fbk_link_fail(stage->links[i], -ECANCELED, stage->why);
+	}
 	for (size_t i = 0; i < stage->lane_count; i++) {
 		struct lane *lane = &stage->lanes[i];
 		if (lane->own && lane->timeline) {

@@ -52,6 +52,10 @@ static struct json_object *handover_json(const struct handover *handover)
 	struct json_object *object = json_object_new_object();
 	json_object_object_add(object, "name", json_object_new_string(handover->name));
 	json_object_object_add(object, "route", json_object_new_string(handover->route));
+	if (handover->peer) {
+		json_object_object_add(object, "peer", json_object_new_string(handover->peer));
+		json_object_object_add(object, "way", json_object_new_string(handover->way));
+	}
 	add_number(object, "count", handover->count);
 	add_number(object, "waited", handover->waited);
 	add_us(object, "p50_us", histogram_quantile(&handover->latency, 500));

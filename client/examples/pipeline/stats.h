@@ -15,6 +15,8 @@
 struct handover {
 	const char *name;
 	const char *route; /* from what is signalled to what is waited for */
+	const char *peer;  /* stage that signals; NULL: the report knows */
+	const char *way;   /* "acquire" or "release"; with a peer */
 	uint64_t count;
 	uint64_t waited; /* the consumer was there first */
 	struct histogram latency;
@@ -32,10 +34,11 @@ void handover_note(struct handover *handover, uint64_t began, uint64_t signalled
 	X(device_signals, "points that a device's commands signal")    \
 	X(checks, "frame numbers compared")                            \
 	X(mismatches, "frame numbers that were not the expected ones") \
+	X(dropped, "frames that a capture device left out")            \
 	X(bytes, "bytes put out")                                      \
 	X(buffers, "buffers of its own")
 
-#define STATS_HANDOVERS 3
+#define STATS_HANDOVERS 6
 
 /* What drew. Without a name: nothing did. */
 struct drawn_by {

@@ -9,7 +9,8 @@ def line($name; $value): "  \($name | pad(22))\($value)";
 line("frames"; "\(.frames_drawn) drawn, \(.frames_sent) sent, \(.frames_decoded) decoded and in order"
 	+ (if .frames_shown != null then ", \(.frames_shown) shown" else "" end)),
 line("frames a second"; "\(.frames_per_second * 10 | round / 10) (asked for: \(.fps)), \(.size)"),
-line("drawn by"; .renderer.said // "-"),
+line(if .source == "capture" then "captured from" else "drawn by" end; .renderer.said // "-"),
+(if .frames_dropped > 0 then line("dropped"; "\(.frames_dropped) frames, by the device that captures") else empty end),
 line("signalled by"; if .signals.device > 0
 	then "commands of the device: \(.signals.device) points, and \(.signals.cpu) by the CPU"
 	else "the CPU: \(.signals.cpu) points" end),

@@ -52,10 +52,11 @@ static int exchange(struct viewer *viewer, struct stage *stage, const char *path
 {
 	struct message message = *offer;
 	int fds[2];
+	message.type = MESSAGE_OFFER;
 	message.count = 0;
 	message.size = 0;
-	int r = stage_lane_create(stage, "encode.shown", FBK_TIMELINE_BROKERED,
-				  stage_acquire_rights(stage), &viewer->shown, &fds[0], &fds[1]);
+	int r = stage_lane_share(stage, "shown", FBK_TIMELINE_BROKERED, stage_acquire_rights(stage),
+				 &viewer->shown, &fds[0], &fds[1]);
 	if (r < 0) {
 		return r;
 	}

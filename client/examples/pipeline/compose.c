@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A renderer that draws on the pictures of another, or of a capture device: it reads each once that is ready,
+ * copies it into a buffer of its own, and draws a frame and a number on top. Both ends are links: what it
+ * makes is handed over before what it takes is there.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "glyph.h"
+#include "intake.h"
+#include "outlet.h"
+#include "shared.h"
+#include "stamp.h"
+
+#define BUFFERS OUTLET_BUFFERS
+#define BORDER  4
+#define WHITE   235
+
+struct compose {
+	struct stage stage;
+	struct intake intake;
+	struct outlet outlet;
+	struct shared buffers[BUFFERS];
+	struct lane *drawn;
+};
+
+static int introduce(struct compose *compose)
+{
+	struct stage *stage = &compose->stage;
+	struct message message = compose->intake.offer;
+	struct fbk_buffer_desc buffers[BUFFERS];
+	message.count = BUFFERS;
+	message.size = picture_bytes(message.width, message.height);
+	message.stamped = true;
+	for (size_t i = 0; i < BUFFERS; i++) {
+		int r = shared_create(&compose->buffers[i], "picture", message.size);
+		if (r < 0) {
+			return stage_stop(stage, r, "making a buffer", "%s", strerror(-r));
+		}
+		stage->stats.buffers++;
+	}
+	int r = stage_lane_create(stage, "done", 0, true, &compose->drawn);
+	if (r < 0) {
+		return r;
+	}
+	for (size_t i = 0; i < BUFFERS; i++) {
+		outlet_picture_buffer(compose->buffers[i].fd, message.width, message.height,
+				      &buffers[i]);
+	}
+	return outlet_open(&compose->outlet, stage, compose->drawn, &message, buffers,
+			   &stage->stats.handovers[1]);
+}
+
+static void copy(const struct picture *to, const struct picture *from)
+{
+	for (size_t i = 0; i < PICTURE_PLANES; i++) {
+		unsigned int half = i > 0 ? 2 : 1;
+		for (unsigned int y = 0; y < to->height / half; y++) {
+			memcpy(to->planes[i] + y * to->strides[i],
+			       from->planes[i] + y * from->strides[i], to->width / half);
+		}
+	}
+}
+
+/* Below the stamp. */
+static void draw_frame(const struct picture *picture)
+{
+	unsigned int top = stamp_height(picture->width);
+	for (unsigned int y = top; y < picture->height; y++) {
+		uint8_t *row = picture->planes[0] + y * picture->strides[0];
+		bool edge = y < top + BORDER || y >= picture->height - BORDER;
+		memset(row, WHITE, edge ? picture->width : BORDER);
+		memset(row + picture->width - BORDER, WHITE, BORDER);
+	}
+}
+
+static int draw(struct compose *compose, uint64_t frame)
+{
+	struct intake *intake = &compose->intake;
+	struct picture picture = picture_at(compose->buffers[frame % BUFFERS].memory,
+					    intake->offer.width, intake->offer.height);
+	int r = intake_wait(intake);
+	if (r == 0) {
+		r = intake_check(intake, "before it is read");
+	}
+	if (r < 0) {
+		return r;
+	}
+	copy(&picture, &intake->picture);
+	r = intake_check(intake, "after it was read");
+	if (r == 0) {
+		r = intake_release(intake);
+	}
+	draw_frame(&picture);
+	glyph_draw_number(&picture, stamp_height(picture.width), (uint32_t)frame);
+	stamp_write(&picture, (uint32_t)frame);
+	return r;
+}
+
+static int compose_frame(struct compose *compose, uint64_t frame)
+{
+	struct stage *stage = &compose->stage;
+	int r = intake_next(&compose->intake);
+	if (r == 0) {
+		r = outlet_take(&compose->outlet, frame);
+	}
+	if (r == 0) {
+		r = outlet_hand(&compose->outlet, frame);
+	}
+	if (r == 0) {
+		r = draw(compose, frame);
+	}
+	if (r == 0) {
+		r = stage_signal(stage, compose->drawn, frame);
+	}
+	if (r == 0) {
+		stats_frame(&stage->stats);
+		stage->stats.bytes += compose->buffers[0].size;
+	}
+	return r;
+}
+
+static int run(struct compose *compose)
+{
+	struct stage *stage = &compose->stage;
+	int r = intake_open(&compose->intake, stage, &stage->stats.handovers[0]);
+	uint64_t frames = compose->intake.offer.frames;
+	if (r == 0) {
+		r = introduce(compose);
+	}
+	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
+		r = compose_frame(compose, frame);
+	}
+	if (r == 0) {
+		r = outlet_drain(&compose->outlet, frames);
+	}
+	return r == 0 ? intake_end(&compose->intake) : r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .name = "compose" };
+	const struct fbk_device_desc desc = {
+		.class = FBK_GPU,
+		.waits = FBK_MEMORY64,
+		.signals = FBK_MEMORY64,
+	};
+	struct compose compose = { .intake.channel.fd = -1 };
+	int status = 2;
+	if (options_parse(&options, argc, argv, "lc", &status) < 0) {
+		return status;
+	}
+	if (stage_start(&compose.stage, &options, &desc) == 0) {
+		run(&compose);
+	}
+	status = stage_finish(&compose.stage);
+	outlet_finish(&compose.outlet);
+	intake_finish(&compose.intake);
+	for (size_t i = 0; i < BUFFERS; i++) {
+		shared_finish(&compose.buffers[i]);
+	}
+	return status;
+}

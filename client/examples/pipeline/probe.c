@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A second consumer: a device with memory fences that reads the number in each picture, once it is drawn and
+ * once more at the end, and gives it back in its own time.
+ */
+#include "intake.h"
+#include "stage.h"
+
+static int probe_frame(struct intake *intake)
+{
+	int r = intake_next(intake);
+	if (r == 0) {
+		r = intake_wait(intake);
+	}
+	if (r == 0) {
+		r = intake_check(intake, "before it is read");
+	}
+	if (r == 0) {
+		r = intake_check(intake, "after it was read");
+	}
+	if (r == 0) {
+		r = intake_release(intake);
+	}
+	if (r == 0) {
+		stats_frame(&intake->stage->stats);
+	}
+	return r;
+}
+
+static int run(struct intake *intake, struct stage *stage)
+{
+	int r = intake_open(intake, stage, &stage->stats.handovers[0]);
+	for (uint64_t i = 0; r == 0 && i < intake->offer.frames; i++) {
+		r = probe_frame(intake);
+	}
+	return r == 0 ? intake_end(intake) : r;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .name = "probe" };
+	const struct fbk_device_desc desc = {
+		.class = FBK_CPU,
+		.waits = FBK_MEMORY64,
+		.signals = FBK_MEMORY64,
+	};
+	struct intake intake = { .channel.fd = -1 };
+	struct stage stage = { 0 };
+	int status = 2;
+	if (options_parse(&options, argc, argv, "l", &status) < 0) {
+		return status;
+	}
+	if (stage_start(&stage, &options, &desc) == 0) {
+		run(&intake, &stage);
+	}
+	status = stage_finish(&stage);
+	intake_finish(&intake);
+	return status;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* Whose fault it is: a reason for the peer, and what a frame waits for. */
+#include <errno.h>
+
+#include "link.h"
+#include "request.h"
+
+static void link_look_again(struct fbk_link *link)
+{
+	if (link->exchange) {
+		exchange_refresh(link->exchange);
+	} else {
+		frames_refresh(link);
+	}
+}
+
+int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
+{
+	if (error >= 0 || error < -4095) {
+		return error_set(-EINVAL, "%d is not a negative errno", error);
+	}
+	pthread_mutex_lock(link->lock);
+	link_look_again(link);
+	int r = link->in.timeline ? 0 : link_over(link);
+	if (r == 0) {
+		link_give_up(link, error, reason ? reason : "");
+		link_look_again(link);
+	}
+	pthread_mutex_unlock(link->lock);
+	return r;
+}
+
+/* The oldest frame that is not here: that it comes, and, of one that came back before its time, that
+ * point. */
+static int link_head(struct fbk_link *link, struct fbk_point *ret_point)
+{
+	bool producer = link->role == FBK_PRODUCER;
+	struct lane_entry entry;
+	if (!link->in.timeline || link->next == 0) {
+		return link_over(link);
+	}
+	if (producer && link->returned == link->next) {
+		return error_set(-ENOENT, "the peer has nothing of this link");
+	}
+	*ret_point =
+		(struct fbk_point){ link->in.timeline, producer ? link->returned : link->next };
+	if (!producer || fbk_point_check(*ret_point) != 0) {
+		return 0;
+	}
+	int r = lane_receive(&link->in, link->returned, &entry);
+	return r < 0 ? r : link_point_of(link, &entry, ret_point);
+}
+
+int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)
+{
+	struct fbk_point point = FBK_POINT_SIGNALLED;
+	pthread_mutex_lock(link->lock);
+	link_look_again(link);
+	int r = link_head(link, &point);
+	if (r == 0) {
+		r = fbk_point_blame(point, ret_text, text_size);
+	}
+	pthread_mutex_unlock(link->lock);
+	return r;
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/* Whose fault it is: what a peer is told, and who is blamed for a frame that does not come. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib-exchange.h"
+#include "lib-wire.h"
+
+static struct daemon server;
+static struct producer producer;
+static int offer;
+
+static void setup(void)
+{
+	daemon_serve(&server, NULL);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+}
+
+static void teardown(void)
+{
+	close(offer);
+	producer_close(&producer);
+	daemon_stop(&server);
+}
+
+static struct fbk_link *consumer_accept(int socket, struct fbk_context **ret_context)
+{
+	struct fbk_link *link;
+	int fd;
+	receive_word(socket, &fd);
+	*ret_context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(*ret_context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	int r = fbk_link_accept(device, fd, &link);
+	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
+	close(fd);
+	return link;
+}
+
+static struct fbk_frame *consumer_next(struct fbk_link *link)
+{
+	struct fbk_frame *frame;
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == 0, "the next frame: %s", fbk_error_detail());
+	return frame;
+}
+
+static void meet(struct peer *peer, int (*consumer)(int socket, void *arg), void *arg)
+{
+	peer_start(peer, consumer, arg);
+	send_word(peer->socket, 0, offer);
+	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
+	ck_assert_msg(r == 0, "meeting: %s", fbk_error_detail());
+}
+
+/* ----------------------------------------------------------------------------------- a reason -- */
+
+static int consumer_fails(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	(void)arg;
+	consumer_next(link);
+	ck_assert_int_eq(fbk_link_fail(link, 0, "none"), -EINVAL);
+	ck_assert_int_eq(fbk_link_fail(link, -EIO, "the lens cap is on"), 0);
+	ck_assert_int_eq(fbk_link_fail(link, -EIO, "again"), -EPIPE);
+	return 0;
+}
+
+START_TEST(consumer_says_why)
+{
+	char expected[128];
+	struct fbk_link_info info;
+	struct peer peer;
+	uint32_t index;
+	ck_assert_int_eq(fbk_link_fail(producer.link, -EIO, "nobody hears it"), -EPIPE);
+	meet(&peer, consumer_fails, NULL);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		producer_frame(&producer);
+	}
+	/* What it has comes back. */
+	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+	snprintf(expected, sizeof(expected), "consumer (pid %d, uid %u): the lens cap is on",
+		 (int)peer.pid, getuid());
+	ck_assert_str_eq(fbk_link_cause(producer.link), expected);
+	EXPECT(fbk_link_info(producer.link, &info) == 0);
+	ck_assert_int_eq(info.error, -EIO);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+static int consumer_hears(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	(void)arg;
+	struct fbk_frame *frame;
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	ck_assert_msg(strstr(fbk_link_cause(link), "the tube is cold"), "%s", fbk_link_cause(link));
+	return 0;
+}
+
+START_TEST(producer_says_why)
+{
+	struct peer peer;
+	meet(&peer, consumer_hears, NULL);
+	ck_assert_int_eq(fbk_link_fail(producer.link, -EIO, "the tube is cold"), 0);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------------------- blame -- */
+
+static struct fbk_device *device_of(struct fbk_context *context)
+{
+	return exchange_device(context, "scaler", FBK_MEMORY64, FBK_MEMORY64);
+}
+
+/* It keeps the frame, or gives it back before it is done with it. */
+static int consumer_keeps(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	struct fbk_frame *frame = consumer_next(link);
+	if (arg) {
+		struct fbk_point scaled = { peer_timeline(device_of(context), "scaled", 0), 1 };
+		ck_assert_int_eq(fbk_frame_release_at(frame, scaled), 0);
+	}
+	raise(SIGSTOP);
+	return 0;
+}
+
+static const struct {
+	bool early;
+	const char *blame;
+} blames[] = {
+	{ false, "returned point 1 (now 0) of consumer (pid %d), which is stopped" },
+	{ true, "scaled point 1 (now 0) of scaler (pid %d), which is stopped" },
+};
+
+START_TEST(consumer_is_blamed)
+{
+	char expected[128], text[FBK_REASON_SIZE];
+	struct peer peer;
+	meet(&peer, consumer_keeps, (void *)(uintptr_t)blames[_i].early);
+	ck_assert_int_eq(fbk_link_blame(producer.link, text, sizeof(text)), -ENOENT);
+	producer_frame(&producer);
+	EXPECT(waitpid(peer.pid, NULL, WUNTRACED) == peer.pid);
+	int r = fbk_link_blame(producer.link, text, sizeof(text));
+	ck_assert_msg(r == 0, "blame: %s", fbk_error_detail());
+	snprintf(expected, sizeof(expected), blames[_i].blame, (int)peer.pid);
+	ck_assert_str_eq(text, expected);
+	kill(peer.pid, SIGKILL);
+	peer_wait(&peer);
+}
+END_TEST
+
+/* Who waits for a frame listens for changes of the link too, which nobody owes: behind this consumer, which
+ * waits, is the producer, not the link. */
+static int consumer_waits(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	struct fbk_frame *frame;
+	(void)arg;
+	struct fbk_timeline *scaled = peer_timeline(device_of(context), "scaled", 0);
+	int token;
+	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
+	send_word(socket, 0, token);
+	close(token);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	return 0;
+}
+
+START_TEST(chain_goes_through_a_link)
+{
+	char text[2 * FBK_REASON_SIZE];
+	struct fbk_timeline *scaled;
+	struct peer peer;
+	int token;
+	meet(&peer, consumer_waits, NULL);
+	receive_word(peer.socket, &token);
+	EXPECT(fbk_timeline_open(producer.context, token, &scaled) == 0);
+	close(token);
+	do { /* until it sleeps */
+		EXPECT(fbk_point_blame((struct fbk_point){ scaled, 1 }, text, sizeof(text)) == 0);
+	} while (!strstr(text, "which waits for handed point"));
+	ck_assert_msg(strstr(text, "of producer"), "%s", text);
+	ck_assert_int_eq(fbk_link_fail(producer.link, -EIO, NULL), 0);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+/* --------------------------------------------------------------------------------- the daemon -- */
+
+static int consumer_stays(int socket, void *arg)
+{
+	struct fbk_context *context;
+	struct fbk_frame *frame;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	(void)arg;
+	consumer_next(link);
+	send_word(socket, 0, -1);
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == -ENOTCONN || r == -EPIPE, "the link ends with %d", r);
+	return 0;
+}
+
+/* Whoever hands over goes on only until it has to wait. */
+START_TEST(daemon_goes)
+{
+	struct fbk_link_info info;
+	struct peer peer;
+	uint32_t index;
+	int r = 0;
+	meet(&peer, consumer_stays, NULL);
+	producer_frame(&producer);
+	receive_word(peer.socket, NULL);
+	daemon_kill(&server);
+	for (int i = 0; r == 0 && i <= PRODUCER_BUFFERS; i++) {
+		r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index);
+		if (r == 0) {
+			r = fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED,
+					      deadline_ms(PATIENCE_MS), NULL, NULL);
+		}
+	}
+	ck_assert_int_eq(r, -ENOTCONN);
+	fbk_link_info(producer.link, &info);
+	ck_assert_int_eq(info.phase, FBK_LINK_ENDED);
+	ck_assert_int_eq(info.error, -ENOTCONN);
+	ck_assert_msg(strstr(info.cause, "the daemon is gone"), "%s", info.cause);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+	daemon_start(&server, NULL);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, consumer_says_why);
+	tcase_add_test(tcase, producer_says_why);
+	ADD_LOOP(tcase, consumer_is_blamed, blames);
+	tcase_add_test(tcase, chain_goes_through_a_link);
+	tcase_add_test(tcase, daemon_goes);
+}
+
+int main(void)
+{
+	return suite_main("link-fault", add);
+}
