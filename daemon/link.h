@@ -90,5 +90,8 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 /* The lane of an end; NULL: nobody is there, or closed it. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);
 
+/* Links that it accepted end; those that it offered do with their state timelines. */
+void link_device_gone(const struct device *device);
+
 /* A session lets go of the state timeline. */
 void link_handle_gone(const struct handle *handle);
