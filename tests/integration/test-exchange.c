@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -97,6 +98,76 @@ START_TEST(each_route)
 	close(offer);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ the consumer made the offer --- */
+
+/* Takes that offer and hands over frames, numbered on from where it is told; stays until it is killed. */
+static int accepter(int socket, void *arg)
+{
+	struct producer producer = { .context = peer_connect(&server) };
+	int offer;
+	(void)arg;
+	producer.frame = receive_word(socket, &offer);
+	producer.device = exchange_device(producer.context, "producer", FBK_MEMORY64, FBK_MEMORY64);
+	producer.timeline = peer_timeline(producer.device, "drawn", 0);
+	EXPECT(fbk_timeline_signal(producer.timeline, producer.frame) == 0);
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	while (fbk_link_accept(producer.device, offer, &producer.link) == -EBUSY &&
+	       now_ms() < give_up) {
+		yield_briefly();
+	}
+	EXPECT(fbk_exchange_create(producer.link, &producer.exchange) == 0);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		buffer_create(&producer.buffers[i]);
+		struct fbk_buffer_desc desc = buffer_desc(&producer.buffers[i]);
+		EXPECT(fbk_exchange_add(producer.exchange, i, &desc) == 0);
+	}
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer);
+	}
+	all_taken(&producer);
+	send_word(socket, producer.frame, -1);
+	pause();
+	return 0;
+}
+
+/* Each is killed, and the next one goes on with the same offer. */
+START_TEST(producers_come_and_go)
+{
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", kinds[_i].waits, FBK_MEMORY64);
+	struct fbk_link *link;
+	struct peer peer;
+	int offer;
+	uint64_t number = 1;
+	ck_assert_int_eq(fbk_link_offer(device, FBK_CONSUMER, &offer, &link), 0);
+	for (int round = 0; round < 3; round++) {
+		peer_start(&peer, accepter, NULL);
+		send_word(peer.socket, number, offer);
+		for (int i = 0; i < FRAMES; i++) {
+			struct fbk_frame *frame;
+			int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+			ck_assert_msg(r == 0, "round %d, frame %d: %d, %s", round, i, r,
+				      fbk_error_detail());
+			number++;
+			ck_assert(!kinds[_i].wait || kinds[_i].wait(frame, number, NULL) == 0);
+			ck_assert_uint_eq(fbk_frame_acquire(frame).value, number);
+			uint64_t *words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
+					       fbk_frame_dmabuf(frame), 0);
+			ck_assert(words != MAP_FAILED && buffer_holds(words, number));
+			munmap(words, BUFFER_SIZE);
+			ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+		}
+		ck_assert_uint_eq(receive_word(peer.socket, NULL), number);
+		kill(peer.pid, SIGKILL);
+		ck_assert_int_eq(peer_wait(&peer), 128 + SIGKILL);
+	}
+	close(offer);
+	fbk_link_close(link);
+	fbk_disconnect(context);
 }
 END_TEST
 
@@ -390,6 +461,7 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	ADD_LOOP(tcase, each_route, kinds);
+	ADD_LOOP(tcase, producers_come_and_go, kinds);
 	tcase_add_test(tcase, callbacks_come_in_order);
 	tcase_add_test(tcase, joining_meets_another);
 	tcase_add_test(tcase, last_words_meet_another);
