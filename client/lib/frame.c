@@ -264,7 +264,8 @@ uint32_t fbk_frame_index(const struct fbk_frame *frame)
 
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
 {
-	return &frame->link->buffers[frame->index].desc;
+	static const struct fbk_buffer_desc nothing = { .fd = -1 };
+	return frame->link ? &frame->link->buffers[frame->index].desc : &nothing;
 }
 
 int fbk_frame_dmabuf(const struct fbk_frame *frame)
@@ -275,6 +276,20 @@ int fbk_frame_dmabuf(const struct fbk_frame *frame)
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 {
 	return frame->acquire;
+}
+
+static int frame_check(const struct fbk_frame *frame)
+{
+	const struct fbk_link *link = frame->link;
+	if (!link || !frame->held) {
+		return error_set(-ESTALE, "that frame was given back, or its producer is gone");
+	}
+	if (frame->sequence != link->oldest) {
+		return error_set(
+			-EINVAL, "frame %llu is out of turn: frame %llu is given back first",
+			(unsigned long long)frame->sequence, (unsigned long long)link->oldest);
+	}
+	return 0;
 }
 
 /* One for each of the producer's timelines; its points are the same. */
@@ -304,6 +319,9 @@ int fbk_frame_acquire_fd(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
 	int r;
+	if (!link) {
+		return frame_check(frame);
+	}
 	if (frame->acquire_fd >= 0) {
 		return frame->acquire_fd;
 	}
@@ -326,20 +344,6 @@ int fbk_frame_acquire_fd(struct fbk_frame *frame)
 				 "this route gives no fd: wait for fbk_frame_acquire()");
 	}
 	return r < 0 ? r : frame->acquire_fd;
-}
-
-static int frame_check(const struct fbk_frame *frame)
-{
-	const struct fbk_link *link = frame->link;
-	if (!link || !frame->held) {
-		return error_set(-ESTALE, "that frame was given back, or its producer is gone");
-	}
-	if (frame->sequence != link->oldest) {
-		return error_set(
-			-EINVAL, "frame %llu is out of turn: frame %llu is given back first",
-			(unsigned long long)frame->sequence, (unsigned long long)link->oldest);
-	}
-	return 0;
 }
 
 int fbk_frame_release(struct fbk_frame *frame, int result)

@@ -457,6 +457,31 @@ START_TEST(producer_is_gone_before_its_buffer_is_got)
 }
 END_TEST
 
+/* What is held still may be asked about, and says that it is not any more. */
+START_TEST(producer_is_gone_while_its_frame_is_held)
+{
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	peer_start(&before, giver, NULL);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device = exchange_device(context, "consumer", FBK_EVENTFD, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
+	receive_word(before.socket, NULL);
+	peer_dismiss();
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	ck_assert_int_eq(fbk_frame_dmabuf(frame), -1);
+	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 0);
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), -ESTALE);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -467,6 +492,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, last_words_meet_another);
 	tcase_add_test(tcase, joining_meets_nobody);
 	tcase_add_test(tcase, producer_is_gone_before_its_buffer_is_got);
+	tcase_add_test(tcase, producer_is_gone_while_its_frame_is_held);
 }
 
 int main(void)
