@@ -191,9 +191,9 @@ int exchange_refresh(struct fbk_exchange *exchange)
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
 		int one = link_refresh(link, consumer_lost);
 		r = one < 0 ? one : r;
-		consumer_collect(link);
 		if (link->returned < link->next) {
-			now = now ? now : now_ns();
+			now = now ? now : now_ns(); /* before it is looked what is back */
+			consumer_collect(link);
 			consumer_police(link, now);
 		}
 	}
