@@ -60,12 +60,19 @@ int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *
 	return 0;
 }
 
-static void lane_drop_points(struct lane *lane)
+static void lane_close_syncobjs(struct lane *lane)
 {
 	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
 		if (lane->syncobjs[i] > 0) {
 			close(lane->syncobjs[i]);
 		}
+	}
+}
+
+static void lane_drop_points(struct lane *lane)
+{
+	lane_close_syncobjs(lane);
+	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
 		fbk_timeline_close(lane->points[i]);
 	}
 	fbk_timeline_close(lane->timeline);
@@ -186,7 +193,11 @@ static void link_lose_peer(struct fbk_link *link, void (*lost)(struct fbk_link *
 		if (lost) {
 			lost(link, link->info.error < 0 ? link->info.error : -EPIPE);
 		}
-		lane_drop_points(&link->in);
+		/* Whoever waits for one of these, in another thread, ends his wait: they failed, or the next
+		 * peer's take their place. */
+		lane_drop_points(&link->past);
+		link->past = link->in;
+		link->in = (struct lane){ 0 };
 	}
 }
 
@@ -427,6 +438,7 @@ void fbk_link_close(struct fbk_link *link)
 	pthread_mutex_unlock(&link->context->mutex);
 	fbk_timeline_close(link->fences);
 	lane_drop_points(&link->in);
+	lane_drop_points(&link->past);
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
 	link_free(link);
@@ -437,11 +449,8 @@ void links_free(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->link_list)) {
 		struct fbk_link *link = LIST_FIRST(&context->link_list);
 		LIST_REMOVE(link, links);
-		for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
-			if (link->in.syncobjs[i] > 0) {
-				close(link->in.syncobjs[i]);
-			}
-		}
+		lane_close_syncobjs(&link->in);
+		lane_close_syncobjs(&link->past);
 		frames_drop(link);
 		link_free(link);
 	}

@@ -65,6 +65,8 @@ struct fbk_link {
 	uint64_t epoch;
 	struct fbk_link_info info;
 	struct lane out, in;
+	struct lane
+		past; /* the last peer's, when it is gone: somebody may sleep on its timelines still */
 	uint64_t next; /* sequence of the next frame: to hand over, or to come */
 	pthread_mutex_t own_lock;
 	pthread_mutex_t *lock; /* that, or its exchange's */
