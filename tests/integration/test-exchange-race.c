@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT
+/* Peers that die, leave or come at the worst moment of an exchange: just before a request, or a look at the clock. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib-exchange.h"
+#include "lib-wire.h"
+
+#define FRAMES 1000
+
+static struct daemon server;
+
+static void setup(void)
+{
+	daemon_serve(&server, NULL);
+}
+
+static void teardown(void)
+{
+	daemon_stop(&server);
+}
+
+/* Comes before a process sends its next request of that kind. */
+static struct {
+	pid_t pid; /* 0: no more */
+	Fbk__Wire__Request__BodyCase body;
+	void (*fn)(void);
+} interruption;
+
+static void interrupt_at(Fbk__Wire__Request__BodyCase body, void (*fn)(void))
+{
+	interruption.body = body;
+	interruption.fn = fn;
+	interruption.pid = getpid();
+}
+
+/* In place of the C library's. */
+ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
+{
+	if (interruption.pid == getpid()) {
+		Fbk__Wire__Request *request = fbk__wire__request__unpack(
+			NULL, message->msg_iov[0].iov_len, message->msg_iov[0].iov_base);
+		if (request && request->body_case == interruption.body) {
+			interruption.pid = 0;
+			interruption.fn();
+		}
+		if (request) {
+			fbk__wire__request__free_unpacked(request, NULL);
+		}
+	}
+	return syscall(SYS_sendmsg, socket, message, flags);
+}
+
+/* And before a process reads the clock; it has read one that is an hour late then. */
+static pid_t clock_pid; /* 0: no more */
+static void (*clock_fn)(void);
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	bool late = clock_pid == getpid();
+	if (late) {
+		clock_pid = 0;
+		clock_fn();
+	}
+	int r = (int)syscall(SYS_clock_gettime, clock, time);
+	time->tv_sec += late ? 3600 : 0;
+	return r;
+}
+
+static struct peer before, after;
+static int offer_fd;
+
+/* Says when it has accepted, and consumes. */
+static int comer(int socket, void *arg)
+{
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	while (fbk_link_accept(device, offer, &link) == -EBUSY && now_ms() < give_up) {
+		yield_briefly(); /* the one before is not known to be dead */
+	}
+	send_word(socket, 0, -1);
+	ck_assert_uint_eq(consume(link, wait_point, NULL), FRAMES);
+	fbk_disconnect(context);
+	return 0;
+}
+
+static void comer_start(struct peer *peer)
+{
+	peer_start(peer, comer, NULL);
+	send_word(peer->socket, 0, offer_fd);
+	receive_word(peer->socket, NULL);
+}
+
+static void consumer_replace(void)
+{
+	kill(before.pid, SIGKILL);
+	ck_assert_int_eq(peer_wait(&before), 128 + SIGKILL);
+	comer_start(&after);
+}
+
+/* Accepts when it is told to, and closes the link when it is told to. */
+static int goer(int socket, void *arg)
+{
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	fbk_link_close(link);
+	send_word(socket, 0, -1);
+	fbk_disconnect(context);
+	return 0;
+}
+
+/* Hands over one frame, signalled or (`arg`) not, and is gone when it is told to. */
+static int giver(int socket, void *arg)
+{
+	struct producer producer;
+	int offer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	send_word(socket, 0, offer);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	if (arg) {
+		struct fbk_point never = { producer.timeline, 1 };
+		EXPECT(fbk_exchange_hand(producer.exchange, 0, never, deadline_ms(PATIENCE_MS),
+					 NULL, NULL) == 0);
+	} else {
+		producer_frame(&producer);
+	}
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	producer_close(&producer);
+	send_word(socket, 0, -1);
+	return 0;
+}
+
+/* Whatever it waits to do: it has done it. */
+static void peer_go_on(void)
+{
+	send_word(before.socket, 0, -1);
+	receive_word(before.socket, NULL);
+}
+
+START_TEST(joining_meets_another)
+{
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	comer_start(&before);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, consumer_replace);
+	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
+	ck_assert_msg(r == 0, "%s", fbk_error_detail());
+	ck_assert_int_eq(interruption.pid, 0);
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer); /* all of them come, none of them is lost */
+	}
+	producer_take_all(&producer);
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&after), 0);
+}
+END_TEST
+
+/* Gives one frame back at a point of its own, and stays. */
+static int marker(int socket, void *arg)
+{
+	struct fbk_frame *frame;
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	struct fbk_point point = { peer_timeline(device, "read", 0), 1 };
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	send_word(socket, 0, -1);
+	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	EXPECT(fbk_frame_release_at(frame, point) == 0);
+	send_word(socket, 0, -1);
+	pause();
+	return 0;
+}
+
+/* Whoever came is not to blame for what cannot be understood of the one before. */
+START_TEST(last_words_meet_another)
+{
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, marker, NULL);
+	send_word(before.socket, 0, offer_fd);
+	receive_word(before.socket, NULL);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	producer_frame(&producer);
+	receive_word(before.socket, NULL);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_POINT_GET, consumer_replace);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(interruption.pid, 0);
+	for (int i = 0; i < FRAMES; i++) {
+		producer_frame(&producer);
+	}
+	producer_take_all(&producer);
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&after), 0);
+}
+END_TEST
+
+START_TEST(joining_meets_nobody)
+{
+	struct fbk_link_info info;
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, goer, NULL);
+	send_word(before.socket, 0, offer_fd);
+	receive_word(before.socket, NULL);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_go_on);
+	int r = fbk_link_info(producer.link, &info);
+	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
+	ck_assert_int_eq(interruption.pid, 0);
+	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	close(offer_fd);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+START_TEST(producer_is_gone_before_its_buffer_is_got)
+{
+	struct fbk_link *link;
+	struct fbk_frame *frame = NULL;
+	peer_start(&before, giver, NULL);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	receive_word(before.socket, NULL);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET, peer_go_on);
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == -EPIPE, "%d: %s", r, fbk_error_detail());
+	ck_assert_ptr_null(frame);
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	ck_assert_int_eq(interruption.pid, 0);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+/* Gives back one frame when it is told to. */
+static int keeper(int socket, void *arg)
+{
+	struct fbk_frame *frame;
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	EXPECT(fbk_frame_release(frame, 0) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	fbk_disconnect(context);
+	return 0;
+}
+
+/* It came back in time, while the producer was kept from looking. */
+START_TEST(late_is_who_was_late_when_looked_at)
+{
+	struct fbk_link_info info;
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, keeper, NULL);
+	send_word(before.socket, 0, offer_fd);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	producer_frame(&producer);
+	receive_word(before.socket, NULL);
+	clock_fn = peer_go_on;
+	clock_pid = getpid();
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_int_eq(clock_pid, 0);
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_msg(info.phase == FBK_LINK_ESTABLISHED, "%s", info.cause);
+	send_word(before.socket, 0, -1);
+	ck_assert_int_eq(peer_wait(&before), 0);
+	producer_close(&producer);
+}
+END_TEST
+
+/* What is held still may be asked about, and says that it is not any more. */
+START_TEST(producer_is_gone_while_its_frame_is_held)
+{
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	peer_start(&before, giver, NULL);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device = exchange_device(context, "consumer", FBK_EVENTFD, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
+	receive_word(before.socket, NULL);
+	peer_go_on();
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	ck_assert_int_eq(fbk_frame_dmabuf(frame), -1);
+	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 0);
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), -ESTALE);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+/* One that waits while another thread finds out that the producer is gone. */
+struct sleeper {
+	pthread_t thread;
+	_Atomic pid_t tid;
+	struct fbk_link *link;  /* for its next frame, or */
+	struct fbk_point point; /* for this */
+	int result;
+};
+
+static void *sleeper_run(void *arg)
+{
+	struct sleeper *sleeper = arg;
+	struct fbk_frame *frame;
+	atomic_store(&sleeper->tid, gettid());
+	sleeper->result = sleeper->link
+				  ? fbk_link_next(sleeper->link, deadline_ms(PATIENCE_MS), &frame)
+				  : fbk_point_wait(sleeper->point, deadline_ms(PATIENCE_MS));
+	return NULL;
+}
+
+static void sleeper_start(struct sleeper *sleeper)
+{
+	EXPECT(pthread_create(&sleeper->thread, NULL, sleeper_run, sleeper) == 0);
+	while (!atomic_load(&sleeper->tid)) {
+		yield_briefly();
+	}
+	await_asleep(sleeper->tid);
+}
+
+START_TEST(producer_is_gone_while_threads_wait)
+{
+	struct sleeper sleepers[2] = { 0 };
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	peer_start(&before, giver, &server);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
+	receive_word(before.socket, NULL);
+	sleepers[0].point = fbk_frame_acquire(frame);
+	sleepers[1].link = link;
+	for (int i = 0; i < 2; i++) {
+		sleeper_start(&sleepers[i]);
+	}
+	send_word(before.socket, 0, -1);
+	while (fbk_link_cause(link)[0] == '\0') {
+		yield_briefly();
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(sleepers[i].thread, NULL);
+		ck_assert_int_eq(sleepers[i].result, -EPIPE);
+	}
+	receive_word(before.socket, NULL);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, joining_meets_another);
+	tcase_add_test(tcase, last_words_meet_another);
+	tcase_add_test(tcase, joining_meets_nobody);
+	tcase_add_test(tcase, producer_is_gone_before_its_buffer_is_got);
+	tcase_add_test(tcase, late_is_who_was_late_when_looked_at);
+	tcase_add_test(tcase, producer_is_gone_while_its_frame_is_held);
+	tcase_add_test(tcase, producer_is_gone_while_threads_wait);
+}
+
+int main(void)
+{
+	return suite_main("exchange-race", add);
+}
