@@ -745,7 +745,7 @@ typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
+int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released; -1: not held */
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
 
 /* The point to wait for: with the routes native and gate it is all there is to know; with syncobj-mirror its
@@ -753,7 +753,7 @@ const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 
 /* What to wait for by the routes eventfd, syncobj-mirror and sync_file. Borrowed until released.
- *   -EOPNOTSUPP  the route gives none */
+ *   -EOPNOTSUPP  the route gives none     -ESTALE  not held any more: its producer is gone */
 int fbk_frame_acquire_fd(struct fbk_frame *frame);
 
 /*
