@@ -8,6 +8,7 @@
 
 #include "broker.h"
 #include "handle.h"
+#include "link.h"
 #include "kind.h"
 #include "page.h"
 #include "route.h"
@@ -213,6 +214,7 @@ void device_unregister(struct device *device)
 			timeline_orphan(handle->timeline, FBK_CAUSE_OWNER_LEFT);
 		}
 	}
+	link_device_gone(device);
 	LIST_REMOVE(device, session_links);
 	LIST_REMOVE(device, links);
 	session->broker->device_count--;

@@ -43,6 +43,7 @@ struct device {
 	bool may_promise;         /* policy lets its points be promised */
 	bool promise_broken;      /* the last one was not kept: none until it delivers */
 	uint32_t timelines;       /* made for it and alive */
+	uint32_t link_ends;       /* of links, that it is */
 	struct charge charge;
 };
 

@@ -76,6 +76,8 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(LINK_POINT_GET, link_point_get, 64, ON_TIMELINE(LinkPointGet, WAIT)),
 	ENTRY(LINK_BUFFER, link_buffer, 192, ON_TIMELINE(LinkBuffer, WAIT), .fd_more = 1),
 	ENTRY(LINK_BUFFER_GET, link_buffer_get, 64, ON_TIMELINE(LinkBufferGet, WAIT)),
+	ENTRY(LINK_PUBLISH, link_publish, 64, ON_TIMELINE(LinkPublish, SIGNAL)),
+	ENTRY(LINK_FIND, link_find, 64),
 	ENTRY(INSPECT_LINKS, inspect_links, 64, INSPECTS),
 	ENTRY(INSPECT_STATUS, inspect_status, 64, INSPECTS),
 	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),

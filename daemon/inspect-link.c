@@ -84,6 +84,7 @@ static void link_describe(struct link_room *room, const struct link *link)
 	entry->id = link->id;
 	entry->phase = text(phase_names[link_phase(link, 0)]);
 	entry->cause = text(link->cause);
+	entry->name = text(link_name(link));
 	if (producer->session) {
 		entry->producer = producer->device->name;
 		entry->producer_pid = producer->session->pid;

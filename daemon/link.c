@@ -50,6 +50,7 @@ static int side_fill(struct link_side *side, struct device *device, struct handl
 		side->session = lane->session;
 		side->device = device;
 		device->refs++;
+		device->link_ends++;
 	}
 	return r;
 }
@@ -60,7 +61,10 @@ static void side_empty(struct link_side *side)
 		close(side->tokens[i]); /* our own memfds */
 	}
 	charge_release(&side->fds);
-	device_unref(side->device);
+	if (side->device) {
+		side->device->link_ends--;
+		device_unref(side->device);
+	}
 	*side = (struct link_side){ 0 };
 }
 
@@ -379,6 +383,19 @@ int link_add_point(struct link *link, int side, struct handle *handle, uint32_t 
 		*ret_number = end->token_count - 1;
 	}
 	return r;
+}
+
+void link_device_gone(const struct device *device)
+{
+	struct link *link;
+	if (device->link_ends == 0) {
+		return;
+	}
+	LIST_FOREACH(link, &device->broker->links, links) {
+		if (link->sides[ACCEPTER].device == device) {
+			link_end(link, link->sides[ACCEPTER].session, -EPIPE, NULL);
+		}
+	}
 }
 
 void link_handle_gone(const struct handle *handle)

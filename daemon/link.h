@@ -20,6 +20,7 @@ struct device;
 struct handle;
 struct session;
 struct timeline;
+struct token;
 
 /* One end. Empty while nobody is there. */
 struct link_side {
@@ -42,6 +43,7 @@ struct link {
 	LIST_ENTRY(link) links; /* of the broker, newest first */
 	struct broker *broker;
 	uint64_t id;
+	char name[FBK_NAME_SIZE]; /* by which it is published; see link_name */
 	struct timeline *state;
 	struct link_side sides[2]; /* who offers, who accepted */
 	uint32_t producer;         /* index of it */
@@ -89,6 +91,19 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 
 /* The lane of an end; NULL: nobody is there, or closed it. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);
+
+/* Links that it accepted end; those that it offered do with their state timelines. */
+void link_device_gone(const struct device *device);
+
+/* link-name.c: "" where it has none, or is over. */
+const char *link_name(const struct link *link);
+
+/* "" takes the name away. */
+int link_publish(struct link *link, const struct session *session, const char *name, char *detail);
+
+/* The offer of the oldest link of that name that nobody has accepted; not one of the session's own. */
+int link_lookup(const struct session *session, const char *name, struct token **ret_token,
+		char *detail);
 
 /* A session lets go of the state timeline. */
 void link_handle_gone(const struct handle *handle);

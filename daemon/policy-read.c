@@ -350,6 +350,37 @@ static int rule_promise_load(struct loader *loader, const config_setting_t *sett
 	return bool_load(loader, setting, &loader->rule->may_promise);
 }
 
+static int names_load(struct loader *loader, const config_setting_t *setting,
+		      struct policy_names *names, bool *ret_allowed)
+{
+	const config_setting_t *wrong = setting;
+	int r = policy_names_load(names, setting, ret_allowed, &wrong);
+
+	if (r == -EINVAL) {
+		return refuse(loader, line_of(wrong),
+			      "\"%s\" must be true, false, a pattern of names (printable, without "
+			      "space) or several [ \"...\", ... ]",
+			      config_setting_name(setting));
+	}
+	return r < 0 ? fail(loader, r) : 0;
+}
+
+static int rule_publish_load(struct loader *loader, const config_setting_t *setting)
+{
+	struct policy_rule *rule = loader->rule;
+
+	rule->keys |= POLICY_KEY_PUBLISH;
+	return names_load(loader, setting, &rule->publish, &rule->may_publish);
+}
+
+static int rule_find_load(struct loader *loader, const config_setting_t *setting)
+{
+	struct policy_rule *rule = loader->rule;
+
+	rule->keys |= POLICY_KEY_FIND;
+	return names_load(loader, setting, &rule->find, &rule->may_find);
+}
+
 static int rule_connect_load(struct loader *loader, const config_setting_t *setting)
 {
 	loader->rule->keys |= POLICY_KEY_CONNECT;
@@ -394,7 +425,8 @@ static int rule_check(struct loader *loader, unsigned int line, bool has_class)
 	}
 	if (!rule->keys && !rule->limits.present) {
 		return refuse(loader, line,
-			      "a rule needs connect, register, promise, inspect or limits");
+			      "a rule needs connect, register, promise, publish, find, inspect or "
+			      "limits");
 	}
 	return 0;
 }
@@ -406,7 +438,8 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 		{ "optional", rule_optional_load }, { "class", rule_class_load },
 		{ "register", rule_register_load }, { "inspect", rule_inspect_load },
 		{ "connect", rule_connect_load },   { "limits", limits_load },
-		{ "promise", rule_promise_load },
+		{ "promise", rule_promise_load },   { "publish", rule_publish_load },
+		{ "find", rule_find_load },
 	};
 	const config_setting_t *optional = config_setting_get_member(group, "optional");
 	struct policy_rule *rule = &loader->policy->rules[loader->policy->rule_count];
@@ -430,11 +463,14 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 		r = rule_check(loader, line_of(group), config_setting_get_member(group, "class"));
 	}
 	loader->rule = NULL;
-	if (r < 0 || loader->rule_absent) {
-		return r;
+	if (r == 0 && !loader->rule_absent &&
+	    asprintf(&rule->origin, "%s:%u", loader->name, line_of(group)) < 0) {
+		rule->origin = NULL;
+		r = fail(loader, -ENOMEM);
 	}
-	if (asprintf(&rule->origin, "%s:%u", loader->name, line_of(group)) < 0) {
-		return fail(loader, -ENOMEM);
+	if (r < 0 || loader->rule_absent) {
+		policy_rule_clear(rule);
+		return r;
 	}
 	loader->policy->rule_count++;
 	return 0;

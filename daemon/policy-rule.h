@@ -7,6 +7,7 @@
 
 #include <libconfig.h>
 
+#include "policy-names.h"
 #include "policy.h"
 
 enum policy_key {
@@ -14,6 +15,8 @@ enum policy_key {
 	POLICY_KEY_REGISTER = 1 << 1,
 	POLICY_KEY_INSPECT = 1 << 2,
 	POLICY_KEY_PROMISE = 1 << 3,
+	POLICY_KEY_PUBLISH = 1 << 4,
+	POLICY_KEY_FIND = 1 << 5,
 };
 
 struct policy_limits {
@@ -35,6 +38,10 @@ struct policy_rule {
 	bool may_connect;
 	bool may_register;
 	bool may_promise;
+	bool may_publish;
+	bool may_find;
+	struct policy_names publish; /* what these two are about */
+	struct policy_names find;
 	enum policy_inspect inspect;
 	struct policy_limits limits;
 };
@@ -45,6 +52,8 @@ struct policy {
 	struct policy_rule *rules;
 	size_t rule_count;
 };
+
+void policy_rule_clear(struct policy_rule *rule);
 
 /* Fill in a policy that is all zero from what libconfig parsed. 0 or a negative errno, with a
  * message and with a policy that may be half filled, fit for policy_destroy(). */

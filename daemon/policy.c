@@ -39,13 +39,21 @@ const char *const policy_class_names[POLICY_CLASS_COUNT] = {
 	[5] = "capture", [6] = "network", [7] = "compositor", [8] = "cpu",
 };
 
+void policy_rule_clear(struct policy_rule *rule)
+{
+	free(rule->origin);
+	policy_names_clear(&rule->publish);
+	policy_names_clear(&rule->find);
+	*rule = (struct policy_rule){ 0 };
+}
+
 void policy_destroy(struct policy *policy)
 {
 	if (!policy) {
 		return;
 	}
 	for (size_t i = 0; i < policy->rule_count; i++) {
-		free(policy->rules[i].origin);
+		policy_rule_clear(&policy->rules[i]);
 	}
 	free(policy->rules);
 	free(policy);
@@ -77,21 +85,44 @@ static bool rule_matches(const struct policy_rule *rule, const struct policy_sub
 	return !rule->has_group || subject_in_group(subject, rule->gid);
 }
 
-#define KEYS_WITH_CLASS (POLICY_KEY_REGISTER | POLICY_KEY_PROMISE)
+/* What is asked, and of which classes of devices or which name. */
+struct question {
+	enum policy_key key;
+	uint32_t classes;
+	const char *name;
+};
 
-/* The first rule that decides `key`, for one of `classes` where it is about devices. */
+static bool rule_decides(const struct policy_rule *rule, const struct question *question)
+{
+	if (!(rule->keys & question->key)) {
+		return false;
+	}
+	switch (question->key) {
+	case POLICY_KEY_REGISTER:
+	case POLICY_KEY_PROMISE:
+		return rule->classes & question->classes;
+	case POLICY_KEY_PUBLISH:
+		return policy_names_match(&rule->publish, question->name);
+	case POLICY_KEY_FIND:
+		return policy_names_match(&rule->find, question->name);
+	case POLICY_KEY_CONNECT:
+	case POLICY_KEY_INSPECT:
+		break;
+	}
+	return true;
+}
+
+/* The first rule that decides. */
 static const struct policy_rule *policy_find(const struct policy *policy,
 					     const struct policy_subject *subject,
-					     enum policy_key key, uint32_t classes,
-					     const char **ret_rule)
+					     struct question question, const char **ret_rule)
 {
 	const struct policy_rule *found = NULL;
 
 	for (size_t i = 0; i < policy->rule_count && !found; i++) {
 		const struct policy_rule *rule = &policy->rules[i];
 
-		if ((rule->keys & key) && (!(key & KEYS_WITH_CLASS) || (rule->classes & classes)) &&
-		    rule_matches(rule, subject)) {
+		if (rule_decides(rule, &question) && rule_matches(rule, subject)) {
 			found = rule;
 		}
 	}
@@ -110,8 +141,8 @@ static uint32_t class_mask(unsigned int device_class)
 bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
 			const char **ret_rule)
 {
-	const struct policy_rule *rule =
-		policy_find(policy, subject, POLICY_KEY_CONNECT, 0, ret_rule);
+	const struct policy_rule *rule = policy_find(
+		policy, subject, (struct question){ .key = POLICY_KEY_CONNECT }, ret_rule);
 
 	return rule && rule->may_connect;
 }
@@ -119,8 +150,9 @@ bool policy_may_connect(const struct policy *policy, const struct policy_subject
 bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
 			 unsigned int device_class, const char **ret_rule)
 {
-	const struct policy_rule *rule = policy_find(policy, subject, POLICY_KEY_REGISTER,
-						     class_mask(device_class), ret_rule);
+	struct question question = { .key = POLICY_KEY_REGISTER,
+				     .classes = class_mask(device_class) };
+	const struct policy_rule *rule = policy_find(policy, subject, question, ret_rule);
 
 	return rule && rule->may_register;
 }
@@ -128,17 +160,36 @@ bool policy_may_register(const struct policy *policy, const struct policy_subjec
 bool policy_may_promise(const struct policy *policy, const struct policy_subject *subject,
 			unsigned int device_class, const char **ret_rule)
 {
-	const struct policy_rule *rule = policy_find(policy, subject, POLICY_KEY_PROMISE,
-						     class_mask(device_class), ret_rule);
+	struct question question = { .key = POLICY_KEY_PROMISE,
+				     .classes = class_mask(device_class) };
+	const struct policy_rule *rule = policy_find(policy, subject, question, ret_rule);
 
 	return rule && rule->may_promise;
+}
+
+bool policy_may_publish(const struct policy *policy, const struct policy_subject *subject,
+			const char *name, const char **ret_rule)
+{
+	struct question question = { .key = POLICY_KEY_PUBLISH, .name = name };
+	const struct policy_rule *rule = policy_find(policy, subject, question, ret_rule);
+
+	return rule && rule->may_publish;
+}
+
+bool policy_may_find(const struct policy *policy, const struct policy_subject *subject,
+		     const char *name, const char **ret_rule)
+{
+	struct question question = { .key = POLICY_KEY_FIND, .name = name };
+	const struct policy_rule *rule = policy_find(policy, subject, question, ret_rule);
+
+	return rule && rule->may_find;
 }
 
 enum policy_inspect policy_inspect(const struct policy *policy,
 				   const struct policy_subject *subject, const char **ret_rule)
 {
-	const struct policy_rule *rule =
-		policy_find(policy, subject, POLICY_KEY_INSPECT, 0, ret_rule);
+	const struct policy_rule *rule = policy_find(
+		policy, subject, (struct question){ .key = POLICY_KEY_INSPECT }, ret_rule);
 
 	return rule ? rule->inspect : POLICY_INSPECT_NONE;
 }

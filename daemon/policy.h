@@ -19,6 +19,8 @@
  *   register  true or false; with class = "cpu", ["gpu", "encoder"] or "*" for these classes only
  *   promise   true or false: may points of its devices be promised; class as above
  *   inspect   "none", "own" or "all"
+ *   publish, find   true or false for links of any name, or patterns of names (fnmatch(3)) that are
+ *             allowed, "encoder.*" or ["encoder.*", "camera"]; it is about these names only
  *   limits    as above
  * Each question, and each single limit, is decided by the first rule that matches and has that
  * key. Where none does: not allowed, and the limits of the file or else the defaults. A rule with
@@ -123,6 +125,12 @@ bool policy_may_register(const struct policy *policy, const struct policy_subjec
 /* May points of a device of that class, registered by the subject, be promised to the kernel? */
 bool policy_may_promise(const struct policy *policy, const struct policy_subject *subject,
 			unsigned int device_class, const char **ret_rule);
+
+/* May links be published, or found, by that name? */
+bool policy_may_publish(const struct policy *policy, const struct policy_subject *subject,
+			const char *name, const char **ret_rule);
+bool policy_may_find(const struct policy *policy, const struct policy_subject *subject,
+		     const char *name, const char **ret_rule);
 
 enum policy_inspect policy_inspect(const struct policy *policy,
 				   const struct policy_subject *subject, const char **ret_rule);

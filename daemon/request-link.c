@@ -9,6 +9,7 @@
 #include "dispatch.h"
 #include "handle.h"
 #include "link.h"
+#include "token.h"
 
 static char *text(const char *string)
 {
@@ -248,4 +249,27 @@ int request_link_buffer_get(struct session *session, struct handle *handle, cons
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_BUFFER;
 	answer->message.buffer = buffer;
 	return answer_duplicate(answer, found->fd);
+}
+
+int request_link_publish(struct session *session, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)fds;
+	const Fbk__Wire__LinkPublish *request = body;
+	struct link *link = link_of(handle);
+	if (!link) {
+		return answer_no_link(answer, handle);
+	}
+	return link_publish(link, session, request->name, answer->detail);
+}
+
+int request_link_find(struct session *session, struct handle *handle, const void *body, int *fds,
+		      struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__LinkFind *request = body;
+	struct token *token;
+	int r = link_lookup(session, request->name, &token, answer->detail);
+	return r < 0 ? r : answer_duplicate(answer, token->fd);
 }

@@ -7,9 +7,9 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },    { "PRODUCER", 0 }, { "PID", 1 },     { "CONSUMER", 0 },
-	{ "PID", 1 },   { "PHASE", 0 },    { "ACQUIRE", 0 }, { "RELEASE", 0 },
-	{ "FRAME", 1 }, { "BACK", 1 },     { "BUFFERS", 0 }, { "ENDED LAST", 0 },
+	{ "ID", 1 },   { "NAME", 0 },    { "PRODUCER", 0 },   { "PID", 1 },     { "CONSUMER", 0 },
+	{ "PID", 1 },  { "PHASE", 0 },   { "ACQUIRE", 0 },    { "RELEASE", 0 }, { "FRAME", 1 },
+	{ "BACK", 1 }, { "BUFFERS", 0 }, { "ENDED LAST", 0 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -42,6 +42,7 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 	describe_buffers(buffers, sizeof(buffers), entry);
 	const char *cells[COLUMNS] = {
 		table_number(entry->id),
+		entry->name,
 		entry->producer,
 		number_or_none(entry->producer_pid),
 		entry->consumer,

@@ -604,6 +604,26 @@ int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer
  */
 int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **ret_link);
 
+/*
+ * Offers by name, for processes that share nothing but the daemon, where policy allows both: the name is
+ * 1 to 31 printable characters without space, by convention SERVICE.WHICH. Of the offering end only; it
+ * replaces the link's last name, and goes with the link. "" or NULL takes it away. Several links of one
+ * user may carry the same name: a service that serves several.
+ *   -EPERM  policy: the detail names the rule; or the accepting end
+ *   -EEXIST  another user's link has the name     -EINVAL  a bad name
+ *   -EPIPE   the link is over
+ */
+int fbk_link_publish(struct fbk_link *link, const char *name);
+
+/*
+ * The offer of a link of that name that nobody has accepted now, the oldest; for fbk_link_accept(), where
+ * somebody else may be faster (-EBUSY: find again). Gives an fd. Whom one met, fbk_link_info() says: names
+ * are given by policy, so ask that for more. Links of the context's own are passed over.
+ *   -ENOENT  there is none                        -EBUSY   all are taken: the detail says by whom
+ *   -EPERM   policy: the detail names the rule    -EINVAL  a bad name
+ */
+int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd);
+
 /* Buffers that are at the other end come back to their producer, in error. Takes NULL. */
 void fbk_link_close(struct fbk_link *link);
 
@@ -725,7 +745,7 @@ typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released */
+int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released; -1: not held */
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
 
 /* The point to wait for: with the routes native and gate it is all there is to know; with syncobj-mirror its
@@ -733,7 +753,7 @@ const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 
 /* What to wait for by the routes eventfd, syncobj-mirror and sync_file. Borrowed until released.
- *   -EOPNOTSUPP  the route gives none */
+ *   -EOPNOTSUPP  the route gives none     -ESTALE  not held any more: its producer is gone */
 int fbk_frame_acquire_fd(struct fbk_frame *frame);
 
 /*

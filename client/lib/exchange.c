@@ -56,17 +56,15 @@ static void buffer_clear(struct exchange_buffer *buffer)
 	*buffer = (struct exchange_buffer){ .generation = buffer->generation };
 }
 
-int exchange_refresh(struct fbk_exchange *exchange)
+int exchange_refresh(struct fbk_exchange *exchange, uint64_t now)
 {
 	struct fbk_link *link;
-	uint64_t now = 0;
 	int r = 0;
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
 		int one = link_refresh(link, consumer_lost);
 		r = one < 0 ? one : r;
-		consumer_collect(link);
 		if (link->returned < link->next) {
-			now = now ? now : now_ns();
+			consumer_collect(link);
 			consumer_police(link, now);
 		}
 	}
@@ -145,7 +143,7 @@ static void exchange_heard(void *arg, struct fbk_point point, int result)
 	(void)result; /* looked at anew */
 	pthread_mutex_lock(&exchange->lock);
 	link->watch = NULL;
-	exchange_refresh(exchange);
+	exchange_refresh(exchange, now_ns());
 	exchange_watch(exchange);
 	pthread_mutex_unlock(&exchange->lock);
 }
@@ -213,7 +211,7 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 		link->exchange = exchange;
 		link->lock = &exchange->lock;
 		link->seen = 0; /* there may be somebody to join */
-		exchange_refresh(exchange);
+		exchange_refresh(exchange, now_ns());
 	}
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
@@ -365,7 +363,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 	struct exchange_buffer *buffer = NULL;
 	struct fbk_link *link;
 	pthread_mutex_lock(&exchange->lock);
-	exchange_refresh(exchange);
+	exchange_refresh(exchange, now_ns());
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
 		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
@@ -477,9 +475,10 @@ static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns, ui
 		struct exchange_buffer *buffer = NULL;
 		uint64_t until = deadline_ns;
 		size_t count = 0;
-		bool last = now_ns() >= deadline_ns;
+		uint64_t now = now_ns(); /* before it is looked what is back */
+		bool last = now >= deadline_ns;
 		pthread_mutex_lock(&exchange->lock);
-		int r = exchange_refresh(exchange);
+		int r = exchange_refresh(exchange, now);
 		int taken = exchange_choose(exchange, early, &buffer);
 		if (taken == 0) {
 			count = exchange_take(exchange, buffer, ret_releases);
@@ -543,7 +542,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 	struct exchange_buffer *buffer = NULL;
 	struct fbk_link *link;
 	pthread_mutex_lock(&exchange->lock);
-	exchange_refresh(exchange);
+	exchange_refresh(exchange, 0);
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
 		r = error_set(-EBUSY, "buffer %u is handed over already", index);

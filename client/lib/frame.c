@@ -334,7 +334,8 @@ uint32_t fbk_frame_index(const struct fbk_frame *frame)
 
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
 {
-	return &frame->link->buffers[frame->index].desc;
+	static const struct fbk_buffer_desc nothing = { .fd = -1 };
+	return frame->link ? &frame->link->buffers[frame->index].desc : &nothing;
 }
 
 int fbk_frame_dmabuf(const struct fbk_frame *frame)
@@ -345,18 +346,6 @@ int fbk_frame_dmabuf(const struct fbk_frame *frame)
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 {
 	return frame->acquire;
-}
-
-int fbk_frame_acquire_fd(struct fbk_frame *frame)
-{
-	struct fbk_link *link = frame->link;
-	if (frame->acquire_fd < 0) {
-		int r = link_fence(link, link->info.acquire, frame->acquire, &frame->acquire_fd);
-		if (r < 0) {
-			return r;
-		}
-	}
-	return frame->acquire_fd;
 }
 
 static int frame_check(const struct fbk_frame *frame)
@@ -371,6 +360,21 @@ static int frame_check(const struct fbk_frame *frame)
 			(unsigned long long)frame->sequence, (unsigned long long)link->oldest);
 	}
 	return 0;
+}
+
+int fbk_frame_acquire_fd(struct fbk_frame *frame)
+{
+	struct fbk_link *link = frame->link;
+	if (!link) {
+		return frame_check(frame);
+	}
+	if (frame->acquire_fd < 0) {
+		int r = link_fence(link, link->info.acquire, frame->acquire, &frame->acquire_fd);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return frame->acquire_fd;
 }
 
 int fbk_frame_release(struct fbk_frame *frame, int result)

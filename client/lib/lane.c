@@ -51,12 +51,19 @@ int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *
 	return 0;
 }
 
-void lane_drop(struct lane *lane)
+void lane_close_syncobjs(struct lane *lane)
 {
 	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
 		if (lane->syncobjs[i] > 0) {
 			close(lane->syncobjs[i]);
 		}
+	}
+}
+
+void lane_drop(struct lane *lane)
+{
+	lane_close_syncobjs(lane);
+	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
 		fbk_timeline_close(lane->points[i]);
 	}
 	fbk_timeline_close(lane->timeline);

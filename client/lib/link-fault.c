@@ -8,7 +8,7 @@
 static void link_look_again(struct fbk_link *link)
 {
 	if (link->exchange) {
-		exchange_refresh(link->exchange);
+		exchange_refresh(link->exchange, now_ns());
 	} else {
 		frames_refresh(link);
 	}

@@ -69,7 +69,11 @@ static void link_lose_peer(struct fbk_link *link, void (*lost)(struct fbk_link *
 		if (lost) {
 			lost(link, link->info.error < 0 ? link->info.error : -EPIPE);
 		}
-		lane_drop(&link->in);
+		/* Whoever waits for one of these, in another thread, ends his wait: they failed, or the next
+		 * peer's take their place. */
+		lane_drop(&link->past);
+		link->past = link->in;
+		link->in = (struct lane){ 0 };
 	}
 }
 
@@ -325,6 +329,7 @@ void fbk_link_close(struct fbk_link *link)
 	pthread_mutex_unlock(&link->context->mutex);
 	fbk_timeline_close(link->fences);
 	lane_drop(&link->in);
+	lane_drop(&link->past);
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
 	link_free(link);
@@ -335,11 +340,8 @@ void links_free(struct fbk_context *context)
 	while (!LIST_EMPTY(&context->link_list)) {
 		struct fbk_link *link = LIST_FIRST(&context->link_list);
 		LIST_REMOVE(link, links);
-		for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
-			if (link->in.syncobjs[i] > 0) {
-				close(link->in.syncobjs[i]);
-			}
-		}
+		lane_close_syncobjs(&link->in);
+		lane_close_syncobjs(&link->past);
 		frames_drop(link);
 		link_free(link);
 	}
@@ -351,7 +353,7 @@ void links_free(struct fbk_context *context)
 static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
 	pthread_mutex_lock(link->lock);
-	int r = link->exchange ? exchange_refresh(link->exchange) : frames_refresh(link);
+	int r = link->exchange ? exchange_refresh(link->exchange, now_ns()) : frames_refresh(link);
 	*ret_info = link->info;
 	pthread_mutex_unlock(link->lock);
 	return r;

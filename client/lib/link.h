@@ -69,6 +69,8 @@ struct fbk_link {
 	uint64_t epoch;
 	struct fbk_link_info info;
 	struct lane out, in;
+	struct lane
+		past; /* the last peer's, when it is gone: somebody may sleep on its timelines still */
 	uint64_t next; /* sequence of the next frame: to hand over, or to come */
 	pthread_mutex_t own_lock;
 	pthread_mutex_t *lock; /* that, or its exchange's */
@@ -129,9 +131,11 @@ int lane_send(const struct lane *lane, const struct lane_entry *entry);
 int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry);
 
 void lane_drop(struct lane *lane); /* closes what it has */
+void lane_close_syncobjs(struct lane *lane);
 
-/* exchange.c: what link_refresh() does, and who is back; under the lock */
-int exchange_refresh(struct fbk_exchange *exchange);
+/* exchange.c: what link_refresh() does, and who is back, or late (`now` is read before; 0: nobody is late); under
+ * the lock */
+int exchange_refresh(struct fbk_exchange *exchange, uint64_t now);
 void exchange_remove_link(struct fbk_link *link);
 void exchanges_free(struct fbk_context *context);
 

@@ -16,7 +16,7 @@
 #define TICK_MS        1
 #define STOP_MIN_US    100
 #define STOP_MAX_US    200000
-#define STOP_LONG_US   6000000 /* longer than a consumer may keep a frame; one in STOP_LONG_IN */
+#define STOP_LONG_US   8000000 /* longer than a consumer may keep a frame and the checker's bound */
 #define STOP_LONG_IN   25
 #define END_MS         120000 /* a process that takes so long to end hangs */
 #define STALL_MS       60000  /* no frame for so long: a run that hangs */

@@ -401,6 +401,9 @@ static void judge_back(const struct trial *trial, const struct ledger_frame *fra
 	if (frame->back_result < 0 && !frame_troubled(trial, frame, producer, value)) {
 		trial_find(trial, EXCHANGE_ERROR_MADE, value);
 	}
+	if (is_long(trial, frame->hand->deadline, frame->back_time)) {
+		trial_find(trial, EXCHANGE_BACK_LATE, value);
+	}
 	if (frame->back_result == 0 && is_long(trial, given, frame->back_time)) {
 		trial_find(trial, EXCHANGE_BACK_SLOW, value);
 	}

@@ -22,6 +22,7 @@
 	X(BACK_AGAIN, "back-again", "it came back twice, or was never away")                   \
 	X(BACK_ORDER, "back-order", "it came back before one that was handed over earlier")    \
 	X(BACK_SLOW, "back-slow", "it came back long after all had given it back")             \
+	X(BACK_LATE, "back-late", "it came back long after the time that its consumers had")   \
 	X(ERROR_LOST, "error-lost", "released in error, and the producer was told it was not") \
 	X(ERROR_MADE, "error-made-up", "in error although all was well")                       \
 	X(SENT_AWAY, "sent-away", "a link ended for no reason")                                \

@@ -15,7 +15,8 @@
 #define BUFFERS_MOST 6
 #define TAKE_MS      20000
 #define LOOK_MS      20 /* for who is there, while nobody is */
-#define BACK_MIN_MS  50
+#define BACK_MIN_MS  10
+#define HASTY_MS     100 /* less than processes are stopped for */
 #define BACK_MAX_MS  5000
 #define END_MS       20000
 
@@ -41,6 +42,7 @@ struct producer_state {
 	unsigned int buffer_count, handed_count;
 	uint64_t next; /* frame */
 	bool called_back;
+	bool hasty;             /* asks for its frames so soon that who is stopped is late */
 	struct canvas *kept;    /* that could not be handed over */
 	struct record *pending; /* handed over, and not signalled yet */
 };
@@ -164,9 +166,8 @@ static struct canvas *canvas_get(struct producer_state *state)
 
 static uint64_t back_deadline(struct producer_state *state)
 {
-	return deadline_ms(dice_below(&state->actor.dice, 20) == 0
-				   ? dice_spread(&state->actor.dice, BACK_MIN_MS, BACK_MAX_MS)
-				   : BACK_MAX_MS);
+	return deadline_ms(state->hasty ? dice_spread(&state->actor.dice, BACK_MIN_MS, HASTY_MS)
+					: BACK_MAX_MS);
 }
 
 static struct record *canvas_hand(struct producer_state *state, struct canvas *canvas)
@@ -298,6 +299,7 @@ int exchange_producer_run(const struct exchange_run *run, unsigned int place, ui
 	state.buffer_count = BUFFERS_MIN + (uint32_t)dice_below(&state.actor.dice,
 								BUFFERS_MOST - BUFFERS_MIN + 1);
 	state.called_back = dice_below(&state.actor.dice, 2) == 0;
+	state.hasty = dice_below(&state.actor.dice, 3) == 0;
 	producer_begin(&state);
 	while (!atomic_load(&run->board->over)) {
 		frame_make(&state);

@@ -288,6 +288,13 @@ static void back_is_slow(void)
 	backs[2]->begin = at(2) + 9 * STEP + BOUND_NS + STEP;
 }
 
+static void who_is_late_may_keep_it(void)
+{
+	backs[2]->begin = hands[2]->deadline + BOUND_NS + 2 * STEP;
+	set_end(readings[2].frame, hands[2]->deadline + BOUND_NS);
+	readings[2].frame->deadline = hands[2]->deadline + BOUND_NS + STEP;
+}
+
 static void error_gets_lost(void)
 {
 	readings[2].frame->result = -EIO;
@@ -392,8 +399,9 @@ static const struct {
 	BUG(never_back, F(LOST)),
 	BUG(never_back_and_killed_later, F(LOST)),
 	BUG(back_twice, F(BACK_AGAIN)),
-	BUG(taken_out_of_order, F(BACK_ORDER) | F(BACK_SLOW)),
+	BUG(taken_out_of_order, F(BACK_ORDER) | F(BACK_SLOW) | F(BACK_LATE)),
 	BUG(back_is_slow, F(BACK_SLOW)),
+	BUG(who_is_late_may_keep_it, F(BACK_LATE)),
 	BUG(error_gets_lost, F(ERROR_LOST)),
 	BUG(error_comes_from_nowhere, F(ERROR_MADE)),
 	BUG(link_ends_for_nothing, F(SENT_AWAY)),

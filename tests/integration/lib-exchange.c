@@ -104,6 +104,15 @@ void producer_frame(struct producer *producer)
 	EXPECT(fbk_point_signal(acquire) == 0);
 }
 
+void producer_take_all(struct producer *producer)
+{
+	uint32_t index;
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		int r = fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index);
+		ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
+	}
+}
+
 int wait_point(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;

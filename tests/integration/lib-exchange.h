@@ -45,6 +45,9 @@ void producer_close(struct producer *producer);
 /* Take a buffer, write the next frame into it after it was handed over, then signal it. */
 void producer_frame(struct producer *producer);
 
+/* All of its buffers come back; it has them then. */
+void producer_take_all(struct producer *producer);
+
 /* What a consumer does with a frame, and how it waits; returns 0 or what it releases it with. */
 typedef int consumer_fn(struct fbk_frame *frame, uint64_t number, void *arg);
 

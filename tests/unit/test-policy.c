@@ -64,6 +64,20 @@ static bool may_register(uid_t uid, unsigned int device_class)
 	return policy_may_register(policy, &who, device_class, NULL);
 }
 
+static bool may_publish(uid_t uid, const char *name, const char **ret_rule)
+{
+	struct policy_subject who = subject(uid);
+
+	return policy_may_publish(policy, &who, name, ret_rule);
+}
+
+static bool may_find(uid_t uid, const char *name, const char **ret_rule)
+{
+	struct policy_subject who = subject(uid);
+
+	return policy_may_find(policy, &who, name, ret_rule);
+}
+
 static uint64_t limit_of(uid_t uid, enum account_resource resource)
 {
 	struct policy_subject who = subject(uid);
@@ -111,6 +125,10 @@ START_TEST(system_default)
 		ck_assert(may_register(0, i));
 		ck_assert(!may_register(STRANGER, i));
 	}
+	ck_assert(may_publish(0, "any", NULL));
+	ck_assert(may_find(0, "any", NULL));
+	ck_assert(!may_publish(STRANGER, "any", NULL));
+	ck_assert(!may_find(STRANGER, "any", NULL));
 	ck_assert_int_eq(policy_inspect(policy, &root, NULL), POLICY_INSPECT_ALL);
 	ck_assert_int_eq(policy_inspect(policy, &stranger, NULL), POLICY_INSPECT_OWN);
 
@@ -121,6 +139,8 @@ START_TEST(system_default)
 
 	stranger.gid = gid;
 	ck_assert(policy_may_register(policy, &stranger, CPU, NULL) == (group != NULL));
+	ck_assert(policy_may_find(policy, &stranger, "any", NULL) == (group != NULL));
+	ck_assert(!policy_may_publish(policy, &stranger, "any", NULL));
 }
 END_TEST
 
@@ -138,6 +158,10 @@ START_TEST(user_default)
 		ck_assert(may_register(geteuid(), i));
 		ck_assert(!may_register(STRANGER, i));
 	}
+	ck_assert(may_publish(geteuid(), "any", NULL));
+	ck_assert(may_find(geteuid(), "any", NULL));
+	ck_assert(!may_publish(STRANGER, "any", NULL));
+	ck_assert(!may_find(STRANGER, "any", NULL));
 	ck_assert_int_eq(policy_inspect(policy, &self, NULL), POLICY_INSPECT_ALL);
 	ck_assert_int_eq(policy_inspect(policy, &stranger, NULL), POLICY_INSPECT_NONE);
 }
@@ -478,9 +502,9 @@ static const struct refusal refusals[] = {
 	  "p:2:", "needs user or group" },
 	{ "version = 1; rules = (\n{ connect = true; } );", "p:2:", "needs user or group" },
 	{ "version = 1; rules = (\n\n{ user = 1; } );",
-	  "p:3:", "needs connect, register, promise, inspect or limits" },
+	  "p:3:", "needs connect, register, promise, publish, find, inspect or limits" },
 	{ "version = 1; rules = ( { user = 1; limits: { }; } );",
-	  "p:1:", "needs connect, register, promise, inspect or limits" },
+	  "p:1:", "needs connect, register, promise, publish, find, inspect or limits" },
 	{ "version = 1; rules = ( { user = 1; class = \"cpu\"; connect = true; } );",
 	  "p:1:", "\"class\" without \"register\" or \"promise\"" },
 	{ "version = 1; rules = ( { user = 1;\nconnects = true; } );",

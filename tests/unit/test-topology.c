@@ -154,7 +154,7 @@ START_TEST(many_stages)
 		used += (size_t)snprintf(text + used, sizeof(text) - used,
 					 ");\nedges: (" EDGE("encode", "send"));
 		for (int i = 2; i < count; i++) {
-			char to[8] = "encode";
+			char to[16] = "encode";
 			if (i > 2) {
 				snprintf(to, sizeof(to), "r%d", i - 1);
 			}

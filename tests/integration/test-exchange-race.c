@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The order of callbacks, and peers that come and go between two requests of the other. */
+/* Peers that die, leave or come at the worst moment of an exchange: just before a request, or a look at the clock. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib-exchange.h"
@@ -24,85 +26,6 @@ static void teardown(void)
 {
 	daemon_stop(&server);
 }
-
-/* ---------------------------------------------------------------------------------- callbacks -- */
-
-/* All of them come back. */
-static void all_taken(struct producer *producer)
-{
-	uint32_t index;
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		ck_assert_int_eq(
-			fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index), 0);
-	}
-}
-
-/* Holds as many as there are, then gives them back. */
-static int holder(int socket, void *arg)
-{
-	struct fbk_frame *frames[PRODUCER_BUFFERS];
-	struct fbk_link *link;
-	int offer;
-	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frames[i]) == 0);
-	}
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		EXPECT(fbk_frame_release(frames[i], 0) == 0);
-	}
-	send_word(socket, 0, -1);
-	receive_word(socket, NULL); /* until the producer has looked */
-	fbk_disconnect(context);
-	return 0;
-}
-
-static uint32_t told[PRODUCER_BUFFERS];
-static int told_count;
-
-static void note_released(void *arg, int result)
-{
-	ck_assert_int_eq(result, 0);
-	ck_assert_int_lt(told_count, PRODUCER_BUFFERS);
-	told[told_count++] = *(uint32_t *)arg;
-}
-
-START_TEST(callbacks_come_in_order)
-{
-	static uint32_t order[PRODUCER_BUFFERS] = { 2, 0, 1 };
-	struct producer producer;
-	struct peer peer;
-	int offer;
-	told_count = 0;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
-	peer_start(&peer, holder, NULL);
-	send_word(peer.socket, 0, offer);
-	close(offer);
-	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		int r = fbk_exchange_hand(producer.exchange, order[i], FBK_POINT_SIGNALLED,
-					  deadline_ms(PATIENCE_MS), note_released, &order[i]);
-		ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
-	}
-	receive_word(peer.socket, NULL);
-	while (told_count < PRODUCER_BUFFERS) {
-		ck_assert_int_eq(readable_within(fbk_context_fd(producer.context), PATIENCE_MS), 1);
-		ck_assert_int_ge(fbk_dispatch(producer.context), 0);
-	}
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		ck_assert_uint_eq(told[i], order[i]);
-	}
-	send_word(peer.socket, 0, -1);
-	producer_close(&producer);
-	ck_assert_int_eq(peer_wait(&peer), 0);
-}
-END_TEST
-
-/* ------------------------------------------------------------ another one, at the worst moment --- */
 
 /* Comes before a process sends its next request of that kind. */
 static struct {
@@ -133,6 +56,22 @@ ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
 		}
 	}
 	return syscall(SYS_sendmsg, socket, message, flags);
+}
+
+/* And before a process reads the clock; it has read one that is an hour late then. */
+static pid_t clock_pid; /* 0: no more */
+static void (*clock_fn)(void);
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	bool late = clock_pid == getpid();
+	if (late) {
+		clock_pid = 0;
+		clock_fn();
+	}
+	int r = (int)syscall(SYS_clock_gettime, clock, time);
+	time->tv_sec += late ? 3600 : 0;
+	return r;
 }
 
 static struct peer before, after;
@@ -191,16 +130,21 @@ static int goer(int socket, void *arg)
 	return 0;
 }
 
-/* Hands over one frame, and is gone when it is told to. */
+/* Hands over one frame, signalled or (`arg`) not, and is gone when it is told to. */
 static int giver(int socket, void *arg)
 {
 	struct producer producer;
 	int offer;
-	(void)arg;
 	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
 	send_word(socket, 0, offer);
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
-	producer_frame(&producer);
+	if (arg) {
+		struct fbk_point never = { producer.timeline, 1 };
+		EXPECT(fbk_exchange_hand(producer.exchange, 0, never, deadline_ms(PATIENCE_MS),
+					 NULL, NULL) == 0);
+	} else {
+		producer_frame(&producer);
+	}
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);
 	producer_close(&producer);
@@ -208,10 +152,11 @@ static int giver(int socket, void *arg)
 	return 0;
 }
 
-static void peer_dismiss(void)
+/* Whatever it waits to do: it has done it. */
+static void peer_go_on(void)
 {
 	send_word(before.socket, 0, -1);
-	receive_word(before.socket, NULL); /* it has closed the link */
+	receive_word(before.socket, NULL);
 }
 
 START_TEST(joining_meets_another)
@@ -226,7 +171,7 @@ START_TEST(joining_meets_another)
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer); /* all of them come, none of them is lost */
 	}
-	all_taken(&producer);
+	producer_take_all(&producer);
 	close(offer_fd);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&after), 0);
@@ -271,7 +216,7 @@ START_TEST(last_words_meet_another)
 	for (int i = 0; i < FRAMES; i++) {
 		producer_frame(&producer);
 	}
-	all_taken(&producer);
+	producer_take_all(&producer);
 	close(offer_fd);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&after), 0);
@@ -286,7 +231,7 @@ START_TEST(joining_meets_nobody)
 	peer_start(&before, goer, NULL);
 	send_word(before.socket, 0, offer_fd);
 	receive_word(before.socket, NULL);
-	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_dismiss);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_go_on);
 	int r = fbk_link_info(producer.link, &info);
 	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
 	ck_assert_int_eq(interruption.pid, 0);
@@ -309,7 +254,7 @@ START_TEST(producer_is_gone_before_its_buffer_is_got)
 	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
 	close(offer_fd);
 	receive_word(before.socket, NULL);
-	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET, peer_dismiss);
+	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET, peer_go_on);
 	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == -EPIPE, "%d: %s", r, fbk_error_detail());
 	ck_assert_ptr_null(frame);
@@ -321,17 +266,153 @@ START_TEST(producer_is_gone_before_its_buffer_is_got)
 }
 END_TEST
 
+/* Gives back one frame when it is told to. */
+static int keeper(int socket, void *arg)
+{
+	struct fbk_frame *frame;
+	struct fbk_link *link;
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	EXPECT(fbk_frame_release(frame, 0) == 0);
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	fbk_disconnect(context);
+	return 0;
+}
+
+/* It came back in time, while the producer was kept from looking. */
+START_TEST(late_is_who_was_late_when_looked_at)
+{
+	struct fbk_link_info info;
+	struct producer producer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	peer_start(&before, keeper, NULL);
+	send_word(before.socket, 0, offer_fd);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	producer_frame(&producer);
+	receive_word(before.socket, NULL);
+	clock_fn = peer_go_on;
+	clock_pid = getpid();
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_int_eq(clock_pid, 0);
+	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
+	ck_assert_msg(info.phase == FBK_LINK_ESTABLISHED, "%s", info.cause);
+	send_word(before.socket, 0, -1);
+	ck_assert_int_eq(peer_wait(&before), 0);
+	producer_close(&producer);
+}
+END_TEST
+
+/* What is held still may be asked about, and says that it is not any more. */
+START_TEST(producer_is_gone_while_its_frame_is_held)
+{
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	peer_start(&before, giver, NULL);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device = exchange_device(context, "consumer", FBK_EVENTFD, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
+	receive_word(before.socket, NULL);
+	peer_go_on();
+	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
+	ck_assert_int_eq(fbk_frame_dmabuf(frame), -1);
+	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 0);
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
+	ck_assert_int_eq(fbk_frame_release(frame, 0), -ESTALE);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
+/* One that waits while another thread finds out that the producer is gone. */
+struct sleeper {
+	pthread_t thread;
+	_Atomic pid_t tid;
+	struct fbk_link *link;  /* for its next frame, or */
+	struct fbk_point point; /* for this */
+	int result;
+};
+
+static void *sleeper_run(void *arg)
+{
+	struct sleeper *sleeper = arg;
+	struct fbk_frame *frame;
+	atomic_store(&sleeper->tid, gettid());
+	sleeper->result = sleeper->link
+				  ? fbk_link_next(sleeper->link, deadline_ms(PATIENCE_MS), &frame)
+				  : fbk_point_wait(sleeper->point, deadline_ms(PATIENCE_MS));
+	return NULL;
+}
+
+static void sleeper_start(struct sleeper *sleeper)
+{
+	EXPECT(pthread_create(&sleeper->thread, NULL, sleeper_run, sleeper) == 0);
+	while (!atomic_load(&sleeper->tid)) {
+		yield_briefly();
+	}
+	await_asleep(sleeper->tid);
+}
+
+START_TEST(producer_is_gone_while_threads_wait)
+{
+	struct sleeper sleepers[2] = { 0 };
+	struct fbk_link *link;
+	struct fbk_frame *frame;
+	peer_start(&before, giver, &server);
+	receive_word(before.socket, &offer_fd);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	ck_assert_int_eq(fbk_link_accept(device, offer_fd, &link), 0);
+	close(offer_fd);
+	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
+	receive_word(before.socket, NULL);
+	sleepers[0].point = fbk_frame_acquire(frame);
+	sleepers[1].link = link;
+	for (int i = 0; i < 2; i++) {
+		sleeper_start(&sleepers[i]);
+	}
+	send_word(before.socket, 0, -1);
+	while (fbk_link_cause(link)[0] == '\0') {
+		yield_briefly();
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(sleepers[i].thread, NULL);
+		ck_assert_int_eq(sleepers[i].result, -EPIPE);
+	}
+	receive_word(before.socket, NULL);
+	fbk_link_close(link);
+	fbk_disconnect(context);
+	ck_assert_int_eq(peer_wait(&before), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, callbacks_come_in_order);
 	tcase_add_test(tcase, joining_meets_another);
 	tcase_add_test(tcase, last_words_meet_another);
 	tcase_add_test(tcase, joining_meets_nobody);
 	tcase_add_test(tcase, producer_is_gone_before_its_buffer_is_got);
+	tcase_add_test(tcase, late_is_who_was_late_when_looked_at);
+	tcase_add_test(tcase, producer_is_gone_while_its_frame_is_held);
+	tcase_add_test(tcase, producer_is_gone_while_threads_wait);
 }
 
 int main(void)
 {
-	return suite_main("meeting", add);
+	return suite_main("exchange-race", add);
 }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* Links by name: for strangers who have no socket in common but the daemon's. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+#include "device.h"
+#include "handle.h"
+#include "link.h"
+#include "session.h"
+#include "token.h"
+
+static int name_check(const char *name, char *detail)
+{
+	if (!device_name_valid(name)) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "a link's name has 1 to %d printable characters and no space",
+			 FBK_NAME_SIZE - 1);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int refused_by_policy(const struct session *session, const char *what, const char *name,
+			     const char *rule, char *detail)
+{
+	snprintf(detail, FBK_REASON_SIZE,
+		 "uid %u may not %s a link as %s (%s): ask the administrator to add a rule",
+		 session->subject.uid, what, name, rule);
+	return -EPERM;
+}
+
+static bool link_over(const struct link *link)
+{
+	const struct link_side *offerer = &link->sides[0];
+	return link->state->cause != FBK_CAUSE_NONE || !offerer->device->session ||
+	       offerer->session->closing;
+}
+
+const char *link_name(const struct link *link)
+{
+	return link_over(link) ? "" : link->name;
+}
+
+/* Links of one name belong to one uid: whoever finds one of them is served by that. */
+static int name_check_owner(const struct session *session, const char *name, char *detail)
+{
+	const struct link *other;
+	LIST_FOREACH(other, &session->broker->links, links) {
+		const struct session *owner = other->sides[0].session;
+		if (owner->subject.uid != session->subject.uid &&
+		    strcmp(link_name(other), name) == 0) {
+			snprintf(detail, FBK_REASON_SIZE, "%s has the name %s: choose another",
+				 session_label(owner), name);
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
+static int name_check_all(const struct session *session, const char *name, char *detail)
+{
+	const char *rule = "";
+	int r = name_check(name, detail);
+	if (r < 0) {
+		return r;
+	}
+	if (!policy_may_publish(session->broker->policy, &session->subject, name, &rule)) {
+		return refused_by_policy(session, "publish", name, rule, detail);
+	}
+	return name_check_owner(session, name, detail);
+}
+
+int link_publish(struct link *link, const struct session *session, const char *name, char *detail)
+{
+	struct token *token;
+	if (link->sides[0].session != session) {
+		snprintf(detail, FBK_REASON_SIZE, "it is the offering end that publishes a link");
+		return -EPERM;
+	}
+	if (!name[0]) {
+		link->name[0] = '\0';
+		return 0;
+	}
+	if (link_over(link)) {
+		snprintf(detail, FBK_REASON_SIZE, "that link is over: offer another one");
+		return -EPIPE;
+	}
+	int r = name_check_all(session, name, detail);
+	if (r == 0) { /* now, at the cost of who publishes; it lives as long as the handle */
+		r = token_get(handle_of(session, link->state), FBK_RIGHT_WAIT, &token);
+	}
+	if (r == 0) {
+		snprintf(link->name, sizeof(link->name), "%s", name);
+	}
+	return r;
+}
+
+/* None is free. */
+static int no_offer(const char *name, const struct link *oldest, unsigned int count, bool own,
+		    char *detail)
+{
+	if (count > 1) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "all %u links named %s are taken, the oldest by %s", count, name,
+			 session_label(oldest->sides[1].session));
+	} else if (oldest) {
+		snprintf(detail, FBK_REASON_SIZE, "the link named %s is taken by %s", name,
+			 session_label(oldest->sides[1].session));
+	} else {
+		snprintf(detail, FBK_REASON_SIZE, "nobody %spublishes a link named %s",
+			 own ? "but this client itself " : "", name);
+	}
+	return oldest ? -EBUSY : -ENOENT;
+}
+
+int link_lookup(const struct session *session, const char *name, struct token **ret_token,
+		char *detail)
+{
+	const struct link *link, *found = NULL, *taken = NULL;
+	unsigned int taken_count = 0;
+	const char *rule = "";
+	bool own = false;
+	int r = name_check(name, detail);
+	if (r < 0) {
+		return r;
+	}
+	if (!policy_may_find(session->broker->policy, &session->subject, name, &rule)) {
+		return refused_by_policy(session, "find", name, rule, detail);
+	}
+	LIST_FOREACH(link, &session->broker->links, links) { /* the last is the oldest */
+		if (strcmp(link_name(link), name) != 0) {
+			continue;
+		}
+		if (link->sides[0].session == session) {
+			own = true;
+		} else if (link->sides[1].session) {
+			taken = link;
+			taken_count++;
+		} else {
+			found = link;
+		}
+	}
+	if (!found) {
+		return no_offer(name, taken, taken_count, own, detail);
+	}
+	return token_get(handle_of(found->sides[0].session, found->state), FBK_RIGHT_WAIT,
+			 ret_token);
+}
