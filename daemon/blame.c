@@ -146,20 +146,26 @@ struct blame_wait blame_frame(const struct handle *handle)
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
-/* Who waits for a frame listens for changes of the link as well: nobody owes those. */
-static bool timeline_is_changes(const struct timeline *timeline)
+/* A frame that may come or not; a change of a link is nobody's to bring. */
+static bool wait_is_for_frame(const struct blame_wait *wait)
 {
-	return timeline->brokered && timeline->brokered->link;
+	return wait->timeline->idle && !wait->timeline->brokered;
 }
 
-/* What a process waits for at its own devices keeps it from nothing that it does for others. */
+/* What a process waits for at its own devices keeps it from nothing that it does for others. The next frame may:
+ * that is followed where there is nothing else. */
 static void wait_older(struct blame_wait *oldest, const struct session *session,
 		       struct blame_wait other)
 {
-	if (other.timeline && !timeline_is_changes(other.timeline) &&
-	    timeline_signaler(other.timeline) != session &&
-	    timeline_point_state(other.timeline, other.value) == -EAGAIN &&
-	    (!oldest->timeline || other.since_ns < oldest->since_ns)) {
+	if (!other.timeline || timeline_signaler(other.timeline) == session ||
+	    timeline_point_state(other.timeline, other.value) != -EAGAIN ||
+	    (other.timeline->idle && !wait_is_for_frame(&other))) {
+		return;
+	}
+	bool frame = other.timeline->idle;
+	bool have_frame = oldest->timeline && oldest->timeline->idle;
+	if (!oldest->timeline || (have_frame && !frame) ||
+	    (have_frame == frame && other.since_ns < oldest->since_ns)) {
 		*oldest = other;
 	}
 }
@@ -285,17 +291,34 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct session
 	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
 
+/* Whether somebody is at the end of the chain who can't bring the frame that all behind wait for. Of who can it is
+ * not known whether there is one. */
+static bool chain_is_certain(const struct blame_chain *chain)
+{
+	return chain->end == BLAME_STOPPED || chain->end == BLAME_HANGS || chain->end == BLAME_DEAD;
+}
+
 void blame_follow(struct timeline *timeline, uint64_t value, const struct session *waiter,
 		  struct blame_chain *ret_chain)
 {
 	struct blame_wait next = { .timeline = timeline, .value = value };
+	size_t frame = 0; /* steps before the first that is for a frame; 0: there is none */
+	enum blame_end frame_end = BLAME_SILENT;
 	ret_chain->count = 0;
 	do {
 		ret_chain->steps[ret_chain->count++] =
 			(struct blame_step){ next.timeline, next.value };
 		next.timeline = NULL;
 		ret_chain->end = chain_last(ret_chain, waiter, &next);
+		if (next.timeline && next.timeline->idle && frame == 0) {
+			frame = ret_chain->count;
+			frame_end = ret_chain->end;
+		}
 	} while (next.timeline && ret_chain->count < BLAME_DEPTH);
+	if (frame > 0 && !chain_is_certain(ret_chain)) {
+		ret_chain->count = frame;
+		ret_chain->end = frame_end;
+	}
 }
 
 /* ------------------------------------------------------------------------------------ the words -- */

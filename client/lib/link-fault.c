@@ -2,7 +2,7 @@
 /* Whose fault it is: a reason for the peer, and what a frame waits for. */
 #include <errno.h>
 
-#include "link.h"
+#include "exchange.h"
 #include "request.h"
 
 static void link_look_again(struct fbk_link *link)
@@ -30,25 +30,19 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 	return r;
 }
 
-/* The oldest frame that is not here: that it comes, and, of one that came back before its time, that
- * point. */
+/* The next frame: that it comes, or comes back. */
 static int link_head(struct fbk_link *link, struct fbk_point *ret_point)
 {
 	bool producer = link->role == FBK_PRODUCER;
-	struct lane_entry entry;
 	if (!link->in.timeline || link->next == 0) {
 		return link_over(link);
 	}
 	if (producer && link->returned == link->next) {
 		return error_set(-ENOENT, "the peer has nothing of this link");
 	}
-	*ret_point =
-		(struct fbk_point){ link->in.timeline, producer ? link->returned : link->next };
-	if (!producer || fbk_point_check(*ret_point) != 0) {
-		return 0;
-	}
-	int r = lane_receive(&link->in, link->returned, &entry);
-	return r < 0 ? r : link_point_of(link, &entry, ret_point);
+	*ret_point = producer ? consumer_awaited(link)
+			      : (struct fbk_point){ link->in.timeline, link->next };
+	return 0;
 }
 
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)

@@ -159,39 +159,75 @@ START_TEST(consumer_is_blamed)
 }
 END_TEST
 
-/* Who waits for a frame listens for changes of the link too, which nobody owes: behind this consumer, which
- * waits, is the producer, not the link. */
-static int consumer_waits(int socket, void *arg)
+/* Who waits for the next frame of somebody who is stopped waits for him. Of who is not stopped nobody knows
+ * whether he has one. */
+static int producer_stops(int socket, void *arg)
 {
-	struct fbk_context *context;
-	struct fbk_link *link = consumer_accept(socket, &context);
-	struct fbk_frame *frame;
+	struct producer own;
+	int fd;
 	(void)arg;
-	struct fbk_timeline *scaled = peer_timeline(device_of(context), "scaled", 0);
-	int token;
-	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
-	send_word(socket, 0, token);
-	close(token);
-	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	producer_open(&own, &server, FBK_MEMORY64, FBK_MEMORY64, &fd);
+	send_word(socket, 0, fd);
+	EXPECT(fbk_link_wait(own.link, deadline_ms(PATIENCE_MS)) == 0);
+	receive_word(socket, NULL);
+	raise(SIGSTOP);
 	return 0;
 }
 
-START_TEST(chain_goes_through_a_link)
+/* Owes "scaled", and waits for a frame. */
+static int consumer_waits(int socket, void *arg)
 {
-	char text[2 * FBK_REASON_SIZE];
-	struct fbk_timeline *scaled;
-	struct peer peer;
+	struct fbk_context *context;
+	struct fbk_frame *frame;
 	int token;
-	meet(&peer, consumer_waits, NULL);
-	receive_word(peer.socket, &token);
+	(void)arg;
+	struct fbk_link *link = consumer_accept(socket, &context);
+	struct fbk_timeline *scaled = peer_timeline(device_of(context), "scaled", 0);
+	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
+	send_word(socket, 0, token);
+	close(token);
+	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == -EPIPE, "the link ends with %d", r);
+	return 0;
+}
+
+static void blame(struct fbk_timeline *timeline, char *text, size_t size)
+{
+	int r = fbk_point_blame((struct fbk_point){ timeline, 1 }, text, size);
+	ck_assert_msg(r == 0, "blame: %s", fbk_error_detail());
+}
+
+START_TEST(stopped_producer_is_blamed)
+{
+	char expected[128], text[2 * FBK_REASON_SIZE];
+	struct fbk_timeline *scaled;
+	struct peer stopped_producer, consumer;
+	int token, fd;
+	peer_start(&stopped_producer, producer_stops, NULL);
+	receive_word(stopped_producer.socket, &fd);
+	peer_start(&consumer, consumer_waits, NULL);
+	send_word(consumer.socket, 0, fd);
+	close(fd);
+	receive_word(consumer.socket, &token);
 	EXPECT(fbk_timeline_open(producer.context, token, &scaled) == 0);
 	close(token);
+	blame(scaled, text, sizeof(text));
+	snprintf(expected, sizeof(expected),
+		 "scaled point 1 (now 0) of scaler (pid %d), which waits for nobody here and has "
+		 "not delivered",
+		 (int)consumer.pid);
+	ck_assert_str_eq(text, expected);
+	send_word(stopped_producer.socket, 0, -1);
+	EXPECT(waitpid(stopped_producer.pid, NULL, WUNTRACED) == stopped_producer.pid);
+	snprintf(expected, sizeof(expected), "of producer (pid %d), which is stopped",
+		 (int)stopped_producer.pid);
 	do { /* until it sleeps */
-		EXPECT(fbk_point_blame((struct fbk_point){ scaled, 1 }, text, sizeof(text)) == 0);
-	} while (!strstr(text, "which waits for handed point"));
-	ck_assert_msg(strstr(text, "of producer"), "%s", text);
-	ck_assert_int_eq(fbk_link_fail(producer.link, -EIO, NULL), 0);
-	ck_assert_int_eq(peer_wait(&peer), 0);
+		blame(scaled, text, sizeof(text));
+	} while (!strstr(text, ", which waits for handed point"));
+	ck_assert_msg(strstr(text, expected), "%s", text);
+	kill(stopped_producer.pid, SIGKILL);
+	peer_wait(&stopped_producer);
+	ck_assert_int_eq(peer_wait(&consumer), 0);
 }
 END_TEST
 
@@ -244,7 +280,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, consumer_says_why);
 	tcase_add_test(tcase, producer_says_why);
 	ADD_LOOP(tcase, consumer_is_blamed, blames);
-	tcase_add_test(tcase, chain_goes_through_a_link);
+	tcase_add_test(tcase, stopped_producer_is_blamed);
 	tcase_add_test(tcase, daemon_goes);
 }
 

@@ -183,26 +183,39 @@ static void map_sync(const struct intake *intake, uint64_t flags)
 
 /* ------------------------------------------------------------------------------------ frames -- */
 
-/* As stage_wait(), for what is said of a frame. */
+static void nothing(void *arg, struct fbk_link *link)
+{
+	(void)arg;
+	(void)link;
+}
+
+/*
+ * As stage_wait(), for what is said of a frame. Who asks whose fault it is does not wait meanwhile, and would not be
+ * found by those who ask at the same moment, about him: so the frame is watched as well, from half the time on.
+ */
 static int frame_come(struct intake *intake)
 {
 	struct stage *stage = intake->stage;
 	uint64_t began = clock_now();
 	char suspect[2 * FBK_REASON_SIZE] = "";
 	int r = -ETIMEDOUT;
-	for (unsigned int quarter = 3; r == -ETIMEDOUT && quarter <= 4; quarter++) {
+	for (unsigned int quarter = 2; r == -ETIMEDOUT && quarter <= 4; quarter++) {
 		r = fbk_link_next(intake->link, stage_quarter(stage, began, quarter),
 				  &intake->frame);
 		if (r == 0) {
 			return 0;
+		}
+		if (r == -ETIMEDOUT && quarter == 2) {
+			fbk_link_watch(intake->link, nothing, NULL);
 		}
 		if (r == -ETIMEDOUT && quarter == 3) {
 			fbk_link_blame(intake->link, suspect, sizeof(suspect));
 		}
 	}
 	intake->frame = NULL;
-	return suspect[0] ? stage_stop(stage, r, "waiting for a frame", "%s", suspect)
-			  : stage_stop_call(stage, r, "waiting for a frame");
+	return r == -ETIMEDOUT && suspect[0]
+		       ? stage_stop(stage, r, "waiting for a frame", "%s", suspect)
+		       : stage_stop_call(stage, r, "waiting for a frame");
 }
 
 int intake_next(struct intake *intake)
