@@ -30,23 +30,30 @@ int vivid_open(void)
 	return -ENODEV;
 }
 
+static void hdmi_choose(int fd)
+{
+	struct v4l2_input input = { 0 };
+	while (strncmp((const char *)input.name, "HDMI", 4) != 0) {
+		ck_assert_int_eq(ioctl(fd, VIDIOC_ENUMINPUT, &input), 0);
+		input.index++;
+	}
+	int index = (int)input.index - 1;
+	ck_assert_int_eq(ioctl(fd, VIDIOC_S_INPUT, &index), 0);
+}
+
 void vivid_set_up(int fd, uint32_t memory, uint32_t buffers)
 {
 	struct v4l2_format format = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
-	struct v4l2_streamparm rate = {
-		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
-		.parm.capture.timeperframe = { 1, 60 },
-	};
 	struct v4l2_requestbuffers request = {
 		.count = buffers,
 		.type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 		.memory = memory,
 	};
+	hdmi_choose(fd);
 	format.fmt.pix.width = VIVID_WIDTH;
 	format.fmt.pix.height = VIVID_HEIGHT;
 	format.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
 	ck_assert_int_eq(ioctl(fd, VIDIOC_S_FMT, &format), 0);
-	ck_assert_int_eq(ioctl(fd, VIDIOC_S_PARM, &rate), 0);
 	ck_assert_int_eq(ioctl(fd, VIDIOC_REQBUFS, &request), 0);
 	ck_assert_uint_eq(request.count, buffers);
 	ck_assert_uint_eq(format.fmt.pix.sizeimage, VIVID_SIZE);
