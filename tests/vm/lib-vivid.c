@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "lib-vivid.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../integration/lib-daemon.h"
@@ -59,8 +62,33 @@ void vivid_set_up(int fd, uint32_t memory, uint32_t buffers)
 	ck_assert_uint_eq(format.fmt.pix.sizeimage, VIVID_SIZE);
 }
 
+static bool is_vivid_thread(const char *pid)
+{
+	char path[64], name[32] = "";
+	snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
+	FILE *file = fopen(path, "re");
+	bool is = file && fgets(name, sizeof(name), file) &&
+		  strncmp(name, "vivid-000-vid-c", 15) == 0;
+	if (file) {
+		fclose(file);
+	}
+	return is;
+}
+
 void vivid_start(int fd)
 {
-	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+	int type = V4L2_BUF_TYPE_VIDEO_CAPTURE, found = 0;
 	ck_assert_int_eq(ioctl(fd, VIDIOC_STREAMON, &type), 0);
+	DIR *processes = opendir("/proc");
+	const struct dirent *entry;
+	EXPECT(processes);
+	while ((entry = readdir(processes))) {
+		if (is_vivid_thread(entry->d_name)) {
+			id_t pid = (id_t)strtoul(entry->d_name, NULL, 10);
+			EXPECT(setpriority(PRIO_PROCESS, pid, -20) == 0);
+			found++;
+		}
+	}
+	closedir(processes);
+	ck_assert_int_eq(found, 1);
 }

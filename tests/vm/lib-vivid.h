@@ -15,7 +15,9 @@
 int vivid_open(void);
 
 /* Small pictures, 60 a second, in that many buffers of `memory` (V4L2_MEMORY_MMAP, ...). From its HDMI input, which scales: from its
- * webcam they are 320x180 at least, and where drawing one takes long its thread may go to sleep until a time that
- * has passed, of which the kernel complains. */
+ * webcam they are 320x180 at least. */
 void vivid_set_up(int fd, uint32_t memory, uint32_t buffers);
+
+/* Its thread goes first from then on: between two looks at the clock it lets others go first, and when that takes long it
+ * sleeps until a time that has passed, of which the kernel complains. */
 void vivid_start(int fd);
