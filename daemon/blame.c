@@ -274,12 +274,13 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct session
 	if (state != -EAGAIN) {
 		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
 	}
-	if (import_pending(timeline, value) ||
-	    (timeline->brokered && timeline->brokered->follows)) {
+	/* Of a fence it is not known whose it is, but who brought it is the first to ask. */
+	enum blame_end end = process_end(timeline->device->pid);
+	if (end != BLAME_STOPPED && (import_pending(timeline, value) ||
+				     (timeline->brokered && timeline->brokered->follows))) {
 		return BLAME_FENCE;
 	}
 	const struct session *signaler = timeline_signaler(timeline);
-	enum blame_end end = process_end(timeline->device->pid);
 	if (end == BLAME_STOPPED || end == BLAME_DEAD) {
 		return end;
 	}

@@ -115,6 +115,11 @@ stages: ( { name = "render"; kind = "render"; }, { name = "send"; kind = "send";
 	{ name = "encode"; kind = "encode"; }, { name = "probe"; kind = "probe"; } );
 edges: ( { from = "encode"; to = "send"; }, { from = "render"; to = "probe"; } );
 EOT
+if pipeline --device /dev/video0 >"$work/out" 2>&1; then
+	fail "a device was taken that nobody captures from"
+fi
+grep -q "^--device is for a capture stage, and .*/render-encode-send.conf has none" "$work/out" ||
+	fail "not the sentence: $(cat "$work/out")"
 if pipeline --topology "$work/nonexistent" >"$work/out" 2>&1; then
 	fail "a file that is not there was taken"
 fi

@@ -2,6 +2,7 @@
 /* What the example pipeline trusts: its stamps, slots and histograms. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,22 @@ START_TEST(board_ticks)
 	}
 	board_finish(&seen);
 	board_finish(&board);
+}
+END_TEST
+
+/* A board that one process makes, another writes, and the first reads. */
+START_TEST(board_adopted)
+{
+	struct board board, writer;
+	ck_assert_int_eq(board_create(&board, "board"), 0);
+	ck_assert_int_eq(board_adopt(&writer, dup(board.shared.fd)), 0);
+	ck_assert_uint_eq(board_read(&board, 7), 0);
+	board_note(&writer, 7);
+	ck_assert_uint_gt(board_read(&board, 7), 0);
+	ck_assert_uint_eq(board_read(&board, 7), board_read(&writer, 7));
+	board_finish(&writer);
+	board_finish(&board);
+	ck_assert_int_eq(board_adopt(&writer, open("/dev/null", O_RDWR | O_CLOEXEC)), -EPROTO);
 }
 END_TEST
 
@@ -304,6 +321,7 @@ int main(void)
 	tcase_add_loop_test(tcase, picture_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
 	tcase_add_test(tcase, picture_planes);
 	tcase_add_loop_test(tcase, board_ticks, 0, sizeof(device_times) / sizeof(device_times[0]));
+	tcase_add_test(tcase, board_adopted);
 	tcase_add_test(tcase, stamp_and_digits_described);
 	tcase_add_loop_test(tcase, stamp_round_trip, 0, sizeof(numbers) / sizeof(numbers[0]));
 	tcase_add_test(tcase, stamp_torn);

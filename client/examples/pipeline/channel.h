@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The socket between two neighbours of the pipeline: one struct message a packet, with file
- * descriptors. It carries buffers and tokens, once, before the first frame; after that the
- * timelines say everything. A channel belongs to one thread.
+ * descriptors. It carries the offer of a link, or, where none is used, buffers and tokens, once,
+ * before the first frame; after that links and timelines say everything. A channel belongs to one
+ * thread.
  */
 #pragma once
 
