@@ -175,6 +175,7 @@ static int release_on(struct consumer_state *state, struct fbk_frame *frame, str
 		      const uint64_t *words)
 {
 	uint64_t one = 1;
+	record->flags = RECORD_BY_FENCE;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int passed = fence < 0 ? -1 : dup(fence);
 	EXPECT(passed >= 0);

@@ -140,7 +140,7 @@ static bool visit_late(const struct trial *trial, const struct visit *visit, uin
 			break;
 		}
 		if (frame && frame->hand->deadline <= when &&
-		    holding_given_back(holding) > frame->hand->deadline) {
+		    !holding_back_by(holding, frame->hand->deadline)) {
 			return true;
 		}
 	}
