@@ -124,17 +124,20 @@ static int accepter(int socket, void *arg)
 /* Each is killed, and the next one goes on with the same offer. */
 START_TEST(producers_come_and_go)
 {
+	struct peer peers[3];
+	struct fbk_link *link;
+	int offer;
+	uint64_t number = 1;
+	for (int i = 0; i < 3; i++) { /* before there are threads */
+		peer_start(&peers[i], accepter, NULL);
+	}
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_device *device =
 		exchange_device(context, "consumer", kinds[_i].waits, FBK_MEMORY64);
-	struct fbk_link *link;
-	struct peer peer;
-	int offer;
-	uint64_t number = 1;
 	ck_assert_int_eq(fbk_link_offer(device, FBK_CONSUMER, &offer, &link), 0);
 	for (int round = 0; round < 3; round++) {
-		peer_start(&peer, accepter, NULL);
-		send_word(peer.socket, number, offer);
+		struct peer *peer = &peers[round];
+		send_word(peer->socket, number, offer);
 		for (int i = 0; i < FRAMES; i++) {
 			struct fbk_frame *frame;
 			int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
@@ -149,9 +152,9 @@ START_TEST(producers_come_and_go)
 			munmap(words, BUFFER_SIZE);
 			ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
 		}
-		ck_assert_uint_eq(receive_word(peer.socket, NULL), number);
-		kill(peer.pid, SIGKILL);
-		ck_assert_int_eq(peer_wait(&peer), 128 + SIGKILL);
+		ck_assert_uint_eq(receive_word(peer->socket, NULL), number);
+		kill(peer->pid, SIGKILL);
+		ck_assert_int_eq(peer_wait(peer), 128 + SIGKILL);
 	}
 	close(offer);
 	fbk_link_close(link);
