@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exchange-actor.h"
@@ -41,6 +42,7 @@ struct consumer_state {
 	uint64_t word; /* of the offer */
 	int offer;     /* -1: none */
 	const uint64_t *maps[FBK_BUFFERS_MAX];
+	ino_t inodes[FBK_BUFFERS_MAX]; /* what they are of */
 	struct fbk_frame *held[HELD_MOST];
 	struct record *records[HELD_MOST];
 	unsigned int held_count;
@@ -133,10 +135,18 @@ static void frame_look(struct record *record, const uint64_t *words)
 
 static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame)
 {
-	const uint64_t **map = &state->maps[fbk_frame_index(frame)];
+	uint32_t index = fbk_frame_index(frame);
+	const uint64_t **map = &state->maps[index];
+	struct stat stat;
+	EXPECT(fstat(fbk_frame_dmabuf(frame), &stat) == 0);
+	if (*map && state->inodes[index] != stat.st_ino) {
+		munmap((void *)(uintptr_t)*map, BUFFER_SIZE);
+		*map = NULL;
+	}
 	if (!*map) {
 		*map = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
 		EXPECT(*map != MAP_FAILED);
+		state->inodes[index] = stat.st_ino;
 	}
 	return *map;
 }
