@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exchange-actor.h"
@@ -41,9 +43,13 @@ struct consumer_state {
 	uint64_t word; /* of the offer */
 	int offer;     /* -1: none */
 	const uint64_t *maps[FBK_BUFFERS_MAX];
+	ino_t inodes[FBK_BUFFERS_MAX]; /* what they are of */
 	struct fbk_frame *held[HELD_MOST];
 	struct record *records[HELD_MOST];
 	unsigned int held_count;
+	bool listens; /* another thread hears of the link's phases, and finds out first that it ended */
+	pthread_mutex_t dispatching;
+	_Atomic bool quiet;
 };
 
 /* ------------------------------------------------------------------------- what is readable when -- */
@@ -133,10 +139,18 @@ static void frame_look(struct record *record, const uint64_t *words)
 
 static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame)
 {
-	const uint64_t **map = &state->maps[fbk_frame_index(frame)];
+	uint32_t index = fbk_frame_index(frame);
+	const uint64_t **map = &state->maps[index];
+	struct stat stat;
+	EXPECT(fstat(fbk_frame_dmabuf(frame), &stat) == 0);
+	if (*map && state->inodes[index] != stat.st_ino) {
+		munmap((void *)(uintptr_t)*map, BUFFER_SIZE);
+		*map = NULL;
+	}
 	if (!*map) {
 		*map = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
 		EXPECT(*map != MAP_FAILED);
+		state->inodes[index] = stat.st_ino;
 	}
 	return *map;
 }
@@ -175,6 +189,7 @@ static int release_on(struct consumer_state *state, struct fbk_frame *frame, str
 		      const uint64_t *words)
 {
 	uint64_t one = 1;
+	record->flags = RECORD_BY_FENCE;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int passed = fence < 0 ? -1 : dup(fence);
 	EXPECT(passed >= 0);
@@ -222,7 +237,9 @@ static void link_leave(struct consumer_state *state)
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record_publish(record, RECORD_PART);
+	pthread_mutex_lock(&state->dispatching);
 	fbk_link_close(state->link);
+	pthread_mutex_unlock(&state->dispatching);
 	record_end(record, 0);
 	state->link = NULL;
 	frames_forget(state);
@@ -297,6 +314,27 @@ static void consumer_turn(struct consumer_state *state)
 	}
 }
 
+/* ------------------------------------------------------------------------------ another thread -- */
+
+static void link_changed(void *arg, struct fbk_link *link, enum fbk_link_phase phase)
+{
+	(void)arg;
+	(void)link;
+	EXPECT(phase >= FBK_LINK_OFFERED && phase <= FBK_LINK_ENDED);
+}
+
+static void *listener_run(void *arg)
+{
+	struct consumer_state *state = arg;
+	while (!atomic_load(&state->quiet)) {
+		readable_within(fbk_context_fd(state->actor.context), 20);
+		pthread_mutex_lock(&state->dispatching); /* no link is closed meanwhile */
+		EXPECT(fbk_dispatch(state->actor.context) >= 0);
+		pthread_mutex_unlock(&state->dispatching);
+	}
+	return NULL;
+}
+
 /* ---------------------------------------------------------------------------------- the offers -- */
 
 static void offer_take(struct consumer_state *state, int ms)
@@ -326,6 +364,10 @@ static void offer_accept(struct consumer_state *state)
 	if (r < 0) { /* somebody has it still, or who made it is gone: then another comes */
 		state->link = NULL;
 		dice_sleep(&actor->dice, RETRY_US);
+	} else if (state->listens) {
+		pthread_mutex_lock(&state->dispatching);
+		EXPECT(fbk_link_listen(state->link, link_changed, state) == 0);
+		pthread_mutex_unlock(&state->dispatching);
 	}
 }
 
@@ -341,12 +383,21 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
 				       FBK_MEMORY64 | FBK_EVENTFD);
 	state.timeline = peer_timeline(state.device, "read", 0);
+	/* Who waits by gates dispatches himself. */
+	state.listens = state.kind->ready != ready_gate && dice_below(dice, 2) == 0;
+	pthread_mutex_init(&state.dispatching, NULL);
+	pthread_t listener;
+	EXPECT(!state.listens || pthread_create(&listener, NULL, listener_run, &state) == 0);
 	while (state.link || !atomic_load(&run->board->over)) {
 		if (state.link) {
 			consumer_turn(&state);
 		} else {
 			offer_accept(&state);
 		}
+	}
+	atomic_store(&state.quiet, true);
+	if (state.listens) {
+		pthread_join(listener, NULL);
 	}
 	exchange_actor_leave(&state.actor, exchange_actor_leaving(&state.actor));
 	return 0;
