@@ -25,7 +25,8 @@
 struct consumer_state;
 
 /* How a kind of device comes to know that a frame is readable: 0, or an error. */
-typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns);
+typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame,
+		     struct fbk_point acquire, uint64_t deadline_ns);
 
 struct consumer_kind {
 	uint32_t waits;
@@ -54,13 +55,16 @@ struct consumer_state {
 
 /* ------------------------------------------------------------------------- what is readable when -- */
 
-static int ready_point(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_point(struct consumer_state *state, struct fbk_frame *frame,
+		       struct fbk_point acquire, uint64_t deadline_ns)
 {
 	(void)state;
-	return fbk_point_wait(fbk_frame_acquire(frame), deadline_ns);
+	(void)frame;
+	return fbk_point_wait(acquire, deadline_ns);
 }
 
-static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, struct fbk_point acquire,
+		    uint64_t deadline_ns)
 {
 	(void)state;
 	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
@@ -71,7 +75,7 @@ static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, uint6
 	int left = deadline_ns / 1000000 > now ? (int)(deadline_ns / 1000000 - now) : 0;
 	int r = poll(&entry, 1, left + 1);
 	EXPECT(r >= 0);
-	return r == 0 ? -ETIMEDOUT : fbk_point_check(fbk_frame_acquire(frame));
+	return r == 0 ? -ETIMEDOUT : fbk_point_check(acquire);
 }
 
 struct opening {
@@ -87,13 +91,14 @@ static void gate_opens(void *arg, struct fbk_point point, int result)
 	opening->result = result;
 }
 
-static int ready_gate(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_gate(struct consumer_state *state, struct fbk_frame *frame,
+		      struct fbk_point acquire, uint64_t deadline_ns)
 {
 	struct opening opening = { 0 };
+	(void)frame;
 	struct fbk_gate *gate;
 	struct fbk_context *context = state->actor.context;
-	int r = fbk_gate_function(fbk_frame_acquire(frame), deadline_ns, gate_opens, &opening,
-				  &gate);
+	int r = fbk_gate_function(acquire, deadline_ns, gate_opens, &opening, &gate);
 	while (r >= 0 && !opening.opened) {
 		readable_within(fbk_context_fd(context), READY_MS);
 		r = fbk_dispatch(context);
@@ -109,7 +114,8 @@ static const struct consumer_kind kinds[] = {
 	{ FBK_SYNC_FILE, NULL },
 };
 
-static int frame_await(struct consumer_state *state, struct fbk_frame *frame)
+static int frame_await(struct consumer_state *state, struct fbk_frame *frame,
+		       struct fbk_point acquire)
 {
 	if (!state->kind->ready) {
 		return 0;
@@ -117,10 +123,10 @@ static int frame_await(struct consumer_state *state, struct fbk_frame *frame)
 	struct record *record = exchange_record(&state->actor);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
-	record->value = fbk_frame_acquire(frame).value;
+	record->value = acquire.value;
 	record->deadline = deadline_ms(READY_MS);
 	record_publish(record, RECORD_READY);
-	int r = state->kind->ready(state, frame, record->deadline);
+	int r = state->kind->ready(state, frame, acquire, record->deadline);
 	record_end(record, r);
 	return r;
 }
@@ -137,31 +143,35 @@ static void frame_look(struct record *record, const uint64_t *words)
 	}
 }
 
-static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame)
+/* NULL: the producer is gone, as another thread found out, and its frames with it. */
+static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame,
+				 uint32_t index)
 {
-	uint32_t index = fbk_frame_index(frame);
 	const uint64_t **map = &state->maps[index];
 	struct stat stat;
-	EXPECT(fstat(fbk_frame_dmabuf(frame), &stat) == 0);
+	int fd = fbk_frame_dmabuf(frame);
+	if (fd < 0 || fstat(fd, &stat) < 0) {
+		return NULL;
+	}
 	if (*map && state->inodes[index] != stat.st_ino) {
 		munmap((void *)(uintptr_t)*map, BUFFER_SIZE);
 		*map = NULL;
 	}
 	if (!*map) {
-		*map = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
-		EXPECT(*map != MAP_FAILED);
+		void *memory = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		*map = memory == MAP_FAILED ? NULL : memory;
 		state->inodes[index] = stat.st_ino;
 	}
-	return *map;
+	return fbk_frame_dmabuf(frame) == fd ? *map : NULL; /* else that was another fd, maybe */
 }
 
-static struct record *frame_record(struct consumer_state *state, struct fbk_frame *frame)
+static struct record *frame_record(struct consumer_state *state, uint64_t value, uint32_t index)
 {
 	struct record *record = exchange_record(&state->actor);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
-	record->value = fbk_frame_acquire(frame).value;
-	record->index = fbk_frame_index(frame);
+	record->value = value;
+	record->index = index;
 	record->seen_begin = UINT64_MAX;
 	return record;
 }
@@ -270,14 +280,18 @@ static int frame_get(struct consumer_state *state)
 	record->deadline = state->held_count > 0 ? record->begin : deadline_ms(NEXT_MS);
 	record_publish(record, RECORD_NEXT);
 	int r = fbk_link_next(state->link, record->deadline, &frame);
+	struct fbk_point acquire = r == 0 ? fbk_frame_acquire(frame) : FBK_POINT_SIGNALLED;
+	uint32_t index = r == 0 ? fbk_frame_index(frame) : 0;
 	if (r == 0) {
-		record->value = fbk_frame_acquire(frame).value;
+		record->value = acquire.value;
+		/* It may go just now, as another thread found out. */
+		r = fbk_frame_dmabuf(frame) < 0 || !acquire.timeline || !acquire.value ? -EPIPE : 0;
 	}
 	record_end(record, r);
 	if (r < 0) {
 		return r;
 	}
-	r = frame_await(state, frame);
+	r = frame_await(state, frame, acquire);
 	if (r < 0) { /* its producer is gone, or stopped for long */
 		while (state->held_count > 0) {
 			oldest_release(state);
@@ -285,8 +299,11 @@ static int frame_get(struct consumer_state *state)
 		fbk_frame_release(frame, r);
 		return r;
 	}
-	const uint64_t *words = frame_map(state, frame);
-	record = frame_record(state, frame);
+	const uint64_t *words = frame_map(state, frame, index);
+	if (!words) {
+		return -EPIPE;
+	}
+	record = frame_record(state, record->value, index);
 	record_publish(record, RECORD_FRAME);
 	frame_look(record, words);
 	state->held[state->held_count] = frame;
@@ -298,7 +315,7 @@ static void consumer_turn(struct consumer_state *state)
 {
 	struct dice *dice = &state->actor.dice;
 	int r = frame_get(state);
-	if (r == -EPIPE || (r == -ENOTCONN && fbk_link_cause(state->link)[0])) {
+	if (r == -EPIPE || r == -ESTALE || (r == -ENOTCONN && fbk_link_cause(state->link)[0])) {
 		link_leave(state);
 		return;
 	}

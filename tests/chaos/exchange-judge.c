@@ -64,6 +64,7 @@ static void judge_ended(const struct trial *trial, const struct visit *visit)
 		}
 		break;
 	case -EPIPE:
+	case -ESTALE:
 	case -ENOTCONN:
 		if (!gone && !(visit && visit_late(trial, visit, trial->end))) {
 			trial_find(trial, EXCHANGE_SENT_AWAY, record->value);
@@ -144,13 +145,13 @@ static void judge_looking(const struct trial *trial, struct looking *looking)
 	}
 }
 
-static void judge_ready(const struct trial *trial)
+static void judge_ready(const struct trial *trial, const struct visit *visit)
 {
 	const struct record *record = trial->record;
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	trial_wait(trial);
-	judge_ended(trial, NULL);
+	judge_ended(trial, visit);
 	if (frame && frame->hand->seen_end &&
 	    trial_long(trial, later(frame->hand->seen_end, record->begin), trial->until)) {
 		trial_find(trial, EXCHANGE_WAKE, record->value);
@@ -227,7 +228,7 @@ static void judge_consumer(struct trial *trial, size_t *visit_next)
 			}
 			break;
 		case RECORD_READY:
-			judge_ready(trial);
+			judge_ready(trial, visit);
 			break;
 		case RECORD_FRAME:
 			judge_content(trial, &visit->holdings[held - 1]);
