@@ -335,7 +335,9 @@ uint32_t fbk_frame_index(const struct fbk_frame *frame)
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
 {
 	static const struct fbk_buffer_desc nothing = { .fd = -1 };
-	return frame->link ? &frame->link->buffers[frame->index].desc : &nothing;
+	/* once: another thread may find out that the producer is gone */
+	const struct fbk_link *link = *(struct fbk_link *const volatile *)&frame->link;
+	return link ? &link->buffers[frame->index].desc : &nothing;
 }
 
 int fbk_frame_dmabuf(const struct fbk_frame *frame)

@@ -39,6 +39,7 @@ struct stage {
 	struct job jobs[QUEUE];
 	uint64_t put, got;
 	sem_t room, there, done;
+	_Atomic bool over;
 	pthread_t thread;
 };
 
@@ -78,6 +79,9 @@ static void *stage_run(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	for (;;) {
 		sem_take(&stage->there);
+		if (atomic_load(&stage->over)) {
+			return NULL;
+		}
 		const struct job job = stage->jobs[stage->got++ % QUEUE];
 		uint64_t ready = job_ready(stage, &job);
 		uint64_t start = ready > stage->free_ns ? ready : stage->free_ns;
@@ -93,7 +97,6 @@ static void *stage_run(void *arg)
 		sem_post(&stage->room);
 		sem_post(&stage->done);
 	}
-	return NULL;
 }
 
 static int stage_start(struct stage *stage, const struct ours *ours, struct fbk_timeline *timeline)
@@ -110,7 +113,8 @@ static int stage_start(struct stage *stage, const struct ours *ours, struct fbk_
 
 static void stage_stop(struct stage *stage)
 {
-	pthread_cancel(stage->thread); /* asleep: nothing is to be done */
+	atomic_store(&stage->over, true); /* it has nothing to do now */
+	sem_post(&stage->there);
 	pthread_join(stage->thread, NULL);
 	sem_destroy(&stage->room);
 	sem_destroy(&stage->there);

@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exchange-actor.h"
@@ -23,7 +25,8 @@
 struct consumer_state;
 
 /* How a kind of device comes to know that a frame is readable: 0, or an error. */
-typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns);
+typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame,
+		     struct fbk_point acquire, uint64_t deadline_ns);
 
 struct consumer_kind {
 	uint32_t waits;
@@ -41,20 +44,27 @@ struct consumer_state {
 	uint64_t word; /* of the offer */
 	int offer;     /* -1: none */
 	const uint64_t *maps[FBK_BUFFERS_MAX];
+	ino_t inodes[FBK_BUFFERS_MAX]; /* what they are of */
 	struct fbk_frame *held[HELD_MOST];
 	struct record *records[HELD_MOST];
 	unsigned int held_count;
+	bool listens; /* another thread hears of the link's phases, and finds out first that it ended */
+	pthread_mutex_t dispatching;
+	_Atomic bool quiet;
 };
 
 /* ------------------------------------------------------------------------- what is readable when -- */
 
-static int ready_point(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_point(struct consumer_state *state, struct fbk_frame *frame,
+		       struct fbk_point acquire, uint64_t deadline_ns)
 {
 	(void)state;
-	return fbk_point_wait(fbk_frame_acquire(frame), deadline_ns);
+	(void)frame;
+	return fbk_point_wait(acquire, deadline_ns);
 }
 
-static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, struct fbk_point acquire,
+		    uint64_t deadline_ns)
 {
 	(void)state;
 	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
@@ -65,7 +75,7 @@ static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, uint6
 	int left = deadline_ns / 1000000 > now ? (int)(deadline_ns / 1000000 - now) : 0;
 	int r = poll(&entry, 1, left + 1);
 	EXPECT(r >= 0);
-	return r == 0 ? -ETIMEDOUT : fbk_point_check(fbk_frame_acquire(frame));
+	return r == 0 ? -ETIMEDOUT : fbk_point_check(acquire);
 }
 
 struct opening {
@@ -81,13 +91,14 @@ static void gate_opens(void *arg, struct fbk_point point, int result)
 	opening->result = result;
 }
 
-static int ready_gate(struct consumer_state *state, struct fbk_frame *frame, uint64_t deadline_ns)
+static int ready_gate(struct consumer_state *state, struct fbk_frame *frame,
+		      struct fbk_point acquire, uint64_t deadline_ns)
 {
 	struct opening opening = { 0 };
+	(void)frame;
 	struct fbk_gate *gate;
 	struct fbk_context *context = state->actor.context;
-	int r = fbk_gate_function(fbk_frame_acquire(frame), deadline_ns, gate_opens, &opening,
-				  &gate);
+	int r = fbk_gate_function(acquire, deadline_ns, gate_opens, &opening, &gate);
 	while (r >= 0 && !opening.opened) {
 		readable_within(fbk_context_fd(context), READY_MS);
 		r = fbk_dispatch(context);
@@ -103,7 +114,8 @@ static const struct consumer_kind kinds[] = {
 	{ FBK_SYNC_FILE, NULL },
 };
 
-static int frame_await(struct consumer_state *state, struct fbk_frame *frame)
+static int frame_await(struct consumer_state *state, struct fbk_frame *frame,
+		       struct fbk_point acquire)
 {
 	if (!state->kind->ready) {
 		return 0;
@@ -111,10 +123,10 @@ static int frame_await(struct consumer_state *state, struct fbk_frame *frame)
 	struct record *record = exchange_record(&state->actor);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
-	record->value = fbk_frame_acquire(frame).value;
+	record->value = acquire.value;
 	record->deadline = deadline_ms(READY_MS);
 	record_publish(record, RECORD_READY);
-	int r = state->kind->ready(state, frame, record->deadline);
+	int r = state->kind->ready(state, frame, acquire, record->deadline);
 	record_end(record, r);
 	return r;
 }
@@ -131,23 +143,35 @@ static void frame_look(struct record *record, const uint64_t *words)
 	}
 }
 
-static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame)
+/* NULL: the producer is gone, as another thread found out, and its frames with it. */
+static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame,
+				 uint32_t index)
 {
-	const uint64_t **map = &state->maps[fbk_frame_index(frame)];
-	if (!*map) {
-		*map = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
-		EXPECT(*map != MAP_FAILED);
+	const uint64_t **map = &state->maps[index];
+	struct stat stat;
+	int fd = fbk_frame_dmabuf(frame);
+	if (fd < 0 || fstat(fd, &stat) < 0) {
+		return NULL;
 	}
-	return *map;
+	if (*map && state->inodes[index] != stat.st_ino) {
+		munmap((void *)(uintptr_t)*map, BUFFER_SIZE);
+		*map = NULL;
+	}
+	if (!*map) {
+		void *memory = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+		*map = memory == MAP_FAILED ? NULL : memory;
+		state->inodes[index] = stat.st_ino;
+	}
+	return fbk_frame_dmabuf(frame) == fd ? *map : NULL; /* else that was another fd, maybe */
 }
 
-static struct record *frame_record(struct consumer_state *state, struct fbk_frame *frame)
+static struct record *frame_record(struct consumer_state *state, uint64_t value, uint32_t index)
 {
 	struct record *record = exchange_record(&state->actor);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
-	record->value = fbk_frame_acquire(frame).value;
-	record->index = fbk_frame_index(frame);
+	record->value = value;
+	record->index = index;
 	record->seen_begin = UINT64_MAX;
 	return record;
 }
@@ -175,6 +199,7 @@ static int release_on(struct consumer_state *state, struct fbk_frame *frame, str
 		      const uint64_t *words)
 {
 	uint64_t one = 1;
+	record->flags = RECORD_BY_FENCE;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int passed = fence < 0 ? -1 : dup(fence);
 	EXPECT(passed >= 0);
@@ -222,7 +247,9 @@ static void link_leave(struct consumer_state *state)
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record_publish(record, RECORD_PART);
+	pthread_mutex_lock(&state->dispatching);
 	fbk_link_close(state->link);
+	pthread_mutex_unlock(&state->dispatching);
 	record_end(record, 0);
 	state->link = NULL;
 	frames_forget(state);
@@ -253,14 +280,18 @@ static int frame_get(struct consumer_state *state)
 	record->deadline = state->held_count > 0 ? record->begin : deadline_ms(NEXT_MS);
 	record_publish(record, RECORD_NEXT);
 	int r = fbk_link_next(state->link, record->deadline, &frame);
+	struct fbk_point acquire = r == 0 ? fbk_frame_acquire(frame) : FBK_POINT_SIGNALLED;
+	uint32_t index = r == 0 ? fbk_frame_index(frame) : 0;
 	if (r == 0) {
-		record->value = fbk_frame_acquire(frame).value;
+		record->value = acquire.value;
+		/* It may go just now, as another thread found out. */
+		r = fbk_frame_dmabuf(frame) < 0 || !acquire.timeline || !acquire.value ? -EPIPE : 0;
 	}
 	record_end(record, r);
 	if (r < 0) {
 		return r;
 	}
-	r = frame_await(state, frame);
+	r = frame_await(state, frame, acquire);
 	if (r < 0) { /* its producer is gone, or stopped for long */
 		while (state->held_count > 0) {
 			oldest_release(state);
@@ -268,8 +299,11 @@ static int frame_get(struct consumer_state *state)
 		fbk_frame_release(frame, r);
 		return r;
 	}
-	const uint64_t *words = frame_map(state, frame);
-	record = frame_record(state, frame);
+	const uint64_t *words = frame_map(state, frame, index);
+	if (!words) {
+		return -EPIPE;
+	}
+	record = frame_record(state, record->value, index);
 	record_publish(record, RECORD_FRAME);
 	frame_look(record, words);
 	state->held[state->held_count] = frame;
@@ -281,7 +315,7 @@ static void consumer_turn(struct consumer_state *state)
 {
 	struct dice *dice = &state->actor.dice;
 	int r = frame_get(state);
-	if (r == -EPIPE || (r == -ENOTCONN && fbk_link_cause(state->link)[0])) {
+	if (r == -EPIPE || r == -ESTALE || (r == -ENOTCONN && fbk_link_cause(state->link)[0])) {
 		link_leave(state);
 		return;
 	}
@@ -295,6 +329,27 @@ static void consumer_turn(struct consumer_state *state)
 	if (dice_below(dice, 5000) == 0) { /* and comes again */
 		link_leave(state);
 	}
+}
+
+/* ------------------------------------------------------------------------------ another thread -- */
+
+static void link_changed(void *arg, struct fbk_link *link, enum fbk_link_phase phase)
+{
+	(void)arg;
+	(void)link;
+	EXPECT(phase >= FBK_LINK_OFFERED && phase <= FBK_LINK_ENDED);
+}
+
+static void *listener_run(void *arg)
+{
+	struct consumer_state *state = arg;
+	while (!atomic_load(&state->quiet)) {
+		readable_within(fbk_context_fd(state->actor.context), 20);
+		pthread_mutex_lock(&state->dispatching); /* no link is closed meanwhile */
+		EXPECT(fbk_dispatch(state->actor.context) >= 0);
+		pthread_mutex_unlock(&state->dispatching);
+	}
+	return NULL;
 }
 
 /* ---------------------------------------------------------------------------------- the offers -- */
@@ -326,6 +381,10 @@ static void offer_accept(struct consumer_state *state)
 	if (r < 0) { /* somebody has it still, or who made it is gone: then another comes */
 		state->link = NULL;
 		dice_sleep(&actor->dice, RETRY_US);
+	} else if (state->listens) {
+		pthread_mutex_lock(&state->dispatching);
+		EXPECT(fbk_link_listen(state->link, link_changed, state) == 0);
+		pthread_mutex_unlock(&state->dispatching);
 	}
 }
 
@@ -341,12 +400,21 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
 				       FBK_MEMORY64 | FBK_EVENTFD);
 	state.timeline = peer_timeline(state.device, "read", 0);
+	/* Who waits by gates dispatches himself. */
+	state.listens = state.kind->ready != ready_gate && dice_below(dice, 2) == 0;
+	pthread_mutex_init(&state.dispatching, NULL);
+	pthread_t listener;
+	EXPECT(!state.listens || pthread_create(&listener, NULL, listener_run, &state) == 0);
 	while (state.link || !atomic_load(&run->board->over)) {
 		if (state.link) {
 			consumer_turn(&state);
 		} else {
 			offer_accept(&state);
 		}
+	}
+	atomic_store(&state.quiet, true);
+	if (state.listens) {
+		pthread_join(listener, NULL);
 	}
 	exchange_actor_leave(&state.actor, exchange_actor_leaving(&state.actor));
 	return 0;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "judge.h"
+
 /* A number above that is nonsense in a log. */
 #define FRAMES_MAX (UINT64_C(1) << 32)
 
@@ -232,6 +234,15 @@ uint64_t holding_given_back(const struct holding *holding)
 	return done ? done : NEVER;
 }
 
+bool holding_back_by(const struct holding *holding, uint64_t when)
+{
+	uint64_t given = holding_given_back(holding);
+	if (given != NEVER && (holding->frame->flags & RECORD_BY_FENCE)) {
+		given += BOUND_NS; /* the daemon gets there when it gets a CPU */
+	}
+	return given <= when;
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -255,7 +266,7 @@ bool holding_lost(const struct ledger *ledger, const struct holding *holding, ui
 		const struct ledger_frame *frame =
 			ledger_frame(ledger, visit->producer, one->value);
 		if (frame && frame->hand->deadline <= when &&
-		    holding_given_back(one) > frame->hand->deadline) {
+		    !holding_back_by(one, frame->hand->deadline)) {
 			return true;
 		}
 	}

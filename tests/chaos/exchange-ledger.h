@@ -66,6 +66,9 @@ bool record_opens_visit(const struct record *record);
 uint64_t holding_let_go(const struct holding *holding);
 uint64_t holding_given_back(const struct holding *holding);
 
+/* Whether it surely was back for its producer at that time. */
+bool holding_back_by(const struct holding *holding, uint64_t when);
+
 /* When the visit was over at the latest: killed, left, closed. */
 uint64_t visit_over(const struct visit *visit);
 

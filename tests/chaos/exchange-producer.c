@@ -20,6 +20,8 @@
 #define BACK_MAX_MS  5000
 #define END_MS       20000
 
+#define REPLACE_ONE_IN 1000 /* buffers, before they are handed over */
+
 struct producer_state;
 
 /* A buffer, and the frame that is in it or was. */
@@ -199,6 +201,27 @@ static struct record *canvas_hand(struct producer_state *state, struct canvas *c
 	return NULL;
 }
 
+static void canvas_add(struct canvas *canvas)
+{
+	buffer_create(&canvas->buffer);
+	struct fbk_buffer_desc desc = buffer_desc(&canvas->buffer);
+	int r = fbk_exchange_add(canvas->state->exchange, canvas->index, &desc);
+	if (r < 0) {
+		ck_abort_msg("adding a buffer: %d, %s", r, fbk_error_detail());
+	}
+}
+
+/* Another one in its place. */
+static void canvas_replace(struct canvas *canvas)
+{
+	int r = fbk_exchange_remove(canvas->state->exchange, canvas->index);
+	if (r < 0) {
+		ck_abort_msg("removing a buffer: %d, %s", r, fbk_error_detail());
+	}
+	buffer_destroy(&canvas->buffer);
+	canvas_add(canvas);
+}
+
 /* Nobody is there: wait for somebody. */
 static void producer_await(struct producer_state *state)
 {
@@ -217,6 +240,9 @@ static void frame_make(struct producer_state *state)
 	bool later = dice_below(dice, 3) == 0;
 	if (!canvas) {
 		return;
+	}
+	if (dice_below(dice, REPLACE_ONE_IN) == 0) {
+		canvas_replace(canvas);
 	}
 	if (early) {
 		canvas_draw(canvas, state->next);
@@ -256,9 +282,7 @@ static void producer_begin(struct producer_state *state)
 	for (uint32_t i = 0; i < state->buffer_count; i++) {
 		struct canvas *canvas = &state->canvases[i];
 		*canvas = (struct canvas){ .state = state, .index = i };
-		buffer_create(&canvas->buffer);
-		struct fbk_buffer_desc desc = buffer_desc(&canvas->buffer);
-		EXPECT(fbk_exchange_add(state->exchange, i, &desc) == 0);
+		canvas_add(canvas);
 	}
 }
 

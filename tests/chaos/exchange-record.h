@@ -27,4 +27,7 @@ enum exchange_record_kind {
 	RECORD_PART = 39, /* its end of the link */
 };
 
+/* Flag of RECORD_FRAME: given back by an eventfd, which the daemon has to notice. */
+#define RECORD_BY_FENCE (1U << 4)
+
 #define FRAME_WORD(instance, value) ((uint64_t)(instance) << 40 | (value))

@@ -305,6 +305,12 @@ static void error_comes_from_nowhere(void)
 	backs[2]->result = -EIO;
 }
 
+static void sent_away_although_in_time(void)
+{
+	put_consumer(&reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
+		     hands[FRAMES]->deadline + 3 * STEP, -EPIPE);
+}
+
 static void link_ends_for_nothing(void)
 {
 	idle->result = -EPIPE;
@@ -405,6 +411,7 @@ static const struct {
 	BUG(error_gets_lost, F(ERROR_LOST)),
 	BUG(error_comes_from_nowhere, F(ERROR_MADE)),
 	BUG(link_ends_for_nothing, F(SENT_AWAY)),
+	BUG(sent_away_although_in_time, F(SENT_AWAY)),
 	BUG(dead_owner_lives, F(WRONG)),
 	BUG(error_is_nonsense, F(WRONG)),
 	BUG(accept_is_refused, F(WRONG)),
@@ -469,6 +476,18 @@ static void was_late_itself(void)
 	readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 9);
 }
 
+/* The consumer wrote its eventfd in time, and the daemon was slow to notice: the link ended. */
+static void fence_was_late(void)
+{
+	readings[FRAMES].frame->flags = RECORD_BY_FENCE;
+	readings[FRAMES].frame->deadline = hands[FRAMES]->deadline - STEP;
+	set_end(readings[FRAMES].frame, hands[FRAMES]->deadline - 2 * STEP);
+	backs[FRAMES]->begin = hands[FRAMES]->deadline + 2 * STEP;
+	backs[FRAMES]->result = -ETIMEDOUT;
+	put_consumer(&reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
+		     hands[FRAMES]->deadline + 3 * STEP, -EPIPE);
+}
+
 static void released_in_error(void)
 {
 	readings[2].frame->result = -EIO;
@@ -502,6 +521,7 @@ static const struct {
 	EXCUSE(late_as_it_was_stopped),
 	EXCUSE(late_as_others_had_the_cpus),
 	EXCUSE(was_late_itself),
+	EXCUSE(fence_was_late),
 	EXCUSE(released_in_error),
 	EXCUSE(killed_after_it_gave_back),
 	EXCUSE(killed_while_it_looked),

@@ -97,9 +97,9 @@ static int comer(int socket, void *arg)
 	return 0;
 }
 
-static void comer_start(struct peer *peer)
+/* It was started before there were threads. */
+static void offer_to(struct peer *peer)
 {
-	peer_start(peer, comer, NULL);
 	send_word(peer->socket, 0, offer_fd);
 	receive_word(peer->socket, NULL);
 }
@@ -108,7 +108,7 @@ static void consumer_replace(void)
 {
 	kill(before.pid, SIGKILL);
 	ck_assert_int_eq(peer_wait(&before), 128 + SIGKILL);
-	comer_start(&after);
+	offer_to(&after);
 }
 
 /* Accepts when it is told to, and closes the link when it is told to. */
@@ -162,8 +162,10 @@ static void peer_go_on(void)
 START_TEST(joining_meets_another)
 {
 	struct producer producer;
+	peer_start(&before, comer, NULL);
+	peer_start(&after, comer, NULL);
 	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
-	comer_start(&before);
+	offer_to(&before);
 	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, consumer_replace);
 	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
 	ck_assert_msg(r == 0, "%s", fbk_error_detail());
@@ -203,10 +205,10 @@ static int marker(int socket, void *arg)
 START_TEST(last_words_meet_another)
 {
 	struct producer producer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
 	peer_start(&before, marker, NULL);
-	send_word(before.socket, 0, offer_fd);
-	receive_word(before.socket, NULL);
+	peer_start(&after, comer, NULL);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	offer_to(&before);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	producer_frame(&producer);
 	receive_word(before.socket, NULL);
@@ -227,10 +229,9 @@ START_TEST(joining_meets_nobody)
 {
 	struct fbk_link_info info;
 	struct producer producer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
 	peer_start(&before, goer, NULL);
-	send_word(before.socket, 0, offer_fd);
-	receive_word(before.socket, NULL);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	offer_to(&before);
 	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_go_on);
 	int r = fbk_link_info(producer.link, &info);
 	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
@@ -293,8 +294,8 @@ START_TEST(late_is_who_was_late_when_looked_at)
 {
 	struct fbk_link_info info;
 	struct producer producer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
 	peer_start(&before, keeper, NULL);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
 	send_word(before.socket, 0, offer_fd);
 	close(offer_fd);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);

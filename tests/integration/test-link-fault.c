@@ -68,6 +68,7 @@ static int consumer_fails(int socket, void *arg)
 	ck_assert_int_eq(fbk_link_fail(link, 0, "none"), -EINVAL);
 	ck_assert_int_eq(fbk_link_fail(link, -EIO, "the lens cap is on"), 0);
 	ck_assert_int_eq(fbk_link_fail(link, -EIO, "again"), -EPIPE);
+	fbk_disconnect(context);
 	return 0;
 }
 
@@ -243,6 +244,7 @@ static int consumer_stays(int socket, void *arg)
 	send_word(socket, 0, -1);
 	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == -ENOTCONN || r == -EPIPE, "the link ends with %d", r);
+	fbk_disconnect(context);
 	return 0;
 }
 

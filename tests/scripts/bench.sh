@@ -24,7 +24,7 @@ for rounds in 0 -1 100001 ten 5x ''; do
 	refused --rounds "$rounds" check
 done
 
-rows="check signal-1 spin sleep export heap-timeline allocations"
+rows="check signal-1 spin sleep export link hand-over hand-over-native stages-0.2ms heap-timeline allocations"
 "$bench" --quick --json --plot "$work/plot.svg" $rows >"$work/json" 2>"$work/err" ||
 	fail "fence-bench --quick: $(cat "$work/err" "$work/json")"
 [ "$(wc -l <"$work/err")" = "$(wc -w <<<"$rows")" ] ||
@@ -44,7 +44,7 @@ jq -e --arg rows "$rows" '
 		.ours > 0 and .raw > 0 and .ratio > 0 and .ratio_low <= .ratio and
 		.ratio <= .ratio_high and .ours_p99 > 0 and .raw_p99 > 0 and .rounds > 0 and
 		.ours_samples > 0 and .raw_samples > 0) and
-	all(.rows[] | select(.name | IN("check", "signal-1", "export")); .state == "done")
+	all(.rows[] | select(.name | IN("check", "signal-1", "export", "link", "stages-0.2ms")); .state == "done")
 ' "$work/json" >/dev/null || fail "the JSON is not what fence-bench(1) says: $(cat "$work/json")"
 grep -q '</svg>' "$work/plot.svg" && grep -q '>signal-1<' "$work/plot.svg" || fail "the plot"
 

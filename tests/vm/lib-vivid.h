@@ -7,13 +7,17 @@
 
 #include <stdint.h>
 
-#define VIVID_WIDTH  320
-#define VIVID_HEIGHT 180
+#define VIVID_WIDTH  32
+#define VIVID_HEIGHT 32
 #define VIVID_SIZE   (VIVID_WIDTH * VIVID_HEIGHT * 2) /* of a picture in YUYV */
 
 /* Its first capture device, or -ENODEV. Reads and DQBUF don't sleep. */
 int vivid_open(void);
 
-/* Small pictures, as many a second as it gives (60), in that many buffers of `memory` (V4L2_MEMORY_MMAP, ...). */
+/* Small pictures, 60 a second, in that many buffers of `memory` (V4L2_MEMORY_MMAP, ...). From its HDMI input, which scales: from its
+ * webcam they are 320x180 at least. */
 void vivid_set_up(int fd, uint32_t memory, uint32_t buffers);
+
+/* Its thread goes first from then on: between two looks at the clock it lets others go first, and when that takes long it
+ * sleeps until a time that has passed, of which the kernel complains. */
 void vivid_start(int fd);

@@ -28,8 +28,7 @@ static _Atomic uint64_t *done; /* frames that the reader is done with; in memory
 static void setup(void)
 {
 	daemon_serve(&server, lab_policy(1000, 60000));
-	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	EXPECT(done != MAP_FAILED);
+	done = shared_memory(sizeof(*done));
 }
 
 static void teardown(void)

@@ -16,8 +16,9 @@
 #include "client/examples/pipeline/screen.h"
 #include "lib-link.h"
 
-#define BLACK   PRODUCER_BUFFERS /* the picture that is shown before and after */
-#define PENDING 1                /* a result that no gate gives */
+#define BUFFERS 2       /* two: one is shown and encoded, one is drawn */
+#define BLACK   BUFFERS /* the picture that is shown before and after */
+#define PENDING 1       /* a result that no gate gives */
 
 static struct daemon server;
 static struct screen screen;
@@ -32,11 +33,9 @@ static void setup(void)
 {
 	char error[160] = "";
 	daemon_serve(&server, lab_policy(1000, 60000));
-	int r = screen_open(&screen, NULL, 640, 480, PRODUCER_BUFFERS + 1, error, sizeof(error));
+	int r = screen_open(&screen, NULL, 640, 480, BUFFERS + 1, error, sizeof(error));
 	ck_assert_msg(r == 0, "%s", error);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	EXPECT(shared != MAP_FAILED);
+	shared = shared_memory(sizeof(*shared));
 }
 
 static void teardown(void)
@@ -145,22 +144,46 @@ static int display_run(int socket, void *arg)
 
 /* --------------------------------------------------------------------------------- the encoder -- */
 
-/* It gives the frame back by a fence that it signals when it is done. */
-static void encoder_frame(struct fbk_frame *frame, uint64_t number, int producer)
+/* A frame that it refers to while it encodes the next one, and the fence by which that is given back. */
+struct reference {
+	const uint64_t *words;
+	uint64_t number; /* 0: none */
+	int done;
+};
+
+static void reference_drop(struct reference *reference)
 {
-	const uint64_t *words = frame_words(frame, PROT_READ);
+	if (reference->number > 0) {
+		yield_briefly(); /* it takes its time */
+		EXPECT(buffer_holds(reference->words, reference->number));
+		/* release: before the frame may be seen free */
+		atomic_store_explicit(&shared->encoded, reference->number, memory_order_release);
+		EXPECT(eventfd_write(reference->done, 1) == 0);
+		close(reference->done);
+	}
+	reference->number = 0;
+}
+
+static void encoder_frame(struct reference *reference, struct fbk_frame *frame, uint64_t number,
+			  int producer)
+{
+	const struct reference next = {
+		.words = frame_words(frame, PROT_READ),
+		.number = number,
+		.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
 	int acquire = fbk_frame_acquire_fd(frame);
-	int done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	EXPECT(readable_within(acquire, 0) == 0);
 	send_word(producer, 1, -1); /* it may be drawn */
 	EXPECT(readable_within(acquire, PATIENCE_MS) == 1);
-	int r = fbk_frame_release_on(frame, fcntl(done, F_DUPFD_CLOEXEC, 0));
+	EXPECT(buffer_holds(next.words, number));
+	int r = fbk_frame_release_on(frame, fcntl(next.done, F_DUPFD_CLOEXEC, 0));
 	ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
-	EXPECT(buffer_holds(words, number));
-	/* release: before the frame may be seen free */
-	atomic_store_explicit(&shared->encoded, number, memory_order_release);
-	EXPECT(eventfd_write(done, 1) == 0);
-	close(done);
+	reference_drop(reference);
+	*reference = next;
+	if (number == LINK_FRAMES) {
+		reference_drop(reference);
+	}
 }
 
 static int encoder_run(int socket, void *arg)
@@ -172,13 +195,14 @@ static int encoder_run(int socket, void *arg)
 		.signals = FBK_EVENTFD,
 	};
 	static struct consumer consumer;
+	struct reference reference = { .number = 0 };
 	struct fbk_frame *frame;
 	uint64_t number = 0;
 	(void)arg;
 	consumer_open(&consumer, &server, &desc, socket);
 	expect_routes(consumer.link, FBK_ROUTE_EVENTFD, FBK_ROUTE_CPU_WAIT);
 	while ((frame = consumer_next(&consumer))) {
-		encoder_frame(frame, ++number, socket);
+		encoder_frame(&reference, frame, ++number, socket);
 	}
 	ck_assert_uint_eq(number, LINK_FRAMES);
 	consumer_close(&consumer);
@@ -190,7 +214,10 @@ static int encoder_run(int socket, void *arg)
 /* The screen's pictures, and the memory of each that frames are told apart by. */
 static void renderer_fill(struct producer *producer)
 {
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+	for (size_t i = BUFFERS; i < PRODUCER_BUFFERS; i++) {
+		producer->buffers[i].fd = -1; /* there is none */
+	}
+	for (uint32_t i = 0; i < BUFFERS; i++) {
 		const struct screen_buffer *picture = &screen.buffers[i];
 		struct buffer *buffer = &producer->buffers[i];
 		const struct fbk_buffer_desc desc = {
@@ -209,23 +236,24 @@ static void renderer_fill(struct producer *producer)
 	}
 }
 
-/* Drawn when both wait for it; what was there before is encoded, and was not on screen any more at that time. */
-struct drawing {
+/* When a buffer was taken: what was in it before is encoded by then, and is not on screen any more. */
+struct taking {
 	uint64_t before, time_us;
 };
 
-static void render(struct producer *producer, const int *consumers, struct drawing *ret_drawing)
+/* Drawn when both wait for it. */
+static void render(struct producer *producer, const int *consumers, struct taking *ret_taking)
 {
-	static uint64_t held[PRODUCER_BUFFERS];
+	static uint64_t held[BUFFERS];
 	uint32_t index = producer_hand(producer);
-	for (size_t i = 0; i < 2; i++) {
-		patient_word(consumers[i]);
-	}
 	/* acquire: as it was stored */
 	uint64_t encoded = atomic_load_explicit(&shared->encoded, memory_order_acquire);
 	EXPECT(held[index] <= encoded);
-	*ret_drawing = (struct drawing){ held[index], clock_now() / 1000 };
+	*ret_taking = (struct taking){ held[index], clock_now() / 1000 };
 	held[index] = producer->frame;
+	for (size_t i = 0; i < 2; i++) {
+		patient_word(consumers[i]);
+	}
 	producer_draw(producer, index);
 }
 
@@ -237,7 +265,7 @@ START_TEST(display_and_encoder)
 		.waits = FBK_MEMORY64,
 		.signals = FBK_MEMORY64,
 	};
-	static struct drawing drawings[LINK_FRAMES];
+	static struct taking takings[LINK_FRAMES];
 	struct producer producer;
 	struct fbk_link *second;
 	struct peer display, encoder;
@@ -257,17 +285,17 @@ START_TEST(display_and_encoder)
 	EXPECT(fbk_link_wait(second, deadline_ms(PATIENCE_MS)) == 0);
 	uint64_t began = now_ms();
 	for (size_t i = 0; i < LINK_FRAMES; i++) {
-		render(&producer, consumers, &drawings[i]);
+		render(&producer, consumers, &takings[i]);
 	}
-	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	exchange_drain(producer.exchange, BUFFERS);
 	print_frames("shown and encoded", LINK_FRAMES, began);
 	fbk_link_close(second);
 	producer_close(&producer);
 	ck_assert_int_eq(patient_wait(&display), 0);
 	ck_assert_int_eq(patient_wait(&encoder), 0);
 	for (size_t i = 0; i < LINK_FRAMES; i++) {
-		EXPECT(drawings[i].before == 0 ||
-		       shared->gone_us[drawings[i].before] <= drawings[i].time_us);
+		EXPECT(takings[i].before == 0 ||
+		       shared->gone_us[takings[i].before] <= takings[i].time_us);
 	}
 	ck_assert_uint_eq(lab_counter(&server, "imports_done"), 2 * LINK_FRAMES);
 }

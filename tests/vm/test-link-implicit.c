@@ -4,6 +4,7 @@
  * the link is a process that hands it what comes, and never waits.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,23 +14,33 @@
 #define OVER UINT64_MAX /* in place of a frame */
 
 static struct daemon server;
+static _Atomic uint64_t *done; /* frames that the reader is done with; in memory that is shared */
 
 static void setup(void)
 {
 	daemon_serve(&server, lab_policy(1500, 60000));
+	done = shared_memory(sizeof(*done));
 }
 
 static void teardown(void)
 {
+	munmap((void *)done, sizeof(*done));
 	daemon_stop(&server);
 }
 
 /* ------------------------------------------------------------------------- dma-bufs and no more -- */
 
+/* Frames that the reader works on at once: all buffers but the one that is drawn. */
+#define HELD (PRODUCER_BUFFERS - 1)
+
 struct reader {
 	int fences; /* the test driver's */
 	int dmabufs[PRODUCER_BUFFERS];
 	const uint64_t *words[PRODUCER_BUFFERS];
+	struct work {
+		uint64_t index;
+		uint32_t fence;
+	} work[HELD]; /* by number */
 };
 
 static void reader_learn(struct reader *reader, int socket)
@@ -42,22 +53,32 @@ static void reader_learn(struct reader *reader, int socket)
 	}
 }
 
-/* As a driver does that is given work: its fence is in the buffer before the work can begin. */
-static void reader_frame(struct reader *reader, int socket, uint64_t index, uint64_t number)
+static void reader_finish(struct reader *reader, uint64_t number)
 {
-	uint32_t id;
+	const struct work *work = &reader->work[number % HELD];
+	yield_briefly(); /* it takes its time */
+	EXPECT(buffer_holds(reader->words[work->index], number));
+	/* release: before the producer may see the buffer free */
+	atomic_store_explicit(done, number, memory_order_release);
+	EXPECT(test_fence_signal(reader->fences, work->fence, 0) == 0);
+}
+
+/* As a driver does that is given work: its fence is in the buffer before the work can begin. */
+static void reader_begin(struct reader *reader, int socket, uint64_t index, uint64_t number)
+{
+	struct work work = { .index = index };
 	int dmabuf = reader->dmabufs[index];
-	int fence = test_fence_create(reader->fences, &id);
+	int fence = test_fence_create(reader->fences, &work.fence);
 	EXPECT(dmabuf_import_sync_file(dmabuf, fence, false) == 0);
+	close(fence);
 	EXPECT(readable_within(dmabuf, 0) == 0); /* it is not drawn yet */
 	send_word(socket, number, -1);
 	EXPECT(readable_within(dmabuf, PATIENCE_MS) == 1);
-	for (int i = 0; i < 2; i++) { /* it takes its time */
-		EXPECT(buffer_holds(reader->words[index], number));
-		yield_briefly();
+	EXPECT(buffer_holds(reader->words[index], number));
+	if (number > HELD) {
+		reader_finish(reader, number - HELD);
 	}
-	EXPECT(test_fence_signal(reader->fences, id, 0) == 0);
-	close(fence);
+	reader->work[number % HELD] = work;
 }
 
 static int reader_run(int socket, void *arg)
@@ -67,10 +88,14 @@ static int reader_run(int socket, void *arg)
 	(void)arg;
 	reader.fences = test_fence_open();
 	reader_learn(&reader, socket);
-	while ((index = patient_word(socket)) != OVER) {
-		reader_frame(&reader, socket, index, ++number);
+	while (number < LINK_FRAMES) {
+		index = patient_word(socket);
+		reader_begin(&reader, socket, index, ++number);
 	}
-	ck_assert_uint_eq(number, LINK_FRAMES);
+	for (uint64_t n = number - HELD + 1; n <= number; n++) {
+		reader_finish(&reader, n);
+	}
+	ck_assert_uint_eq(patient_word(socket), OVER);
 	return 0;
 }
 
@@ -151,6 +176,9 @@ START_TEST(reader_of_dmabufs)
 	uint64_t began = now_ms();
 	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
 		uint32_t index = producer_hand(&producer);
+		/* acquire: as it was stored */
+		uint64_t read = atomic_load_explicit(done, memory_order_acquire);
+		EXPECT(read + PRODUCER_BUFFERS >= number); /* what was in this buffer */
 		ck_assert_uint_eq(patient_word(between.socket), number);
 		producer_draw(&producer, index);
 	}

@@ -24,9 +24,7 @@ static struct shared {
 static void setup(void)
 {
 	daemon_serve(&server, lab_policy(1000, 60000));
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	EXPECT(shared != MAP_FAILED);
+	shared = shared_memory(sizeof(*shared));
 }
 
 static void teardown(void)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,14 +16,18 @@
 #define OVER UINT64_MAX /* in place of a frame */
 
 static struct daemon server;
+static _Atomic uint64_t
+	*done; /* frames that the compositor is done with; in memory that is shared */
 
 static void setup(void)
 {
 	daemon_serve(&server, lab_policy(1000, 60000));
+	done = shared_memory(sizeof(*done));
 }
 
 static void teardown(void)
 {
+	munmap((void *)done, sizeof(*done));
 	daemon_stop(&server);
 }
 
@@ -73,24 +78,46 @@ static void point_signal(const struct surface *surface, uint32_t handle, uint64_
 
 /* -------------------------------------------------------------- a compositor of plain libdrm --- */
 
+/* Frames that it shows or is about to show: all buffers but the one that is drawn. */
+#define HELD (PRODUCER_BUFFERS - 1)
+
+static void compositor_begin(const struct surface *surface, int socket, uint64_t index,
+			     uint64_t number)
+{
+	uint64_t point = patient_word(socket);
+	EXPECT(!point_signalled(surface, surface->acquire, point));
+	send_word(socket, number, -1);
+	point_wait(surface, surface->acquire, point);
+	EXPECT(buffer_holds(surface->words[index], number));
+}
+
+static void compositor_finish(const struct surface *surface, uint64_t index, uint64_t number)
+{
+	yield_briefly(); /* it takes its time */
+	EXPECT(buffer_holds(surface->words[index], number));
+	/* release: before the producer may see the buffer free */
+	atomic_store_explicit(done, number, memory_order_release);
+	point_signal(surface, surface->release, number);
+}
+
 static int compositor_run(int socket, void *arg)
 {
 	static struct surface surface;
-	uint64_t index, number = 0;
+	static uint64_t indexes[LINK_FRAMES + 1];
+	uint64_t number = 0;
 	(void)arg;
 	surface_open(&surface, socket, PROT_READ);
-	while ((index = patient_word(socket)) != OVER) {
-		uint64_t point = patient_word(socket);
-		EXPECT(!point_signalled(&surface, surface.acquire, point));
-		send_word(socket, ++number, -1);
-		point_wait(&surface, surface.acquire, point);
-		for (int i = 0; i < 2; i++) { /* it takes its time */
-			EXPECT(buffer_holds(surface.words[index], number));
-			yield_briefly();
+	while (number < LINK_FRAMES) {
+		indexes[++number] = patient_word(socket);
+		compositor_begin(&surface, socket, indexes[number], number);
+		if (number > HELD) {
+			compositor_finish(&surface, indexes[number - HELD], number - HELD);
 		}
-		point_signal(&surface, surface.release, number);
 	}
-	ck_assert_uint_eq(number, LINK_FRAMES);
+	for (uint64_t n = number - HELD + 1; n <= number; n++) {
+		compositor_finish(&surface, indexes[n], n);
+	}
+	ck_assert_uint_eq(patient_word(socket), OVER);
 	return 0;
 }
 
@@ -188,6 +215,9 @@ START_TEST(compositor_of_libdrm)
 	uint64_t began = now_ms();
 	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
 		uint32_t index = producer_hand(&producer);
+		/* acquire: as it was stored */
+		uint64_t shown = atomic_load_explicit(done, memory_order_acquire);
+		EXPECT(shown + PRODUCER_BUFFERS >= number); /* what was in this buffer */
 		ck_assert_uint_eq(patient_word(chain.socket), number);
 		producer_draw(&producer, index);
 	}
