@@ -745,7 +745,8 @@ typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released; -1: not held */
+int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released, or the next
+						       * frame after its producer is gone; -1: not held */
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
 
 /* The point to wait for: with the routes native and gate it is all there is to know; with syncobj-mirror its

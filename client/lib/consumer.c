@@ -39,11 +39,18 @@ static void consumer_return(struct fbk_link *link, int result)
 	}
 }
 
-/* Whatever it has comes back in error. Called before its lane is dropped. */
+static int consumer_say(struct fbk_link *link);
+static bool consumer_done(struct fbk_link *link);
+
+/* What it gave back before it went is back; the rest comes back in error. Called before its lane is dropped. */
 void consumer_lost(struct fbk_link *link, int error)
 {
 	fbk_watch_cancel(link->watch);
 	link->watch = NULL;
+	while (link->said < link->next && consumer_say(link) == 0) {
+	}
+	while (link->returned < link->said && consumer_done(link)) {
+	}
 	while (link->said < link->next) {
 		buffer_said(link->exchange, link_sent_at(link, link->said++)->index);
 	}
@@ -85,6 +92,17 @@ static int consumer_say(struct fbk_link *link)
 	return r;
 }
 
+/* Is the oldest of those that were given back released? */
+static bool consumer_done(struct fbk_link *link)
+{
+	const struct link_sent *sent = link_sent_at(link, link->returned);
+	int r = fbk_point_check(sent->release);
+	if (r != -EAGAIN) {
+		consumer_return(link, r < 0 && sent->result == 0 ? r : sent->result);
+	}
+	return r != -EAGAIN;
+}
+
 void consumer_collect(struct fbk_link *link)
 {
 	int r = 0;
@@ -96,13 +114,7 @@ void consumer_collect(struct fbk_link *link)
 	} else if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
 		consumer_lost(link, r); /* its lane failed: it is gone */
 	}
-	while (link->returned < link->said) {
-		const struct link_sent *sent = link_sent_at(link, link->returned);
-		r = fbk_point_check(sent->release);
-		if (r == -EAGAIN) {
-			break;
-		}
-		consumer_return(link, r < 0 && sent->result == 0 ? r : sent->result);
+	while (link->returned < link->said && consumer_done(link)) {
 	}
 }
 

@@ -49,7 +49,8 @@ void frames_unwatch(struct fbk_link *link)
 
 static void next_heard(void *arg, struct fbk_point point, int result);
 
-/* The producer is gone: nobody wants back what it gave. */
+/* The producer is gone: nobody wants back what it gave. The fds stay open until others come in their places,
+ * since somebody may be looking at them. */
 static void producer_lost(struct fbk_link *link, int error)
 {
 	(void)error;
@@ -57,7 +58,9 @@ static void producer_lost(struct fbk_link *link, int error)
 		watch_cancel(link->context, link->next_watches[0]);
 		link->next_watches[0] = NULL;
 	}
-	frames_drop(link);
+	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
+		link->frames[i].held = false;
+	}
 	link->oldest = link->next;
 }
 
@@ -68,7 +71,7 @@ int frames_refresh(struct fbk_link *link)
 
 /* ------------------------------------------------------------------------------------- buffers -- */
 
-static void buffer_take(struct link_buffer *buffer, const Fbk__Wire__Buffer *wire,
+static void buffer_take(struct link_buffer *buffer, const Fbk__Wire__Buffer *wire, uint64_t epoch,
 			struct reply *reply)
 {
 	struct fbk_buffer_desc *desc = &buffer->desc;
@@ -84,6 +87,7 @@ static void buffer_take(struct link_buffer *buffer, const Fbk__Wire__Buffer *wir
 	memcpy(desc->offset, wire->offset, desc->plane_count * sizeof(desc->offset[0]));
 	memcpy(desc->stride, wire->stride, desc->plane_count * sizeof(desc->stride[0]));
 	buffer->generation = wire->generation;
+	buffer->epoch = epoch;
 	reply->fds[0] = -1;
 }
 
@@ -94,7 +98,8 @@ static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct link_buffer *buffer = &link->buffers[entry->index];
 	struct reply reply;
-	if (buffer->desc.fd >= 0 && buffer->generation == entry->generation) {
+	if (buffer->desc.fd >= 0 && buffer->generation == entry->generation &&
+	    buffer->epoch == link->epoch) {
 		return 0;
 	}
 	body.handle = link->state->handle;
@@ -109,7 +114,7 @@ static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
 	buffer_forget(buffer);
 	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_BUFFER &&
 	    reply.message->buffer->generation == entry->generation) {
-		buffer_take(buffer, reply.message->buffer, &reply);
+		buffer_take(buffer, reply.message->buffer, link->epoch, &reply);
 	} else {
 		r = error_set(-ESTALE, "buffer %u is not the one that was handed over",
 			      entry->index);
@@ -149,15 +154,15 @@ static void frame_give_back(struct fbk_frame *frame, int result)
 
 /* ----------------------------------------------------------------------------------------- next -- */
 
-/* What the route asks of the library before the program sees the frame. */
-static int frame_prepare(struct fbk_frame *frame, uint64_t deadline_ns)
+/* What the route asks of the library before the program sees the frame. -EAGAIN: to wait for its point. */
+static int frame_prepare(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
 	int fd = link->buffers[frame->index].desc.fd;
 	int r;
 	switch (link->info.acquire) {
 	case FBK_ROUTE_CPU_WAIT:
-		r = fbk_point_wait(frame->acquire, deadline_ns);
+		r = fbk_point_check(frame->acquire);
 		if (r == 0 && frame->acquire.timeline->visibility == FBK_VISIBLE_FLUSH) {
 			int kind = fbk_fence_classify(link->context, fd);
 			r = kind == FBK_DMA_BUF_IMPLICIT
@@ -206,8 +211,8 @@ static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
 	return r;
 }
 
-/* The next frame is there: 0, -ETIMEDOUT as its point is not reached, or why it goes back. */
-static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
+/* The next frame is there: 0, -EAGAIN as its point is not reached, or why it goes back. */
+static int frame_receive(struct fbk_link *link, struct fbk_frame **ret_frame)
 {
 	struct fbk_frame *frame = NULL;
 	int r = frame_fill(link, &frame);
@@ -222,9 +227,10 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 		return link_over(link); /* that is why the daemon had nothing to give */
 	}
 	if (r == 0) {
-		r = frame_prepare(frame, deadline_ns);
+		r = frame_prepare(frame);
 	}
-	if (r == -ETIMEDOUT || r == -ENOTCONN) {
+	*ret_frame = frame;
+	if (r == -EAGAIN || r == -ENOTCONN) {
 		return r;
 	}
 	link->next++;
@@ -233,7 +239,6 @@ static int frame_receive(struct fbk_link *link, uint64_t deadline_ns, struct fbk
 		frame_give_back(frame, r);
 		frames_return(link);
 	}
-	*ret_frame = frame;
 	return r;
 }
 
@@ -250,9 +255,15 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 					      link_change(link) };
 		bool open = r == 0 && link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
 		if (open && fbk_point_check(points[0]) == 0) {
-			r = frame_receive(link, deadline_ns, ret_frame);
-			pthread_mutex_unlock(link->lock);
-			return r;
+			struct fbk_frame *frame = NULL;
+			r = frame_receive(link, &frame);
+			if (r != -EAGAIN) {
+				pthread_mutex_unlock(link->lock);
+				*ret_frame = r == 0 ? frame : *ret_frame;
+				return r;
+			}
+			points[0] = frame->acquire; /* then it is looked at anew */
+			r = 0;
 		}
 		if (r == 0 && link->info.phase == FBK_LINK_ENDED) {
 			r = link_over(link);
@@ -367,7 +378,7 @@ static int frame_check(const struct fbk_frame *frame)
 int fbk_frame_acquire_fd(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
-	if (!link) {
+	if (!link || (!frame->held && frame->acquire_fd < 0)) {
 		return frame_check(frame);
 	}
 	if (frame->acquire_fd < 0) {
@@ -430,6 +441,11 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 {
 	struct fbk_link *link = frame->link;
 	int r = frame_check(frame);
+	if (r == 0 && link->fences &&
+	    timeline_check(link->fences, FBK_POINT_MAX) != -EAGAIN) { /* a fence failed it */
+		fbk_timeline_close(link->fences);
+		link->fences = NULL;
+	}
 	if (r == 0 && !link->fences) {
 		r = fbk_timeline_create(link->device, NULL, "released", FBK_TIMELINE_BROKERED,
 					&link->fences);

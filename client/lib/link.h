@@ -45,6 +45,7 @@ struct fbk_frame {
 
 struct link_buffer {
 	struct fbk_buffer_desc desc; /* fd -1: not there */
+	uint64_t epoch;              /* whose it is */
 	uint32_t generation;
 };
 

@@ -442,6 +442,24 @@ START_TEST(consumer_killed)
 }
 END_TEST
 
+/* What was given back before it left is back, also where nobody looked until then. */
+START_TEST(last_words)
+{
+	struct told told = { 0 };
+	struct local local;
+	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS), on_released, &told), 0);
+	}
+	ck_assert_int_eq(fbk_frame_release(local_next(&local), 0), 0);
+	local_next(&local);
+	local_close(&local);
+	dispatch_until(producer.context, &told.count, 2);
+	ck_assert_int_eq(told.results[0], 0);
+	ck_assert_int_eq(told.results[1], -EPIPE);
+}
+END_TEST
+
 /* It is sent away when its time is over, and named; by take or by a callback, whoever notices first. */
 START_TEST(consumer_stopped)
 {
@@ -570,6 +588,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, taken_early);
 	tcase_add_test(tcase, in_an_event_loop);
 	tcase_add_test(tcase, consumer_killed);
+	tcase_add_test(tcase, last_words);
 	tcase_add_loop_test(tcase, consumer_stopped, 0, 2);
 	tcase_add_test(tcase, producer_killed);
 	tcase_add_test(tcase, producers_replaced);
