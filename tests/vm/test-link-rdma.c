@@ -98,7 +98,7 @@ static int receiver_run(int socket, void *arg)
 	enum back back = *(const enum back *)arg;
 	receiver_open(&receiver, socket);
 	for (int left = back == BY_ATOMIC ? 2 * LINK_FRAMES : LINK_FRAMES; left > 0; left--) {
-		struct ibv_wc completion = rdma_spin(&receiver.end);
+		struct ibv_wc completion = rdma_sleep(&receiver.end, socket);
 		expect_success(&completion);
 		if (completion.opcode == IBV_WC_RECV_RDMA_WITH_IMM) {
 			receiver_take(&receiver, back, ntohl(completion.imm_data), socket);
