@@ -722,8 +722,10 @@ int fbk_release_fd(const struct fbk_release *release, int *ret_fd);
  * fbk_dispatch() when all consumers gave it back, or are gone: then `result` is negative, as it
  * is when one released it in error. The buffer is the caller's again then; without `on_released` it is free
  * for fbk_exchange_take().
- *   -ENOTCONN    no consumer is there: the detail says why not; nothing changed
+ * On an error nobody was handed anything.
+ *   -ENOTCONN    no consumer is there: the detail says why not
  *   -EBUSY       it is handed over already
+ *   -ENOSPC      points of more than 16 timelines    -ENOBUFS  64 frames were taken early and are not released
  */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,

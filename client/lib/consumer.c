@@ -136,13 +136,19 @@ void consumer_police(struct fbk_link *link, uint64_t now)
 	}
 }
 
-int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
-		  struct fbk_point acquire, uint64_t deadline_ns)
+int consumer_may_hand(struct fbk_link *link, struct fbk_point acquire)
 {
 	if (link->next - link->returned == FBK_RING_SIZE) {
 		return error_set(-ENOBUFS, "%s has %d frames that are not released yet",
 				 link->info.peer, FBK_RING_SIZE);
 	}
+	int number = link_number_of(link, acquire.timeline);
+	return number < 0 ? number : 0;
+}
+
+int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
+		  struct fbk_point acquire, uint64_t deadline_ns)
+{
 	int number = link_number_of(link, acquire.timeline);
 	if (number < 0) {
 		return number;

@@ -71,109 +71,6 @@ int exchange_refresh(struct fbk_exchange *exchange, uint64_t now)
 	return r;
 }
 
-/* -------------------------------------------------------------------------------- telling so --- */
-
-static void exchange_watch(struct fbk_exchange *exchange);
-
-/* Of those that were back by then, the one that came back first. */
-static struct exchange_buffer *exchange_first_back(struct fbk_exchange *exchange, uint64_t freed)
-{
-	struct exchange_buffer *first = NULL;
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		struct exchange_buffer *buffer = &exchange->buffers[i];
-		if (buffer->state == BUFFER_BACK && buffer->freed <= freed &&
-		    (!first || buffer->freed < first->freed)) {
-			first = buffer;
-		}
-	}
-	return first;
-}
-
-/* Those that are back, in that order, one after the other: a callback may destroy the exchange, or hand over
- * what comes back at once. */
-static void exchange_tell(struct fbk_exchange *exchange, uint64_t freed)
-{
-	bool destroyed = false;
-	for (;;) {
-		pthread_mutex_lock(&exchange->lock);
-		struct exchange_buffer *buffer = exchange_first_back(exchange, freed);
-		exchange->destroyed = buffer ? &destroyed : NULL;
-		if (!buffer) {
-			pthread_mutex_unlock(&exchange->lock);
-			return;
-		}
-		fbk_released_fn *fn = buffer->fn;
-		void *arg = buffer->arg;
-		int result = buffer->result;
-		buffer->state = BUFFER_TAKEN;
-		buffer->fn = NULL;
-		pthread_mutex_unlock(&exchange->lock);
-		fn(arg, result);
-		if (destroyed) {
-			return;
-		}
-	}
-}
-
-static void exchange_told(void *arg, struct fbk_point point, int result)
-{
-	struct fbk_exchange *exchange = arg;
-	(void)point;
-	(void)result;
-	pthread_mutex_lock(&exchange->lock);
-	exchange->teller = NULL;
-	uint64_t freed = exchange->freed;
-	pthread_mutex_unlock(&exchange->lock);
-	exchange_tell(exchange, freed);
-}
-
-void exchange_tell_soon(struct fbk_exchange *exchange)
-{
-	if (!exchange->teller) {
-		/* without memory: with the next one that comes back */
-		watch_soon(exchange->context, exchange_told, exchange, &exchange->teller);
-	}
-}
-
-static void exchange_heard(void *arg, struct fbk_point point, int result)
-{
-	struct fbk_link *link = arg;
-	struct fbk_exchange *exchange = link->exchange;
-	(void)point;
-	(void)result; /* looked at anew */
-	pthread_mutex_lock(&exchange->lock);
-	link->watch = NULL;
-	exchange_refresh(exchange, now_ns());
-	exchange_watch(exchange);
-	pthread_mutex_unlock(&exchange->lock);
-}
-
-static bool exchange_has_callbacks(const struct fbk_exchange *exchange)
-{
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		if (exchange->buffers[i].state == BUFFER_HANDED && exchange->buffers[i].fn) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* While somebody is to be told, each consumer's next frame is watched. */
-static void exchange_watch(struct fbk_exchange *exchange)
-{
-	struct fbk_link *link;
-	if (!exchange_has_callbacks(exchange)) {
-		return;
-	}
-	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		if (!link->watch && link->in.timeline && link->returned < link->next) {
-			fbk_point_watch(consumer_awaited(link),
-					link_sent_at(link, link->returned)->deadline_ns,
-					exchange_heard, link, &link->watch);
-		}
-	}
-}
-
 /* ------------------------------------------------------------------------------ birth and death -- */
 
 static int exchange_check_link(const struct fbk_link *link)
@@ -527,6 +424,19 @@ static bool consumer_ready(const struct fbk_link *link)
 	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
 }
 
+/* All of them, or none: what could go wrong does before anybody is told. */
+static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acquire)
+{
+	struct fbk_link *link;
+	int r = 0;
+	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
+		if (r == 0 && consumer_ready(link)) {
+			r = consumer_may_hand(link, acquire);
+		}
+	}
+	return r;
+}
+
 static int exchange_nobody(const struct fbk_exchange *exchange)
 {
 	const struct fbk_link *link = LIST_FIRST(&exchange->consumers);
@@ -550,22 +460,22 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 	if (r == 0 && acquire.timeline && (acquire.value == 0 || acquire.value > FBK_POINT_MAX)) {
 		r = error_set(-ERANGE, "%llu is not a point", (unsigned long long)acquire.value);
 	}
+	if (r == 0) {
+		r = exchange_may_hand(exchange, acquire);
+	}
 	if (r < 0) {
 		pthread_mutex_unlock(&exchange->lock);
 		return r;
 	}
 	uint32_t consumers = 0;
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		if (!consumer_ready(link)) {
-			continue;
+		if (consumer_ready(link)) {
+			consumers += consumer_hand(link, index, buffer->generation, acquire,
+						   deadline_ns) == 0;
 		}
-		int one = consumer_hand(link, index, buffer->generation, acquire, deadline_ns);
-		r = one < 0 ? one : r;
-		consumers += one == 0;
 	}
 	if (consumers > 0) {
 		buffer_let_go(buffer);
-		r = 0; /* one that could not be told has none to give back */
 		buffer->state = BUFFER_HANDED;
 		buffer->consumers = consumers;
 		buffer->unsaid = consumers;
@@ -573,7 +483,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		buffer->fn = on_released;
 		buffer->arg = arg;
 		exchange_watch(exchange);
-	} else if (r == 0) {
+	} else {
 		r = exchange_nobody(exchange);
 	}
 	pthread_mutex_unlock(&exchange->lock);

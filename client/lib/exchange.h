@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* An exchange inside the library, for the two files that make it up: exchange.c, and consumer.c for one link of
- * it. All under the exchange's lock. */
+/* An exchange inside the library, for the files that make it up: exchange.c, exchange-tell.c for callbacks, and
+ * consumer.c for one link of it. All under the exchange's lock. */
 #pragma once
 
 #include "link.h"
@@ -41,7 +41,10 @@ struct fbk_exchange {
 	bool *destroyed; /* of the callback loop that runs; or NULL */
 };
 
-/* exchange.c: some buffer is back, and somebody is to be told. */
+/* exchange-tell.c: while somebody is to be told, each consumer's next frame is watched. */
+void exchange_watch(struct fbk_exchange *exchange);
+
+/* exchange-tell.c: some buffer is back, and somebody is to be told. */
 void exchange_tell_soon(struct fbk_exchange *exchange);
 
 /* Whatever it has comes back in error. Called before its lane is dropped. */
@@ -57,6 +60,8 @@ void consumer_police(struct fbk_link *link, uint64_t now);
  * reached. */
 struct fbk_point consumer_awaited(struct fbk_link *link);
 
+/* 0, or why a buffer can't be handed over to it with a point of that timeline. */
+int consumer_may_hand(struct fbk_link *link, struct fbk_point acquire);
 int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
 		  struct fbk_point acquire, uint64_t deadline_ns);
 
