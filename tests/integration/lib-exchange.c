@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -152,4 +153,72 @@ uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg)
 	}
 	ck_assert_msg(r == -EPIPE, "the link ends with %d: %s", r, fbk_error_detail());
 	return count;
+}
+
+/* ------------------------------------------------------------------------- releases that come later -- */
+
+static const uint64_t *frame_map(const struct fbk_frame *frame,
+				 const uint64_t *maps[FBK_BUFFERS_MAX])
+{
+	uint32_t index = fbk_frame_index(frame);
+	if (!maps[index]) {
+		maps[index] =
+			mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
+		EXPECT(maps[index] != MAP_FAILED);
+	}
+	return maps[index];
+}
+
+uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done)
+{
+	const uint64_t *maps[FBK_BUFFERS_MAX] = { NULL };
+	struct fbk_frame *frame;
+	uint64_t number = 0;
+	while (fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0) {
+		const uint64_t *words = frame_map(frame, maps);
+		EXPECT(wait_point(frame, 0, NULL) == 0);
+		EXPECT(buffer_holds(words, ++number));
+		EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ done, number }) == 0);
+		for (int i = 0; i < 3; i++) {
+			sched_yield(); /* who does not wait writes now */
+			EXPECT(buffer_holds(words, number));
+		}
+		EXPECT(fbk_timeline_signal(done, number) == 0);
+	}
+	return number;
+}
+
+void release_by_point(const struct fbk_release *release, void *arg)
+{
+	(void)arg;
+	EXPECT(fbk_point_wait(release->point, deadline_ms(PATIENCE_MS)) == 0);
+}
+
+void release_by_fd(const struct fbk_release *release, void *arg)
+{
+	struct pollfd entry = { .events = POLLIN };
+	(void)arg;
+	int r = fbk_release_fd(release, &entry.fd);
+	ck_assert_msg(r == 0, "a release's fd: %s", fbk_error_detail());
+	EXPECT(poll(&entry, 1, PATIENCE_MS) == 1);
+	close(entry.fd);
+}
+
+void producer_frame_early(struct producer *producer, release_fn *wait, void *arg)
+{
+	struct fbk_release releases[FBK_CONSUMERS_MAX];
+	struct fbk_point acquire = { producer->timeline, ++producer->frame };
+	uint32_t index;
+	size_t count;
+	int r = fbk_exchange_take_early(producer->exchange, deadline_ms(PATIENCE_MS), &index,
+					releases, &count);
+	ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
+	for (size_t i = 0; i < count; i++) {
+		wait(&releases[i], arg);
+	}
+	buffer_write(&producer->buffers[index], acquire.value);
+	r = fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
+			      NULL);
+	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
+	EXPECT(fbk_point_signal(acquire) == 0);
 }

@@ -56,3 +56,12 @@ typedef int consumer_fn(struct fbk_frame *frame, uint64_t number, void *arg);
 uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg);
 
 consumer_fn wait_point, wait_fd;
+
+/*
+ * Releases that come later: the consumer gives each frame back at a point of its own and goes on reading it, and the
+ * producer takes it early, and waits for that point as `wait` does before it writes.
+ */
+uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done);
+typedef void release_fn(const struct fbk_release *release, void *arg);
+void producer_frame_early(struct producer *producer, release_fn *wait, void *arg);
+release_fn release_by_point, release_by_fd;
