@@ -5,6 +5,7 @@
  * frame a point of another timeline is declared to wait for one of these, and signalled.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ours.h"
 
@@ -47,12 +48,18 @@ static int line_create(struct ours *ours, unsigned int edges)
 	return r;
 }
 
-static int edges_open(const struct row *row, unsigned int edges, void **ret_state)
+static int edges_open(const struct row *row, const struct daemon_setup *setup, unsigned int edges,
+		      void **ret_state)
 {
 	struct ours *ours;
-	int r = ours_open(row, NULL, NULL, 0, &ours);
+	const char *why = "";
+	int r = ours_open(row, setup, NULL, 0, &ours);
 	if (r < 0) {
 		return r;
+	}
+	if (setup && !fbk_feature(ours->party.context, FBK_FEATURE_PROMISE, &why)) {
+		ours_close(ours);
+		return bench_skip("nothing here makes promises: %s", why);
 	}
 	if (fbk_timeline_create(ours->party.device, NULL, "bench", 0, &ours->party.mine) < 0) {
 		r = ours_fail("making a timeline");
@@ -91,15 +98,61 @@ static int edges_round(void *state, unsigned int count, struct samples *samples)
 
 static int edges_many_open(const struct row *row, void **ret_state)
 {
-	return edges_open(row, EDGES, ret_state);
+	return edges_open(row, NULL, EDGES, ret_state);
 }
 
 static int edges_none_open(const struct row *row, void **ret_state)
 {
-	return edges_open(row, 0, ret_state);
+	return edges_open(row, NULL, 0, ret_state);
 }
 
 const struct side ours_edges_many = { "fbk_point_depends, one of 10,000", edges_many_open,
 				      edges_round, ours_close };
 const struct side ours_edges_none = { "fbk_point_depends, the only one", edges_none_open,
 				      edges_round, ours_close };
+
+/* ------------------------------------------------------------------------------------- promises --- */
+
+static const struct daemon_setup promising = {
+	.policy = "version = 1;\n"
+		  "settings: { promises = true; };\n"
+		  "limits: { page_bytes = 1073741824; };\n"
+		  "rules: ( { user = \"*\"; connect = true; register = true; promise = true;\n"
+		  "  class = \"*\"; } );\n",
+};
+
+static int promise_round(void *state, unsigned int count, struct samples *samples)
+{
+	struct ours *ours = state;
+	int r = 0;
+	for (unsigned int i = 0; r == 0 && i < count; i++) {
+		struct fbk_point point = { ours->party.mine, ++ours->meeting->value };
+		int fence;
+		uint64_t start = host_now();
+		if (fbk_point_promise(point, &fence) < 0) {
+			return ours_fail("promising");
+		}
+		uint64_t end = host_now();
+		close(fence);
+		r = samples_add(samples, (double)(end - start));
+		if (r == 0) {
+			r = party_signal(&ours->party, point.value);
+		}
+	}
+	return r;
+}
+
+static int promise_many_open(const struct row *row, void **ret_state)
+{
+	return edges_open(row, &promising, EDGES, ret_state);
+}
+
+static int promise_none_open(const struct row *row, void **ret_state)
+{
+	return edges_open(row, &promising, 0, ret_state);
+}
+
+const struct side ours_promise_many = { "fbk_point_promise, 10,000 waits declared",
+					promise_many_open, promise_round, ours_close };
+const struct side ours_promise_none = { "fbk_point_promise, none declared", promise_none_open,
+					promise_round, ours_close };

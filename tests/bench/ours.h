@@ -26,6 +26,8 @@ extern const struct side ours_armed_many;    /* delivery with 100,000 points arm
 extern const struct side ours_armed_few;     /* with 100 */
 extern const struct side ours_edges_many;    /* a declared wait among 10,000 */
 extern const struct side ours_edges_none;    /* the only one */
+extern const struct side ours_promise_many;  /* promises among 10,000 declared waits */
+extern const struct side ours_promise_none;
 extern const struct side ours_request;
 extern const struct side ours_pipeline;
 extern const struct side ours_syncobj; /* direct mirror */

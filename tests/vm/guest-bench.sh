@@ -1,4 +1,4 @@
-# fence-bench's row that needs a DRM device: measured where the kernel can, skipped with the reason where not.
+# fence-bench's rows that need DRM devices: measured where the kernel can, skipped with the reason where not.
 . "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
 
 "$bin/fence-bench" --quick --json syncobj >"$work/json" 2>"$work/err" ||
@@ -12,3 +12,8 @@ else
 	row '.state == "done" and .ours > 0 and .raw > 0 and .ratio > 0'
 	jq -r '.rows[0] | "syncobj: \(.ours) ns, by hand \(.raw) ns, ratio \(.ratio)"' "$work/json"
 fi
+
+"$bin/fence-bench" --quick --json promise-edges >"$work/json" 2>"$work/err" ||
+	fail "fence-bench promise-edges: $(cat "$work/err" "$work/json")"
+row '.state == "done" and .ours > 0 and .raw > 0 and .ratio > 0'
+jq -r '.rows[0] | "promise-edges: \(.ours) ns, without \(.raw) ns, ratio \(.ratio)"' "$work/json"
