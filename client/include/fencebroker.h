@@ -640,7 +640,7 @@ struct fbk_link_info {
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 
-/* Why it ended, in a sentence; "" while it has not. Valid until the link is closed. */
+/* Why it ended, in a sentence; "" while it has not. Valid until the next call of this thread. */
 const char *fbk_link_cause(struct fbk_link *link);
 
 /* End it for the peer, with a sentence (may be NULL) of why that goes into its cause, of which some 80 bytes

@@ -171,10 +171,15 @@ int link_refresh(struct fbk_link *link, void (*lost)(struct fbk_link *link, int 
 	return 0;
 }
 
-int link_over(const struct fbk_link *link)
+static int info_over(const struct fbk_link_info *info)
 {
 	return error_set(-EPIPE, "%s",
-			 link->info.cause[0] ? link->info.cause : "nobody accepted the link yet");
+			 info->cause[0] ? info->cause : "nobody accepted the link yet");
+}
+
+int link_over(const struct fbk_link *link)
+{
+	return info_over(&link->info);
 }
 
 void link_give_up(struct fbk_link *link, int error, const char *reason)
@@ -349,12 +354,22 @@ void links_free(struct fbk_context *context)
 
 /* --------------------------------------------------------------------------------------- asked -- */
 
-/* What is so now; where the daemon can't be asked, what was known. */
-static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info)
+/* What is so now; where the daemon can't be asked, what was known. And the next change after that. Under the
+ * lock. */
+static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info,
+		     struct fbk_point *ret_change)
 {
-	pthread_mutex_lock(link->lock);
 	int r = link->exchange ? exchange_refresh(link->exchange, now_ns()) : frames_refresh(link);
 	*ret_info = link->info;
+	*ret_change = link_change(link);
+	return r;
+}
+
+static int link_look_locked(struct fbk_link *link, struct fbk_link_info *ret_info,
+			    struct fbk_point *ret_change)
+{
+	pthread_mutex_lock(link->lock);
+	int r = link_look(link, ret_info, ret_change);
 	pthread_mutex_unlock(link->lock);
 	return r;
 }
@@ -362,7 +377,8 @@ static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info)
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
 	struct fbk_link_info info;
-	int r = link_look(link, &info);
+	struct fbk_point change;
+	int r = link_look_locked(link, &info, &change);
 	if (r == 0) {
 		*ret_info = info;
 	}
@@ -371,65 +387,78 @@ int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 
 const char *fbk_link_cause(struct fbk_link *link)
 {
-	struct fbk_link_info info;
-	link_look(link, &info);
-	return link->info.cause;
+	static _Thread_local struct fbk_link_info info;
+	struct fbk_point change;
+	link_look_locked(link, &info, &change);
+	return info.cause;
 }
 
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 {
 	for (;;) {
 		struct fbk_link_info info;
-		int r = link_look(link, &info);
+		struct fbk_point change;
+		int r = link_look_locked(link, &info, &change);
 		if (r < 0 || info.phase == FBK_LINK_ESTABLISHED) {
 			return r;
 		}
 		if (info.phase == FBK_LINK_ENDED) {
-			return link_over(link);
+			return info_over(&info);
 		}
-		r = fbk_point_wait(link_change(link), deadline_ns);
+		r = fbk_point_wait(change, deadline_ns);
 		if (r == -ETIMEDOUT || r == -EBADF) {
 			return r;
 		}
 	}
 }
 
-static int link_listen(struct fbk_link *link);
+static void link_heard(void *arg, struct fbk_point point, int result);
+
+/* Under the lock. What was never told is told at once. */
+static int link_listen(struct fbk_link *link, struct fbk_point change)
+{
+	if (!link->told && change.value > 1) {
+		change.value--;
+	}
+	return fbk_point_watch(change, FBK_DEADLINE_MAX, link_heard, link, &link->listener);
+}
 
 static void link_heard(void *arg, struct fbk_point point, int result)
 {
 	struct fbk_link *link = arg;
-	(void)point;
 	struct fbk_link_info info;
+	struct fbk_point change;
+	(void)point;
+	pthread_mutex_lock(link->lock);
 	link->listener = NULL;
-	link_look(link, &info);
-	enum fbk_link_phase phase = info.phase;
-	bool news = phase != link->told;
-	link->told = phase;
-	if (phase != FBK_LINK_ENDED && result != -ENOTCONN) {
-		link_listen(link); /* first: `fn` may close it */
+	link_look(link, &info, &change);
+	bool news = info.phase != link->told;
+	link->told = info.phase;
+	if (info.phase != FBK_LINK_ENDED && result != -ENOTCONN) {
+		link_listen(link, change); /* first: `fn` may close it */
 	}
+	fbk_link_fn *fn = link->fn;
+	void *fn_arg = link->arg;
+	pthread_mutex_unlock(link->lock);
 	if (news) {
-		link->fn(link->arg, link, phase);
+		fn(fn_arg, link, info.phase);
 	}
-}
-
-static int link_listen(struct fbk_link *link)
-{
-	/* What was never told is told at once. */
-	struct fbk_point point = { link->state,
-				   link->told || !link->seen ? link->seen + 1 : link->seen };
-	return fbk_point_watch(point, FBK_DEADLINE_MAX, link_heard, link, &link->listener);
 }
 
 int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg)
 {
+	struct fbk_link_info info;
+	struct fbk_point change;
+	pthread_mutex_lock(link->lock);
 	fbk_watch_cancel(link->listener);
 	link->listener = NULL;
 	link->fn = fn;
 	link->arg = arg;
 	link->told = 0; /* what is, is news */
-	struct fbk_link_info info;
-	int r = link_look(link, &info);
-	return r < 0 ? r : link_listen(link);
+	int r = link_look(link, &info, &change);
+	if (r == 0) {
+		r = link_listen(link, change);
+	}
+	pthread_mutex_unlock(link->lock);
+	return r;
 }

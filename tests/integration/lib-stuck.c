@@ -6,13 +6,25 @@
 #include <string.h>
 #include <sys/wait.h>
 
+static char fencectl_copied[64]; /* where; "" when it is not */
+
+void fencectl_copy(const struct daemon *daemon)
+{
+	char command[512];
+	snprintf(command, sizeof(command), "install -m 0755 '%.256s/fencectl' '%.64s'",
+		 getenv("FBK_BIN_DIR"), daemon->directory);
+	EXPECT(system(command) == 0);
+	snprintf(fencectl_copied, sizeof(fencectl_copied), "%.60s", daemon->directory);
+}
+
 int fencectl(const struct daemon *daemon, const char *args, char **ret_text)
 {
 	char command[512];
 	size_t size = 0, capacity = 0;
 	char *text = NULL;
 	snprintf(command, sizeof(command), "exec '%.256s/fencectl' --socket '%.96s' %s 2>&1",
-		 getenv("FBK_BIN_DIR"), daemon->socket, args);
+		 fencectl_copied[0] ? fencectl_copied : getenv("FBK_BIN_DIR"), daemon->socket,
+		 args);
 	FILE *pipe = popen(command, "re");
 	EXPECT(pipe);
 	do {

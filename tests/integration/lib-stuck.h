@@ -12,6 +12,9 @@
 #define NOT_STUCK 0
 #define STUCK     3
 
+/* To where other users may run it, too; until the test ends. */
+void fencectl_copy(const struct daemon *daemon);
+
 /* Run with these arguments behind the socket's. Returns the exit status; `ret_text`, to be freed, is all that it
  * printed. */
 int fencectl(const struct daemon *daemon, const char *args, char **ret_text);
