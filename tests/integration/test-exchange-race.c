@@ -329,7 +329,8 @@ START_TEST(producer_is_gone_while_its_frame_is_held)
 	receive_word(before.socket, NULL);
 	peer_go_on();
 	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
-	ck_assert_int_ge(fcntl(fbk_frame_dmabuf(frame), F_GETFD), 0); /* it may be looked at still */
+	ck_assert_int_ge(fcntl(fbk_frame_dmabuf(frame), F_GETFD),
+			 0); /* it may be looked at still */
 	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 1);
 	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
 	ck_assert_int_eq(fbk_frame_release(frame, 0), -ESTALE);
