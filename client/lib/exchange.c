@@ -419,18 +419,13 @@ int fbk_release_fd(const struct fbk_release *release, int *ret_fd)
 
 /* ------------------------------------------------------------------------------------ handing --- */
 
-static bool consumer_ready(const struct fbk_link *link)
-{
-	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
-}
-
 /* All of them, or none: what could go wrong does before anybody is told. */
 static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acquire)
 {
 	struct fbk_link *link;
 	int r = 0;
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		if (r == 0 && consumer_ready(link)) {
+		if (r == 0 && link_open(link)) {
 			r = consumer_may_hand(link, acquire);
 		}
 	}
@@ -469,7 +464,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 	}
 	uint32_t consumers = 0;
 	LIST_FOREACH(link, &exchange->consumers, exchange_links) {
-		if (consumer_ready(link)) {
+		if (link_open(link)) {
 			consumers += consumer_hand(link, index, buffer->generation, acquire,
 						   deadline_ns) == 0;
 		}

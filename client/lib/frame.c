@@ -253,7 +253,7 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 		int r = link_refresh(link, producer_lost);
 		struct fbk_point points[] = { { link->in.timeline, link->next },
 					      link_change(link) };
-		bool open = r == 0 && link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+		bool open = r == 0 && link_open(link);
 		if (open && fbk_point_check(points[0]) == 0) {
 			struct fbk_frame *frame = NULL;
 			r = frame_receive(link, &frame);
@@ -285,7 +285,7 @@ static int next_watch(struct fbk_link *link)
 {
 	int r = link_refresh(link, producer_lost);
 	struct fbk_point frame = { link->in.timeline, link->next };
-	bool open = link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+	bool open = link_open(link);
 	if (r < 0 || link->info.phase == FBK_LINK_ENDED) {
 		return watch_soon(link->context, next_heard, link, &link->next_watches[1]);
 	}
@@ -309,8 +309,7 @@ static void next_heard(void *arg, struct fbk_point point, int result)
 	link_refresh(link, producer_lost);
 	struct fbk_point frame = { link->in.timeline, link->next };
 	bool due = link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
-		   (link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline &&
-		    fbk_point_check(frame) != -EAGAIN);
+		   (link_open(link) && fbk_point_check(frame) != -EAGAIN);
 	if (!due) {
 		next_watch(link);
 	}

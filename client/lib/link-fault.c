@@ -5,26 +5,17 @@
 #include "exchange.h"
 #include "request.h"
 
-static void link_look_again(struct fbk_link *link)
-{
-	if (link->exchange) {
-		exchange_refresh(link->exchange, now_ns());
-	} else {
-		frames_refresh(link);
-	}
-}
-
 int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 {
 	if (error >= 0 || error < -4095) {
 		return error_set(-EINVAL, "%d is not a negative errno", error);
 	}
 	pthread_mutex_lock(link->lock);
-	link_look_again(link);
+	link_renew(link);
 	int r = link->in.timeline ? 0 : link_over(link);
 	if (r == 0) {
 		link_give_up(link, error, reason ? reason : "");
-		link_look_again(link);
+		link_renew(link);
 	}
 	pthread_mutex_unlock(link->lock);
 	return r;
@@ -49,7 +40,7 @@ int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)
 {
 	struct fbk_point point = FBK_POINT_SIGNALLED;
 	pthread_mutex_lock(link->lock);
-	link_look_again(link);
+	link_renew(link);
 	int r = link_head(link, &point);
 	if (r == 0) {
 		r = fbk_point_blame(point, ret_text, text_size);

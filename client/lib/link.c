@@ -354,12 +354,17 @@ void links_free(struct fbk_context *context)
 
 /* --------------------------------------------------------------------------------------- asked -- */
 
+int link_renew(struct fbk_link *link)
+{
+	return link->exchange ? exchange_refresh(link->exchange, now_ns()) : frames_refresh(link);
+}
+
 /* What is so now; where the daemon can't be asked, what was known. And the next change after that. Under the
  * lock. */
 static int link_look(struct fbk_link *link, struct fbk_link_info *ret_info,
 		     struct fbk_point *ret_change)
 {
-	int r = link->exchange ? exchange_refresh(link->exchange, now_ns()) : frames_refresh(link);
+	int r = link_renew(link);
 	*ret_info = link->info;
 	*ret_change = link_change(link);
 	return r;

@@ -110,6 +110,15 @@ void link_give_up(struct fbk_link *link, int error, const char *reason);
 /* -EPIPE, with the cause as detail. */
 int link_over(const struct fbk_link *link);
 
+/* link_refresh() as the end that it is has it: exchange.c's or frame.c's. Under the lock. */
+int link_renew(struct fbk_link *link);
+
+/* May frames go over it, as far as is known? */
+static inline bool link_open(const struct fbk_link *link)
+{
+	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+}
+
 /* The next change of a link. */
 static inline struct fbk_point link_change(const struct fbk_link *link)
 {

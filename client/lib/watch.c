@@ -157,6 +157,17 @@ static int watch_undo(struct fbk_context *context, uint64_t number, int error)
 	return undone ? error : 0;
 }
 
+/* It gets a number, and is the context's from then on. Under the mutex. */
+static bool watch_enlist(struct fbk_context *context, struct fbk_watch *watch)
+{
+	watch->number = ++context->next_watch;
+	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
+		return false;
+	}
+	LIST_INSERT_HEAD(&context->watches, watch, links);
+	return true;
+}
+
 int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		 void (*drop)(void *arg), struct fbk_watch **ret_watch)
 {
@@ -189,13 +200,12 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	*ret_watch = watch;
 
 	pthread_mutex_lock(&context->mutex);
-	uint64_t number = watch->number = ++context->next_watch;
-	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
+	if (!watch_enlist(context, watch)) {
 		pthread_mutex_unlock(&context->mutex);
 		free(watch); /* not watch_free: `drop` is the caller's still */
 		return error_plain(-ENOMEM);
 	}
-	LIST_INSERT_HEAD(&context->watches, watch, links);
+	uint64_t number = watch->number;
 	if (state == -EAGAIN) {
 		heap_insert(&point.timeline->watches, &watch->armed, point.value);
 	} else {
@@ -218,13 +228,11 @@ int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
 	watch->fn = fn;
 	watch->arg = arg;
 	pthread_mutex_lock(&context->mutex);
-	watch->number = ++context->next_watch;
-	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
+	if (!watch_enlist(context, watch)) {
 		pthread_mutex_unlock(&context->mutex);
 		free(watch);
 		return error_plain(-ENOMEM);
 	}
-	LIST_INSERT_HEAD(&context->watches, watch, links);
 	*ret_watch = watch;
 	watch_queue(context, watch, 0);
 	pthread_mutex_unlock(&context->mutex);

@@ -133,30 +133,7 @@ int wait_fd(struct fbk_frame *frame, uint64_t number, void *arg)
 	return fbk_point_check(fbk_frame_acquire(frame));
 }
 
-uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg)
-{
-	const uint64_t *maps[FBK_BUFFERS_MAX] = { NULL };
-	struct fbk_frame *frame;
-	uint64_t count = 0, number = 0;
-	int r;
-	while ((r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame)) == 0) {
-		uint32_t index = fbk_frame_index(frame);
-		if (!maps[index]) {
-			maps[index] = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
-					   fbk_frame_dmabuf(frame), 0);
-			EXPECT(maps[index] != MAP_FAILED);
-		}
-		EXPECT(!wait || wait(frame, number, arg) == 0);
-		number = count++ == 0 ? maps[index][0] : number + 1;
-		EXPECT(buffer_holds(maps[index], number));
-		EXPECT(fbk_frame_release(frame, 0) == 0);
-	}
-	ck_assert_msg(r == -EPIPE, "the link ends with %d: %s", r, fbk_error_detail());
-	return count;
-}
-
-/* ------------------------------------------------------------------------- releases that come later -- */
-
+/* Mapped when it first comes. */
 static const uint64_t *frame_map(const struct fbk_frame *frame,
 				 const uint64_t *maps[FBK_BUFFERS_MAX])
 {
@@ -168,6 +145,25 @@ static const uint64_t *frame_map(const struct fbk_frame *frame,
 	}
 	return maps[index];
 }
+
+uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg)
+{
+	const uint64_t *maps[FBK_BUFFERS_MAX] = { NULL };
+	struct fbk_frame *frame;
+	uint64_t count = 0, number = 0;
+	int r;
+	while ((r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame)) == 0) {
+		const uint64_t *words = frame_map(frame, maps);
+		EXPECT(!wait || wait(frame, number, arg) == 0);
+		number = count++ == 0 ? words[0] : number + 1;
+		EXPECT(buffer_holds(words, number));
+		EXPECT(fbk_frame_release(frame, 0) == 0);
+	}
+	ck_assert_msg(r == -EPIPE, "the link ends with %d: %s", r, fbk_error_detail());
+	return count;
+}
+
+/* ------------------------------------------------------------------------- releases that come later -- */
 
 uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done)
 {
