@@ -314,12 +314,31 @@ int child_wait(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* By the system call that it is blocked in: mutexes and the like sleep on private words. */
+/* What comes after its name, which is in brackets. */
+static char thread_state(pid_t thread)
+{
+	char path[64], state = '?';
+	snprintf(path, sizeof(path), "/proc/%d/stat", thread);
+	FILE *file = fopen(path, "re");
+	if (file) {
+		if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) {
+			state = '?';
+		}
+		fclose(file);
+	}
+	return state;
+}
+
+/* By the system call that it is blocked in: mutexes and the like sleep on private words. One that was just
+ * woken and has no CPU yet is shown there as if it slept; its state says that it does not. */
 static bool asleep(pid_t thread)
 {
 	char path[64];
 	long number = -1;
 	unsigned long operation = 0;
+	if (thread_state(thread) != 'S') {
+		return false;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/syscall", thread);
 	FILE *file = fopen(path, "re");
 	if (!file) {

@@ -64,7 +64,9 @@ static int consumer_fails(int socket, void *arg)
 	struct fbk_context *context;
 	struct fbk_link *link = consumer_accept(socket, &context);
 	(void)arg;
-	consumer_next(link);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* no hand-over finds it gone */
+		consumer_next(link);
+	}
 	ck_assert_int_eq(fbk_link_fail(link, 0, "none"), -EINVAL);
 	ck_assert_int_eq(fbk_link_fail(link, -EIO, "the lens cap is on"), 0);
 	ck_assert_int_eq(fbk_link_fail(link, -EIO, "again"), -EPIPE);

@@ -10,6 +10,11 @@
 #include "../integration/lib-peer.h"
 #include "lib-kernel.h"
 
+/* The most that policy takes, which is below what any kernel bears: a slow machine breaks no promise that is to be
+ * kept, and whether the kernel or the daemon ended one can be told. The kernel of these guests takes 10 s. */
+#define LAB_PROMISE_MS    1500
+#define KERNEL_PROMISE_MS 10000
+
 /* A policy that allows everything to everybody: promises too, explicit and implicit, for `promise_ms`;
  * imports fail after `import_ms`. Valid until the next call. */
 const char *lab_policy(unsigned int promise_ms, unsigned int import_ms);

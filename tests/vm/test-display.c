@@ -25,7 +25,7 @@ static struct screen screen;
 static void setup(void)
 {
 	char error[160] = "";
-	lab_open(&lab, lab_policy(500, 60000));
+	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
 	int r = screen_open(&screen, NULL, WIDTH, HEIGHT, BUFFERS + 1, error, sizeof(error));
 	ck_assert_msg(r == 0, "%s", error);
 }
@@ -327,8 +327,8 @@ START_TEST(owner_stopped)
 	ck_assert_int_eq(screen_event(&screen, PATIENCE_MS, &event), 0);
 	printf("flipped %llu ms after the promise was made\n",
 	       (unsigned long long)(event.time_us - began) / 1000);
-	ck_assert_uint_gt(event.time_us - began, 400 * 1000);
-	ck_assert_uint_lt(event.time_us - began, 1400 * 1000);
+	ck_assert_uint_gt(event.time_us - began, (LAB_PROMISE_MS - 100) * 1000);
+	ck_assert_uint_lt(event.time_us - began, KERNEL_PROMISE_MS * 1000);
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	close(fd);
 

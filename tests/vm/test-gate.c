@@ -18,7 +18,7 @@ static struct lab lab;
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(500, 60000));
+	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
 }
 
 static void teardown(void)

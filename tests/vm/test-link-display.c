@@ -32,7 +32,7 @@ static struct shared {
 static void setup(void)
 {
 	char error[160] = "";
-	daemon_serve(&server, lab_policy(1000, 60000));
+	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
 	int r = screen_open(&screen, NULL, 640, 480, BUFFERS + 1, error, sizeof(error));
 	ck_assert_msg(r == 0, "%s", error);
 	shared = shared_memory(sizeof(*shared));

@@ -11,7 +11,7 @@ static struct daemon server;
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(1500, 60000));
+	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
 }
 
 static void teardown(void)

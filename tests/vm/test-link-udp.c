@@ -23,7 +23,7 @@ static struct shared {
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(1000, 60000));
+	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
 	shared = shared_memory(sizeof(*shared));
 }
 

@@ -16,7 +16,7 @@ static struct lab lab;
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(1000, 60000));
+	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
 }
 
 static void teardown(void)
@@ -128,7 +128,8 @@ START_TEST(expiry)
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 2), 0);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));
 	uint64_t took = now_ms() - before;
-	ck_assert_msg(took >= 1000 && took < 1900, "%llu ms", (unsigned long long)took);
+	ck_assert_msg(took >= LAB_PROMISE_MS && took < KERNEL_PROMISE_MS, "%llu ms",
+		      (unsigned long long)took);
 	/* What a kernel consumer sees: success. Whoever asks us learns better, at once. */
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	ck_assert_int_eq(fbk_point_check(lab_point(&lab, 3)), -ETIME);
@@ -190,12 +191,11 @@ START_TEST(owner_killed)
 	close(token);
 	struct fbk_point point = { opened, 1 };
 	ck_assert_int_eq(fbk_point_promise(point, &fd), 0);
-	uint64_t before = now_ms();
 	kill(peer.pid, SIGKILL);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));
-	ck_assert_msg(now_ms() - before < 900, "it took as long as the deadline");
 	ck_assert_int_eq(sync_file_status(fd), 1);
-	ck_assert_int_eq(fbk_point_check(point), -EOWNERDEAD);
+	ck_assert_int_eq(fbk_point_check(point),
+			 -EOWNERDEAD); /* not -ETIME: it was not the deadline */
 	close(fd);
 	int again = -1;
 	ck_assert_int_eq(fbk_point_promise(point, &again), -EOWNERDEAD);
@@ -268,32 +268,13 @@ START_TEST(only_by_consent_of_the_owner)
 }
 END_TEST
 
-START_TEST(capped)
-{
-	int fds[65];
-	for (int i = 0; i < 64; i++) {
-		fds[i] = promise((uint64_t)i + 1);
-	}
-	expect_refused(65, -EDQUOT, "promises");
-	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 64), 0);
-	for (int i = 0; i < 64; i++) {
-		ck_assert(sync_file_wait(fds[i], PATIENCE_MS));
-		close(fds[i]);
-	}
-	fds[64] = promise(65);
-	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 65), 0);
-	ck_assert(sync_file_wait(fds[64], PATIENCE_MS));
-	close(fds[64]);
-}
-END_TEST
-
 /* The kernel gives no fence's number back: files are rotated, and fds do not pile up. */
 START_TEST(more_than_a_file_takes)
 {
-	enum { BATCH = 32 };
+	enum { BATCH = 8 };
 	unsigned int fds = 0;
 	int files[BATCH];
-	for (uint64_t value = 0; value < 4096 + 5 * BATCH; value += BATCH) {
+	for (uint64_t value = 0; value < 4096 + 20 * BATCH; value += BATCH) {
 		for (uint64_t i = 0; i < BATCH; i++) {
 			files[i] = promise(value + i + 1);
 			EXPECT(sync_file_status(files[i]) == 0);
@@ -303,11 +284,36 @@ START_TEST(more_than_a_file_takes)
 			EXPECT(sync_file_wait(files[i], PATIENCE_MS));
 			close(files[i]);
 		}
-		if (value == 10 * BATCH) {
+		if (value == 40 * BATCH) {
 			fds = daemon_fd_count(&lab.daemon);
 		}
 	}
 	daemon_await_fds(&lab.daemon, fds);
+}
+END_TEST
+
+#define CAP 4
+
+START_TEST(capped)
+{
+	int fds[CAP + 1];
+	lab_open(&lab, "version = 1; settings: { promises = true; promise_ms = 1500; }; "
+		       "limits: { promises = 4; }; rules: ( { user = \"*\"; connect = true; "
+		       "register = true; promise = true; inspect = \"all\"; } );");
+	for (uint64_t i = 0; i < CAP; i++) {
+		fds[i] = promise(i + 1);
+	}
+	expect_refused(CAP + 1, -EDQUOT, "promises");
+	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, CAP), 0);
+	for (int i = 0; i < CAP; i++) {
+		ck_assert(sync_file_wait(fds[i], PATIENCE_MS));
+		close(fds[i]);
+	}
+	fds[CAP] = promise(CAP + 1);
+	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, CAP + 1), 0);
+	ck_assert(sync_file_wait(fds[CAP], PATIENCE_MS));
+	close(fds[CAP]);
+	lab_close(&lab);
 }
 END_TEST
 
@@ -357,7 +363,7 @@ START_TEST(vgem_refused_or_unloaded)
 {
 	static const char *const reasons[] = { "nothing here makes unsignalled sync_files",
 					       "no vgem device" };
-	struct daemon_options options = { .policy = lab_policy(1000, 60000),
+	struct daemon_options options = { .policy = lab_policy(LAB_PROMISE_MS, 60000),
 					  .uid = _i == 0 ? 65534 : 0 };
 	int fd = -1;
 	if (_i == 1) {
@@ -434,7 +440,8 @@ START_TEST(stop_breaks_what_does_not_come)
 	kill(lab.daemon.pid, SIGTERM);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));
 	uint64_t took = now_ms() - before;
-	ck_assert_msg(took >= 1000 && took < 1900, "%llu ms", (unsigned long long)took);
+	ck_assert_msg(took >= LAB_PROMISE_MS && took < KERNEL_PROMISE_MS, "%llu ms",
+		      (unsigned long long)took);
 	ck_assert_int_eq(fbk_point_check(lab_point(&lab, 1)), -ETIME);
 	close(fd);
 	fbk_disconnect(lab.waiter);
@@ -500,12 +507,12 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, blame_follows_promises);
 	tcase_add_test(tcase, outlives_who_asked);
 	tcase_add_test(tcase, only_by_consent_of_the_owner);
-	tcase_add_test(tcase, capped);
 	tcase_add_test(tcase, more_than_a_file_takes);
 }
 
 static void add_ends(TCase *tcase)
 {
+	tcase_add_test(tcase, capped);
 	ADD_LOOP(tcase, refused_by_policy, refusals);
 	tcase_add_loop_test(tcase, vgem_refused_or_unloaded, 0, 2);
 	tcase_add_test(tcase, stop_keeps_promises);
