@@ -24,7 +24,8 @@
 	X(DEATH_UNREAD)         /* F3: nor is the payload read once more */ \
 	X(MAPPED_EARLY)         /* R2, R1: `mapped` is set before signals see the cell */ \
 	X(DROP_SILENT)          /* X3 to X5: a dropped cell is not woken */ \
-	X(UNMAPPED_UNARMED)     /* W2: who has a cell relies on it, mapped or not */
+	X(UNMAPPED_UNARMED)     /* W2: who has a cell relies on it, mapped or not */ \
+	X(NAP_REREAD)           /* W4 of a watch: no look after its cell was armed */
 /* clang-format on */
 
 #define MUTANT_ENUM(name) MUTANT_##name,

@@ -424,6 +424,9 @@ typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
  * already is; for points of one timeline that are reached, in rising order. Does not wait for the
  * daemon: what that has against it (-EDQUOT, say) comes as the result, with its fbk_error_detail().
  * `ret_watch` may be NULL: then it can't be cancelled.
+ * After the first few of a timeline its signaler makes the context's fd readable by itself, and the daemon has no
+ * part in it: that takes io_uring, as of Linux 6.7, and that the watch is made on the thread that dispatches.
+ * With FENCEBROKER_IO_URING=no in the environment io_uring is not asked for.
  *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could be dispatched */
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);

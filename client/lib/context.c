@@ -263,8 +263,11 @@ static struct fbk_context *context_alloc(void)
 	context->local = -1;
 	context->doorbell = -1;
 	context->guard_stop = -1;
+	context->timer = -1;
+	context->timer_ns = UINT64_MAX;
 	context->classifier.reference_fd = -1;
 	TAILQ_INIT(&context->fired);
+	TAILQ_INIT(&context->unsent);
 	pthread_mutex_init(&context->opening, NULL);
 	pthread_mutex_init(&context->mutex, NULL);
 	pthread_condattr_init(&attributes);
@@ -346,6 +349,7 @@ void fbk_disconnect(struct fbk_context *context)
 	close_if_open(context->local);
 	close_if_open(context->doorbell);
 	close_if_open(context->guard_stop);
+	close_if_open(context->timer);
 	pthread_cond_destroy(&context->answered);
 	pthread_mutex_destroy(&context->mutex);
 	pthread_mutex_destroy(&context->opening);

@@ -39,25 +39,25 @@ void frames_drop(struct fbk_link *link)
 	}
 }
 
-void frames_unwatch(struct fbk_link *link)
+static void frame_unwatch(struct fbk_link *link)
 {
-	for (int i = 0; i < 2; i++) {
-		watch_cancel(link->context, link->next_watches[i]);
-		link->next_watches[i] = NULL;
-	}
+	watch_cancel(link->context, link->frame_watch);
+	link->frame_watch = NULL;
 }
 
-static void next_heard(void *arg, struct fbk_point point, int result);
+void frames_unwatch(struct fbk_link *link)
+{
+	frame_unwatch(link);
+	watch_cancel(link->context, link->change_watch);
+	link->change_watch = NULL;
+}
 
 /* The producer is gone: nobody wants back what it gave. The fds stay open until others come in their places,
  * since somebody may be looking at them. */
 static void producer_lost(struct fbk_link *link, int error)
 {
 	(void)error;
-	if (link->next_watches[0]) { /* its timeline goes; the change is heard */
-		watch_cancel(link->context, link->next_watches[0]);
-		link->next_watches[0] = NULL;
-	}
+	frame_unwatch(link); /* its timeline goes; the change is heard */
 	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
 		link->frames[i].held = false;
 	}
@@ -280,45 +280,69 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 	}
 }
 
-/* Is there something for fbk_link_next() to do? If not, watch for it. */
+static void frame_heard(void *arg, struct fbk_point point, int result);
+static void change_heard(void *arg, struct fbk_point point, int result);
+
+/* Is there something for fbk_link_next() to do? If not, watch for it: for a frame, and for a change, which may be
+ * the end, or that frames can come from now on. */
 static int next_watch(struct fbk_link *link)
 {
 	int r = link_refresh(link, producer_lost);
 	struct fbk_point frame = { link->in.timeline, link->next };
-	bool open = link_open(link);
 	if (r < 0 || link->info.phase == FBK_LINK_ENDED) {
-		return watch_soon(link->context, next_heard, link, &link->next_watches[1]);
+		frames_unwatch(link);
+		return watch_soon(link->context, change_heard, link, &link->change_watch);
 	}
-	r = fbk_point_watch(link_change(link), FBK_DEADLINE_MAX, next_heard, link,
-			    &link->next_watches[1]);
-	if (r == 0 && open) {
-		r = fbk_point_watch(frame, FBK_DEADLINE_MAX, next_heard, link,
-				    &link->next_watches[0]);
+	if (!link->change_watch) {
+		r = fbk_point_watch(link_change(link), FBK_DEADLINE_MAX, change_heard, link,
+				    &link->change_watch);
+	}
+	if (r == 0 && !link->frame_watch && link_open(link)) {
+		r = fbk_point_watch(frame, FBK_DEADLINE_MAX, frame_heard, link, &link->frame_watch);
 	}
 	return r;
 }
 
-/* One of the two: a frame, or a change, which may be the end, or that frames can come from now on. */
-static void next_heard(void *arg, struct fbk_point point, int result)
+/* The change is watched for on and on, whether somebody asks for the next frame or not: the daemon is told of
+ * that, and of a frame it is not. */
+static void next_look(struct fbk_link *link)
 {
-	struct fbk_link *link = arg;
-	(void)result;
-	pthread_mutex_lock(link->lock);
-	link->next_watches[link->in.timeline && point.timeline == link->in.timeline ? 0 : 1] = NULL;
-	frames_unwatch(link);
+	fbk_next_fn *fn = link->next_fn;
+	void *fn_arg = link->next_arg;
 	link_refresh(link, producer_lost);
 	struct fbk_point frame = { link->in.timeline, link->next };
 	bool due = link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
 		   (link_open(link) && fbk_point_check(frame) != -EAGAIN);
-	if (!due) {
+	if (fn && due) {
+		frame_unwatch(link);
+		link->next_fn = NULL;
+	} else if (fn) {
 		next_watch(link);
 	}
-	fbk_next_fn *fn = link->next_fn;
-	void *fn_arg = link->next_arg;
 	pthread_mutex_unlock(link->lock);
-	if (due) {
+	if (fn && due) {
 		fn(fn_arg, link);
 	}
+}
+
+static void frame_heard(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	(void)point;
+	(void)result;
+	pthread_mutex_lock(link->lock);
+	link->frame_watch = NULL;
+	next_look(link);
+}
+
+static void change_heard(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	(void)point;
+	(void)result;
+	pthread_mutex_lock(link->lock);
+	link->change_watch = NULL;
+	next_look(link);
 }
 
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg)
@@ -327,7 +351,7 @@ int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg)
 		return error_set(-EINVAL, "this end of the link is the producer's");
 	}
 	pthread_mutex_lock(link->lock);
-	frames_unwatch(link);
+	frame_unwatch(link);
 	link->next_fn = fn;
 	link->next_arg = arg;
 	int r = next_watch(link);

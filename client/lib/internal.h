@@ -46,13 +46,23 @@ struct fbk_watch {
 	void *arg;
 	void (*drop)(void *arg); /* frees `arg` of a watch that goes without calling fn */
 	uint64_t number;         /* what the daemon calls it */
-	struct heap_node armed;  /* linked in the timeline's while it is at the daemon */
-	bool fired;              /* on the context's fired list */
+	struct heap_node armed;  /* linked in the timeline's until it is decided */
+	enum {
+		WATCH_AT_DAEMON,
+		WATCH_ON_CELL,  /* watch-cell.c */
+		WATCH_TO_DAEMON /* by the dispatch that runs */
+	} place;
+	uint64_t deadline_ns;
+	struct heap_node expiry; /* linked in the context's while it is on a cell */
+	TAILQ_ENTRY(fbk_watch) unsent_links;
+	bool fired; /* on the context's fired list */
 	int result;
 	char *detail; /* why the daemon refused it; or NULL */
 };
 
 struct signal_pairs; /* pair.h */
+struct nap;          /* uring.h */
+struct uring;
 
 /* The threads of this process that sleep on a cell; wait.c. */
 struct crowd {
@@ -97,7 +107,10 @@ struct fbk_timeline {
 	_Atomic uint32_t daemon_sleeps;
 	struct crowd crowds[2]; /* on `cell`, on `peer` */
 
-	struct heap watches; /* that are armed, by point; under the mutex */
+	/* Under the mutex. */
+	struct heap watches;       /* that are armed, by point */
+	unsigned int cell_watches; /* of these, on `peer` ... */
+	struct nap *nap;           /* ... which is slept on for them */
 
 	pthread_mutex_t mirror_lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) mirrors;
@@ -159,8 +172,13 @@ struct fbk_context {
 	void *watch_tree;            /* tsearch(3) by number: what the daemon calls them */
 	LIST_HEAD(, export) exports; /* that the daemon has not raised yet, as far as is known */
 	size_t export_count, export_sweep_at;
-	TAILQ_HEAD(fired_queue, fbk_watch) fired;
-	struct crowd any; /* on cell 0 */
+	TAILQ_HEAD(watch_queue, fbk_watch) fired, unsent;
+	bool collecting;      /* a dispatch does, which takes them off `fired` next */
+	struct heap expiries; /* of watches on cells */
+	int timer;            /* a timerfd for the first of them, when there was one */
+	uint64_t timer_ns;    /* when it goes off */
+	struct uring *uring;  /* when one was wanted */
+	struct crowd any;     /* on cell 0 */
 
 	_Atomic bool guarded; /* the guard thread runs */
 	pthread_t guard;
@@ -231,6 +249,16 @@ void watch_refused(struct fbk_context *context, uint64_t number, int error, cons
 void watches_lost(struct fbk_context *context);
 void watches_drop_timeline(struct fbk_timeline *timeline);
 void watches_free(struct fbk_context *context);
+
+/* watch-cell.c; under the mutex. The first: will it be woken by the signaler, by a cell? Then `ret_state` is what
+ * its point is since. */
+bool watch_on_cell(struct fbk_watch *watch, int *ret_state);
+void watch_leave_cell(struct fbk_watch *watch);
+void watches_woken(struct fbk_timeline *timeline);
+void watches_expire(struct fbk_context *context);
+
+/* watch.c; under the mutex */
+void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result);
 
 /* export.c; under the mutex */
 void exports_lost(struct fbk_context *context);

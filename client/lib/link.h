@@ -91,7 +91,7 @@ struct fbk_link {
 	struct fbk_timeline *fences; /* whose points follow kernel fences; NULL: none yet */
 	fbk_next_fn *next_fn;        /* to be told of the next frame */
 	void *next_arg;
-	struct fbk_watch *next_watches[2]; /* of the frame, of the link's next change */
+	struct fbk_watch *frame_watch, *change_watch; /* of the next ones */
 
 	/* who listens */
 	fbk_link_fn *fn;

@@ -5,10 +5,12 @@
 #include "internal.h"
 #include "link.h"
 #include "request.h"
+#include "uring.h"
 
 void context_free_objects(struct fbk_context *context)
 {
 	watches_free(context);
+	uring_free(context);
 	exchanges_free(context);
 	links_free(context);
 	exports_free(context);

@@ -42,5 +42,15 @@ struct fbk_pair_cell *pair_cell(struct fbk_timeline *timeline, uint32_t *ret_seq
 
 void pairs_free(struct fbk_timeline *timeline);
 
+/* wait.c: W3. `span`: when somebody began to wait for that, and until when he will. */
+struct span {
+	uint64_t now_ns, deadline_ns;
+};
+void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
+		   const struct span *span);
+
+/* wait.c: W6, of one of those that slept on the cell, and was counted in the crowd. */
+void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell);
+
 /* wait.c: take the minimum, raise the sequence, wake 16 at most; how many it woke */
 long cell_bump(struct fbk_pair_cell *cell);

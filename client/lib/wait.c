@@ -146,11 +146,6 @@ static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected,
 						     memory_order_seq_cst, memory_order_seq_cst);
 }
 
-/* When a thread came to sleep, and until when it will. */
-struct span {
-	uint64_t now_ns, deadline_ns;
-};
-
 /* For people who ask who waits, since when: whoever gives up leaves the minimum low, since others may wait
  * for it too, so it has to be told until when somebody does. `lowered_from`: what the minimum was; 0: it is
  * low already. */
@@ -169,8 +164,8 @@ static void cell_note(struct fbk_pair_cell *cell, const struct span *span, uint6
 
 /* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
  * already was rung for. */
-static void cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
-		     const struct span *span)
+void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
+		   const struct span *span)
 {
 	/* seq_cst: as when it is lowered; it may be low already */
 	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
@@ -215,7 +210,7 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 				&timeline->crowds[place != timeline->cell];
 			sleeper->timelines[sleeper->count++] = timeline;
 		}
-		cell_arm(timeline, place, value, span);
+		pair_cell_arm(timeline, place, value, span);
 	}
 	/* The payloads are read again by who called, with seq_cst loads: the minima are public before
 	 * that (rule R3), also those that another thread of this process had lowered already. */
@@ -239,7 +234,7 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
  * the others: by then whoever sleeps with an older one does so already, or will not. Passing it on from 16
  * to 16 would not do: the kernel may pick some that came to sleep later, who see nothing to pass on.
  */
-static void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
+void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 {
 	if (MUTANT(WAKE_ONE)) {
 		return;

@@ -6,9 +6,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "pair.h"
 #include "proto/container.h"
 #include "request.h"
+#include "uring.h"
 
 static int watch_compare(const void *a, const void *b)
 {
@@ -31,8 +32,14 @@ static bool watch_armed(const struct fbk_watch *watch)
 
 static void watch_disarm(struct fbk_watch *watch)
 {
-	if (watch_armed(watch)) {
-		heap_remove(&watch->point.timeline->watches, &watch->armed);
+	if (!watch_armed(watch)) {
+		return;
+	}
+	heap_remove(&watch->point.timeline->watches, &watch->armed);
+	if (watch->place == WATCH_ON_CELL) {
+		watch_leave_cell(watch);
+	} else if (watch->place == WATCH_TO_DAEMON) {
+		TAILQ_REMOVE(&watch->point.timeline->context->unsent, watch, unsent_links);
 	}
 }
 
@@ -46,20 +53,20 @@ static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, i
 
 /* The daemon may come to this one before it comes to others of the same timeline, which were armed
  * later. Where it was reached, so were those below it: they come first. */
-static void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
+void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
 	const struct fbk_timeline *timeline = watch->point.timeline;
 	const struct heap_node *node;
 	if (watch->fired) {
 		return;
 	}
-	bool first = TAILQ_EMPTY(&context->fired);
+	bool rouse = TAILQ_EMPTY(&context->fired) && !context->collecting;
 	while (result == 0 && timeline && (node = heap_min(&timeline->watches)) &&
 	       node->key < watch->point.value) {
 		watch_decide(context, container_of(node, struct fbk_watch, armed), 0);
 	}
 	watch_decide(context, watch, result);
-	if (first) { /* else it is roused already, or takes them off right now */
+	if (rouse) { /* else it is roused already, or takes them off right now */
 		context_rouse(context);
 	}
 }
@@ -117,6 +124,9 @@ void watches_drop_timeline(struct fbk_timeline *timeline)
 		}
 		watch = next;
 	}
+	if (timeline->nap) {
+		uring_forget(timeline->nap);
+	}
 }
 
 void watches_free(struct fbk_context *context)
@@ -127,20 +137,32 @@ void watches_free(struct fbk_context *context)
 }
 
 /* By value: once it is known to the context, the watch may fire on another thread and be gone. */
-static int watch_arm(struct fbk_point point, uint64_t number, uint64_t deadline_ns)
+struct arming {
+	uint64_t number, value, deadline_ns;
+	uint32_t handle;
+};
+
+/* Under the mutex. */
+static struct arming watch_arming(const struct fbk_watch *watch)
+{
+	return (struct arming){ watch->number, watch->point.value, watch->deadline_ns,
+				watch->point.timeline->handle };
+}
+
+static int watch_arm(struct fbk_context *context, const struct arming *arming)
 {
 	Fbk__Wire__PointWatch body = FBK__WIRE__POINT_WATCH__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.deadline_ns = deadline_ns;
-	body.watch = number;
+	body.handle = arming->handle;
+	body.value = arming->value;
+	body.deadline_ns = arming->deadline_ns;
+	body.watch = arming->number;
 	body.quiet = true;
 	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_WATCH;
 	request.point_watch = &body;
 	/* Not waited for: if it is refused, the watch fires with the reason. */
-	request.serial = WATCH_SERIAL | number;
-	return request_send(point.timeline->context, &request);
+	request.serial = WATCH_SERIAL | arming->number;
+	return request_send(context, &request);
 }
 
 /* It was not sent: as if it had never been, unless it fires for another reason. */
@@ -192,10 +214,12 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 		return error_plain(-ENOMEM);
 	}
 	watch->point = point;
+	watch->deadline_ns = deadline_ns;
 	watch->fn = fn;
 	watch->arg = arg;
 	watch->drop = drop;
 	int state = fbk_point_check(point);
+	bool on_cell = false;
 	/* Before it may fire, in a dispatch on another thread, and be gone. */
 	*ret_watch = watch;
 
@@ -205,17 +229,24 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 		free(watch); /* not watch_free: `drop` is the caller's still */
 		return error_plain(-ENOMEM);
 	}
-	uint64_t number = watch->number;
 	if (state == -EAGAIN) {
 		heap_insert(&point.timeline->watches, &watch->armed, point.value);
-	} else {
+		on_cell = watch_on_cell(watch, &state);
+	}
+	if (state != -EAGAIN) {
 		watch_queue(context, watch, state);
 	}
+	struct arming arming = watch_arming(watch);
+	bool join = uring_possible(context);
 	pthread_mutex_unlock(&context->mutex);
-	if (state == -EAGAIN) {
-		r = watch_arm(point, number, deadline_ns); /* may fire before this returns */
+	if (state != -EAGAIN || on_cell) {
+		return 0;
 	}
-	return r < 0 ? watch_undo(context, number, r) : 0;
+	if (join) {
+		pair_join(point.timeline); /* for the next time */
+	}
+	r = watch_arm(context, &arming); /* may fire before this returns */
+	return r < 0 ? watch_undo(context, arming.number, r) : 0;
 }
 
 int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
@@ -271,11 +302,28 @@ void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)
 	request.watch_cancel = &body;
 
 	pthread_mutex_lock(&context->mutex);
-	bool armed = watch_armed(watch);
+	bool there = watch_armed(watch) && watch->place == WATCH_AT_DAEMON;
 	watch_free(context, watch);
 	pthread_mutex_unlock(&context->mutex);
-	if (armed) {
+	if (there) {
 		request_send(context, &request);
+	}
+}
+
+/* What can't be on a cell any more. The mutex is let go of meanwhile. */
+static void watches_send(struct fbk_context *context)
+{
+	struct fbk_watch *watch;
+	while ((watch = TAILQ_FIRST(&context->unsent))) {
+		struct arming arming = watch_arming(watch);
+		TAILQ_REMOVE(&context->unsent, watch, unsent_links);
+		watch->place = WATCH_AT_DAEMON;
+		pthread_mutex_unlock(&context->mutex);
+		int r = watch_arm(context, &arming);
+		pthread_mutex_lock(&context->mutex);
+		if (r < 0) {
+			watch_fired(context, arming.number, r);
+		}
 	}
 }
 
@@ -287,6 +335,7 @@ int fbk_dispatch(struct fbk_context *context)
 		return r;
 	}
 	pthread_mutex_lock(&context->mutex);
+	context->collecting = true;
 	if (!context->reading) {
 		request_read(context);
 	} /* else that thread passes on what it reads, and rouses us for it */
@@ -294,6 +343,10 @@ int fbk_dispatch(struct fbk_context *context)
 		eventfd_t value;
 		eventfd_read(context->local, &value);
 	}
+	uring_dispatch(context);
+	watches_expire(context);
+	context->collecting = false;
+	watches_send(context);
 	while (!TAILQ_EMPTY(&context->fired)) {
 		struct fbk_watch *watch = TAILQ_FIRST(&context->fired);
 		struct fbk_point point = watch->point;

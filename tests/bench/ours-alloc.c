@@ -81,6 +81,7 @@ static int alloc_partner(int socket, void *arg)
 	struct ours *ours = arg;
 	struct party party;
 	uint64_t value;
+	setenv("FENCEBROKER_IO_URING", "no", 1); /* watches by the daemon */
 	int r = party_join(&party, &ours->daemon, "partner");
 	if (r == 0) {
 		r = party_receive(&party, socket, &party.theirs);

@@ -22,6 +22,7 @@ extern const struct side ours_wait_any;      /* the leader waits for any of 64 *
 extern const struct side ours_signal_asleep; /* row->pairs asleep, one concerned */
 extern const struct side ours_export;        /* memory to an eventfd */
 extern const struct side ours_import;        /* an eventfd to memory */
+extern const struct side ours_loop;          /* a watch, of an event loop */
 extern const struct side ours_armed_many;    /* delivery with 100,000 points armed */
 extern const struct side ours_armed_few;     /* with 100 */
 extern const struct side ours_edges_many;    /* a declared wait among 10,000 */

@@ -40,6 +40,7 @@ struct raw_relay {
 	int bell;   /* the leader rings it, the relay polls it */
 	int answer; /* the partner does, where there is a way back */
 	int notify; /* the relay raises it, the partner polls it */
+	int epoll;  /* the partner's, where it has one */
 	int sockets[2];
 	int partner_sockets[2];
 	unsigned int batch;
@@ -78,6 +79,7 @@ static int relay_create(const struct row *row, struct raw_relay **ret_relay)
 	relay->batch = row->batch ? row->batch : 1;
 	relay->sockets[0] = relay->sockets[1] = -1;
 	relay->partner_sockets[0] = relay->partner_sockets[1] = -1;
+	relay->epoll = -1;
 	relay->answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	relay->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	relay->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -235,6 +237,44 @@ static int to_fd_open(const struct row *row, void **ret_state)
 
 const struct side raw_relay_to_fd = { "doorbell, epoll, notify", to_fd_open, post_round,
 				      relay_close };
+
+/* -------------------------------------------------------------------- fd -> event loop, direct --- */
+
+static int no_relay(int socket, void *arg)
+{
+	(void)socket;
+	(void)arg;
+	pause(); /* until it is killed */
+	return 0;
+}
+
+static int loop_signal(void *arg, uint64_t value)
+{
+	(void)value;
+	return fd_ring(((struct raw_relay *)arg)->notify);
+}
+
+static int loop_wait(void *arg, uint64_t value)
+{
+	struct raw_relay *relay = arg;
+	struct epoll_event event;
+	eventfd_t count;
+	(void)value;
+	if (relay->epoll < 0) {
+		relay->epoll = epoll_on(relay->notify);
+	}
+	int r = epoll_wait(relay->epoll, &event, 1, PATIENCE_S * 1000);
+	return r == 1 && eventfd_read(relay->notify, &count) == 0 ? 0 : bench_fail("nobody rings");
+}
+
+static int loop_open(const struct row *row, void **ret_state)
+{
+	static const struct half half = { .signal = loop_signal };
+	static const struct half partner = { .wait = loop_wait };
+	return relay_open(row, &half, &partner, no_relay, ret_state);
+}
+
+const struct side raw_loop = { "eventfd, epoll", loop_open, post_round, relay_close };
 
 /* ------------------------------------------------------------------- fd -> sleeping waiter --- */
 

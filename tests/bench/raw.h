@@ -11,6 +11,7 @@ extern const struct side raw_ping_pong;     /* cache lines between two processes
 extern const struct side raw_futex_trip;    /* futex ping-pong, sleeping */
 extern const struct side raw_waitv_trip;    /* the leader sleeps on 64 words */
 extern const struct side raw_futex_wake;    /* one futex(FUTEX_WAKE) with one asleep */
+extern const struct side raw_loop;          /* eventfd, epoll */
 extern const struct side raw_relay_to_fd;   /* doorbell, epoll, notify */
 extern const struct side raw_relay_to_word; /* epoll, store, futex */
 extern const struct side raw_relay_both;    /* the one, then the other back */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lib-peer.h"
 
+#include <liburing.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,14 @@ int readable_within(int fd, int ms)
 {
 	struct pollfd entry = { .fd = fd, .events = POLLIN };
 	return poll(&entry, 1, ms);
+}
+
+bool kernel_naps(void)
+{
+	struct io_uring_probe *probe = io_uring_get_probe();
+	bool naps = probe && io_uring_opcode_supported(probe, 51 /* IORING_OP_FUTEX_WAIT */);
+	io_uring_free_probe(probe);
+	return naps;
 }
 
 struct fbk_context *peer_connect(const struct daemon *daemon)

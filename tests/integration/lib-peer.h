@@ -35,3 +35,6 @@ void send_word(int socket, uint64_t word, int fd); /* fd -1: none */
 uint64_t receive_word(int socket, int *ret_fd);    /* ret_fd NULL: none comes */
 
 int readable_within(int fd, int ms); /* 1 or 0 */
+
+/* Does this kernel's io_uring wait for futexes, so that watches can do without the daemon? */
+bool kernel_naps(void);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Buffers between two devices with memory fences: once both sides know each other, the daemon has no part in it. */
+#include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -134,10 +136,127 @@ START_TEST(the_daemon_is_left_alone)
 }
 END_TEST
 
+/* -------------------------------------------------------------------------------- by event loops -- */
+
+static void loop_once(struct fbk_context *context)
+{
+	EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
+	EXPECT(fbk_dispatch(context) >= 0);
+}
+
+struct loop {
+	struct fbk_link *link;
+	const uint64_t *words;
+	uint64_t number;
+	bool ended;
+};
+
+/* It is ready when it comes, and goes back at once. */
+static void loop_next(void *arg, struct fbk_link *link)
+{
+	struct loop *loop = arg;
+	struct fbk_frame *frame;
+	int r = fbk_link_next(link, 0, &frame);
+	loop->ended = r == -EPIPE;
+	if (r == 0) {
+		if (!loop->words) {
+			loop->words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
+					   fbk_frame_dmabuf(frame), 0);
+			EXPECT(loop->words != MAP_FAILED);
+		}
+		EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == 0);
+		EXPECT(buffer_holds(loop->words, ++loop->number));
+		EXPECT(fbk_frame_release(frame, 0) == 0);
+	}
+	if (!loop->ended) {
+		EXPECT(fbk_link_watch(link, loop_next, loop) == 0);
+	}
+}
+
+static int consumer_by_loop(int socket, void *arg)
+{
+	struct loop loop = { NULL };
+	int offer;
+	(void)arg;
+	receive_word(socket, &offer);
+	struct fbk_context *context = peer_connect(&server);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	EXPECT(fbk_link_accept(device, offer, &loop.link) == 0);
+	close(offer);
+	EXPECT(fbk_link_watch(loop.link, loop_next, &loop) == 0);
+	while (!loop.ended) {
+		loop_once(context);
+	}
+	send_word(socket, loop.number, -1);
+	fbk_disconnect(context);
+	return 0;
+}
+
+static void released(void *arg, int result)
+{
+	bool *back = arg;
+	*back = result == 0;
+}
+
+/* One buffer, which is the producer's again each time. */
+static void loop_frame(struct producer *producer, uint32_t index)
+{
+	bool back = false;
+	struct fbk_point acquire = { producer->timeline, ++producer->frame };
+	buffer_write(&producer->buffers[index], acquire.value);
+	EXPECT(fbk_point_signal(acquire) == 0);
+	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS),
+				 released, &back) == 0);
+	while (!back) {
+		loop_once(producer->context);
+	}
+}
+
+START_TEST(loops_leave_it_alone)
+{
+	struct producer producer;
+	struct peer peer;
+	uint32_t index;
+	int offer;
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	peer_start(&peer, consumer_by_loop, NULL);
+	send_word(peer.socket, 0, offer);
+	close(offer);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	EXPECT(fbk_exchange_take(producer.exchange, 0, &index) == 0);
+	uint64_t end = now_ms() + PATIENCE_MS, requests, before = 0;
+	while ((requests = client_counter(&observer, "requests")) != before + 1) {
+		EXPECT(now_ms() < end);
+		for (int i = 0; i < FRAMES / 100; i++) {
+			loop_frame(&producer, index);
+		}
+		before = requests;
+	}
+	uint64_t bells = client_counter(&observer, "bells");
+	requests = client_counter(&observer, "requests");
+	for (int i = 0; i < FRAMES; i++) {
+		loop_frame(&producer, index);
+	}
+	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
+	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 2); /* these */
+	uint64_t frames = producer.frame;
+	producer_close(&producer);
+	ck_assert_uint_eq(receive_word(peer.socket, NULL), frames);
+	ck_assert_int_eq(peer_wait(&peer), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, the_daemon_is_left_alone);
+	if (kernel_naps()) {
+		tcase_add_test(tcase, loops_leave_it_alone);
+	} else {
+		printf("SKIPPED: loops_leave_it_alone: this kernel's io_uring waits for no futexes "
+		       "(Linux 6.7)\n");
+	}
 }
 
 int main(void)

@@ -60,6 +60,7 @@ int waiter_run(int socket, void *arg);
 
 void wait_alone(struct waiter *waiter);      /* for a point: woken by the signaler */
 void wait_among_many(struct waiter *waiter); /* for any of so many that the daemon wakes it */
+void wait_by_loop(struct waiter *waiter);    /* watches it, and polls: one thread */
 void wait_anew(struct waiter *waiter);       /* opens the timeline again and again */
 
 void board_fault(struct board *board, const char *format, ...)

@@ -21,7 +21,7 @@
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n" \
 	"           inspect = \"all\"; } );\n"
 
-enum { ALONE, CROWD, DAEMON, ANEW, DEATH, GAMES };
+enum { ALONE, CROWD, DAEMON, ANEW, DEATH, LOOP, GAMES };
 
 static const struct game games[GAMES] = {
 	[ALONE] = { "alone", wait_alone, .seats = 1, .signalers = 1, .pause = 2000 },
@@ -30,6 +30,7 @@ static const struct game games[GAMES] = {
 	[ANEW] = { "anew", wait_anew, .seats = 1, .signalers = 2, .pause = 2000 },
 	[DEATH] = { "death", wait_alone, .seats = 2, .signalers = 1, .pause = 20000,
 		    .mortal = true },
+	[LOOP] = { "loop", wait_by_loop, .seats = 1, .signalers = 1, .pause = 4000 },
 };
 
 /* In which game a mutant shows. */
@@ -44,7 +45,7 @@ static const struct {
 	SHOWS(BUMP_BEFORE_EXCHANGE, ALONE), SHOWS(WAKE_ONE, CROWD),
 	SHOWS(DEATH_SILENT, DEATH),         SHOWS(DEATH_UNREAD, DEATH),
 	SHOWS(MAPPED_EARLY, ANEW),          SHOWS(DROP_SILENT, ANEW),
-	SHOWS(UNMAPPED_UNARMED, ANEW),
+	SHOWS(UNMAPPED_UNARMED, ANEW),      SHOWS(NAP_REREAD, LOOP),
 };
 
 static enum mutant chosen = MUTANT_none;
@@ -105,6 +106,10 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 			"Usage: mutant-stress NAME | none; $FBK_BIN_DIR: where the daemon is\n");
 		return 2;
+	}
+	if (chosen == MUTANT_NAP_REREAD && !kernel_naps()) {
+		printf("SKIPPED: this kernel's io_uring waits for no futexes (Linux 6.7)\n");
+		return 77;
 	}
 	setenv("FBK_MUTANT", name, 1); /* for the daemon and the processes of the games */
 	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,

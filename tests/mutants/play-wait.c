@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
@@ -88,6 +89,37 @@ void wait_among_many(struct waiter *waiter)
 	}
 	points[0] = (struct fbk_point){ waiter->timeline, 1 };
 	for (; take(waiter, points, MANY); points[0].value++) {
+	}
+}
+
+static void told(void *arg, struct fbk_point point, int result)
+{
+	(void)point;
+	*(int *)arg = result;
+}
+
+/* As take(), of an event loop. */
+static bool take_by_loop(struct waiter *waiter, uint64_t value)
+{
+	struct seat *seat = waiter->seat;
+	struct pollfd loop = { .fd = fbk_context_fd(waiter->context), .events = POLLIN };
+	struct fbk_point point = { waiter->timeline, value };
+	int r = -EAGAIN;
+	seat->waiting = value;
+	seat->ready = value;
+	EXPECT(fbk_point_watch(point, FBK_DEADLINE_MAX, told, &r, NULL) == 0);
+	while (r == -EAGAIN) {
+		poll(&loop, 1, -1);
+		fbk_dispatch(waiter->context);
+	}
+	seat->waiting = 0;
+	return result_is_right(waiter, value, r);
+}
+
+void wait_by_loop(struct waiter *waiter)
+{
+	line_open(waiter);
+	for (uint64_t value = 1; take_by_loop(waiter, value); value++) {
 	}
 }
 

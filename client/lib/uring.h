@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Sleeping on cells without a thread: io_uring waits on futex words (Linux 6.7), and makes the context's
+ * fd readable when one of them is bumped. The kernel takes such waits from one thread only, and that is
+ * whoever dispatches. Where there is no io_uring, or it may not be used, watches are the daemon's.
+ *
+ * All of this under the context's mutex.
+ */
+#pragma once
+
+#include "internal.h"
+
+struct nap; /* one sleep, on the cell of one timeline */
+
+/*
+ * Sleep until the sequence is not this any more, or end at once if it is not. NULL: not on this thread, not
+ * now, or never here; then the next dispatch sees to it that it can be, if that is possible.
+ */
+struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell *cell,
+		      uint32_t sequence);
+
+/* Its timeline goes. */
+void uring_forget(struct nap *nap);
+
+/* Could there be naps on this context, on a thread that dispatches? */
+bool uring_possible(const struct fbk_context *context);
+
+/*
+ * In a dispatch: calls watches_woken() for each timeline whose nap is over, which is also so when its thread is
+ * not the one that dispatches any more.
+ */
+void uring_dispatch(struct fbk_context *context);
+
+void uring_free(struct fbk_context *context);

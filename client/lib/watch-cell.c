@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Watches that the signaler wakes by itself, by the cell that blocking waits sleep on too (pair.h): the
+ * daemon hears nothing of them. The steps are those of a wait, W1 to W5, but that one nap is slept for all
+ * watches of a timeline. Who comes while it is slept lowers the minimum and looks at the payload again, and
+ * that is all: a bump after that ends the nap, and one before it is what the next dispatch finds. When it is
+ * over, all of them are looked at, and the rest begins anew.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "pair.h"
+#include "proto/container.h"
+#include "proto/mutant.h"
+#include "uring.h"
+
+/* W1 to W3, with W5 before W3: it is no sleep when a bump was missed, and who finds the minimum low finds
+ * somebody asleep. */
+static bool cell_watch(struct fbk_timeline *timeline, const struct fbk_watch *first)
+{
+	uint32_t sequence;
+	struct fbk_pair_cell *cell = pair_cell(timeline, &sequence);
+	if (cell == timeline->cell) {
+		return false; /* nobody but the daemon bumps that */
+	}
+	if (!timeline->nap) {
+		timeline->nap = uring_nap(timeline, cell, sequence);
+		if (!timeline->nap) {
+			return false;
+		}
+		/* relaxed: the kernel orders it before the sleep */
+		atomic_fetch_add_explicit(&timeline->crowds[1].sleepers, 1, memory_order_relaxed);
+	}
+	struct span span = { now_ns(), first->deadline_ns };
+	pair_cell_arm(timeline, cell, first->point.value, &span);
+	return true;
+}
+
+/* W4 */
+static int cell_look(const struct fbk_watch *watch)
+{
+	MUTANT_STRETCH();
+	return MUTANT(NAP_REREAD) ? -EAGAIN
+				  : timeline_check(watch->point.timeline, watch->point.value);
+}
+
+/* ---------------------------------------------------------------------------------- deadlines -- */
+
+static bool timer_open(struct fbk_context *context)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	if (context->timer >= 0) {
+		return true;
+	}
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd >= 0 && epoll_ctl(context->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	context->timer = fd;
+	return fd >= 0;
+}
+
+/* It may go off too early: whose deadline it was may be gone. */
+static void timer_set(struct fbk_context *context, uint64_t deadline_ns)
+{
+	if (deadline_ns == 0) {
+		deadline_ns = 1; /* 0 would stop it */
+	}
+	struct itimerspec at = {
+		.it_value = { .tv_sec = (time_t)(deadline_ns / 1000000000),
+			      .tv_nsec = (long)(deadline_ns % 1000000000) },
+	};
+	if (deadline_ns < context->timer_ns) {
+		timerfd_settime(context->timer, TFD_TIMER_ABSTIME, &at, NULL);
+		context->timer_ns = deadline_ns;
+	}
+}
+
+void watches_expire(struct fbk_context *context)
+{
+	struct heap_node *node;
+	uint64_t count;
+	if (context->timer_ns == UINT64_MAX) {
+		return;
+	}
+	uint64_t now = now_ns();
+	if (now < context->timer_ns) {
+		return;
+	}
+	while ((node = heap_min(&context->expiries)) && node->key <= now) {
+		struct fbk_watch *watch = container_of(node, struct fbk_watch, expiry);
+		int r = timeline_check(watch->point.timeline, watch->point.value);
+		watch_queue(context, watch, r == -EAGAIN ? -ETIMEDOUT : r);
+	}
+	context->timer_ns = UINT64_MAX;
+	if (read(context->timer, &count, sizeof(count)) < 0) {
+		/* it has not gone off: it is not that exact */
+	}
+	if (node) {
+		timer_set(context, node->key);
+	}
+}
+
+/* ------------------------------------------------------------------------------------ watches -- */
+
+bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
+{
+	struct fbk_timeline *timeline = watch->point.timeline;
+	struct fbk_context *context = timeline->context;
+	uint64_t now = now_ns();
+	if (watch->deadline_ns > now && watch->deadline_ns - now > context->max_wait_ns) {
+		watch->deadline_ns = now + context->max_wait_ns;
+	}
+	if (!timer_open(context) || !cell_watch(timeline, watch)) {
+		return false;
+	}
+	watch->place = WATCH_ON_CELL;
+	timeline->cell_watches++;
+	heap_insert(&context->expiries, &watch->expiry, watch->deadline_ns);
+	timer_set(context, watch->deadline_ns);
+	*ret_state = cell_look(watch);
+	return true;
+}
+
+void watch_leave_cell(struct fbk_watch *watch)
+{
+	watch->point.timeline->cell_watches--;
+	heap_remove(&watch->point.timeline->context->expiries, &watch->expiry);
+}
+
+/* Nobody bumps the cell any more, or there are no naps. */
+static void watches_to_daemon(struct fbk_timeline *timeline)
+{
+	struct fbk_context *context = timeline->context;
+	struct fbk_watch *watch;
+	LIST_FOREACH(watch, &context->watches, links) {
+		if (watch->point.timeline == timeline && !watch->fired &&
+		    watch->place == WATCH_ON_CELL) {
+			watch_leave_cell(watch);
+			watch->place = WATCH_TO_DAEMON;
+			TAILQ_INSERT_TAIL(&context->unsent, watch, unsent_links);
+		}
+	}
+}
+
+/* All those that are decided: the first that is not, or NULL. */
+static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
+{
+	struct heap_node *node;
+	while ((node = heap_min(&timeline->watches))) {
+		struct fbk_watch *watch = container_of(node, struct fbk_watch, armed);
+		int r = timeline_check(timeline, node->key);
+		if (r == -EAGAIN) {
+			return watch;
+		}
+		watch_queue(timeline->context, watch, r);
+	}
+	return NULL;
+}
+
+void watches_woken(struct fbk_timeline *timeline)
+{
+	struct fbk_watch *first;
+	struct crowd *crowd = &timeline->crowds[1];
+	/* relaxed: as in wait.c */
+	atomic_fetch_sub_explicit(&crowd->sleepers, 1, memory_order_relaxed);
+	crowd_wake(crowd, atomic_load_explicit(&timeline->peer, memory_order_relaxed));
+	while ((first = watches_look(timeline)) && timeline->cell_watches > 0) {
+		if (!cell_watch(timeline, first)) {
+			watches_to_daemon(timeline);
+			return;
+		}
+		if (cell_look(first) == -EAGAIN) {
+			return;
+		}
+	}
+}
