@@ -15,13 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib-peer.h"
 #include "lib-view.h"
 
 #define FAR_NS (UINT64_C(1) << 62)
 
 static const char *const resources[] = {
 	"sessions", "devices", "timelines", "handles", "page_bytes",   "fds",
-	"tokens",   "watches", "exports",   "imports", "queued_bytes",
+	"tokens",   "watches", "exports",   "imports", "queued_bytes", "links",
 };
 #define RESOURCE_COUNT (sizeof(resources) / sizeof(resources[0]))
 
@@ -515,6 +516,32 @@ START_TEST(noise_packets)
 }
 END_TEST
 
+/* Nobody accepts them; those above the limit are refused, and cost nothing. */
+START_TEST(offers_ten_thousand_links)
+{
+	struct fbk_context *context = peer_connect(&fencebrokerd);
+	struct fbk_device *device = peer_device(context, "greedy");
+	struct fbk_link *link;
+	unsigned int made = 0;
+	int offer;
+	for (unsigned int i = 0; i < 10000; i++) {
+		int r = fbk_link_offer(device, FBK_PRODUCER, &offer, &link);
+		if (r == 0) {
+			close(offer);
+			made++;
+			continue;
+		}
+		ck_assert_int_eq(r, -EDQUOT);
+		/* of links, or of the daemon's fds, whichever comes first here */
+		ck_assert_msg(strstr(fbk_error_detail(), "a limit of uid"), "%s",
+			      fbk_error_detail());
+	}
+	ck_assert_uint_ge(made, 100);
+	ck_assert_uint_le(made, 1024);
+	fbk_disconnect(context);
+}
+END_TEST
+
 static void add_sending(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -522,6 +549,7 @@ static void add_sending(TCase *tcase)
 	tcase_add_test(tcase, socket_through_itself);
 	tcase_add_test(tcase, connections_within_a_connection);
 	tcase_add_test(tcase, noise_packets);
+	tcase_add_test(tcase, offers_ten_thousand_links);
 }
 
 int main(void)

@@ -413,12 +413,14 @@ END_TEST
 
 /* --------------------------------------------------------------------------- for ever and ever --- */
 
+#define ROUNDS 500
+
 /* A consumer that comes and goes, with frames in its hands: nothing is kept, nothing is lost. */
 START_TEST(come_and_go)
 {
 	unsigned int fds = 0;
 	uint32_t index;
-	for (int round = 0; round < 60; round++) {
+	for (int round = 0; round < ROUNDS; round++) {
 		struct local local;
 		struct fbk_frame *frame;
 		local_open(&local);
