@@ -48,6 +48,8 @@ struct consumer_state {
 	struct fbk_frame *held[HELD_MOST];
 	struct record *records[HELD_MOST];
 	unsigned int held_count;
+	bool loops; /* it is told of frames in its own dispatch */
+	bool told;  /* of one, or of the end */
 	bool listens; /* another thread hears of the link's phases, and finds out first that it ended */
 	pthread_mutex_t dispatching;
 	_Atomic bool quiet;
@@ -270,6 +272,25 @@ static void oldest_release(struct consumer_state *state)
 		state->held_count * sizeof(state->records[0]));
 }
 
+static void next_told(void *arg, struct fbk_link *link)
+{
+	(void)link;
+	((struct consumer_state *)arg)->told = true;
+}
+
+/* Until there is one, or the time is over, which is found out next. */
+static void frame_listen(struct consumer_state *state, uint64_t deadline_ns)
+{
+	struct fbk_context *context = state->actor.context;
+	state->told = false;
+	int r = fbk_link_watch(state->link, next_told, state);
+	while (r >= 0 && !state->told && clock_ns() < deadline_ns) {
+		uint64_t left_ms = (deadline_ns - clock_ns()) / 1000000 + 1;
+		readable_within(fbk_context_fd(context), (int)left_ms);
+		r = fbk_dispatch(context);
+	}
+}
+
 /* 0: one more is held. */
 static int frame_get(struct consumer_state *state)
 {
@@ -279,6 +300,9 @@ static int frame_get(struct consumer_state *state)
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record->deadline = state->held_count > 0 ? record->begin : deadline_ms(NEXT_MS);
 	record_publish(record, RECORD_NEXT);
+	if (state->loops && state->held_count == 0) {
+		frame_listen(state, record->deadline);
+	}
 	int r = fbk_link_next(state->link, record->deadline, &frame);
 	struct fbk_point acquire = r == 0 ? fbk_frame_acquire(frame) : FBK_POINT_SIGNALLED;
 	uint32_t index = r == 0 ? fbk_frame_index(frame) : 0;
@@ -402,6 +426,7 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.timeline = peer_timeline(state.device, "read", 0);
 	/* Who waits by gates dispatches himself. */
 	state.listens = state.kind->ready != ready_gate && dice_below(dice, 2) == 0;
+	state.loops = !state.listens && dice_below(dice, 2) == 0;
 	pthread_mutex_init(&state.dispatching, NULL);
 	pthread_t listener;
 	EXPECT(!state.listens || pthread_create(&listener, NULL, listener_run, &state) == 0);
