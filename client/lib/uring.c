@@ -10,9 +10,10 @@
 
 #define ENTRIES   64 /* passed on in one go */
 #define MOVES_MAX 8  /* from thread to thread; then no more */
-#define OP_FUTEX_WAIT \
-	51 /* IORING_OP_FUTEX_WAIT; the flag is FUTEX2_SIZE_U32 (linux/io_uring.h, linux/futex.h) */
-#define FUTEX_U32 2
+
+/* IORING_OP_FUTEX_WAIT of linux/io_uring.h, FUTEX2_SIZE_U32 of linux/futex.h: newer than these headers may be. */
+#define OP_FUTEX_WAIT 51
+#define FUTEX_U32     2
 
 struct nap {
 	LIST_ENTRY(nap) links;
@@ -120,8 +121,8 @@ static bool ring_submit(struct fbk_context *context)
 
 /* ------------------------------------------------------------------------------------- naps --- */
 
-/* So that the next dispatch looks whether there can be some. A sandbox may end who asks for io_uring: then its
- * environment says so. */
+/* So that the next dispatch looks whether there can be some. Some sandboxes end who asks for io_uring: in these the
+ * environment forbids it. */
 static void uring_want(struct fbk_context *context)
 {
 	const char *environment = getenv("FENCEBROKER_IO_URING");
