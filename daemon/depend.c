@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "link-wait.h"
 #include "timeline.h"
 
 #define TRIES_MAX 16
@@ -74,8 +75,8 @@ static int point_explain(const struct graph_point *point, int state, char *detai
 	return -EALREADY;
 }
 
-int depend_add(struct broker *broker, struct graph_point point, struct graph_point on,
-	       struct user *user, struct graph_edges *owner, char *detail)
+static int depend_try(struct broker *broker, struct graph_point point, struct graph_point on,
+		      struct user *user, struct graph_edges *owner, char *detail)
 {
 	struct graph_cycle cycle;
 	int r = -EDEADLK;
@@ -104,5 +105,15 @@ int depend_add(struct broker *broker, struct graph_point point, struct graph_poi
 			 broker->graph.search_max, point.timeline->name,
 			 (unsigned long long)point.value);
 	}
+	return r;
+}
+
+int depend_add(struct broker *broker, struct graph_point point, struct graph_point on,
+	       struct user *user, struct graph_edges *owner, char *detail)
+{
+	struct graph_edges waits = { 0 };
+	link_waits(broker, point.timeline, on.timeline, user, &waits);
+	int r = depend_try(broker, point, on, user, owner, detail);
+	graph_drop(&broker->graph, &waits);
 	return r;
 }

@@ -32,7 +32,7 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-static uint64_t lane_value(struct timeline *lane)
+static uint64_t lane_seen(struct timeline *lane)
 {
 	if (lane && lane->cause == FBK_CAUSE_NONE) {
 		timeline_look(lane);
@@ -97,8 +97,8 @@ static void link_describe(struct link_room *room, const struct link *link)
 		entry->acquire = text(route_name(link->acquire.route));
 		entry->release = text(route_name(link->release.route));
 	}
-	entry->handed = lane_value(forward);
-	entry->returned = lane_value(back);
+	entry->handed = lane_seen(forward);
+	entry->returned = lane_seen(back);
 	buffers_describe(room, entry, link, link->from ? forward : NULL);
 	room->entry_list[room->list.n_links++] = entry;
 }

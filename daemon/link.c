@@ -419,10 +419,9 @@ struct timeline *link_lane(const struct link *link, const struct link_side *side
 	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
 }
 
-/* Nobody rings for it: what is there, and not what was last seen. */
-static uint64_t lane_value(const struct timeline *lane)
+uint64_t lane_value(const struct timeline *lane)
 {
-	/* relaxed: for people */
+	/* relaxed: for people, and for who looks at entries by their own numbers */
 	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_relaxed) &
 	       ~FBK_POISON;
 }

@@ -92,6 +92,9 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 /* The lane of an end; NULL: nobody is there, or closed it. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);
 
+/* The last frame on it. Nobody rings for that: it is what is there, and not what was last seen. */
+uint64_t lane_value(const struct timeline *lane);
+
 /* Links that it accepted end; those that it offered do with their state timelines. */
 void link_device_gone(const struct device *device);
 

@@ -400,7 +400,8 @@ int fbk_point_signal_on(struct fbk_point point, int fence_fd);
  * refuses what would close a cycle, in which all would wait until their deadlines. It also finds by
  * itself that a point follows a fence which it made for another one, when that comes back as it went
  * out: an eventfd, a syncobj or a promised sync_file, not one that was merged, relayed or put into
- * something else; nor mirrors. What it can't see is ended by its deadline.
+ * something else; nor mirrors. Of frames that either signaler handed over it knows that one in a buffer which
+ * is still read comes after that one's release. What it can't see is ended by its deadline.
  * It is forgotten once either point is decided, or when this context ends. Where `on` is reached there
  * is nothing to wait for: 0. Neither signals nor waits for anything.
  *   -EDEADLK   it closes a cycle: the detail names it

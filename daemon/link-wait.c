@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What hand-overs say about who waits for whom. A buffer that its consumer gave back while its device still reads it
+ * is written again only after that: the frame that is handed over in it next is reached after the release of the
+ * one before. That stands in the lanes, so nobody has to be told for each frame: it is read there when somebody asks.
+ */
+#include "link-wait.h"
+
+#include "broker.h"
+#include "handle.h"
+#include "link.h"
+#include "token.h"
+
+/* Of both lanes' entries, what is needed here: read once. */
+struct entry {
+	uint64_t value;
+	uint32_t timeline, index;
+};
+
+/* False: it is another frame's by now. */
+static bool entry_read(const struct timeline *lane, uint64_t sequence, struct entry *ret_entry)
+{
+	struct fbk_ring_entry *entry = fbk_ring_entry_at(lane->slot.page->memory, sequence);
+	/* acquire: the entry after its number; a lie costs who lies, and the rest is checked */
+	if (atomic_load_explicit(&entry->sequence, memory_order_acquire) != sequence) {
+		return false;
+	}
+	*ret_entry = (struct entry){
+		/* relaxed, all of them: as above */
+		.value = atomic_load_explicit(&entry->value, memory_order_relaxed),
+		.timeline = atomic_load_explicit(&entry->timeline, memory_order_relaxed),
+		.index = atomic_load_explicit(&entry->index, memory_order_relaxed),
+	};
+	return true;
+}
+
+/* The point that an end means, if it is one that is waited for. */
+static bool side_point(struct broker *broker, const struct link_side *side,
+		       const struct entry *entry, struct graph_point *ret_point)
+{
+	if (entry->timeline == 0 || entry->timeline >= side->token_count || entry->value == 0 ||
+	    entry->value > FBK_POINT_MAX) {
+		return false;
+	}
+	struct token *token = token_find(broker, side->tokens[entry->timeline]);
+	if (!token) {
+		return false;
+	}
+	struct timeline *timeline = token->handle->timeline;
+	*ret_point = (struct graph_point){ timeline, entry->value };
+	if (timeline->cause == FBK_CAUSE_NONE) {
+		timeline_look(timeline);
+	}
+	return timeline_point_state(timeline, entry->value) == -EAGAIN;
+}
+
+static void wait_add(struct broker *broker, struct graph_point point, struct graph_point on,
+		     struct user *user, struct graph_edges *waits)
+{
+	struct graph_cycle cycle;
+	/* What is so is so: one that would close a cycle is the business of its deadline. */
+	graph_add(&broker->graph, point, on, user, waits, &cycle);
+}
+
+static void link_add_waits(struct link *link, struct user *user, struct graph_edges *waits)
+{
+	const struct link_side *producer = &link->sides[link->producer];
+	const struct link_side *consumer = &link->sides[!link->producer];
+	const struct timeline *forward = link->from ? link_lane(link, producer) : NULL;
+	const struct timeline *back = forward ? link_lane(link, consumer) : NULL;
+	uint64_t last_in[FBK_BUFFERS_MAX] = { 0 }; /* the frame that was in that buffer last */
+	if (!back) {
+		return;
+	}
+	uint64_t handed = lane_value(forward), returned = lane_value(back);
+	uint64_t first = handed < FBK_RING_SIZE ? 1 : handed - FBK_RING_SIZE + 1;
+	for (uint64_t frame = first < link->from ? link->from : first; frame <= handed; frame++) {
+		struct entry entry, before;
+		struct graph_point acquire, release;
+		if (!entry_read(forward, frame, &entry) || entry.index >= FBK_BUFFERS_MAX) {
+			continue;
+		}
+		uint64_t last = last_in[entry.index];
+		last_in[entry.index] = frame;
+		if (last > 0 && last <= returned && entry_read(back, last, &before) &&
+		    side_point(link->broker, consumer, &before, &release) &&
+		    side_point(link->broker, producer, &entry, &acquire)) {
+			wait_add(link->broker, acquire, release, user, waits);
+		}
+	}
+}
+
+static bool side_is(const struct link_side *side, const struct session *session)
+{
+	return session && side->session == session;
+}
+
+void link_waits(struct broker *broker, const struct timeline *one, const struct timeline *other,
+		struct user *user, struct graph_edges *waits)
+{
+	const struct session *sessions[] = { timeline_signaler(one), timeline_signaler(other) };
+	unsigned int count = 0;
+	struct link *link;
+	LIST_FOREACH(link, &broker->links, links) {
+		bool theirs = false;
+		for (int i = 0; i < 4; i++) {
+			theirs |= side_is(&link->sides[i / 2], sessions[i % 2]);
+		}
+		if (theirs && count++ < LINK_WAITS_MAX) {
+			link_add_waits(link, user, waits);
+		}
+	}
+}
