@@ -114,6 +114,22 @@ void producer_take_all(struct producer *producer)
 	}
 }
 
+void acceptor_open(struct acceptor *acceptor, const struct daemon *daemon, int socket)
+{
+	uint64_t give_up = now_ms() + PATIENCE_MS;
+	int offer, r;
+	receive_word(socket, &offer);
+	acceptor->context = peer_connect(daemon);
+	acceptor->device =
+		exchange_device(acceptor->context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	while ((r = fbk_link_accept(acceptor->device, offer, &acceptor->link)) == -EBUSY &&
+	       now_ms() < give_up) {
+		yield_briefly();
+	}
+	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
+	close(offer);
+}
+
 int wait_point(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;

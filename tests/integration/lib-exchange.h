@@ -42,6 +42,16 @@ void producer_open(struct producer *producer, const struct daemon *daemon, uint3
 		   uint32_t signals, int *ret_offer_fd);
 void producer_close(struct producer *producer);
 
+/* A consumer with memory fences, of a process that gets the offer over its socket; where one had it before, as soon
+ * as that is known to be gone. */
+struct acceptor {
+	struct fbk_context *context;
+	struct fbk_device *device;
+	struct fbk_link *link;
+};
+
+void acceptor_open(struct acceptor *acceptor, const struct daemon *daemon, int socket);
+
 /* Take a buffer, write the next frame into it after it was handed over, then signal it. */
 void producer_frame(struct producer *producer);
 

@@ -119,23 +119,18 @@ END_TEST
 static int holder(int socket, void *arg)
 {
 	struct fbk_frame *frames[PRODUCER_BUFFERS];
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	acceptor_open(&self, &server, socket);
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frames[i]) == 0);
+		EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frames[i]) == 0);
 	}
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
 		EXPECT(fbk_frame_release(frames[i], 0) == 0);
 	}
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL); /* until the producer has looked */
-	fbk_disconnect(context);
+	fbk_disconnect(self.context);
 	return 0;
 }
 

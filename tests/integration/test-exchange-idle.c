@@ -55,22 +55,16 @@ static uint64_t consume_by_points(struct fbk_link *link, struct fbk_timeline *do
 static int consumer(int socket, void *arg)
 {
 	struct fbk_link_info info;
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	struct fbk_timeline *done = peer_timeline(device, "done", 0);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
-	close(offer);
-	EXPECT(fbk_link_info(link, &info) == 0);
+	acceptor_open(&self, &server, socket);
+	struct fbk_timeline *done = peer_timeline(self.device, "done", 0);
+	EXPECT(fbk_link_info(self.link, &info) == 0);
 	ck_assert_int_eq(info.acquire, FBK_ROUTE_NATIVE);
 	ck_assert_int_eq(info.release, FBK_ROUTE_NATIVE);
-	send_word(socket, consume_by_points(link, done), -1);
-	fbk_link_close(link);
-	fbk_disconnect(context);
+	send_word(socket, consume_by_points(self.link, done), -1);
+	fbk_link_close(self.link);
+	fbk_disconnect(self.context);
 	return 0;
 }
 
@@ -145,7 +139,6 @@ static void loop_once(struct fbk_context *context)
 }
 
 struct loop {
-	struct fbk_link *link;
 	const uint64_t *words;
 	uint64_t number;
 	bool ended;
@@ -176,20 +169,15 @@ static void loop_next(void *arg, struct fbk_link *link)
 static int consumer_by_loop(int socket, void *arg)
 {
 	struct loop loop = { NULL };
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	EXPECT(fbk_link_accept(device, offer, &loop.link) == 0);
-	close(offer);
-	EXPECT(fbk_link_watch(loop.link, loop_next, &loop) == 0);
+	acceptor_open(&self, &server, socket);
+	EXPECT(fbk_link_watch(self.link, loop_next, &loop) == 0);
 	while (!loop.ended) {
-		loop_once(context);
+		loop_once(self.context);
 	}
 	send_word(socket, loop.number, -1);
-	fbk_disconnect(context);
+	fbk_disconnect(self.context);
 	return 0;
 }
 

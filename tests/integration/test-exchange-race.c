@@ -81,20 +81,12 @@ static int offer_fd;
 /* Says when it has accepted, and consumes. */
 static int comer(int socket, void *arg)
 {
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	uint64_t give_up = now_ms() + PATIENCE_MS;
-	while (fbk_link_accept(device, offer, &link) == -EBUSY && now_ms() < give_up) {
-		yield_briefly(); /* the one before is not known to be dead */
-	}
+	acceptor_open(&self, &server, socket);
 	send_word(socket, 0, -1);
-	ck_assert_uint_eq(consume(link, wait_point, NULL), FRAMES);
-	fbk_disconnect(context);
+	ck_assert_uint_eq(consume(self.link, wait_point, NULL), FRAMES);
+	fbk_disconnect(self.context);
 	return 0;
 }
 
@@ -115,19 +107,14 @@ static void consumer_replace(void)
 /* Accepts when it is told to, and closes the link when it is told to. */
 static int goer(int socket, void *arg)
 {
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	acceptor_open(&self, &server, socket);
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);
-	fbk_link_close(link);
+	fbk_link_close(self.link);
 	send_word(socket, 0, -1);
-	fbk_disconnect(context);
+	fbk_disconnect(self.context);
 	return 0;
 }
 
@@ -185,17 +172,12 @@ END_TEST
 static int marker(int socket, void *arg)
 {
 	struct fbk_frame *frame;
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	struct fbk_point point = { peer_timeline(device, "read", 0), 1 };
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
+	acceptor_open(&self, &server, socket);
+	struct fbk_point point = { peer_timeline(self.device, "read", 0), 1 };
 	send_word(socket, 0, -1);
-	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame) == 0);
 	EXPECT(fbk_frame_release_at(frame, point) == 0);
 	send_word(socket, 0, -1);
 	pause();
@@ -272,21 +254,16 @@ END_TEST
 static int keeper(int socket, void *arg)
 {
 	struct fbk_frame *frame;
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
-	EXPECT(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0);
+	acceptor_open(&self, &server, socket);
+	EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame) == 0);
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);
 	EXPECT(fbk_frame_release(frame, 0) == 0);
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);
-	fbk_disconnect(context);
+	fbk_disconnect(self.context);
 	return 0;
 }
 

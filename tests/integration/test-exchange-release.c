@@ -32,19 +32,13 @@ static const struct kind {
 
 static int consumer(int socket, void *arg)
 {
-	struct fbk_link *link;
-	int offer;
+	struct acceptor self;
 	(void)arg;
-	receive_word(socket, &offer);
-	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	struct fbk_timeline *done = peer_timeline(device, "done", 0);
-	EXPECT(fbk_link_accept(device, offer, &link) == 0);
-	close(offer);
-	ck_assert_uint_eq(consume_on(link, done), FRAMES);
-	fbk_link_close(link);
-	fbk_disconnect(context);
+	acceptor_open(&self, &server, socket);
+	struct fbk_timeline *done = peer_timeline(self.device, "done", 0);
+	ck_assert_uint_eq(consume_on(self.link, done), FRAMES);
+	fbk_link_close(self.link);
+	fbk_disconnect(self.context);
 	return 0;
 }
 

@@ -27,20 +27,6 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-static struct fbk_link *consumer_accept(int socket, struct fbk_context **ret_context)
-{
-	struct fbk_link *link;
-	int fd;
-	receive_word(socket, &fd);
-	*ret_context = peer_connect(&server);
-	struct fbk_device *device =
-		exchange_device(*ret_context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	int r = fbk_link_accept(device, fd, &link);
-	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
-	close(fd);
-	return link;
-}
-
 static struct fbk_frame *consumer_next(struct fbk_link *link)
 {
 	struct fbk_frame *frame;
@@ -61,16 +47,16 @@ static void meet(struct peer *peer, int (*consumer)(int socket, void *arg), void
 
 static int consumer_fails(int socket, void *arg)
 {
-	struct fbk_context *context;
-	struct fbk_link *link = consumer_accept(socket, &context);
+	struct acceptor self;
+	acceptor_open(&self, &server, socket);
 	(void)arg;
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* no hand-over finds it gone */
-		consumer_next(link);
+		consumer_next(self.link);
 	}
-	ck_assert_int_eq(fbk_link_fail(link, 0, "none"), -EINVAL);
-	ck_assert_int_eq(fbk_link_fail(link, -EIO, "the lens cap is on"), 0);
-	ck_assert_int_eq(fbk_link_fail(link, -EIO, "again"), -EPIPE);
-	fbk_disconnect(context);
+	ck_assert_int_eq(fbk_link_fail(self.link, 0, "none"), -EINVAL);
+	ck_assert_int_eq(fbk_link_fail(self.link, -EIO, "the lens cap is on"), 0);
+	ck_assert_int_eq(fbk_link_fail(self.link, -EIO, "again"), -EPIPE);
+	fbk_disconnect(self.context);
 	return 0;
 }
 
@@ -98,12 +84,13 @@ END_TEST
 
 static int consumer_hears(int socket, void *arg)
 {
-	struct fbk_context *context;
-	struct fbk_link *link = consumer_accept(socket, &context);
+	struct acceptor self;
+	acceptor_open(&self, &server, socket);
 	(void)arg;
 	struct fbk_frame *frame;
-	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
-	ck_assert_msg(strstr(fbk_link_cause(link), "the tube is cold"), "%s", fbk_link_cause(link));
+	ck_assert_int_eq(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	ck_assert_msg(strstr(fbk_link_cause(self.link), "the tube is cold"), "%s",
+		      fbk_link_cause(self.link));
 	return 0;
 }
 
@@ -126,11 +113,12 @@ static struct fbk_device *device_of(struct fbk_context *context)
 /* It keeps the frame, or gives it back before it is done with it. */
 static int consumer_keeps(int socket, void *arg)
 {
-	struct fbk_context *context;
-	struct fbk_link *link = consumer_accept(socket, &context);
-	struct fbk_frame *frame = consumer_next(link);
+	struct acceptor self;
+	acceptor_open(&self, &server, socket);
+	struct fbk_frame *frame = consumer_next(self.link);
 	if (arg) {
-		struct fbk_point scaled = { peer_timeline(device_of(context), "scaled", 0), 1 };
+		struct fbk_point scaled = { peer_timeline(device_of(self.context), "scaled", 0),
+					    1 };
 		ck_assert_int_eq(fbk_frame_release_at(frame, scaled), 0);
 	}
 	raise(SIGSTOP);
@@ -180,16 +168,16 @@ static int producer_stops(int socket, void *arg)
 /* Owes "scaled", and waits for a frame. */
 static int consumer_waits(int socket, void *arg)
 {
-	struct fbk_context *context;
+	struct acceptor self;
 	struct fbk_frame *frame;
 	int token;
 	(void)arg;
-	struct fbk_link *link = consumer_accept(socket, &context);
-	struct fbk_timeline *scaled = peer_timeline(device_of(context), "scaled", 0);
+	acceptor_open(&self, &server, socket);
+	struct fbk_timeline *scaled = peer_timeline(device_of(self.context), "scaled", 0);
 	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
 	send_word(socket, 0, token);
 	close(token);
-	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	int r = fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == -EPIPE, "the link ends with %d", r);
 	return 0;
 }
@@ -238,15 +226,15 @@ END_TEST
 
 static int consumer_stays(int socket, void *arg)
 {
-	struct fbk_context *context;
+	struct acceptor self;
 	struct fbk_frame *frame;
-	struct fbk_link *link = consumer_accept(socket, &context);
+	acceptor_open(&self, &server, socket);
 	(void)arg;
-	consumer_next(link);
+	consumer_next(self.link);
 	send_word(socket, 0, -1);
-	int r = fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame);
+	int r = fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == -ENOTCONN || r == -EPIPE, "the link ends with %d", r);
-	fbk_disconnect(context);
+	fbk_disconnect(self.context);
 	return 0;
 }
 
