@@ -114,7 +114,8 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 	if (watch->deadline_ns > now && watch->deadline_ns - now > context->max_wait_ns) {
 		watch->deadline_ns = now + context->max_wait_ns;
 	}
-	if (!timer_open(context) || !cell_watch(timeline, watch)) {
+	/* In this order: nothing is opened for those that the daemon wakes. */
+	if (!cell_watch(timeline, watch) || !timer_open(context)) {
 		return false;
 	}
 	watch->place = WATCH_ON_CELL;
