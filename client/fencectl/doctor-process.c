@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/lib/uring.h"
 #include "doctor.h"
 
 #ifndef SO_PEERPIDFD
@@ -135,6 +136,17 @@ static void check_waitv(struct doctor *doctor)
 			 : "such waits sleep on one word, and wake more often");
 }
 
+static void check_uring(struct doctor *doctor)
+{
+	int r = uring_probe();
+	doctor_add(doctor, "io-uring-futex", r == 0 ? CHECK_WORKS : CHECK_LIMITED, false,
+		   "waking event loops without the daemon",
+		   r == 0 ? "" : "Linux 6.7 with the sysctl kernel.io_uring_disabled = 0", "%s",
+		   r == 0             ? "signalers wake event loops by themselves"
+		   : r == -EOPNOTSUPP ? "io_uring waits for no futexes: watches go by the daemon"
+				      : strerrordesc_np(-r));
+}
+
 static uint64_t read_number(const char *path)
 {
 	unsigned long long number = 0;
@@ -184,5 +196,6 @@ void doctor_process(struct doctor *doctor)
 	check_tokens(doctor);
 	check_aio(doctor);
 	check_waitv(doctor);
+	check_uring(doctor);
 	check_limits(doctor);
 }

@@ -45,16 +45,35 @@ static bool ring_takes_futexes(struct io_uring *ring)
 }
 
 /* Completions are made when this thread asks for them: its system calls are not interrupted for that. */
+static int ring_init(struct io_uring *ring)
+{
+	int r = io_uring_queue_init(ENTRIES, ring,
+				    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	if (r == 0 && !ring_takes_futexes(ring)) {
+		io_uring_queue_exit(ring);
+		r = -EOPNOTSUPP;
+	}
+	return r;
+}
+
+int uring_probe(void)
+{
+	struct io_uring ring;
+	int r = ring_init(&ring);
+	if (r == 0) {
+		io_uring_queue_exit(&ring);
+	}
+	return r;
+}
+
 static void ring_open(struct fbk_context *context)
 {
 	struct uring *uring = context->uring;
-	if (io_uring_queue_init(ENTRIES, &uring->ring,
-				IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN) < 0) {
+	if (ring_init(&uring->ring) < 0) {
 		uring->never = true;
 		return;
 	}
-	if (!ring_takes_futexes(&uring->ring) ||
-	    io_uring_register_eventfd(&uring->ring, context->local) < 0) {
+	if (io_uring_register_eventfd(&uring->ring, context->local) < 0) {
 		io_uring_queue_exit(&uring->ring);
 		uring->never = true;
 		return;

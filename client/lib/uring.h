@@ -32,3 +32,7 @@ bool uring_possible(const struct fbk_context *context);
 void uring_dispatch(struct fbk_context *context);
 
 void uring_free(struct fbk_context *context);
+
+/* Of no context: may this process use io_uring (else what the kernel says to it), and does that wait for futexes
+ * (else -EOPNOTSUPP)? */
+int uring_probe(void);

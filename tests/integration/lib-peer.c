@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "lib-peer.h"
 
-#include <liburing.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "client/lib/uring.h"
 
 uint64_t deadline_ms(uint64_t ms)
 {
@@ -20,10 +21,7 @@ int readable_within(int fd, int ms)
 
 bool kernel_naps(void)
 {
-	struct io_uring_probe *probe = io_uring_get_probe();
-	bool naps = probe && io_uring_opcode_supported(probe, 51 /* IORING_OP_FUTEX_WAIT */);
-	io_uring_free_probe(probe);
-	return naps;
+	return uring_probe() == 0;
 }
 
 struct fbk_context *peer_connect(const struct daemon *daemon)

@@ -18,10 +18,11 @@ why() { # ROUTE TEXT
 		grep -q "$2" || fail "route $1 does not say: $2"
 }
 
-new=true newer=works
+new=true newer=works loops=works
 if [ "$FBK_VM" = 6.1 ]; then
-	new=false newer=missing
+	new=false newer=missing loops=limited
 fi
+check io-uring-futex "$loops"
 for name in aio-eventfd sync-file dma-buf-fences vgem memory-lock drm-devices; do
 	check "$name" works
 done
