@@ -114,20 +114,30 @@ void producer_take_all(struct producer *producer)
 	}
 }
 
-void acceptor_open(struct acceptor *acceptor, const struct daemon *daemon, int socket)
+void consumer_open(struct consumer *consumer, const struct daemon *daemon,
+		   const struct fbk_device_desc *desc, int socket)
 {
+	static const struct fbk_device_desc plain = {
+		.name = "consumer", .class = FBK_CPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
+	};
 	uint64_t give_up = now_ms() + PATIENCE_MS;
 	int offer, r;
 	receive_word(socket, &offer);
-	acceptor->context = peer_connect(daemon);
-	acceptor->device =
-		exchange_device(acceptor->context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	while ((r = fbk_link_accept(acceptor->device, offer, &acceptor->link)) == -EBUSY &&
+	consumer->context = peer_connect(daemon);
+	r = fbk_device_register(consumer->context, desc ? desc : &plain, &consumer->device);
+	ck_assert_msg(r == 0, "registering: %s", fbk_error_detail());
+	while ((r = fbk_link_accept(consumer->device, offer, &consumer->link)) == -EBUSY &&
 	       now_ms() < give_up) {
 		yield_briefly();
 	}
 	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
 	close(offer);
+}
+
+void consumer_close(struct consumer *consumer)
+{
+	fbk_link_close(consumer->link);
+	fbk_disconnect(consumer->context);
 }
 
 int wait_point(struct fbk_frame *frame, uint64_t number, void *arg)

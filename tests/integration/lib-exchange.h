@@ -42,15 +42,18 @@ void producer_open(struct producer *producer, const struct daemon *daemon, uint3
 		   uint32_t signals, int *ret_offer_fd);
 void producer_close(struct producer *producer);
 
-/* A consumer with memory fences, of a process that gets the offer over its socket; where one had it before, as soon
- * as that is known to be gone. */
-struct acceptor {
+/* A consumer's end, in its own process. */
+struct consumer {
 	struct fbk_context *context;
 	struct fbk_device *device;
 	struct fbk_link *link;
 };
 
-void acceptor_open(struct acceptor *acceptor, const struct daemon *daemon, int socket);
+/* The offer comes over the socket; where somebody had it, it is accepted once he is known to be gone. `desc` NULL: of
+ * a device with memory fences. */
+void consumer_open(struct consumer *consumer, const struct daemon *daemon,
+		   const struct fbk_device_desc *desc, int socket);
+void consumer_close(struct consumer *consumer);
 
 /* Take a buffer, write the next frame into it after it was handed over, then signal it. */
 void producer_frame(struct producer *producer);

@@ -119,9 +119,9 @@ END_TEST
 static int holder(int socket, void *arg)
 {
 	struct fbk_frame *frames[PRODUCER_BUFFERS];
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
 		EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frames[i]) == 0);
 	}

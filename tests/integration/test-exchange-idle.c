@@ -55,16 +55,15 @@ static uint64_t consume_by_points(struct fbk_link *link, struct fbk_timeline *do
 static int consumer(int socket, void *arg)
 {
 	struct fbk_link_info info;
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	struct fbk_timeline *done = peer_timeline(self.device, "done", 0);
 	EXPECT(fbk_link_info(self.link, &info) == 0);
 	ck_assert_int_eq(info.acquire, FBK_ROUTE_NATIVE);
 	ck_assert_int_eq(info.release, FBK_ROUTE_NATIVE);
 	send_word(socket, consume_by_points(self.link, done), -1);
-	fbk_link_close(self.link);
-	fbk_disconnect(self.context);
+	consumer_close(&self);
 	return 0;
 }
 
@@ -169,9 +168,9 @@ static void loop_next(void *arg, struct fbk_link *link)
 static int consumer_by_loop(int socket, void *arg)
 {
 	struct loop loop = { NULL };
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	EXPECT(fbk_link_watch(self.link, loop_next, &loop) == 0);
 	while (!loop.ended) {
 		loop_once(self.context);

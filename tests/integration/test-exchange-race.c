@@ -81,9 +81,9 @@ static int offer_fd;
 /* Says when it has accepted, and consumes. */
 static int comer(int socket, void *arg)
 {
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	send_word(socket, 0, -1);
 	ck_assert_uint_eq(consume(self.link, wait_point, NULL), FRAMES);
 	fbk_disconnect(self.context);
@@ -107,9 +107,9 @@ static void consumer_replace(void)
 /* Accepts when it is told to, and closes the link when it is told to. */
 static int goer(int socket, void *arg)
 {
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);
 	fbk_link_close(self.link);
@@ -172,9 +172,9 @@ END_TEST
 static int marker(int socket, void *arg)
 {
 	struct fbk_frame *frame;
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	struct fbk_point point = { peer_timeline(self.device, "read", 0), 1 };
 	send_word(socket, 0, -1);
 	EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame) == 0);
@@ -254,9 +254,9 @@ END_TEST
 static int keeper(int socket, void *arg)
 {
 	struct fbk_frame *frame;
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	EXPECT(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame) == 0);
 	send_word(socket, 0, -1);
 	receive_word(socket, NULL);

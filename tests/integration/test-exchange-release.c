@@ -32,13 +32,12 @@ static const struct kind {
 
 static int consumer(int socket, void *arg)
 {
-	struct acceptor self;
+	struct consumer self;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	struct fbk_timeline *done = peer_timeline(self.device, "done", 0);
 	ck_assert_uint_eq(consume_on(self.link, done), FRAMES);
-	fbk_link_close(self.link);
-	fbk_disconnect(self.context);
+	consumer_close(&self);
 	return 0;
 }
 

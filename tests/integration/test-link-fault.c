@@ -47,8 +47,8 @@ static void meet(struct peer *peer, int (*consumer)(int socket, void *arg), void
 
 static int consumer_fails(int socket, void *arg)
 {
-	struct acceptor self;
-	acceptor_open(&self, &server, socket);
+	struct consumer self;
+	consumer_open(&self, &server, NULL, socket);
 	(void)arg;
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* no hand-over finds it gone */
 		consumer_next(self.link);
@@ -84,8 +84,8 @@ END_TEST
 
 static int consumer_hears(int socket, void *arg)
 {
-	struct acceptor self;
-	acceptor_open(&self, &server, socket);
+	struct consumer self;
+	consumer_open(&self, &server, NULL, socket);
 	(void)arg;
 	struct fbk_frame *frame;
 	ck_assert_int_eq(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
@@ -113,8 +113,8 @@ static struct fbk_device *device_of(struct fbk_context *context)
 /* It keeps the frame, or gives it back before it is done with it. */
 static int consumer_keeps(int socket, void *arg)
 {
-	struct acceptor self;
-	acceptor_open(&self, &server, socket);
+	struct consumer self;
+	consumer_open(&self, &server, NULL, socket);
 	struct fbk_frame *frame = consumer_next(self.link);
 	if (arg) {
 		struct fbk_point scaled = { peer_timeline(device_of(self.context), "scaled", 0),
@@ -168,11 +168,11 @@ static int producer_stops(int socket, void *arg)
 /* Owes "scaled", and waits for a frame. */
 static int consumer_waits(int socket, void *arg)
 {
-	struct acceptor self;
+	struct consumer self;
 	struct fbk_frame *frame;
 	int token;
 	(void)arg;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	struct fbk_timeline *scaled = peer_timeline(device_of(self.context), "scaled", 0);
 	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
 	send_word(socket, 0, token);
@@ -226,9 +226,9 @@ END_TEST
 
 static int consumer_stays(int socket, void *arg)
 {
-	struct acceptor self;
+	struct consumer self;
 	struct fbk_frame *frame;
-	acceptor_open(&self, &server, socket);
+	consumer_open(&self, &server, NULL, socket);
 	(void)arg;
 	consumer_next(self.link);
 	send_word(socket, 0, -1);

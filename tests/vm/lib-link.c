@@ -109,24 +109,6 @@ void producer_draw(struct producer *producer, uint32_t index)
 
 /* ---------------------------------------------------------------------------------- a consumer -- */
 
-void consumer_open(struct consumer *consumer, const struct daemon *daemon,
-		   const struct fbk_device_desc *desc, int socket)
-{
-	int offer;
-	receive_word(socket, &offer);
-	consumer->context = peer_connect(daemon);
-	consumer->device = link_device(consumer->context, desc);
-	int r = fbk_link_accept(consumer->device, offer, &consumer->link);
-	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
-	close(offer);
-}
-
-void consumer_close(struct consumer *consumer)
-{
-	fbk_link_close(consumer->link);
-	fbk_disconnect(consumer->context);
-}
-
 struct fbk_frame *consumer_next(const struct consumer *consumer)
 {
 	struct fbk_frame *frame = NULL;

@@ -28,18 +28,6 @@ void producer_meet(struct producer *producer);
 uint32_t producer_hand(struct producer *producer);
 void producer_draw(struct producer *producer, uint32_t index);
 
-/* A consumer's end, in its own process. */
-struct consumer {
-	struct fbk_context *context;
-	struct fbk_device *device;
-	struct fbk_link *link;
-};
-
-/* The offer comes over the socket. */
-void consumer_open(struct consumer *consumer, const struct daemon *daemon,
-		   const struct fbk_device_desc *desc, int socket);
-void consumer_close(struct consumer *consumer);
-
 /* The next frame; NULL when the link ended as its producer left. */
 struct fbk_frame *consumer_next(const struct consumer *consumer);
 
