@@ -17,7 +17,8 @@
 
 struct nap {
 	LIST_ENTRY(nap) links;
-	struct fbk_timeline *timeline; /* NULL: it went */
+	struct fbk_timeline *timeline; /* NULL: nobody cares any more */
+	uint32_t sequence;
 	bool cancelled;
 };
 
@@ -188,7 +189,19 @@ struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell 
 		return NULL;
 	}
 	nap->timeline = timeline;
+	nap->sequence = sequence;
 	return nap;
+}
+
+bool uring_nap_ended(const struct nap *nap, uint32_t sequence)
+{
+	return nap->sequence != sequence && uring_is_here(nap->timeline->context->uring);
+}
+
+void uring_replace(struct nap *nap)
+{
+	nap->timeline->context->uring->forgotten++;
+	nap->timeline = NULL;
 }
 
 static void nap_cancel(struct fbk_context *context, struct nap *nap)

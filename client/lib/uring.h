@@ -19,6 +19,11 @@ struct nap; /* one sleep, on the cell of one timeline */
 struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell *cell,
 		      uint32_t sequence);
 
+/* The sequence moved on: has that ended it, though it was not collected yet, and may another one begin on this
+ * thread? Then it is let go of without a word, since nobody sleeps there any more. */
+bool uring_nap_ended(const struct nap *nap, uint32_t sequence);
+void uring_replace(struct nap *nap);
+
 /* Its timeline goes. */
 void uring_forget(struct nap *nap);
 

@@ -3,8 +3,8 @@
  * Watches that the signaler wakes by itself, by the cell that blocking waits sleep on too (pair.h): the
  * daemon hears nothing of them. The steps are those of a wait, W1 to W5, but that one nap is slept for all
  * watches of a timeline. Who comes while it is slept lowers the minimum and looks at the payload again, and
- * that is all: a bump after that ends the nap, and one before it is what the next dispatch finds. When it is
- * over, all of them are looked at, and the rest begins anew.
+ * that is all: a bump after that ends the nap. When it is over, all of them are looked at, and the rest begins anew:
+ * in the dispatch that collects it, or when another watch comes before that.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -106,26 +106,6 @@ void watches_expire(struct fbk_context *context)
 
 /* ------------------------------------------------------------------------------------ watches -- */
 
-bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
-{
-	struct fbk_timeline *timeline = watch->point.timeline;
-	struct fbk_context *context = timeline->context;
-	uint64_t now = now_ns();
-	if (watch->deadline_ns > now && watch->deadline_ns - now > context->max_wait_ns) {
-		watch->deadline_ns = now + context->max_wait_ns;
-	}
-	/* In this order: nothing is opened for those that the daemon wakes. */
-	if (!cell_watch(timeline, watch) || !timer_open(context)) {
-		return false;
-	}
-	watch->place = WATCH_ON_CELL;
-	timeline->cell_watches++;
-	heap_insert(&context->expiries, &watch->expiry, watch->deadline_ns);
-	timer_set(context, watch->deadline_ns);
-	*ret_state = cell_look(watch);
-	return true;
-}
-
 void watch_leave_cell(struct fbk_watch *watch)
 {
 	watch->point.timeline->cell_watches--;
@@ -145,6 +125,9 @@ static void watches_to_daemon(struct fbk_timeline *timeline)
 			TAILQ_INSERT_TAIL(&context->unsent, watch, unsent_links);
 		}
 	}
+	if (!context->collecting) {
+		context_rouse(context); /* the next dispatch sends them */
+	}
 }
 
 /* All those that are decided: the first that is not, or NULL. */
@@ -162,13 +145,10 @@ static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
 	return NULL;
 }
 
-void watches_woken(struct fbk_timeline *timeline)
+/* Those that are decided are told; for the rest the cell is armed again. */
+static void watches_go_on(struct fbk_timeline *timeline)
 {
 	struct fbk_watch *first;
-	struct crowd *crowd = &timeline->crowds[1];
-	/* relaxed: as in wait.c */
-	atomic_fetch_sub_explicit(&crowd->sleepers, 1, memory_order_relaxed);
-	crowd_wake(crowd, atomic_load_explicit(&timeline->peer, memory_order_relaxed));
 	while ((first = watches_look(timeline)) && timeline->cell_watches > 0) {
 		if (!cell_watch(timeline, first)) {
 			watches_to_daemon(timeline);
@@ -178,4 +158,58 @@ void watches_woken(struct fbk_timeline *timeline)
 			return;
 		}
 	}
+}
+
+static void nap_left(struct fbk_timeline *timeline)
+{
+	struct crowd *crowd = &timeline->crowds[1];
+	/* relaxed: as in wait.c */
+	atomic_fetch_sub_explicit(&crowd->sleepers, 1, memory_order_relaxed);
+	crowd_wake(crowd, atomic_load_explicit(&timeline->peer, memory_order_relaxed));
+}
+
+void watches_woken(struct fbk_timeline *timeline)
+{
+	nap_left(timeline);
+	watches_go_on(timeline);
+}
+
+/* Else the minimum would be low and nobody asleep: who bumps for nobody too often does so no more. */
+static bool nap_end_early(struct fbk_timeline *timeline)
+{
+	uint32_t sequence;
+	struct fbk_pair_cell *cell = pair_cell(timeline, &sequence);
+	if (!timeline->nap || cell == timeline->cell || !uring_nap_ended(timeline->nap, sequence)) {
+		return false;
+	}
+	uring_replace(timeline->nap);
+	timeline->nap = NULL;
+	nap_left(timeline);
+	return true;
+}
+
+bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
+{
+	struct fbk_timeline *timeline = watch->point.timeline;
+	struct fbk_context *context = timeline->context;
+	uint64_t now = now_ns();
+	if (watch->deadline_ns > now && watch->deadline_ns - now > context->max_wait_ns) {
+		watch->deadline_ns = now + context->max_wait_ns;
+	}
+	bool ended = nap_end_early(timeline);
+	/* In this order: nothing is opened for those that the daemon wakes. */
+	bool on_cell = cell_watch(timeline, watch) && timer_open(context);
+	if (on_cell) {
+		watch->place = WATCH_ON_CELL;
+		timeline->cell_watches++;
+		heap_insert(&context->expiries, &watch->expiry, watch->deadline_ns);
+		timer_set(context, watch->deadline_ns);
+	}
+	if (ended) {
+		watches_go_on(timeline); /* the others */
+	}
+	if (on_cell && watch->place == WATCH_ON_CELL) {
+		*ret_state = cell_look(watch);
+	}
+	return on_cell;
 }

@@ -150,6 +150,30 @@ START_TEST(in_order)
 }
 END_TEST
 
+/* Signals that come faster than this loop turns: the signaler still finds somebody asleep for each. */
+START_TEST(behind)
+{
+	struct line line;
+	line_open(&line, "line");
+	asked();
+	watch(&line, line.value + 100, deadline_ms(PATIENCE_MS));
+	for (uint64_t i = 1; i <= 100; i++) {
+		if (i < 100) {
+			watch(&line, line.value + i, deadline_ms(PATIENCE_MS));
+		}
+		EXPECT(fbk_timeline_signal(line.signals, line.value + i) == 0);
+	}
+	loop(&line, 100);
+	for (uint64_t i = 1; i <= 100; i++) {
+		ck_assert_uint_eq(line.values[i - 1], line.value + i);
+		ck_assert_int_eq(line.results[i - 1], 0);
+	}
+	line.value += 100;
+	round_trip(&line);
+	ck_assert_uint_eq(asked(), 0);
+}
+END_TEST
+
 /* More at once than the kernel has room for in one go. */
 START_TEST(many_timelines)
 {
@@ -458,6 +482,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, the_daemon_is_left_alone);
 	tcase_add_test(tcase, in_order);
+	tcase_add_test(tcase, behind);
 	tcase_add_test(tcase, many_timelines);
 	tcase_add_test(tcase, deadlines);
 	tcase_add_test(tcase, cancelled);
