@@ -90,23 +90,20 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 	}
 }
 
-static bool side_is(const struct link_side *side, const struct session *session)
+static bool link_is_of(const struct link *link, const struct timeline *timeline)
 {
-	return session && side->session == session;
+	const struct session *session = timeline_signaler(timeline);
+	return session && link_side_of(link, session) >= 0;
 }
 
 void link_waits(struct broker *broker, const struct timeline *one, const struct timeline *other,
 		struct user *user, struct graph_edges *waits)
 {
-	const struct session *sessions[] = { timeline_signaler(one), timeline_signaler(other) };
 	unsigned int count = 0;
 	struct link *link;
 	LIST_FOREACH(link, &broker->links, links) {
-		bool theirs = false;
-		for (int i = 0; i < 4; i++) {
-			theirs |= side_is(&link->sides[i / 2], sessions[i % 2]);
-		}
-		if (theirs && count++ < LINK_WAITS_MAX) {
+		if ((link_is_of(link, one) || link_is_of(link, other)) &&
+		    count++ < LINK_WAITS_MAX) {
 			link_add_waits(link, user, waits);
 		}
 	}

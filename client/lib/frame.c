@@ -304,23 +304,23 @@ static int next_watch(struct fbk_link *link)
 }
 
 /* The change is watched for on and on, whether somebody asks for the next frame or not: the daemon is told of
- * that, and of a frame it is not. */
+ * that, and of a frame it is not. Lets go of the lock. */
 static void next_look(struct fbk_link *link)
 {
 	fbk_next_fn *fn = link->next_fn;
 	void *fn_arg = link->next_arg;
 	link_refresh(link, producer_lost);
 	struct fbk_point frame = { link->in.timeline, link->next };
-	bool due = link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
-		   (link_open(link) && fbk_point_check(frame) != -EAGAIN);
-	if (fn && due) {
+	bool due = fn && (link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
+			  (link_open(link) && fbk_point_check(frame) != -EAGAIN));
+	if (due) {
 		frame_unwatch(link);
 		link->next_fn = NULL;
 	} else if (fn) {
 		next_watch(link);
 	}
 	pthread_mutex_unlock(link->lock);
-	if (fn && due) {
+	if (due) {
 		fn(fn_arg, link);
 	}
 }

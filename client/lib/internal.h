@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "fencebroker.h"
 #include "proto/classify.h"
@@ -273,4 +274,20 @@ void timeline_ref(struct fbk_timeline *timeline); /* not under the mutex */
 
 /* wait.c */
 uint64_t now_ns(void);
+
+static inline struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
+				  .tv_nsec = (long)(ns % 1000000000) };
+}
+
+/* As long as policy lets anybody wait. */
+static inline uint64_t deadline_bound(const struct fbk_context *context, uint64_t deadline_ns,
+				      uint64_t now)
+{
+	return deadline_ns > now && deadline_ns - now > context->max_wait_ns
+		       ? now + context->max_wait_ns
+		       : deadline_ns;
+}
+
 void cell_wake_all(struct fbk_pair_cell *cell);

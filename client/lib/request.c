@@ -130,8 +130,7 @@ static int remaining_ms(uint64_t deadline)
 static void request_wait(struct fbk_context *context, uint64_t deadline)
 {
 	if (context->reading) {
-		struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),
-					  .tv_nsec = (long)(deadline % 1000000000) };
+		struct timespec until = timespec_of(deadline);
 		pthread_cond_timedwait(&context->answered, &context->mutex, &until);
 		return;
 	}

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define ENTRIES   64 /* passed on in one go */
+#define ENTRIES   64 /* each is passed on at once; twice as many completions fit */
 #define MOVES_MAX 8  /* from thread to thread; then no more */
 
 /* IORING_OP_FUTEX_WAIT of linux/io_uring.h, FUTEX2_SIZE_U32 of linux/futex.h: newer than these headers may be. */
@@ -196,12 +196,6 @@ struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell 
 bool uring_nap_ended(const struct nap *nap, uint32_t sequence)
 {
 	return nap->sequence != sequence && uring_is_here(nap->timeline->context->uring);
-}
-
-void uring_replace(struct nap *nap)
-{
-	nap->timeline->context->uring->forgotten++;
-	nap->timeline = NULL;
 }
 
 static void nap_cancel(struct fbk_context *context, struct nap *nap)

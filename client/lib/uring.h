@@ -20,11 +20,10 @@ struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell 
 		      uint32_t sequence);
 
 /* The sequence moved on: has that ended it, though it was not collected yet, and may another one begin on this
- * thread? Then it is let go of without a word, since nobody sleeps there any more. */
+ * thread? */
 bool uring_nap_ended(const struct nap *nap, uint32_t sequence);
-void uring_replace(struct nap *nap);
 
-/* Its timeline goes. */
+/* Nobody is told of its end: its timeline goes, or has another one. */
 void uring_forget(struct nap *nap);
 
 /* Could there be naps on this context, on a thread that dispatches? */

@@ -255,8 +255,7 @@ void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 /* W5. 0, or -ENOSYS where futex_waitv is not there. */
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
 {
-	struct timespec until = { .tv_sec = (time_t)(deadline / 1000000000),
-				  .tv_nsec = (long)(deadline % 1000000000) };
+	struct timespec until = timespec_of(deadline);
 	struct fbk_pair_cell *any = &context->pair->cells[0];
 	long r = 0;
 	for (size_t i = 0; i < sleeper->count; i++) {
@@ -359,9 +358,7 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 		r = wait_look(wait); /* as in wait_sleep */
 		return r != -EAGAIN ? r : error_set(-ETIMEDOUT, "the deadline passed");
 	}
-	if (deadline_ns - now > context->max_wait_ns) {
-		deadline_ns = now + context->max_wait_ns;
-	}
+	deadline_ns = deadline_bound(context, deadline_ns, now);
 	struct spin *spin = &wait->points[wait->index].timeline->spin;
 	r = wait_spin(wait, now, context->spin_ns, deadline_ns);
 	if (r == -EAGAIN) {

@@ -63,30 +63,20 @@ static bool timer_open(struct fbk_context *context)
 	return fd >= 0;
 }
 
-/* It may go off too early: whose deadline it was may be gone. */
-static void timer_set(struct fbk_context *context, uint64_t deadline_ns)
+/* Which also takes back that it went off. */
+static void timer_arm(struct fbk_context *context, uint64_t deadline_ns)
 {
-	if (deadline_ns == 0) {
-		deadline_ns = 1; /* 0 would stop it */
-	}
-	struct itimerspec at = {
-		.it_value = { .tv_sec = (time_t)(deadline_ns / 1000000000),
-			      .tv_nsec = (long)(deadline_ns % 1000000000) },
-	};
-	if (deadline_ns < context->timer_ns) {
-		timerfd_settime(context->timer, TFD_TIMER_ABSTIME, &at, NULL);
-		context->timer_ns = deadline_ns;
-	}
+	/* 0 would stop it */
+	struct itimerspec at = { .it_value = timespec_of(deadline_ns > 0 ? deadline_ns : 1) };
+	timerfd_settime(context->timer, TFD_TIMER_ABSTIME, &at, NULL);
+	context->timer_ns = deadline_ns;
 }
 
+/* It may go off too early: whose deadline it was may be gone. */
 void watches_expire(struct fbk_context *context)
 {
 	struct heap_node *node;
-	uint64_t count;
-	if (context->timer_ns == UINT64_MAX) {
-		return;
-	}
-	uint64_t now = now_ns();
+	uint64_t now = context->timer_ns == UINT64_MAX ? 0 : now_ns();
 	if (now < context->timer_ns) {
 		return;
 	}
@@ -95,13 +85,7 @@ void watches_expire(struct fbk_context *context)
 		int r = timeline_check(watch->point.timeline, watch->point.value);
 		watch_queue(context, watch, r == -EAGAIN ? -ETIMEDOUT : r);
 	}
-	context->timer_ns = UINT64_MAX;
-	if (read(context->timer, &count, sizeof(count)) < 0) {
-		/* it has not gone off: it is not that exact */
-	}
-	if (node) {
-		timer_set(context, node->key);
-	}
+	timer_arm(context, node ? node->key : UINT64_MAX);
 }
 
 /* ------------------------------------------------------------------------------------ watches -- */
@@ -182,7 +166,7 @@ static bool nap_end_early(struct fbk_timeline *timeline)
 	if (!timeline->nap || cell == timeline->cell || !uring_nap_ended(timeline->nap, sequence)) {
 		return false;
 	}
-	uring_replace(timeline->nap);
+	uring_forget(timeline->nap);
 	timeline->nap = NULL;
 	nap_left(timeline);
 	return true;
@@ -192,10 +176,7 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 {
 	struct fbk_timeline *timeline = watch->point.timeline;
 	struct fbk_context *context = timeline->context;
-	uint64_t now = now_ns();
-	if (watch->deadline_ns > now && watch->deadline_ns - now > context->max_wait_ns) {
-		watch->deadline_ns = now + context->max_wait_ns;
-	}
+	watch->deadline_ns = deadline_bound(context, watch->deadline_ns, now_ns());
 	bool ended = nap_end_early(timeline);
 	/* In this order: nothing is opened for those that the daemon wakes. */
 	bool on_cell = cell_watch(timeline, watch) && timer_open(context);
@@ -203,7 +184,9 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 		watch->place = WATCH_ON_CELL;
 		timeline->cell_watches++;
 		heap_insert(&context->expiries, &watch->expiry, watch->deadline_ns);
-		timer_set(context, watch->deadline_ns);
+		if (watch->deadline_ns < context->timer_ns) {
+			timer_arm(context, watch->deadline_ns);
+		}
 	}
 	if (ended) {
 		watches_go_on(timeline); /* the others */
