@@ -178,7 +178,7 @@ static int import_open(const struct row *row, void **ret_state)
 
 const struct side ours_import = { "eventfd to sleeping wait", import_open, post_round, ours_close };
 
-/* ----------------------------------------------------------------------------- event loops ---- */
+/* ------------------------------------------------------------ event loops, and many armed points --- */
 
 static void watch_told(void *arg, struct fbk_point point, int result)
 {
@@ -214,35 +214,13 @@ static int watch_wait(void *arg, uint64_t value)
 	return r < 0 ? r : 0;
 }
 
-static int loop_partner(int socket, void *arg)
-{
-	struct ours *ours = arg;
-	struct listener listener;
-	struct half half = { .arg = &listener, .prepare = watch_prepare, .wait = watch_wait };
-	int r = listener_join(&listener, ours, socket);
-	return r < 0 ? r : post_follow(socket, ours->meeting, &half);
-}
-
-static int loop_open(const struct row *row, void **ret_state)
-{
-	struct ours *ours;
-	int r = relay_open(row, 0, loop_partner, &ours);
-	if (r == 0) {
-		*ret_state = ours;
-	}
-	return r;
-}
-
-const struct side ours_loop = { "signal to watch", loop_open, post_round, ours_close };
-
-/* ------------------------------------------------------------- delivery among armed points --- */
-
-/* By the daemon. */
 static int watch_partner(int socket, struct ours *ours, unsigned int armed)
 {
 	struct listener listener;
 	struct half half = { .arg = &listener, .prepare = watch_prepare, .wait = watch_wait };
-	setenv("FENCEBROKER_IO_URING", "no", 1);
+	if (armed > 0) {
+		setenv("FENCEBROKER_IO_URING", "no", 1); /* all by the daemon */
+	}
 	int r = listener_join(&listener, ours, socket);
 	for (uint64_t i = 0; r == 0 && i < armed; i++) {
 		struct fbk_point point = { listener.party.theirs, FAR + i };
@@ -254,6 +232,11 @@ static int watch_partner(int socket, struct ours *ours, unsigned int armed)
 		r = note_send(socket, 0, -1); /* all are armed */
 	}
 	return r < 0 ? r : post_follow(socket, ours->meeting, &half);
+}
+
+static int loop_partner(int socket, void *arg)
+{
+	return watch_partner(socket, arg, 0);
 }
 
 static int armed_many_partner(int socket, void *arg)
@@ -282,6 +265,11 @@ static int armed_open(const struct row *row, member_fn *fn, void **ret_state)
 	return 0;
 }
 
+static int loop_open(const struct row *row, void **ret_state)
+{
+	return armed_open(row, loop_partner, ret_state);
+}
+
 static int armed_many_open(const struct row *row, void **ret_state)
 {
 	return armed_open(row, armed_many_partner, ret_state);
@@ -292,6 +280,7 @@ static int armed_few_open(const struct row *row, void **ret_state)
 	return armed_open(row, armed_few_partner, ret_state);
 }
 
+const struct side ours_loop = { "signal to watch", loop_open, post_round, ours_close };
 const struct side ours_armed_many = { "watch among 100,000", armed_many_open, post_round,
 				      ours_close };
 const struct side ours_armed_few = { "watch among 100", armed_few_open, post_round, ours_close };

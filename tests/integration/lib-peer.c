@@ -19,6 +19,14 @@ int readable_within(int fd, int ms)
 	return poll(&entry, 1, ms);
 }
 
+int loop_turn(struct fbk_context *context)
+{
+	EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
+	int r = fbk_dispatch(context);
+	EXPECT(r >= 0);
+	return r;
+}
+
 bool kernel_naps(void)
 {
 	return uring_probe() == 0;

@@ -36,5 +36,8 @@ uint64_t receive_word(int socket, int *ret_fd);    /* ret_fd NULL: none comes */
 
 int readable_within(int fd, int ms); /* 1 or 0 */
 
+/* One turn of an event loop: until there is something, which is dispatched. How many callbacks ran. */
+int loop_turn(struct fbk_context *context);
+
 /* Does this kernel's io_uring wait for futexes, so that watches can do without the daemon? */
 bool kernel_naps(void);

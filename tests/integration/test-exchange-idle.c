@@ -96,6 +96,14 @@ static void pair_up(struct producer *producer, const struct peer *peer)
 	} while (waits != before);
 }
 
+static void expect_all_came(struct producer *producer, struct peer *peer)
+{
+	uint64_t frames = producer->frame;
+	producer_close(producer);
+	ck_assert_uint_eq(receive_word(peer->socket, NULL), frames);
+	ck_assert_int_eq(peer_wait(peer), 0);
+}
+
 START_TEST(the_daemon_is_left_alone)
 {
 	struct producer producer;
@@ -122,20 +130,11 @@ START_TEST(the_daemon_is_left_alone)
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	ck_assert_uint_eq(client_counter(&observer, "wakes"), wakes);
 	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 3); /* these */
-	uint64_t frames = producer.frame;
-	producer_close(&producer);
-	ck_assert_uint_eq(receive_word(peer.socket, NULL), frames);
-	ck_assert_int_eq(peer_wait(&peer), 0);
+	expect_all_came(&producer, &peer);
 }
 END_TEST
 
 /* -------------------------------------------------------------------------------- by event loops -- */
-
-static void loop_once(struct fbk_context *context)
-{
-	EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-	EXPECT(fbk_dispatch(context) >= 0);
-}
 
 struct loop {
 	const uint64_t *words;
@@ -173,7 +172,7 @@ static int consumer_by_loop(int socket, void *arg)
 	consumer_open(&self, &server, NULL, socket);
 	EXPECT(fbk_link_watch(self.link, loop_next, &loop) == 0);
 	while (!loop.ended) {
-		loop_once(self.context);
+		loop_turn(self.context);
 	}
 	send_word(socket, loop.number, -1);
 	fbk_disconnect(self.context);
@@ -196,7 +195,7 @@ static void loop_frame(struct producer *producer, uint32_t index)
 	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS),
 				 released, &back) == 0);
 	while (!back) {
-		loop_once(producer->context);
+		loop_turn(producer->context);
 	}
 }
 
@@ -227,10 +226,7 @@ START_TEST(loops_leave_it_alone)
 	}
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 2); /* these */
-	uint64_t frames = producer.frame;
-	producer_close(&producer);
-	ck_assert_uint_eq(receive_word(peer.socket, NULL), frames);
-	ck_assert_int_eq(peer_wait(&peer), 0);
+	expect_all_came(&producer, &peer);
 }
 END_TEST
 

@@ -91,8 +91,7 @@ static void await_watch(struct fbk_context *context, struct fbk_point point)
 	struct told told = { 0 };
 	EXPECT(fbk_point_watch(point, FBK_DEADLINE_MAX, on_point, &told, NULL) == 0);
 	while (!told.done) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 	EXPECT(told.result == 0);
 }

@@ -49,8 +49,7 @@ static void dispatch_until(struct fbk_context *context, const struct seen *seen,
 {
 	uint64_t end = now_ms() + PATIENCE_MS;
 	while (seen->calls < calls && now_ms() < end) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 	ck_assert_int_eq(seen->calls, calls);
 }

@@ -65,8 +65,7 @@ static struct fbk_watch *watch(struct line *line, uint64_t value, uint64_t deadl
 static void loop(struct line *line, size_t count)
 {
 	while (line->heard < count) {
-		EXPECT(readable_within(fbk_context_fd(waiter), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(waiter) >= 0);
+		loop_turn(waiter);
 	}
 	ck_assert_uint_eq(line->heard, count);
 }
@@ -195,8 +194,7 @@ START_TEST(many_timelines)
 			EXPECT(fbk_timeline_signal(lines[i].signals, lines[i].value) == 0);
 		}
 		for (heard = 0; heard < LINES;) {
-			EXPECT(readable_within(fbk_context_fd(waiter), PATIENCE_MS) == 1);
-			heard += (size_t)fbk_dispatch(waiter);
+			heard += (size_t)loop_turn(waiter);
 		}
 		for (int i = 0; i < LINES; i++) {
 			ck_assert_uint_eq(lines[i].heard, 1);
@@ -442,8 +440,7 @@ static void half_open(struct half *half, int socket, struct fbk_context *context
 static void half_loop(struct half *half, struct fbk_context *context)
 {
 	while (half->result == 0 && half->next <= ROUNDS) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 }
 

@@ -7,16 +7,16 @@
 
 #include "../integration/lib-wire.h"
 
-const char *lab_policy(unsigned int promise_ms, unsigned int import_ms)
+const char *lab_policy(unsigned int import_ms)
 {
 	static char text[512];
 	snprintf(text, sizeof(text),
 		 "version = 1;\n"
-		 "settings: { promises = true; implicit_promises = true; promise_ms = %u; "
+		 "settings: { promises = true; implicit_promises = true; promise_ms = %d; "
 		 "max_import_ms = %u; };\n"
 		 "rules: ( { user = \"*\"; connect = true; register = true; promise = true; "
 		 "inspect = \"all\"; } );\n",
-		 promise_ms, import_ms);
+		 LAB_PROMISE_MS, import_ms);
 	return text;
 }
 

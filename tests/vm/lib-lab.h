@@ -15,9 +15,9 @@
 #define LAB_PROMISE_MS    1500
 #define KERNEL_PROMISE_MS 10000
 
-/* A policy that allows everything to everybody: promises too, explicit and implicit, for `promise_ms`;
+/* A policy that allows everything to everybody: promises too, explicit and implicit, for LAB_PROMISE_MS;
  * imports fail after `import_ms`. Valid until the next call. */
-const char *lab_policy(unsigned int promise_ms, unsigned int import_ms);
+const char *lab_policy(unsigned int import_ms);
 
 /* A signaler and a waiter in this process, each with a context of its own. */
 struct lab {

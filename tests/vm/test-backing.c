@@ -19,7 +19,7 @@ static int driver; /* the test driver's device */
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 	driver = test_fence_open();
 	ck_assert_int_ge(driver, 0);
 }

@@ -16,7 +16,7 @@ static struct fbk_timeline *follows_opened; /* the same, as the signaler has it 
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 	follows = peer_timeline(lab.imports, "follows", FBK_TIMELINE_BROKERED);
 	follows_opened = peer_open(lab.signaler, follows, FBK_RIGHT_WAIT);
 }

@@ -25,7 +25,7 @@ static struct screen screen;
 static void setup(void)
 {
 	char error[160] = "";
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 	int r = screen_open(&screen, NULL, WIDTH, HEIGHT, BUFFERS + 1, error, sizeof(error));
 	ck_assert_msg(r == 0, "%s", error);
 }
@@ -151,8 +151,7 @@ static void note_result(void *arg, struct fbk_point point, int result)
 static void dispatch_until(const int *result)
 {
 	while (*result == PENDING) {
-		EXPECT(readable_within(fbk_context_fd(lab.waiter), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(lab.waiter) >= 0);
+		loop_turn(lab.waiter);
 	}
 }
 

@@ -15,7 +15,7 @@ static int dmabuf;
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 	card = drm_card_must_open("vgem");
 	ck_assert_int_eq(vgem_buffer_create(card, &buffer, &dmabuf), 0);
 }

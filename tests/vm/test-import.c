@@ -20,7 +20,7 @@ static unsigned int fds;
 
 static void serve(unsigned int import_ms)
 {
-	daemon_serve(&lab.daemon, lab_policy(LAB_PROMISE_MS, import_ms));
+	daemon_serve(&lab.daemon, lab_policy(import_ms));
 	lab.signaler = peer_connect(&lab.daemon); /* stays for the whole test, and does nothing */
 	/* Asked twice: the first answer comes before its fds are closed over there. */
 	for (int i = 0; i < 2; i++) {

@@ -11,10 +11,9 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-#define FIRST_MS   200 /* some deadline, so that the clock comes first */
-#define WATCH_MS   1500
-#define IMPORT_MS  2000
-#define PROMISE_MS 1500
+#define FIRST_MS  200 /* some deadline, so that the clock comes first */
+#define WATCH_MS  1500
+#define IMPORT_MS 2000
 
 static struct lab lab;
 static int drm;
@@ -22,7 +21,7 @@ static int fences; /* the test driver's */
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(PROMISE_MS, IMPORT_MS));
+	lab_open(&lab, lab_policy(IMPORT_MS));
 	drm = drm_render_open("virtio_gpu");
 	ck_assert_int_ge(drm, 0);
 	fences = test_fence_open();
@@ -183,7 +182,7 @@ static void expect_promise(struct client *client, pid_t waiter)
 	ck_assert_uint_eq(entry->point, 3);
 	ck_assert_int_eq(entry->waiter_pid, waiter);
 	ck_assert_uint_eq(entry->waiter_uid, getuid());
-	ck_assert(entry->has_deadline && entry->deadline_ms <= PROMISE_MS);
+	ck_assert(entry->has_deadline && entry->deadline_ms <= LAB_PROMISE_MS);
 	ck_assert_str_eq(entry->end, "silent");
 	reply_free(&reply);
 }

@@ -32,7 +32,7 @@ static struct shared {
 static void setup(void)
 {
 	char error[160] = "";
-	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
+	daemon_serve(&server, lab_policy(60000));
 	int r = screen_open(&screen, NULL, 640, 480, BUFFERS + 1, error, sizeof(error));
 	ck_assert_msg(r == 0, "%s", error);
 	shared = shared_memory(sizeof(*shared));
@@ -86,8 +86,7 @@ static int32_t display_commit(struct display *display, struct fbk_frame *frame, 
 	EXPECT(fbk_point_check(acquire) == -EAGAIN);
 	send_word(producer, 1, -1); /* it may be drawn */
 	while (display->result == PENDING) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 	ck_assert_int_eq(display->result, 0);
 	return out_fence;

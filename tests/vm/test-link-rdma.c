@@ -18,7 +18,7 @@ static struct daemon server;
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
+	daemon_serve(&server, lab_policy(60000));
 }
 
 static void teardown(void)

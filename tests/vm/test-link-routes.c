@@ -11,7 +11,7 @@ static struct daemon server;
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
+	daemon_serve(&server, lab_policy(60000));
 }
 
 static void teardown(void)
@@ -88,8 +88,7 @@ static int wait_gate(struct fbk_frame *frame, uint64_t number, void *arg)
 	EXPECT(fbk_dispatch(context) >= 0 && !opened);
 	draw_now(waiter);
 	while (!opened) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 	return 0;
 }

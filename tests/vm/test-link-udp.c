@@ -23,7 +23,7 @@ static struct shared {
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
+	daemon_serve(&server, lab_policy(60000));
 	shared = shared_memory(sizeof(*shared));
 }
 
@@ -89,8 +89,7 @@ static void sender_frame(struct sender *sender, struct fbk_frame *frame, uint64_
 	EXPECT(fbk_gate_function(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), sender_send,
 				 sender, NULL) == 0);
 	while (sender->frame) {
-		EXPECT(readable_within(fbk_context_fd(context), PATIENCE_MS) == 1);
-		EXPECT(fbk_dispatch(context) >= 0);
+		loop_turn(context);
 	}
 	EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ sender->sent, number }) == 0);
 }

@@ -21,7 +21,7 @@ static _Atomic uint64_t
 
 static void setup(void)
 {
-	daemon_serve(&server, lab_policy(LAB_PROMISE_MS, 60000));
+	daemon_serve(&server, lab_policy(60000));
 	done = shared_memory(sizeof(*done));
 }
 

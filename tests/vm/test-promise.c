@@ -16,7 +16,7 @@ static struct lab lab;
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 }
 
 static void teardown(void)
@@ -363,8 +363,7 @@ START_TEST(vgem_refused_or_unloaded)
 {
 	static const char *const reasons[] = { "nothing here makes unsignalled sync_files",
 					       "no vgem device" };
-	struct daemon_options options = { .policy = lab_policy(LAB_PROMISE_MS, 60000),
-					  .uid = _i == 0 ? 65534 : 0 };
+	struct daemon_options options = { .policy = lab_policy(60000), .uid = _i == 0 ? 65534 : 0 };
 	int fd = -1;
 	if (_i == 1) {
 		ck_assert_int_eq(system("modprobe -r vgem"), 0);

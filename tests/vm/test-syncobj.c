@@ -24,7 +24,7 @@ static int fences; /* the test driver's */
 
 static void setup(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 	drm = drm_render_open("virtio_gpu");
 	ck_assert_int_ge(drm, 0);
 	fences = test_fence_open();
@@ -556,7 +556,7 @@ static void add(TCase *tcase)
 /* Without syncobjs: every route says so, and the others go on. */
 static void setup_without(void)
 {
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 }
 
 static void teardown_without(void)

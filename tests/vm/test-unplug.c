@@ -44,7 +44,7 @@ static void find_device(void)
 static void setup(void)
 {
 	find_device();
-	lab_open(&lab, lab_policy(LAB_PROMISE_MS, 60000));
+	lab_open(&lab, lab_policy(60000));
 }
 
 static void teardown(void)
