@@ -90,10 +90,24 @@ void watches_expire(struct fbk_context *context)
 
 /* ------------------------------------------------------------------------------------ watches -- */
 
+/* The minimum may stay low: people are told that nobody waits by it, unless threads do. */
+static void cell_leave(struct fbk_timeline *timeline)
+{
+	/* relaxed, all three: hints; the nap is one of the sleepers */
+	if (atomic_load_explicit(&timeline->crowds[1].sleepers, memory_order_relaxed) <= 1) {
+		struct fbk_pair_cell *cell =
+			atomic_load_explicit(&timeline->peer, memory_order_relaxed);
+		atomic_store_explicit(&cell->until_ns, 1, memory_order_relaxed); /* long over */
+	}
+}
+
 void watch_leave_cell(struct fbk_watch *watch)
 {
-	watch->point.timeline->cell_watches--;
-	heap_remove(&watch->point.timeline->context->expiries, &watch->expiry);
+	struct fbk_timeline *timeline = watch->point.timeline;
+	heap_remove(&timeline->context->expiries, &watch->expiry);
+	if (--timeline->cell_watches == 0) {
+		cell_leave(timeline);
+	}
 }
 
 /* Nobody bumps the cell any more, or there are no naps. */

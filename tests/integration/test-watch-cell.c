@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib-peer.h"
+#include "lib-stuck.h"
 #include "lib-wire.h"
 
 static struct daemon server;
@@ -266,6 +267,22 @@ START_TEST(cancelled)
 }
 END_TEST
 
+/* For people, who ask who waits: the cell stays armed, but nobody waits by it any more. */
+START_TEST(cancelled_waits_no_more)
+{
+	struct line line;
+	char *text;
+	line_open(&line, "line");
+	struct fbk_watch *first = watch(&line, line.value + 1, FBK_DEADLINE_MAX);
+	ck_assert_int_eq(fencectl(&server, "stuck --older 0", &text), STUCK);
+	ck_assert_msg(strstr(text, "pair wait"), "%s", text);
+	free(text);
+	fbk_watch_cancel(first);
+	ck_assert_int_eq(fencectl(&server, "stuck --older 0", &text), NOT_STUCK);
+	free(text);
+}
+END_TEST
+
 START_TEST(failed)
 {
 	struct line line;
@@ -485,6 +502,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, many_timelines);
 	tcase_add_test(tcase, deadlines);
 	tcase_add_test(tcase, cancelled);
+	tcase_add_test(tcase, cancelled_waits_no_more);
 	tcase_add_test(tcase, failed);
 	tcase_add_test(tcase, owner_gone);
 	tcase_add_test(tcase, daemon_gone);
