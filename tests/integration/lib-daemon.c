@@ -329,25 +329,54 @@ static char thread_state(pid_t thread)
 	return state;
 }
 
-/* By the system call that it is blocked in: mutexes and the like sleep on private words. One that was just
- * woken and has no CPU yet is shown there as if it slept; its state says that it does not. */
-static bool asleep(pid_t thread)
+/* The system call that it is blocked in, and its second argument; -1: none. One that was just woken and has no
+ * CPU yet is shown there as if it slept; its state says that it does not. */
+static long blocked_in(pid_t thread, unsigned long *ret_argument)
 {
 	char path[64];
 	long number = -1;
-	unsigned long operation = 0;
 	if (thread_state(thread) != 'S') {
-		return false;
+		return -1;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/syscall", thread);
 	FILE *file = fopen(path, "re");
 	if (!file) {
-		return false;
+		return -1;
 	}
-	int fields = fscanf(file, "%ld %*x %lx", &number, &operation);
+	int fields = fscanf(file, "%ld %*x %lx", &number, ret_argument);
 	fclose(file);
+	return fields == 2 ? number : -1;
+}
+
+/* Mutexes and the like sleep on private words. */
+static bool asleep(pid_t thread)
+{
+	unsigned long operation = 0;
+	long number = blocked_in(thread, &operation);
 	return number == SYS_futex_waitv ||
-	       (fields == 2 && number == SYS_futex && !(operation & FUTEX_PRIVATE_FLAG));
+	       (number == SYS_futex && !(operation & FUTEX_PRIVATE_FLAG));
+}
+
+static bool polling(pid_t thread)
+{
+	unsigned long count = 0;
+	long number = blocked_in(thread, &count);
+#ifdef SYS_poll
+	if (number == SYS_poll) {
+		return true;
+	}
+#endif
+	return number == SYS_ppoll;
+}
+
+void await_polling(pid_t thread)
+{
+	const struct timespec briefly = { .tv_nsec = 200000 };
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	while (!polling(thread)) {
+		ck_assert_msg(now_ms() < deadline, "thread %d does not poll", thread);
+		nanosleep(&briefly, NULL); /* and not poll: it may be looked at in turn */
+	}
 }
 
 void await_asleep(pid_t thread)

@@ -84,6 +84,9 @@ int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed i
 /* Until that thread, of this process or of a child, sleeps on a word of shared memory. */
 void await_asleep(pid_t thread);
 
+/* Until it is in poll(2), as an event loop is that has nothing to do. */
+void await_polling(pid_t thread);
+
 /* main() of a suite with one test case: `add` puts the tests into it. */
 int suite_main(const char *name, void (*add)(TCase *tcase));
 

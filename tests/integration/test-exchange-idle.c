@@ -142,7 +142,7 @@ struct loop {
 	bool ended;
 };
 
-/* It is ready when it comes, and goes back at once. */
+/* It is ready when it comes, and goes back when the producer's loop waits for that. */
 static void loop_next(void *arg, struct fbk_link *link)
 {
 	struct loop *loop = arg;
@@ -157,6 +157,7 @@ static void loop_next(void *arg, struct fbk_link *link)
 		}
 		EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == 0);
 		EXPECT(buffer_holds(loop->words, ++loop->number));
+		await_polling(getppid());
 		EXPECT(fbk_frame_release(frame, 0) == 0);
 	}
 	if (!loop->ended) {
@@ -185,13 +186,14 @@ static void released(void *arg, int result)
 	*back = result == 0;
 }
 
-/* One buffer, which is the producer's again each time. */
-static void loop_frame(struct producer *producer, uint32_t index)
+/* One buffer, which is the producer's again each time. Each loop sleeps for each step of the other. */
+static void loop_frame(struct producer *producer, const struct peer *peer, uint32_t index)
 {
 	bool back = false;
 	struct fbk_point acquire = { producer->timeline, ++producer->frame };
 	buffer_write(&producer->buffers[index], acquire.value);
 	EXPECT(fbk_point_signal(acquire) == 0);
+	await_polling(peer->pid);
 	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS),
 				 released, &back) == 0);
 	while (!back) {
@@ -215,14 +217,14 @@ START_TEST(loops_leave_it_alone)
 	while ((requests = client_counter(&observer, "requests")) != before + 1) {
 		EXPECT(now_ms() < end);
 		for (int i = 0; i < FRAMES / 100; i++) {
-			loop_frame(&producer, index);
+			loop_frame(&producer, &peer, index);
 		}
 		before = requests;
 	}
 	uint64_t bells = client_counter(&observer, "bells");
 	requests = client_counter(&observer, "requests");
 	for (int i = 0; i < FRAMES; i++) {
-		loop_frame(&producer, index);
+		loop_frame(&producer, &peer, index);
 	}
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 2); /* these */
