@@ -366,7 +366,12 @@ static bool polling(pid_t thread)
 		return true;
 	}
 #endif
-	return number == SYS_ppoll;
+#ifdef SYS_epoll_wait
+	if (number == SYS_epoll_wait) {
+		return true;
+	}
+#endif
+	return number == SYS_ppoll || number == SYS_epoll_pwait || number == SYS_epoll_pwait2;
 }
 
 void await_polling(pid_t thread)

@@ -84,7 +84,8 @@ int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed i
 /* Until that thread, of this process or of a child, sleeps on a word of shared memory. */
 void await_asleep(pid_t thread);
 
-/* Until it is in poll(2), as an event loop is that has nothing to do. */
+/* Until it is in poll(2) or epoll(7), as an event loop is that has nothing to do. Of a daemon: it has looked
+ * at all that it was rung for. */
 void await_polling(pid_t thread);
 
 /* main() of a suite with one test case: `add` puts the tests into it. */

@@ -130,6 +130,7 @@ START_TEST(lands)
 		cl_event event;
 		send_word(waiter.socket, value, -1);
 		await_asleep(waiter.pid);
+		await_polling(server.pid); /* it looked for the waiter, and found it low */
 		engine_signal(&engine, value, &event);
 		ck_assert_int_eq(clWaitForEvents(1, &event), CL_SUCCESS);
 		clReleaseEvent(event);

@@ -123,6 +123,7 @@ START_TEST(rung_by_the_owner)
 	engine_send(&engine, peer.socket);
 	send_word(peer.socket, 7, -1);
 	await_asleep(peer.pid);
+	await_polling(server.pid); /* it looked for the waiter, and found it low */
 	engine_signal(&engine, &gpu, 7);
 	gpu_idle(&gpu);
 	ck_assert_int_eq(readable_within(peer.socket, 0), 0);
