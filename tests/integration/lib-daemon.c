@@ -397,7 +397,7 @@ int suite_main(const char *name, void (*add)(TCase *tcase))
 {
 	Suite *suite = suite_create(name);
 	TCase *tcase = tcase_create(name);
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 300);
 	add(tcase);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);

@@ -324,7 +324,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 1200 : 100);
+	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 1200 : 300);
 	ADD_LOOP(tcase, one_context, kinds);
 	ADD_LOOP(tcase, several_contexts_in_a_loop, kinds);
 	ADD_LOOP(tcase, another_thread_makes_requests, kinds);

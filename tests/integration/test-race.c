@@ -314,7 +314,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 7200 : 100);
+	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 7200 : 300);
 	tcase_add_loop_test(tcase, no_signal_is_lost, 0, 4);
 	tcase_add_test(tcase, a_failure_is_one_moment);
 	tcase_add_loop_test(tcase, reached_stays_reached, 0, 2);

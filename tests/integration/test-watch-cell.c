@@ -487,9 +487,9 @@ START_TEST(back_and_forth)
 	ck_assert_int_eq(half.result, 0);
 	send_word(peer.socket, 0, -1);
 	ck_assert_int_eq(peer_wait(&peer), 0);
-	/* By the daemon it would be six for each round: a tenth of that is for the first rounds, and for a second
-	 * in which one side found the other awake too often. */
-	ck_assert_uint_lt(client_counter(&observer, "requests"), 6 * ROUNDS / 10);
+	/* By the daemon it would be six for each round: half of that is for the rounds until the daemon has done
+	 * its part, which it may do late, and for a second in which one side found the other awake too often. */
+	ck_assert_uint_lt(client_counter(&observer, "requests"), 6 * ROUNDS / 2);
 }
 END_TEST
 
