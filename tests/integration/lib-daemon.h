@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 /* How long anything that must happen may take, however loaded the machine is. */
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 
 /* ck_assert() reports each success too, which makes long loops slow. */
 #define EXPECT(condition)                                                          \
