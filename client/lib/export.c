@@ -101,8 +101,7 @@ static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
 		return error_plain(-ENOMEM);
 	}
 	export->point = point;
-	uint64_t longest = now_ns() + context->max_wait_ns;
-	export->deadline_ns = deadline_ns < longest ? deadline_ns : longest;
+	export->deadline_ns = deadline_bound(context, deadline_ns, now_ns());
 	export->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (export->fd < 0) {
 		int r = error_plain(-errno);
