@@ -302,7 +302,7 @@ START_TEST(eventfds_many)
 {
 	int fds[200];
 	for (int i = 0; i < 200; i++) {
-		fds[i] = exported(a, 1 + (uint64_t)i, 6 * PATIENCE_MS);
+		fds[i] = exported(a, 1 + (uint64_t)i, PATIENCE_MS);
 	}
 	ck_assert_int_eq(fbk_timeline_signal(a, 100), 0);
 	await_usage("exports", 100);

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib/common.sh"
 
 deadline=1500
-patience=$((deadline + 4000)) # what fills up before anybody waits, and a machine that is busy
+patience=$((deadline + 1500)) # what fills up before anybody waits, and a machine that is busy
 
 now_ms() {
 	echo $(($(date +%s%N) / 1000000))
