@@ -154,7 +154,6 @@ END_TEST
 
 static void add(TCase *tcase)
 {
-	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, dies_with_a_reply_kept);
 	tcase_add_test(tcase, fds_in_flight);
 	tcase_add_test(tcase, refused_at_the_door);

@@ -520,7 +520,6 @@ int main(void)
 	TCase *tcase = tcase_create("account");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, table_complete);
 	tcase_add_test(tcase, users_found_by_uid);

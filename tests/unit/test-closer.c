@@ -305,7 +305,6 @@ int main(void)
 	TCase *tcase = tcase_create("closer");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, closes);
 	tcase_add_test(tcase, in_order);

@@ -481,7 +481,6 @@ int main(void)
 	tcase_add_test(tcase, owners);
 	tcase_add_test(tcase, limit);
 	tcase_add_test(tcase, oracle);
-	tcase_set_timeout(tcase, 300);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -206,7 +206,6 @@ int main(void)
 	TCase *tcase = tcase_create("heap");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, empty);
 	tcase_add_test(tcase, single);
 	tcase_add_test(tcase, extreme_keys);

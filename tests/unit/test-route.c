@@ -441,7 +441,6 @@ int main(void)
 {
 	Suite *suite = suite_create("route");
 	TCase *tcase = tcase_create("route");
-	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, names);
 	tcase_add_loop_test(tcase, named_cases, 0, COUNT(cases));
 	tcase_add_loop_test(tcase, every_capability, 0, COUNT(worlds));

@@ -159,7 +159,6 @@ int main(void)
 	tcase_add_test(tcase, empty);
 	tcase_add_test(tcase, random_turns);
 	tcase_add_loop_test(tcase, never_deep, 0, 3);
-	tcase_set_timeout(tcase, 300);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

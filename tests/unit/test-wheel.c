@@ -498,7 +498,6 @@ int main(void)
 	TCase *tcase = tcase_create("wheel");
 	SRunner *runner = srunner_create(suite);
 
-	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, empty);
 	tcase_add_loop_test(tcase, exact_boundaries, 0, 8);
 	tcase_add_test(tcase, past_deadlines);
