@@ -36,7 +36,8 @@ uint64_t now_ms(void)
 
 void yield_briefly(void)
 {
-	poll(NULL, 0, 1);
+	const struct timespec briefly = { .tv_nsec = 1000000 };
+	nanosleep(&briefly, NULL); /* and not poll: it may be looked at in turn */
 }
 
 /* ------------------------------------------------------------------------------- the process -- */
@@ -374,23 +375,23 @@ static bool polling(pid_t thread)
 	return number == SYS_ppoll || number == SYS_epoll_pwait || number == SYS_epoll_pwait2;
 }
 
-void await_polling(pid_t thread)
+static void await(bool (*is)(pid_t thread), pid_t thread, const char *what)
 {
-	const struct timespec briefly = { .tv_nsec = 200000 };
 	uint64_t deadline = now_ms() + PATIENCE_MS;
-	while (!polling(thread)) {
-		ck_assert_msg(now_ms() < deadline, "thread %d does not poll", thread);
-		nanosleep(&briefly, NULL); /* and not poll: it may be looked at in turn */
+	while (!is(thread)) {
+		ck_assert_msg(now_ms() < deadline, "thread %d does not %s", thread, what);
+		yield_briefly();
 	}
 }
 
 void await_asleep(pid_t thread)
 {
-	uint64_t deadline = now_ms() + PATIENCE_MS;
-	while (!asleep(thread)) {
-		ck_assert_msg(now_ms() < deadline, "thread %d does not sleep", thread);
-		yield_briefly();
-	}
+	await(asleep, thread, "sleep");
+}
+
+void await_polling(pid_t thread)
+{
+	await(polling, thread, "poll");
 }
 
 int suite_main(const char *name, void (*add)(TCase *tcase))

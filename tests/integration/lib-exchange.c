@@ -55,16 +55,21 @@ struct fbk_buffer_desc buffer_desc(const struct buffer *buffer)
 	};
 }
 
+struct fbk_device *link_device(struct fbk_context *context, const struct fbk_device_desc *desc)
+{
+	struct fbk_device *device = NULL;
+	int r = fbk_device_register(context, desc, &device);
+	ck_assert_msg(r == 0, "%s: %s", desc->name, fbk_error_detail());
+	return device;
+}
+
 struct fbk_device *exchange_device(struct fbk_context *context, const char *name, uint32_t waits,
 				   uint32_t signals)
 {
-	struct fbk_device_desc desc = {
+	const struct fbk_device_desc desc = {
 		.name = name, .class = FBK_CPU, .waits = waits, .signals = signals
 	};
-	struct fbk_device *device;
-	int r = fbk_device_register(context, &desc, &device);
-	EXPECT(r == 0);
-	return device;
+	return link_device(context, &desc);
 }
 
 void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
@@ -117,15 +122,13 @@ void producer_take_all(struct producer *producer)
 void consumer_open(struct consumer *consumer, const struct daemon *daemon,
 		   const struct fbk_device_desc *desc, int socket)
 {
-	static const struct fbk_device_desc plain = {
-		.name = "consumer", .class = FBK_CPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
 	uint64_t give_up = now_ms() + PATIENCE_MS;
 	int offer, r;
 	receive_word(socket, &offer);
 	consumer->context = peer_connect(daemon);
-	r = fbk_device_register(consumer->context, desc ? desc : &plain, &consumer->device);
-	ck_assert_msg(r == 0, "registering: %s", fbk_error_detail());
+	consumer->device =
+		desc ? link_device(consumer->context, desc)
+		     : exchange_device(consumer->context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
 	while ((r = fbk_link_accept(consumer->device, offer, &consumer->link)) == -EBUSY &&
 	       now_ms() < give_up) {
 		yield_briefly();

@@ -22,6 +22,8 @@ bool buffer_holds(const uint64_t *words, uint64_t frame); /* all of it */
 
 struct fbk_buffer_desc buffer_desc(const struct buffer *buffer); /* with a duplicate of its fd */
 
+struct fbk_device *link_device(struct fbk_context *context, const struct fbk_device_desc *desc);
+
 /* A device of that name, which waits on and signals these masks. */
 struct fbk_device *exchange_device(struct fbk_context *context, const char *name, uint32_t waits,
 				   uint32_t signals);

@@ -325,8 +325,7 @@ static cl_int event_status(cl_event event)
 static void dispatch_until_ended(struct fbk_context *context, cl_event event)
 {
 	while (event_status(event) > CL_COMPLETE) {
-		ck_assert_int_eq(readable_within(fbk_context_fd(context), PATIENCE_MS), 1);
-		ck_assert_int_ge(fbk_dispatch(context), 0);
+		loop_turn(context);
 	}
 }
 

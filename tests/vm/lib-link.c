@@ -9,14 +9,6 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-struct fbk_device *link_device(struct fbk_context *context, const struct fbk_device_desc *desc)
-{
-	struct fbk_device *device = NULL;
-	int r = fbk_device_register(context, desc, &device);
-	ck_assert_msg(r == 0, "%s: %s", desc->name, fbk_error_detail());
-	return device;
-}
-
 void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route release)
 {
 	struct fbk_link_info info;

@@ -10,8 +10,6 @@
 
 #define LINK_FRAMES 1000
 
-struct fbk_device *link_device(struct fbk_context *context, const struct fbk_device_desc *desc);
-
 /* What the devices and nothing else decided; says why when it is another. */
 void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route release);
 
