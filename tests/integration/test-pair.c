@@ -515,7 +515,7 @@ START_TEST(joined_and_listed)
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	while (atomic_load(&signals.control->generation) == 1) {
 		ck_assert_msg(now_ms() < deadline, "the waiter's cell is kept");
-		usleep(1000);
+		yield_briefly();
 	}
 	ck_assert_int_eq(pair_list(&signaler, signals.handle, &page, 1, &reply), 0);
 	ck_assert_uint_eq(reply.message->pair_cells->n_cells, 0);
