@@ -30,7 +30,6 @@ static unsigned int daemon_fds_begin(const struct daemon *daemon)
 {
 	struct client client;
 	client_open(&client, daemon);
-	client_ping(&client);
 	unsigned int fds = daemon_fd_count(daemon);
 	client_close(&client);
 	return fds;
@@ -44,7 +43,6 @@ static void daemon_expect_empty(const struct daemon *daemon, unsigned int fds)
 	REQUEST(links, INSPECT_LINKS, inspect_links);
 	REQUEST(status, INSPECT_STATUS, inspect_status);
 	client_open(&client, daemon);
-	client_ping(&client);
 	daemon_await_fds(daemon, fds);
 	EXPECT(client_call(&client, &links, NULL, 0, &reply) == 0);
 	ck_assert_uint_eq(reply.message->links->n_links, 0);

@@ -253,32 +253,6 @@ void daemon_remove(struct daemon *daemon)
 
 /* ------------------------------------------------------------------------------- looking at it -- */
 
-unsigned int daemon_fd_count(const struct daemon *daemon)
-{
-	char path[48];
-	unsigned int count = 0;
-	snprintf(path, sizeof(path), "/proc/%d/fd", daemon->pid);
-	DIR *directory = opendir(path);
-	const struct dirent *entry;
-	EXPECT(directory);
-	while ((entry = readdir(directory))) {
-		count += entry->d_name[0] != '.';
-	}
-	closedir(directory);
-	return count;
-}
-
-void daemon_await_fds(const struct daemon *daemon, unsigned int count)
-{
-	uint64_t deadline = now_ms() + PATIENCE_MS;
-	unsigned int now;
-	while ((now = daemon_fd_count(daemon)) != count) {
-		ck_assert_msg(now_ms() < deadline, "the daemon has %u fds open, %u were to be", now,
-			      count);
-		yield_briefly();
-	}
-}
-
 void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size)
 {
 	int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
@@ -392,6 +366,68 @@ void await_asleep(pid_t thread)
 void await_polling(pid_t thread)
 {
 	await(polling, thread, "poll");
+}
+
+/* ------------------------------------------------------------------------------ its open files -- */
+
+static unsigned int fd_count(const struct daemon *daemon)
+{
+	char path[48];
+	unsigned int count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", daemon->pid);
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	EXPECT(directory);
+	while ((entry = readdir(directory))) {
+		count += entry->d_name[0] != '.';
+	}
+	closedir(directory);
+	return count;
+}
+
+static pid_t closer_of(pid_t daemon)
+{
+	char path[64];
+	int pid = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", daemon, daemon);
+	FILE *file = fopen(path, "re");
+	if (file) {
+		if (fscanf(file, "%d", &pid) != 1) {
+			pid = 0;
+		}
+		fclose(file);
+	}
+	return pid;
+}
+
+pid_t daemon_closer(const struct daemon *daemon)
+{
+	pid_t pid = closer_of(daemon->pid);
+	EXPECT(pid > 0);
+	return pid;
+}
+
+/* It gives nothing more to the helper, and that has closed all that it was given. */
+static bool at_rest(pid_t daemon)
+{
+	return polling(daemon) && asleep(closer_of(daemon));
+}
+
+unsigned int daemon_fd_count(const struct daemon *daemon)
+{
+	await(at_rest, daemon->pid, "come to rest");
+	return fd_count(daemon);
+}
+
+void daemon_await_fds(const struct daemon *daemon, unsigned int count)
+{
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	unsigned int now;
+	while ((now = daemon_fd_count(daemon)) != count) {
+		ck_assert_msg(now_ms() < deadline, "the daemon has %u fds open, %u were to be", now,
+			      count);
+		yield_briefly();
+	}
 }
 
 int suite_main(const char *name, void (*add)(TCase *tcase))

@@ -64,10 +64,15 @@ void daemon_terminate(struct daemon *daemon);
 void daemon_kill(struct daemon *daemon);   /* SIGKILL, and wait for it */
 void daemon_remove(struct daemon *daemon); /* the directory */
 
+/* How many fds it has open once it is done with all that it was asked: the copy of an fd that it sent is closed a
+ * little after the answer. */
 unsigned int daemon_fd_count(const struct daemon *daemon);
 
-/* Until it has that many fds open; fails the test when it never comes to that. */
+/* Until that is so many; fails the test when it never comes to that. */
 void daemon_await_fds(const struct daemon *daemon, unsigned int count);
+
+/* The helper that closes fds for it, its only child. */
+pid_t daemon_closer(const struct daemon *daemon);
 
 void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size);
 

@@ -428,9 +428,6 @@ void bystander_open(struct bystander *bystander, const struct daemon *daemon)
 	EXPECT(view_create(&bystander->signaler, device, 0, "bystander", 0, &bystander->signals) ==
 	       0);
 	EXPECT(view_share(&bystander->signals, FBK_RIGHT_WAIT, &token) == 0);
-	/* Counted now: the fd of the next request is closed a little after its answer. The ping: so
-	 * that the daemon is done with the duplicates that it sent. */
-	client_ping(&bystander->waiter);
 	bystander->fds = daemon_fd_count(daemon);
 	EXPECT(view_open(&bystander->waiter, token, &bystander->waits) == 0);
 	close(token);

@@ -324,31 +324,18 @@ START_TEST(lingering_socket)
 }
 END_TEST
 
-/* It has no other child. */
-static pid_t closing_helper(void)
-{
-	char path[64];
-	int pid = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", fencebrokerd.pid,
-		 fencebrokerd.pid);
-	FILE *file = fopen(path, "r");
-	EXPECT(file && fscanf(file, "%d", &pid) == 1);
-	fclose(file);
-	return pid;
-}
-
 /* Stopped, so that it is killed before it has closed what it was given; and killed while it has nothing
  * to do. The next one does it. */
 START_TEST(killed_helper)
 {
-	ck_assert_int_eq(kill(closing_helper(), SIGSTOP), 0);
+	ck_assert_int_eq(kill(daemon_closer(&fencebrokerd), SIGSTOP), 0);
 	ck_assert_int_eq(client_send_raw(&client, "garbage", 7, NULL, 0), 0);
 	client_await_counter(&bystander.waiter, "malformed", 1);
-	ck_assert_int_eq(kill(closing_helper(), SIGKILL), 0);
+	ck_assert_int_eq(kill(daemon_closer(&fencebrokerd), SIGKILL), 0);
 	client_expect_end(&client);
 	client_close(&client);
 
-	ck_assert_int_eq(kill(closing_helper(), SIGKILL), 0);
+	ck_assert_int_eq(kill(daemon_closer(&fencebrokerd), SIGKILL), 0);
 	client_open(&client, &fencebrokerd);
 	ck_assert_int_eq(client_send_raw(&client, "garbage", 7, NULL, 0), 0);
 	client_expect_end(&client);

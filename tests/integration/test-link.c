@@ -432,16 +432,11 @@ START_TEST(come_and_go)
 		}
 		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 		local_close(&local);
-		client_ping(&observer);
 		if (round == 9) {
 			fds = daemon_fd_count(&server);
 		}
 	}
-	uint64_t end = now_ms() + PATIENCE_MS;
-	while (daemon_fd_count(&server) > fds) { /* then some may not have been closed yet */
-		EXPECT(now_ms() < end);
-		yield_briefly();
-	}
+	daemon_await_fds(&server, fds);
 }
 END_TEST
 

@@ -409,13 +409,8 @@ START_TEST(nothing_is_kept)
 		munmap((void *)((uintptr_t)engine.word & ~(uintptr_t)4095), 4096);
 		close(engine.dmabuf);
 	}
-	uint64_t end = now_ms() + PATIENCE_MS;
-	/* Fewer than at first: what the set-up sent may not have been closed by then. */
-	while (daemon_maps_of_dmabufs() > 0 || daemon_fd_count(&lab.daemon) > fds) {
-		ck_assert_msg(now_ms() < end, "the daemon keeps %u mappings, %u fds of %u",
-			      daemon_maps_of_dmabufs(), daemon_fd_count(&lab.daemon), fds);
-		usleep(10000);
-	}
+	daemon_await_fds(&lab.daemon, fds);
+	ck_assert_uint_eq(daemon_maps_of_dmabufs(), 0);
 }
 END_TEST
 

@@ -369,9 +369,6 @@ START_TEST(busy)
 	int fd = -1;
 	setenv("FENCEBROKER_IO_URING", "no", 1); /* it would be one fd more, after some gates */
 	ck_assert_int_eq(fbk_point_promise(lab_point(&lab, 5), &fd), 0);
-	/* One more question: the daemon closes its own copy of an answer's fd after the answer. */
-	struct fbk_timeline_info info;
-	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
 	unsigned int fds = fds_open();
 	unsigned int daemon_fds = daemon_fd_count(&lab.daemon);
 	ck_assert_int_eq(screen_flip(&screen, 0, fd, NULL, 100), 0);

@@ -22,12 +22,6 @@ static void serve(unsigned int import_ms)
 {
 	daemon_serve(&lab.daemon, lab_policy(import_ms));
 	lab.signaler = peer_connect(&lab.daemon); /* stays for the whole test, and does nothing */
-	/* Asked twice: the first answer comes before its fds are closed over there. */
-	for (int i = 0; i < 2; i++) {
-		struct fbk_device_desc desc = { .name = i ? "second" : "first", .class = FBK_CPU };
-		struct fbk_device *idle;
-		ck_assert_int_eq(fbk_device_register(lab.signaler, &desc, &idle), 0);
-	}
 	fds = daemon_fd_count(&lab.daemon);
 	lab.waiter = peer_connect(&lab.daemon);
 	lab.imports = peer_device(lab.waiter, "importer");
