@@ -100,8 +100,9 @@ struct bystander {
 
 void bystander_open(struct bystander *bystander, const struct daemon *daemon);
 
-/* Arm, signal, be woken: in less than this, whatever others do. */
-#define BYSTANDER_BOUND_MS 1000
+/* Arm, signal, be woken: in less than this, whatever others do. What it must not wait for takes far longer or
+ * for ever; a machine that does not let us run for a second is no finding. */
+#define BYSTANDER_BOUND_MS 5000
 void bystander_round(struct bystander *bystander);
 
 /* A last round, and then the daemon has no fd more or less than when the bystander came: everybody

@@ -12,14 +12,13 @@
 #include "lib-peer.h"
 #include "lib-view.h"
 
-#define MAX_IMPORT_MS 300
+#define MAX_IMPORT_MS 300 /* of the impatient policy */
 #define ALL           (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
 
-static const char policy[] = "version = 1;\n"
-			     "settings: { max_import_ms = 300; };\n"
-			     "limits: { edges = 4000; };\n"
-			     "rules: ( { user = \"*\"; connect = true; register = true;\n"
-			     "           inspect = \"all\"; } );\n";
+#define POLICY(more)                                                  \
+	"version = 1; limits: { edges = 4000; };" more                \
+	"rules: ( { user = \"*\"; connect = true; register = true;\n" \
+	"           inspect = \"all\"; } );\n"
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
@@ -44,7 +43,12 @@ static void setup_with(const char *text)
 
 static void setup(void)
 {
-	setup_with(policy);
+	setup_with(POLICY(""));
+}
+
+static void setup_impatient(void)
+{
+	setup_with(POLICY("settings: { max_import_ms = 300; };"));
 }
 
 static void teardown(void)
@@ -434,10 +438,16 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, eventfds_many);
 	tcase_add_test(tcase, eventfds_at_once);
 	tcase_add_test(tcase, export_expired);
+}
+
+static void add_impatient(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup_impatient, teardown);
 	tcase_add_test(tcase, unseen);
 }
 
 int main(void)
 {
-	return suite_main("depend", add);
+	int status = suite_main("depend", add);
+	return status ? status : suite_main("depend, impatient", add_impatient);
 }

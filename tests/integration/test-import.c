@@ -11,10 +11,10 @@
 #include "lib-view.h"
 
 /* An import that nobody signals ends after this. */
-#define MAX_IMPORT_MS 300
+#define MAX_IMPORT_MS 1000
 
 static const char policy[] = "version = 1;\n"
-			     "settings: { max_import_ms = 300; };\n"
+			     "settings: { max_import_ms = 1000; };\n"
 			     "rules: ( { user = \"*\"; connect = true; register = true;\n"
 			     "           inspect = \"all\"; } );\n";
 
