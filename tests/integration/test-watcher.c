@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Devices that signal by stores alone and ring nobody: the watcher finds what they wrote. */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,14 +290,18 @@ START_TEST(many_at_once)
 	}
 	client_await_counter(&observer, "watches", MANY);
 	pid_t tid = daemon_await_task(&server, THREAD);
-	uint64_t from = now_ms(), used = task_cpu(tid);
-	while (now_ms() < from + 1000) {
+	/* A second at least; and on: a CPU that a hypervisor takes away while the thread has it counts as used,
+	 * and is made good for. */
+	uint64_t from = now_ms(), used = task_cpu(tid), deadline = from + PATIENCE_MS;
+	uint64_t passed, spent;
+	do {
 		yield_briefly();
-	}
-	used = task_cpu(tid) - used;
-	uint64_t passed_ns = (now_ms() + 1 - from) * 1000000;
-	/* a tenth; what may be saved up; what it may find out too late */
-	ck_assert_uint_le(used, passed_ns / 10 + 5000000 + 5000000);
+		spent = task_cpu(tid) - used;
+		passed = now_ms() + 1 - from;
+		ck_assert_msg(now_ms() < deadline, "%" PRIu64 " ns of CPU in %" PRIu64 " ms", spent,
+			      passed);
+		/* a tenth; what may be saved up; what it may find out too late */
+	} while (passed < 1000 || spent > passed * 1000000 / 10 + 5000000 + 5000000);
 	for (int i = 0; i < MANY; i++) {
 		atomic_store(words[i], 1);
 	}
