@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "budget.h"
 #include "clock.h"
 #include "log.h"
 #include "proto/narrow.h"
@@ -23,17 +24,8 @@
 #define NAP_NS         (5 * NS_PER_US)   /* too short to sleep */
 #define HITS_PER_TURN  256               /* of the loop; then others have theirs */
 #define BUDGET_EVERY   16                /* turns between two looks at the CPU clock */
-#define BUDGET_DEPTH   (50 * NS_PER_MS)  /* of time whose share may be used at once */
-#define BUDGET_SLICE   (50 * NS_PER_US)  /* worth waking up for */
 #define GUARD_MIN_NS   (50 * NS_PER_US)
 #define GUARD_MAX_NS   (5 * NS_PER_MS)
-
-/* CPU time as tokens: earned at a percentage of real time, spent as the thread's clock says. */
-struct budget {
-	int64_t percent;
-	int64_t tokens;
-	uint64_t wall_ns, cpu_ns; /* when it was last settled */
-};
 
 /* Poison that is watched over. */
 struct guard {
@@ -80,32 +72,6 @@ static uint64_t cpu_now_ns(void)
 	struct timespec now;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static void budget_settle(struct budget *budget)
-{
-	uint64_t wall = clock_now_ns(), cpu = cpu_now_ns();
-	uint64_t passed = wall - budget->wall_ns;
-	if (passed > BUDGET_DEPTH) {
-		passed = BUDGET_DEPTH;
-	}
-	budget->tokens += (int64_t)passed * budget->percent / 100;
-	if (budget->tokens > (int64_t)BUDGET_DEPTH * budget->percent / 100) {
-		budget->tokens = (int64_t)BUDGET_DEPTH * budget->percent / 100;
-	}
-	budget->tokens -= (int64_t)(cpu - budget->cpu_ns);
-	budget->wall_ns = wall;
-	budget->cpu_ns = cpu;
-}
-
-/* When there is enough for another slice; 0: now. */
-static uint64_t budget_wait(const struct budget *budget)
-{
-	if (budget->tokens > 0) {
-		return 0;
-	}
-	int64_t missing = (int64_t)BUDGET_SLICE - budget->tokens;
-	return budget->wall_ns + (uint64_t)(missing * 100 / budget->percent);
 }
 
 /* When to look next; 0: the loop is to be told. */
@@ -195,7 +161,7 @@ static void watcher_sleep(struct watcher *watcher, uint64_t until_ns, bool rousa
 	watcher->sleeps_until = rousable ? until_ns : 0;
 	pthread_cond_timedwait(&watcher->roused, &watcher->mutex, &until);
 	watcher->sleeps_until = 0;
-	budget_settle(&watcher->budget);
+	budget_settle(&watcher->budget, clock_now_ns(), cpu_now_ns());
 }
 
 /* Without the mutex for a moment: mutexes are not fair, the loop comes first. */
@@ -234,7 +200,7 @@ static void *watcher_run(void *arg)
 		}
 		idle_since = 0;
 		if (turn % BUDGET_EVERY == 0) {
-			budget_settle(&watcher->budget);
+			budget_settle(&watcher->budget, clock_now_ns(), cpu_now_ns());
 		}
 		uint64_t refill = budget_wait(&watcher->budget);
 		if (refill) {
@@ -428,11 +394,7 @@ int watcher_create(struct broker *broker, struct watcher **ret_watcher)
 	pthread_mutex_init(&watcher->mutex, &adaptive);
 	pthread_mutexattr_destroy(&adaptive);
 	watcher->broker = broker;
-	watcher->budget = (struct budget){
-		.percent = (int64_t)percent,
-		.tokens = (int64_t)(BUDGET_DEPTH * percent / 100),
-		.wall_ns = clock_now_ns(),
-	};
+	budget_init(&watcher->budget, percent, clock_now_ns());
 	TAILQ_INIT(&watcher->hits);
 	watcher->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = watcher->told < 0 ? -errno : 0;
