@@ -6,11 +6,12 @@
  */
 #pragma once
 
-#include <check.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "../suite.h"
 
 /* How long anything that must happen may take, however loaded the machine is. */
 #define PATIENCE_MS 30000
@@ -92,9 +93,3 @@ void await_asleep(pid_t thread);
 /* Until it is in poll(2) or epoll(7), as an event loop is that has nothing to do. Of a daemon: it has looked
  * at all that it was rung for. */
 void await_polling(pid_t thread);
-
-/* main() of a suite with one test case: `add` puts the tests into it. */
-int suite_main(const char *name, void (*add)(TCase *tcase));
-
-#define ADD_LOOP(tcase, test, table) \
-	tcase_add_loop_test(tcase, test, 0, (int)(sizeof(table) / sizeof((table)[0])))

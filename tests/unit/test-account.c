@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/account.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdlib.h>
+
+#include "tests/suite.h"
 
 /* ck_assert() reports each success too, which makes long loops slow. */
 #define EXPECT(condition)                               \
@@ -514,12 +514,8 @@ static void add_assertion_tests(TCase *tcase)
 }
 #endif
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("account");
-	TCase *tcase = tcase_create("account");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, table_complete);
 	tcase_add_test(tcase, users_found_by_uid);
@@ -541,9 +537,9 @@ int main(void)
 	tcase_add_test(tcase, random_balances);
 	tcase_add_test(tcase, destroy_takes_null);
 	add_assertion_tests(tcase);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("account", add);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/aio.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #define FULL         (UINT64_MAX - 1) /* the largest a counter gets by writing */
 #define EXIT_SKIPPED 77
@@ -118,17 +119,8 @@ START_TEST(without_context)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("aio");
-	TCase *tcase = tcase_create("aio");
-	int r = aio_init(&aio);
-	if (r < 0) {
-		printf("no AIO context here (%d)\n", r);
-		return EXIT_SKIPPED;
-	}
-	aio_finish(&aio);
-	SRunner *runner = srunner_create(suite);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, raises);
 	tcase_add_test(tcase, full_and_blocking);
@@ -137,9 +129,15 @@ int main(void)
 	tcase_add_test(tcase, not_an_eventfd);
 	tcase_add_test(tcase, closed_by_the_other_side);
 	tcase_add_test(tcase, without_context);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	int r = aio_init(&aio);
+	if (r < 0) {
+		printf("no AIO context here (%d)\n", r);
+		return EXIT_SKIPPED;
+	}
+	aio_finish(&aio);
+	return suite_main("aio", add);
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The watcher's budget, in a time of its own. */
-#include <check.h>
-#include <stdlib.h>
 
 #include "daemon/budget.h"
+#include "tests/suite.h"
 
 #define PERCENT 10
 
@@ -93,20 +92,17 @@ START_TEST(all_of_it)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("budget");
-	TCase *tcase = tcase_create("budget");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, debt, 0, 5);
 	tcase_add_test(tcase, stolen);
 	tcase_add_test(tcase, saved_up);
 	tcase_add_loop_test(tcase, in_the_long_run, 0, 5);
 	tcase_add_test(tcase, all_of_it);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+	return suite_main("budget", add);
 }

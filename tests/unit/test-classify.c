@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proto/classify.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "client/include/fencebroker.h"
+#include "tests/suite.h"
 
 static struct classifier classifier;
 static char directory[] = "/tmp/fencebroker-classify-XXXXXX";
@@ -257,20 +257,16 @@ START_TEST(finished_twice)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("classify");
-	TCase *tcase = tcase_create("classify");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, kind, 0, (int)(sizeof(kinds) / sizeof(kinds[0])));
+	ADD_LOOP(tcase, kind, kinds);
 	tcase_add_test(tcase, not_touched);
 	tcase_add_test(tcase, short_room);
 	tcase_add_test(tcase, finished_twice);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("classify", add);
 }

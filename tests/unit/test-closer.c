@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/closer.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "tests/suite.h"
 
 #define PATIENCE_NS (10 * NS_PER_S)
 #define FDS         4096 /* that can be open, as the closer is told */
@@ -295,16 +295,8 @@ START_TEST(finished_hanging)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	struct rlimit limit;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max; /* more than are closed here */
-	setrlimit(RLIMIT_NOFILE, &limit);
-	Suite *suite = suite_create("closer");
-	TCase *tcase = tcase_create("closer");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, closes);
 	tcase_add_test(tcase, in_order);
@@ -314,9 +306,13 @@ int main(void)
 	tcase_add_test(tcase, slow_is_not_hung);
 	tcase_add_test(tcase, killed_from_outside);
 	tcase_add_test(tcase, finished_hanging);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	struct rlimit limit;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max; /* more than are closed here */
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return suite_main("closer", add);
 }

@@ -3,11 +3,12 @@
  * edges, checked against a plain search of all points. */
 #include "daemon/graph.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "tests/suite.h"
 
 #define MANY  10000
 #define LARGE (2 * MANY)
@@ -461,13 +462,11 @@ START_TEST(oracle)
 }
 END_TEST
 
-int main(void)
+static void add_tests(TCase *tcase)
 {
-	Suite *suite = suite_create("graph");
-	TCase *tcase = tcase_create("all");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, two);
-	tcase_add_loop_test(tcase, boundary, 0, (int)(sizeof(boundaries) / sizeof(boundaries[0])));
+	ADD_LOOP(tcase, boundary, boundaries);
 	tcase_add_test(tcase, exact_in_the_middle);
 	tcase_add_test(tcase, itself);
 	tcase_add_test(tcase, diamonds);
@@ -481,10 +480,9 @@ int main(void)
 	tcase_add_test(tcase, owners);
 	tcase_add_test(tcase, limit);
 	tcase_add_test(tcase, oracle);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("graph", add_tests);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "proto/heap.h"
 
-#include <check.h>
 #include <stdlib.h>
+
+#include "tests/suite.h"
 
 #define MANY 100000
 
@@ -200,21 +201,17 @@ START_TEST(many)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("heap");
-	TCase *tcase = tcase_create("heap");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_test(tcase, empty);
 	tcase_add_test(tcase, single);
 	tcase_add_test(tcase, extreme_keys);
 	tcase_add_loop_test(tcase, remove_each, 0, 8);
 	tcase_add_loop_test(tcase, random_against_sorted, 0, 2);
 	tcase_add_loop_test(tcase, many, 0, ORDER_COUNT);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("heap", add);
 }

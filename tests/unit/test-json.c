@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client/fencectl/json.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/fencebroker.pb-c.h"
+#include "tests/suite.h"
 
 static char *text(const char *string)
 {
@@ -219,23 +219,18 @@ START_TEST(not_printed)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("json");
-	TCase *tcase = tcase_create("json");
-	SRunner *runner = srunner_create(suite);
-
-	tcase_add_loop_test(tcase, all_fields, 0,
-			    (int)(sizeof(descriptors) / sizeof(descriptors[0])));
+	ADD_LOOP(tcase, all_fields, descriptors);
 	tcase_add_test(tcase, numbers);
 	tcase_add_test(tcase, texts);
 	tcase_add_test(tcase, nested);
 	tcase_add_test(tcase, lists_of_numbers);
 	tcase_add_test(tcase, printed);
 	tcase_add_test(tcase, not_printed);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("json", add);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* The watcher's pace, in a time of its own: a device that raises its payload, and who looks for it. */
-#include <check.h>
-#include <stdlib.h>
 
 #include "daemon/clock.h"
 #include "daemon/pace.h"
+#include "tests/suite.h"
 
 #define LOOK_NS 200 /* that a look takes */
 
@@ -154,10 +153,8 @@ START_TEST(bounded_always)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("pace");
-	TCase *tcase = tcase_create("pace");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, steady, 0, 4);
 	tcase_add_test(tcase, with_jitter);
@@ -167,10 +164,9 @@ int main(void)
 	tcase_add_test(tcase, paused);
 	tcase_add_test(tcase, too_soon);
 	tcase_add_test(tcase, bounded_always);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+	return suite_main("pace", add);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/page.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #ifndef F_SEAL_EXEC
 #define F_SEAL_EXEC 0x0020
@@ -216,23 +217,19 @@ START_TEST(opened_again_by_another)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("page");
-	TCase *tcase = tcase_create("page");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_loop_test(tcase, created, 0, (int)(sizeof(kinds) / sizeof(kinds[0])));
+	ADD_LOOP(tcase, created, kinds);
 	tcase_add_test(tcase, destroyed);
 	tcase_add_test(tcase, charged);
 	tcase_add_test(tcase, readonly);
 	tcase_add_test(tcase, sealed);
 	tcase_add_test(tcase, sealed_against_sealing);
 	tcase_add_test(tcase, opened_again_by_another);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("page", add);
 }

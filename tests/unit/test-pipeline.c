@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* What the example pipeline trusts: its stamps, slots and histograms. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "client/examples/pipeline/picture.h"
 #include "client/examples/pipeline/slot.h"
 #include "client/examples/pipeline/stamp.h"
+#include "tests/suite.h"
 
 /* --------------------------------------------------------------------------------- pictures -- */
 
@@ -313,25 +313,22 @@ START_TEST(quantiles)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("pipeline");
-	TCase *tcase = tcase_create("pipeline");
-	SRunner *runner = srunner_create(suite);
-	tcase_add_loop_test(tcase, picture_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
+	ADD_LOOP(tcase, picture_sizes, sizes);
 	tcase_add_test(tcase, picture_planes);
-	tcase_add_loop_test(tcase, board_ticks, 0, sizeof(device_times) / sizeof(device_times[0]));
+	ADD_LOOP(tcase, board_ticks, device_times);
 	tcase_add_test(tcase, board_adopted);
 	tcase_add_test(tcase, stamp_and_digits_described);
-	tcase_add_loop_test(tcase, stamp_round_trip, 0, sizeof(numbers) / sizeof(numbers[0]));
+	ADD_LOOP(tcase, stamp_round_trip, numbers);
 	tcase_add_test(tcase, stamp_torn);
-	tcase_add_loop_test(tcase, canvas_round_trip, 0, sizeof(canvases) / sizeof(canvases[0]));
-	tcase_add_loop_test(tcase, canvas_colours, 0, sizeof(colours) / sizeof(colours[0]));
+	ADD_LOOP(tcase, canvas_round_trip, canvases);
+	ADD_LOOP(tcase, canvas_colours, colours);
 	tcase_add_test(tcase, slots);
 	tcase_add_test(tcase, quantiles);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("pipeline", add);
 }

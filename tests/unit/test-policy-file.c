@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Policies in files: what is refused unread, and where an error is said to be. */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/policy.h"
+#include "tests/suite.h"
 
 static struct policy *policy;
 static char error[512];
@@ -93,18 +93,15 @@ START_TEST(file_size)
 }
 END_TEST
 
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, file_setup, file_teardown);
+	tcase_add_test(tcase, file_good);
+	tcase_add_test(tcase, file_bad);
+	tcase_add_test(tcase, file_size);
+}
+
 int main(void)
 {
-	Suite *suite = suite_create("policy-file");
-	TCase *file = tcase_create("file");
-	SRunner *runner = srunner_create(suite);
-	tcase_add_checked_fixture(file, file_setup, file_teardown);
-	tcase_add_test(file, file_good);
-	tcase_add_test(file, file_bad);
-	tcase_add_test(file, file_size);
-	suite_add_tcase(suite, file);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_main("policy-file", add);
 }

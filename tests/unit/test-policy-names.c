@@ -2,10 +2,10 @@
 /* Which names of links a policy lets whom publish and find. */
 #include "daemon/policy.h"
 
-#include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/suite.h"
 
 static struct policy *policy;
 static char error[512];
@@ -138,19 +138,15 @@ START_TEST(refused)
 }
 END_TEST
 
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, NULL, teardown);
+	tcase_add_test(tcase, names_by_pattern);
+	tcase_add_test(tcase, names_left_out);
+	ADD_LOOP(tcase, refused, refusals);
+}
+
 int main(void)
 {
-	Suite *suite = suite_create("policy-names");
-	TCase *names = tcase_create("names");
-	SRunner *runner = srunner_create(suite);
-
-	tcase_add_checked_fixture(names, NULL, teardown);
-	tcase_add_test(names, names_by_pattern);
-	tcase_add_test(names, names_left_out);
-	tcase_add_loop_test(names, refused, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
-	suite_add_tcase(suite, names);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_main("policy-names", add);
 }

@@ -2,14 +2,14 @@
 /* POLICY_DIR, from the build: where the default policies are. */
 #include "daemon/policy.h"
 
-#include <check.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #define CPU      8
 #define STRANGER 4242424
@@ -588,41 +588,31 @@ START_TEST(destroy_takes_null)
 }
 END_TEST
 
-static Suite *policy_suite(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("policy");
-	TCase *text = tcase_create("text");
-
-	tcase_add_checked_fixture(text, NULL, teardown);
-	tcase_add_test(text, system_default);
-	tcase_add_test(text, user_default);
-	tcase_add_test(text, nothing_matches);
-	tcase_add_test(text, first_match_decides);
-	tcase_add_test(text, inspect_none_stops);
-	tcase_add_test(text, classes);
-	tcase_add_test(text, groups);
-	tcase_add_test(text, names_and_ids);
-	tcase_add_test(text, optional_rules);
-	tcase_add_test(text, limits_by_rule);
-	tcase_add_test(text, big_numbers);
-	tcase_add_test(text, limit_bounds);
-	tcase_add_loop_test(text, setting_bounds, 0, POLICY_SETTING_COUNT);
-	tcase_add_test(text, promises_by_class);
-	tcase_add_test(text, settings_by_name);
-	tcase_add_loop_test(text, refused, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
-	tcase_add_test(text, comments_and_strings);
-	tcase_add_test(text, message_is_cut);
-	tcase_add_test(text, destroy_takes_null);
-	suite_add_tcase(suite, text);
-	return suite;
+	tcase_add_checked_fixture(tcase, NULL, teardown);
+	tcase_add_test(tcase, system_default);
+	tcase_add_test(tcase, user_default);
+	tcase_add_test(tcase, nothing_matches);
+	tcase_add_test(tcase, first_match_decides);
+	tcase_add_test(tcase, inspect_none_stops);
+	tcase_add_test(tcase, classes);
+	tcase_add_test(tcase, groups);
+	tcase_add_test(tcase, names_and_ids);
+	tcase_add_test(tcase, optional_rules);
+	tcase_add_test(tcase, limits_by_rule);
+	tcase_add_test(tcase, big_numbers);
+	tcase_add_test(tcase, limit_bounds);
+	tcase_add_loop_test(tcase, setting_bounds, 0, POLICY_SETTING_COUNT);
+	tcase_add_test(tcase, promises_by_class);
+	tcase_add_test(tcase, settings_by_name);
+	ADD_LOOP(tcase, refused, refusals);
+	tcase_add_test(tcase, comments_and_strings);
+	tcase_add_test(tcase, message_is_cut);
+	tcase_add_test(tcase, destroy_takes_null);
 }
 
 int main(void)
 {
-	SRunner *runner = srunner_create(policy_suite());
-
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_main("policy", add);
 }

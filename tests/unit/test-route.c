@@ -5,10 +5,10 @@
  */
 #include "daemon/route.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/suite.h"
 
 #define F(name)      (UINT64_C(1) << FBK_FEATURE_##name)
 #define R(name)      (1U << FBK_ROUTE_##name)
@@ -435,21 +435,16 @@ START_TEST(names)
 }
 END_TEST
 
-#define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
+static void add(TCase *tcase)
+{
+	tcase_add_test(tcase, names);
+	ADD_LOOP(tcase, named_cases, cases);
+	ADD_LOOP(tcase, every_capability, worlds);
+	ADD_LOOP(tcase, every_mask, worlds);
+	tcase_add_test(tcase, same_question_same_answer);
+}
 
 int main(void)
 {
-	Suite *suite = suite_create("route");
-	TCase *tcase = tcase_create("route");
-	tcase_add_test(tcase, names);
-	tcase_add_loop_test(tcase, named_cases, 0, COUNT(cases));
-	tcase_add_loop_test(tcase, every_capability, 0, COUNT(worlds));
-	tcase_add_loop_test(tcase, every_mask, 0, COUNT(worlds));
-	tcase_add_test(tcase, same_question_same_answer);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_main("route", add);
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/set.h"
 
-#include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "daemon/broker.h"
 #include "daemon/device.h"
+#include "tests/suite.h"
 
 #define SIZE  4096
 #define SLOTS 31 /* of a page of that size */
@@ -157,21 +156,17 @@ START_TEST(refused)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("set");
-	TCase *tcase = tcase_create("set");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, created);
 	tcase_add_test(tcase, pages_by_writer);
 	tcase_add_test(tcase, full);
 	tcase_add_test(tcase, referenced);
 	tcase_add_test(tcase, refused);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("set", add);
 }

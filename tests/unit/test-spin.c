@@ -2,8 +2,9 @@
 /* What a timeline learns about how long to look: as numbers, without a clock. */
 #include "client/lib/spin.h"
 
-#include <check.h>
 #include <stdlib.h>
+
+#include "tests/suite.h"
 
 #define MAX_NS 10000
 
@@ -139,10 +140,8 @@ START_TEST(preempted)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("spin");
-	TCase *tcase = tcase_create("spin");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, off);
 	tcase_add_test(tcase, soon);
@@ -151,10 +150,9 @@ int main(void)
 	tcase_add_test(tcase, together);
 	tcase_add_test(tcase, outlier);
 	tcase_add_test(tcase, preempted);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("spin", add);
 }

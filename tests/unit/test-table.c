@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "client/fencectl/table.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 static const struct table_column columns[] = { { "NAME", 0 }, { "COUNT", 1 }, { "WHY", 0 } };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -76,18 +77,14 @@ START_TEST(numbers)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("table");
-	TCase *tcase = tcase_create("table");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_test(tcase, rows);
 	tcase_add_test(tcase, no_table);
 	tcase_add_test(tcase, numbers);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("table", add);
 }

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/token.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include "daemon/broker.h"
 #include "daemon/handle.h"
 #include "daemon/session.h"
+#include "tests/suite.h"
 
 static struct broker broker;
 static struct session session;
@@ -158,12 +157,8 @@ START_TEST(destroyed)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("token");
-	TCase *tcase = tcase_create("token");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, found);
 	tcase_add_test(tcase, one_for_each_mask);
@@ -171,9 +166,9 @@ int main(void)
 	tcase_add_test(tcase, forged);
 	tcase_add_test(tcase, nothing_in_it);
 	tcase_add_test(tcase, destroyed);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("token", add);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Topologies of the example pipeline: what is understood, and what is refused, where and with which words. */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "client/examples/pipeline/topology.h"
+#include "tests/suite.h"
 
 #define RENDER "{ name = \"render\"; kind = \"render\"; }"
 #define ENCODE "{ name = \"encode\"; kind = \"encode\"; }"
@@ -187,18 +187,15 @@ START_TEST(unreadable)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("topology");
-	TCase *tcase = tcase_create("topology");
 	tcase_add_test(tcase, order);
-	tcase_add_loop_test(tcase, refused, 0, (int)(sizeof(bad) / sizeof(bad[0])));
+	ADD_LOOP(tcase, refused, bad);
 	tcase_add_test(tcase, many_stages);
 	tcase_add_test(tcase, unreadable);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+}
+
+int main(void)
+{
+	return suite_main("topology", add);
 }

@@ -2,11 +2,11 @@
 /* The tree of embedded nodes: in order whatever is put in and taken out, and never deep. */
 #include "daemon/tree.h"
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "proto/container.h"
+#include "tests/suite.h"
 
 #define MANY   10000
 #define KEYS   500  /* so that some are equal */
@@ -151,18 +151,15 @@ START_TEST(never_deep)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("tree");
-	TCase *tcase = tcase_create("all");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, empty);
 	tcase_add_test(tcase, random_turns);
 	tcase_add_loop_test(tcase, never_deep, 0, 3);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("tree", add);
 }

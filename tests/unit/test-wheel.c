@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/wheel.h"
 
-#include <check.h>
 #include <limits.h>
 #include <stdlib.h>
+
+#include "tests/suite.h"
 
 #define TICK      (UINT64_C(1) << WHEEL_TICK_SHIFT)
 #define HOUR      (UINT64_C(3600) * 1000000000)
@@ -492,12 +493,8 @@ START_TEST(callback_arms_itself)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("wheel");
-	TCase *tcase = tcase_create("wheel");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_test(tcase, empty);
 	tcase_add_loop_test(tcase, exact_boundaries, 0, 8);
 	tcase_add_test(tcase, past_deadlines);
@@ -513,9 +510,9 @@ int main(void)
 	tcase_add_test(tcase, crowded_slot);
 	tcase_add_test(tcase, callbacks_end_siblings);
 	tcase_add_test(tcase, callback_arms_itself);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(void)
+{
+	return suite_main("wheel", add);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "proto/wire.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "proto/fencebroker.pb-c.h"
+#include "tests/suite.h"
 
 static int ends[2];
 static struct wire_packet packet;
@@ -277,33 +277,26 @@ START_TEST(text_copied)
 }
 END_TEST
 
-#define LOOP(tcase, test, table) \
-	tcase_add_loop_test(tcase, test, 0, (int)(sizeof(table) / sizeof((table)[0])))
-
-int main(void)
+static void add(TCase *tcase)
 {
-	Suite *suite = suite_create("wire");
-	TCase *tcase = tcase_create("wire");
-	SRunner *runner = srunner_create(suite);
-
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	LOOP(tcase, sized, sizes);
+	ADD_LOOP(tcase, sized, sizes);
 	tcase_add_test(tcase, oversized);
 	tcase_add_test(tcase, ended);
 	tcase_add_test(tcase, reset);
 	tcase_add_test(tcase, empty);
 	tcase_add_test(tcase, full);
 	tcase_add_test(tcase, no_socket);
-	LOOP(tcase, fds_passed, fd_counts);
+	ADD_LOOP(tcase, fds_passed, fd_counts);
 	tcase_add_test(tcase, too_many_fds);
 	tcase_add_test(tcase, fds_cut_off);
 	tcase_add_test(tcase, packed);
 	tcase_add_test(tcase, arena_filled);
 	tcase_add_test(tcase, arena_bounds_unpacking);
-	LOOP(tcase, text_copied, texts);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	ADD_LOOP(tcase, text_copied, texts);
+}
+
+int main(void)
+{
+	return suite_main("wire", add);
 }
