@@ -200,7 +200,7 @@ static void *watcher_run(void *arg)
 		}
 		idle_since = 0;
 		if (turn % BUDGET_EVERY == 0) {
-			budget_settle(&watcher->budget, clock_now_ns(), cpu_now_ns());
+			budget_settle(&watcher->budget, now, cpu_now_ns());
 		}
 		uint64_t refill = budget_wait(&watcher->budget);
 		if (refill) {
