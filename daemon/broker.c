@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "foreign.h"
 #include "log.h"
 #include "memory.h"
+#include "proto/container.h"
 #include "provider.h"
 #include "session.h"
 #include "syncobj-follow.h"
@@ -216,14 +216,6 @@ static int broker_create_closer(struct broker *broker)
 
 /* --------------------------------------------------------------------------- birth and death -- */
 
-/* What shapes the trees of clients' things is for no client to know. */
-static uint64_t random_seed(const struct broker *broker)
-{
-	uint64_t seed;
-	ssize_t size = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
-	return size == sizeof(seed) ? seed : broker->started_ns;
-}
-
 static int broker_create_loop(struct broker *broker)
 {
 	struct event_config *config = event_config_new();
@@ -270,8 +262,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 	broker->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 	broker->classifier.reference_fd = -1;
 	wheel_init(&broker->wheel, broker->started_ns);
-	graph_init(&broker->graph, random_seed(broker));
-	origins_init(&broker->origins, random_seed(broker));
+	graph_init(&broker->graph);
 	broker->timer = -1;
 	broker->udmabuf = -ENODEV;
 	broker->timer_ns = UINT64_MAX;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +16,6 @@
 #include "closer.h"
 #include "proto/drm.h"
 #include "graph.h"
-#include "list.h"
 #include "origin.h"
 #include "policy.h"
 #include "probe.h"

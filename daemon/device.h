@@ -5,13 +5,13 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "account.h"
 #include "client/include/fencebroker.h"
-#include "list.h"
 #include "proto/fencebroker.pb-c.h"
 
 struct broker;

@@ -14,6 +14,7 @@
 #include "device.h"
 #include "import.h"
 #include "log.h"
+#include "proto/container.h"
 #include "session.h"
 
 static void promise_forget_asker(struct export *export)

@@ -2,8 +2,11 @@
 #include "graph.h"
 
 #include <assert.h>
+#include <bsd/sys/tree.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include "proto/container.h"
 
 #define BUCKETS_MIN 64
 
@@ -21,8 +24,16 @@ static uint64_t way_bound(enum way way, uint64_t value)
 	return way == ONWARDS ? value : ~value;
 }
 
+struct edge_end {
+	RB_ENTRY(edge_end) node;
+	uint64_t bound;
+	uint64_t number; /* of equal ones the older comes first */
+};
+
+RB_HEAD(edge_tree, edge_end);
+
 struct graph_edge {
-	struct tree_node ends[WAYS]; /* in the tree of nodes[way] */
+	struct edge_end ends[WAYS]; /* in the tree of nodes[way] */
 	struct graph_node *nodes[WAYS];
 	LIST_ENTRY(graph_edge) links; /* of the owner */
 	struct charge charge;
@@ -42,11 +53,28 @@ struct graph_node {
 	struct graph_node *chain; /* in the bucket */
 	const struct timeline *timeline;
 	unsigned int refs; /* edges at it, and who holds it */
-	struct tree edges[WAYS];
+	struct edge_tree edges[WAYS];
 	struct mark marks[WAYS];
 };
 
-static struct graph_edge *edge_at(struct tree_node *end, enum way way)
+static int end_compare(const struct edge_end *a, const struct edge_end *b)
+{
+	if (a->bound != b->bound) {
+		return a->bound < b->bound ? -1 : 1;
+	}
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+RB_GENERATE_INTERNAL(edge_tree, edge_end, node, end_compare, static inline)
+
+/* The first whose bound is above. */
+static struct edge_end *end_above(struct edge_tree *tree, uint64_t bound)
+{
+	struct edge_end key = { .bound = bound, .number = UINT64_MAX };
+	return RB_NFIND(edge_tree, tree, &key);
+}
+
+static struct graph_edge *edge_at(struct edge_end *end, enum way way)
 {
 	return container_of(end - way, struct graph_edge, ends[0]);
 }
@@ -58,9 +86,9 @@ static enum way other_way(enum way way)
 
 /* ------------------------------------------------------------------------------- nodes and edges -- */
 
-void graph_init(struct graph *graph, uint64_t seed)
+void graph_init(struct graph *graph)
 {
-	*graph = (struct graph){ .random = seed | 1, .search_max = GRAPH_SEARCH_MAX };
+	*graph = (struct graph){ .search_max = GRAPH_SEARCH_MAX };
 }
 
 void graph_finish(struct graph *graph)
@@ -156,14 +184,15 @@ static void edge_end(struct graph *graph, struct graph_edge *edge, enum way way,
 {
 	node->refs++;
 	edge->nodes[way] = node;
-	tree_insert(&node->edges[way], &edge->ends[way], way_bound(way, value),
-		    tree_priority(&graph->random));
+	edge->ends[way].bound = way_bound(way, value);
+	edge->ends[way].number = graph->ends++;
+	RB_INSERT(edge_tree, &node->edges[way], &edge->ends[way]);
 }
 
 static void edge_destroy(struct graph *graph, struct graph_edge *edge)
 {
 	for (enum way way = ONWARDS; way < WAYS; way++) {
-		tree_remove(&edge->nodes[way]->edges[way], &edge->ends[way]);
+		RB_REMOVE(edge_tree, &edge->nodes[way]->edges[way], &edge->ends[way]);
 		node_release(graph, edge->nodes[way]);
 	}
 	LIST_REMOVE(edge, links);
@@ -180,7 +209,7 @@ struct search {
 	const struct graph_node *goal;
 	uint64_t goal_bound;
 	struct graph_node *first, **last; /* queued */
-	struct tree_node *at;             /* the next edge of the node that is looked at */
+	struct edge_end *at;              /* the next edge of the node that is looked at */
 	uint64_t bound;                   /* of that */
 };
 
@@ -224,9 +253,9 @@ static void search_init(struct search *search, uint64_t number, enum way way,
 }
 
 /* The next edge to look at; NULL when there is none left. */
-static struct tree_node *search_next(struct search *search)
+static struct edge_end *search_next(struct search *search)
 {
-	while (!search->at || search->at->key > search->bound) {
+	while (!search->at || search->at->bound > search->bound) {
 		struct graph_node *node = search->first;
 		if (!node) {
 			return NULL;
@@ -238,25 +267,25 @@ static struct tree_node *search_next(struct search *search)
 		}
 		mark->queued = false;
 		search->bound = mark->bound;
-		search->at = tree_above(&node->edges[search->way], mark->looked);
+		search->at = end_above(&node->edges[search->way], mark->looked);
 		mark->looked = mark->bound;
 	}
-	struct tree_node *end = search->at;
-	search->at = tree_next(end);
+	struct edge_end *end = search->at;
+	search->at = RB_NEXT(edge_tree, NULL, end);
 	return end;
 }
 
 /* One edge further. 0: go on; 1: there is nothing more; -EDEADLK: at the goal. */
 static int search_step(struct search *search)
 {
-	struct tree_node *end = search_next(search);
+	struct edge_end *end = search_next(search);
 	if (!end) {
 		return 1;
 	}
 	enum way other = other_way(search->way);
 	struct graph_edge *edge = edge_at(end, search->way);
 	struct graph_node *node = edge->nodes[other];
-	uint64_t bound = ~edge->ends[other].key;
+	uint64_t bound = ~edge->ends[other].bound;
 	search_reach(search, node, bound, edge);
 	return node == search->goal && bound >= search->goal_bound ? -EDEADLK : 0;
 }
@@ -273,7 +302,7 @@ static void cycle_add(struct graph_cycle *cycle, const struct timeline *timeline
 /* The `on` of an edge. */
 static void cycle_add_edge(struct graph_cycle *cycle, const struct graph_edge *edge)
 {
-	cycle_add(cycle, edge->nodes[BACK]->timeline, ~edge->ends[BACK].key);
+	cycle_add(cycle, edge->nodes[BACK]->timeline, ~edge->ends[BACK].bound);
 }
 
 /* From its goal a search knows the way to its start: that of the one back lies in order. That of the
@@ -388,15 +417,16 @@ void graph_drop(struct graph *graph, struct graph_edges *owner)
 void graph_decided(struct graph *graph, const struct timeline *timeline, uint64_t value)
 {
 	struct graph_node *node = node_find(graph, timeline);
-	struct tree_node *end;
+	struct edge_end *end;
 	if (!node) {
 		return;
 	}
 	node->refs++;
-	while ((end = tree_first(&node->edges[ONWARDS])) && end->key <= value) {
+	while ((end = RB_MIN(edge_tree, &node->edges[ONWARDS])) && end->bound <= value) {
 		edge_destroy(graph, edge_at(end, ONWARDS));
 	}
-	while ((end = tree_last(&node->edges[BACK])) && end->key >= way_bound(BACK, value)) {
+	while ((end = RB_MAX(edge_tree, &node->edges[BACK])) &&
+	       end->bound >= way_bound(BACK, value)) {
 		edge_destroy(graph, edge_at(end, BACK));
 	}
 	node_release(graph, node);

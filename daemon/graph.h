@@ -11,13 +11,12 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "account.h"
-#include "list.h"
-#include "tree.h"
 
 struct graph_edge;
 struct graph_node;
@@ -43,7 +42,7 @@ struct graph {
 	size_t bucket_count; /* a power of two, or 0 */
 	size_t node_count, edge_count;
 	uint64_t search; /* number of the last */
-	uint64_t random;
+	uint64_t ends;   /* of edges, ever */
 	unsigned int search_max;
 };
 
@@ -55,7 +54,7 @@ struct graph_cycle {
 	bool more; /* it is longer; the last is left out */
 };
 
-void graph_init(struct graph *graph, uint64_t seed);
+void graph_init(struct graph *graph);
 void graph_finish(struct graph *graph); /* empty by then */
 
 /*

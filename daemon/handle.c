@@ -8,6 +8,7 @@
 #include "link.h"
 #include "mirror.h"
 #include "pair.h"
+#include "proto/container.h"
 #include "session.h"
 #include "token.h"
 #include "watch.h"

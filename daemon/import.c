@@ -12,6 +12,7 @@
 #include "export.h"
 #include "handle.h"
 #include "mirror.h"
+#include "proto/container.h"
 #include "session.h"
 #include "timeline.h"
 

@@ -6,12 +6,12 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "account.h"
 #include "graph.h"
-#include "list.h"
 #include "notifier.h"
 #include "wheel.h"
 

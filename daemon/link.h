@@ -7,10 +7,10 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdint.h>
 
 #include "account.h"
-#include "list.h"
 #include "proto/fencebroker.pb-c.h"
 #include "proto/page.h"
 #include "route.h"

@@ -18,6 +18,7 @@
 #include "broker.h"
 #include "clock.h"
 #include "log.h"
+#include "proto/container.h"
 #include "session.h"
 
 #define LISTEN_BACKLOG       256

@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "clock.h"
+#include "proto/container.h"
 #include "session.h"
 
 #define LOG_WINDOW_NS (10 * NS_PER_S)

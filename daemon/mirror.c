@@ -10,6 +10,7 @@
 #include "broker.h"
 #include "handle.h"
 #include "log.h"
+#include "proto/container.h"
 #include "session.h"
 
 /* Go on in a callback of its own, among the requests: a signaler that never pauses would else keep

@@ -1,58 +1,40 @@
 // SPDX-License-Identifier: MIT
 #include "origin.h"
 
-#include <errno.h>
+#include <stddef.h>
 
 #include "description.h"
-#include "proto/container.h"
 
-static struct origin *origin_at(struct tree_node *node)
+/* Where descriptions can't be compared all seem to be one. */
+static int origin_compare(const struct origin *a, const struct origin *b)
 {
-	return container_of(node, struct origin, node);
+	int order = description_order(a->fd, b->fd);
+	return order == 1 ? -1 : order == 2;
 }
 
-void origins_init(struct origins *origins, uint64_t seed)
-{
-	*origins = (struct origins){ .random = seed | 1 };
-}
+RB_GENERATE_INTERNAL(origin_tree, origin, node, origin_compare, static inline)
 
 void origin_keep(struct origins *origins, struct origin *origin, int fd)
 {
-	struct tree_node **link = &origins->tree.root;
-	struct tree_node *parent = NULL;
 	*origin = (struct origin){ .fd = fd };
-	while (*link) {
-		parent = *link;
-		int order = description_order(fd, origin_at(parent)->fd);
-		if (order != 1 && order != 2) {
-			return;
-		}
-		link = order == 1 ? &parent->left : &parent->right;
+	if (!RB_INSERT(origin_tree, &origins->tree, origin)) {
+		origin->origins = origins;
 	}
-	origin->origins = origins;
-	tree_link(&origins->tree, &origin->node, parent, link, tree_priority(&origins->random));
 }
 
 void origin_forget(struct origin *origin)
 {
 	if (origin->origins) {
-		tree_remove(&origin->origins->tree, &origin->node);
+		RB_REMOVE(origin_tree, &origin->origins->tree, origin);
 		origin->origins = NULL;
 	}
 }
 
 struct origin *origin_find(const struct origins *origins, int fd)
 {
-	struct tree_node *node = origins->tree.root;
-	while (node) {
-		int order = description_order(fd, origin_at(node)->fd);
-		if (order == 0) {
-			return origin_at(node);
-		}
-		if (order < 0) {
-			return NULL;
-		}
-		node = order == 1 ? node->left : node->right;
-	}
-	return NULL;
+	struct origin key = { .fd = fd };
+	/* the macro takes no const head; it changes nothing */
+	struct origin *origin = RB_FIND(origin_tree, (struct origin_tree *)&origins->tree, &key);
+	/* found, not merely not told apart */
+	return origin && description_order(fd, origin->fd) == 0 ? origin : NULL;
 }

@@ -7,22 +7,17 @@
  */
 #pragma once
 
-#include <stdint.h>
-
-#include "tree.h"
+#include <bsd/sys/tree.h>
 
 struct origin {
-	struct tree_node node;
+	RB_ENTRY(origin) node;
 	struct origins *origins; /* NULL: not kept */
 	int fd;                  /* of the same description as what was handed out */
 };
 
 struct origins {
-	struct tree tree; /* by description_order() */
-	uint64_t random;
+	RB_HEAD(origin_tree, origin) tree; /* by description_order() */
 };
-
-void origins_init(struct origins *origins, uint64_t seed);
 
 /* `fd` stays the caller's, and open until origin_forget(). Where descriptions can't be compared nothing
  * is kept. */

@@ -7,12 +7,12 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "account.h"
 #include "client/include/fencebroker.h"
-#include "list.h"
 #include "proto/page.h"
 
 struct foreign;

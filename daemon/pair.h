@@ -9,9 +9,9 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdint.h>
 
-#include "list.h"
 #include "page.h"
 
 struct handle;

@@ -20,6 +20,7 @@
 #include "export.h"
 #include "handle.h"
 #include "log.h"
+#include "proto/container.h"
 #include "proto/mutant.h"
 #include "session-object.h"
 #include "watch.h"

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +15,6 @@
 
 #include "account.h"
 #include "graph.h"
-#include "list.h"
 #include "page.h"
 #include "policy.h"
 #include "proto/fencebroker.pb-c.h"
@@ -80,7 +81,7 @@ struct session {
 	LIST_HEAD(, export) promises; /* that it asked for */
 	LIST_HEAD(, mirror) mirrors;
 	struct graph_edges waits;             /* that it declared */
-	void *watches;                        /* tsearch(3) by the client's number */
+	RB_HEAD(watch_tree, watch) watches;   /* by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* to be told */
 };
 

@@ -7,9 +7,9 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdint.h>
 
-#include "list.h"
 #include "page.h"
 
 struct broker;

@@ -12,6 +12,7 @@
 #include "broker.h"
 #include "client/include/fencebroker.h"
 #include "clock.h"
+#include "proto/container.h"
 #include "proto/sync-file.h"
 
 #define ABANDONED_NS (60 * NS_PER_S)

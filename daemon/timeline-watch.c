@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "payload.h"
+#include "proto/container.h"
 #include "proto/narrow.h"
 #include "timeline.h"
 #include "watcher.h"

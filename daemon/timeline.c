@@ -16,6 +16,7 @@
 #include "mirror.h"
 #include "pair.h"
 #include "payload.h"
+#include "proto/container.h"
 #include "proto/mutant.h"
 #include "session.h"
 #include "timeline-watch.h"

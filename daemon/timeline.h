@@ -6,13 +6,13 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "account.h"
 #include "client/include/fencebroker.h"
 #include "proto/heap.h"
-#include "list.h"
 #include "set.h"
 
 struct broker;

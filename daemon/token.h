@@ -6,10 +6,10 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdint.h>
 
 #include "account.h"
-#include "list.h"
 
 struct broker;
 struct handle;

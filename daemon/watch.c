@@ -2,22 +2,22 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
 
 #include "blame.h"
 #include "broker.h"
 #include "import.h"
+#include "proto/container.h"
 #include "session.h"
 
 #define WATCHES_PER_EVENT 256
 
-static int watch_compare(const void *a, const void *b)
+static int watch_compare(const struct watch *a, const struct watch *b)
 {
-	uint64_t left = ((const struct watch *)a)->number;
-	uint64_t right = ((const struct watch *)b)->number;
-	return left < right ? -1 : left > right;
+	return (a->number > b->number) - (a->number < b->number);
 }
+
+RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, static inline)
 
 static void watch_destroy(struct watch *watch)
 {
@@ -28,7 +28,7 @@ static void watch_destroy(struct watch *watch)
 		TAILQ_REMOVE(&session->fired, watch, fired_links);
 	}
 	LIST_REMOVE(watch, links);
-	tdelete(watch, &session->watches, watch_compare);
+	RB_REMOVE(watch_tree, &session->watches, watch);
 	charge_release(&watch->charge);
 	free(watch);
 }
@@ -76,9 +76,8 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 	watch->deadline.fire = watch_expired;
 
 	int r = charge_take(&watch->charge, session->user, ACCOUNT_WATCHES, 1);
-	if (r == 0) {
-		struct watch **node = tsearch(watch, &session->watches, watch_compare);
-		r = !node ? -ENOMEM : *node != watch ? -EEXIST : 0;
+	if (r == 0 && RB_INSERT(watch_tree, &session->watches, watch)) {
+		r = -EEXIST;
 	}
 	if (r < 0) {
 		charge_release(&watch->charge);
@@ -97,32 +96,19 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 int watch_cancel(struct session *session, uint64_t number)
 {
 	struct watch key = { .number = number };
-	struct watch **node = tfind(&key, &session->watches, watch_compare);
-	if (!node) {
+	struct watch *watch = RB_FIND(watch_tree, &session->watches, &key);
+	if (!watch) {
 		return -ENOENT;
 	}
-	watch_destroy(*node);
+	watch_destroy(watch);
 	return 0;
-}
-
-static const struct watch *watch_found; /* by the search that is running */
-
-static int watch_compare_from(const void *key, const void *node)
-{
-	const struct watch *watch = node;
-	if (watch->number < ((const struct watch *)key)->number) {
-		return 1;
-	}
-	watch_found = watch; /* each is smaller than the one before */
-	return -1;
 }
 
 const struct watch *watch_from(const struct session *session, uint64_t number)
 {
 	struct watch key = { .number = number };
-	watch_found = NULL;
-	tfind(&key, &session->watches, watch_compare_from);
-	return watch_found;
+	/* the macro takes no const head; it changes nothing */
+	return RB_NFIND(watch_tree, (struct watch_tree *)&session->watches, &key);
 }
 
 void watch_drop_handle(struct handle *handle)

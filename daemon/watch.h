@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <stdint.h>
 
 #include "account.h"
@@ -18,6 +20,7 @@ struct watch {
 	struct arm arm;
 	struct handle *handle;
 	LIST_ENTRY(watch) links; /* of the handle */
+	RB_ENTRY(watch) node;    /* of the session, by number */
 	uint64_t number;         /* the client's */
 	int result;
 	bool fired;

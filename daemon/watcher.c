@@ -15,6 +15,7 @@
 #include "budget.h"
 #include "clock.h"
 #include "log.h"
+#include "proto/container.h"
 #include "proto/narrow.h"
 #include "set.h"
 

@@ -10,9 +10,9 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "proto/heap.h"
 #include "pace.h"

@@ -7,12 +7,13 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <time.h>
 
 #include "fencebroker.h"
@@ -41,6 +42,7 @@ struct page_map {
 
 struct fbk_watch {
 	LIST_ENTRY(fbk_watch) links; /* of the context, all */
+	RB_ENTRY(fbk_watch) node;    /* the same */
 	TAILQ_ENTRY(fbk_watch) fired_links;
 	struct fbk_point point;
 	fbk_point_fn *fn;
@@ -170,7 +172,7 @@ struct fbk_context {
 	LIST_HEAD(, fbk_exchange) exchange_list;
 	LIST_HEAD(, page_map) pages;
 	LIST_HEAD(, fbk_watch) watches;
-	void *watch_tree;            /* tsearch(3) by number: what the daemon calls them */
+	RB_HEAD(watch_tree, fbk_watch) watches_by_number; /* what the daemon calls them */
 	LIST_HEAD(, export) exports; /* that the daemon has not raised yet, as far as is known */
 	size_t export_count, export_sweep_at;
 	TAILQ_HEAD(watch_queue, fbk_watch) fired, unsent;

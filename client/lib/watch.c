@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,17 +10,17 @@
 #include "request.h"
 #include "uring.h"
 
-static int watch_compare(const void *a, const void *b)
+static int watch_compare(const struct fbk_watch *a, const struct fbk_watch *b)
 {
-	const struct fbk_watch *left = a, *right = b;
-	return (left->number > right->number) - (left->number < right->number);
+	return (a->number > b->number) - (a->number < b->number);
 }
+
+RB_GENERATE_INTERNAL(watch_tree, fbk_watch, node, watch_compare, static inline)
 
 static struct fbk_watch *watch_find(struct fbk_context *context, uint64_t number)
 {
 	struct fbk_watch key = { .number = number };
-	struct fbk_watch **node = tfind(&key, &context->watch_tree, watch_compare);
-	return node ? *node : NULL;
+	return RB_FIND(watch_tree, &context->watches_by_number, &key);
 }
 
 static bool watch_armed(const struct fbk_watch *watch)
@@ -102,7 +101,7 @@ static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {
 	LIST_REMOVE(watch, links);
 	watch_disarm(watch);
-	tdelete(watch, &context->watch_tree, watch_compare);
+	RB_REMOVE(watch_tree, &context->watches_by_number, watch);
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->fired, watch, fired_links);
 	}
@@ -116,13 +115,11 @@ static void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 void watches_drop_timeline(struct fbk_timeline *timeline)
 {
 	struct fbk_context *context = timeline->context;
-	struct fbk_watch *watch = LIST_FIRST(&context->watches);
-	while (watch) {
-		struct fbk_watch *next = LIST_NEXT(watch, links);
+	struct fbk_watch *watch, *next;
+	LIST_FOREACH_SAFE(watch, &context->watches, links, next) {
 		if (watch->point.timeline == timeline) {
 			watch_free(context, watch);
 		}
-		watch = next;
 	}
 	if (timeline->nap) {
 		uring_forget(timeline->nap);
@@ -180,14 +177,11 @@ static int watch_undo(struct fbk_context *context, uint64_t number, int error)
 }
 
 /* It gets a number, and is the context's from then on. Under the mutex. */
-static bool watch_enlist(struct fbk_context *context, struct fbk_watch *watch)
+static void watch_enlist(struct fbk_context *context, struct fbk_watch *watch)
 {
 	watch->number = ++context->next_watch;
-	if (!tsearch(watch, &context->watch_tree, watch_compare)) {
-		return false;
-	}
+	RB_INSERT(watch_tree, &context->watches_by_number, watch);
 	LIST_INSERT_HEAD(&context->watches, watch, links);
-	return true;
 }
 
 int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
@@ -224,11 +218,7 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	*ret_watch = watch;
 
 	pthread_mutex_lock(&context->mutex);
-	if (!watch_enlist(context, watch)) {
-		pthread_mutex_unlock(&context->mutex);
-		free(watch); /* not watch_free: `drop` is the caller's still */
-		return error_plain(-ENOMEM);
-	}
+	watch_enlist(context, watch);
 	if (state == -EAGAIN) {
 		heap_insert(&point.timeline->watches, &watch->armed, point.value);
 		on_cell = watch_on_cell(watch, &state);
@@ -259,11 +249,7 @@ int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
 	watch->fn = fn;
 	watch->arg = arg;
 	pthread_mutex_lock(&context->mutex);
-	if (!watch_enlist(context, watch)) {
-		pthread_mutex_unlock(&context->mutex);
-		free(watch);
-		return error_plain(-ENOMEM);
-	}
+	watch_enlist(context, watch);
 	*ret_watch = watch;
 	watch_queue(context, watch, 0);
 	pthread_mutex_unlock(&context->mutex);

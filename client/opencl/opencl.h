@@ -7,8 +7,8 @@
 
 #include "fence-opencl.h"
 
+#include <bsd/sys/queue.h>
 #include <pthread.h>
-#include <sys/queue.h>
 
 /* A page of timelines, as the device sees it: shared by the signals of the timelines on it. */
 struct page {

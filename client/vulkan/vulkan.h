@@ -8,8 +8,8 @@
 
 #include "fence-vulkan.h"
 
+#include <bsd/sys/queue.h>
 #include <pthread.h>
-#include <sys/queue.h>
 
 #define INSTANCE_PROCS(X)                                 \
 	X(vkGetDeviceProcAddr)                            \

@@ -42,7 +42,7 @@ static void setup(void)
 	uint64_t limits[ACCOUNT_RESOURCE_COUNT] = { [ACCOUNT_EDGES] = LARGE };
 	ck_assert_int_eq(account_create(&account), 0);
 	ck_assert_int_eq(account_user_ref(account, 7, limits, &user), 0);
-	graph_init(&graph, 88172645463325252);
+	graph_init(&graph);
 	LIST_INIT(&owner);
 }
 

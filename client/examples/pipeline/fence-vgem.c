@@ -7,6 +7,7 @@
  * What real hardware does not do: after 10 s, and when the program ends, the kernel signals what is
  * left, as success.
  */
+#include <bsd/sys/queue.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/queue.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
