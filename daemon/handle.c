@@ -8,6 +8,7 @@
 #include "link.h"
 #include "mirror.h"
 #include "pair.h"
+#include "proto/cells.h"
 #include "proto/container.h"
 #include "session.h"
 #include "token.h"
@@ -72,9 +73,7 @@ int handle_create(struct session *session, struct timeline *timeline, uint32_t r
 		free(handle);
 		return r;
 	}
-	/* relaxed: the client learns the number by the socket, after this */
-	atomic_store_explicit(&handle_cell(handle)->minimum, FBK_MONITORED_NONE,
-			      memory_order_relaxed);
+	cell_init(handle_cell(handle)); /* the client learns the number by the socket, after this */
 	LIST_INSERT_HEAD(&timeline->handles, handle, links);
 	timeline->handle_count++;
 	*ret_handle = handle;

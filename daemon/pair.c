@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "device.h"
 #include "handle.h"
+#include "proto/cells.h"
 #include "session.h"
 #include "timeline.h"
 
@@ -128,8 +129,7 @@ static int pair_create(struct handle *handle)
 	pair->handle = handle;
 	pair->cell = pair->peer->page->used++;
 	pair->peer->cells++;
-	/* relaxed: both learn of the cell by the wire, after this */
-	atomic_store_explicit(&pair_cell(pair)->minimum, FBK_MONITORED_NONE, memory_order_relaxed);
+	cell_init(pair_cell(pair)); /* both learn of it by the wire, after this */
 	handle->pair = pair;
 	return 0;
 }

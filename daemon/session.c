@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,8 @@
 #include "export.h"
 #include "handle.h"
 #include "log.h"
+#include "proto/cells.h"
 #include "proto/container.h"
-#include "proto/mutant.h"
 #include "session-object.h"
 #include "watch.h"
 
@@ -29,7 +28,6 @@
 #define SESSION_LAST_REQUESTS     256
 #define SESSION_LOOKS_PER_TURN    256
 #define SESSION_BELLS_IN_A_ROW    64
-#define SESSION_WAKE_MAX          16 /* rule R2: 50 us at worst */
 #define SESSION_GREETING_NS       (5 * NS_PER_S)
 
 #ifndef SO_PEERPIDFD
@@ -67,22 +65,6 @@ void session_explain(const struct session *session, int error, char *text)
 }
 
 /* ------------------------------------------------------------------------ the shared memory -- */
-
-void cell_bump(struct fbk_pair_cell *cell)
-{
-	if (MUTANT(BUMP_BEFORE_EXCHANGE)) {
-		mutant_bump(&cell->sequence, &cell->minimum);
-		syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, SESSION_WAKE_MAX, NULL, NULL, 0);
-		return;
-	}
-	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
-	 * not forgotten; and after the payload or status that is the reason for this wake (D4) */
-	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
-	/* release: who sees the new sequence sees that reason */
-	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
-	syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, MUTANT(WAKE_ONE) ? 1 : SESSION_WAKE_MAX,
-		NULL, NULL, 0);
-}
 
 void session_wake_cell(struct session *session, uint32_t number)
 {
@@ -414,9 +396,7 @@ int session_greet(struct session *session, const char *name)
 	    event_add(session->bell, NULL) < 0) {
 		return -ENOMEM;
 	}
-	/* relaxed: the page is handed out after this */
-	atomic_store_explicit(&session_pair(session)->cells[0].minimum, FBK_MONITORED_NONE,
-			      memory_order_relaxed);
+	cell_init(&session_pair(session)->cells[0]);
 	wire_text_copy(session->name, sizeof(session->name), name);
 	return 0;
 }

@@ -122,9 +122,6 @@ void session_tell_stopping(struct session *session, uint64_t within_ms);
 /* There are fired watches to be told. */
 void session_notify(struct session *session);
 
-/* Take the minimum, raise the sequence, wake who sleeps on it: at most 16 threads (rule R2). */
-void cell_bump(struct fbk_pair_cell *cell);
-
 /* Wake who sleeps on this cell of its pair page, and who sleeps on all of them. */
 void session_wake_cell(struct session *session, uint32_t number);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "proto/cells.h"
 #include "proto/wire.h"
 #include "request.h"
 

@@ -291,5 +291,3 @@ static inline uint64_t deadline_bound(const struct fbk_context *context, uint64_
 		       ? now + context->max_wait_ns
 		       : deadline_ns;
 }
-
-void cell_wake_all(struct fbk_pair_cell *cell);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "proto/cells.h"
 #include "proto/mutant.h"
 #include "request.h"
 

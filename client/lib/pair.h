@@ -51,6 +51,3 @@ void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, ui
 
 /* wait.c: W6, of one of those that slept on the cell, and was counted in the crowd. */
 void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell);
-
-/* wait.c: take the minimum, raise the sequence, wake 16 at most; how many it woke */
-long cell_bump(struct fbk_pair_cell *cell);

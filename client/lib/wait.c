@@ -20,7 +20,6 @@
 
 #define SLEEP_WORDS_MAX  127 /* futex_waitv takes 128 */
 #define SPIN_CLOCK_EVERY 32  /* looks between two looks at the clock */
-#define WAKE_MAX         16
 
 uint64_t now_ns(void)
 {
@@ -43,28 +42,6 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 {
 	/* Not private: the other side is another process. */
 	return syscall(SYS_futex, word, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-long cell_bump(struct fbk_pair_cell *cell)
-{
-	MUTANT_STRETCH();
-	if (MUTANT(BUMP_BEFORE_EXCHANGE)) {
-		mutant_bump(&cell->sequence, &cell->minimum);
-		return futex(&cell->sequence, FUTEX_WAKE, WAKE_MAX, NULL);
-	}
-	/* seq_cst: taken before the bump, so that a waiter who lowers it again after the bump is
-	 * not forgotten; and after the payload that is the reason for this wake (S4) */
-	atomic_exchange_explicit(&cell->minimum, FBK_MONITORED_NONE, memory_order_seq_cst);
-	/* release: who sees the new sequence sees that payload (S5) */
-	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
-	return futex(&cell->sequence, FUTEX_WAKE, MUTANT(WAKE_ONE) ? 1 : WAKE_MAX, NULL); /* S6 */
-}
-
-void cell_wake_all(struct fbk_pair_cell *cell)
-{
-	/* release: what led to it is seen by who sees the new sequence */
-	atomic_fetch_add_explicit(&cell->sequence, 1, memory_order_release);
-	futex(&cell->sequence, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 /* ------------------------------------------------------------------------------ the question -- */
