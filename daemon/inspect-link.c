@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "inspect.h"
 #include "link.h"
+#include "proto/lane.h"
 
 #define LINKS_MAX   8 /* in a packet, with all their buffers */
 #define BUFFERS_MAX (LINKS_MAX * FBK_BUFFERS_MAX)
@@ -60,12 +61,12 @@ static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry
 	uint64_t from = entry->returned + 1;
 	for (uint64_t n = from > link->from ? from : link->from;
 	     lane && n <= entry->handed && n < from + FBK_RING_SIZE; n++) {
-		/* relaxed: for people */
-		uint32_t index =
-			atomic_load_explicit(&fbk_ring_entry_at(lane->slot.page->memory, n)->index,
-					     memory_order_relaxed);
+		struct lane_entry frame;
+		if (!lane_entry_read(lane->slot.page->memory, n, &frame)) {
+			continue;
+		}
 		for (size_t i = first; i < room->buffer_count; i++) {
-			if (room->buffers[i].index == index) {
+			if (room->buffers[i].index == frame.index) {
 				room->buffers[i].state = text("consumer");
 				room->buffers[i].sequence = n;
 			}

@@ -9,34 +9,17 @@
 #include "broker.h"
 #include "handle.h"
 #include "link.h"
+#include "proto/lane.h"
 #include "token.h"
 
-/* Of both lanes' entries, what is needed here: read once. */
-struct entry {
-	uint64_t value;
-	uint32_t timeline, index;
-};
-
-/* False: it is another frame's by now. */
-static bool entry_read(const struct timeline *lane, uint64_t sequence, struct entry *ret_entry)
+static bool entry_read(const struct timeline *lane, uint64_t sequence, struct lane_entry *ret_entry)
 {
-	struct fbk_ring_entry *entry = fbk_ring_entry_at(lane->slot.page->memory, sequence);
-	/* acquire: the entry after its number; a lie costs who lies, and the rest is checked */
-	if (atomic_load_explicit(&entry->sequence, memory_order_acquire) != sequence) {
-		return false;
-	}
-	*ret_entry = (struct entry){
-		/* relaxed, all of them: as above */
-		.value = atomic_load_explicit(&entry->value, memory_order_relaxed),
-		.timeline = atomic_load_explicit(&entry->timeline, memory_order_relaxed),
-		.index = atomic_load_explicit(&entry->index, memory_order_relaxed),
-	};
-	return true;
+	return lane_entry_read(lane->slot.page->memory, sequence, ret_entry);
 }
 
 /* The point that an end means, if it is one that is waited for. */
 static bool side_point(struct broker *broker, const struct link_side *side,
-		       const struct entry *entry, struct graph_point *ret_point)
+		       const struct lane_entry *entry, struct graph_point *ret_point)
 {
 	if (entry->timeline == 0 || entry->timeline >= side->token_count || entry->value == 0 ||
 	    entry->value > FBK_POINT_MAX) {
@@ -75,7 +58,7 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 	uint64_t handed = lane_value(forward), returned = lane_value(back);
 	uint64_t first = handed < FBK_RING_SIZE ? 1 : handed - FBK_RING_SIZE + 1;
 	for (uint64_t frame = first < link->from ? link->from : first; frame <= handed; frame++) {
-		struct entry entry, before;
+		struct lane_entry entry, before;
 		struct graph_point acquire, release;
 		if (!entry_read(forward, frame, &entry) || entry.index >= FBK_BUFFERS_MAX) {
 			continue;

@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "device.h"
 #include "handle.h"
+#include "proto/lane.h"
 #include "session.h"
 #include "token.h"
 
@@ -431,6 +432,7 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 {
 	struct timeline *forward = link->from ? link_lane(link, link_producer(link)) : NULL;
 	struct timeline *back = forward ? link_lane(link, &link->sides[!link->producer]) : NULL;
+	struct lane_entry entry;
 	if (!back) {
 		return NULL;
 	}
@@ -440,9 +442,7 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 		return NULL;
 	}
 	*ret_sequence = next;
-	/* relaxed: for people */
-	*ret_deadline_ns = atomic_load_explicit(
-		&fbk_ring_entry_at(forward->slot.page->memory, next)->deadline_ns,
-		memory_order_relaxed);
+	*ret_deadline_ns =
+		lane_entry_read(forward->slot.page->memory, next, &entry) ? entry.deadline_ns : 0;
 	return back;
 }

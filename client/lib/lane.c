@@ -9,39 +9,21 @@
 
 /* ------------------------------------------------------------------------------------- entries -- */
 
-static struct fbk_ring_entry *lane_at(const struct lane *lane, uint64_t sequence)
+static void *lane_page(const struct lane *lane)
 {
-	return fbk_ring_entry_at(lane->timeline->payload_map->memory, sequence);
+	return lane->timeline->payload_map->memory;
 }
 
 int lane_send(const struct lane *lane, const struct lane_entry *entry)
 {
-	struct fbk_ring_entry *place = lane_at(lane, entry->sequence);
-	/* relaxed, all of them: the payload is raised after, and who reads them saw that. What lay here came
-	 * back, so nobody reads it any more. */
-	atomic_store_explicit(&place->sequence, entry->sequence, memory_order_relaxed);
-	atomic_store_explicit(&place->value, entry->value, memory_order_relaxed);
-	atomic_store_explicit(&place->timeline, entry->timeline, memory_order_relaxed);
-	atomic_store_explicit(&place->index, entry->index, memory_order_relaxed);
-	atomic_store_explicit(&place->generation, entry->generation, memory_order_relaxed);
-	atomic_store_explicit(&place->result, entry->result, memory_order_relaxed);
-	atomic_store_explicit(&place->deadline_ns, entry->deadline_ns, memory_order_relaxed);
+	lane_entry_write(lane_page(lane), entry);
 	return fbk_timeline_signal(lane->timeline, entry->sequence);
 }
 
 int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry)
 {
-	const struct fbk_ring_entry *place = lane_at(lane, sequence);
-	/* relaxed: after the payload was seen. Each is read once: the peer may write here at any time. */
-	struct lane_entry entry = {
-		.sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed),
-		.value = atomic_load_explicit(&place->value, memory_order_relaxed),
-		.timeline = atomic_load_explicit(&place->timeline, memory_order_relaxed),
-		.index = atomic_load_explicit(&place->index, memory_order_relaxed),
-		.generation = atomic_load_explicit(&place->generation, memory_order_relaxed),
-		.result = atomic_load_explicit(&place->result, memory_order_relaxed),
-	};
-	if (entry.sequence != sequence || entry.index >= FBK_BUFFERS_MAX ||
+	struct lane_entry entry;
+	if (!lane_entry_read(lane_page(lane), sequence, &entry) || entry.index >= FBK_BUFFERS_MAX ||
 	    entry.timeline > FBK_LANE_POINTS || entry.result > 0 || entry.result < -4095 ||
 	    (entry.timeline > 0 && (entry.value == 0 || entry.value > FBK_POINT_MAX))) {
 		return error_set(-EPROTO, "the peer's frame %llu is nonsense",

@@ -10,17 +10,7 @@
 #pragma once
 
 #include "internal.h"
-
-/* What is said of one frame, in either direction. */
-struct lane_entry {
-	uint64_t sequence;
-	uint64_t value; /* of the point, of timeline number `timeline`; 0: reached */
-	uint32_t timeline;
-	uint32_t index;
-	uint32_t generation;
-	int32_t result;
-	uint64_t deadline_ns;
-};
+#include "proto/lane.h"
 
 struct lane {
 	struct fbk_timeline *timeline; /* NULL: nobody is there */
