@@ -16,6 +16,7 @@
 #include "import.h"
 #include "log.h"
 #include "pair.h"
+#include "process.h"
 #include "session.h"
 #include "timeline.h"
 #include "watch.h"
@@ -204,27 +205,6 @@ static struct blame_wait session_oldest_wait(const struct session *session)
 		}
 	}
 	return oldest;
-}
-
-/* R, S, D, T ...; 0 when the process is gone. The name in the second field may hold anything. */
-static char process_state(pid_t pid)
-{
-	char path[32];
-	char line[512] = "";
-	char state = 0;
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	FILE *file = fopen(path, "re");
-	if (!file) {
-		return 0;
-	}
-	size_t size = fread(line, 1, sizeof(line) - 1, file);
-	fclose(file);
-	line[size] = '\0';
-	const char *end = strrchr(line, ')');
-	if (end && end[1] == ' ') {
-		state = end[2];
-	}
-	return state;
 }
 
 static enum blame_end process_end(pid_t pid)

@@ -2,14 +2,12 @@
 #include "closer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +18,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "process.h"
 
 #define CLOSER_RING_MIN   1024
 #define CLOSER_RING_MAX   (UINT32_C(1) << 24)
@@ -92,22 +91,6 @@ unsigned int closer_pending(const struct closer *closer)
 	       atomic_load_explicit(&closer->ring->head, memory_order_acquire);
 }
 
-/* R, S, D, ...: what /proc says; 0 when it says nothing. */
-static int helper_state(pid_t pid)
-{
-	char path[32], text[128];
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		return 0;
-	}
-	ssize_t size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[size > 0 ? size : 0] = '\0';
-	const char *end = strrchr(text, ')'); /* of its name */
-	return end && end[1] == ' ' ? end[2] : 0;
-}
-
 /* Behind the fd it was at, if it had begun: that number is free from the start of the call. */
 static void closer_respawn(struct closer *closer)
 {
@@ -127,7 +110,7 @@ static void closer_check(struct closer *closer)
 	if (!atomic_load_explicit(&closer->ring->busy, memory_order_relaxed)) {
 		return;
 	}
-	int state = helper_state(closer->pid);
+	char state = process_state(closer->pid);
 	if (state != 'S' && state != 'D') { /* it only gets no CPU */
 		alarm_wind(closer->alarm, CLOSER_PATIENCE_S);
 		return;

@@ -6,11 +6,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "ours.h"
+#include "tests/proc-stat.h"
 
 #define CLIENTS          1000
 #define WAITS            10000
@@ -98,21 +98,12 @@ static void threads_count(pid_t pid, unsigned int *ret_asleep, unsigned int *ret
 	DIR *directory = opendir(path);
 	const struct dirent *entry;
 	while (directory && (entry = readdir(directory))) {
-		char file[64];
-		char line[256];
 		if (entry->d_name[0] == '.') {
 			continue;
 		}
-		snprintf(file, sizeof(file), "/proc/%d/task/%.16s/stat", pid, entry->d_name);
-		FILE *stat = fopen(file, "re");
-		if (stat && fgets(line, sizeof(line), stat)) {
-			const char *name_end = strrchr(line, ')');
-			*ret_asleep += name_end && name_end[2] == 'S';
-			(*ret_all)++;
-		}
-		if (stat) {
-			fclose(stat);
-		}
+		char state = proc_state((pid_t)strtol(entry->d_name, NULL, 10));
+		*ret_asleep += state == 'S';
+		*ret_all += state != 0;
 	}
 	if (directory) {
 		closedir(directory);

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/proc-stat.h"
+
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
 #endif
@@ -289,28 +291,13 @@ int child_wait(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* What comes after its name, which is in brackets. */
-static char thread_state(pid_t thread)
-{
-	char path[64], state = '?';
-	snprintf(path, sizeof(path), "/proc/%d/stat", thread);
-	FILE *file = fopen(path, "re");
-	if (file) {
-		if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) {
-			state = '?';
-		}
-		fclose(file);
-	}
-	return state;
-}
-
 /* The system call that it is blocked in, and its second argument; -1: none. One that was just woken and has no
  * CPU yet is shown there as if it slept; its state says that it does not. */
 static long blocked_in(pid_t thread, unsigned long *ret_argument)
 {
 	char path[64];
 	long number = -1;
-	if (thread_state(thread) != 'S') {
+	if (proc_state(thread) != 'S') {
 		return -1;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/syscall", thread);

@@ -8,13 +8,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "loop-kind.h"
+#include "tests/proc-stat.h"
 
 #define POINTS (getenv("FBK_SOAK") ? UINT64_C(200000) : UINT64_C(3000))
 #define WINDOW 4 /* watches armed ahead: few, so that the other process often has to wait */
@@ -234,18 +233,12 @@ END_TEST
 
 static void thread_await_sleep(pid_t thread)
 {
-	char path[64];
-	char text[256];
-	const char *state;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", thread);
+	char state;
 	do {
 		yield_briefly();
-		FILE *file = fopen(path, "re");
-		EXPECT(file && fgets(text, sizeof(text), file));
-		fclose(file);
-		state = strrchr(text, ')');
-		EXPECT(state);
-	} while (state[2] != 'S');
+		state = proc_state(thread);
+		EXPECT(state != 0);
+	} while (state != 'S');
 }
 
 static void on_local(void *arg, struct fbk_point point, int result)
