@@ -17,7 +17,7 @@
 #include "log.h"
 #include "pair.h"
 #include "process.h"
-#include "session.h"
+#include "client.h"
 #include "timeline.h"
 #include "watch.h"
 
@@ -38,7 +38,7 @@ const char *blame_way_name(enum blame_way way)
 }
 
 static struct blame_wait wait_of_arm(const struct arm *arm, enum blame_way way,
-				     const struct session *waiter)
+				     const struct client *waiter)
 {
 	return (struct blame_wait){
 		.timeline = arm->timeline,
@@ -70,10 +70,10 @@ struct blame_wait blame_cell_wait(const struct handle *handle)
 {
 	struct blame_wait wait = { 0 };
 	if (handle->cell_arm) {
-		wait = wait_of_arm(handle->cell_arm, BLAME_WAIT, handle->session);
+		wait = wait_of_arm(handle->cell_arm, BLAME_WAIT, handle->client);
 	}
 	if (wait.timeline) {
-		wait_take_times(&wait, &session_pair(handle->session)->cells[handle->number],
+		wait_take_times(&wait, &client_pair(handle->client)->cells[handle->number],
 				wait.since_ns);
 	}
 	return wait;
@@ -82,25 +82,25 @@ struct blame_wait blame_cell_wait(const struct handle *handle)
 /* On the pair path nobody arms anything here: the cell tells, as far as its owner is to be believed. */
 struct blame_wait blame_pair_wait(const struct handle *handle)
 {
-	struct blame_wait wait = { .way = BLAME_PAIR_WAIT, .waiter = handle->session };
+	struct blame_wait wait = { .way = BLAME_PAIR_WAIT, .waiter = handle->client };
 	if (!handle->pair) {
 		return wait;
 	}
 	const struct fbk_pair_cell *cell = pair_cell(handle->pair);
 	/* relaxed: for people */
 	wait.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed);
-	wait.uid = handle->session->subject.uid;
+	wait.uid = handle->client->subject.uid;
 	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > handle->timeline->seen &&
 	    handle->timeline->cause == FBK_CAUSE_NONE) {
 		wait.timeline = handle->timeline;
-		wait_take_times(&wait, cell, handle->session->broker->started_ns);
+		wait_take_times(&wait, cell, handle->client->broker->started_ns);
 	}
 	return wait;
 }
 
 struct blame_wait blame_watch(const struct watch *watch)
 {
-	struct blame_wait wait = wait_of_arm(&watch->arm, BLAME_WATCH, watch->handle->session);
+	struct blame_wait wait = wait_of_arm(&watch->arm, BLAME_WATCH, watch->handle->client);
 	wait.deadline_ns = watch->deadline.deadline_ns;
 	return wait;
 }
@@ -117,14 +117,14 @@ struct blame_wait blame_export(const struct export *export)
 struct blame_wait blame_import(const struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
-	struct blame_wait wait = { .way = BLAME_IMPORT, .waiter = handle->session };
-	const struct import *import = timeline_signaler(timeline) == handle->session
+	struct blame_wait wait = { .way = BLAME_IMPORT, .waiter = handle->client };
+	const struct import *import = timeline_signaler(timeline) == handle->client
 					      ? import_pending(timeline, timeline->seen + 1)
 					      : NULL;
 	if (import) {
 		wait.timeline = timeline;
 		wait.value = import->value;
-		wait.uid = handle->session->subject.uid;
+		wait.uid = handle->client->subject.uid;
 		wait.since_ns = import->since_ns;
 		wait.deadline_ns = import->deadline.deadline_ns;
 	}
@@ -134,13 +134,13 @@ struct blame_wait blame_import(const struct handle *handle)
 /* Nobody arms anything for it, and nobody says when it went: it is late once its deadline is past. */
 struct blame_wait blame_frame(const struct handle *handle)
 {
-	struct blame_wait wait = { .way = BLAME_FRAME, .waiter = handle->session };
+	struct blame_wait wait = { .way = BLAME_FRAME, .waiter = handle->client };
 	const struct link *link = link_of(handle);
-	if (link && link->sides[link->producer].session == handle->session) {
+	if (link && link->sides[link->producer].client == handle->client) {
 		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
 		uint64_t now = clock_now_ns();
 		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
-		wait.uid = handle->session->subject.uid;
+		wait.uid = handle->client->subject.uid;
 	}
 	return wait;
 }
@@ -155,10 +155,10 @@ static bool wait_is_for_frame(const struct blame_wait *wait)
 
 /* What a process waits for at its own devices keeps it from nothing that it does for others. The next frame may:
  * that is followed where there is nothing else. */
-static void wait_older(struct blame_wait *oldest, const struct session *session,
+static void wait_older(struct blame_wait *oldest, const struct client *client,
 		       struct blame_wait other)
 {
-	if (!other.timeline || timeline_signaler(other.timeline) == session ||
+	if (!other.timeline || timeline_signaler(other.timeline) == client ||
 	    timeline_point_state(other.timeline, other.value) != -EAGAIN ||
 	    (other.timeline->idle && !wait_is_for_frame(&other))) {
 		return;
@@ -172,36 +172,36 @@ static void wait_older(struct blame_wait *oldest, const struct session *session,
 }
 
 /* What this process has been waiting for longest, of the first that are found. */
-static struct blame_wait session_oldest_wait(const struct session *session)
+static struct blame_wait client_oldest_wait(const struct client *client)
 {
 	struct blame_wait oldest = { 0 };
 	unsigned int left = BLAME_LOOKED_AT;
 	const struct export *export;
-	LIST_FOREACH(export, &session->promises, asked_links) {
-		wait_older(&oldest, session, blame_export(export)); /* it waits in the kernel */
+	LIST_FOREACH(export, &client->promises, asked_links) {
+		wait_older(&oldest, client, blame_export(export)); /* it waits in the kernel */
 	}
-	LIST_FOREACH(export, &session->exports, links) {
+	LIST_FOREACH(export, &client->exports, links) {
 		if (left == 0) {
 			break;
 		}
 		left--;
-		wait_older(&oldest, session, blame_export(export));
+		wait_older(&oldest, client, blame_export(export));
 	}
-	for (uint32_t number = 1; number < session->handles_size && left > 0; number++) {
-		const struct handle *handle = session->handles[number];
+	for (uint32_t number = 1; number < client->handles_size && left > 0; number++) {
+		const struct handle *handle = client->handles[number];
 		const struct watch *watch;
 		left--;
 		if (!handle) {
 			continue;
 		}
-		wait_older(&oldest, session, blame_cell_wait(handle));
-		wait_older(&oldest, session, blame_pair_wait(handle));
+		wait_older(&oldest, client, blame_cell_wait(handle));
+		wait_older(&oldest, client, blame_pair_wait(handle));
 		LIST_FOREACH(watch, &handle->watches, links) {
 			if (left == 0) {
 				break;
 			}
 			left--;
-			wait_older(&oldest, session, blame_watch(watch));
+			wait_older(&oldest, client, blame_watch(watch));
 		}
 	}
 	return oldest;
@@ -227,8 +227,8 @@ static enum blame_end process_end(pid_t pid)
 /* ------------------------------------------------------------------------------------ the chain -- */
 
 /* The step from which on it is a cycle; `chain->count` when it is none. */
-static size_t chain_begin(const struct blame_chain *chain, const struct session *waiter,
-			  const struct session *signaler)
+static size_t chain_begin(const struct blame_chain *chain, const struct client *waiter,
+			  const struct client *signaler)
 {
 	if (waiter == signaler && chain->count > 1) {
 		return 0;
@@ -242,7 +242,7 @@ static size_t chain_begin(const struct blame_chain *chain, const struct session 
 }
 
 /* What is to be said of the last step; or, where the chain goes on, `ret_next` with a timeline. */
-static enum blame_end chain_last(struct blame_chain *chain, const struct session *waiter,
+static enum blame_end chain_last(struct blame_chain *chain, const struct client *waiter,
 				 struct blame_wait *ret_next)
 {
 	struct timeline *timeline = chain->steps[chain->count - 1].timeline;
@@ -260,7 +260,7 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct session
 				     (timeline->brokered && timeline->brokered->follows))) {
 		return BLAME_FENCE;
 	}
-	const struct session *signaler = timeline_signaler(timeline);
+	const struct client *signaler = timeline_signaler(timeline);
 	if (end == BLAME_STOPPED || end == BLAME_DEAD) {
 		return end;
 	}
@@ -268,7 +268,7 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct session
 	if (chain->cycle < chain->count) {
 		return BLAME_CYCLE;
 	}
-	*ret_next = session_oldest_wait(signaler);
+	*ret_next = client_oldest_wait(signaler);
 	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
 
@@ -279,7 +279,7 @@ static bool chain_is_certain(const struct blame_chain *chain)
 	return chain->end == BLAME_STOPPED || chain->end == BLAME_HANGS || chain->end == BLAME_DEAD;
 }
 
-void blame_follow(struct timeline *timeline, uint64_t value, const struct session *waiter,
+void blame_follow(struct timeline *timeline, uint64_t value, const struct client *waiter,
 		  struct blame_chain *ret_chain)
 {
 	struct blame_wait next = { .timeline = timeline, .value = value };
@@ -429,6 +429,6 @@ void blame_log_expired(const struct blame_wait *wait)
 	}
 	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
 	chain_describe(&chain, text, sizeof(text));
-	log_warning("%s: its %s expired: %s", session_label(wait->waiter),
-		    blame_way_name(wait->way), text);
+	log_warning("%s: its %s expired: %s", client_label(wait->waiter), blame_way_name(wait->way),
+		    text);
 }

@@ -17,7 +17,7 @@ struct export;
 struct fbk_pair_cell;
 struct handle;
 struct import;
-struct session;
+struct client;
 struct timeline;
 struct watch;
 
@@ -36,7 +36,7 @@ struct blame_wait {
 	struct timeline *timeline; /* NULL: nothing waits */
 	uint64_t value;
 	enum blame_way way;
-	const struct session *waiter; /* NULL: gone, which a promise outlives */
+	const struct client *waiter; /* NULL: gone, which a promise outlives */
 	uid_t uid;
 	uint64_t since_ns;    /* as the waiter says, within reason */
 	uint64_t deadline_ns; /* 0: not known */
@@ -83,7 +83,7 @@ struct blame_chain {
 };
 
 /* Looks at each timeline on the way: nobody is blamed for what is done. `waiter` may be NULL. */
-void blame_follow(struct timeline *timeline, uint64_t value, const struct session *waiter,
+void blame_follow(struct timeline *timeline, uint64_t value, const struct client *waiter,
 		  struct blame_chain *ret_chain);
 
 const char *blame_end_name(enum blame_end end);

@@ -15,7 +15,7 @@
 #include "memory.h"
 #include "proto/container.h"
 #include "provider.h"
-#include "session.h"
+#include "client.h"
 #include "syncobj-follow.h"
 #include "timeline.h"
 #include "udmabuf.h"
@@ -166,9 +166,9 @@ void broker_stop(struct broker *broker)
 		log_info("%u promises are under way: waiting for them, %llu ms at most",
 			 broker->promise_count, (unsigned long long)within_ms);
 	}
-	struct session *session;
-	LIST_FOREACH(session, &broker->sessions, links) {
-		session_tell_stopping(session, within_ms);
+	struct client *client;
+	LIST_FOREACH(client, &broker->clients, links) {
+		client_tell_stopping(client, within_ms);
 	}
 	/* Each promise ends by its own deadline before this. */
 	broker->stop_timer.fire = broker_stop_now;
@@ -176,7 +176,7 @@ void broker_stop(struct broker *broker)
 		   within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
 }
 
-/* --------------------------------------------------------------------------- ended sessions --- */
+/* --------------------------------------------------------------------------- ended clients --- */
 
 static void broker_reap(evutil_socket_t fd, short what, void *arg)
 {
@@ -184,7 +184,7 @@ static void broker_reap(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct broker *broker = arg;
 	while (!LIST_EMPTY(&broker->dying)) {
-		session_destroy(LIST_FIRST(&broker->dying));
+		client_destroy(LIST_FIRST(&broker->dying));
 	}
 }
 
@@ -321,13 +321,13 @@ void broker_destroy(struct broker *broker)
 	LIST_FOREACH(timeline, &broker->timelines, links) {
 		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
 	}
-	while (!LIST_EMPTY(&broker->sessions)) {
-		struct session *session = LIST_FIRST(&broker->sessions);
-		session->left = true;
-		session_end(session, NULL);
+	while (!LIST_EMPTY(&broker->clients)) {
+		struct client *client = LIST_FIRST(&broker->clients);
+		client->left = true;
+		client_end(client, NULL);
 	}
 	while (!LIST_EMPTY(&broker->dying)) {
-		session_destroy(LIST_FIRST(&broker->dying));
+		client_destroy(LIST_FIRST(&broker->dying));
 	}
 	watcher_destroy(broker->watcher); /* with it go the last sets */
 	graph_finish(&broker->graph);

@@ -25,7 +25,7 @@
 struct device;
 struct export;
 struct link;
-struct session;
+struct client;
 struct submit_arm;
 struct timeline;
 struct watcher;
@@ -112,13 +112,13 @@ struct broker {
 	unsigned int promise_count;
 	struct wheel_timer stop_timer;
 
-	LIST_HEAD(, session) sessions;
-	LIST_HEAD(, session) dying;
+	LIST_HEAD(, client) clients;
+	LIST_HEAD(, client) dying;
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, timeline) timelines; /* newest first: ids fall */
 	LIST_HEAD(, link) links;         /* the same */
 	LIST_HEAD(, token) tokens[256];  /* by inode */
-	uint32_t session_count, device_count, timeline_count;
+	uint32_t client_count, device_count, timeline_count;
 	uint64_t arm_ns;  /* when the last point was armed: no two at the same time */
 	uint64_t next_id; /* of devices, timelines, pages, sets */
 	struct broker_counters counters;
@@ -127,7 +127,7 @@ struct broker {
 int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
 		  struct broker **ret_broker);
 int broker_run(struct broker *broker);      /* until broker_stop() is done; else an error */
-void broker_destroy(struct broker *broker); /* ends all sessions; takes the policy; takes NULL */
+void broker_destroy(struct broker *broker); /* ends all clients; takes the policy; takes NULL */
 
 /* Stop the loop: at once, or when all promises are kept or broken; clients are told first. Called
  * again: at once. */
@@ -145,5 +145,5 @@ void event_drop(struct event *event); /* event_free() that takes NULL */
 /* File descriptors that may still be opened, beyond what is charged and queued for closing. */
 uint64_t broker_free_fds(const struct broker *broker);
 
-/* Free the sessions on `dying` once the running callbacks have returned. */
+/* Free the clients on `dying` once the running callbacks have returned. */
 void broker_reap_later(struct broker *broker);

@@ -12,7 +12,7 @@
 #include "kind.h"
 #include "page.h"
 #include "route.h"
-#include "session.h"
+#include "client.h"
 
 #define PAGE_ALIGN_GPU 65536
 
@@ -59,7 +59,7 @@ bool device_name_valid(const char *name)
 	return length > 0 && length < FBK_NAME_SIZE;
 }
 
-static int device_check(const struct session *session, const Fbk__Wire__DeviceRegister *request,
+static int device_check(const struct client *client, const Fbk__Wire__DeviceRegister *request,
 			char *detail)
 {
 	const struct device *device;
@@ -111,20 +111,20 @@ static int device_check(const struct session *session, const Fbk__Wire__DeviceRe
 			 route_name(ROUTE_COUNT - 1));
 		return -EINVAL;
 	}
-	LIST_FOREACH(device, &session->devices, session_links) {
+	LIST_FOREACH(device, &client->devices, client_links) {
 		if (strcmp(device->name, request->name) == 0) {
 			snprintf(detail, FBK_REASON_SIZE, "this client has a device %s already",
 				 device->name);
 			return -EEXIST;
 		}
 	}
-	if (!policy_may_register(session->broker->policy, &session->subject, request->class_,
+	if (!policy_may_register(client->broker->policy, &client->subject, request->class_,
 				 &rule)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "uid %u may not register a device of class %s (%s): ask the administrator "
 			 "to "
 			 "add a rule",
-			 session->subject.uid, policy_class_names[request->class_], rule);
+			 client->subject.uid, policy_class_names[request->class_], rule);
 		return -EPERM;
 	}
 	return 0;
@@ -161,11 +161,11 @@ static int device_choose_backing(struct device *device, const Fbk__Wire__DeviceR
 	return 0;
 }
 
-int device_register(struct session *session, const Fbk__Wire__DeviceRegister *request,
+int device_register(struct client *client, const Fbk__Wire__DeviceRegister *request,
 		    struct device **ret_device, char *detail)
 {
-	struct broker *broker = session->broker;
-	int r = device_check(session, request, detail);
+	struct broker *broker = client->broker;
+	int r = device_check(client, request, detail);
 	if (r < 0) {
 		return r;
 	}
@@ -177,18 +177,18 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 	memccpy(device->name, request->name, '\0', sizeof(device->name) - 1);
 	r = device_choose_backing(device, request, detail);
 	if (r == 0) {
-		r = charge_take(&device->charge, session->user, ACCOUNT_DEVICES, 1);
+		r = charge_take(&device->charge, client->user, ACCOUNT_DEVICES, 1);
 	}
 	if (r < 0) {
 		free(device);
 		return r;
 	}
-	device->session = session;
-	device->pid = session->pid;
-	device->uid = session->subject.uid;
+	device->client = client;
+	device->pid = client->pid;
+	device->uid = client->subject.uid;
 	device->refs = 1;
 	device->id = broker_new_id(broker);
-	device->handle = ++session->next_object;
+	device->handle = ++client->next_object;
 	device->class = request->class_;
 	device->waits = request->waits;
 	device->signals = request->signals;
@@ -197,8 +197,8 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 	device->routes = request->routes;
 	device->page_align = device_page_align(request);
 	device->may_promise =
-		policy_may_promise(broker->policy, &session->subject, device->class, NULL);
-	LIST_INSERT_HEAD(&session->devices, device, session_links);
+		policy_may_promise(broker->policy, &client->subject, device->class, NULL);
+	LIST_INSERT_HEAD(&client->devices, device, client_links);
 	LIST_INSERT_HEAD(&broker->devices, device, links);
 	broker->device_count++;
 	*ret_device = device;
@@ -207,19 +207,19 @@ int device_register(struct session *session, const Fbk__Wire__DeviceRegister *re
 
 void device_unregister(struct device *device)
 {
-	struct session *session = device->session;
-	for (uint32_t number = 1; number < session->handles_size; number++) {
-		struct handle *handle = session->handles[number];
+	struct client *client = device->client;
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		struct handle *handle = client->handles[number];
 		if (handle && handle->timeline->device == device) {
 			timeline_orphan(handle->timeline, FBK_CAUSE_OWNER_LEFT);
 		}
 	}
 	link_device_gone(device);
-	LIST_REMOVE(device, session_links);
+	LIST_REMOVE(device, client_links);
 	LIST_REMOVE(device, links);
-	session->broker->device_count--;
+	client->broker->device_count--;
 	charge_release(&device->charge);
-	device->session = NULL;
+	device->client = NULL;
 	while (!LIST_EMPTY(&device->memory)) { /* sets may keep it */
 		struct page *page = LIST_FIRST(&device->memory);
 		LIST_REMOVE(page, links);
@@ -239,7 +239,7 @@ int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64
 		return -EOPNOTSUPP;
 	}
 	int r = page_adopt(dmabuf, broker_new_id(device->broker), offset, size,
-			   device->session->user, &page, detail);
+			   device->client->user, &page, detail);
 	if (r < 0) {
 		return r;
 	}
@@ -266,10 +266,10 @@ void device_unref(struct device *device)
 	}
 }
 
-struct device *device_find(const struct session *session, uint32_t handle)
+struct device *device_find(const struct client *client, uint32_t handle)
 {
 	struct device *device;
-	LIST_FOREACH(device, &session->devices, session_links) {
+	LIST_FOREACH(device, &client->devices, client_links) {
 		if (device->handle == handle) {
 			return device;
 		}

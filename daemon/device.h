@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A registered engine. Belongs to the session that registered it; its timelines refer to it, also when
+ * A registered engine. Belongs to the client that registered it; its timelines refer to it, also when
  * that is gone, since they are blamed on it. Loop's thread only.
  */
 #pragma once
@@ -18,16 +18,16 @@ struct broker;
 struct page;
 struct route_device;
 struct route_world;
-struct session;
+struct client;
 
 struct device {
-	LIST_ENTRY(device) links;         /* of the broker, newest first */
-	LIST_ENTRY(device) session_links; /* of its session */
+	LIST_ENTRY(device) links;        /* of the broker, newest first */
+	LIST_ENTRY(device) client_links; /* of its client */
 	struct broker *broker;
-	struct session *session; /* NULL: unregistered */
+	struct client *client; /* NULL: unregistered */
 	pid_t pid;
 	uid_t uid;
-	unsigned int refs; /* the session's and one for each timeline */
+	unsigned int refs; /* the client's and one for each timeline */
 	uint64_t id;
 	uint32_t handle; /* the client's number for it */
 	char name[FBK_NAME_SIZE];
@@ -48,7 +48,7 @@ struct device {
 };
 
 /* `detail` of FBK_REASON_SIZE says what is wrong with the request. */
-int device_register(struct session *session, const Fbk__Wire__DeviceRegister *request,
+int device_register(struct client *client, const Fbk__Wire__DeviceRegister *request,
 		    struct device **ret_device, char *detail);
 
 /* Its timelines fail. */
@@ -62,7 +62,7 @@ int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64
 /* Registered memory with a free slot, or NULL. */
 struct page *device_memory_with_room(const struct device *device);
 
-struct device *device_find(const struct session *session, uint32_t handle);
+struct device *device_find(const struct client *client, uint32_t handle);
 
 /* What route_choose() is asked with: a device, whose name is borrowed, and what there is beside the two
  * when it signals. */

@@ -93,10 +93,10 @@ static const char *right_name(uint32_t missing)
 					     : "wait";
 }
 
-int handle_check(const struct session *session, uint32_t number, uint32_t right, const char *what,
+int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
 		 struct handle **ret_handle, char *detail)
 {
-	struct handle *handle = session_handle(session, number);
+	struct handle *handle = client_handle(client, number);
 	if (!handle) {
 		snprintf(detail, FBK_REASON_SIZE, "%s: this client has no timeline %u open", what,
 			 number);
@@ -116,19 +116,18 @@ int handle_check(const struct session *session, uint32_t number, uint32_t right,
 }
 
 /* All that is checked before a handler runs. */
-static int entry_check(const struct dispatch_entry *entry, struct session *session,
-		       const void *body, const struct wire_packet *packet,
-		       struct handle **ret_handle, char *detail)
+static int entry_check(const struct dispatch_entry *entry, struct client *client, const void *body,
+		       const struct wire_packet *packet, struct handle **ret_handle, char *detail)
 {
 	if (!entry->handler) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "this daemon does not know that request: it is older than the client");
 		return -EOPNOTSUPP;
 	}
-	if (entry->before_hello == session->greeted) {
+	if (entry->before_hello == client->greeted) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 session->greeted ? "Hello comes once, and first"
-					  : "the first request is Hello");
+			 client->greeted ? "Hello comes once, and first"
+					 : "the first request is Hello");
 		return -EPROTO;
 	}
 	if (packet->size > entry->size_max) {
@@ -138,16 +137,16 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 	}
 	if (packet->fd_count < entry->fd_count ||
 	    packet->fd_count > entry->fd_count + entry->fd_more) {
-		session->broker->counters.fds_refused += packet->fd_count;
+		client->broker->counters.fds_refused += packet->fd_count;
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%s: %zu file descriptors came, %zu%s belong to it", entry->name,
 			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
 		return -EINVAL;
 	}
 	if (entry->inspect > POLICY_INSPECT_NONE &&
-	    policy_inspect(session->broker->policy, &session->subject, NULL) < entry->inspect) {
+	    policy_inspect(client->broker->policy, &client->subject, NULL) < entry->inspect) {
 		snprintf(detail, FBK_REASON_SIZE, "policy lets uid %u inspect nothing",
-			 session->subject.uid);
+			 client->subject.uid);
 		return -EPERM;
 	}
 	if (!entry->on_timeline) {
@@ -155,7 +154,7 @@ static int entry_check(const struct dispatch_entry *entry, struct session *sessi
 	}
 	uint32_t number;
 	memcpy(&number, (const char *)body + entry->handle_offset, sizeof(number));
-	return handle_check(session, number, entry->right, entry->name, ret_handle, detail);
+	return handle_check(client, number, entry->right, entry->name, ret_handle, detail);
 }
 
 void answer_fd(struct answer *answer, int fd)
@@ -195,7 +194,7 @@ static void answer_finish(struct answer *answer)
 	}
 }
 
-static void dispatch_request(struct session *session, const Fbk__Wire__Request *request,
+static void dispatch_request(struct client *client, const Fbk__Wire__Request *request,
 			     struct wire_packet *packet)
 {
 	static const struct dispatch_entry unknown;
@@ -207,36 +206,36 @@ static void dispatch_request(struct session *session, const Fbk__Wire__Request *
 	const void *body = request->hello; /* the members of the union are all pointers */
 
 	fbk__wire__message__init(&answer.message);
-	int r = entry_check(entry, session, body, packet, &handle, answer.detail);
+	int r = entry_check(entry, client, body, packet, &handle, answer.detail);
 	if (r == 0) {
 		packet->fds[packet->fd_count] = -1; /* the table's counts leave room */
-		r = entry->handler(session, handle, body, packet->fds, &answer);
+		r = entry->handler(client, handle, body, packet->fds, &answer);
 	}
-	session->broker->counters.requests++;
+	client->broker->counters.requests++;
 	if (r < 0) {
-		session->broker->counters.errors++;
+		client->broker->counters.errors++;
 		if (!answer.detail[0]) {
-			session_explain(session, r, answer.detail);
+			client_explain(client, r, answer.detail);
 		}
 		answer.message.error = r;
 		answer.message.detail = answer.detail;
 		answer.message.body_case = FBK__WIRE__MESSAGE__BODY__NOT_SET;
-		log_debug("%s: %s", session_label(session), answer.detail);
+		log_debug("%s: %s", client_label(client), answer.detail);
 	}
 	answer.message.serial = request->serial;
 	if (!answer.silent) {
-		session_send(session, &answer.message, answer.fds, r < 0 ? 0 : answer.fd_count);
+		client_send(client, &answer.message, answer.fds, r < 0 ? 0 : answer.fd_count);
 	}
 	answer_finish(&answer);
-	if (r == -EPROTONOSUPPORT || (r < 0 && !session->greeted)) {
-		session->hangup_after_reply = true;
-		if (session->reply.size == 0) {
-			session_end(session, NULL);
+	if (r == -EPROTONOSUPPORT || (r < 0 && !client->greeted)) {
+		client->hangup_after_reply = true;
+		if (client->reply.size == 0) {
+			client_end(client, NULL);
 		}
 	}
 }
 
-void dispatch_packet(struct session *session, struct wire_packet *packet)
+void dispatch_packet(struct client *client, struct wire_packet *packet)
 {
 	static _Alignas(16) uint8_t memory[WIRE_ARENA_SIZE];
 	struct wire_arena arena;
@@ -245,10 +244,10 @@ void dispatch_packet(struct session *session, struct wire_packet *packet)
 	Fbk__Wire__Request *request =
 		fbk__wire__request__unpack(&arena.allocator, packet->size, packet->bytes);
 	if (!request || request->serial == 0) {
-		session->broker->counters.malformed++;
-		session->broker->counters.fds_refused += packet->fd_count;
-		session_end(session, "it sent a packet that is no request");
+		client->broker->counters.malformed++;
+		client->broker->counters.fds_refused += packet->fd_count;
+		client_end(client, "it sent a packet that is no request");
 		return;
 	}
-	dispatch_request(session, request, packet);
+	dispatch_request(client, request, packet);
 }

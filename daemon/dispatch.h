@@ -9,7 +9,7 @@
 #include "proto/fencebroker.pb-c.h"
 #include "proto/wire.h"
 #include "pair.h"
-#include "session.h"
+#include "client.h"
 
 struct handle;
 
@@ -17,7 +17,7 @@ struct handle;
  * that it points to. */
 struct answer {
 	Fbk__Wire__Message message;
-	int fds[SESSION_REPLY_FDS];
+	int fds[CLIENT_REPLY_FDS];
 	size_t fd_count;
 	char detail[FBK_REASON_SIZE];
 	bool silent; /* no answer is owed */
@@ -42,7 +42,7 @@ int answer_no_device(struct answer *answer, uint32_t number); /* returns the err
 
 /* A handle that a request names, with all of these rights. The table does so for the first; `what` is
  * the request. -ENOENT or -EPERM, with the sentence. */
-int handle_check(const struct session *session, uint32_t number, uint32_t right, const char *what,
+int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
 		 struct handle **ret_handle, char *detail);
 
 int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none */
@@ -51,11 +51,11 @@ int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none *
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
 
 /* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
-void dispatch_packet(struct session *session, struct wire_packet *packet);
+void dispatch_packet(struct client *client, struct wire_packet *packet);
 
 /* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds`
  * as many as the table says, then -1. */
-typedef int request_fn(struct session *session, struct handle *handle, const void *body, int *fds,
+typedef int request_fn(struct client *client, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer);
 
 request_fn request_hello, request_goodbye, request_device_register, request_device_unregister,

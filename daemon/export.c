@@ -15,7 +15,7 @@
 #include "import.h"
 #include "log.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 
 static void promise_forget_asker(struct export *export)
 {
@@ -136,10 +136,10 @@ static void export_expired(struct wheel_timer *timer)
 }
 
 /* Make it, charged; not armed yet. */
-static int export_make(struct session *session, const struct provider *provider, bool promise,
+static int export_make(struct client *client, const struct provider *provider, bool promise,
 		       uint64_t value, int *ret_fd, struct export **ret_export)
 {
-	struct broker *broker = session->broker;
+	struct broker *broker = client->broker;
 	struct export *export = calloc(1, sizeof(*export));
 	if (!export) {
 		return -ENOMEM;
@@ -151,10 +151,10 @@ static int export_make(struct session *session, const struct provider *provider,
 	export->value = value;
 	export->arm.done = export_decided;
 	export->deadline.fire = export_expired;
-	int r = charge_take(&export->charge, session->user,
+	int r = charge_take(&export->charge, client->user,
 			    promise ? ACCOUNT_PROMISES : ACCOUNT_EXPORTS, 1);
 	if (r == 0) {
-		r = charge_take(&export->fd_charge, session->user, ACCOUNT_FDS, provider->fds);
+		r = charge_take(&export->fd_charge, client->user, ACCOUNT_FDS, provider->fds);
 	}
 	if (r == 0) {
 		r = provider->create(broker, ret_fd, &export->provided);
@@ -180,8 +180,8 @@ static int export_make(struct session *session, const struct provider *provider,
 int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t deadline_ns,
 		  int *ret_fd, char *detail)
 {
-	struct session *session = handle->session;
-	struct broker *broker = session->broker;
+	struct client *client = handle->client;
+	struct broker *broker = client->broker;
 	const struct provider *provider = provider_find(kind);
 	struct export *export;
 	if (!provider) {
@@ -195,12 +195,12 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 	if (provider->probe(broker, detail) < 0) {
 		return -EOPNOTSUPP;
 	}
-	int r = export_make(session, provider, false, value, ret_fd, &export);
+	int r = export_make(client, provider, false, value, ret_fd, &export);
 	if (r < 0) {
 		return r;
 	}
-	LIST_INSERT_HEAD(&session->exports, export, links);
-	export->asker = session;
+	LIST_INSERT_HEAD(&client->exports, export, links);
+	export->asker = client;
 	broker->counters.exports++;
 	timeline_count(handle->timeline)->exports++;
 	import_hint(handle->timeline, value, deadline_ns);
@@ -265,7 +265,7 @@ int export_promises_work(struct broker *broker, char *detail)
 
 static int promise_check(struct handle *handle, bool implicit, char *detail)
 {
-	struct broker *broker = handle->session->broker;
+	struct broker *broker = handle->client->broker;
 	const struct timeline *timeline = handle->timeline;
 	/* A point that waits for itself is none that could be asked about here: who declares the wait
 	 * that closes the cycle is refused. */
@@ -305,7 +305,7 @@ static int promise_check(struct handle *handle, bool implicit, char *detail)
 
 int export_promise(struct handle *handle, uint64_t value, bool implicit, int *ret_fd, char *detail)
 {
-	struct broker *broker = handle->session->broker;
+	struct broker *broker = handle->client->broker;
 	struct timeline *timeline = handle->timeline;
 	struct export *export;
 	if (timeline->cause == FBK_CAUSE_NONE) {
@@ -318,7 +318,7 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	if (r < 0) {
 		return r;
 	}
-	r = export_make(handle->session, &provider_vgem, true, value, ret_fd, &export);
+	r = export_make(handle->client, &provider_vgem, true, value, ret_fd, &export);
 	if (r == -ENOSPC) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "as many promises are under way as the daemon makes at a time");
@@ -329,8 +329,8 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 	uint64_t deadline_ns =
 		clock_now_ns() + policy_settings(broker->policy)->promise_ms * NS_PER_MS;
 	LIST_INSERT_HEAD(&broker->promises, export, links);
-	LIST_INSERT_HEAD(&handle->session->promises, export, asked_links);
-	export->asker = handle->session;
+	LIST_INSERT_HEAD(&handle->client->promises, export, asked_links);
+	export->asker = handle->client;
 	broker->promise_count++;
 	broker->counters.promises++;
 	timeline_count(timeline)->promises++;
@@ -352,14 +352,14 @@ const struct export *export_find(const struct broker *broker, int fd, uint64_t s
 	return other ? NULL : export;
 }
 
-void export_drop_all(struct session *session)
+void export_drop_all(struct client *client)
 {
-	while (!LIST_EMPTY(&session->exports)) {
-		struct export *export = LIST_FIRST(&session->exports);
+	while (!LIST_EMPTY(&client->exports)) {
+		struct export *export = LIST_FIRST(&client->exports);
 		struct timeline *timeline = export->arm.timeline;
 		export_finish(export, timeline, arm_expire(&export->arm));
 	}
-	while (!LIST_EMPTY(&session->promises)) {
-		promise_forget_asker(LIST_FIRST(&session->promises));
+	while (!LIST_EMPTY(&client->promises)) {
+		promise_forget_asker(LIST_FIRST(&client->promises));
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * An export: a kernel primitive that fires when a point is decided or its deadline passes. A late one
- * is nothing the kernel waits for before; it belongs to the session that asked. A promise is: it
- * belongs to nobody's session, since whoever asked may be gone while the kernel still relies on it,
+ * is nothing the kernel waits for before; it belongs to the client that asked. A promise is: it
+ * belongs to nobody's client, since whoever asked may be gone while the kernel still relies on it,
  * and when its deadline passes the timeline fails. Both outlive the handle they were made through, and
  * are charged to who asked. Loop's thread only.
  */
@@ -20,9 +20,9 @@
 
 struct export
 {
-	LIST_ENTRY(export) links;       /* of the session; a promise: of the broker */
+	LIST_ENTRY(export) links;       /* of the client; a promise: of the broker */
 	LIST_ENTRY(export) asked_links; /* of who asked for a promise, while that is there */
-	struct session *asker;          /* NULL: gone, which a promise outlives */
+	struct client *asker;           /* NULL: gone, which a promise outlives */
 	struct broker *broker;
 	struct arm arm;
 	struct origin origin;
@@ -53,5 +53,5 @@ int export_promises_work(struct broker *broker, char *detail);
  * what is waited for in a syncobj. */
 const struct export *export_find(const struct broker *broker, int fd, uint64_t syncobj_point);
 
-/* The session ends: what it exported fires, since others may poll it. Promises stay. */
-void export_drop_all(struct session *session);
+/* The client ends: what it exported fires, since others may poll it. Promises stay. */
+void export_drop_all(struct client *client);

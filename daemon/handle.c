@@ -10,13 +10,13 @@
 #include "pair.h"
 #include "proto/cells.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 #include "token.h"
 #include "watch.h"
 
 static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 {
-	return &session_pair(handle->session)->cells[handle->number];
+	return &client_pair(handle->client)->cells[handle->number];
 }
 
 /* ------------------------------------------------------------------------- the arm of its cell -- */
@@ -31,7 +31,7 @@ static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result
 	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
 	(void)result; /* whoever wakes looks for itself */
 	timeline_count(timeline)->wakes++;
-	session_wake_cell(handle->session, handle->number);
+	client_wake_cell(handle->client, handle->number);
 }
 
 static int cell_arm_create(struct handle *handle)
@@ -57,18 +57,18 @@ static void cell_arm_destroy(struct handle *handle)
 
 /* --------------------------------------------------------------------------- birth and death --- */
 
-int handle_create(struct session *session, struct timeline *timeline, uint32_t rights,
+int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle)
 {
 	struct handle *handle = calloc(1, sizeof(*handle));
 	if (!handle) {
 		return -ENOMEM;
 	}
-	handle->session = session;
+	handle->client = client;
 	handle->timeline = timeline;
 	handle->rights = rights;
 
-	int r = session_handle_add(session, handle);
+	int r = client_handle_add(client, handle);
 	if (r < 0) {
 		free(handle);
 		return r;
@@ -83,7 +83,7 @@ int handle_create(struct session *session, struct timeline *timeline, uint32_t r
 void handle_destroy(struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 
 	link_handle_gone(handle);
 	cell_arm_destroy(handle);
@@ -91,14 +91,13 @@ void handle_destroy(struct handle *handle)
 	while (!LIST_EMPTY(&handle->tokens)) {
 		token_destroy(LIST_FIRST(&handle->tokens));
 	}
-	if (timeline_signaler(timeline) == session) {
-		timeline_orphan(timeline, session->closing && !session->left
-						  ? FBK_CAUSE_OWNER_DIED
-						  : FBK_CAUSE_OWNER_LEFT);
+	if (timeline_signaler(timeline) == client) {
+		timeline_orphan(timeline, client->closing && !client->left ? FBK_CAUSE_OWNER_DIED
+									   : FBK_CAUSE_OWNER_LEFT);
 	}
 	pair_leave(handle);
 	mirror_drop_handle(handle); /* after failing, which they pass on */
-	session_handle_remove(session, handle);
+	client_handle_remove(client, handle);
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;
 	free(handle);
@@ -107,11 +106,11 @@ void handle_destroy(struct handle *handle)
 	}
 }
 
-struct handle *handle_of(const struct session *session, const struct timeline *timeline)
+struct handle *handle_of(const struct client *client, const struct timeline *timeline)
 {
 	struct handle *handle;
 	LIST_FOREACH(handle, &timeline->handles, links) {
-		if (handle->session == session) {
+		if (handle->client == client) {
 			return handle;
 		}
 	}
@@ -137,7 +136,7 @@ void handle_rung(struct handle *handle)
 	if (!handle->cell_arm && cell_arm_create(handle) < 0) {
 		/* There is no request that could fail. Woken, it looks for itself and rings again:
 		 * until there is memory, or its deadline comes. */
-		session_wake_cell(handle->session, handle->number);
+		client_wake_cell(handle->client, handle->number);
 		return;
 	}
 	struct arm *arm = handle->cell_arm;
@@ -147,6 +146,6 @@ void handle_rung(struct handle *handle)
 	}
 	arm_remove(arm);
 	timeline_count(timeline)->waits++;
-	handle->session->broker->counters.waits++;
+	handle->client->broker->counters.waits++;
 	arm_add(arm, timeline, minimum);
 }

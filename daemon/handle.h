@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A session's view of a timeline: its rights, its cell in the pair page, the tokens it made. The
- * handle's number is the index of the cell and of the bell bit. Owned by the session; loop's thread.
+ * A client's view of a timeline: its rights, its cell in the pair page, the tokens it made. The
+ * handle's number is the index of the cell and of the bell bit. Owned by the client; loop's thread.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct token;
 
 struct handle {
 	LIST_ENTRY(handle) links; /* of the timeline */
-	struct session *session;
+	struct client *client;
 	struct timeline *timeline;
 	uint32_t number;
 	uint32_t rights;
@@ -27,12 +27,12 @@ struct handle {
 	LIST_HEAD(, token) tokens;  /* one for each mask of rights it was shared with */
 };
 
-/* -ENOSPC when the session has all its cells in use. */
-int handle_create(struct session *session, struct timeline *timeline, uint32_t rights,
+/* -ENOSPC when the client has all its cells in use. */
+int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle);
 void handle_destroy(struct handle *handle);
 
-struct handle *handle_of(const struct session *session, const struct timeline *timeline);
+struct handle *handle_of(const struct client *client, const struct timeline *timeline);
 
 /* The client rang for this handle: arm what its cell says, and look. */
 void handle_rung(struct handle *handle);

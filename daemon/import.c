@@ -13,7 +13,7 @@
 #include "handle.h"
 #include "mirror.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 #include "timeline.h"
 
 #define HINTS_MAX 64 /* fences that one deadline is passed on to */
@@ -169,7 +169,7 @@ static int import_make(struct handle *handle, uint64_t value, unsigned int count
 	if (!import) {
 		return -ENOMEM;
 	}
-	int r = charge_take(&import->charge, handle->session->user, ACCOUNT_IMPORTS, 1);
+	int r = charge_take(&import->charge, handle->client->user, ACCOUNT_IMPORTS, 1);
 	if (r < 0) {
 		free(import);
 		return r;
@@ -239,7 +239,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 {
 	struct timeline *timeline = handle->timeline;
 	struct broker *broker = timeline_broker(timeline);
-	struct user *user = handle->session->user;
+	struct user *user = handle->client->user;
 	struct import *import;
 
 	int r = import_check_order(timeline, value);

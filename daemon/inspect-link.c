@@ -86,15 +86,15 @@ static void link_describe(struct link_room *room, const struct link *link)
 	entry->phase = text(phase_names[link_phase(link, 0)]);
 	entry->cause = text(link->cause);
 	entry->name = text(link_name(link));
-	if (producer->session) {
+	if (producer->client) {
 		entry->producer = producer->device->name;
-		entry->producer_pid = producer->session->pid;
+		entry->producer_pid = producer->client->pid;
 	}
-	if (consumer->session) {
+	if (consumer->client) {
 		entry->consumer = consumer->device->name;
-		entry->consumer_pid = consumer->session->pid;
+		entry->consumer_pid = consumer->client->pid;
 	}
-	if (producer->session && consumer->session) {
+	if (producer->client && consumer->client) {
 		entry->acquire = text(route_name(link->acquire.route));
 		entry->release = text(route_name(link->release.route));
 	}
@@ -104,8 +104,8 @@ static void link_describe(struct link_room *room, const struct link *link)
 	room->entry_list[room->list.n_links++] = entry;
 }
 
-int request_inspect_links(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_inspect_links(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
@@ -116,9 +116,9 @@ int request_inspect_links(struct session *session, struct handle *handle, const 
 	fbk__wire__link_list__init(&room.list);
 	room.list.links = room.entry_list;
 	room.buffer_count = 0;
-	LIST_FOREACH(link, &session->broker->links, links) { /* ids fall */
+	LIST_FOREACH(link, &client->broker->links, links) { /* ids fall */
 		if ((request->after_id && link->id >= request->after_id) ||
-		    !inspect_may_see(session, link->state->device->uid)) {
+		    !inspect_may_see(client, link->state->device->uid)) {
 			continue;
 		}
 		if (room.list.n_links == LINKS_MAX) {

@@ -10,7 +10,7 @@
 #include "dispatch.h"
 #include "inspect.h"
 #include "route.h"
-#include "session.h"
+#include "client.h"
 
 #define WAYS        2
 #define ENTRIES_MAX (WAYS * ROUTE_COUNT)
@@ -37,15 +37,15 @@ static uint64_t id_parse(const char *name)
 }
 
 /* Those of that name, or (NULL) all; returns how many that the client may see. */
-static size_t devices_named(const struct session *session, const char *name,
+static size_t devices_named(const struct client *client, const char *name,
 			    const struct device **ret_device)
 {
 	const struct device *device;
 	size_t count = 0;
 	*ret_device = NULL;
-	LIST_FOREACH(device, &session->broker->devices, links) {
+	LIST_FOREACH(device, &client->broker->devices, links) {
 		if ((!name || strcmp(device->name, name) == 0) &&
-		    inspect_may_see(session, device->session->subject.uid)) {
+		    inspect_may_see(client, device->client->subject.uid)) {
 			*ret_device = device;
 			count++;
 		}
@@ -53,11 +53,11 @@ static size_t devices_named(const struct session *session, const char *name,
 	return count;
 }
 
-static const struct device *device_by_id(const struct session *session, uint64_t id)
+static const struct device *device_by_id(const struct client *client, uint64_t id)
 {
 	const struct device *device;
-	LIST_FOREACH(device, &session->broker->devices, links) {
-		if (device->id == id && inspect_may_see(session, device->session->subject.uid)) {
+	LIST_FOREACH(device, &client->broker->devices, links) {
+		if (device->id == id && inspect_may_see(client, device->client->subject.uid)) {
 			return device;
 		}
 	}
@@ -65,16 +65,16 @@ static const struct device *device_by_id(const struct session *session, uint64_t
 }
 
 /* Goes on with "#12 (pid 1234), ..." or "gpu0, ...", as many as there is room for: the newest first. */
-static void devices_list(const struct session *session, const char *name, char *detail)
+static void devices_list(const struct client *client, const char *name, char *detail)
 {
 	static const char more[] = ", ...";
 	size_t used = strlen(detail);
 	const char *comma = "";
 	const struct device *device;
-	LIST_FOREACH(device, &session->broker->devices, links) {
+	LIST_FOREACH(device, &client->broker->devices, links) {
 		char entry[FBK_NAME_SIZE + 48];
 		if ((name && strcmp(device->name, name) != 0) ||
-		    !inspect_may_see(session, device->session->subject.uid)) {
+		    !inspect_may_see(client, device->client->subject.uid)) {
 			continue;
 		}
 		if (name) {
@@ -92,20 +92,20 @@ static void devices_list(const struct session *session, const char *name, char *
 	}
 }
 
-static int explain_unknown(const struct session *session, const char *name, char *detail)
+static int explain_unknown(const struct client *client, const char *name, char *detail)
 {
 	const struct device *device;
-	if (devices_named(session, NULL, &device) == 0) {
+	if (devices_named(client, NULL, &device) == 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no device %s, and no other: a program has to register it first", name);
 		return -ENOENT;
 	}
 	snprintf(detail, FBK_REASON_SIZE, "no device %s; there are: ", name);
-	devices_list(session, NULL, detail);
+	devices_list(client, NULL, detail);
 	return -ENOENT;
 }
 
-static int device_meant(const struct session *session, const char *name,
+static int device_meant(const struct client *client, const char *name,
 			const struct device **ret_device, char *detail)
 {
 	const struct device *device;
@@ -119,17 +119,17 @@ static int device_meant(const struct session *session, const char *name,
 	/* What begins with # is an id first: a device may be called so to be taken for another. */
 	uint64_t id = id_parse(name);
 	size_t count = 0;
-	if (name[0] != '#' || !(device = device_by_id(session, id))) {
-		count = devices_named(session, name, &device);
+	if (name[0] != '#' || !(device = device_by_id(client, id))) {
+		count = devices_named(client, name, &device);
 	}
 	if (count > 1) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%zu devices are called %s: take one by '#ID': ", count, name);
-		devices_list(session, name, detail);
+		devices_list(client, name, detail);
 		return -ENOTUNIQ;
 	}
-	if (!device && !(device = device_by_id(session, id))) {
-		return explain_unknown(session, name, detail);
+	if (!device && !(device = device_by_id(client, id))) {
+		return explain_unknown(client, name, detail);
 	}
 	*ret_device = device;
 	return 0;
@@ -172,17 +172,17 @@ static void way_describe(struct route_room *room, enum route_way way, const stru
 	}
 }
 
-int request_inspect_route(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_inspect_route(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	static struct route_room room;
 	const Fbk__Wire__InspectRoute *request = body;
 	const struct device *from, *to;
-	int r = device_meant(session, request->from, &from, answer->detail);
+	int r = device_meant(client, request->from, &from, answer->detail);
 	if (r == 0) {
-		r = device_meant(session, request->to, &to, answer->detail);
+		r = device_meant(client, request->to, &to, answer->detail);
 	}
 	if (r < 0) {
 		return r;

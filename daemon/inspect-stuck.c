@@ -63,7 +63,7 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct blame_wait 
 			  uint64_t now_ns)
 {
 	const struct timeline *timeline = wait->timeline;
-	const struct session *owner = timeline_signaler(timeline);
+	const struct client *owner = timeline_signaler(timeline);
 	fbk__wire__stuck_entry__init(entry);
 	entry->id = timeline->id;
 	entry->name = text(timeline->name);
@@ -114,8 +114,8 @@ static uint64_t before_of(uint64_t older_ms, uint64_t now_ns)
 	return older_ms < now_ns / NS_PER_MS ? now_ns - older_ms * NS_PER_MS : 0;
 }
 
-int request_inspect_stuck(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_inspect_stuck(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
@@ -128,12 +128,12 @@ int request_inspect_stuck(struct session *session, struct handle *handle, const 
 
 	fbk__wire__stuck_list__init(&room.list);
 	room.list.stuck = room.entry_list;
-	bool more = stuck_find(session, &place, before_ns, waits, STUCK_MAX, &count);
+	bool more = stuck_find(client, &place, before_ns, waits, STUCK_MAX, &count);
 	for (size_t i = 0; i < count; i++) {
 		stuck_judge(&room, &waits[i]);
 	}
 	if (more) {
-		room.list.next = place.session;
+		room.list.next = place.client;
 		room.list.next_part = place.part;
 		room.list.next_wait = place.wait;
 	}

@@ -11,7 +11,7 @@
 #include "handle.h"
 #include "inspect.h"
 #include "kind.h"
-#include "session.h"
+#include "client.h"
 #include "timeline.h"
 #include "version.h"
 #include "watcher.h"
@@ -27,11 +27,11 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-bool inspect_may_see(const struct session *session, uid_t uid)
+bool inspect_may_see(const struct client *client, uid_t uid)
 {
-	return policy_inspect(session->broker->policy, &session->subject, NULL) ==
+	return policy_inspect(client->broker->policy, &client->subject, NULL) ==
 		       POLICY_INSPECT_ALL ||
-	       session->subject.uid == uid;
+	       client->subject.uid == uid;
 }
 
 struct status_room {
@@ -44,7 +44,7 @@ struct status_room {
 	Fbk__Wire__User *user_list[USERS_MAX];
 	Fbk__Wire__Usage usage[USERS_MAX][ACCOUNT_RESOURCE_COUNT];
 	Fbk__Wire__Usage *usage_list[USERS_MAX][ACCOUNT_RESOURCE_COUNT];
-	const struct session *session;
+	const struct client *client;
 };
 
 static void status_add_counters(struct status_room *room, const struct broker_counters *counters)
@@ -79,7 +79,7 @@ static void status_add_user(struct user *user, void *arg)
 {
 	struct status_room *room = arg;
 	size_t index = room->status.n_users;
-	if (index == USERS_MAX || !inspect_may_see(room->session, user_uid(user))) {
+	if (index == USERS_MAX || !inspect_may_see(room->client, user_uid(user))) {
 		return;
 	}
 	Fbk__Wire__User *entry = &room->users[index];
@@ -99,17 +99,17 @@ static void status_add_user(struct user *user, void *arg)
 	room->status.n_users++;
 }
 
-int request_inspect_status(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_inspect_status(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
 	(void)handle;
 	(void)body;
 	(void)fds;
 	static struct status_room room;
-	struct broker *broker = session->broker;
+	struct broker *broker = client->broker;
 	Fbk__Wire__Status *status = &room.status;
 
-	room.session = session;
+	room.client = client;
 	fbk__wire__status__init(status);
 	status->daemon_version = text(FBK_VERSION_STRING);
 	status->protocol_version = WIRE_VERSION_MAX;
@@ -117,7 +117,7 @@ int request_inspect_status(struct session *session, struct handle *handle, const
 	status->user_mode = broker->user_mode;
 	status->uptime_ms = (clock_now_ns() - broker->started_ns) / NS_PER_MS;
 	status->policy = text(broker->policy_name);
-	status->sessions = broker->session_count;
+	status->sessions = broker->client_count;
 	status->devices = broker->device_count;
 	status->timelines = broker->timeline_count;
 	status->open_fds =
@@ -147,7 +147,7 @@ static void device_describe(struct device_room *room, const struct device *devic
 {
 	size_t index = room->list.n_devices++;
 	Fbk__Wire__Device *entry = &room->devices[index];
-	const struct session *session = device->session;
+	const struct client *client = device->client;
 	fbk__wire__device__init(entry);
 	entry->id = device->id;
 	entry->name = text(device->name);
@@ -161,14 +161,14 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->page_align = device->page_align;
 	entry->backing = text(device_backing_name(device->backing));
 	entry->timelines = device->timelines;
-	entry->pid = session->pid;
-	entry->uid = session->subject.uid;
-	entry->client = text(session->name);
-	entry->unit = text(session->unit);
+	entry->pid = client->pid;
+	entry->uid = client->subject.uid;
+	entry->client = text(client->name);
+	entry->unit = text(client->unit);
 	room->device_list[index] = entry;
 }
 
-int request_inspect_devices(struct session *session, struct handle *handle, const void *body,
+int request_inspect_devices(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	(void)handle;
@@ -179,9 +179,9 @@ int request_inspect_devices(struct session *session, struct handle *handle, cons
 
 	fbk__wire__device_list__init(&room.list);
 	room.list.devices = room.device_list;
-	LIST_FOREACH(device, &session->broker->devices, links) { /* ids fall */
+	LIST_FOREACH(device, &client->broker->devices, links) { /* ids fall */
 		if ((request->after_id && device->id >= request->after_id) ||
-		    !inspect_may_see(session, device->session->subject.uid)) {
+		    !inspect_may_see(client, device->client->subject.uid)) {
 			continue;
 		}
 		if (room.list.n_devices == DEVICES_MAX) {
@@ -244,7 +244,7 @@ static void timeline_describe(struct timeline_room *room, const struct timeline 
 	room->timeline_list[index] = entry;
 }
 
-int request_inspect_timelines(struct session *session, struct handle *handle, const void *body,
+int request_inspect_timelines(struct client *client, struct handle *handle, const void *body,
 			      int *fds, struct answer *answer)
 {
 	(void)handle;
@@ -255,9 +255,9 @@ int request_inspect_timelines(struct session *session, struct handle *handle, co
 
 	fbk__wire__timeline_list__init(&room.list);
 	room.list.timelines = room.timeline_list;
-	LIST_FOREACH(timeline, &session->broker->timelines, links) { /* ids fall */
+	LIST_FOREACH(timeline, &client->broker->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !inspect_may_see(session, timeline->device->uid)) {
+		    !inspect_may_see(client, timeline->device->uid)) {
 			continue;
 		}
 		if (room.list.n_timelines == TIMELINES_MAX) {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct session;
+struct client;
 
 /* May this client be shown what belongs to that user? */
-bool inspect_may_see(const struct session *session, uid_t uid);
+bool inspect_may_see(const struct client *client, uid_t uid);

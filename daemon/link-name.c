@@ -8,7 +8,7 @@
 #include "device.h"
 #include "handle.h"
 #include "link.h"
-#include "session.h"
+#include "client.h"
 #include "token.h"
 
 static int name_check(const char *name, char *detail)
@@ -22,20 +22,20 @@ static int name_check(const char *name, char *detail)
 	return 0;
 }
 
-static int refused_by_policy(const struct session *session, const char *what, const char *name,
+static int refused_by_policy(const struct client *client, const char *what, const char *name,
 			     const char *rule, char *detail)
 {
 	snprintf(detail, FBK_REASON_SIZE,
 		 "uid %u may not %s a link as %s (%s): ask the administrator to add a rule",
-		 session->subject.uid, what, name, rule);
+		 client->subject.uid, what, name, rule);
 	return -EPERM;
 }
 
 static bool link_over(const struct link *link)
 {
 	const struct link_side *offerer = &link->sides[0];
-	return link->state->cause != FBK_CAUSE_NONE || !offerer->device->session ||
-	       offerer->session->closing;
+	return link->state->cause != FBK_CAUSE_NONE || !offerer->device->client ||
+	       offerer->client->closing;
 }
 
 const char *link_name(const struct link *link)
@@ -44,38 +44,38 @@ const char *link_name(const struct link *link)
 }
 
 /* Links of one name belong to one uid: whoever finds one of them is served by that. */
-static int name_check_owner(const struct session *session, const char *name, char *detail)
+static int name_check_owner(const struct client *client, const char *name, char *detail)
 {
 	const struct link *other;
-	LIST_FOREACH(other, &session->broker->links, links) {
-		const struct session *owner = other->sides[0].session;
-		if (owner->subject.uid != session->subject.uid &&
+	LIST_FOREACH(other, &client->broker->links, links) {
+		const struct client *owner = other->sides[0].client;
+		if (owner->subject.uid != client->subject.uid &&
 		    strcmp(link_name(other), name) == 0) {
 			snprintf(detail, FBK_REASON_SIZE, "%s has the name %s: choose another",
-				 session_label(owner), name);
+				 client_label(owner), name);
 			return -EEXIST;
 		}
 	}
 	return 0;
 }
 
-static int name_check_all(const struct session *session, const char *name, char *detail)
+static int name_check_all(const struct client *client, const char *name, char *detail)
 {
 	const char *rule = "";
 	int r = name_check(name, detail);
 	if (r < 0) {
 		return r;
 	}
-	if (!policy_may_publish(session->broker->policy, &session->subject, name, &rule)) {
-		return refused_by_policy(session, "publish", name, rule, detail);
+	if (!policy_may_publish(client->broker->policy, &client->subject, name, &rule)) {
+		return refused_by_policy(client, "publish", name, rule, detail);
 	}
-	return name_check_owner(session, name, detail);
+	return name_check_owner(client, name, detail);
 }
 
-int link_publish(struct link *link, const struct session *session, const char *name, char *detail)
+int link_publish(struct link *link, const struct client *client, const char *name, char *detail)
 {
 	struct token *token;
-	if (link->sides[0].session != session) {
+	if (link->sides[0].client != client) {
 		snprintf(detail, FBK_REASON_SIZE, "it is the offering end that publishes a link");
 		return -EPERM;
 	}
@@ -87,9 +87,9 @@ int link_publish(struct link *link, const struct session *session, const char *n
 		snprintf(detail, FBK_REASON_SIZE, "that link is over: offer another one");
 		return -EPIPE;
 	}
-	int r = name_check_all(session, name, detail);
+	int r = name_check_all(client, name, detail);
 	if (r == 0) { /* now, at the cost of who publishes; it lives as long as the handle */
-		r = token_get(handle_of(session, link->state), FBK_RIGHT_WAIT, &token);
+		r = token_get(handle_of(client, link->state), FBK_RIGHT_WAIT, &token);
 	}
 	if (r == 0) {
 		snprintf(link->name, sizeof(link->name), "%s", name);
@@ -104,10 +104,10 @@ static int no_offer(const char *name, const struct link *oldest, unsigned int co
 	if (count > 1) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "all %u links named %s are taken, the oldest by %s", count, name,
-			 session_label(oldest->sides[1].session));
+			 client_label(oldest->sides[1].client));
 	} else if (oldest) {
 		snprintf(detail, FBK_REASON_SIZE, "the link named %s is taken by %s", name,
-			 session_label(oldest->sides[1].session));
+			 client_label(oldest->sides[1].client));
 	} else {
 		snprintf(detail, FBK_REASON_SIZE, "nobody %spublishes a link named %s",
 			 own ? "but this client itself " : "", name);
@@ -115,7 +115,7 @@ static int no_offer(const char *name, const struct link *oldest, unsigned int co
 	return oldest ? -EBUSY : -ENOENT;
 }
 
-int link_lookup(const struct session *session, const char *name, struct token **ret_token,
+int link_lookup(const struct client *client, const char *name, struct token **ret_token,
 		char *detail)
 {
 	const struct link *link, *found = NULL, *taken = NULL;
@@ -126,16 +126,16 @@ int link_lookup(const struct session *session, const char *name, struct token **
 	if (r < 0) {
 		return r;
 	}
-	if (!policy_may_find(session->broker->policy, &session->subject, name, &rule)) {
-		return refused_by_policy(session, "find", name, rule, detail);
+	if (!policy_may_find(client->broker->policy, &client->subject, name, &rule)) {
+		return refused_by_policy(client, "find", name, rule, detail);
 	}
-	LIST_FOREACH(link, &session->broker->links, links) { /* the last is the oldest */
+	LIST_FOREACH(link, &client->broker->links, links) { /* the last is the oldest */
 		if (strcmp(link_name(link), name) != 0) {
 			continue;
 		}
-		if (link->sides[0].session == session) {
+		if (link->sides[0].client == client) {
 			own = true;
-		} else if (link->sides[1].session) {
+		} else if (link->sides[1].client) {
 			taken = link;
 			taken_count++;
 		} else {
@@ -145,6 +145,6 @@ int link_lookup(const struct session *session, const char *name, struct token **
 	if (!found) {
 		return no_offer(name, taken, taken_count, own, detail);
 	}
-	return token_get(handle_of(found->sides[0].session, found->state), FBK_RIGHT_WAIT,
+	return token_get(handle_of(found->sides[0].client, found->state), FBK_RIGHT_WAIT,
 			 ret_token);
 }

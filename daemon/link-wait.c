@@ -75,8 +75,8 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 
 static bool link_is_of(const struct link *link, const struct timeline *timeline)
 {
-	const struct session *session = timeline_signaler(timeline);
-	return session && link_side_of(link, session) >= 0;
+	const struct client *client = timeline_signaler(timeline);
+	return client && link_side_of(link, client) >= 0;
 }
 
 void link_waits(struct broker *broker, const struct timeline *one, const struct timeline *other,

@@ -12,7 +12,7 @@
 #include "device.h"
 #include "handle.h"
 #include "proto/lane.h"
-#include "session.h"
+#include "client.h"
 #include "token.h"
 
 #define OFFERER  0
@@ -27,7 +27,7 @@ static int side_add_token(struct link_side *side, struct handle *handle)
 	uint32_t rights = handle->rights & (FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
 	int r = token_get(handle, rights, &token);
 	if (r == 0) {
-		r = charge_grow(&side->fds, handle->session->user, ACCOUNT_FDS, 1);
+		r = charge_grow(&side->fds, handle->client->user, ACCOUNT_FDS, 1);
 	}
 	if (r < 0) {
 		return r;
@@ -48,7 +48,7 @@ static int side_fill(struct link_side *side, struct device *device, struct handl
 	int r = side_add_token(side, lane);
 	if (r == 0) {
 		lane->timeline->idle = produces;
-		side->session = lane->session;
+		side->client = lane->client;
 		side->device = device;
 		device->refs++;
 		device->link_ends++;
@@ -69,10 +69,10 @@ static void side_empty(struct link_side *side)
 	*side = (struct link_side){ 0 };
 }
 
-int link_side_of(const struct link *link, const struct session *session)
+int link_side_of(const struct link *link, const struct client *client)
 {
 	for (int i = 0; i < 2; i++) {
-		if (link->sides[i].session == session) {
+		if (link->sides[i].client == client) {
 			return i;
 		}
 	}
@@ -139,10 +139,10 @@ static int buffer_check(const struct link *link, const Fbk__Wire__Buffer *buffer
 	return 0;
 }
 
-int link_set_buffer(struct link *link, const struct session *session,
-		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail)
+int link_set_buffer(struct link *link, const struct client *client, const Fbk__Wire__Buffer *buffer,
+		    int *fd, char *detail)
 {
-	if (link_producer(link)->session != session) {
+	if (link_producer(link)->client != client) {
 		snprintf(detail, FBK_REASON_SIZE, "buffers are the producer's");
 		return -EPERM;
 	}
@@ -155,7 +155,7 @@ int link_set_buffer(struct link *link, const struct session *session,
 		buffer_drop(link, place);
 		return 0;
 	}
-	r = charge_grow(&link->buffer_fds, session->user, ACCOUNT_FDS, 1);
+	r = charge_grow(&link->buffer_fds, client->user, ACCOUNT_FDS, 1);
 	if (r < 0) {
 		return r;
 	}
@@ -189,9 +189,9 @@ struct link *link_of(const struct handle *handle)
 	return handle->timeline->brokered ? handle->timeline->brokered->link : NULL;
 }
 
-static int lane_check(const struct session *session, const struct handle *lane, char *detail)
+static int lane_check(const struct client *client, const struct handle *lane, char *detail)
 {
-	if (!lane || !lane->timeline->ring || timeline_signaler(lane->timeline) != session) {
+	if (!lane || !lane->timeline->ring || timeline_signaler(lane->timeline) != client) {
 		snprintf(detail, FBK_REASON_SIZE, "that is not a lane that this client signals");
 		return -EINVAL;
 	}
@@ -201,9 +201,9 @@ static int lane_check(const struct session *session, const struct handle *lane, 
 int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
 	       char *detail)
 {
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 	struct timeline *state = handle->timeline;
-	if (!state->brokered || timeline_signaler(state) != session || state->brokered->link) {
+	if (!state->brokered || timeline_signaler(state) != client || state->brokered->link) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "timeline %s can't be the state of a link: that is a brokered one of who "
 			 "offers, for this alone",
@@ -214,7 +214,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a role", role);
 		return -EINVAL;
 	}
-	int r = lane_check(session, lane, detail);
+	int r = lane_check(client, lane, detail);
 	if (r < 0) {
 		return r;
 	}
@@ -222,7 +222,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	if (!link) {
 		return -ENOMEM;
 	}
-	r = charge_take(&link->charge, session->user, ACCOUNT_LINKS, 1);
+	r = charge_take(&link->charge, client->user, ACCOUNT_LINKS, 1);
 	if (r == 0) {
 		r = side_fill(&link->sides[OFFERER], device, lane, role == FBK_PRODUCER);
 	}
@@ -232,7 +232,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 		free(link);
 		return r;
 	}
-	link->broker = session->broker;
+	link->broker = client->broker;
 	link->id = broker_new_id(link->broker);
 	link->state = state;
 	link->producer = role == FBK_PRODUCER ? OFFERER : ACCEPTER;
@@ -285,25 +285,25 @@ static int link_route(struct link *link, const struct device *offers, const stru
 	return 0;
 }
 
-int link_accept(struct link *link, struct session *session, struct device *device,
+int link_accept(struct link *link, struct client *client, struct device *device,
 		struct handle *lane, char *detail)
 {
 	struct link_side *side = &link->sides[ACCEPTER];
 	const struct link_side *offerer = &link->sides[OFFERER];
-	if (side->session) {
-		snprintf(detail, FBK_REASON_SIZE, "%s has that link", session_label(side->session));
+	if (side->client) {
+		snprintf(detail, FBK_REASON_SIZE, "%s has that link", client_label(side->client));
 		return -EBUSY;
 	}
-	if (offerer->session == session) {
+	if (offerer->client == client) {
 		snprintf(detail, FBK_REASON_SIZE, "a link to oneself needs no broker");
 		return -ELOOP;
 	}
-	if (!offerer->device->session) {
+	if (!offerer->device->client) {
 		snprintf(detail, FBK_REASON_SIZE, "device %s, which offered that link, is gone",
 			 offerer->device->name);
 		return -EPIPE;
 	}
-	int r = lane_check(session, lane, detail);
+	int r = lane_check(client, lane, detail);
 	if (r == 0) {
 		r = link_route(link, offerer->device, device, detail);
 	}
@@ -325,19 +325,19 @@ enum fbk_link_phase link_phase(const struct link *link, int side)
 	if (side < 0 || link->state->cause != FBK_CAUSE_NONE) {
 		return FBK_LINK_ENDED;
 	}
-	return !link->sides[ACCEPTER].session ? FBK_LINK_OFFERED
-	       : link->from == 0              ? FBK_LINK_ACCEPTED
-					      : FBK_LINK_ESTABLISHED;
+	return !link->sides[ACCEPTER].client ? FBK_LINK_OFFERED
+	       : link->from == 0             ? FBK_LINK_ACCEPTED
+					     : FBK_LINK_ESTABLISHED;
 }
 
-int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+int link_join(struct link *link, const struct client *client, uint64_t from, uint64_t epoch,
 	      char *detail)
 {
-	if (link_producer(link)->session != session) {
+	if (link_producer(link)->client != client) {
 		snprintf(detail, FBK_REASON_SIZE, "it is the producer who joins");
 		return -EPERM;
 	}
-	if (!link->sides[ACCEPTER].session || link->from || link->epoch != epoch) {
+	if (!link->sides[ACCEPTER].client || link->from || link->epoch != epoch) {
 		snprintf(detail, FBK_REASON_SIZE, "%s",
 			 link->from ? "it has joined already" : "who is meant is not there");
 		return -EALREADY;
@@ -351,9 +351,9 @@ int link_join(struct link *link, const struct session *session, uint64_t from, u
 	return 0;
 }
 
-void link_end(struct link *link, const struct session *by, int error, const char *reason)
+void link_end(struct link *link, const struct client *by, int error, const char *reason)
 {
-	if (!link->sides[ACCEPTER].session) {
+	if (!link->sides[ACCEPTER].client) {
 		return;
 	}
 	link->error = error;
@@ -394,7 +394,7 @@ void link_device_gone(const struct device *device)
 	}
 	LIST_FOREACH(link, &device->broker->links, links) {
 		if (link->sides[ACCEPTER].device == device) {
-			link_end(link, link->sides[ACCEPTER].session, -EPIPE, NULL);
+			link_end(link, link->sides[ACCEPTER].client, -EPIPE, NULL);
 		}
 	}
 }
@@ -402,21 +402,21 @@ void link_device_gone(const struct device *device)
 void link_handle_gone(const struct handle *handle)
 {
 	struct link *link = link_of(handle);
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 	if (!link) {
 		return;
 	}
-	if (link->sides[OFFERER].session == session) {
+	if (link->sides[OFFERER].client == client) {
 		link_destroy(link); /* its peer is told by the end of the state timeline */
-	} else if (link->sides[ACCEPTER].session == session) {
-		bool died = session->closing && !session->left;
-		link_end(link, session, died ? -EOWNERDEAD : -EPIPE, NULL);
+	} else if (link->sides[ACCEPTER].client == client) {
+		bool died = client->closing && !client->left;
+		link_end(link, client, died ? -EOWNERDEAD : -EPIPE, NULL);
 	}
 }
 
 struct timeline *link_lane(const struct link *link, const struct link_side *side)
 {
-	struct token *token = side->session ? token_find(link->broker, side->tokens[0]) : NULL;
+	struct token *token = side->client ? token_find(link->broker, side->tokens[0]) : NULL;
 	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
 }
 

@@ -18,13 +18,13 @@
 struct broker;
 struct device;
 struct handle;
-struct session;
+struct client;
 struct timeline;
 struct token;
 
 /* One end. Empty while nobody is there. */
 struct link_side {
-	struct session *session; /* NULL: empty */
+	struct client *client; /* NULL: empty */
 	struct device *device;
 	int tokens[1 + FBK_LANE_POINTS]; /* of its lane, then of its timelines by number */
 	uint32_t token_count;
@@ -63,27 +63,27 @@ struct link *link_of(const struct handle *handle); /* NULL: that timeline is no 
 
 int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
 	       char *detail);
-int link_accept(struct link *link, struct session *session, struct device *device,
+int link_accept(struct link *link, struct client *client, struct device *device,
 		struct handle *lane, char *detail);
 
-/* The side that the session is; -1: none. */
-int link_side_of(const struct link *link, const struct session *session);
+/* The side that the client is; -1: none. */
+int link_side_of(const struct link *link, const struct client *client);
 
 enum fbk_link_phase link_phase(const struct link *link, int side);
 
 /* Frames from `from` on are for the one that accepted, if that is the one that is meant. */
-int link_join(struct link *link, const struct session *session, uint64_t from, uint64_t epoch,
+int link_join(struct link *link, const struct client *client, uint64_t from, uint64_t epoch,
 	      char *detail);
 
 /* The pairing ends: `by` said so, or is gone (error -EPIPE or -EOWNERDEAD, no reason). */
-void link_end(struct link *link, const struct session *by, int error, const char *reason);
+void link_end(struct link *link, const struct client *by, int error, const char *reason);
 
 int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
 		   char *detail);
 
 /* Keeps the fd, which it sets to -1; with -1 the buffer is removed. */
-int link_set_buffer(struct link *link, const struct session *session,
-		    const Fbk__Wire__Buffer *buffer, int *fd, char *detail);
+int link_set_buffer(struct link *link, const struct client *client, const Fbk__Wire__Buffer *buffer,
+		    int *fd, char *detail);
 
 /* Its oldest frame that the consumer has: the consumer's lane, on which it comes back. NULL: there is none. */
 struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
@@ -102,11 +102,11 @@ void link_device_gone(const struct device *device);
 const char *link_name(const struct link *link);
 
 /* "" takes the name away. */
-int link_publish(struct link *link, const struct session *session, const char *name, char *detail);
+int link_publish(struct link *link, const struct client *client, const char *name, char *detail);
 
-/* The offer of the oldest link of that name that nobody has accepted; not one of the session's own. */
-int link_lookup(const struct session *session, const char *name, struct token **ret_token,
+/* The offer of the oldest link of that name that nobody has accepted; not one of the client's own. */
+int link_lookup(const struct client *client, const char *name, struct token **ret_token,
 		char *detail);
 
-/* A session lets go of the state timeline. */
+/* A client lets go of the state timeline. */
 void link_handle_gone(const struct handle *handle);

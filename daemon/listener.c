@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "log.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 
 #define LISTEN_BACKLOG       256
 #define LOCK_PATIENCE_NS     (2 * NS_PER_S)
@@ -234,7 +234,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 	struct listener *listener = arg;
 	struct broker *broker = listener->broker;
 	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
-		struct session *session;
+		struct client *client;
 		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
 			listener_refuse(listener);
@@ -243,7 +243,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 		if (socket < 0) {
 			return; /* EAGAIN, or a client that is gone again */
 		}
-		int r = session_create(broker, socket, &session);
+		int r = client_create(broker, socket, &client);
 		if (r < 0) {
 			broker->counters.refused++;
 			log_info("a client was refused: %s", strerrordesc_np(-r));

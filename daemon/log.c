@@ -8,7 +8,7 @@
 #include "broker.h"
 #include "clock.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 
 #define LOG_WINDOW_NS (10 * NS_PER_S)
 
@@ -96,24 +96,24 @@ void log_forget(struct broker *broker)
 	}
 }
 
-bool log_claim(const struct session *session)
+bool log_claim(const struct client *client)
 {
-	bool granted = log_line_charge(session->broker, session->user);
+	bool granted = log_line_charge(client->broker, client->user);
 	if (!granted) {
-		session->broker->counters.log_lines_dropped++;
+		client->broker->counters.log_lines_dropped++;
 	}
 	return granted;
 }
 
-void log_client(struct session *session, const char *format, ...)
+void log_client(struct client *client, const char *format, ...)
 {
 	char line[384];
-	if (!log_claim(session)) {
+	if (!log_claim(client)) {
 		return;
 	}
 	va_list args;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	log_warning("%s: %s", session_label(session), line);
+	log_warning("%s: %s", client_label(client), line);
 }

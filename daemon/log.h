@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct broker;
-struct session;
+struct client;
 
 void log_set_verbose(int verbose);
 
@@ -19,11 +19,11 @@ __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 
 /* What this client did, and what was done about it. */
-__attribute__((format(printf, 2, 3))) void log_client(struct session *session, const char *format,
+__attribute__((format(printf, 2, 3))) void log_client(struct client *client, const char *format,
 						      ...);
 
 /* Charge a line that this client causes: false, and counted, when its user had too many. */
-bool log_claim(const struct session *session);
+bool log_claim(const struct client *client);
 
 /* File descriptors are used up; `consequence` is what that leads to. Not more often than every ten
  * seconds, whoever causes it. */

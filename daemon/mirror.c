@@ -11,7 +11,7 @@
 #include "handle.h"
 #include "log.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 
 /* Go on in a callback of its own, among the requests: a signaler that never pauses would else keep
  * the loop in here, or the requests from being served. */
@@ -39,7 +39,7 @@ static void mirror_signal(struct mirror *mirror, uint64_t value)
 	struct broker *broker = timeline_broker(mirror->timeline);
 	int r = syncobj_signal(&broker->drm, mirror->syncobj, value);
 	if (r < 0) {
-		log_client(mirror->handle->session, "its mirror of %s can't signal the syncobj: %s",
+		log_client(mirror->handle->client, "its mirror of %s can't signal the syncobj: %s",
 			   mirror->timeline->name, strerrordesc_np(-r));
 		mirror_end(mirror);
 		return;
@@ -170,7 +170,7 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 static int mirror_start(struct mirror *mirror, int fd, char *detail)
 {
 	struct broker *broker = timeline_broker(mirror->timeline);
-	struct fence fence = { .fd = fd, .user = mirror->handle->session->user };
+	struct fence fence = { .fd = fd, .user = mirror->handle->client->user };
 	mirror->again = evtimer_new(broker->base, mirror_again, mirror);
 	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_REQUEST) < 0) {
 		return -ENOMEM;
@@ -211,7 +211,7 @@ static int mirror_check(const struct handle *handle, bool from, char *detail)
 int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct mirror **ret_mirror,
 		  char *detail)
 {
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 	int r = mirror_check(handle, from, detail);
 	if (r < 0) {
 		return r;
@@ -225,13 +225,13 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 	mirror->from = from;
 	mirror->direct = direct;
 	mirror->arm.done = mirror_decided;
-	mirror->follow.broker = session->broker;
+	mirror->follow.broker = client->broker;
 	mirror->follow.sync_file = -1;
-	LIST_INSERT_HEAD(&session->mirrors, mirror, links);
+	LIST_INSERT_HEAD(&client->mirrors, mirror, links);
 	mirror->timeline->mirror_count++;
-	r = charge_take(&mirror->charge, session->user, ACCOUNT_MIRRORS, 1);
+	r = charge_take(&mirror->charge, client->user, ACCOUNT_MIRRORS, 1);
 	if (r == 0) {
-		r = charge_take(&mirror->fd_charge, session->user, ACCOUNT_FDS, from ? 1 : 0);
+		r = charge_take(&mirror->fd_charge, client->user, ACCOUNT_FDS, from ? 1 : 0);
 	}
 	if (r == 0) {
 		r = mirror_start(mirror, fd, detail);
@@ -240,8 +240,8 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 		mirror_destroy(mirror, true);
 		return r;
 	}
-	mirror->number = ++session->next_object;
-	session->broker->counters.mirrors++;
+	mirror->number = ++client->next_object;
+	client->broker->counters.mirrors++;
 	if (!from && !direct && mirror->timeline->seen > 0) {
 		mirror_signal(mirror, mirror->timeline->seen); /* what is reached already */
 	}
@@ -270,17 +270,17 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 void mirror_drop_handle(struct handle *handle)
 {
 	struct mirror *mirror, *next;
-	LIST_FOREACH_SAFE(mirror, &handle->session->mirrors, links, next) {
+	LIST_FOREACH_SAFE(mirror, &handle->client->mirrors, links, next) {
 		if (mirror->handle == handle) {
 			mirror_destroy(mirror, false);
 		}
 	}
 }
 
-struct mirror *mirror_find(const struct session *session, uint32_t number)
+struct mirror *mirror_find(const struct client *client, uint32_t number)
 {
 	struct mirror *mirror;
-	LIST_FOREACH(mirror, &session->mirrors, links) {
+	LIST_FOREACH(mirror, &client->mirrors, links) {
 		if (mirror->number == number) {
 			break;
 		}

@@ -14,10 +14,10 @@
 #include "timeline.h"
 
 struct handle;
-struct session;
+struct client;
 
 struct mirror {
-	LIST_ENTRY(mirror) links; /* of the session */
+	LIST_ENTRY(mirror) links; /* of the client */
 	struct handle *handle;
 	struct timeline *timeline;
 	uint32_t number; /* the client's */
@@ -41,7 +41,7 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 void mirror_destroy(struct mirror *mirror, bool silent);
 void mirror_drop_handle(struct handle *handle);
 
-struct mirror *mirror_find(const struct session *session, uint32_t number);
+struct mirror *mirror_find(const struct client *client, uint32_t number);
 
 /* A deadline passed: take what the syncobj has by now. */
 void mirror_catch_up(struct mirror *mirror);

@@ -3,7 +3,7 @@
  * A page of shared memory: a memfd, or part of a dma-buf that a device's driver allocated; mapped by the
  * daemon for as long as it lives, with one writer and one audience. Rule R1 in one place: what is sealed
  * when, and which fd may leave: of a dma-buf none, since it can't be handed out read-only.
- * Owned by share sets, a device or a session; loop's thread only.
+ * Owned by share sets, a device or a client; loop's thread only.
  */
 #pragma once
 

@@ -10,7 +10,7 @@
 #include "device.h"
 #include "handle.h"
 #include "proto/cells.h"
-#include "session.h"
+#include "client.h"
 #include "timeline.h"
 
 struct fbk_pair_cell *pair_cell(const struct pair *pair)
@@ -21,7 +21,7 @@ struct fbk_pair_cell *pair_cell(const struct pair *pair)
 
 /* ----------------------------------------------------------------------------------- the page -- */
 
-static int peer_get(struct session *waiter, const struct session *signaler, struct peer **ret_peer)
+static int peer_get(struct client *waiter, const struct client *signaler, struct peer **ret_peer)
 {
 	struct peer *peer;
 	LIST_FOREACH(peer, &waiter->peers, links) {
@@ -83,7 +83,7 @@ static uint32_t list_count(const struct timeline *timeline, const struct user *u
 	const struct pair *pair;
 	uint32_t count = 0;
 	LIST_FOREACH(pair, &timeline->pairs, links) {
-		count += pair->handle->session->user == user;
+		count += pair->handle->client->user == user;
 	}
 	return count;
 }
@@ -98,7 +98,7 @@ static int list_make_room(struct timeline *timeline, const struct user *user)
 	uint32_t length = 0;
 	uint32_t most = list_count(timeline, user) + 1;
 	LIST_FOREACH(pair, &timeline->pairs, links) {
-		uint32_t count = list_count(timeline, pair->handle->session->user);
+		uint32_t count = list_count(timeline, pair->handle->client->user);
 		if (count > most || (victim && count == most)) {
 			victim = pair; /* of those the last, which is the oldest */
 			most = count;
@@ -121,7 +121,7 @@ static int pair_create(struct handle *handle)
 	if (!pair) {
 		return -ENOMEM;
 	}
-	int r = peer_get(handle->session, timeline_signaler(handle->timeline), &pair->peer);
+	int r = peer_get(handle->client, timeline_signaler(handle->timeline), &pair->peer);
 	if (r < 0) {
 		free(pair);
 		return r;
@@ -164,7 +164,7 @@ int pair_join(struct handle *handle, char *detail)
 	if (handle->pair && handle->pair->listed) {
 		return 0;
 	}
-	int r = list_make_room(timeline, handle->session->user);
+	int r = list_make_room(timeline, handle->client->user);
 	if (r < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the signaler of %s wakes %d processes by itself already, the most; the "

@@ -4,7 +4,7 @@
  * daemon for anything while they go on. A waiter asks for a cell; the daemon puts it into a page
  * that the two of them share (a peer page), on the timeline's list, and raises the generation that
  * the signaler sees. What does not get one waits through the daemon, as everybody can.
- * A pair belongs to the handle that waits; a peer, the page, to the waiter's session, which is
+ * A pair belongs to the handle that waits; a peer, the page, to the waiter's client, which is
  * charged for it, until its last cell is gone. Loop's thread only.
  */
 #pragma once
@@ -15,7 +15,7 @@
 #include "page.h"
 
 struct handle;
-struct session;
+struct client;
 struct timeline;
 
 /* A signaler looks at no more cells than this with each signal. They are shared out between users:
@@ -23,8 +23,8 @@ struct timeline;
 #define TIMELINE_PAIRS_MAX 8
 
 struct peer {
-	LIST_ENTRY(peer) links; /* of the waiter's session */
-	uint64_t signaler_id;   /* of its session, which may be gone */
+	LIST_ENTRY(peer) links; /* of the waiter's client */
+	uint64_t signaler_id;   /* of its client, which may be gone */
 	struct page *page;
 	uint32_t cells; /* in use */
 };

@@ -8,13 +8,13 @@
 #include "dispatch.h"
 #include "handle.h"
 
-int request_point_depends(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_point_depends(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__PointDepends *request = body;
 	struct handle *on;
-	int r = handle_check(session, request->on_handle, FBK_RIGHT_WAIT, "point_depends", &on,
+	int r = handle_check(client, request->on_handle, FBK_RIGHT_WAIT, "point_depends", &on,
 			     answer->detail);
 	if (r == 0) {
 		r = point_check(request->value, answer);
@@ -25,7 +25,7 @@ int request_point_depends(struct session *session, struct handle *handle, const 
 	if (r < 0) {
 		return r;
 	}
-	return depend_add(session->broker, (struct graph_point){ handle->timeline, request->value },
-			  (struct graph_point){ on->timeline, request->on_value }, session->user,
-			  &session->waits, answer->detail);
+	return depend_add(client->broker, (struct graph_point){ handle->timeline, request->value },
+			  (struct graph_point){ on->timeline, request->on_value }, client->user,
+			  &client->waits, answer->detail);
 }

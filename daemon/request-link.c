@@ -23,14 +23,14 @@ static int answer_no_link(struct answer *answer, const struct handle *handle)
 	return -EBADF;
 }
 
-static int link_find(struct session *session, struct handle *handle, struct link **ret_link,
+static int link_find(struct client *client, struct handle *handle, struct link **ret_link,
 		     int *ret_side, struct answer *answer)
 {
 	struct link *link = link_of(handle);
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	int side = link_side_of(link, session);
+	int side = link_side_of(link, client);
 	if (side < 0) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "%s",
 			 link->cause[0] ? link->cause : "this client has not accepted that link");
@@ -42,10 +42,10 @@ static int link_find(struct session *session, struct handle *handle, struct link
 }
 
 /* The one that offered says which peer it means; the other has only one. */
-static int link_find_peer(struct session *session, struct handle *handle, uint64_t epoch,
+static int link_find_peer(struct client *client, struct handle *handle, uint64_t epoch,
 			  struct link **ret_link, int *ret_side, struct answer *answer)
 {
-	int r = link_find(session, handle, ret_link, ret_side, answer);
+	int r = link_find(client, handle, ret_link, ret_side, answer);
 	if (r == 0 && *ret_side == 0 && (*ret_link)->epoch != epoch) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "who is meant is not there any more");
 		return -ESTALE;
@@ -53,16 +53,16 @@ static int link_find_peer(struct session *session, struct handle *handle, uint64
 	return r;
 }
 
-int request_link_offer(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_offer(struct client *client, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__LinkOffer *request = body;
-	struct device *device = device_find(session, request->device);
+	struct device *device = device_find(client, request->device);
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
-	return link_offer(handle, device, request->role, session_handle(session, request->lane),
+	return link_offer(handle, device, request->role, client_handle(client, request->lane),
 			  answer->detail);
 }
 
@@ -77,25 +77,25 @@ static void answer_link(struct answer *answer, const struct link *link, int side
 	state->error = link->error;
 	state->cause = text(link->cause);
 	const struct link_side *peer = &link->sides[side == 0];
-	if (side >= 0 && peer->session) {
+	if (side >= 0 && peer->client) {
 		state->acquire = link->acquire.route;
 		state->release = link->release.route;
 		state->acquire_why = text(link->acquire.why[link->acquire.route]);
 		state->release_why = text(link->release.why[link->release.route]);
 		state->peer = peer->device->name;
-		state->pid = peer->session->pid;
-		state->uid = peer->session->subject.uid;
+		state->pid = peer->client->pid;
+		state->uid = peer->client->subject.uid;
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_LINK;
 	answer->message.link = state;
 }
 
-int request_link_accept(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_accept(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__LinkAccept *request = body;
-	struct device *device = device_find(session, request->device);
+	struct device *device = device_find(client, request->device);
 	struct link *link = link_of(handle);
 	if (!device) {
 		return answer_no_device(answer, request->device);
@@ -103,15 +103,15 @@ int request_link_accept(struct session *session, struct handle *handle, const vo
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	int r = link_accept(link, session, device, session_handle(session, request->lane),
+	int r = link_accept(link, client, device, client_handle(client, request->lane),
 			    answer->detail);
 	if (r == 0) {
-		answer_link(answer, link, link_side_of(link, session));
+		answer_link(answer, link, link_side_of(link, client));
 	}
 	return r;
 }
 
-int request_link_info(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_info(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
 	(void)body;
@@ -120,24 +120,24 @@ int request_link_info(struct session *session, struct handle *handle, const void
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	int side = link_side_of(link, session);
+	int side = link_side_of(link, client);
 	answer_link(answer, link, side);
 	const struct link_side *peer = &link->sides[side == 0];
-	return side >= 0 && peer->session ? answer_duplicate(answer, peer->tokens[0]) : 0;
+	return side >= 0 && peer->client ? answer_duplicate(answer, peer->tokens[0]) : 0;
 }
 
-int request_link_join(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_join(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__LinkJoin *request = body;
 	struct link *link;
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
-	return r < 0 ? r : link_join(link, session, request->from, request->epoch, answer->detail);
+	int r = link_find(client, handle, &link, &side, answer);
+	return r < 0 ? r : link_join(link, client, request->from, request->epoch, answer->detail);
 }
 
-int request_link_end(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_end(struct client *client, struct handle *handle, const void *body, int *fds,
 		     struct answer *answer)
 {
 	(void)fds;
@@ -145,7 +145,7 @@ int request_link_end(struct session *session, struct handle *handle, const void 
 	struct link *link;
 	char reason[FBK_REASON_SIZE / 2];
 	int side;
-	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
+	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -155,20 +155,20 @@ int request_link_end(struct session *session, struct handle *handle, const void 
 		return -EINVAL;
 	}
 	wire_text_copy(reason, sizeof(reason), request->reason);
-	link_end(link, session, request->error, reason);
+	link_end(link, client, request->error, reason);
 	return 0;
 }
 
-int request_link_point(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_point(struct client *client, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__LinkPoint *request = body;
-	struct handle *shown = session_handle(session, request->timeline);
+	struct handle *shown = client_handle(client, request->timeline);
 	uint32_t number;
 	struct link *link;
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
+	int r = link_find(client, handle, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -181,14 +181,14 @@ int request_link_point(struct session *session, struct handle *handle, const voi
 	return r < 0 ? r : answer_object(answer, number);
 }
 
-int request_link_point_get(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_link_point_get(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__LinkPointGet *request = body;
 	struct link *link;
 	int side;
-	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
+	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -201,13 +201,13 @@ int request_link_point_get(struct session *session, struct handle *handle, const
 	return answer_duplicate(answer, peer->tokens[request->number]);
 }
 
-int request_link_buffer(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_buffer(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
 	const Fbk__Wire__LinkBuffer *request = body;
 	struct link *link;
 	int side;
-	int r = link_find(session, handle, &link, &side, answer);
+	int r = link_find(client, handle, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -215,10 +215,10 @@ int request_link_buffer(struct session *session, struct handle *handle, const vo
 		snprintf(answer->detail, FBK_REASON_SIZE, "a request about no buffer");
 		return -EINVAL;
 	}
-	return link_set_buffer(link, session, request->buffer, &fds[0], answer->detail);
+	return link_set_buffer(link, client, request->buffer, &fds[0], answer->detail);
 }
 
-int request_link_buffer_get(struct session *session, struct handle *handle, const void *body,
+int request_link_buffer_get(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	(void)fds;
@@ -226,7 +226,7 @@ int request_link_buffer_get(struct session *session, struct handle *handle, cons
 	Fbk__Wire__Buffer *buffer = &answer->buffer;
 	struct link *link;
 	int side;
-	int r = link_find_peer(session, handle, request->epoch, &link, &side, answer);
+	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -251,7 +251,7 @@ int request_link_buffer_get(struct session *session, struct handle *handle, cons
 	return answer_duplicate(answer, found->fd);
 }
 
-int request_link_publish(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_publish(struct client *client, struct handle *handle, const void *body, int *fds,
 			 struct answer *answer)
 {
 	(void)fds;
@@ -260,16 +260,16 @@ int request_link_publish(struct session *session, struct handle *handle, const v
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	return link_publish(link, session, request->name, answer->detail);
+	return link_publish(link, client, request->name, answer->detail);
 }
 
-int request_link_find(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_link_find(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__LinkFind *request = body;
 	struct token *token;
-	int r = link_lookup(session, request->name, &token, answer->detail);
+	int r = link_lookup(client, request->name, &token, answer->detail);
 	return r < 0 ? r : answer_duplicate(answer, token->fd);
 }

@@ -8,13 +8,13 @@
 #include "dispatch.h"
 #include "handle.h"
 
-int request_device_memory(struct session *session, struct handle *none, const void *body, int *fds,
+int request_device_memory(struct client *client, struct handle *none, const void *body, int *fds,
 			  struct answer *answer)
 {
 	(void)none;
 	const Fbk__Wire__DeviceMemory *request = body;
-	struct broker *broker = session->broker;
-	struct device *device = device_find(session, request->device);
+	struct broker *broker = client->broker;
+	struct device *device = device_find(client, request->device);
 	char what[64];
 	struct page *page;
 	int kind;
@@ -38,13 +38,13 @@ int request_device_memory(struct session *session, struct handle *none, const vo
 	return 0;
 }
 
-int request_timeline_memory(struct session *session, struct handle *handle, const void *body,
+int request_timeline_memory(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	(void)body;
 	(void)fds;
 	const struct timeline *timeline = handle->timeline;
-	if (timeline_signaler(timeline) != session || timeline->brokered) {
+	if (timeline_signaler(timeline) != client || timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "this client does not signal %s in memory", timeline->name);
 		return -EPERM;
@@ -54,7 +54,7 @@ int request_timeline_memory(struct session *session, struct handle *handle, cons
 			 "the fence pages of %s are of backing %s: register it with a backing of "
 			 "dma-buf%s",
 			 timeline->device->name, device_backing_name(timeline->device->backing),
-			 session->broker->udmabuf < 0
+			 client->broker->udmabuf < 0
 				 ? "; the daemon has no /dev/udmabuf to make them"
 				 : "");
 		return -EOPNOTSUPP;

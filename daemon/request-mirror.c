@@ -8,13 +8,13 @@
 #include "handle.h"
 #include "mirror.h"
 
-int request_syncobj_create(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_syncobj_create(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
 	(void)handle;
 	(void)body;
 	(void)fds;
-	struct drm *drm = &session->broker->drm;
+	struct drm *drm = &client->broker->drm;
 	uint32_t syncobj;
 	int fd;
 	int r = syncobj_create(drm, &syncobj);
@@ -34,44 +34,44 @@ int request_syncobj_create(struct session *session, struct handle *handle, const
 }
 
 /* The fd came from a stranger: what is it? */
-static int syncobj_check(struct session *session, int fd, struct answer *answer)
+static int syncobj_check(struct client *client, int fd, struct answer *answer)
 {
 	char what[64];
 	int kind;
-	int r = classify_fd(&session->broker->classifier, fd, &kind, what, sizeof(what));
+	int r = classify_fd(&client->broker->classifier, fd, &kind, what, sizeof(what));
 	if (r == 0 && kind == FBK_SYNCOBJ_TIMELINE) {
 		return 0;
 	}
-	session->broker->counters.fds_refused++;
+	client->broker->counters.fds_refused++;
 	snprintf(answer->detail, FBK_REASON_SIZE, "that fd is %s, not a drm_syncobj", what);
 	return -EBADF;
 }
 
-static int mirror_make(struct session *session, struct handle *handle, int fd, bool from,
-		       bool direct, struct answer *answer)
+static int mirror_make(struct client *client, struct handle *handle, int fd, bool from, bool direct,
+		       struct answer *answer)
 {
 	struct mirror *mirror;
-	int r = syncobj_check(session, fd, answer);
+	int r = syncobj_check(client, fd, answer);
 	if (r == 0) {
 		r = mirror_create(handle, fd, from, direct, &mirror, answer->detail);
 	}
 	return r < 0 ? r : answer_object(answer, mirror->number);
 }
 
-int request_mirror_to(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_mirror_to(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
 	const Fbk__Wire__MirrorTo *request = body;
-	if (request->direct && timeline_signaler(handle->timeline) != session) {
+	if (request->direct && timeline_signaler(handle->timeline) != client) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "only who signals %s can signal a syncobj with it",
 			 handle->timeline->name);
 		return -EPERM;
 	}
-	return mirror_make(session, handle, fds[0], false, request->direct, answer);
+	return mirror_make(client, handle, fds[0], false, request->direct, answer);
 }
 
-int request_mirror_from(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_mirror_from(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
 	(void)body;
@@ -82,16 +82,16 @@ int request_mirror_from(struct session *session, struct handle *handle, const vo
 			 handle->timeline->name);
 		return -EINVAL;
 	}
-	return mirror_make(session, handle, fds[0], true, false, answer);
+	return mirror_make(client, handle, fds[0], true, false, answer);
 }
 
-int request_mirror_destroy(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_mirror_destroy(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__MirrorDestroy *request = body;
-	struct mirror *mirror = mirror_find(session, request->mirror);
+	struct mirror *mirror = mirror_find(client, request->mirror);
 	if (!mirror) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no mirror %u",
 			 request->mirror);

@@ -12,10 +12,10 @@ static void cell_describe(Fbk__Wire__Page *ret, const struct pair *pair)
 	page_describe(ret, pair->peer->page, pair->cell);
 }
 
-int request_pair_join(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_pair_join(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)body;
 	(void)fds;
 	int r = pair_join(handle, answer->detail);
@@ -45,7 +45,7 @@ static bool page_known(const Fbk__Wire__PairList *request, uint64_t id)
 
 /* Cells on pages that the signaler does not have come first, each with its page's fd, as many as one
  * reply carries; it asks again for the others, and then has these. */
-int request_pair_list(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_pair_list(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
 	(void)fds;
@@ -55,7 +55,7 @@ int request_pair_list(struct session *session, struct handle *handle, const void
 	const struct pair *pair;
 	size_t unknown = 0;
 
-	if (timeline_signaler(timeline) != session || timeline->brokered) {
+	if (timeline_signaler(timeline) != client || timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "this client does not signal %s in memory", timeline->name);
 		return -EPERM;
@@ -67,7 +67,7 @@ int request_pair_list(struct session *session, struct handle *handle, const void
 			continue;
 		}
 		unknown++;
-		if (list->fresh < SESSION_REPLY_FDS) {
+		if (list->fresh < CLIENT_REPLY_FDS) {
 			int r = answer_duplicate(answer, pair->peer->page->fd);
 			if (r < 0) {
 				return r;

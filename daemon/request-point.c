@@ -60,10 +60,10 @@ static int brokered_check(const struct timeline *timeline, struct answer *answer
 	return -EINVAL;
 }
 
-int request_timeline_signal(struct session *session, struct handle *handle, const void *body,
+int request_timeline_signal(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)fds;
 	const Fbk__Wire__TimelineSignal *request = body;
 	int r = brokered_check(handle->timeline, answer);
@@ -75,10 +75,10 @@ int request_timeline_signal(struct session *session, struct handle *handle, cons
 				 import_signal(handle, request->value), answer);
 }
 
-int request_point_blame(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_point_blame(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)fds;
 	const Fbk__Wire__PointBlame *request = body;
 	blame_describe(handle->timeline, request->value, answer->text_buffer,
@@ -90,12 +90,12 @@ int request_point_blame(struct session *session, struct handle *handle, const vo
 	return 0;
 }
 
-int request_point_watch(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_point_watch(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__PointWatch *request = body;
-	const struct policy_settings *settings = policy_settings(session->broker->policy);
+	const struct policy_settings *settings = policy_settings(client->broker->policy);
 	int r = point_check(request->value, answer);
 	if (r < 0) {
 		return r;
@@ -110,13 +110,13 @@ int request_point_watch(struct session *session, struct handle *handle, const vo
 	return r;
 }
 
-int request_watch_cancel(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_watch_cancel(struct client *client, struct handle *handle, const void *body, int *fds,
 			 struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__WatchCancel *request = body;
-	int r = watch_cancel(session, request->watch);
+	int r = watch_cancel(client, request->watch);
 	if (r < 0) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "watch %llu does not exist, or was told already",
@@ -126,12 +126,12 @@ int request_watch_cancel(struct session *session, struct handle *handle, const v
 	return r;
 }
 
-int request_point_export(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_point_export(struct client *client, struct handle *handle, const void *body, int *fds,
 			 struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__PointExport *request = body;
-	const struct policy_settings *settings = policy_settings(session->broker->policy);
+	const struct policy_settings *settings = policy_settings(client->broker->policy);
 	int fd;
 	int r = point_check(request->value, answer);
 	if (r < 0) {
@@ -150,10 +150,10 @@ int request_point_export(struct session *session, struct handle *handle, const v
 	return r;
 }
 
-int request_point_promise(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_point_promise(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)fds;
 	const Fbk__Wire__PointPromise *request = body;
 	int fd;
@@ -168,16 +168,16 @@ int request_point_promise(struct session *session, struct handle *handle, const 
 }
 
 /* What each fd is, without touching it. */
-static int fences_classify(struct session *session, struct import_fences *fences, int *kinds,
+static int fences_classify(struct client *client, struct import_fences *fences, int *kinds,
 			   struct answer *answer)
 {
 	char what[64];
 	for (; fences->fds[fences->count] >= 0; fences->count++) {
 		int *kind = &kinds[fences->count];
-		int r = classify_fd(&session->broker->classifier, fences->fds[fences->count], kind,
+		int r = classify_fd(&client->broker->classifier, fences->fds[fences->count], kind,
 				    what, sizeof(what));
 		if (r < 0) {
-			session->broker->counters.fds_refused++;
+			client->broker->counters.fds_refused++;
 			snprintf(answer->detail, FBK_REASON_SIZE,
 				 "that fd is %s, not a fence the daemon can follow; it follows "
 				 "eventfds, sync_files and syncobjs",
@@ -195,7 +195,7 @@ static int fences_classify(struct session *session, struct import_fences *fences
 	return 0;
 }
 
-int request_point_signal_on(struct session *session, struct handle *handle, const void *body,
+int request_point_signal_on(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	const Fbk__Wire__PointSignalOn *request = body;
@@ -208,7 +208,7 @@ int request_point_signal_on(struct session *session, struct handle *handle, cons
 		r = point_check(request->value, answer);
 	}
 	if (r == 0) {
-		r = fences_classify(session, &fences, kinds, answer);
+		r = fences_classify(client, &fences, kinds, answer);
 	}
 	if (r < 0) {
 		return r;

@@ -9,7 +9,7 @@
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
-#include "session-object.h"
+#include "client-object.h"
 #include "token.h"
 
 #define SET_SIZE_OF_ONE 4096
@@ -17,7 +17,7 @@
 static bool handle_writes(const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
-	return timeline_signaler(timeline) == handle->session && !timeline->brokered;
+	return timeline_signaler(timeline) == handle->client && !timeline->brokered;
 }
 
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
@@ -84,13 +84,13 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	return 0;
 }
 
-static int timeline_set(struct session *session, const Fbk__Wire__TimelineCreate *request,
+static int timeline_set(struct client *client, const Fbk__Wire__TimelineCreate *request,
 			struct set **ret_set, struct answer *answer)
 {
 	if (request->set == 0) {
-		return set_create(session->broker, session->user, SET_SIZE_OF_ONE, ret_set);
+		return set_create(client->broker, client->user, SET_SIZE_OF_ONE, ret_set);
 	}
-	struct set *set = session_set_find(session, request->set);
+	struct set *set = client_set_find(client, request->set);
 	if (!set) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
 			 request->set);
@@ -101,10 +101,10 @@ static int timeline_set(struct session *session, const Fbk__Wire__TimelineCreate
 	return 0;
 }
 
-static int handle_new(struct session *session, struct timeline *timeline, uint32_t rights,
+static int handle_new(struct client *client, struct timeline *timeline, uint32_t rights,
 		      struct handle **ret_handle, struct answer *answer)
 {
-	int r = handle_create(session, timeline, rights, ret_handle);
+	int r = handle_create(client, timeline, rights, ret_handle);
 	if (r == -ENOSPC) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "this client has %d timelines open, the most", FBK_PAIR_CELLS - 1);
@@ -112,13 +112,13 @@ static int handle_new(struct session *session, struct timeline *timeline, uint32
 	return r;
 }
 
-int request_timeline_create(struct session *session, struct handle *none, const void *body,
-			    int *fds, struct answer *answer)
+int request_timeline_create(struct client *client, struct handle *none, const void *body, int *fds,
+			    struct answer *answer)
 {
 	(void)none;
 	(void)fds;
 	const Fbk__Wire__TimelineCreate *request = body;
-	struct device *device = device_find(session, request->device);
+	struct device *device = device_find(client, request->device);
 	struct timeline *timeline;
 	struct handle *handle;
 	struct set *set;
@@ -138,7 +138,7 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 			 request->flags);
 		return -EINVAL;
 	}
-	int r = timeline_set(session, request, &set, answer);
+	int r = timeline_set(client, request, &set, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -157,7 +157,7 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 	if (r < 0) {
 		return r;
 	}
-	r = handle_new(session, timeline, RIGHTS_ALL, &handle, answer);
+	r = handle_new(client, timeline, RIGHTS_ALL, &handle, answer);
 	if (r < 0) {
 		timeline_destroy(timeline);
 		return r;
@@ -169,14 +169,14 @@ int request_timeline_create(struct session *session, struct handle *none, const 
 	return r;
 }
 
-int request_page_mapped(struct session *session, struct handle *none, const void *body, int *fds,
+int request_page_mapped(struct client *client, struct handle *none, const void *body, int *fds,
 			struct answer *answer)
 {
 	(void)none;
 	(void)fds;
 	const Fbk__Wire__PageMapped *request = body;
-	for (uint32_t number = 1; number < session->handles_size; number++) {
-		const struct handle *handle = session->handles[number];
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		const struct handle *handle = client->handles[number];
 		if (handle && handle_writes(handle) &&
 		    handle->timeline->slot.page->id == request->page_id) {
 			return page_seal(handle->timeline->slot.page);
@@ -187,10 +187,10 @@ int request_page_mapped(struct session *session, struct handle *none, const void
 	return -ENOENT;
 }
 
-int request_timeline_share(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_timeline_share(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)fds;
 	const Fbk__Wire__TimelineShare *request = body;
 	struct timeline *timeline = handle->timeline;
@@ -219,14 +219,14 @@ int request_timeline_share(struct session *session, struct handle *handle, const
 	return r < 0 ? r : answer_duplicate(answer, token->fd);
 }
 
-int request_timeline_open(struct session *session, struct handle *none, const void *body, int *fds,
+int request_timeline_open(struct client *client, struct handle *none, const void *body, int *fds,
 			  struct answer *answer)
 {
 	(void)none;
 	(void)body;
-	struct token *token = token_find(session->broker, fds[0]);
+	struct token *token = token_find(client->broker, fds[0]);
 	if (!token) {
-		session->broker->counters.fds_refused++;
+		client->broker->counters.fds_refused++;
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "that fd is no token of this daemon, or who made it has closed the "
 			 "timeline; a "
@@ -238,10 +238,10 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return -ENOENT;
 	}
-	struct handle *handle = handle_of(session, timeline);
+	struct handle *handle = handle_of(client, timeline);
 	bool fresh = !handle;
 	uint32_t rights = token->rights;
-	int r = fresh ? handle_new(session, timeline, rights, &handle, answer) : 0;
+	int r = fresh ? handle_new(client, timeline, rights, &handle, answer) : 0;
 	if (r < 0) {
 		return r;
 	}
@@ -257,10 +257,10 @@ int request_timeline_open(struct session *session, struct handle *none, const vo
 	return r;
 }
 
-int request_timeline_close(struct session *session, struct handle *handle, const void *body,
-			   int *fds, struct answer *answer)
+int request_timeline_close(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)body;
 	(void)fds;
 	(void)answer;
@@ -268,10 +268,10 @@ int request_timeline_close(struct session *session, struct handle *handle, const
 	return 0;
 }
 
-int request_timeline_fail(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_timeline_fail(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)fds;
 	const Fbk__Wire__TimelineFail *request = body;
 	struct timeline *timeline = handle->timeline;
@@ -289,10 +289,10 @@ int request_timeline_fail(struct session *session, struct handle *handle, const 
 	return 0;
 }
 
-int request_timeline_info(struct session *session, struct handle *handle, const void *body,
-			  int *fds, struct answer *answer)
+int request_timeline_info(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
 {
-	(void)session;
+	(void)client;
 	(void)body;
 	(void)fds;
 	struct timeline *timeline = handle->timeline;

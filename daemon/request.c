@@ -11,18 +11,18 @@
 #include "device.h"
 #include "dispatch.h"
 #include "log.h"
-#include "session-object.h"
+#include "client-object.h"
 #include "version.h"
 
 /* ------------------------------------------------------------------------------- connection -- */
 
-int request_hello(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_hello(struct client *client, struct handle *handle, const void *body, int *fds,
 		  struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__Hello *hello = body;
-	struct broker *broker = session->broker;
+	struct broker *broker = client->broker;
 	const char *rule = "";
 	char name[FBK_NAME_SIZE];
 
@@ -37,20 +37,20 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 		broker->counters.refused++;
 		return -EPROTONOSUPPORT;
 	}
-	if (!policy_may_connect(broker->policy, &session->subject, &rule)) {
+	if (!policy_may_connect(broker->policy, &client->subject, &rule)) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "policy does not let uid %u connect (%s): ask the administrator to add a "
 			 "rule",
-			 session->subject.uid, rule);
+			 client->subject.uid, rule);
 		broker->counters.refused++;
 		return -EPERM;
 	}
-	int r = session_greet(session, name);
+	int r = client_greet(client, name);
 	if (r == 0) {
-		r = answer_duplicate(answer, session->pair->fd);
+		r = answer_duplicate(answer, client->pair->fd);
 	}
 	if (r == 0) {
-		r = answer_duplicate(answer, session->doorbell);
+		r = answer_duplicate(answer, client->doorbell);
 	}
 	if (r < 0) {
 		return r;
@@ -67,32 +67,32 @@ int request_hello(struct session *session, struct handle *handle, const void *bo
 	welcome->user_mode = broker->user_mode;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
-	session->greeted = true;
-	broker_disarm(broker, &session->greeting);
+	client->greeted = true;
+	broker_disarm(broker, &client->greeting);
 	return 0;
 }
 
-int request_goodbye(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_goodbye(struct client *client, struct handle *handle, const void *body, int *fds,
 		    struct answer *answer)
 {
 	(void)handle;
 	(void)body;
 	(void)fds;
-	session->left = true;
+	client->left = true;
 	answer->silent = true;
-	session_end(session, NULL);
+	client_end(client, NULL);
 	return 0;
 }
 
 /* -------------------------------------------------------------------------- devices and sets -- */
 
-int request_device_register(struct session *session, struct handle *handle, const void *body,
+int request_device_register(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	struct device *device;
-	int r = device_register(session, body, &device, answer->detail);
+	int r = device_register(client, body, &device, answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -101,13 +101,13 @@ int request_device_register(struct session *session, struct handle *handle, cons
 	return 0;
 }
 
-int request_device_unregister(struct session *session, struct handle *handle, const void *body,
+int request_device_unregister(struct client *client, struct handle *handle, const void *body,
 			      int *fds, struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__DeviceUnregister *request = body;
-	struct device *device = device_find(session, request->device);
+	struct device *device = device_find(client, request->device);
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
@@ -115,24 +115,24 @@ int request_device_unregister(struct session *session, struct handle *handle, co
 	return 0;
 }
 
-int request_set_create(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_set_create(struct client *client, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer)
 {
 	(void)handle;
 	(void)body;
 	(void)fds;
 	uint32_t number;
-	int r = session_set_create(session, &number);
+	int r = client_set_create(client, &number);
 	return r < 0 ? r : answer_object(answer, number);
 }
 
-int request_set_destroy(struct session *session, struct handle *handle, const void *body, int *fds,
+int request_set_destroy(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__SetDestroy *request = body;
-	int r = session_set_destroy(session, request->set);
+	int r = client_set_destroy(client, request->set);
 	if (r < 0) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
 			 request->set);

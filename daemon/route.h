@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Which way a fence goes from one device to another. Pure: looks at its arguments alone, so that the same
- * question always has the same answer, and knows nothing of sessions, files or the kernel.
+ * question always has the same answer, and knows nothing of clients, files or the kernel.
  */
 #pragma once
 

@@ -6,12 +6,12 @@
 #include "export.h"
 #include "handle.h"
 #include "inspect.h"
-#include "session.h"
+#include "client.h"
 #include "timeline.h"
 #include "watch.h"
 
 struct search {
-	const struct session *asker;
+	const struct client *asker;
 	uint64_t before_ns, now_ns;
 	struct blame_wait *waits;
 	size_t count, size;
@@ -34,13 +34,13 @@ static void search_take(struct search *search, struct blame_wait wait)
 
 /* Each of these goes on at `*at`, and returns true when it came to the end. */
 
-static bool search_handles(struct search *search, const struct session *session, uint64_t *at)
+static bool search_handles(struct search *search, const struct client *client, uint64_t *at)
 {
-	for (; *at < session->handles_size; ++*at) {
+	for (; *at < client->handles_size; ++*at) {
 		if (search_full(search)) {
 			return false;
 		}
-		const struct handle *handle = session->handles[*at];
+		const struct handle *handle = client->handles[*at];
 		search->work++;
 		if (handle) {
 			search_take(search, blame_cell_wait(handle));
@@ -52,10 +52,10 @@ static bool search_handles(struct search *search, const struct session *session,
 	return true;
 }
 
-static bool search_watches(struct search *search, const struct session *session, uint64_t *at)
+static bool search_watches(struct search *search, const struct client *client, uint64_t *at)
 {
 	const struct watch *watch;
-	while ((watch = watch_from(session, *at))) {
+	while ((watch = watch_from(client, *at))) {
 		if (search_full(search)) {
 			return false;
 		}
@@ -84,10 +84,10 @@ static bool search_export(struct search *search, const struct export *export, ui
 	return true;
 }
 
-static bool search_exports(struct search *search, const struct session *session, uint64_t *at)
+static bool search_exports(struct search *search, const struct client *client, uint64_t *at)
 {
 	const struct export *export;
-	LIST_FOREACH(export, &session->exports, links) {
+	LIST_FOREACH(export, &client->exports, links) {
 		if (!search_export(search, export, at)) {
 			return false;
 		}
@@ -95,10 +95,10 @@ static bool search_exports(struct search *search, const struct session *session,
 	return true;
 }
 
-static bool search_promises(struct search *search, const struct session *session, uint64_t *at)
+static bool search_promises(struct search *search, const struct client *client, uint64_t *at)
 {
 	const struct export *export;
-	LIST_FOREACH(export, &session->promises, asked_links) {
+	LIST_FOREACH(export, &client->promises, asked_links) {
 		if (!search_export(search, export, at)) {
 			return false;
 		}
@@ -117,7 +117,7 @@ static bool search_orphans(struct search *search, uint64_t *at)
 	return true;
 }
 
-static bool (*const parts[STUCK_PARTS])(struct search *search, const struct session *session,
+static bool (*const parts[STUCK_PARTS])(struct search *search, const struct client *client,
 					uint64_t *at) = {
 	[STUCK_HANDLES] = search_handles,
 	[STUCK_WATCHES] = search_watches,
@@ -125,40 +125,40 @@ static bool (*const parts[STUCK_PARTS])(struct search *search, const struct sess
 	[STUCK_PROMISES] = search_promises,
 };
 
-static bool search_session(struct search *search, const struct session *session,
-			   struct stuck_place *place)
+static bool search_client(struct search *search, const struct client *client,
+			  struct stuck_place *place)
 {
-	if (place->session != session->id) {
-		*place = (struct stuck_place){ .session = session->id };
+	if (place->client != client->id) {
+		*place = (struct stuck_place){ .client = client->id };
 	}
 	for (; place->part < STUCK_PARTS; place->part++, place->wait = 0) {
-		if (!parts[place->part](search, session, &place->wait)) {
+		if (!parts[place->part](search, client, &place->wait)) {
 			return false;
 		}
 	}
 	return true;
 }
 
-bool stuck_find(const struct session *session, struct stuck_place *place, uint64_t before_ns,
+bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t before_ns,
 		struct blame_wait *ret_waits, size_t size, size_t *ret_count)
 {
 	struct search search = {
-		.asker = session,
+		.asker = client,
 		.before_ns = before_ns,
 		.now_ns = clock_now_ns(),
 		.waits = ret_waits,
 		.size = size,
 	};
 	bool whole = true;
-	const struct session *other;
-	uint64_t from = place->session;
+	const struct client *other;
+	uint64_t from = place->client;
 	if (from != STUCK_ORPHANS) {
-		LIST_FOREACH(other, &session->broker->sessions, links) { /* ids fall */
+		LIST_FOREACH(other, &client->broker->clients, links) { /* ids fall */
 			if (from != 0 && other->id > from) {
 				continue;
 			}
-			whole = inspect_may_see(session, other->subject.uid)
-					? search_session(&search, other, place)
+			whole = inspect_may_see(client, other->subject.uid)
+					? search_client(&search, other, place)
 					: true;
 			if (!whole) {
 				break;
@@ -166,8 +166,8 @@ bool stuck_find(const struct session *session, struct stuck_place *place, uint64
 		}
 	}
 	if (whole) {
-		if (place->session != STUCK_ORPHANS) {
-			*place = (struct stuck_place){ .session = STUCK_ORPHANS };
+		if (place->client != STUCK_ORPHANS) {
+			*place = (struct stuck_place){ .client = STUCK_ORPHANS };
 		}
 		whole = search_orphans(&search, &place->wait);
 	}

@@ -18,12 +18,12 @@
 #include "payload.h"
 #include "proto/container.h"
 #include "proto/mutant.h"
-#include "session.h"
+#include "client.h"
 #include "timeline-watch.h"
 
-struct session *timeline_signaler(const struct timeline *timeline)
+struct client *timeline_signaler(const struct timeline *timeline)
 {
-	return timeline->set ? timeline->device->session : NULL;
+	return timeline->set ? timeline->device->client : NULL;
 }
 
 struct broker *timeline_broker(const struct timeline *timeline)
@@ -96,7 +96,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		    struct timeline **ret_timeline)
 {
 	struct broker *broker = device->broker;
-	struct session *session = device->session;
+	struct client *client = device->client;
 	struct timeline *timeline = timeline_alloc(name);
 	if (!timeline) {
 		return -ENOMEM;
@@ -107,12 +107,12 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 
 	int r = timeline_specialise(timeline, flags);
 	if (r == 0) {
-		r = charge_grow(&session->timelines_charge, session->user, ACCOUNT_TIMELINES, 1);
+		r = charge_grow(&client->timelines_charge, client->user, ACCOUNT_TIMELINES, 1);
 	}
 	if (r == 0) {
-		r = timeline_take_slot(timeline, set, session->user);
+		r = timeline_take_slot(timeline, set, client->user);
 		if (r < 0) {
-			charge_shrink(&session->timelines_charge, 1);
+			charge_shrink(&client->timelines_charge, 1);
 		}
 	}
 	if (r < 0) {
@@ -146,7 +146,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 static void timeline_drop_pages(struct timeline *timeline)
 {
 	timeline_watch_destroy(timeline);
-	charge_shrink(&timeline->device->session->timelines_charge, 1);
+	charge_shrink(&timeline->device->client->timelines_charge, 1);
 	struct set *set = timeline->set;
 	timeline->set = NULL;
 	set_unref(set);

@@ -2,7 +2,7 @@
 /*
  * A timeline: its slots in shared memory, who owns it, what is armed on it, and how it fails. The
  * daemon looks at a payload when a doorbell, a request or a deadline says so; nothing else.
- * Referenced by the handles of sessions; gone with the last. Loop's thread only.
+ * Referenced by the handles of clients; gone with the last. Loop's thread only.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct import;
 struct link;
 struct mirror;
 struct pair;
-struct session;
+struct client;
 struct timeline;
 struct watched;
 
@@ -104,7 +104,7 @@ const char *timeline_reason(const struct timeline *timeline);
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
 
 /* NULL once it let go. */
-struct session *timeline_signaler(const struct timeline *timeline);
+struct client *timeline_signaler(const struct timeline *timeline);
 struct broker *timeline_broker(const struct timeline *timeline);
 
 /* To add to. Made with the first that is counted, since most timelines are idle; where there is no

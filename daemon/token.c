@@ -11,7 +11,7 @@
 #include "broker.h"
 #include "description.h"
 #include "handle.h"
-#include "session.h"
+#include "client.h"
 
 static int inode_of(int fd, uint64_t *ret_inode)
 {
@@ -41,7 +41,7 @@ static int token_memfd(void)
 
 static int token_create(struct handle *handle, uint32_t rights, struct token **ret_token)
 {
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 	struct token *token = calloc(1, sizeof(*token));
 	if (!token) {
 		return -ENOMEM;
@@ -49,9 +49,9 @@ static int token_create(struct handle *handle, uint32_t rights, struct token **r
 	token->handle = handle;
 	token->rights = rights;
 	token->fd = -1;
-	int r = charge_take(&token->charge, session->user, ACCOUNT_TOKENS, 1);
+	int r = charge_take(&token->charge, client->user, ACCOUNT_TOKENS, 1);
 	if (r == 0) {
-		r = charge_take(&token->fd_charge, session->user, ACCOUNT_FDS, 1);
+		r = charge_take(&token->fd_charge, client->user, ACCOUNT_FDS, 1);
 	}
 	if (r == 0) {
 		r = token_memfd();
@@ -60,7 +60,7 @@ static int token_create(struct handle *handle, uint32_t rights, struct token **r
 		token->fd = r;
 		r = inode_of(token->fd, &token->inode);
 	}
-	LIST_INSERT_HEAD(&session->broker->tokens[token->inode % 256], token, links);
+	LIST_INSERT_HEAD(&client->broker->tokens[token->inode % 256], token, links);
 	LIST_INSERT_HEAD(&handle->tokens, token, handle_links);
 	if (r < 0) {
 		token_destroy(token);

@@ -8,7 +8,7 @@
 #include "broker.h"
 #include "import.h"
 #include "proto/container.h"
-#include "session.h"
+#include "client.h"
 
 #define WATCHES_PER_EVENT 256
 
@@ -21,27 +21,27 @@ RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, static inline)
 
 static void watch_destroy(struct watch *watch)
 {
-	struct session *session = watch->handle->session;
+	struct client *client = watch->handle->client;
 	arm_remove(&watch->arm);
-	broker_disarm(session->broker, &watch->deadline);
+	broker_disarm(client->broker, &watch->deadline);
 	if (watch->fired) {
-		TAILQ_REMOVE(&session->fired, watch, fired_links);
+		TAILQ_REMOVE(&client->fired, watch, fired_links);
 	}
 	LIST_REMOVE(watch, links);
-	RB_REMOVE(watch_tree, &session->watches, watch);
+	RB_REMOVE(watch_tree, &client->watches, watch);
 	charge_release(&watch->charge);
 	free(watch);
 }
 
 static void watch_fire(struct watch *watch, int result)
 {
-	struct session *session = watch->handle->session;
-	broker_disarm(session->broker, &watch->deadline);
+	struct client *client = watch->handle->client;
+	broker_disarm(client->broker, &watch->deadline);
 	watch->result = result;
 	watch->fired = true;
-	TAILQ_INSERT_TAIL(&session->fired, watch, fired_links);
-	if (!session->closing) {
-		session_notify(session);
+	TAILQ_INSERT_TAIL(&client->fired, watch, fired_links);
+	if (!client->closing) {
+		client_notify(client);
 	}
 }
 
@@ -57,7 +57,7 @@ static void watch_expired(struct wheel_timer *timer)
 	struct blame_wait wait = blame_watch(watch);
 	int state = arm_expire(&watch->arm);
 	if (state == -EAGAIN) {
-		watch->handle->session->broker->counters.watches_expired++;
+		watch->handle->client->broker->counters.watches_expired++;
 		blame_log_expired(&wait);
 	}
 	watch_fire(watch, state == -EAGAIN ? -ETIMEDOUT : state);
@@ -65,7 +65,7 @@ static void watch_expired(struct wheel_timer *timer)
 
 int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_t deadline_ns)
 {
-	struct session *session = handle->session;
+	struct client *client = handle->client;
 	struct watch *watch = calloc(1, sizeof(*watch));
 	if (!watch) {
 		return -ENOMEM;
@@ -75,8 +75,8 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 	watch->arm.done = watch_decided;
 	watch->deadline.fire = watch_expired;
 
-	int r = charge_take(&watch->charge, session->user, ACCOUNT_WATCHES, 1);
-	if (r == 0 && RB_INSERT(watch_tree, &session->watches, watch)) {
+	int r = charge_take(&watch->charge, client->user, ACCOUNT_WATCHES, 1);
+	if (r == 0 && RB_INSERT(watch_tree, &client->watches, watch)) {
 		r = -EEXIST;
 	}
 	if (r < 0) {
@@ -85,18 +85,18 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 		return r;
 	}
 	LIST_INSERT_HEAD(&handle->watches, watch, links);
-	session->broker->counters.watches++;
+	client->broker->counters.watches++;
 	timeline_count(handle->timeline)->watches++;
 	import_hint(handle->timeline, value, deadline_ns);
-	broker_arm(session->broker, &watch->deadline, deadline_ns);
+	broker_arm(client->broker, &watch->deadline, deadline_ns);
 	arm_add(&watch->arm, handle->timeline, value);
 	return 0;
 }
 
-int watch_cancel(struct session *session, uint64_t number)
+int watch_cancel(struct client *client, uint64_t number)
 {
 	struct watch key = { .number = number };
-	struct watch *watch = RB_FIND(watch_tree, &session->watches, &key);
+	struct watch *watch = RB_FIND(watch_tree, &client->watches, &key);
 	if (!watch) {
 		return -ENOENT;
 	}
@@ -104,11 +104,11 @@ int watch_cancel(struct session *session, uint64_t number)
 	return 0;
 }
 
-const struct watch *watch_from(const struct session *session, uint64_t number)
+const struct watch *watch_from(const struct client *client, uint64_t number)
 {
 	struct watch key = { .number = number };
 	/* the macro takes no const head; it changes nothing */
-	return RB_NFIND(watch_tree, (struct watch_tree *)&session->watches, &key);
+	return RB_NFIND(watch_tree, (struct watch_tree *)&client->watches, &key);
 }
 
 void watch_drop_handle(struct handle *handle)
@@ -118,17 +118,17 @@ void watch_drop_handle(struct handle *handle)
 	}
 }
 
-int watch_flush(struct session *session)
+int watch_flush(struct client *client)
 {
 	uint64_t numbers[WATCHES_PER_EVENT];
 	int32_t results[WATCHES_PER_EVENT];
-	while (!TAILQ_EMPTY(&session->fired)) {
-		if (session->reply.size > 0 || session->closing) {
+	while (!TAILQ_EMPTY(&client->fired)) {
+		if (client->reply.size > 0 || client->closing) {
 			return -EAGAIN;
 		}
 		size_t count = 0;
-		while (count < WATCHES_PER_EVENT && !TAILQ_EMPTY(&session->fired)) {
-			struct watch *watch = TAILQ_FIRST(&session->fired);
+		while (count < WATCHES_PER_EVENT && !TAILQ_EMPTY(&client->fired)) {
+			struct watch *watch = TAILQ_FIRST(&client->fired);
 			numbers[count] = watch->number;
 			results[count] = watch->result;
 			count++;
@@ -142,8 +142,8 @@ int watch_flush(struct session *session)
 		Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
 		message.body_case = FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED;
 		message.watches_fired = &fired;
-		session->broker->counters.watches_fired += count;
-		session_send(session, &message, NULL, 0);
+		client->broker->counters.watches_fired += count;
+		client_send(client, &message, NULL, 0);
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A watch: tells a client once, by an event on its socket, that a point is decided or that the
- * watch's deadline passed. Owned by its session until told or cancelled; loop's thread only.
+ * watch's deadline passed. Owned by its client until told or cancelled; loop's thread only.
  */
 #pragma once
 
@@ -14,30 +14,30 @@
 #include "timeline.h"
 #include "wheel.h"
 
-struct session;
+struct client;
 
 struct watch {
 	struct arm arm;
 	struct handle *handle;
 	LIST_ENTRY(watch) links; /* of the handle */
-	RB_ENTRY(watch) node;    /* of the session, by number */
+	RB_ENTRY(watch) node;    /* of the client, by number */
 	uint64_t number;         /* the client's */
 	int result;
 	bool fired;
-	TAILQ_ENTRY(watch) fired_links; /* of the session, while not told */
+	TAILQ_ENTRY(watch) fired_links; /* of the client, while not told */
 	struct wheel_timer deadline;
 	struct charge charge;
 };
 
 /* -EEXIST: the client uses that number already. */
 int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_t deadline_ns);
-int watch_cancel(struct session *session, uint64_t number); /* -ENOENT */
+int watch_cancel(struct client *client, uint64_t number); /* -ENOENT */
 
 /* The one with the smallest number from `number` on, or NULL. */
-const struct watch *watch_from(const struct session *session, uint64_t number);
+const struct watch *watch_from(const struct client *client, uint64_t number);
 
 /* The handle is closed: its watches go without being told. */
 void watch_drop_handle(struct handle *handle);
 
 /* Tell what fired. 0, or -EAGAIN when the socket is full. */
-int watch_flush(struct session *session);
+int watch_flush(struct client *client);

@@ -10,11 +10,11 @@
 
 #include "daemon/broker.h"
 #include "daemon/handle.h"
-#include "daemon/session.h"
+#include "daemon/client.h"
 #include "tests/suite.h"
 
 static struct broker broker;
-static struct session session;
+static struct client client;
 static struct handle handle, other;
 
 static void setup(void)
@@ -25,11 +25,11 @@ static void setup(void)
 	}
 	limits[ACCOUNT_TOKENS] = 3;
 	broker = (struct broker){ 0 };
-	session = (struct session){ .broker = &broker };
-	handle = (struct handle){ .session = &session };
-	other = (struct handle){ .session = &session };
+	client = (struct client){ .broker = &broker };
+	handle = (struct handle){ .client = &client };
+	other = (struct handle){ .client = &client };
 	ck_assert_int_eq(account_create(&broker.account), 0);
-	ck_assert_int_eq(account_user_ref(broker.account, 1000, limits, &session.user), 0);
+	ck_assert_int_eq(account_user_ref(broker.account, 1000, limits, &client.user), 0);
 }
 
 static void handle_finish(struct handle *done)
@@ -48,7 +48,7 @@ static void teardown(void)
 	for (size_t i = 0; i < 256; i++) {
 		ck_assert(LIST_EMPTY(&broker.tokens[i]));
 	}
-	user_unref(session.user);
+	user_unref(client.user);
 	account_destroy(broker.account);
 }
 
@@ -83,8 +83,8 @@ START_TEST(one_for_each_mask)
 	ck_assert_ptr_eq(got(&handle, RIGHTS_ALL), both);
 	ck_assert_ptr_eq(token_find(&broker, both->fd), both);
 	ck_assert_ptr_eq(token_find(&broker, others->fd), others);
-	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_TOKENS), 3);
-	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_FDS), 3);
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 3);
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 3);
 }
 END_TEST
 
@@ -100,7 +100,7 @@ START_TEST(limited)
 		ck_assert_ptr_null(token);
 		ck_assert(LIST_EMPTY(&other.tokens));
 	}
-	ck_assert_uint_eq(user_usage(session.user, ACCOUNT_FDS), 3);
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 3);
 	token_destroy(got(&handle, RIGHTS_ALL));
 	ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), 0);
 }

@@ -25,22 +25,22 @@
 struct broker;
 struct handle;
 
-#define SESSION_GROUPS_MAX  64
-#define SESSION_REPLY_FDS   2
-#define SESSION_FLIGHT_MAX  8 /* fds that may lie in its socket, unread */
-#define SESSION_STARVING_NS (20 * NS_PER_MS)
+#define CLIENT_GROUPS_MAX  64
+#define CLIENT_REPLY_FDS   2
+#define CLIENT_FLIGHT_MAX  8 /* fds that may lie in its socket, unread */
+#define CLIENT_STARVING_NS (20 * NS_PER_MS)
 
 /* The one reply that did not fit into the socket. While there is one, nothing more is read. */
-struct session_reply {
+struct client_reply {
 	size_t size; /* 0: none */
 	uint8_t *bytes;
-	int fds[SESSION_REPLY_FDS];
+	int fds[CLIENT_REPLY_FDS];
 	size_t fd_count;
 	struct charge charge;
 };
 
-struct session {
-	LIST_ENTRY(session) links; /* of the broker: sessions, or dying */
+struct client {
+	LIST_ENTRY(client) links; /* of the broker: clients, or dying */
 	struct broker *broker;
 	uint64_t id;
 	bool greeted; /* Hello was answered */
@@ -52,7 +52,7 @@ struct session {
 	char name[FBK_NAME_SIZE];
 	char unit[64];
 	struct policy_subject subject;
-	gid_t groups[SESSION_GROUPS_MAX];
+	gid_t groups[CLIENT_GROUPS_MAX];
 	struct user *user;
 	struct charge charge;
 	struct charge fd_charge;
@@ -64,7 +64,7 @@ struct session {
 	int doorbell;
 	struct event *readable, *writable, *exited, *bell;
 	struct page *pair;
-	struct session_reply reply;
+	struct client_reply reply;
 	size_t flight;               /* fds sent since it had read all */
 	uint64_t unread_since_ns;    /* nothing is taken from it for that reason; 0: it is */
 	struct wheel_timer greeting; /* until Hello */
@@ -75,7 +75,7 @@ struct session {
 	uint32_t handle_hint; /* where to look for a free number */
 	uint32_t next_object;
 	LIST_HEAD(, device) devices;
-	LIST_HEAD(, session_set) sets;
+	LIST_HEAD(, client_set) sets;
 	LIST_HEAD(, peer) peers; /* pages with signalers whose points it waits for */
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises; /* that it asked for */
@@ -86,48 +86,48 @@ struct session {
 };
 
 /* Takes the socket. Credentials are those of the moment it connected. */
-int session_create(struct broker *broker, int socket, struct session **ret_session);
+int client_create(struct broker *broker, int socket, struct client **ret_client);
 
 /* End it: moves to `dying` and is freed when the running callbacks have returned. `why` is logged
  * when not NULL. */
-void session_end(struct session *session, const char *why);
-void session_destroy(struct session *session);
+void client_end(struct client *client, const char *why);
+void client_destroy(struct client *client);
 
 /* Hello was accepted: make the pair page and the doorbell. */
-int session_greet(struct session *session, const char *name);
+int client_greet(struct client *client, const char *name);
 
-static inline struct fbk_pair_page *session_pair(const struct session *session)
+static inline struct fbk_pair_page *client_pair(const struct client *client)
 {
-	return session->pair->memory;
+	return client->pair->memory;
 }
 
 /* Send a message with fds, which stay the caller's. */
-void session_send(struct session *session, const Fbk__Wire__Message *message, const int *fds,
-		  size_t fd_count);
+void client_send(struct client *client, const Fbk__Wire__Message *message, const int *fds,
+		 size_t fd_count);
 
 /* Nothing that was sent keeps us from answering more: false when it has not read its replies. */
-bool session_outbox_open(struct session *session);
-void session_outbox_finish(struct session *session);
-void session_writable(evutil_socket_t fd, short what, void *arg);
+bool client_outbox_open(struct client *client);
+void client_outbox_finish(struct client *client);
+void client_writable(evutil_socket_t fd, short what, void *arg);
 
 /* Say why this connection can't be had; it may have no user. */
-void session_refuse(struct session *session, int error);
+void client_refuse(struct client *client, int error);
 
 /* The sentence for an error that needs no other. `text` has FBK_REASON_SIZE bytes. */
-void session_explain(const struct session *session, int error, char *text);
+void client_explain(const struct client *client, int error, char *text);
 
 /* The daemon stops within that time. Not told where replies wait to be read: it will hang up. */
-void session_tell_stopping(struct session *session, uint64_t within_ms);
+void client_tell_stopping(struct client *client, uint64_t within_ms);
 
 /* There are fired watches to be told. */
-void session_notify(struct session *session);
+void client_notify(struct client *client);
 
 /* Wake who sleeps on this cell of its pair page, and who sleeps on all of them. */
-void session_wake_cell(struct session *session, uint32_t number);
+void client_wake_cell(struct client *client, uint32_t number);
 
-int session_handle_add(struct session *session, struct handle *handle);
-void session_handle_remove(struct session *session, struct handle *handle);
-struct handle *session_handle(const struct session *session, uint32_t number);
+int client_handle_add(struct client *client, struct handle *handle);
+void client_handle_remove(struct client *client, struct handle *handle);
+struct handle *client_handle(const struct client *client, uint32_t number);
 
 /* "name (pid 12, uid 1000)" for messages; valid until the next call. */
-const char *session_label(const struct session *session);
+const char *client_label(const struct client *client);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "client-object.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "device.h"
+
+#define SET_SIZE 65536 /* 511 timelines; only touched pages cost memory */
+
+struct client_set {
+	LIST_ENTRY(client_set) links;
+	uint32_t number;
+	struct set *set;
+};
+
+static struct client_set *set_entry(const struct client *client, uint32_t number)
+{
+	struct client_set *entry;
+	LIST_FOREACH(entry, &client->sets, links) {
+		if (entry->number == number) {
+			return entry;
+		}
+	}
+	return NULL;
+}
+
+int client_set_create(struct client *client, uint32_t *ret_number)
+{
+	struct client_set *entry = calloc(1, sizeof(*entry));
+	if (!entry) {
+		return -ENOMEM;
+	}
+	int r = set_create(client->broker, client->user, SET_SIZE, &entry->set);
+	if (r < 0) {
+		free(entry);
+		return r;
+	}
+	entry->number = ++client->next_object;
+	LIST_INSERT_HEAD(&client->sets, entry, links);
+	*ret_number = entry->number;
+	return 0;
+}
+
+static void set_entry_destroy(struct client_set *entry)
+{
+	LIST_REMOVE(entry, links);
+	set_unref(entry->set);
+	free(entry);
+}
+
+int client_set_destroy(struct client *client, uint32_t number)
+{
+	struct client_set *entry = set_entry(client, number);
+	if (!entry) {
+		return -ENOENT;
+	}
+	set_entry_destroy(entry);
+	return 0;
+}
+
+struct set *client_set_find(const struct client *client, uint32_t number)
+{
+	struct client_set *entry = set_entry(client, number);
+	return entry ? entry->set : NULL;
+}
+
+void client_objects_destroy(struct client *client)
+{
+	while (!LIST_EMPTY(&client->devices)) {
+		device_unregister(LIST_FIRST(&client->devices));
+	}
+	while (!LIST_EMPTY(&client->sets)) {
+		set_entry_destroy(LIST_FIRST(&client->sets));
+	}
+}
