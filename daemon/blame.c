@@ -6,157 +6,31 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker.h"
-#include "client/include/fencebroker.h"
+#include "client-log.h"
 #include "clock.h"
-#include "device.h"
 #include "export.h"
-#include "handle.h"
-#include "link.h"
 #include "import.h"
+#include "link.h"
 #include "log.h"
+#include "mirror.h"
 #include "pair.h"
 #include "process.h"
-#include "client.h"
-#include "timeline.h"
 #include "watch.h"
 
 #define BLAME_LOOKED_AT 1024       /* waits of one process, of which the oldest is followed */
 #define BLAME_POLL_NS   (NS_PER_S) /* a deadline that is shorter is a client's way of polling */
 
-/* ------------------------------------------------------------------------------- the records -- */
-
-static const char *const way_names[] = {
-	[BLAME_WAIT] = "wait",     [BLAME_PAIR_WAIT] = "pair wait", [BLAME_WATCH] = "watch",
-	[BLAME_EXPORT] = "export", [BLAME_PROMISE] = "promise",     [BLAME_IMPORT] = "import",
-	[BLAME_FRAME] = "frame",
-};
-
-const char *blame_way_name(enum blame_way way)
-{
-	return way_names[way];
-}
-
-static struct blame_wait wait_of_arm(const struct arm *arm, enum blame_way way,
-				     const struct client *waiter)
-{
-	return (struct blame_wait){
-		.timeline = arm->timeline,
-		.value = arm->timeline ? arm_point(arm) : 0,
-		.way = way,
-		.waiter = waiter,
-		.uid = waiter ? waiter->subject.uid : 0,
-		.since_ns = arm->since_ns,
-	};
-}
-
-/* What a client says of its own cell, as far as it can be: since when, and until when. `floor_ns` is what
- * the daemon knows of its beginning. A waiter that gave up leaves its cell armed. */
-static void wait_take_times(struct blame_wait *wait, const struct fbk_pair_cell *cell,
-			    uint64_t floor_ns)
-{
-	/* relaxed, both: for people. Read once: the client may scribble here at any time. */
-	uint64_t since = atomic_load_explicit(&cell->since_ns, memory_order_relaxed);
-	uint64_t until = atomic_load_explicit(&cell->until_ns, memory_order_relaxed);
-	uint64_t now = clock_now_ns();
-	wait->since_ns = since < floor_ns ? floor_ns : since > now ? now : since;
-	wait->deadline_ns = until;
-	if (until != 0 && until < now) {
-		wait->timeline = NULL;
-	}
-}
-
-struct blame_wait blame_cell_wait(const struct handle *handle)
-{
-	struct blame_wait wait = { 0 };
-	if (handle->cell_arm) {
-		wait = wait_of_arm(handle->cell_arm, BLAME_WAIT, handle->client);
-	}
-	if (wait.timeline) {
-		wait_take_times(&wait, &client_pair(handle->client)->cells[handle->number],
-				wait.since_ns);
-	}
-	return wait;
-}
-
-/* On the pair path nobody arms anything here: the cell tells, as far as its owner is to be believed. */
-struct blame_wait blame_pair_wait(const struct handle *handle)
-{
-	struct blame_wait wait = { .way = BLAME_PAIR_WAIT, .waiter = handle->client };
-	if (!handle->pair) {
-		return wait;
-	}
-	const struct fbk_pair_cell *cell = pair_cell(handle->pair);
-	/* relaxed: for people */
-	wait.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed);
-	wait.uid = handle->client->subject.uid;
-	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > handle->timeline->seen &&
-	    handle->timeline->cause == FBK_CAUSE_NONE) {
-		wait.timeline = handle->timeline;
-		wait_take_times(&wait, cell, handle->client->broker->started_ns);
-	}
-	return wait;
-}
-
-struct blame_wait blame_watch(const struct watch *watch)
-{
-	struct blame_wait wait = wait_of_arm(&watch->arm, BLAME_WATCH, watch->handle->client);
-	wait.deadline_ns = watch->deadline.deadline_ns;
-	return wait;
-}
-
-struct blame_wait blame_export(const struct export *export)
-{
-	struct blame_wait wait = wait_of_arm(
-		&export->arm, export->promise ? BLAME_PROMISE : BLAME_EXPORT, export->asker);
-	wait.uid = user_uid(export->charge.user); /* also of one who is gone */
-	wait.deadline_ns = export->deadline.deadline_ns;
-	return wait;
-}
-
-struct blame_wait blame_import(const struct handle *handle)
-{
-	struct timeline *timeline = handle->timeline;
-	struct blame_wait wait = { .way = BLAME_IMPORT, .waiter = handle->client };
-	const struct import *import = timeline_signaler(timeline) == handle->client
-					      ? import_pending(timeline, timeline->seen + 1)
-					      : NULL;
-	if (import) {
-		wait.timeline = timeline;
-		wait.value = import->value;
-		wait.uid = handle->client->subject.uid;
-		wait.since_ns = import->since_ns;
-		wait.deadline_ns = import->deadline.deadline_ns;
-	}
-	return wait;
-}
-
-/* Nobody arms anything for it, and nobody says when it went: it is late once its deadline is past. */
-struct blame_wait blame_frame(const struct handle *handle)
-{
-	struct blame_wait wait = { .way = BLAME_FRAME, .waiter = handle->client };
-	const struct link *link = link_of(handle);
-	if (link && link->sides[link->producer].client == handle->client) {
-		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
-		uint64_t now = clock_now_ns();
-		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
-		wait.uid = handle->client->subject.uid;
-	}
-	return wait;
-}
-
 /* --------------------------------------------------------------------- what a process waits for -- */
 
 /* A frame that may come or not; a change of a link is nobody's to bring. */
-static bool wait_is_for_frame(const struct blame_wait *wait)
+static bool wait_is_for_frame(const struct wait *wait)
 {
 	return wait->timeline->idle && !wait->timeline->brokered;
 }
 
 /* What a process waits for at its own devices keeps it from nothing that it does for others. The next frame may:
  * that is followed where there is nothing else. */
-static void wait_older(struct blame_wait *oldest, const struct client *client,
-		       struct blame_wait other)
+static void wait_older(struct wait *oldest, const struct client *client, struct wait other)
 {
 	if (!other.timeline || timeline_signaler(other.timeline) == client ||
 	    timeline_point_state(other.timeline, other.value) != -EAGAIN ||
@@ -172,20 +46,20 @@ static void wait_older(struct blame_wait *oldest, const struct client *client,
 }
 
 /* What this process has been waiting for longest, of the first that are found. */
-static struct blame_wait client_oldest_wait(const struct client *client)
+static struct wait oldest_wait_of(const struct client *client)
 {
-	struct blame_wait oldest = { 0 };
+	struct wait oldest = { 0 };
 	unsigned int left = BLAME_LOOKED_AT;
 	const struct export *export;
 	LIST_FOREACH(export, &client->promises, asked_links) {
-		wait_older(&oldest, client, blame_export(export)); /* it waits in the kernel */
+		wait_older(&oldest, client, export_wait(export)); /* it waits in the kernel */
 	}
 	LIST_FOREACH(export, &client->exports, links) {
 		if (left == 0) {
 			break;
 		}
 		left--;
-		wait_older(&oldest, client, blame_export(export));
+		wait_older(&oldest, client, export_wait(export));
 	}
 	for (uint32_t number = 1; number < client->handles_size && left > 0; number++) {
 		const struct handle *handle = client->handles[number];
@@ -194,14 +68,14 @@ static struct blame_wait client_oldest_wait(const struct client *client)
 		if (!handle) {
 			continue;
 		}
-		wait_older(&oldest, client, blame_cell_wait(handle));
-		wait_older(&oldest, client, blame_pair_wait(handle));
+		wait_older(&oldest, client, handle_wait(handle));
+		wait_older(&oldest, client, pair_wait(handle));
 		LIST_FOREACH(watch, &handle->watches, links) {
 			if (left == 0) {
 				break;
 			}
 			left--;
-			wait_older(&oldest, client, blame_watch(watch));
+			wait_older(&oldest, client, watch_wait(watch));
 		}
 	}
 	return oldest;
@@ -243,21 +117,18 @@ static size_t chain_begin(const struct blame_chain *chain, const struct client *
 
 /* What is to be said of the last step; or, where the chain goes on, `ret_next` with a timeline. */
 static enum blame_end chain_last(struct blame_chain *chain, const struct client *waiter,
-				 struct blame_wait *ret_next)
+				 struct wait *ret_next)
 {
 	struct timeline *timeline = chain->steps[chain->count - 1].timeline;
 	uint64_t value = chain->steps[chain->count - 1].value;
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline); /* nobody is blamed for what is done */
-	}
+	timeline_refresh(timeline); /* nobody is blamed for what is done */
 	int state = timeline_point_state(timeline, value);
 	if (state != -EAGAIN) {
 		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
 	}
 	/* Of a fence it is not known whose it is, but who brought it is the first to ask. */
 	enum blame_end end = process_end(timeline->device->pid);
-	if (end != BLAME_STOPPED && (import_pending(timeline, value) ||
-				     (timeline->brokered && timeline->brokered->follows))) {
+	if (end != BLAME_STOPPED && (import_pending(timeline, value) || mirror_follows(timeline))) {
 		return BLAME_FENCE;
 	}
 	const struct client *signaler = timeline_signaler(timeline);
@@ -268,7 +139,7 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 	if (chain->cycle < chain->count) {
 		return BLAME_CYCLE;
 	}
-	*ret_next = client_oldest_wait(signaler);
+	*ret_next = oldest_wait_of(signaler);
 	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
 
@@ -282,7 +153,7 @@ static bool chain_is_certain(const struct blame_chain *chain)
 void blame_follow(struct timeline *timeline, uint64_t value, const struct client *waiter,
 		  struct blame_chain *ret_chain)
 {
-	struct blame_wait next = { .timeline = timeline, .value = value };
+	struct wait next = { .timeline = timeline, .value = value };
 	size_t frame = 0; /* steps before the first that is for a frame; 0: there is none */
 	enum blame_end frame_end = BLAME_SILENT;
 	ret_chain->count = 0;
@@ -419,16 +290,27 @@ void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, s
 	chain_describe(&chain, ret_text, size);
 }
 
-void blame_log_expired(const struct blame_wait *wait)
+void blame_log_expired(const struct wait *wait)
 {
 	struct blame_chain chain;
 	char text[512];
 	if (wait->deadline_ns < wait->since_ns + BLAME_POLL_NS || !wait->waiter ||
-	    !log_claim(wait->waiter)) {
+	    !client_log_claim(wait->waiter)) {
 		return;
 	}
 	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
 	chain_describe(&chain, text, sizeof(text));
-	log_warning("%s: its %s expired: %s", client_label(wait->waiter), blame_way_name(wait->way),
-		    text);
+	log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_EXPIRED,
+						 .has_client = true,
+						 .uid = wait->uid,
+						 .pid = wait->waiter->credentials.pid,
+						 .timeline = wait->timeline->name,
+						 .device = wait->timeline->device->name },
+			  "%s: its %s expired: %s", client_label(wait->waiter),
+			  wait_way_name(wait->way), text);
 }
+
+const struct blame_ops blame_ops = {
+	.expired = blame_log_expired,
+	.describe = blame_describe,
+};

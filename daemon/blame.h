@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who waits for what, and who is to blame when it does not come. One record for everything that waits; what
- * is said of it, to whomever, is made from that. A chain follows what the signaler itself waits for, from
- * timeline to timeline, to the one process that waits for nobody. Records are by value and point at nothing
- * that a look may free. Looks only; loop's thread.
+ * Who is to blame when a point does not come. A chain follows what the signaler itself waits for, from timeline to
+ * timeline, to the one process that waits for nobody; everything that is said of it is made from the records of
+ * wait.h. Looks only; loop's thread.
  */
 #pragma once
 
@@ -12,48 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct arm;
-struct export;
-struct fbk_pair_cell;
-struct handle;
-struct import;
-struct client;
-struct timeline;
-struct watch;
-
-/* What waits. A new kind needs its name in blame.c, what makes the record, and a part in stuck.c. */
-enum blame_way {
-	BLAME_WAIT,      /* a cell of the pair page */
-	BLAME_PAIR_WAIT, /* a cell that the signaler wakes */
-	BLAME_WATCH,
-	BLAME_EXPORT,
-	BLAME_PROMISE, /* whoever it is, in the kernel */
-	BLAME_IMPORT,  /* a brokered timeline, for the fence of its next point */
-	BLAME_FRAME,   /* a producer, for the oldest frame that a consumer has */
-};
-
-struct blame_wait {
-	struct timeline *timeline; /* NULL: nothing waits */
-	uint64_t value;
-	enum blame_way way;
-	const struct client *waiter; /* NULL: gone, which a promise outlives */
-	uid_t uid;
-	uint64_t since_ns;    /* as the waiter says, within reason */
-	uint64_t deadline_ns; /* 0: not known */
-};
-
-/* The records, each made in one place. Nothing waits where nothing is armed, or where a client's wait
- * ended by its deadline. */
-struct blame_wait blame_cell_wait(const struct handle *handle);
-struct blame_wait blame_pair_wait(const struct handle *handle);
-struct blame_wait blame_watch(const struct watch *watch);
-struct blame_wait blame_export(const struct export *export); /* or a promise */
-struct blame_wait
-blame_import(const struct handle *handle); /* of the signaler of a brokered timeline */
-
-struct blame_wait blame_frame(const struct handle *handle); /* of a producer's, of a link */
-
-const char *blame_way_name(enum blame_way way);
+#include "wait.h"
 
 #define BLAME_DEPTH 8
 
@@ -95,4 +53,7 @@ void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 
 /* Its deadline passed: a line in the log, unless it was that short that its client is polling. */
-void blame_log_expired(const struct blame_wait *wait);
+void blame_log_expired(const struct wait *wait);
+
+/* For the registry. */
+extern const struct blame_ops blame_ops;

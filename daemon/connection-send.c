@@ -13,26 +13,28 @@
 
 #include "broker.h"
 #include "clock.h"
-#include "client.h"
+#include "connection.h"
+#include "proto/wire.h"
 #include "watch.h"
 
-#define CLIENT_UNREAD_NS (5 * NS_PER_S)
+#define CONNECTION_UNREAD_NS (5 * NS_PER_S)
+#define WATCHES_PER_EVENT    256
 
-static void reply_finish(struct client_reply *reply)
+static void reply_finish(struct connection_reply *reply)
 {
 	for (size_t i = 0; i < reply->fd_count; i++) {
 		close(reply->fds[i]); /* duplicates of our own objects: close can't block */
 	}
 	free(reply->bytes);
 	charge_release(&reply->charge);
-	*reply = (struct client_reply){ 0 };
+	*reply = (struct connection_reply){ 0 };
 }
 
-static int reply_keep(struct client *client, const uint8_t *bytes, size_t size, const int *fds,
-		      size_t fd_count)
+static int reply_keep(struct connection *connection, const uint8_t *bytes, size_t size,
+		      const int *fds, size_t fd_count)
 {
-	struct client_reply *reply = &client->reply;
-	int r = charge_take(&reply->charge, client->user, ACCOUNT_QUEUED_BYTES, size);
+	struct connection_reply *reply = &connection->reply;
+	int r = charge_take(&reply->charge, connection->client->user, ACCOUNT_QUEUED_BYTES, size);
 	if (r < 0) {
 		return r;
 	}
@@ -59,25 +61,25 @@ static int reply_keep(struct client *client, const uint8_t *bytes, size_t size, 
  * The kernel counts fds that were sent and not received, for all of our clients together, and at our
  * limit of open files nobody gets any. So each client may have a few.
  */
-bool client_outbox_open(struct client *client)
+bool connection_outbox_open(struct connection *connection)
 {
 	int unread = 0;
-	if (client->flight == 0) {
+	if (connection->flight == 0) {
 		return true;
 	}
-	if (ioctl(client->socket, SIOCOUTQ, &unread) == 0 && unread == 0) {
-		client->flight = 0;
-		client->unread_since_ns = 0;
+	if (ioctl(connection->socket, SIOCOUTQ, &unread) == 0 && unread == 0) {
+		connection->flight = 0;
+		connection->unread_since_ns = 0;
 		return true;
 	}
-	if (client->flight + CLIENT_REPLY_FDS <= CLIENT_FLIGHT_MAX) {
+	if (connection->flight + CONNECTION_REPLY_FDS <= CONNECTION_FLIGHT_MAX) {
 		return true;
 	}
 	uint64_t now = clock_now_ns();
-	if (client->unread_since_ns == 0) {
-		client->unread_since_ns = now;
-	} else if (now - client->unread_since_ns > CLIENT_UNREAD_NS) {
-		client_end(client, "it does not read its replies");
+	if (connection->unread_since_ns == 0) {
+		connection->unread_since_ns = now;
+	} else if (now - connection->unread_since_ns > CONNECTION_UNREAD_NS) {
+		connection_end(connection, FBK_CAUSE_OWNER_DIED, "it does not read its replies");
 	}
 	return false;
 }
@@ -88,28 +90,29 @@ static bool send_is_late(int r)
 	return r == -EAGAIN || r == -ETOOMANYREFS;
 }
 
-static void client_send_later(struct client *client, int r)
+static void connection_send_later(struct connection *connection, int r)
 {
-	event_del(client->readable);
+	event_del(connection->readable);
 	if (r == -EAGAIN) {
-		event_add(client->writable, NULL);
+		event_add(connection->writable, NULL);
 	} else {
-		broker_arm(client->broker, &client->starving, clock_now_ns() + CLIENT_STARVING_NS);
+		loop_arm(&connection->broker->registry.loop, &connection->starving,
+			 clock_now_ns() + CONNECTION_STARVING_NS);
 	}
 }
 
-void client_send(struct client *client, const Fbk__Wire__Message *message, const int *fds,
-		 size_t fd_count)
+void connection_send(struct connection *connection, const Fbk__Wire__Message *message,
+		     const int *fds, size_t fd_count)
 {
 	static uint8_t bytes[WIRE_PACKET_MAX];
-	if (client->closing) {
+	if (connection->closing) {
 		return;
 	}
 	ssize_t size = wire_pack(&message->base, bytes);
 	int r = size < 0 ? (int)size
-			 : wire_send(client->socket, bytes, (size_t)size, fds, fd_count);
+			 : wire_send(connection->socket, bytes, (size_t)size, fds, fd_count);
 	if (r == 0) {
-		client->flight += fd_count;
+		connection->flight += fd_count;
 		return;
 	}
 	if (r == -EPIPE || r == -ECONNRESET) {
@@ -117,85 +120,109 @@ void client_send(struct client *client, const Fbk__Wire__Message *message, const
 	}
 	if (send_is_late(r)) {
 		int late = r;
-		r = reply_keep(client, bytes, (size_t)size, fds, fd_count);
+		r = reply_keep(connection, bytes, (size_t)size, fds, fd_count);
 		if (r == 0) {
-			client_send_later(client, late);
+			connection_send_later(connection, late);
 		}
 	}
 	if (r < 0) {
-		client_end(client, strerrordesc_np(-r));
+		connection_end(connection, FBK_CAUSE_OWNER_DIED, strerrordesc_np(-r));
 	}
 }
 
-static int client_flush_reply(struct client *client)
+static int connection_flush_reply(struct connection *connection)
 {
-	struct client_reply *reply = &client->reply;
+	struct connection_reply *reply = &connection->reply;
 	if (reply->size == 0) {
 		return 0;
 	}
-	int r = wire_send(client->socket, reply->bytes, reply->size, reply->fds, reply->fd_count);
+	int r = wire_send(connection->socket, reply->bytes, reply->size, reply->fds,
+			  reply->fd_count);
 	if (send_is_late(r)) {
 		return r;
 	}
-	client->flight += reply->fd_count;
+	connection->flight += reply->fd_count;
 	reply_finish(reply);
-	if (!client->closing) {
-		event_add(client->readable, NULL);
+	if (!connection->closing) {
+		event_add(connection->readable, NULL);
 	}
 	return 0;
 }
 
-void client_writable(evutil_socket_t fd, short what, void *arg)
+/* Tell which watches fired. -EAGAIN: the socket is full. */
+static int connection_tell_watches(struct connection *connection)
+{
+	uint64_t numbers[WATCHES_PER_EVENT];
+	int32_t results[WATCHES_PER_EVENT];
+	struct client *client = connection->client;
+	while (!TAILQ_EMPTY(&client->fired)) {
+		if (connection->reply.size > 0 || connection->closing) {
+			return -EAGAIN;
+		}
+		size_t count = watch_take_fired(client, numbers, results, WATCHES_PER_EVENT);
+		Fbk__Wire__WatchesFired fired = FBK__WIRE__WATCHES_FIRED__INIT;
+		fired.n_watch = count;
+		fired.watch = numbers;
+		fired.n_result = count;
+		fired.result = results;
+		Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
+		message.body_case = FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED;
+		message.watches_fired = &fired;
+		client->registry->counters.watches_fired += count;
+		connection_send(connection, &message, NULL, 0);
+	}
+	return 0;
+}
+
+void connection_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	struct client *client = arg;
-	int r = client_flush_reply(client);
-	if (r == 0 && client->hangup_after_reply) {
-		client_end(client, NULL);
+	struct connection *connection = arg;
+	int r = connection_flush_reply(connection);
+	if (r == 0 && connection->hangup_after_reply) {
+		connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
 		return;
 	}
 	if (r == 0) {
-		r = watch_flush(client);
+		r = connection_tell_watches(connection);
 	}
-	if (r < 0 && !client->closing) {
-		client_send_later(client, r);
+	if (r < 0 && !connection->closing) {
+		connection_send_later(connection, r);
 	}
 }
 
-void client_notify(struct client *client)
+void connection_flush_soon(struct connection *connection)
 {
 	/* After the running callback, still in this turn: what fired together is told together. */
-	event_active(client->writable, EV_WRITE, 0);
+	event_active(connection->writable, EV_WRITE, 0);
 }
 
-void client_tell_stopping(struct client *client, uint64_t within_ms)
+void connection_tell_stopping(struct connection *connection, uint64_t within_ms)
 {
 	Fbk__Wire__Stopping stopping = FBK__WIRE__STOPPING__INIT;
 	Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
-	if (!client->greeted || client->reply.size > 0) {
+	if (!connection->client->greeted || connection->reply.size > 0) {
 		return;
 	}
 	stopping.within_ms = within_ms;
 	message.body_case = FBK__WIRE__MESSAGE__BODY_STOPPING;
 	message.stopping = &stopping;
-	client_send(client, &message, NULL, 0);
+	connection_send(connection, &message, NULL, 0);
 }
 
-void client_refuse(struct client *client, int error)
+void connection_refuse(int socket, int error, const char *detail)
 {
 	uint8_t bytes[512];
-	char detail[FBK_REASON_SIZE];
 	Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
-	client_explain(client, error, detail);
 	message.serial = 1; /* the Hello that it sends, or sent */
 	message.error = error;
-	message.detail = detail;
+	message.detail = (char *)(uintptr_t)detail;
 	size_t size = fbk__wire__message__pack(&message, bytes);
-	wire_send(client->socket, bytes, size, NULL, 0); /* it may be gone: so be it */
+	wire_send(socket, bytes, size, NULL, 0); /* it may be gone: so be it */
 }
 
-void client_outbox_finish(struct client *client)
+void connection_outbox_finish(struct connection *connection)
 {
-	reply_finish(&client->reply);
+	reply_finish(&connection->reply);
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker.h"
 #include "link-wait.h"
 #include "timeline.h"
 
@@ -13,9 +12,7 @@
 
 static void point_look(const struct graph_point *point)
 {
-	if (point->timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(point->timeline);
-	}
+	timeline_refresh(point->timeline);
 }
 
 static int point_state(const struct graph_point *point)
@@ -24,13 +21,13 @@ static int point_state(const struct graph_point *point)
 }
 
 /* Points that are signalled in memory may be reached without our knowing: then edges go. */
-static bool cycle_is_over(struct broker *broker, const struct graph_cycle *cycle)
+static bool cycle_is_over(struct registry *registry, const struct graph_cycle *cycle)
 {
-	size_t edges = broker->graph.edge_count;
+	size_t edges = registry->graph.edge_count;
 	for (unsigned int i = 0; i < cycle->count; i++) {
 		point_look(&cycle->points[i]);
 	}
-	return broker->graph.edge_count != edges;
+	return registry->graph.edge_count != edges;
 }
 
 /* "a.3 waits for b.2, which waits for a.3"; as much of it as there is room for. */
@@ -75,7 +72,7 @@ static int point_explain(const struct graph_point *point, int state, char *detai
 	return -EALREADY;
 }
 
-static int depend_try(struct broker *broker, struct graph_point point, struct graph_point on,
+static int depend_try(struct registry *registry, struct graph_point point, struct graph_point on,
 		      struct user *user, struct graph_edges *owner, char *detail)
 {
 	struct graph_cycle cycle;
@@ -90,30 +87,30 @@ static int depend_try(struct broker *broker, struct graph_point point, struct gr
 			return point_state(&on) < 0 ? point_explain(&on, point_state(&on), detail)
 						    : 0;
 		}
-		r = graph_add(&broker->graph, point, on, user, owner, &cycle);
-		if (r == -EDEADLK && !cycle_is_over(broker, &cycle)) {
+		r = graph_add(&registry->graph, point, on, user, owner, &cycle);
+		if (r == -EDEADLK && !cycle_is_over(registry, &cycle)) {
 			break;
 		}
 	}
 	if (r == -EDEADLK) {
-		broker->counters.cycles_refused++;
+		registry->counters.cycles_refused++;
 		cycle_describe(&cycle, detail);
 	} else if (r == -ELOOP) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "more than %u waits would have to be looked at to tell that %s.%llu does "
 			 "not wait for itself",
-			 broker->graph.search_max, point.timeline->name,
+			 registry->graph.search_max, point.timeline->name,
 			 (unsigned long long)point.value);
 	}
 	return r;
 }
 
-int depend_add(struct broker *broker, struct graph_point point, struct graph_point on,
+int depend_add(struct registry *registry, struct graph_point point, struct graph_point on,
 	       struct user *user, struct graph_edges *owner, char *detail)
 {
 	struct graph_edges waits = { 0 };
-	link_waits(broker, point.timeline, on.timeline, user, &waits);
-	int r = depend_try(broker, point, on, user, owner, detail);
-	graph_drop(&broker->graph, &waits);
+	link_waits(registry, point.timeline, on.timeline, user, &waits);
+	int r = depend_try(registry, point, on, user, owner, detail);
+	graph_drop(&registry->graph, &waits);
 	return r;
 }

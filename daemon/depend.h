@@ -5,9 +5,7 @@
  */
 #pragma once
 
-#include "graph.h"
-
-struct broker;
+#include "registry.h"
 
 /*
  * `point` is reached only after `on`. Looks at both timelines, which may complete or fail all that is
@@ -18,5 +16,5 @@ struct broker;
  *   -ELOOP     too many edges to look at                      -EDQUOT, -ENOMEM
  *   else       the error that one of them failed with
  */
-int depend_add(struct broker *broker, struct graph_point point, struct graph_point on,
+int depend_add(struct registry *registry, struct graph_point point, struct graph_point on,
 	       struct user *user, struct graph_edges *owner, char *detail);

@@ -6,17 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker.h"
-#include "handle.h"
-#include "link.h"
 #include "kind.h"
-#include "page.h"
 #include "route.h"
-#include "client.h"
 
 #define PAGE_ALIGN_GPU 65536
 
-/* What a device may put up with: all but [FBK_ROUTE_NONE]. */
+/* What a device may accept: all but [FBK_ROUTE_NONE]. */
 #define ROUTES_ALL (((1U << ROUTE_COUNT) - 1) & ~(1U << FBK_ROUTE_NONE))
 
 static const char *const visibility_names[] = {
@@ -59,92 +54,99 @@ bool device_name_valid(const char *name)
 	return length > 0 && length < FBK_NAME_SIZE;
 }
 
-static int device_check(const struct client *client, const Fbk__Wire__DeviceRegister *request,
-			char *detail)
+/* The numbers, each by itself. */
+static int spec_check_ranges(const struct device_spec *spec, char *detail)
 {
-	const struct device *device;
-	const char *rule = "";
-	if (!device_name_valid(request->name)) {
+	if (spec->class < FBK_GPU || spec->class > FBK_CPU) {
+		snprintf(detail, FBK_REASON_SIZE, "%u is not a device class; they are 1 to %d",
+			 spec->class, FBK_CPU);
+		return -EINVAL;
+	}
+	if ((spec->waits | spec->signals) & ~KINDS_ALL) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "waits 0x%x or signals 0x%x has unknown fence kinds", spec->waits,
+			 spec->signals);
+		return -EINVAL;
+	}
+	if (spec->visibility > FBK_VISIBLE_IRQ) {
+		snprintf(detail, FBK_REASON_SIZE, "%u is not a visibility", spec->visibility);
+		return -EINVAL;
+	}
+	if (spec->page_align & (spec->page_align - 1) || spec->page_align > FBK_PAGE_SIZE_MAX) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "page_align %u is not a power of two up to %d bytes", spec->page_align,
+			 FBK_PAGE_SIZE_MAX);
+		return -EINVAL;
+	}
+	if (spec->backings & ~BACKINGS_ALL) {
+		snprintf(detail, FBK_REASON_SIZE, "backings 0x%x has unknown ones", spec->backings);
+		return -EINVAL;
+	}
+	if (spec->routes & ~ROUTES_ALL) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "routes 0x%x has unknown ones: they are 1 << 1 (%s) to 1 << %d (%s)",
+			 spec->routes, route_name(FBK_ROUTE_NATIVE), ROUTE_COUNT - 1,
+			 route_name(ROUTE_COUNT - 1));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int spec_check(const struct device_spec *spec, char *detail)
+{
+	if (!device_name_valid(spec->name)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "a device's name has 1 to %d printable characters and no space",
 			 FBK_NAME_SIZE - 1);
 		return -EINVAL;
 	}
-	if (request->class_ < FBK_GPU || request->class_ > FBK_CPU) {
-		snprintf(detail, FBK_REASON_SIZE, "%u is not a device class; they are 1 to %d",
-			 request->class_, FBK_CPU);
-		return -EINVAL;
-	}
-	if ((request->waits | request->signals) & ~KINDS_ALL) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "waits 0x%x or signals 0x%x has unknown fence kinds", request->waits,
-			 request->signals);
-		return -EINVAL;
-	}
-	if (request->visibility > FBK_VISIBLE_IRQ) {
-		snprintf(detail, FBK_REASON_SIZE, "%u is not a visibility", request->visibility);
-		return -EINVAL;
-	}
-	if (request->visibility == FBK_VISIBLE_IRQ && request->silent) {
+	int r = spec_check_ranges(spec, detail);
+	if (r == 0 && spec->visibility == FBK_VISIBLE_IRQ && spec->silent) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%s has its data visible by an interrupt, so it is not silent: its "
 			 "process signals",
-			 request->name);
+			 spec->name);
 		return -EINVAL;
 	}
-	if (request->page_align & (request->page_align - 1) ||
-	    request->page_align > FBK_PAGE_SIZE_MAX) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "page_align %u is not a power of two up to %d bytes", request->page_align,
-			 FBK_PAGE_SIZE_MAX);
-		return -EINVAL;
-	}
-	if (request->backings & ~BACKINGS_ALL) {
-		snprintf(detail, FBK_REASON_SIZE, "backings 0x%x has unknown ones",
-			 request->backings);
-		return -EINVAL;
-	}
-	if (request->routes & ~ROUTES_ALL) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "routes 0x%x has unknown ones: they are 1 << 1 (%s) to 1 << %d (%s)",
-			 request->routes, route_name(FBK_ROUTE_NATIVE), ROUTE_COUNT - 1,
-			 route_name(ROUTE_COUNT - 1));
-		return -EINVAL;
-	}
+	return r;
+}
+
+/* Is this client allowed to have that device? */
+static int device_check(const struct client *client, const struct device_spec *spec, char *detail)
+{
+	const struct device *device;
+	const char *rule = "";
 	LIST_FOREACH(device, &client->devices, client_links) {
-		if (strcmp(device->name, request->name) == 0) {
+		if (strcmp(device->name, spec->name) == 0) {
 			snprintf(detail, FBK_REASON_SIZE, "this client has a device %s already",
 				 device->name);
 			return -EEXIST;
 		}
 	}
-	if (!policy_may_register(client->broker->policy, &client->subject, request->class_,
-				 &rule)) {
+	if (!policy_may_register(client->registry->policy, &client->subject, spec->class, &rule)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "uid %u may not register a device of class %s (%s): ask the administrator "
-			 "to "
-			 "add a rule",
-			 client->subject.uid, policy_class_names[request->class_], rule);
+			 "to add a rule",
+			 client->subject.uid, policy_class_names[spec->class], rule);
 		return -EPERM;
 	}
 	return 0;
 }
 
-static uint32_t device_page_align(const Fbk__Wire__DeviceRegister *request)
+static uint32_t device_page_align(const struct device_spec *spec)
 {
-	if (request->page_align > FBK_PAGE_SIZE_MIN) {
-		return request->page_align;
+	if (spec->page_align > FBK_PAGE_SIZE_MIN) {
+		return spec->page_align;
 	}
-	return request->page_align == 0 && request->class_ == FBK_GPU ? PAGE_ALIGN_GPU
-								      : FBK_PAGE_SIZE_MIN;
+	return spec->page_align == 0 && spec->class == FBK_GPU ? PAGE_ALIGN_GPU : FBK_PAGE_SIZE_MIN;
 }
 
 /* A page that is both costs an fd and serves every driver that takes either. */
-static int device_choose_backing(struct device *device, const Fbk__Wire__DeviceRegister *request,
+static int device_choose_backing(struct device *device, const struct device_spec *spec,
 				 char *detail)
 {
-	uint32_t backings = request->backings ? request->backings : FBK_BACKING_HOST;
-	int udmabuf = device->broker->udmabuf;
+	uint32_t backings = spec->backings ? spec->backings : FBK_BACKING_HOST;
+	int udmabuf = device->registry->udmabuf;
 	if (backings & FBK_BACKING_DMABUF && udmabuf >= 0) {
 		device->backing = FBK_BACKING_DMABUF;
 	} else if (backings & FBK_BACKING_HOST) {
@@ -161,11 +163,14 @@ static int device_choose_backing(struct device *device, const Fbk__Wire__DeviceR
 	return 0;
 }
 
-int device_register(struct client *client, const Fbk__Wire__DeviceRegister *request,
+int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail)
 {
-	struct broker *broker = client->broker;
-	int r = device_check(client, request, detail);
+	struct registry *registry = client->registry;
+	int r = spec_check(spec, detail);
+	if (r == 0) {
+		r = device_check(client, spec, detail);
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -173,9 +178,9 @@ int device_register(struct client *client, const Fbk__Wire__DeviceRegister *requ
 	if (!device) {
 		return -ENOMEM;
 	}
-	device->broker = broker;
-	memccpy(device->name, request->name, '\0', sizeof(device->name) - 1);
-	r = device_choose_backing(device, request, detail);
+	device->registry = registry;
+	memccpy(device->name, spec->name, '\0', sizeof(device->name) - 1);
+	r = device_choose_backing(device, spec, detail);
 	if (r == 0) {
 		r = charge_take(&device->charge, client->user, ACCOUNT_DEVICES, 1);
 	}
@@ -184,23 +189,23 @@ int device_register(struct client *client, const Fbk__Wire__DeviceRegister *requ
 		return r;
 	}
 	device->client = client;
-	device->pid = client->pid;
+	device->pid = client->credentials.pid;
 	device->uid = client->subject.uid;
 	device->refs = 1;
-	device->id = broker_new_id(broker);
+	device->id = registry_new_id(registry);
 	device->handle = ++client->next_object;
-	device->class = request->class_;
-	device->waits = request->waits;
-	device->signals = request->signals;
-	device->silent = request->silent;
-	device->visibility = request->visibility;
-	device->routes = request->routes;
-	device->page_align = device_page_align(request);
+	device->class = spec->class;
+	device->waits = spec->waits;
+	device->signals = spec->signals;
+	device->silent = spec->silent;
+	device->visibility = spec->visibility;
+	device->routes = spec->routes;
+	device->page_align = device_page_align(spec);
 	device->may_promise =
-		policy_may_promise(broker->policy, &client->subject, device->class, NULL);
+		policy_may_promise(registry->policy, &client->subject, device->class, NULL);
 	LIST_INSERT_HEAD(&client->devices, device, client_links);
-	LIST_INSERT_HEAD(&broker->devices, device, links);
-	broker->device_count++;
+	LIST_INSERT_HEAD(&registry->devices, device, links);
+	registry->device_count++;
 	*ret_device = device;
 	return 0;
 }
@@ -208,16 +213,10 @@ int device_register(struct client *client, const Fbk__Wire__DeviceRegister *requ
 void device_unregister(struct device *device)
 {
 	struct client *client = device->client;
-	for (uint32_t number = 1; number < client->handles_size; number++) {
-		struct handle *handle = client->handles[number];
-		if (handle && handle->timeline->device == device) {
-			timeline_orphan(handle->timeline, FBK_CAUSE_OWNER_LEFT);
-		}
-	}
-	link_device_gone(device);
+	registry_device_unregistered(client->registry, device);
 	LIST_REMOVE(device, client_links);
 	LIST_REMOVE(device, links);
-	client->broker->device_count--;
+	client->registry->device_count--;
 	charge_release(&device->charge);
 	device->client = NULL;
 	while (!LIST_EMPTY(&device->memory)) { /* sets may keep it */
@@ -238,7 +237,7 @@ int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64
 			 device->name, backing_names[device->backing]);
 		return -EOPNOTSUPP;
 	}
-	int r = page_adopt(dmabuf, broker_new_id(device->broker), offset, size,
+	int r = page_adopt(dmabuf, registry_new_id(device->registry), offset, size,
 			   device->client->user, &page, detail);
 	if (r < 0) {
 		return r;
@@ -291,10 +290,22 @@ void device_route(const struct device *device, struct route_device *ret)
 
 void device_route_world(const struct device *signaler, struct route_world *ret)
 {
-	const struct broker *broker = signaler->broker;
+	const struct registry *registry = signaler->registry;
 	*ret = (struct route_world){
-		.features = broker->probe.features,
+		.features = registry->features,
 		.may_promise = signaler->may_promise,
-		.may_promise_implicitly = policy_settings(broker->policy)->implicit_promises,
+		.may_promise_implicitly = policy_settings(registry->policy)->implicit_promises,
 	};
 }
+
+static void device_client_ended(struct client *client, enum fbk_cause cause)
+{
+	(void)cause;
+	while (!LIST_EMPTY(&client->devices)) {
+		device_unregister(LIST_FIRST(&client->devices));
+	}
+}
+
+const struct observer device_observer = {
+	.client_ended = device_client_ended,
+};

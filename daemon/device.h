@@ -11,19 +11,29 @@
 #include <sys/types.h>
 
 #include "account.h"
+#include "client.h"
 #include "client/include/fencebroker.h"
-#include "proto/fencebroker.pb-c.h"
+#include "page.h"
 
-struct broker;
-struct page;
 struct route_device;
 struct route_world;
-struct client;
+
+/* What a client says of a device that it registers; nothing of it is checked. */
+struct device_spec {
+	const char *name;
+	uint32_t class;
+	uint32_t waits, signals; /* masks of enum fbk_fence_kind */
+	bool silent;
+	uint32_t visibility;
+	uint32_t page_align; /* 0: the default of its class */
+	uint32_t backings;   /* mask of enum fbk_backing; 0: host memory */
+	uint32_t routes;     /* mask of 1 << enum fbk_route; 0: all */
+};
 
 struct device {
-	LIST_ENTRY(device) links;        /* of the broker, newest first */
+	LIST_ENTRY(device) links;        /* of the registry, newest first */
 	LIST_ENTRY(device) client_links; /* of its client */
-	struct broker *broker;
+	struct registry *registry;
 	struct client *client; /* NULL: unregistered */
 	pid_t pid;
 	uid_t uid;
@@ -36,7 +46,7 @@ struct device {
 	uint32_t signals;
 	bool silent;
 	enum fbk_visibility visibility;
-	uint32_t routes; /* mask of 1 << enum fbk_route that it puts up with; 0: all */
+	uint32_t routes; /* mask of 1 << enum fbk_route that it accepts; 0: all */
 	uint32_t page_align;
 	enum fbk_backing backing; /* of its fence pages: one */
 	LIST_HEAD(, page) memory; /* registered for them */
@@ -47,11 +57,11 @@ struct device {
 	struct charge charge;
 };
 
-/* `detail` of FBK_REASON_SIZE says what is wrong with the request. */
-int device_register(struct client *client, const Fbk__Wire__DeviceRegister *request,
+/* `detail` of FBK_REASON_SIZE says what is wrong with it. */
+int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail);
 
-/* Its timelines fail. */
+/* Its timelines have failed by now. */
 void device_unregister(struct device *device);
 void device_unref(struct device *device); /* takes NULL */
 
@@ -82,3 +92,5 @@ const char *device_backing_name(enum fbk_backing backing);
 
 /* 1 to FBK_NAME_SIZE - 1 printable ASCII characters, no space. */
 bool device_name_valid(const char *name);
+
+extern const struct observer device_observer;

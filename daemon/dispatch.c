@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "handle.h"
 #include "log.h"
 
@@ -137,14 +136,14 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 	}
 	if (packet->fd_count < entry->fd_count ||
 	    packet->fd_count > entry->fd_count + entry->fd_more) {
-		client->broker->counters.fds_refused += packet->fd_count;
+		client->registry->counters.fds_refused += packet->fd_count;
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%s: %zu file descriptors came, %zu%s belong to it", entry->name,
 			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
 		return -EINVAL;
 	}
 	if (entry->inspect > POLICY_INSPECT_NONE &&
-	    policy_inspect(client->broker->policy, &client->subject, NULL) < entry->inspect) {
+	    policy_inspect(client->registry->policy, &client->subject, NULL) < entry->inspect) {
 		snprintf(detail, FBK_REASON_SIZE, "policy lets uid %u inspect nothing",
 			 client->subject.uid);
 		return -EPERM;
@@ -187,67 +186,72 @@ int answer_no_device(struct answer *answer, uint32_t number)
 	return -ENOENT;
 }
 
-static void answer_finish(struct answer *answer)
+void answer_finish(struct answer *answer)
 {
 	for (size_t i = 0; i < answer->fd_count; i++) {
 		close(answer->fds[i]);
 	}
 }
 
-static void dispatch_request(struct client *client, const Fbk__Wire__Request *request,
-			     struct wire_packet *packet)
+void error_explain(const struct client *client, int error, char *text)
+{
+	const struct account_limit *limit = user_refused(client->user);
+	if (error == -EDQUOT && limit) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "a limit of uid %u is reached: %s (%s); release something, or raise it in "
+			 "the policy",
+			 client->subject.uid, limit->key, limit->what);
+	} else if (error == -ENODEV) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the DRM device that the daemon uses is gone: restart the daemon to use "
+			 "another");
+	} else if (error == -ENFILE || error == -EMFILE) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the daemon's file descriptors are used up: raise LimitNOFILE=");
+	} else {
+		wire_text_copy(text, FBK_REASON_SIZE, strerrordesc_np(-error));
+	}
+}
+
+static void answer_error(struct answer *answer, const struct client *client, int error)
+{
+	client->registry->counters.errors++;
+	if (!answer->detail[0]) {
+		error_explain(client, error, answer->detail);
+	}
+	for (; answer->fd_count > 0; answer->fd_count--) {
+		close(answer->fds[answer->fd_count - 1]);
+	}
+	answer->message.error = error;
+	answer->message.detail = answer->detail;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY__NOT_SET;
+	log_debug("%s: %s", client_label(client), answer->detail);
+}
+
+enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *request,
+			      struct wire_packet *packet, struct answer *ret_answer)
 {
 	static const struct dispatch_entry unknown;
 	size_t count = sizeof(entries) / sizeof(entries[0]);
 	const struct dispatch_entry *entry =
 		(size_t)request->body_case < count ? &entries[request->body_case] : &unknown;
-	struct answer answer = { .detail = "" };
+	struct answer *answer = ret_answer;
 	struct handle *handle = NULL;
 	const void *body = request->hello; /* the members of the union are all pointers */
 
-	fbk__wire__message__init(&answer.message);
-	int r = entry_check(entry, client, body, packet, &handle, answer.detail);
+	*answer = (struct answer){ .detail = "" };
+	fbk__wire__message__init(&answer->message);
+	answer->message.serial = request->serial;
+	int r = entry_check(entry, client, body, packet, &handle, answer->detail);
 	if (r == 0) {
 		packet->fds[packet->fd_count] = -1; /* the table's counts leave room */
-		r = entry->handler(client, handle, body, packet->fds, &answer);
+		r = entry->handler(client, handle, body, packet->fds, answer);
 	}
-	client->broker->counters.requests++;
+	client->registry->counters.requests++;
 	if (r < 0) {
-		client->broker->counters.errors++;
-		if (!answer.detail[0]) {
-			client_explain(client, r, answer.detail);
-		}
-		answer.message.error = r;
-		answer.message.detail = answer.detail;
-		answer.message.body_case = FBK__WIRE__MESSAGE__BODY__NOT_SET;
-		log_debug("%s: %s", client_label(client), answer.detail);
+		answer_error(answer, client, r);
 	}
-	answer.message.serial = request->serial;
-	if (!answer.silent) {
-		client_send(client, &answer.message, answer.fds, r < 0 ? 0 : answer.fd_count);
-	}
-	answer_finish(&answer);
-	if (r == -EPROTONOSUPPORT || (r < 0 && !client->greeted)) {
-		client->hangup_after_reply = true;
-		if (client->reply.size == 0) {
-			client_end(client, NULL);
-		}
-	}
-}
-
-void dispatch_packet(struct client *client, struct wire_packet *packet)
-{
-	static _Alignas(16) uint8_t memory[WIRE_ARENA_SIZE];
-	struct wire_arena arena;
-	wire_arena_init(&arena, memory, sizeof(memory));
-
-	Fbk__Wire__Request *request =
-		fbk__wire__request__unpack(&arena.allocator, packet->size, packet->bytes);
-	if (!request || request->serial == 0) {
-		client->broker->counters.malformed++;
-		client->broker->counters.fds_refused += packet->fd_count;
-		client_end(client, "it sent a packet that is no request");
-		return;
-	}
-	dispatch_request(client, request, packet);
+	/* Whoever was not let in has no second try on the same connection. */
+	bool refused = r == -EPROTONOSUPPORT || (r < 0 && !client->greeted);
+	return refused ? ANSWER_THEN_HANG_UP : answer->then;
 }

@@ -8,19 +8,29 @@
 #include "client/include/fencebroker.h"
 #include "proto/fencebroker.pb-c.h"
 #include "proto/wire.h"
-#include "pair.h"
 #include "client.h"
+#include "pair.h"
 
 struct handle;
+
+#define ANSWER_FDS_MAX 2
+
+/* What becomes of the connection once the answer is sent. */
+enum answer_then {
+	ANSWER_THEN_GO_ON,
+	ANSWER_THEN_HANG_UP,
+	ANSWER_THEN_LEAVE, /* the client said goodbye: not a death */
+};
 
 /* What a handler answers: the message, fds that are closed once it is sent, and room for the bodies
  * that it points to. */
 struct answer {
 	Fbk__Wire__Message message;
-	int fds[CLIENT_REPLY_FDS];
+	int fds[ANSWER_FDS_MAX];
 	size_t fd_count;
 	char detail[FBK_REASON_SIZE];
 	bool silent; /* no answer is owed */
+	enum answer_then then;
 	Fbk__Wire__Object object;
 	Fbk__Wire__Timeline timeline;
 	Fbk__Wire__Page control, payload;
@@ -50,8 +60,18 @@ int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none *
 /* What the wire says of a slot. */
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
 
-/* One request. The packet's fds are closed by the caller; a handler that keeps one sets it to -1. */
-void dispatch_packet(struct client *client, struct wire_packet *packet);
+/* Close the fds of an answer that was sent. */
+void answer_finish(struct answer *answer);
+
+/* The sentence for an error that has no other. `text` has FBK_REASON_SIZE bytes. */
+void error_explain(const struct client *client, int error, char *text);
+
+/*
+ * Decide and do one request; whoever calls sends the answer, and finishes it. Of the packet its size and its fds
+ * are used, which the caller closes; a handler that keeps one sets it to -1.
+ */
+enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *request,
+			      struct wire_packet *packet, struct answer *ret_answer);
 
 /* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds`
  * as many as the table says, then -1. */

@@ -8,14 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "blame.h"
-#include "broker.h"
 #include "clock.h"
-#include "device.h"
-#include "import.h"
 #include "log.h"
 #include "proto/container.h"
-#include "client.h"
 
 static void promise_forget_asker(struct export *export)
 {
@@ -35,7 +30,7 @@ static int export_keep(struct export *export, int fd)
 		return -errno;
 	}
 	export->duplicate = kept ? -1 : ours;
-	origin_keep(&export->broker->origins, &export->origin, ours);
+	origin_keep(&export->translator->origins, &export->origin, ours);
 	return 0;
 }
 
@@ -49,41 +44,43 @@ static void export_forget(struct export *export)
 
 static void export_destroy(struct export *export)
 {
-	struct broker *broker = export->broker;
+	struct translator *translator = export->translator;
 	arm_remove(&export->arm);
-	broker_disarm(broker, &export->deadline);
+	loop_disarm(&translator->registry->loop, &export->deadline);
 	LIST_REMOVE(export, links);
 	promise_forget_asker(export);
 	export_forget(export);
-	export->provider->destroy(broker, &export->provided);
+	export->provider->destroy(translator, &export->provided);
 	charge_release(&export->fd_charge);
 	charge_release(&export->charge);
-	if (export->promise) {
-		broker_promise_over(broker);
+	if (export->promise && --translator->promise_count == 0 && translator->stopping) {
+		translator->promises_over(translator);
 	}
 	free(export);
 }
 
+/* How an export or a promise ended, for people. */
 static void export_count(const struct export *export, struct timeline *timeline, bool decided,
 			 bool reached)
 {
-	struct broker_counters *all = &export->broker->counters;
+	struct counters *all = &export->translator->registry->counters;
 	struct timeline_counters *own = timeline_count(timeline);
-	uint64_t *broker_counter, *timeline_counter;
+	uint64_t *in_all, *in_own;
 	if (export->promise) {
-		broker_counter = reached ? &all->promises_kept : &all->promises_broken;
-		timeline_counter = reached ? &own->promises_kept : &own->promises_broken;
+		in_all = reached ? &all->promises_kept : &all->promises_broken;
+		in_own = reached ? &own->promises_kept : &own->promises_broken;
 	} else {
-		broker_counter = decided ? &all->exports_fired : &all->exports_expired;
-		timeline_counter = decided ? &own->exports_fired : &own->exports_expired;
+		in_all = decided ? &all->exports_fired : &all->exports_expired;
+		in_own = decided ? &own->exports_fired : &own->exports_expired;
 	}
-	++*broker_counter;
-	++*timeline_counter;
+	++*in_all;
+	++*in_own;
 }
 
 static void export_finish(struct export *export, struct timeline *timeline, int result)
 {
-	int r = export->provider->fire(export->broker, &export->provided, export->value, result);
+	int r = export->provider->fire(export->translator, &export->provided, export->value,
+				       result);
 	if (r == -ETIME) {
 		log_error(
 			"the kernel ended a promise by itself, as success: this daemon did not run "
@@ -107,12 +104,19 @@ static void export_decided(struct arm *arm, struct timeline *timeline, int resul
  * it delivers. */
 static void promise_break(struct export *export, struct timeline *timeline)
 {
+	const struct registry *registry = export->translator->registry;
 	char reason[2 * FBK_REASON_SIZE];
-	int length =
-		snprintf(reason, sizeof(reason), "not reached in %llu ms, as promised: ",
-			 (unsigned long long)policy_settings(export->broker->policy)->promise_ms);
-	blame_describe(timeline, export->value, reason + length, sizeof(reason) - (size_t)length);
-	log_warning("%s; whoever waited in the kernel saw success", reason);
+	int length = snprintf(reason, sizeof(reason), "not reached in %llu ms, as promised: ",
+			      (unsigned long long)policy_settings(registry->policy)->promise_ms);
+	registry->blame->describe(timeline, export->value, reason + length,
+				  sizeof(reason) - (size_t)length);
+	log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_PROMISE,
+						 .has_client = true,
+						 .uid = timeline->device->uid,
+						 .pid = timeline->device->pid,
+						 .timeline = timeline->name,
+						 .device = timeline->device->name },
+			  "%s; whoever waited in the kernel saw success", reason);
 	timeline->device->promise_broken = true;
 	/* Failed first: who is woken by the fence, and asks us, is told. */
 	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
@@ -123,28 +127,28 @@ static void export_expired(struct wheel_timer *timer)
 {
 	struct export *export = container_of(timer, struct export, deadline);
 	struct timeline *timeline = export->arm.timeline;
-	struct blame_wait wait = blame_export(export);
+	struct wait wait = export_wait(export);
 	int state = arm_expire(&export->arm);
 	if (state != -EAGAIN) {
 		export_finish(export, timeline, state);
 	} else if (export->promise) {
 		promise_break(export, timeline);
 	} else {
-		blame_log_expired(&wait);
+		export->translator->registry->blame->expired(&wait);
 		export_finish(export, timeline, -ETIMEDOUT);
 	}
 }
 
 /* Make it, charged; not armed yet. */
-static int export_make(struct client *client, const struct provider *provider, bool promise,
-		       uint64_t value, int *ret_fd, struct export **ret_export)
+static int export_make(struct translator *translator, struct client *client,
+		       const struct provider *provider, bool promise, uint64_t value, int *ret_fd,
+		       struct export **ret_export)
 {
-	struct broker *broker = client->broker;
 	struct export *export = calloc(1, sizeof(*export));
 	if (!export) {
 		return -ENOMEM;
 	}
-	export->broker = broker;
+	export->translator = translator;
 	export->provider = provider;
 	export->duplicate = -1;
 	export->promise = promise;
@@ -157,14 +161,14 @@ static int export_make(struct client *client, const struct provider *provider, b
 		r = charge_take(&export->fd_charge, client->user, ACCOUNT_FDS, provider->fds);
 	}
 	if (r == 0) {
-		r = provider->create(broker, ret_fd, &export->provided);
+		r = provider->create(translator, ret_fd, &export->provided);
 	}
 	if (r == 0) {
 		r = export_keep(export, *ret_fd);
 		if (r < 0) {
 			close(*ret_fd);
-			provider->fire(broker, &export->provided, value, 0);
-			provider->destroy(broker, &export->provided);
+			provider->fire(translator, &export->provided, value, 0);
+			provider->destroy(translator, &export->provided);
 		}
 	}
 	if (r < 0) {
@@ -177,11 +181,10 @@ static int export_make(struct client *client, const struct provider *provider, b
 	return 0;
 }
 
-int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t deadline_ns,
-		  int *ret_fd, char *detail)
+int export_create(struct translator *translator, struct handle *handle, uint64_t value,
+		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail)
 {
 	struct client *client = handle->client;
-	struct broker *broker = client->broker;
 	const struct provider *provider = provider_find(kind);
 	struct export *export;
 	if (!provider) {
@@ -192,35 +195,34 @@ int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t
 			kind);
 		return -EOPNOTSUPP;
 	}
-	if (provider->probe(broker, detail) < 0) {
+	if (provider->probe(translator, detail) < 0) {
 		return -EOPNOTSUPP;
 	}
-	int r = export_make(client, provider, false, value, ret_fd, &export);
+	int r = export_make(translator, client, provider, false, value, ret_fd, &export);
 	if (r < 0) {
 		return r;
 	}
 	LIST_INSERT_HEAD(&client->exports, export, links);
 	export->asker = client;
-	broker->counters.exports++;
+	translator->registry->counters.exports++;
 	timeline_count(handle->timeline)->exports++;
-	import_hint(handle->timeline, value, deadline_ns);
-	broker_arm(broker, &export->deadline, deadline_ns);
+	timeline_hint(handle->timeline, value, deadline_ns);
+	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
 	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
 	return 0;
 }
 
-int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *detail)
+int export_reached(struct translator *translator, struct handle *handle, uint64_t value,
+		   int *ret_fd, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	if (timeline_broker(timeline)->drm.own_sync_file < 0) {
+	if (translator->drm.own_sync_file < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "nothing here makes a sync_file; eventfds can be exported: see "
 			 "`fencectl doctor`");
 		return -EOPNOTSUPP;
 	}
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline);
-	}
+	timeline_refresh(timeline);
 	int r = timeline_point_state(timeline, value);
 	if (r < 0) {
 		snprintf(detail, FBK_REASON_SIZE, "%s",
@@ -229,58 +231,61 @@ int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *det
 				      : timeline_reason(timeline));
 		return r;
 	}
-	r = drm_sync_file(&timeline_broker(timeline)->drm, ret_fd);
+	r = drm_sync_file(&translator->drm, ret_fd);
 	if (r < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no sync_file can be made here (%s): see `fencectl doctor`",
 			 strerrordesc_np(-r));
 		return r;
 	}
-	timeline_broker(timeline)->counters.exports++;
-	timeline_count(timeline)->exports++;
-	export_count(&(struct export){ .broker = timeline_broker(timeline) }, timeline, true, true);
+	/* It goes out signalled: made and fired at once. */
+	struct counters *all = &translator->registry->counters;
+	struct timeline_counters *own = timeline_count(timeline);
+	all->exports++;
+	all->exports_fired++;
+	own->exports++;
+	own->exports_fired++;
 	return 0;
 }
 
 /* ----------------------------------------------------------------------------------- promises -- */
 
-int export_promises_work(struct broker *broker, char *detail)
+int export_promises_work(struct translator *translator, char *detail)
 {
-	if (!policy_settings(broker->policy)->promises) {
+	if (!policy_settings(translator->registry->policy)->promises) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "promises are off: the administrator would have to set `promises` and add "
 			 "a rule with `promise` (fencebroker-policy(5) says what that breaks)");
 		return -EPERM;
 	}
-	if (broker->memory_lock < 0) {
+	if (translator->memory_lock < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the daemon's memory could not be locked (%s), and who signals for the "
 			 "kernel "
 			 "must not wait for memory: raise LimitMEMLOCK=",
-			 strerrordesc_np(-broker->memory_lock));
+			 strerrordesc_np(-translator->memory_lock));
 		return -EPERM;
 	}
-	return provider_vgem.probe(broker, detail);
+	return provider_vgem.probe(translator, detail);
 }
 
-static int promise_check(struct handle *handle, bool implicit, char *detail)
+static int promise_check(struct translator *translator, const struct timeline *timeline,
+			 bool implicit, char *detail)
 {
-	struct broker *broker = handle->client->broker;
-	const struct timeline *timeline = handle->timeline;
 	/* A point that waits for itself is none that could be asked about here: who declares the wait
 	 * that closes the cycle is refused. */
-	int r = export_promises_work(broker, detail);
+	int r = export_promises_work(translator, detail);
 	if (r < 0) {
 		return r;
 	}
-	if (implicit && !policy_settings(broker->policy)->implicit_promises) {
+	if (implicit && !policy_settings(translator->registry->policy)->implicit_promises) {
 		snprintf(
 			detail, FBK_REASON_SIZE,
 			"promises for implicit fences are off: the administrator would have to set "
 			"`implicit_promises`");
 		return -EPERM;
 	}
-	if (broker->stopping) {
+	if (translator->stopping) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the daemon is stopping: it promises nothing more");
 		return -ESHUTDOWN;
@@ -303,22 +308,20 @@ static int promise_check(struct handle *handle, bool implicit, char *detail)
 	return 0;
 }
 
-int export_promise(struct handle *handle, uint64_t value, bool implicit, int *ret_fd, char *detail)
+int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
+		   bool implicit, int *ret_fd, char *detail)
 {
-	struct broker *broker = handle->client->broker;
 	struct timeline *timeline = handle->timeline;
 	struct export *export;
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline);
-	}
+	timeline_refresh(timeline);
 	if (timeline_point_state(timeline, value) != -EAGAIN) {
-		return export_reached(handle, value, ret_fd, detail);
+		return export_reached(translator, handle, value, ret_fd, detail);
 	}
-	int r = promise_check(handle, implicit, detail);
+	int r = promise_check(translator, timeline, implicit, detail);
 	if (r < 0) {
 		return r;
 	}
-	r = export_make(handle->client, &provider_vgem, true, value, ret_fd, &export);
+	r = export_make(translator, handle->client, &provider_vgem, true, value, ret_fd, &export);
 	if (r == -ENOSPC) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "as many promises are under way as the daemon makes at a time");
@@ -327,22 +330,24 @@ int export_promise(struct handle *handle, uint64_t value, bool implicit, int *re
 		return r;
 	}
 	uint64_t deadline_ns =
-		clock_now_ns() + policy_settings(broker->policy)->promise_ms * NS_PER_MS;
-	LIST_INSERT_HEAD(&broker->promises, export, links);
+		clock_now_ns() +
+		policy_settings(translator->registry->policy)->promise_ms * NS_PER_MS;
+	LIST_INSERT_HEAD(&translator->promises, export, links);
 	LIST_INSERT_HEAD(&handle->client->promises, export, asked_links);
 	export->asker = handle->client;
-	broker->promise_count++;
-	broker->counters.promises++;
+	translator->promise_count++;
+	translator->registry->counters.promises++;
 	timeline_count(timeline)->promises++;
-	import_hint(timeline, value, deadline_ns);
-	broker_arm(broker, &export->deadline, deadline_ns);
+	timeline_hint(timeline, value, deadline_ns);
+	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
 	arm_add(&export->arm, timeline, value); /* may fire and free it */
 	return 0;
 }
 
-const struct export *export_find(const struct broker *broker, int fd, uint64_t syncobj_point)
+const struct export *export_find(const struct translator *translator, int fd,
+				 uint64_t syncobj_point)
 {
-	struct origin *origin = origin_find(&broker->origins, fd);
+	struct origin *origin = origin_find(&translator->origins, fd);
 	if (!origin) {
 		return NULL;
 	}
@@ -352,8 +357,18 @@ const struct export *export_find(const struct broker *broker, int fd, uint64_t s
 	return other ? NULL : export;
 }
 
-void export_drop_all(struct client *client)
+struct wait export_wait(const struct export *export)
 {
+	struct wait wait = wait_of_arm(&export->arm, export->promise ? WAIT_PROMISE : WAIT_EXPORT,
+				       export->asker);
+	wait.uid = user_uid(export->charge.user); /* also of one who is gone */
+	wait.deadline_ns = export->deadline.deadline_ns;
+	return wait;
+}
+
+static void export_client_ended(struct client *client, enum fbk_cause cause)
+{
+	(void)cause;
 	while (!LIST_EMPTY(&client->exports)) {
 		struct export *export = LIST_FIRST(&client->exports);
 		struct timeline *timeline = export->arm.timeline;
@@ -363,3 +378,7 @@ void export_drop_all(struct client *client)
 		promise_forget_asker(LIST_FIRST(&client->promises));
 	}
 }
+
+const struct observer export_observer = {
+	.client_ended = export_client_ended,
+};

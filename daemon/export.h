@@ -11,19 +11,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "account.h"
 #include "handle.h"
 #include "origin.h"
 #include "provider.h"
-#include "timeline.h"
-#include "wheel.h"
+#include "translator.h"
 
 struct export
 {
-	LIST_ENTRY(export) links;       /* of the client; a promise: of the broker */
+	LIST_ENTRY(export) links;       /* of the client; a promise: of the translator */
 	LIST_ENTRY(export) asked_links; /* of who asked for a promise, while that is there */
 	struct client *asker;           /* NULL: gone, which a promise outlives */
-	struct broker *broker;
+	struct translator *translator;
 	struct arm arm;
 	struct origin origin;
 	int duplicate; /* of what went out, for that; -1: the provider has one */
@@ -37,21 +35,26 @@ struct export
 };
 
 /* `ret_fd` is for the caller to send and close. `detail` is FBK_REASON_SIZE. */
-int export_create(struct handle *handle, uint64_t value, uint32_t kind, uint64_t deadline_ns,
-		  int *ret_fd, char *detail);
+int export_create(struct translator *translator, struct handle *handle, uint64_t value,
+		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail);
 
 /* A sync_file for a point that is reached. -EAGAIN: it is not. */
-int export_reached(struct handle *handle, uint64_t value, int *ret_fd, char *detail);
+int export_reached(struct translator *translator, struct handle *handle, uint64_t value,
+		   int *ret_fd, char *detail);
 
 /* An unsignalled sync_file. `implicit`: for a dma-buf's reservation. */
-int export_promise(struct handle *handle, uint64_t value, bool implicit, int *ret_fd, char *detail);
+int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
+		   bool implicit, int *ret_fd, char *detail);
 
 /* May promises be made at all here? 0, or why not. */
-int export_promises_work(struct broker *broker, char *detail);
+int export_promises_work(struct translator *translator, char *detail);
 
 /* The export that this fence, which a client passed, is of; NULL: none that is known. `syncobj_point` is
  * what is waited for in a syncobj. */
-const struct export *export_find(const struct broker *broker, int fd, uint64_t syncobj_point);
+const struct export *export_find(const struct translator *translator, int fd,
+				 uint64_t syncobj_point);
 
-/* The client ends: what it exported fires, since others may poll it. Promises stay. */
-void export_drop_all(struct client *client);
+struct wait export_wait(const struct export *export); /* or a promise */
+
+/* When a client ends, what it exported fires, since others may poll it. Promises stay. */
+extern const struct observer export_observer;

@@ -4,19 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "broker.h"
-#include "link.h"
-#include "mirror.h"
-#include "pair.h"
 #include "proto/cells.h"
 #include "proto/container.h"
-#include "client.h"
-#include "token.h"
-#include "watch.h"
 
 static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 {
-	return &client_pair(handle->client)->cells[handle->number];
+	return &bell_page(&handle->client->bell)->cells[handle->number];
 }
 
 /* ------------------------------------------------------------------------- the arm of its cell -- */
@@ -31,7 +24,7 @@ static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result
 	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
 	(void)result; /* whoever wakes looks for itself */
 	timeline_count(timeline)->wakes++;
-	client_wake_cell(handle->client, handle->number);
+	bell_wake_cell(&handle->client->bell, handle->number);
 }
 
 static int cell_arm_create(struct handle *handle)
@@ -68,7 +61,7 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 	handle->timeline = timeline;
 	handle->rights = rights;
 
-	int r = client_handle_add(client, handle);
+	int r = client_add_handle(client, handle, &handle->number);
 	if (r < 0) {
 		free(handle);
 		return r;
@@ -80,24 +73,17 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 	return 0;
 }
 
-void handle_destroy(struct handle *handle)
+void handle_destroy(struct handle *handle, enum fbk_cause cause)
 {
 	struct timeline *timeline = handle->timeline;
 	struct client *client = handle->client;
 
-	link_handle_gone(handle);
 	cell_arm_destroy(handle);
-	watch_drop_handle(handle);
-	while (!LIST_EMPTY(&handle->tokens)) {
-		token_destroy(LIST_FIRST(&handle->tokens));
-	}
 	if (timeline_signaler(timeline) == client) {
-		timeline_orphan(timeline, client->closing && !client->left ? FBK_CAUSE_OWNER_DIED
-									   : FBK_CAUSE_OWNER_LEFT);
+		timeline_orphan(timeline, cause);
 	}
-	pair_leave(handle);
-	mirror_drop_handle(handle); /* after failing, which they pass on */
-	client_handle_remove(client, handle);
+	registry_handle_closed(client->registry, handle, cause);
+	client_remove_handle(client, handle->number);
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;
 	free(handle);
@@ -119,7 +105,7 @@ struct handle *handle_of(const struct client *client, const struct timeline *tim
 
 /* ------------------------------------------------------------------------------- the doorbell -- */
 
-void handle_rung(struct handle *handle)
+static void handle_look(struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
 	/* seq_cst: after the bell was taken, before the payload is read; the client lowers the
@@ -128,15 +114,13 @@ void handle_rung(struct handle *handle)
 		atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
 
 	if (minimum == 0 || minimum > FBK_POINT_MAX) {
-		if (timeline->cause == FBK_CAUSE_NONE) {
-			timeline_look(timeline);
-		}
+		timeline_refresh(timeline);
 		return;
 	}
 	if (!handle->cell_arm && cell_arm_create(handle) < 0) {
 		/* There is no request that could fail. Woken, it looks for itself and rings again:
 		 * until there is memory, or its deadline comes. */
-		client_wake_cell(handle->client, handle->number);
+		bell_wake_cell(&handle->client->bell, handle->number);
 		return;
 	}
 	struct arm *arm = handle->cell_arm;
@@ -146,6 +130,52 @@ void handle_rung(struct handle *handle)
 	}
 	arm_remove(arm);
 	timeline_count(timeline)->waits++;
-	handle->client->broker->counters.waits++;
+	handle->client->registry->counters.waits++;
 	arm_add(arm, timeline, minimum);
 }
+
+void handle_rung(struct bell *bell, uint32_t number)
+{
+	const struct client *client = container_of(bell, struct client, bell);
+	struct handle *handle = client_handle(client, number);
+	if (handle) {
+		handle_look(handle);
+	}
+}
+
+struct wait handle_wait(const struct handle *handle)
+{
+	struct wait wait = { 0 };
+	if (handle->cell_arm) {
+		wait = wait_of_arm(handle->cell_arm, WAIT_CELL, handle->client);
+	}
+	if (wait.timeline) {
+		wait_take_times(&wait, handle_cell(handle), wait.since_ns);
+	}
+	return wait;
+}
+
+/* --------------------------------------------------------------------- those of a whole client -- */
+
+void handles_orphan(struct client *client, const struct device *device, enum fbk_cause cause)
+{
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		const struct handle *handle = client->handles[number];
+		if (handle && handle->timeline->device == device) {
+			timeline_orphan(handle->timeline, cause);
+		}
+	}
+}
+
+static void handle_client_ended(struct client *client, enum fbk_cause cause)
+{
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		if (client->handles[number]) {
+			handle_destroy(client->handles[number], cause);
+		}
+	}
+}
+
+const struct observer handle_observer = {
+	.client_ended = handle_client_ended,
+};

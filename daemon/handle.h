@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client's view of a timeline: its rights, its cell in the pair page, the tokens it made. The
- * handle's number is the index of the cell and of the bell bit. Owned by the client; loop's thread.
+ * A client's view of a timeline: its rights, its cell in the pair page, the tokens it made. The handle's number is
+ * the index of the cell and of the bell bit. Owned by the client; what else hangs on a handle ends by the observer
+ * handle_closed. Loop's thread only.
  */
 #pragma once
 
 #include <stdint.h>
 
-#include "account.h"
+#include "arm.h"
+#include "client.h"
 #include "timeline.h"
+#include "wait.h"
 
 struct pair;
 struct token;
+struct watch;
 
 #define RIGHTS_ALL (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL | FBK_RIGHT_PROMISE)
 
@@ -27,12 +31,22 @@ struct handle {
 	LIST_HEAD(, token) tokens;  /* one for each mask of rights it was shared with */
 };
 
-/* -ENOSPC when the client has all its cells in use. */
+/* -ENOSPC when the client has all its cells in use. The number is handle->number. */
 int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle);
-void handle_destroy(struct handle *handle);
+
+/* Where it was the signaler's, the timeline fails with that cause. */
+void handle_destroy(struct handle *handle, enum fbk_cause cause);
+
+/* All timelines of this device, which its client unregisters, fail. */
+void handles_orphan(struct client *client, const struct device *device, enum fbk_cause cause);
 
 struct handle *handle_of(const struct client *client, const struct timeline *timeline);
 
-/* The client rang for this handle: arm what its cell says, and look. */
-void handle_rung(struct handle *handle);
+/* The client rang for one of its handles: arm what that one's cell says, and look. For bell_open(). */
+void handle_rung(struct bell *bell, uint32_t number);
+
+/* What waits through the cell of this handle. */
+struct wait handle_wait(const struct handle *handle);
+
+extern const struct observer handle_observer;

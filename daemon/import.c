@@ -6,22 +6,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "clock.h"
 #include "depend.h"
 #include "export.h"
-#include "handle.h"
-#include "mirror.h"
 #include "proto/container.h"
-#include "client.h"
-#include "timeline.h"
+#include "translator.h"
 
 #define HINTS_MAX 64 /* fences that one deadline is passed on to */
 #define LOOKS_MAX 64 /* points that one deadline has looked at */
 
 static void part_release(struct import_part *part)
 {
-	struct broker *broker = timeline_broker(part->import->timeline);
+	struct registry *registry = timeline_registry(part->import->timeline);
 	bool at_once = part->notifier && part->notifier->closes_at_once;
 	if (part->notifier) {
 		part->notifier->stop(part->notifier_state);
@@ -30,7 +26,7 @@ static void part_release(struct import_part *part)
 	if (part->fd >= 0 && at_once) {
 		close(part->fd);
 	} else if (part->fd >= 0) {
-		closer_close(&broker->closer, part->fd);
+		closer_close(&registry->closer, part->fd);
 	}
 	part->fd = -1;
 }
@@ -38,9 +34,9 @@ static void part_release(struct import_part *part)
 /* Stop listening and let go of the fences. */
 static void import_release(struct import *import)
 {
-	struct broker *broker = timeline_broker(import->timeline);
-	broker_disarm(broker, &import->deadline);
-	graph_drop(&broker->graph, &import->waits);
+	struct registry *registry = timeline_registry(import->timeline);
+	loop_disarm(&registry->loop, &import->deadline);
+	graph_drop(&registry->graph, &import->waits);
 	for (unsigned int i = 0; i < import->count; i++) {
 		part_release(&import->parts[i]);
 	}
@@ -55,41 +51,61 @@ static void import_free(struct import *import)
 	free(import);
 }
 
-static void import_destroy(struct import *import)
+static const struct source_ops import_ops;
+
+static struct import *import_of(struct source *source)
 {
-	TAILQ_REMOVE(&import->timeline->brokered->imports, import, links);
+	return source && source->ops == &import_ops ? container_of(source, struct import, source)
+						    : NULL;
+}
+
+static struct import *import_first(const struct timeline *timeline)
+{
+	return import_of(TAILQ_FIRST(&timeline->brokered->sources));
+}
+
+static struct import *import_next(const struct import *import)
+{
+	return import_of(TAILQ_NEXT(&import->source, links));
+}
+
+/* The timeline failed. */
+static void import_drop(struct source *source)
+{
+	struct import *import = import_of(source);
+	TAILQ_REMOVE(&import->timeline->brokered->sources, source, links);
 	import_free(import);
 }
 
 /* The first is decided. Whoever waits is woken before anything is cleaned up, which takes as long. */
 static void import_advance(struct timeline *timeline)
 {
-	struct import_queue over = TAILQ_HEAD_INITIALIZER(over);
+	struct source_queue *sources = &timeline->brokered->sources;
+	struct source_queue over = TAILQ_HEAD_INITIALIZER(over);
 	uint64_t value = 0;
 	struct import *first;
-	while ((first = TAILQ_FIRST(&timeline->brokered->imports)) && first->decided &&
-	       first->result == 0) {
+	while ((first = import_first(timeline)) && first->decided && first->result == 0) {
 		value = first->value;
-		TAILQ_REMOVE(&timeline->brokered->imports, first, links);
-		TAILQ_INSERT_TAIL(&over, first, links);
+		TAILQ_REMOVE(sources, &first->source, links);
+		TAILQ_INSERT_TAIL(&over, &first->source, links);
 	}
 	timeline_advance(timeline, value); /* it may jump too far: then all the others are gone */
-	first = TAILQ_FIRST(&timeline->brokered->imports);
+	first = import_first(timeline);
 	if (first && first->decided) {
 		enum fbk_cause cause =
 			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
 		timeline_fail(timeline, cause, first->result, NULL);
 	}
-	while ((first = TAILQ_FIRST(&over))) {
-		TAILQ_REMOVE(&over, first, links);
-		import_free(first);
+	for (struct source *source; (source = TAILQ_FIRST(&over));) {
+		TAILQ_REMOVE(&over, source, links);
+		import_free(import_of(source));
 	}
 }
 
 static void import_decide(struct import *import, int result)
 {
 	struct timeline *timeline = import->timeline;
-	struct broker_counters *counters = &timeline_broker(timeline)->counters;
+	struct counters *counters = &timeline_registry(timeline)->counters;
 	if (result < 0) {
 		counters->imports_failed++;
 		timeline_count(timeline)->imports_failed++;
@@ -99,7 +115,7 @@ static void import_decide(struct import *import, int result)
 	}
 	import->decided = true;
 	import->result = result;
-	if (import == TAILQ_FIRST(&timeline->brokered->imports)) {
+	if (import == import_first(timeline)) {
 		import_advance(timeline);
 	} else {
 		import_release(import); /* it stays in its place in the order */
@@ -155,7 +171,8 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		return timeline->error;
 	}
-	if (timeline->brokered->follows) {
+	const struct source *first = TAILQ_FIRST(&timeline->brokered->sources);
+	if (first && first->ops != &import_ops) {
 		return -EBUSY;
 	}
 	return value > timeline->brokered->given ? 0 : -EALREADY;
@@ -174,6 +191,7 @@ static int import_make(struct handle *handle, uint64_t value, unsigned int count
 		free(import);
 		return r;
 	}
+	import->source.ops = &import_ops;
 	import->timeline = handle->timeline;
 	import->value = value;
 	import->since_ns = clock_now_ns();
@@ -189,26 +207,26 @@ static int import_make(struct handle *handle, uint64_t value, unsigned int count
 
 static void import_append(struct import *import)
 {
-	TAILQ_INSERT_TAIL(&import->timeline->brokered->imports, import, links);
+	TAILQ_INSERT_TAIL(&import->timeline->brokered->sources, &import->source, links);
 	import->timeline->brokered->given = import->value;
 }
 
 /* Fences of ours that came back: what do they wait for? One that fired meanwhile, or whose timeline
  * failed, is followed all the same. */
-static int import_find_waits(struct import *import, const struct import_fences *fences,
-			     struct user *user, char *detail)
+static int import_find_waits(struct translator *translator, struct import *import,
+			     const struct import_fences *fences, struct user *user, char *detail)
 {
 	struct timeline *timeline = import->timeline;
-	struct broker *broker = timeline_broker(timeline);
 	int r = 0;
 	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {
 		const struct export *export =
-			export_find(broker, fences->fds[i], fences->syncobj_point);
+			export_find(translator, fences->fds[i], fences->syncobj_point);
 		if (!export) {
 			continue;
 		}
 		struct graph_point on = { export->arm.timeline, export->value };
-		r = depend_add(broker, (struct graph_point){ timeline, import->value }, on, user,
+		r = depend_add(translator->registry,
+			       (struct graph_point){ timeline, import->value }, on, user,
 			       &import->waits, detail);
 		if (r < 0 && timeline_point_state(on.timeline, on.value) != -EAGAIN) {
 			r = 0;
@@ -217,16 +235,15 @@ static int import_find_waits(struct import *import, const struct import_fences *
 	return r;
 }
 
-static int part_start(struct import_part *part, const struct notifier *notifier,
-		      const struct fence *fence, char *detail)
+static int part_start(struct translator *translator, struct import_part *part,
+		      const struct notifier *notifier, const struct fence *fence, char *detail)
 {
-	struct broker *broker = timeline_broker(part->import->timeline);
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "a dma-buf is not followed itself: its fences are, as a sync_file");
 		return -EOPNOTSUPP;
 	}
-	int r = notifier->start(broker, fence, import_notified, part, &part->notifier_state,
+	int r = notifier->start(translator, fence, import_notified, part, &part->notifier_state,
 				detail);
 	if (r == 0) {
 		part->notifier = notifier;
@@ -234,11 +251,11 @@ static int part_start(struct import_part *part, const struct notifier *notifier,
 	return r;
 }
 
-int import_create(struct handle *handle, uint64_t value, const struct import_fences *fences,
-		  char *detail)
+int import_create(struct translator *translator, struct handle *handle, uint64_t value,
+		  const struct import_fences *fences, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	struct broker *broker = timeline_broker(timeline);
+	struct registry *registry = translator->registry;
 	struct user *user = handle->client->user;
 	struct import *import;
 
@@ -250,7 +267,7 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 	if (r < 0) {
 		return r;
 	}
-	r = import_find_waits(import, fences, user, detail);
+	r = import_find_waits(translator, import, fences, user, detail);
 	if (r == 0) {
 		r = import_check_order(timeline, value); /* it was looked at, and may have failed */
 	}
@@ -263,8 +280,8 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 		struct fence fence = { .fd = fences->fds[i],
 				       .point = fences->syncobj_point,
 				       .user = user };
-		r = part_start(&import->parts[i], notifier_find((uint32_t)fences->kinds[i]), &fence,
-			       detail);
+		r = part_start(translator, &import->parts[i],
+			       notifier_find((uint32_t)fences->kinds[i]), &fence, detail);
 	}
 	if (r < 0) {
 		import_free(import);
@@ -274,21 +291,18 @@ int import_create(struct handle *handle, uint64_t value, const struct import_fen
 		import->parts[i].fd = fences->fds[i];
 	}
 	import_append(import);
-	broker->counters.imports++;
+	registry->counters.imports++;
 	timeline_count(timeline)->imports++;
-	broker_arm(broker, &import->deadline,
-		   clock_now_ns() + policy_settings(broker->policy)->max_import_ms * NS_PER_MS);
+	loop_arm(&registry->loop, &import->deadline,
+		 clock_now_ns() + policy_settings(registry->policy)->max_import_ms * NS_PER_MS);
 	return 0;
 }
 
-void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns)
+static void import_hint(struct source *source, uint64_t value, uint64_t deadline_ns)
 {
 	unsigned int hints = 0;
-	struct import *import;
-	if (!timeline->brokered) {
-		return;
-	}
-	TAILQ_FOREACH(import, &timeline->brokered->imports, links) {
+	struct import *import = import_of(source);
+	for (; import; import = import_next(import)) {
 		for (unsigned int i = 0; i < import->count && hints < HINTS_MAX; i++) {
 			struct import_part *part = &import->parts[i];
 			if (part->notifier && part->notifier->hint) {
@@ -302,23 +316,25 @@ void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns
 	}
 }
 
-void import_catch_up(struct timeline *timeline, uint64_t value)
+static void import_catch_up(struct source *source, uint64_t value)
 {
-	if (timeline->brokered->follows) {
-		mirror_catch_up(timeline->brokered->follows);
-		return;
-	}
-	struct import *import = TAILQ_FIRST(&timeline->brokered->imports);
+	struct import *import = import_of(source);
+	struct timeline *timeline = import->timeline;
 	for (unsigned int looks = 0; import && looks < LOOKS_MAX; looks++) {
 		bool last = import->value >= value;
 		bool gone = !import->decided && import_look(import);
 		if (last) {
 			return;
 		}
-		import = gone ? TAILQ_FIRST(&timeline->brokered->imports)
-			      : TAILQ_NEXT(import, links);
+		import = gone ? import_first(timeline) : import_next(import);
 	}
 }
+
+static const struct source_ops import_ops = {
+	.catch_up = import_catch_up,
+	.hint = import_hint,
+	.drop = import_drop,
+};
 
 const struct import *import_pending(const struct timeline *timeline, uint64_t value)
 {
@@ -326,7 +342,7 @@ const struct import *import_pending(const struct timeline *timeline, uint64_t va
 	if (!timeline->brokered || value <= timeline->seen) {
 		return NULL;
 	}
-	TAILQ_FOREACH(import, &timeline->brokered->imports, links) {
+	for (import = import_first(timeline); import; import = import_next(import)) {
 		if (!import->decided) {
 			return value <= timeline->brokered->given ? import : NULL;
 		}
@@ -342,7 +358,7 @@ int import_signal(struct handle *handle, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	if (TAILQ_EMPTY(&timeline->brokered->imports)) {
+	if (TAILQ_EMPTY(&timeline->brokered->sources)) {
 		timeline->brokered->given = value;
 		timeline_advance(timeline, value);
 		return 0;
@@ -356,9 +372,19 @@ int import_signal(struct handle *handle, uint64_t value)
 	return 0;
 }
 
-void import_drop_all(struct timeline *timeline)
+struct wait import_wait(const struct handle *handle)
 {
-	while (timeline->brokered && !TAILQ_EMPTY(&timeline->brokered->imports)) {
-		import_destroy(TAILQ_FIRST(&timeline->brokered->imports));
+	struct timeline *timeline = handle->timeline;
+	struct wait wait = { .way = WAIT_IMPORT, .waiter = handle->client };
+	const struct import *import = timeline_signaler(timeline) == handle->client
+					      ? import_pending(timeline, timeline->seen + 1)
+					      : NULL;
+	if (import) {
+		wait.timeline = timeline;
+		wait.value = import->value;
+		wait.uid = handle->client->subject.uid;
+		wait.since_ns = import->since_ns;
+		wait.deadline_ns = import->deadline.deadline_ns;
 	}
+	return wait;
 }

@@ -10,13 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "account.h"
-#include "graph.h"
+#include "handle.h"
 #include "notifier.h"
-#include "wheel.h"
-
-struct handle;
-struct timeline;
 
 /* One fence of it. */
 struct import_part {
@@ -27,7 +22,7 @@ struct import_part {
 };
 
 struct import {
-	TAILQ_ENTRY(import) links; /* of the timeline, by value */
+	struct source source; /* of the timeline, by value */
 	struct timeline *timeline;
 	uint64_t value;
 	uint64_t since_ns;
@@ -52,21 +47,14 @@ struct import_fences {
 
 /* The point `value` is reached when all of them have signalled. Takes the fds when it succeeds.
  * -EDEADLK: one of them is a fence of ours, whose point waits for this one. */
-int import_create(struct handle *handle, uint64_t value, const struct import_fences *fences,
-		  char *detail);
+int import_create(struct translator *translator, struct handle *handle, uint64_t value,
+		  const struct import_fences *fences, char *detail);
 
 /* The point is signalled by request: it is reached once all before it are. */
 int import_signal(struct handle *handle, uint64_t value);
 
-/* Somebody wants `value` by then: tell those who signal for it. */
-void import_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns);
-
-/* A deadline for `value` passed. Look at what its points up to there follow, since this process may not have
- * got to it yet: what signalled by then is reached. */
-void import_catch_up(struct timeline *timeline, uint64_t value);
-
 /* The fences that `value` comes with have not all signalled; NULL: it was not given, or is reached. */
 const struct import *import_pending(const struct timeline *timeline, uint64_t value);
 
-/* The timeline failed. */
-void import_drop_all(struct timeline *timeline);
+/* What a brokered timeline waits for, where the handle is its signaler's: the fences of its next point. */
+struct wait import_wait(const struct handle *handle);

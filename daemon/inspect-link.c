@@ -35,10 +35,11 @@ static char *text(const char *string)
 
 static uint64_t lane_seen(struct timeline *lane)
 {
-	if (lane && lane->cause == FBK_CAUSE_NONE) {
-		timeline_look(lane);
+	if (!lane) {
+		return 0;
 	}
-	return lane ? lane->seen : 0;
+	timeline_refresh(lane);
+	return lane->seen;
 }
 
 static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry,
@@ -88,11 +89,11 @@ static void link_describe(struct link_room *room, const struct link *link)
 	entry->name = text(link_name(link));
 	if (producer->client) {
 		entry->producer = producer->device->name;
-		entry->producer_pid = producer->client->pid;
+		entry->producer_pid = producer->client->credentials.pid;
 	}
 	if (consumer->client) {
 		entry->consumer = consumer->device->name;
-		entry->consumer_pid = consumer->client->pid;
+		entry->consumer_pid = consumer->client->credentials.pid;
 	}
 	if (producer->client && consumer->client) {
 		entry->acquire = text(route_name(link->acquire.route));
@@ -116,7 +117,7 @@ int request_inspect_links(struct client *client, struct handle *handle, const vo
 	fbk__wire__link_list__init(&room.list);
 	room.list.links = room.entry_list;
 	room.buffer_count = 0;
-	LIST_FOREACH(link, &client->broker->links, links) { /* ids fall */
+	LIST_FOREACH(link, &client->registry->links, links) { /* ids fall */
 		if ((request->after_id && link->id >= request->after_id) ||
 		    !inspect_may_see(client, link->state->device->uid)) {
 			continue;

@@ -43,7 +43,7 @@ static size_t devices_named(const struct client *client, const char *name,
 	const struct device *device;
 	size_t count = 0;
 	*ret_device = NULL;
-	LIST_FOREACH(device, &client->broker->devices, links) {
+	LIST_FOREACH(device, &client->registry->devices, links) {
 		if ((!name || strcmp(device->name, name) == 0) &&
 		    inspect_may_see(client, device->client->subject.uid)) {
 			*ret_device = device;
@@ -56,7 +56,7 @@ static size_t devices_named(const struct client *client, const char *name,
 static const struct device *device_by_id(const struct client *client, uint64_t id)
 {
 	const struct device *device;
-	LIST_FOREACH(device, &client->broker->devices, links) {
+	LIST_FOREACH(device, &client->registry->devices, links) {
 		if (device->id == id && inspect_may_see(client, device->client->subject.uid)) {
 			return device;
 		}
@@ -71,7 +71,7 @@ static void devices_list(const struct client *client, const char *name, char *de
 	size_t used = strlen(detail);
 	const char *comma = "";
 	const struct device *device;
-	LIST_FOREACH(device, &client->broker->devices, links) {
+	LIST_FOREACH(device, &client->registry->devices, links) {
 		char entry[FBK_NAME_SIZE + 48];
 		if ((name && strcmp(device->name, name) != 0) ||
 		    !inspect_may_see(client, device->client->subject.uid)) {

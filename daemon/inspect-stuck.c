@@ -3,12 +3,9 @@
 #include <errno.h>
 
 #include "blame.h"
-#include "broker.h"
 #include "clock.h"
-#include "device.h"
 #include "dispatch.h"
 #include "stuck.h"
-#include "timeline.h"
 
 #define STUCK_MAX 10 /* of at most 1350 bytes each in a packet of 16 KiB */
 
@@ -59,8 +56,7 @@ static uint64_t ms_since(uint64_t then_ns, uint64_t now_ns)
 	return then_ns != 0 && then_ns < now_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
 }
 
-static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct blame_wait *wait,
-			  uint64_t now_ns)
+static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct wait *wait, uint64_t now_ns)
 {
 	const struct timeline *timeline = wait->timeline;
 	const struct client *owner = timeline_signaler(timeline);
@@ -70,16 +66,16 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct blame_wait 
 	entry->device = text(timeline->device->name);
 	entry->pid = timeline->device->pid;
 	entry->uid = timeline->device->uid;
-	entry->unit = text(owner ? owner->unit : "");
+	entry->unit = text(owner ? owner->credentials.unit : "");
 	entry->point = wait->value;
 	entry->value = timeline->seen;
 	if (timeline->counters) {
 		entry->unchanged_ms = ms_since(timeline->counters->changed_ns, now_ns);
 	}
 	entry->waiter = text(wait->waiter ? wait->waiter->name : "");
-	entry->waiter_pid = wait->waiter ? wait->waiter->pid : 0;
+	entry->waiter_pid = wait->waiter ? wait->waiter->credentials.pid : 0;
 	entry->waiter_uid = wait->uid;
-	entry->by = text(blame_way_name(wait->way));
+	entry->by = text(wait_way_name(wait->way));
 	entry->waiting_ms = ms_since(wait->since_ns, now_ns);
 	entry->has_deadline = wait->deadline_ns != 0;
 	if (entry->has_deadline) {
@@ -91,7 +87,7 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct blame_wait 
 }
 
 /* Nothing is listed that the payload says is reached; a look may also end others that were found. */
-static void stuck_judge(struct stuck_room *room, const struct blame_wait *wait)
+static void stuck_judge(struct stuck_room *room, const struct wait *wait)
 {
 	size_t index = room->list.n_stuck;
 	struct blame_chain chain;
@@ -121,7 +117,7 @@ int request_inspect_stuck(struct client *client, struct handle *handle, const vo
 	(void)fds;
 	static struct stuck_room room;
 	const Fbk__Wire__InspectStuck *request = body;
-	struct blame_wait waits[STUCK_MAX];
+	struct wait waits[STUCK_MAX];
 	struct stuck_place place = { request->after_id, request->after_part, request->after_wait };
 	uint64_t before_ns = before_of(request->older_ms, clock_now_ns());
 	size_t count;

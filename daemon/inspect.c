@@ -11,7 +11,6 @@
 #include "handle.h"
 #include "inspect.h"
 #include "kind.h"
-#include "client.h"
 #include "timeline.h"
 #include "version.h"
 #include "watcher.h"
@@ -29,7 +28,7 @@ static char *text(const char *string)
 
 bool inspect_may_see(const struct client *client, uid_t uid)
 {
-	return policy_inspect(client->broker->policy, &client->subject, NULL) ==
+	return policy_inspect(client->registry->policy, &client->subject, NULL) ==
 		       POLICY_INSPECT_ALL ||
 	       client->subject.uid == uid;
 }
@@ -47,7 +46,7 @@ struct status_room {
 	const struct client *client;
 };
 
-static void status_add_counters(struct status_room *room, const struct broker_counters *counters)
+static void status_add_counters(struct status_room *room, const struct counters *counters)
 {
 	size_t count = 0;
 #define X(field, what)                                      \
@@ -56,7 +55,7 @@ static void status_add_counters(struct status_room *room, const struct broker_co
 	room->counters[count].value = counters->field;      \
 	room->counter_list[count] = &room->counters[count]; \
 	count++;
-	BROKER_COUNTERS(X)
+	COUNTERS(X)
 #undef X
 	room->status.n_counters = count;
 	room->status.counters = room->counter_list;
@@ -106,7 +105,8 @@ int request_inspect_status(struct client *client, struct handle *handle, const v
 	(void)body;
 	(void)fds;
 	static struct status_room room;
-	struct broker *broker = client->broker;
+	const struct broker *broker = broker_of(client);
+	struct registry *registry = client->registry;
 	Fbk__Wire__Status *status = &room.status;
 
 	room.client = client;
@@ -115,21 +115,21 @@ int request_inspect_status(struct client *client, struct handle *handle, const v
 	status->protocol_version = WIRE_VERSION_MAX;
 	status->pid = getpid();
 	status->user_mode = broker->user_mode;
-	status->uptime_ms = (clock_now_ns() - broker->started_ns) / NS_PER_MS;
+	status->uptime_ms = (clock_now_ns() - registry->started_ns) / NS_PER_MS;
 	status->policy = text(broker->policy_name);
-	status->sessions = broker->client_count;
-	status->devices = broker->device_count;
-	status->timelines = broker->timeline_count;
+	status->sessions = registry->client_count;
+	status->devices = registry->device_count;
+	status->timelines = registry->timeline_count;
 	status->open_fds =
-		(uint32_t)(broker->base_fds + account_total(broker->account, ACCOUNT_FDS) +
-			   closer_pending(&broker->closer));
-	if (broker->watcher) {
-		broker->counters.watcher_polls = watcher_polls(broker->watcher);
+		(uint32_t)(registry->base_fds + account_total(registry->account, ACCOUNT_FDS) +
+			   closer_pending(&registry->closer));
+	if (registry->watcher) {
+		registry->counters.watcher_polls = watcher_polls(registry->watcher);
 	}
-	status_add_counters(&room, &broker->counters);
+	status_add_counters(&room, &registry->counters);
 	status_add_kernel(&room, &broker->probe);
 	status->users = room.user_list;
-	account_foreach_user(broker->account, status_add_user, &room);
+	account_foreach_user(registry->account, status_add_user, &room);
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATUS;
 	answer->message.status = status;
 	return 0;
@@ -161,10 +161,10 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->page_align = device->page_align;
 	entry->backing = text(device_backing_name(device->backing));
 	entry->timelines = device->timelines;
-	entry->pid = client->pid;
+	entry->pid = client->credentials.pid;
 	entry->uid = client->subject.uid;
 	entry->client = text(client->name);
-	entry->unit = text(client->unit);
+	entry->unit = text(client->credentials.unit);
 	room->device_list[index] = entry;
 }
 
@@ -179,7 +179,7 @@ int request_inspect_devices(struct client *client, struct handle *handle, const 
 
 	fbk__wire__device_list__init(&room.list);
 	room.list.devices = room.device_list;
-	LIST_FOREACH(device, &client->broker->devices, links) { /* ids fall */
+	LIST_FOREACH(device, &client->registry->devices, links) { /* ids fall */
 		if ((request->after_id && device->id >= request->after_id) ||
 		    !inspect_may_see(client, device->client->subject.uid)) {
 			continue;
@@ -255,7 +255,7 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 
 	fbk__wire__timeline_list__init(&room.list);
 	room.list.timelines = room.timeline_list;
-	LIST_FOREACH(timeline, &client->broker->timelines, links) { /* ids fall */
+	LIST_FOREACH(timeline, &client->registry->timelines, links) { /* ids fall */
 		if ((request->after_id && timeline->id >= request->after_id) ||
 		    !inspect_may_see(client, timeline->device->uid)) {
 			continue;
@@ -264,9 +264,7 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 			room.list.next = room.timelines[TIMELINES_MAX - 1].id;
 			break;
 		}
-		if (timeline->cause == FBK_CAUSE_NONE) {
-			timeline_look(timeline); /* show what is, not what was last seen */
-		}
+		timeline_refresh(timeline); /* show what is, not what was last seen */
 		timeline_describe(&room, timeline);
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINES;

@@ -4,11 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker.h"
-#include "device.h"
-#include "handle.h"
 #include "link.h"
-#include "client.h"
 #include "token.h"
 
 static int name_check(const char *name, char *detail)
@@ -35,7 +31,7 @@ static bool link_over(const struct link *link)
 {
 	const struct link_side *offerer = &link->sides[0];
 	return link->state->cause != FBK_CAUSE_NONE || !offerer->device->client ||
-	       offerer->client->closing;
+	       offerer->client->ending;
 }
 
 const char *link_name(const struct link *link)
@@ -47,7 +43,7 @@ const char *link_name(const struct link *link)
 static int name_check_owner(const struct client *client, const char *name, char *detail)
 {
 	const struct link *other;
-	LIST_FOREACH(other, &client->broker->links, links) {
+	LIST_FOREACH(other, &client->registry->links, links) {
 		const struct client *owner = other->sides[0].client;
 		if (owner->subject.uid != client->subject.uid &&
 		    strcmp(link_name(other), name) == 0) {
@@ -66,7 +62,7 @@ static int name_check_all(const struct client *client, const char *name, char *d
 	if (r < 0) {
 		return r;
 	}
-	if (!policy_may_publish(client->broker->policy, &client->subject, name, &rule)) {
+	if (!policy_may_publish(client->registry->policy, &client->subject, name, &rule)) {
 		return refused_by_policy(client, "publish", name, rule, detail);
 	}
 	return name_check_owner(client, name, detail);
@@ -126,10 +122,10 @@ int link_lookup(const struct client *client, const char *name, struct token **re
 	if (r < 0) {
 		return r;
 	}
-	if (!policy_may_find(client->broker->policy, &client->subject, name, &rule)) {
+	if (!policy_may_find(client->registry->policy, &client->subject, name, &rule)) {
 		return refused_by_policy(client, "find", name, rule, detail);
 	}
-	LIST_FOREACH(link, &client->broker->links, links) { /* the last is the oldest */
+	LIST_FOREACH(link, &client->registry->links, links) { /* the last is the oldest */
 		if (strcmp(link_name(link), name) != 0) {
 			continue;
 		}

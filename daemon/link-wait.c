@@ -6,8 +6,6 @@
  */
 #include "link-wait.h"
 
-#include "broker.h"
-#include "handle.h"
 #include "link.h"
 #include "proto/lane.h"
 #include "token.h"
@@ -18,31 +16,29 @@ static bool entry_read(const struct timeline *lane, uint64_t sequence, struct la
 }
 
 /* The point that an end means, if it is one that is waited for. */
-static bool side_point(struct broker *broker, const struct link_side *side,
+static bool side_point(struct registry *registry, const struct link_side *side,
 		       const struct lane_entry *entry, struct graph_point *ret_point)
 {
 	if (entry->timeline == 0 || entry->timeline >= side->token_count || entry->value == 0 ||
 	    entry->value > FBK_POINT_MAX) {
 		return false;
 	}
-	struct token *token = token_find(broker, side->tokens[entry->timeline]);
+	struct token *token = token_find(registry, side->tokens[entry->timeline]);
 	if (!token) {
 		return false;
 	}
 	struct timeline *timeline = token->handle->timeline;
 	*ret_point = (struct graph_point){ timeline, entry->value };
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline);
-	}
+	timeline_refresh(timeline);
 	return timeline_point_state(timeline, entry->value) == -EAGAIN;
 }
 
-static void wait_add(struct broker *broker, struct graph_point point, struct graph_point on,
+static void wait_add(struct registry *registry, struct graph_point point, struct graph_point on,
 		     struct user *user, struct graph_edges *waits)
 {
 	struct graph_cycle cycle;
 	/* What is so is so: one that would close a cycle is the business of its deadline. */
-	graph_add(&broker->graph, point, on, user, waits, &cycle);
+	graph_add(&registry->graph, point, on, user, waits, &cycle);
 }
 
 static void link_add_waits(struct link *link, struct user *user, struct graph_edges *waits)
@@ -66,9 +62,9 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 		uint64_t last = last_in[entry.index];
 		last_in[entry.index] = frame;
 		if (last > 0 && last <= returned && entry_read(back, last, &before) &&
-		    side_point(link->broker, consumer, &before, &release) &&
-		    side_point(link->broker, producer, &entry, &acquire)) {
-			wait_add(link->broker, acquire, release, user, waits);
+		    side_point(link->registry, consumer, &before, &release) &&
+		    side_point(link->registry, producer, &entry, &acquire)) {
+			wait_add(link->registry, acquire, release, user, waits);
 		}
 	}
 }
@@ -79,12 +75,12 @@ static bool link_is_of(const struct link *link, const struct timeline *timeline)
 	return client && link_side_of(link, client) >= 0;
 }
 
-void link_waits(struct broker *broker, const struct timeline *one, const struct timeline *other,
+void link_waits(struct registry *registry, const struct timeline *one, const struct timeline *other,
 		struct user *user, struct graph_edges *waits)
 {
 	unsigned int count = 0;
 	struct link *link;
-	LIST_FOREACH(link, &broker->links, links) {
+	LIST_FOREACH(link, &registry->links, links) {
 		if ((link_is_of(link, one) || link_is_of(link, other)) &&
 		    count++ < LINK_WAITS_MAX) {
 			link_add_waits(link, user, waits);

@@ -8,11 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker.h"
-#include "device.h"
-#include "handle.h"
+#include "clock.h"
 #include "proto/lane.h"
-#include "client.h"
+#include "received.h"
 #include "token.h"
 
 #define OFFERER  0
@@ -89,7 +87,7 @@ static const struct link_side *link_producer(const struct link *link)
 static void buffer_drop(struct link *link, struct link_buffer *buffer)
 {
 	if (buffer->fd >= 0) {
-		closer_close(&link->broker->closer, buffer->fd);
+		closer_close(&link->registry->closer, buffer->fd);
 		buffer->fd = -1;
 		charge_shrink(&link->buffer_fds, 1);
 	}
@@ -102,76 +100,53 @@ static void buffers_drop(struct link *link)
 	}
 }
 
-static int buffer_check(const struct link *link, const Fbk__Wire__Buffer *buffer, int fd,
+static int buffer_check(const struct link *link, uint32_t index, const struct link_buffer *buffer,
 			char *detail)
 {
-	char what[64];
-	if (buffer->index >= FBK_BUFFERS_MAX) {
+	if (index >= FBK_BUFFERS_MAX) {
 		snprintf(detail, FBK_REASON_SIZE, "buffer %u: an exchange has at most %d, from 0",
-			 buffer->index, FBK_BUFFERS_MAX);
+			 index, FBK_BUFFERS_MAX);
 		return -EINVAL;
 	}
-	bool there = link->buffers[buffer->index].fd >= 0;
-	if (fd < 0) {
+	bool there = link->buffers[index].fd >= 0;
+	if (buffer->fd < 0) {
 		if (!there) {
-			snprintf(detail, FBK_REASON_SIZE, "there is no buffer %u", buffer->index);
+			snprintf(detail, FBK_REASON_SIZE, "there is no buffer %u", index);
 		}
 		return there ? 0 : -ENOENT;
 	}
 	if (there) {
-		snprintf(detail, FBK_REASON_SIZE, "there is a buffer %u: remove it first",
-			 buffer->index);
+		snprintf(detail, FBK_REASON_SIZE, "there is a buffer %u: remove it first", index);
 		return -EEXIST;
 	}
-	if (buffer->n_offset != buffer->n_stride || buffer->n_offset > FBK_PLANES_MAX ||
-	    buffer->n_offset == 0) {
-		snprintf(detail, FBK_REASON_SIZE, "buffer %u: a buffer has 1 to %d planes",
-			 buffer->index, FBK_PLANES_MAX);
+	if (buffer->plane_count == 0 || buffer->plane_count > FBK_PLANES_MAX) {
+		snprintf(detail, FBK_REASON_SIZE, "buffer %u: a buffer has 1 to %d planes", index,
+			 FBK_PLANES_MAX);
 		return -EINVAL;
 	}
-	if (classify_buffer(&link->broker->classifier, fd, what, sizeof(what)) < 0) {
-		link->broker->counters.fds_refused++;
-		snprintf(detail, FBK_REASON_SIZE,
-			 "buffer %u is %s: pass a dma-buf, or a memfd sealed against shrinking",
-			 buffer->index, what);
-		return -EINVAL;
-	}
-	return 0;
+	return received_buffer(link->registry, buffer->fd, index, detail);
 }
 
-int link_set_buffer(struct link *link, const struct client *client, const Fbk__Wire__Buffer *buffer,
-		    int *fd, char *detail)
+int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
+		    const struct link_buffer *buffer, char *detail)
 {
 	if (link_producer(link)->client != client) {
 		snprintf(detail, FBK_REASON_SIZE, "buffers are the producer's");
 		return -EPERM;
 	}
-	int r = buffer_check(link, buffer, *fd, detail);
+	int r = buffer_check(link, index, buffer, detail);
 	if (r < 0) {
 		return r;
 	}
-	struct link_buffer *place = &link->buffers[buffer->index];
-	if (*fd < 0) {
-		buffer_drop(link, place);
+	if (buffer->fd < 0) {
+		buffer_drop(link, &link->buffers[index]);
 		return 0;
 	}
 	r = charge_grow(&link->buffer_fds, client->user, ACCOUNT_FDS, 1);
-	if (r < 0) {
-		return r;
+	if (r == 0) {
+		link->buffers[index] = *buffer;
 	}
-	*place = (struct link_buffer){
-		.fd = *fd,
-		.generation = buffer->generation,
-		.width = buffer->width,
-		.height = buffer->height,
-		.format = buffer->format,
-		.modifier = buffer->modifier,
-		.plane_count = (uint32_t)buffer->n_offset,
-	};
-	memcpy(place->offset, buffer->offset, buffer->n_offset * sizeof(place->offset[0]));
-	memcpy(place->stride, buffer->stride, buffer->n_stride * sizeof(place->stride[0]));
-	*fd = -1;
-	return 0;
+	return r;
 }
 
 /* ------------------------------------------------------------------------------ birth and death -- */
@@ -232,8 +207,8 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 		free(link);
 		return r;
 	}
-	link->broker = client->broker;
-	link->id = broker_new_id(link->broker);
+	link->registry = client->registry;
+	link->id = registry_new_id(link->registry);
 	link->state = state;
 	link->producer = role == FBK_PRODUCER ? OFFERER : ACCEPTER;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
@@ -241,7 +216,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	}
 	state->brokered->link = link;
 	state->idle = true;
-	LIST_INSERT_HEAD(&link->broker->links, link, links);
+	LIST_INSERT_HEAD(&link->registry->links, link, links);
 	return 0;
 }
 
@@ -339,7 +314,8 @@ int link_join(struct link *link, const struct client *client, uint64_t from, uin
 	}
 	if (!link->sides[ACCEPTER].client || link->from || link->epoch != epoch) {
 		snprintf(detail, FBK_REASON_SIZE, "%s",
-			 link->from ? "it has joined already" : "who is meant is not there");
+			 link->from ? "the producer has joined already"
+				    : "stale epoch: that consumer has left");
 		return -EALREADY;
 	}
 	if (from == 0 || from > FBK_POINT_MAX) {
@@ -359,8 +335,8 @@ void link_end(struct link *link, const struct client *by, int error, const char 
 	link->error = error;
 	const char *what = error == -EOWNERDEAD ? "it died" : "it closed the link";
 	snprintf(link->cause, sizeof(link->cause), "%s (pid %d, uid %u): %s",
-		 link->sides[link_side_of(link, by)].device->name, by->pid, by->subject.uid,
-		 reason && reason[0] ? reason : what);
+		 link->sides[link_side_of(link, by)].device->name, by->credentials.pid,
+		 by->subject.uid, reason && reason[0] ? reason : what);
 	if (link->producer == ACCEPTER) {
 		buffers_drop(link);
 	}
@@ -386,20 +362,20 @@ int link_add_point(struct link *link, int side, struct handle *handle, uint32_t 
 	return r;
 }
 
-void link_device_gone(const struct device *device)
+static void link_device_unregistered(struct device *device)
 {
 	struct link *link;
 	if (device->link_ends == 0) {
 		return;
 	}
-	LIST_FOREACH(link, &device->broker->links, links) {
+	LIST_FOREACH(link, &device->registry->links, links) {
 		if (link->sides[ACCEPTER].device == device) {
 			link_end(link, link->sides[ACCEPTER].client, -EPIPE, NULL);
 		}
 	}
 }
 
-void link_handle_gone(const struct handle *handle)
+static void link_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
 	struct link *link = link_of(handle);
 	struct client *client = handle->client;
@@ -409,14 +385,18 @@ void link_handle_gone(const struct handle *handle)
 	if (link->sides[OFFERER].client == client) {
 		link_destroy(link); /* its peer is told by the end of the state timeline */
 	} else if (link->sides[ACCEPTER].client == client) {
-		bool died = client->closing && !client->left;
-		link_end(link, client, died ? -EOWNERDEAD : -EPIPE, NULL);
+		link_end(link, client, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
 	}
 }
 
+const struct observer link_observer = {
+	.handle_closed = link_handle_closed,
+	.device_unregistered = link_device_unregistered,
+};
+
 struct timeline *link_lane(const struct link *link, const struct link_side *side)
 {
-	struct token *token = side->client ? token_find(link->broker, side->tokens[0]) : NULL;
+	struct token *token = side->client ? token_find(link->registry, side->tokens[0]) : NULL;
 	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
 }
 
@@ -445,4 +425,18 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 	*ret_deadline_ns =
 		lane_entry_read(forward->slot.page->memory, next, &entry) ? entry.deadline_ns : 0;
 	return back;
+}
+
+/* Nobody arms anything for it, and nobody says when it was handed over: it is late once its deadline has passed. */
+struct wait link_wait(const struct handle *handle)
+{
+	struct wait wait = { .way = WAIT_FRAME, .waiter = handle->client };
+	const struct link *link = link_of(handle);
+	if (link && link_producer(link)->client == handle->client) {
+		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
+		uint64_t now = clock_now_ns();
+		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
+		wait.uid = handle->client->subject.uid;
+	}
+	return wait;
 }

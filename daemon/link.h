@@ -11,15 +11,10 @@
 #include <stdint.h>
 
 #include "account.h"
-#include "proto/fencebroker.pb-c.h"
+#include "handle.h"
 #include "proto/page.h"
 #include "route.h"
 
-struct broker;
-struct device;
-struct handle;
-struct client;
-struct timeline;
 struct token;
 
 /* One end. Empty while nobody is there. */
@@ -32,16 +27,16 @@ struct link_side {
 };
 
 struct link_buffer {
-	int fd; /* -1: none */
-	uint32_t generation;
+	int fd;              /* -1: none */
+	uint32_t generation; /* the producer's count of changes */
 	uint32_t width, height, format, plane_count;
 	uint64_t modifier;
 	uint32_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
 };
 
 struct link {
-	LIST_ENTRY(link) links; /* of the broker, newest first */
-	struct broker *broker;
+	LIST_ENTRY(link) links; /* of the registry, newest first */
+	struct registry *registry;
 	uint64_t id;
 	char name[FBK_NAME_SIZE]; /* by which it is published; see link_name */
 	struct timeline *state;
@@ -81,9 +76,9 @@ void link_end(struct link *link, const struct client *by, int error, const char 
 int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
 		   char *detail);
 
-/* Keeps the fd, which it sets to -1; with -1 the buffer is removed. */
-int link_set_buffer(struct link *link, const struct client *client, const Fbk__Wire__Buffer *buffer,
-		    int *fd, char *detail);
+/* Keeps buffer->fd; with -1 the buffer is removed. */
+int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
+		    const struct link_buffer *buffer, char *detail);
 
 /* Its oldest frame that the consumer has: the consumer's lane, on which it comes back. NULL: there is none. */
 struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
@@ -95,9 +90,6 @@ struct timeline *link_lane(const struct link *link, const struct link_side *side
 /* The last frame on it. Nobody rings for that: it is what is there, and not what was last seen. */
 uint64_t lane_value(const struct timeline *lane);
 
-/* Links that it accepted end; those that it offered do with their state timelines. */
-void link_device_gone(const struct device *device);
-
 /* link-name.c: "" where it has none, or is over. */
 const char *link_name(const struct link *link);
 
@@ -108,5 +100,9 @@ int link_publish(struct link *link, const struct client *client, const char *nam
 int link_lookup(const struct client *client, const char *name, struct token **ret_token,
 		char *detail);
 
-/* A client lets go of the state timeline. */
-void link_handle_gone(const struct handle *handle);
+/* What a producer waits for on the link of this state timeline: the oldest frame that its consumer has. */
+struct wait link_wait(const struct handle *handle);
+
+/* An end that closes the state timeline, or whose device is unregistered, leaves the link; one that offered it ends
+ * it with the state timeline. */
+extern const struct observer link_observer;

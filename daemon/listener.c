@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "log.h"
 #include "proto/container.h"
-#include "client.h"
+#include "connection.h"
 
 #define LISTEN_BACKLOG       256
 #define LOCK_PATIENCE_NS     (2 * NS_PER_S)
@@ -204,7 +204,8 @@ static void listener_fed(struct wheel_timer *timer)
 	if (listener_reserve(listener)) {
 		event_add(listener->event, NULL);
 	} else {
-		broker_arm(listener->broker, timer, clock_now_ns() + LISTENER_STARVING_NS);
+		loop_arm(&listener->broker->registry.loop, timer,
+			 clock_now_ns() + LISTENER_STARVING_NS);
 	}
 }
 
@@ -212,19 +213,33 @@ static void listener_fed(struct wheel_timer *timer)
  * dropped is closed a little later, and only then the reserve can be had again. */
 static void listener_refuse(struct listener *listener)
 {
-	struct broker *broker = listener->broker;
-	log_starved(broker, "a new client is refused");
+	struct registry *registry = &listener->broker->registry;
+	log_starved("a new client is refused");
 	close(listener->reserve);
 	listener->reserve = -1;
 	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
 	if (socket >= 0) {
-		closer_close(&broker->closer, socket);
-		broker->counters.refused++;
+		closer_close(&registry->closer, socket);
+		registry->counters.refused++;
 	}
 	if (!listener_reserve(listener)) {
 		event_del(listener->event);
-		broker_arm(broker, &listener->starving, clock_now_ns() + LISTENER_STARVING_NS);
+		loop_arm(&registry->loop, &listener->starving,
+			 clock_now_ns() + LISTENER_STARVING_NS);
 	}
+}
+
+static int listener_admit(struct listener *listener, int socket)
+{
+	struct broker *broker = listener->broker;
+	struct credentials credentials;
+	int r = connection_credentials(socket, &credentials);
+	if (r < 0) {
+		connection_refuse(socket, r, strerrordesc_np(-r));
+		closer_close(&broker->registry.closer, socket);
+		return r;
+	}
+	return connection_create(broker, socket, &credentials);
 }
 
 static void listener_accept(evutil_socket_t fd, short what, void *arg)
@@ -232,9 +247,8 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct listener *listener = arg;
-	struct broker *broker = listener->broker;
+	struct registry *registry = &listener->broker->registry;
 	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
-		struct client *client;
 		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
 			listener_refuse(listener);
@@ -243,12 +257,12 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 		if (socket < 0) {
 			return; /* EAGAIN, or a client that is gone again */
 		}
-		int r = client_create(broker, socket, &client);
+		int r = listener_admit(listener, socket);
 		if (r < 0) {
-			broker->counters.refused++;
+			registry->counters.refused++;
 			log_info("a client was refused: %s", strerrordesc_np(-r));
 		} else {
-			broker->counters.connections++;
+			registry->counters.connections++;
 		}
 	}
 }
@@ -257,19 +271,16 @@ int listener_start(struct listener *listener, struct broker *broker)
 {
 	listener->broker = broker;
 	listener->starving.fire = listener_fed;
-	listener->event = event_new(broker->base, listener->socket, EV_READ | EV_PERSIST,
-				    listener_accept, listener);
-	if (!listener->event || event_priority_set(listener->event, PRIORITY_REQUEST) < 0 ||
-	    event_add(listener->event, NULL) < 0) {
-		return -ENOMEM;
-	}
-	return 0;
+	listener->event =
+		loop_listen(&broker->registry.loop, listener->socket, EV_READ | EV_PERSIST,
+			    PRIORITY_REQUEST, listener_accept, listener);
+	return listener->event ? 0 : -ENOMEM;
 }
 
 void listener_close(struct listener *listener)
 {
 	if (listener->broker) {
-		broker_disarm(listener->broker, &listener->starving);
+		loop_disarm(&listener->broker->registry.loop, &listener->starving);
 	}
 	event_drop(listener->event);
 	if (listener->path) {

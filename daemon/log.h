@@ -1,15 +1,43 @@
 // SPDX-License-Identifier: MIT
 /*
- * The daemon's log: stderr with the priority prefixes that the journal understands. What a client
- * did wrong is charged to its user, so that nobody can fill the log.
+ * The daemon's log: the journal with structured fields where the service manager connected stderr to it, else a
+ * line of text on stderr. The fields are
+ *   MESSAGE_ID                        what kind of event it is; see below
+ *   FENCEBROKER_UID, FENCEBROKER_PID  the client that it is about
+ *   FENCEBROKER_TIMELINE              the timeline, by its name
+ *   FENCEBROKER_DEVICE                the device that signals it, by its name
+ * Loop's thread, and before that.
  */
 #pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
-struct broker;
-struct client;
+#include <systemd/sd-id128.h>
+
+/* What a client did wrong, and what was done about it. */
+#define LOG_MESSAGE_CLIENT \
+	SD_ID128_MAKE(6d, a1, 81, d4, 14, 3c, 40, 38, 8c, 19, f9, e1, a5, d5, 3c, b9)
+/* A wait ended by its deadline, and who is to blame for it. */
+#define LOG_MESSAGE_EXPIRED \
+	SD_ID128_MAKE(ed, 4d, ce, a8, ac, 8a, 42, 93, 82, 9d, 13, 58, 06, 19, 03, 83)
+/* A promise to the kernel was not kept. */
+#define LOG_MESSAGE_PROMISE \
+	SD_ID128_MAKE(a5, 6f, 33, af, 70, 5f, 42, b7, 9d, 5a, 78, 8f, c4, 03, eb, f2)
+/* The daemon is out of file descriptors. */
+#define LOG_MESSAGE_STARVED \
+	SD_ID128_MAKE(13, 26, 89, fe, d1, d5, 45, 5a, 88, 11, 46, f3, 61, f3, 7d, fc)
+
+/* What a line is about; all zero: nothing in particular. */
+struct log_subject {
+	sd_id128_t message_id;
+	bool has_client;
+	uid_t uid;
+	pid_t pid;
+	const char *timeline; /* NULL: none */
+	const char *device;
+};
 
 void log_set_verbose(int verbose);
 
@@ -18,16 +46,9 @@ __attribute__((format(printf, 1, 2))) void log_warning(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 
-/* What this client did, and what was done about it. */
-__attribute__((format(printf, 2, 3))) void log_client(struct client *client, const char *format,
-						      ...);
-
-/* Charge a line that this client causes: false, and counted, when its user had too many. */
-bool log_claim(const struct client *client);
+__attribute__((format(printf, 2, 3))) void log_warning_about(const struct log_subject *subject,
+							     const char *format, ...);
 
 /* File descriptors are used up; `consequence` is what that leads to. Not more often than every ten
  * seconds, whoever causes it. */
-void log_starved(struct broker *broker, const char *consequence);
-
-/* The broker ends: let go of what lines are charged. */
-void log_forget(struct broker *broker);
+void log_starved(const char *consequence);

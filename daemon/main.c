@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "daemon.h"
 #include "foreign.h"
 #include "listener.h"
 #include "log.h"
@@ -158,7 +159,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (info.ssi_signo == SIGCHLD) {
-		closer_tend(&broker->closer);
+		closer_tend(&broker->registry.closer);
 	} else {
 		log_info("%s: stopping", strsignal((int)info.ssi_signo));
 		broker_stop(broker);
@@ -180,24 +181,25 @@ static int signals_open(void)
 static int serve(struct broker *broker, struct listener *listener)
 {
 	int signals = signals_open();
-	struct event *event = signals < 0 ? NULL
-					  : event_new(broker->base, signals, EV_READ | EV_PERSIST,
-						      on_signal, broker);
+	struct event *event =
+		signals < 0 ? NULL
+			    : loop_listen(&broker->registry.loop, signals, EV_READ | EV_PERSIST,
+					  PRIORITY_FENCE, on_signal, broker);
+	const struct counters *counters = &broker->registry.counters;
 	int r = -ENOMEM;
-	if (event && event_priority_set(event, PRIORITY_FENCE) == 0 &&
-	    event_add(event, NULL) == 0 && listener_start(listener, broker) == 0) {
+	if (event && listener_start(listener, broker) == 0) {
 		sd_notifyf(0, "READY=1\nSTATUS=serving %s",
 			   listener->path ? listener->path : "the passed socket");
 		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
 			 listener->path ? listener->path : "the passed socket",
 			 broker->policy_name);
 		r = broker_run(broker);
-		if (broker->counters.promises > 0) {
+		if (counters->promises > 0) {
 			log_info("promises: %llu made, %llu kept, %llu broken, %u left",
-				 (unsigned long long)broker->counters.promises,
-				 (unsigned long long)broker->counters.promises_kept,
-				 (unsigned long long)broker->counters.promises_broken,
-				 broker->promise_count);
+				 (unsigned long long)counters->promises,
+				 (unsigned long long)counters->promises_kept,
+				 (unsigned long long)counters->promises_broken,
+				 broker->translator.promise_count);
 		}
 		sd_notify(0, "STOPPING=1");
 	}

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker.h"
-#include "handle.h"
-#include "log.h"
+#include "client-log.h"
 #include "proto/container.h"
-#include "client.h"
+#include "translator.h"
 
 /* Go on in a callback of its own, among the requests: a signaler that never pauses would else keep
  * the loop in here, or the requests from being served. */
@@ -22,30 +20,31 @@ static void mirror_go_on(struct mirror *mirror)
 
 static void mirror_end(struct mirror *mirror)
 {
-	mirror->ended = true;
-	arm_remove(&mirror->arm);
-	if (mirror->from) {
+	if (mirror->from && !mirror->ended) {
 		syncobj_follow_finish(&mirror->follow);
-		if (mirror->timeline->brokered->follows == mirror) {
-			mirror->timeline->brokered->follows = NULL;
+		struct source_queue *sources = &mirror->timeline->brokered->sources;
+		if (TAILQ_FIRST(sources) == &mirror->source) {
+			TAILQ_REMOVE(sources, &mirror->source, links);
 		}
 	}
+	mirror->ended = true;
+	arm_remove(&mirror->arm);
 }
 
 /* --------------------------------------------------------------------- timeline to syncobj ----- */
 
 static void mirror_signal(struct mirror *mirror, uint64_t value)
 {
-	struct broker *broker = timeline_broker(mirror->timeline);
-	int r = syncobj_signal(&broker->drm, mirror->syncobj, value);
+	struct translator *translator = mirror->follow.translator;
+	int r = syncobj_signal(&translator->drm, mirror->syncobj, value);
 	if (r < 0) {
-		log_client(mirror->handle->client, "its mirror of %s can't signal the syncobj: %s",
+		client_log(mirror->handle->client, "its mirror of %s can't signal the syncobj: %s",
 			   mirror->timeline->name, strerrordesc_np(-r));
 		mirror_end(mirror);
 		return;
 	}
 	mirror->signalled = value;
-	broker->counters.mirror_signals++;
+	translator->registry->counters.mirror_signals++;
 }
 
 static void mirror_decided(struct arm *arm, struct timeline *timeline, int result)
@@ -85,7 +84,7 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 {
 	struct timeline *timeline = mirror->timeline;
 	uint64_t value;
-	int r = syncobj_value(&timeline_broker(timeline)->drm, mirror->follow.handle, &value);
+	int r = syncobj_value(&mirror->follow.translator->drm, mirror->follow.handle, &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 		return;
@@ -124,14 +123,15 @@ static void mirror_from_next(struct mirror *mirror)
 	}
 }
 
-void mirror_look(struct mirror *mirror)
+/* Somebody looks at the timeline: was the syncobj reset? */
+static void mirror_look(struct source *source)
 {
+	struct mirror *mirror = container_of(source, struct mirror, source);
 	uint64_t value = 0;
 	if (mirror->ended) {
 		return;
 	}
-	int r = syncobj_value(&timeline_broker(mirror->timeline)->drm, mirror->follow.handle,
-			      &value);
+	int r = syncobj_value(&mirror->follow.translator->drm, mirror->follow.handle, &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 	} else if (value < mirror->timeline->seen) {
@@ -140,12 +140,32 @@ void mirror_look(struct mirror *mirror)
 	}
 }
 
-void mirror_catch_up(struct mirror *mirror)
+static void mirror_catch_up(struct source *source, uint64_t value)
 {
-	mirror_look(mirror);
+	struct mirror *mirror = container_of(source, struct mirror, source);
+	(void)value;
+	mirror_look(source);
 	if (!mirror->ended) {
 		mirror_take(mirror, 0);
 	}
+}
+
+static void mirror_drop(struct source *source)
+{
+	mirror_end(container_of(source, struct mirror, source));
+}
+
+static const struct source_ops mirror_ops = {
+	.look = mirror_look,
+	.catch_up = mirror_catch_up,
+	.drop = mirror_drop,
+};
+
+bool mirror_follows(const struct timeline *timeline)
+{
+	const struct source *source =
+		timeline->brokered ? TAILQ_FIRST(&timeline->brokered->sources) : NULL;
+	return source && source->ops == &mirror_ops;
 }
 
 /* --------------------------------------------------------------------------- birth and death --- */
@@ -167,31 +187,31 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static int mirror_start(struct mirror *mirror, int fd, char *detail)
+static int mirror_start(struct mirror *mirror, struct translator *translator, int fd, char *detail)
 {
-	struct broker *broker = timeline_broker(mirror->timeline);
 	struct fence fence = { .fd = fd, .user = mirror->handle->client->user };
-	mirror->again = evtimer_new(broker->base, mirror_again, mirror);
-	if (!mirror->again || event_priority_set(mirror->again, PRIORITY_REQUEST) < 0) {
+	mirror->again =
+		loop_trigger(&translator->registry->loop, PRIORITY_REQUEST, mirror_again, mirror);
+	if (!mirror->again) {
 		return -ENOMEM;
 	}
 	if (!mirror->from) {
-		return syncobj_open(&broker->drm, fd, &mirror->syncobj);
+		return syncobj_open(&translator->drm, fd, &mirror->syncobj);
 	}
-	int r = syncobj_follow_init(&mirror->follow, broker, &fence, mirror_followed, mirror,
+	int r = syncobj_follow_init(&mirror->follow, translator, &fence, mirror_followed, mirror,
 				    detail);
 	if (r == 0) {
-		mirror->timeline->brokered->follows = mirror;
+		TAILQ_INSERT_TAIL(&mirror->timeline->brokered->sources, &mirror->source, links);
 		r = syncobj_follow_next(&mirror->follow, mirror->timeline->brokered->given + 1,
 					detail);
 	}
 	return r;
 }
 
-static int mirror_check(const struct handle *handle, bool from, char *detail)
+static int mirror_check(const struct translator *translator, const struct timeline *timeline,
+			bool from, char *detail)
 {
-	const struct timeline *timeline = handle->timeline;
-	if (timeline_broker(timeline)->drm.syncobj < 0) {
+	if (translator->drm.syncobj < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
@@ -200,7 +220,7 @@ static int mirror_check(const struct handle *handle, bool from, char *detail)
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
 	}
-	if (from && (timeline->brokered->follows || !TAILQ_EMPTY(&timeline->brokered->imports))) {
+	if (from && !TAILQ_EMPTY(&timeline->brokered->sources)) {
 		snprintf(detail, FBK_REASON_SIZE, "%s follows other fences already",
 			 timeline->name);
 		return -EBUSY;
@@ -208,11 +228,11 @@ static int mirror_check(const struct handle *handle, bool from, char *detail)
 	return 0;
 }
 
-int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct mirror **ret_mirror,
-		  char *detail)
+int mirror_create(struct translator *translator, struct handle *handle, int fd, bool from,
+		  bool direct, struct mirror **ret_mirror, char *detail)
 {
 	struct client *client = handle->client;
-	int r = mirror_check(handle, from, detail);
+	int r = mirror_check(translator, handle->timeline, from, detail);
 	if (r < 0) {
 		return r;
 	}
@@ -225,7 +245,8 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 	mirror->from = from;
 	mirror->direct = direct;
 	mirror->arm.done = mirror_decided;
-	mirror->follow.broker = client->broker;
+	mirror->source.ops = &mirror_ops;
+	mirror->follow.translator = translator;
 	mirror->follow.sync_file = -1;
 	LIST_INSERT_HEAD(&client->mirrors, mirror, links);
 	mirror->timeline->mirror_count++;
@@ -234,14 +255,14 @@ int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct 
 		r = charge_take(&mirror->fd_charge, client->user, ACCOUNT_FDS, from ? 1 : 0);
 	}
 	if (r == 0) {
-		r = mirror_start(mirror, fd, detail);
+		r = mirror_start(mirror, translator, fd, detail);
 	}
 	if (r < 0) {
 		mirror_destroy(mirror, true);
 		return r;
 	}
 	mirror->number = ++client->next_object;
-	client->broker->counters.mirrors++;
+	client->registry->counters.mirrors++;
 	if (!from && !direct && mirror->timeline->seen > 0) {
 		mirror_signal(mirror, mirror->timeline->seen); /* what is reached already */
 	}
@@ -258,7 +279,7 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 		mirror_signal(mirror, SYNCOBJ_FAILED);
 	}
 	mirror_end(mirror);
-	syncobj_close(&timeline_broker(mirror->timeline)->drm, mirror->syncobj);
+	syncobj_close(&mirror->follow.translator->drm, mirror->syncobj);
 	event_drop(mirror->again);
 	LIST_REMOVE(mirror, links);
 	mirror->timeline->mirror_count--;
@@ -267,8 +288,10 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 	free(mirror);
 }
 
-void mirror_drop_handle(struct handle *handle)
+/* After the timeline failed, which a mirror passes on. */
+static void mirror_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
+	(void)cause;
 	struct mirror *mirror, *next;
 	LIST_FOREACH_SAFE(mirror, &handle->client->mirrors, links, next) {
 		if (mirror->handle == handle) {
@@ -276,6 +299,10 @@ void mirror_drop_handle(struct handle *handle)
 		}
 	}
 }
+
+const struct observer mirror_observer = {
+	.handle_closed = mirror_handle_closed,
+};
 
 struct mirror *mirror_find(const struct client *client, uint32_t number)
 {

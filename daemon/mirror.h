@@ -9,21 +9,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "account.h"
+#include "handle.h"
 #include "syncobj-follow.h"
-#include "timeline.h"
-
-struct handle;
-struct client;
 
 struct mirror {
 	LIST_ENTRY(mirror) links; /* of the client */
 	struct handle *handle;
 	struct timeline *timeline;
-	uint32_t number; /* the client's */
-	bool from;       /* the timeline follows the syncobj */
-	bool direct;     /* to: its client signals the syncobj; we only end it */
-	bool ended;      /* nothing is translated any more */
+	struct source source; /* from: of the timeline */
+	uint32_t number;      /* the client's */
+	bool from;            /* the timeline follows the syncobj */
+	bool direct;          /* to: its client signals the syncobj; we only end it */
+	bool ended;           /* nothing is translated any more */
 	uint32_t syncobj;
 	uint64_t signalled;           /* to: what the syncobj has; not what was seen since */
 	struct arm arm;               /* to: the next point */
@@ -34,17 +31,15 @@ struct mirror {
 };
 
 /* `fd` is a classified syncobj's, and stays the caller's. */
-int mirror_create(struct handle *handle, int fd, bool from, bool direct, struct mirror **ret_mirror,
-		  char *detail);
+int mirror_create(struct translator *translator, struct handle *handle, int fd, bool from,
+		  bool direct, struct mirror **ret_mirror, char *detail);
 
 /* `silent`: the syncobj is left as it is. */
 void mirror_destroy(struct mirror *mirror, bool silent);
-void mirror_drop_handle(struct handle *handle);
 
 struct mirror *mirror_find(const struct client *client, uint32_t number);
 
-/* A deadline passed: take what the syncobj has by now. */
-void mirror_catch_up(struct mirror *mirror);
+/* Does it follow a syncobj? */
+bool mirror_follows(const struct timeline *timeline);
 
-/* Somebody looks at a timeline that follows a syncobj: was that reset? */
-void mirror_look(struct mirror *mirror);
+extern const struct observer mirror_observer;

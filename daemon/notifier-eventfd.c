@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "notifier.h"
 
@@ -38,7 +38,7 @@ static void eventfd_stop(void *opaque)
 	free(state);
 }
 
-static int eventfd_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
+static int eventfd_start(struct translator *translator, const struct fence *fence, notifier_fn *fn,
 			 void *arg, void **ret_state, char *detail)
 {
 	(void)detail;
@@ -49,8 +49,8 @@ static int eventfd_start(struct broker *broker, const struct fence *fence, notif
 	state->fn = fn;
 	state->arg = arg;
 	/* Persistent: who waits is woken before the event is taken off, which is a system call. */
-	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET | EV_PERSIST,
-				 eventfd_readable, state);
+	state->event = event_new(translator->registry->loop.base, fence->fd,
+				 EV_READ | EV_ET | EV_PERSIST, eventfd_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
 	    event_add(state->event, NULL) < 0) {
 		eventfd_stop(state);

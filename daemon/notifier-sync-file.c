@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "notifier.h"
 #include "proto/sync-file.h"
@@ -40,18 +40,18 @@ static void sync_file_stop(void *opaque)
 	}
 }
 
-static int sync_file_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
-			   void *arg, void **ret_state, char *detail)
+static int sync_file_start(struct translator *translator, const struct fence *fence,
+			   notifier_fn *fn, void *arg, void **ret_state, char *detail)
 {
-	if (broker->drm.own_sync_file < 0) {
+	if (translator->drm.own_sync_file < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the daemon has no sync_file of its own to confirm that one with: see "
 			 "`fencectl doctor`");
 		return -EOPNOTSUPP;
 	}
-	int r = sync_file_confirm(broker->drm.own_sync_file, fence->fd);
+	int r = sync_file_confirm(translator->drm.own_sync_file, fence->fd);
 	if (r < 0) {
-		broker->counters.fds_refused++;
+		translator->registry->counters.fds_refused++;
 		snprintf(detail, FBK_REASON_SIZE, "that fd is no sync_file: the kernel says %s",
 			 strerrordesc_np(-r));
 		return r;
@@ -63,8 +63,8 @@ static int sync_file_start(struct broker *broker, const struct fence *fence, not
 	state->fd = fence->fd;
 	state->fn = fn;
 	state->arg = arg;
-	state->event = event_new(broker->base, fence->fd, EV_READ | EV_ET | EV_PERSIST,
-				 sync_file_readable, state);
+	state->event = event_new(translator->registry->loop.base, fence->fd,
+				 EV_READ | EV_ET | EV_PERSIST, sync_file_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
 	    event_add(state->event, NULL) < 0) {
 		sync_file_stop(state);

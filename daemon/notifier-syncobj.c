@@ -16,14 +16,14 @@ static void syncobj_stop(void *opaque)
 	}
 }
 
-static int syncobj_start(struct broker *broker, const struct fence *fence, notifier_fn *fn,
+static int syncobj_start(struct translator *translator, const struct fence *fence, notifier_fn *fn,
 			 void *arg, void **ret_state, char *detail)
 {
 	struct syncobj_follow *follow = malloc(sizeof(*follow));
 	if (!follow) {
 		return -ENOMEM;
 	}
-	int r = syncobj_follow_init(follow, broker, fence, fn, arg, detail);
+	int r = syncobj_follow_init(follow, translator, fence, fn, arg, detail);
 	if (r < 0) {
 		free(follow);
 		return r;

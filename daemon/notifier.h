@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct broker;
+struct translator;
 struct user;
 
 /* `result`: 0, or the fence's error. Called once, never from within start. */
@@ -28,8 +28,8 @@ struct notifier {
 	 * does not: it needs no helper. */
 	bool closes_at_once;
 	/* Start to listen; `fn` may be called by the loop from now on. `detail` is FBK_REASON_SIZE. */
-	int (*start)(struct broker *broker, const struct fence *fence, notifier_fn *fn, void *arg,
-		     void **ret_state, char *detail);
+	int (*start)(struct translator *translator, const struct fence *fence, notifier_fn *fn,
+		     void *arg, void **ret_state, char *detail);
 	void (*stop)(void *state); /* before or after it fired; takes NULL */
 	/* Read it now: -EAGAIN, or what `fn` would be told, which is then not called for it. */
 	int (*look)(void *state);

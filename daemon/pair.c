@@ -6,12 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker.h"
-#include "device.h"
-#include "handle.h"
 #include "proto/cells.h"
-#include "client.h"
-#include "timeline.h"
 
 struct fbk_pair_cell *pair_cell(const struct pair *pair)
 {
@@ -34,7 +29,7 @@ static int peer_get(struct client *waiter, const struct client *signaler, struct
 	if (!peer) {
 		return -ENOMEM;
 	}
-	int r = page_create(FBK_PAGE_PEER, broker_new_id(waiter->broker), 0, FBK_PEER_SIZE,
+	int r = page_create(FBK_PAGE_PEER, registry_new_id(waiter->registry), 0, FBK_PEER_SIZE,
 			    waiter->user, &peer->page);
 	if (r < 0) {
 		free(peer);
@@ -182,8 +177,9 @@ int pair_join(struct handle *handle, char *detail)
 	return 0;
 }
 
-void pair_leave(struct handle *handle)
+static void pair_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
+	(void)cause;
 	struct pair *pair = handle->pair;
 	if (!pair) {
 		return;
@@ -194,7 +190,8 @@ void pair_leave(struct handle *handle)
 	free(pair);
 }
 
-void pair_wake_all(struct timeline *timeline)
+/* Whoever sleeps on a cell that the signaler was to wake. */
+static void pair_timeline_failed(struct timeline *timeline)
 {
 	struct handle *handle;
 	LIST_FOREACH(handle, &timeline->handles, links) {
@@ -202,4 +199,27 @@ void pair_wake_all(struct timeline *timeline)
 			cell_bump(pair_cell(handle->pair));
 		}
 	}
+}
+
+const struct observer pair_observer = {
+	.handle_closed = pair_handle_closed,
+	.timeline_failed = pair_timeline_failed,
+};
+
+struct wait pair_wait(const struct handle *handle)
+{
+	struct wait wait = { .way = WAIT_PAIR, .waiter = handle->client };
+	if (!handle->pair) {
+		return wait;
+	}
+	const struct fbk_pair_cell *cell = pair_cell(handle->pair);
+	/* relaxed: for people */
+	wait.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed);
+	wait.uid = handle->client->subject.uid;
+	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > handle->timeline->seen &&
+	    handle->timeline->cause == FBK_CAUSE_NONE) {
+		wait.timeline = handle->timeline;
+		wait_take_times(&wait, cell, handle->client->registry->started_ns);
+	}
+	return wait;
 }

@@ -12,11 +12,8 @@
 #include <bsd/sys/queue.h>
 #include <stdint.h>
 
+#include "handle.h"
 #include "page.h"
-
-struct handle;
-struct client;
-struct timeline;
 
 /* A signaler looks at no more cells than this with each signal. They are shared out between users:
  * who comes late takes one from the user that has most. */
@@ -45,10 +42,9 @@ struct pair {
  */
 int pair_join(struct handle *handle, char *detail);
 
-/* The handle goes. */
-void pair_leave(struct handle *handle);
-
-/* The timeline failed: whoever sleeps on a cell that the signaler was to wake. */
-void pair_wake_all(struct timeline *timeline);
-
 struct fbk_pair_cell *pair_cell(const struct pair *pair);
+
+/* What waits through its cell: nobody arms anything here, the cell tells, as far as its owner can be believed. */
+struct wait pair_wait(const struct handle *handle);
+
+extern const struct observer pair_observer;

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* What the loop does with the payload word of a timeline, of 64 bits or 32. Loop's thread only. */
+/* The payload word of a timeline, of 64 bits or 32 (narrow). `seen` is what a narrow one is extended from: its value
+ * at the last look. Any thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-struct timeline;
+#include "proto/page.h"
 
-/* The payload, read once, seq_cst; a narrow one is extended from what was seen last. */
-uint64_t payload_load(const struct timeline *timeline);
+/* The value, read once, seq_cst. */
+uint64_t payload_load(struct fbk_payload_slot *slot, bool narrow, uint64_t seen);
 
-/* The largest rise from one look to the next that may be believed. */
-uint64_t payload_max_jump(const struct timeline *timeline);
-
-/* What was seen is what a narrow payload is extended from: tell the readers. */
-void payload_publish_seen(const struct timeline *timeline);
-
-/* Poison it, seq_cst; returns what it was, and has it kept where hardware may overwrite it. */
-uint64_t payload_poison(struct timeline *timeline);
+/* Poison it, seq_cst; returns what it was, UINT64_MAX where a narrow one can't have been that. `ret_word` is what
+ * a narrow one was set to. */
+uint64_t payload_poison(struct fbk_payload_slot *slot, bool narrow, uint64_t seen,
+			uint32_t *ret_word);

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "export.h"
 
@@ -107,20 +107,20 @@ static void probe_drm(struct probe *probe, const struct drm *drm)
 				: "DRM_IOCTL_SYNCOBJ_EVENTFD needs Linux 6.6 and such a device");
 }
 
-static void probe_udmabuf(struct broker *broker)
+static void probe_udmabuf(struct probe *probe, const struct registry *registry)
 {
-	bool works = broker->udmabuf >= 0;
+	bool works = registry->udmabuf >= 0;
 	result_set(
-		&broker->probe, PROBE_UDMABUF, "udmabuf", works,
+		probe, PROBE_UDMABUF, "udmabuf", works,
 		works ? "fence pages can be dma-bufs too"
 		      : "no /dev/udmabuf that can be opened: fence pages are imported by address");
 }
 
-static void probe_promises(struct broker *broker)
+static void probe_promises(struct probe *probe, struct translator *translator)
 {
 	char why[FBK_REASON_SIZE];
-	bool works = export_promises_work(broker, why) == 0;
-	result_set(&broker->probe, PROBE_PROMISE, "promises", works,
+	bool works = export_promises_work(translator, why) == 0;
+	result_set(probe, PROBE_PROMISE, "promises", works,
 		   works ? "ON, by policy, from vgem: the kernel is told success whatever happens"
 			 : why);
 }
@@ -130,18 +130,17 @@ static uint64_t feature_bit(enum fbk_feature feature, bool works)
 	return works ? UINT64_C(1) << feature : 0;
 }
 
-void probe_run(struct broker *broker)
+void probe_run(struct probe *probe, struct translator *translator)
 {
-	struct probe *probe = &broker->probe;
-	const struct drm *drm = &broker->drm;
+	const struct drm *drm = &translator->drm;
 	probe_seals(probe);
 	probe_pidfd(probe);
 	probe_same_file(probe);
 	probe_proc(probe);
 	probe_drm(probe, drm);
-	probe_udmabuf(broker);
-	probe_promises(broker);
-	bool eventfds = broker->aio.source >= 0;
+	probe_udmabuf(probe, translator->registry);
+	probe_promises(probe, translator);
+	bool eventfds = translator->aio.source >= 0;
 	bool promises = probe->results[PROBE_PROMISE].works;
 	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
 		   eventfds ? "eventfds are raised without blocking"
@@ -158,7 +157,7 @@ void probe_run(struct broker *broker)
 		feature_bit(FBK_FEATURE_DMA_BUF_IMPLICIT, drm->own_sync_file >= 0) |
 		feature_bit(FBK_FEATURE_SYNCOBJ, drm->syncobj >= 0) |
 		feature_bit(FBK_FEATURE_MIRRORS, drm->syncobj >= 0 && drm->eventfd) |
-		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, broker->udmabuf >= 0) |
+		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, translator->registry->udmabuf >= 0) |
 		feature_bit(FBK_FEATURE_PROMISE, promises);
 }
 

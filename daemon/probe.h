@@ -36,10 +36,10 @@ struct probe {
 	uint64_t features; /* bit n: enum fbk_feature n works */
 };
 
-struct broker;
+struct translator;
 
-/* Fills in broker->probe; its aio, drm and policy are there already. */
-void probe_run(struct broker *broker);
+/* Fills in translator->probe; its aio, drm and policy are there already. */
+void probe_run(struct probe *probe, struct translator *translator);
 
 /* What the daemon cannot do without: NULL, or the sentence that says what is missing. */
 const char *probe_fatal(const struct probe *probe);

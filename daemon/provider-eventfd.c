@@ -5,13 +5,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "provider.h"
 
-static int eventfd_probe(struct broker *broker, char *why)
+static int eventfd_probe(struct translator *translator, char *why)
 {
-	if (broker->aio.source < 0) {
+	if (translator->aio.source < 0) {
 		snprintf(why, FBK_REASON_SIZE,
 			 "this kernel gives no AIO context: raise fs.aio-max-nr, or enable "
 			 "CONFIG_AIO");
@@ -20,9 +20,9 @@ static int eventfd_probe(struct broker *broker, char *why)
 	return 0;
 }
 
-static int eventfd_create(struct broker *broker, int *ret_fd, union provided *ret_provided)
+static int eventfd_create(struct translator *translator, int *ret_fd, union provided *ret_provided)
 {
-	(void)broker;
+	(void)translator;
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int out = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (out < 0) {
@@ -38,16 +38,17 @@ static int eventfd_create(struct broker *broker, int *ret_fd, union provided *re
 }
 
 /* An eventfd can't say what happened: whoever it wakes asks the library. */
-static int eventfd_fire(struct broker *broker, union provided *provided, uint64_t point, int result)
+static int eventfd_fire(struct translator *translator, union provided *provided, uint64_t point,
+			int result)
 {
 	(void)point;
 	(void)result;
-	return aio_raise(&broker->aio, provided->fd);
+	return aio_raise(&translator->aio, provided->fd);
 }
 
-static void eventfd_destroy(struct broker *broker, union provided *provided)
+static void eventfd_destroy(struct translator *translator, union provided *provided)
 {
-	(void)broker;
+	(void)translator;
 	close(provided->fd); /* our own object: close can't block */
 }
 

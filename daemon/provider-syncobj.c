@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "provider.h"
 
-static int syncobj_probe(struct broker *broker, char *why)
+static int syncobj_probe(struct translator *translator, char *why)
 {
-	if (broker->drm.syncobj < 0) {
+	if (translator->drm.syncobj < 0) {
 		snprintf(why, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
@@ -20,30 +20,32 @@ static int syncobj_probe(struct broker *broker, char *why)
 	return 0;
 }
 
-static int syncobj_make(struct broker *broker, int *ret_fd, union provided *ret_provided)
+static int syncobj_make(struct translator *translator, int *ret_fd, union provided *ret_provided)
 {
 	uint32_t handle;
-	int r = syncobj_create(&broker->drm, &handle);
+	int r = syncobj_create(&translator->drm, &handle);
 	if (r < 0) {
 		return r;
 	}
-	r = syncobj_fd(&broker->drm, handle, ret_fd);
+	r = syncobj_fd(&translator->drm, handle, ret_fd);
 	if (r < 0) {
-		syncobj_close(&broker->drm, handle);
+		syncobj_close(&translator->drm, handle);
 		return r;
 	}
 	ret_provided->handle = handle;
 	return 0;
 }
 
-static int syncobj_fire(struct broker *broker, union provided *provided, uint64_t point, int result)
+static int syncobj_fire(struct translator *translator, union provided *provided, uint64_t point,
+			int result)
 {
-	return syncobj_signal(&broker->drm, provided->handle, result < 0 ? SYNCOBJ_FAILED : point);
+	return syncobj_signal(&translator->drm, provided->handle,
+			      result < 0 ? SYNCOBJ_FAILED : point);
 }
 
-static void syncobj_destroy(struct broker *broker, union provided *provided)
+static void syncobj_destroy(struct translator *translator, union provided *provided)
 {
-	syncobj_close(&broker->drm, provided->handle);
+	syncobj_close(&translator->drm, provided->handle);
 }
 
 const struct provider provider_syncobj = {

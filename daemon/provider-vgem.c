@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "log.h"
 #include "provider.h"
@@ -57,23 +57,23 @@ struct vgem {
 
 /* ------------------------------------------------------------------------------ files, objects -- */
 
-static void object_destroy(struct broker *broker, struct vgem_object *object)
+static void object_destroy(struct translator *translator, struct vgem_object *object)
 {
 	struct drm_gem_close request = { .handle = object->handle };
 	if (object->dmabuf >= 0) {
 		close(object->dmabuf);
-		broker->base_fds--;
+		translator->registry->base_fds--;
 	}
 	drmIoctl(object->file->fd, DRM_IOCTL_GEM_CLOSE, &request);
-	broker->vgem->objects--;
+	translator->vgem->objects--;
 	free(object);
 }
 
-static int object_create(struct broker *broker, struct vgem_file *file,
+static int object_create(struct translator *translator, struct vgem_file *file,
 			 struct vgem_object **ret_object)
 {
 	struct drm_mode_create_dumb dumb = { .width = 1, .height = 1, .bpp = 32 };
-	if (broker->vgem->objects == OBJECTS_MAX) {
+	if (translator->vgem->objects == OBJECTS_MAX) {
 		return -ENOSPC;
 	}
 	struct vgem_object *object = calloc(1, sizeof(*object));
@@ -88,40 +88,40 @@ static int object_create(struct broker *broker, struct vgem_file *file,
 	object->file = file;
 	object->handle = dumb.handle;
 	object->dmabuf = -1;
-	broker->vgem->objects++;
+	translator->vgem->objects++;
 	if (drmPrimeHandleToFD(file->fd, dumb.handle, DRM_CLOEXEC, &object->dmabuf) < 0) {
 		int error = -errno;
-		object_destroy(broker, object);
+		object_destroy(translator, object);
 		return error;
 	}
-	broker->base_fds++;
+	translator->registry->base_fds++;
 	*ret_object = object;
 	return 0;
 }
 
-static void file_destroy(struct broker *broker, struct vgem_file *file)
+static void file_destroy(struct translator *translator, struct vgem_file *file)
 {
 	struct vgem_object *object;
 	while ((object = LIST_FIRST(&file->free))) {
 		LIST_REMOVE(object, links);
-		object_destroy(broker, object);
+		object_destroy(translator, object);
 	}
 	close(file->fd);
-	broker->base_fds--;
+	translator->registry->base_fds--;
 	free(file);
 }
 
 /* A retired file goes with its last fence. */
-static void file_put(struct broker *broker, struct vgem_file *file)
+static void file_put(struct translator *translator, struct vgem_file *file)
 {
-	if (file != broker->vgem->current && file->in_flight == 0) {
-		file_destroy(broker, file);
+	if (file != translator->vgem->current && file->in_flight == 0) {
+		file_destroy(translator, file);
 	}
 }
 
-static int file_current(struct broker *broker, struct vgem_file **ret_file)
+static int file_current(struct translator *translator, struct vgem_file **ret_file)
 {
-	struct vgem *vgem = broker->vgem;
+	struct vgem *vgem = translator->vgem;
 	struct vgem_file *old = vgem->current;
 	if (old && old->fences < FENCES_PER_FILE) {
 		*ret_file = old;
@@ -131,16 +131,16 @@ static int file_current(struct broker *broker, struct vgem_file **ret_file)
 	if (!file) {
 		return -ENOMEM;
 	}
-	file->fd = open(broker->drm.vgem, O_RDWR | O_CLOEXEC);
+	file->fd = open(translator->drm.vgem, O_RDWR | O_CLOEXEC);
 	if (file->fd < 0) {
 		int error = -errno;
 		free(file);
 		return error;
 	}
-	broker->base_fds++;
+	translator->registry->base_fds++;
 	vgem->current = file;
 	if (old) {
-		file_put(broker, old);
+		file_put(translator, old);
 	}
 	*ret_file = file;
 	return 0;
@@ -148,22 +148,22 @@ static int file_current(struct broker *broker, struct vgem_file **ret_file)
 
 /* ---------------------------------------------------------------------------------- interface -- */
 
-static int vgem_probe(struct broker *broker, char *why)
+static int vgem_probe(struct translator *translator, char *why)
 {
-	if (!broker->drm.vgem[0]) {
+	if (!translator->drm.vgem[0]) {
 		snprintf(
 			why, FBK_REASON_SIZE,
 			"nothing here makes unsignalled sync_files: no vgem device (a test driver: "
 			"`modprobe vgem`, then restart the daemon)");
 		return -EOPNOTSUPP;
 	}
-	if (!broker->vgem) {
-		broker->vgem = calloc(1, sizeof(*broker->vgem));
+	if (!translator->vgem) {
+		translator->vgem = calloc(1, sizeof(*translator->vgem));
 	}
 	struct vgem_file *file;
-	int r = broker->vgem ? file_current(broker, &file) : -ENOMEM;
+	int r = translator->vgem ? file_current(translator, &file) : -ENOMEM;
 	if (r < 0) {
-		snprintf(why, FBK_REASON_SIZE, "%s can't be opened: %s", broker->drm.vgem,
+		snprintf(why, FBK_REASON_SIZE, "%s can't be opened: %s", translator->drm.vgem,
 			 strerrordesc_np(-r));
 	}
 	return r;
@@ -188,34 +188,34 @@ static int object_attach(struct vgem_object *object, int *ret_fd)
 	return 0;
 }
 
-static int object_take(struct broker *broker, struct vgem_file *file,
+static int object_take(struct translator *translator, struct vgem_file *file,
 		       struct vgem_object **ret_object)
 {
 	struct vgem_object *object = LIST_FIRST(&file->free);
 	if (!object) {
-		return object_create(broker, file, ret_object);
+		return object_create(translator, file, ret_object);
 	}
 	LIST_REMOVE(object, links);
 	*ret_object = object;
 	return 0;
 }
 
-static int vgem_create(struct broker *broker, int *ret_fd, union provided *ret_provided)
+static int vgem_create(struct translator *translator, int *ret_fd, union provided *ret_provided)
 {
 	struct vgem_file *file;
 	struct vgem_object *object = NULL;
-	int r = file_current(broker, &file);
+	int r = file_current(translator, &file);
 	if (r < 0) {
 		return r;
 	}
 	do {
-		r = object_take(broker, file, &object);
+		r = object_take(translator, file, &object);
 		if (r < 0) {
 			return r;
 		}
 		r = object_attach(object, ret_fd);
 		if (r < 0) {
-			object_destroy(broker, object);
+			object_destroy(translator, object);
 		}
 	} while (r == -EBUSY); /* one that could not be signalled: the next, or a fresh one */
 	if (r < 0) {
@@ -227,9 +227,10 @@ static int vgem_create(struct broker *broker, int *ret_fd, union provided *ret_p
 }
 
 /* A vgem fence can't carry an error: whatever happened, its consumer sees success. */
-static int vgem_fire(struct broker *broker, union provided *provided, uint64_t point, int result)
+static int vgem_fire(struct translator *translator, union provided *provided, uint64_t point,
+		     int result)
 {
-	(void)broker;
+	(void)translator;
 	(void)point;
 	(void)result;
 	struct vgem_object *object = provided->pointer;
@@ -240,25 +241,25 @@ static int vgem_fire(struct broker *broker, union provided *provided, uint64_t p
 	return 0;
 }
 
-static void vgem_destroy(struct broker *broker, union provided *provided)
+static void vgem_destroy(struct translator *translator, union provided *provided)
 {
 	struct vgem_object *object = provided->pointer;
 	struct vgem_file *file = object->file;
 	LIST_INSERT_HEAD(&file->free, object, links);
 	file->in_flight--;
-	file_put(broker, file);
+	file_put(translator, file);
 }
 
-void vgem_finish(struct broker *broker)
+void vgem_finish(struct translator *translator)
 {
-	struct vgem *vgem = broker->vgem;
+	struct vgem *vgem = translator->vgem;
 	if (vgem && vgem->current) {
 		struct vgem_file *file = vgem->current;
 		vgem->current = NULL;
-		file_put(broker, file);
+		file_put(translator, file);
 	}
 	free(vgem);
-	broker->vgem = NULL;
+	translator->vgem = NULL;
 }
 
 const struct provider provider_vgem = {

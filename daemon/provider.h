@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct broker;
+struct translator;
 
 /* What a provider keeps of one thing it made. */
 union provided {
@@ -24,13 +24,14 @@ struct provider {
 	unsigned int fds; /* that one costs the daemon, with the one that goes out */
 	bool keeps_fd; /* provided.fd is of the description that goes out; else one is kept beside */
 	/* 0, or a negative errno with the reason in `why` (FBK_REASON_SIZE). */
-	int (*probe)(struct broker *broker, char *why);
+	int (*probe)(struct translator *translator, char *why);
 	/* `ret_fd` goes out, and is closed once it is sent. */
-	int (*create)(struct broker *broker, int *ret_fd, union provided *ret_provided);
+	int (*create)(struct translator *translator, int *ret_fd, union provided *ret_provided);
 	/* Signal it for this point; -ETIME: the kernel did so before, by itself. `result`: 0, or
 	 * the negative errno it stands for, where the primitive can say so. */
-	int (*fire)(struct broker *broker, union provided *provided, uint64_t point, int result);
-	void (*destroy)(struct broker *broker, union provided *provided); /* fired or not */
+	int (*fire)(struct translator *translator, union provided *provided, uint64_t point,
+		    int result);
+	void (*destroy)(struct translator *translator, union provided *provided); /* fired or not */
 };
 
 /* Fired late: nothing in the kernel relies on them before. */
@@ -40,7 +41,7 @@ extern const struct provider provider_eventfd, provider_syncobj;
 extern const struct provider provider_vgem;
 
 /* Lets go of vgem's pool, at the end. */
-void vgem_finish(struct broker *broker);
+void vgem_finish(struct translator *translator);
 
 /* The late one that makes this kind, or NULL. */
 const struct provider *provider_find(uint32_t kind);

@@ -25,7 +25,8 @@ int request_point_depends(struct client *client, struct handle *handle, const vo
 	if (r < 0) {
 		return r;
 	}
-	return depend_add(client->broker, (struct graph_point){ handle->timeline, request->value },
+	return depend_add(client->registry,
+			  (struct graph_point){ handle->timeline, request->value },
 			  (struct graph_point){ on->timeline, request->on_value }, client->user,
 			  &client->waits, answer->detail);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker.h"
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
@@ -47,7 +46,7 @@ static int link_find_peer(struct client *client, struct handle *handle, uint64_t
 {
 	int r = link_find(client, handle, ret_link, ret_side, answer);
 	if (r == 0 && *ret_side == 0 && (*ret_link)->epoch != epoch) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "who is meant is not there any more");
+		snprintf(answer->detail, FBK_REASON_SIZE, "stale epoch: that consumer has left");
 		return -ESTALE;
 	}
 	return r;
@@ -83,7 +82,7 @@ static void answer_link(struct answer *answer, const struct link *link, int side
 		state->acquire_why = text(link->acquire.why[link->acquire.route]);
 		state->release_why = text(link->release.why[link->release.route]);
 		state->peer = peer->device->name;
-		state->pid = peer->client->pid;
+		state->pid = peer->client->credentials.pid;
 		state->uid = peer->client->subject.uid;
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_LINK;
@@ -201,6 +200,27 @@ int request_link_point_get(struct client *client, struct handle *handle, const v
 	return answer_duplicate(answer, peer->tokens[request->number]);
 }
 
+/* With no planes at all where it does not say how each of them lies. */
+static struct link_buffer buffer_read(const Fbk__Wire__Buffer *message, int fd)
+{
+	struct link_buffer buffer = {
+		.fd = fd,
+		.generation = message->generation,
+		.width = message->width,
+		.height = message->height,
+		.format = message->format,
+		.modifier = message->modifier,
+	};
+	if (message->n_offset == message->n_stride && message->n_offset <= FBK_PLANES_MAX) {
+		buffer.plane_count = (uint32_t)message->n_offset;
+		memcpy(buffer.offset, message->offset,
+		       message->n_offset * sizeof(buffer.offset[0]));
+		memcpy(buffer.stride, message->stride,
+		       message->n_stride * sizeof(buffer.stride[0]));
+	}
+	return buffer;
+}
+
 int request_link_buffer(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
@@ -215,7 +235,12 @@ int request_link_buffer(struct client *client, struct handle *handle, const void
 		snprintf(answer->detail, FBK_REASON_SIZE, "a request about no buffer");
 		return -EINVAL;
 	}
-	return link_set_buffer(link, client, request->buffer, &fds[0], answer->detail);
+	struct link_buffer buffer = buffer_read(request->buffer, fds[0]);
+	r = link_set_buffer(link, client, request->buffer->index, &buffer, answer->detail);
+	if (r == 0) {
+		fds[0] = -1; /* kept */
+	}
+	return r;
 }
 
 int request_link_buffer_get(struct client *client, struct handle *handle, const void *body,

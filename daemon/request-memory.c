@@ -3,32 +3,28 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "broker.h"
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
+#include "received.h"
 
 int request_device_memory(struct client *client, struct handle *none, const void *body, int *fds,
 			  struct answer *answer)
 {
 	(void)none;
 	const Fbk__Wire__DeviceMemory *request = body;
-	struct broker *broker = client->broker;
 	struct device *device = device_find(client, request->device);
-	char what[64];
 	struct page *page;
 	int kind;
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
-	if (classify_fd(&broker->classifier, fds[0], &kind, what, sizeof(what)) < 0 ||
-	    kind != FBK_DMA_BUF_IMPLICIT) {
-		broker->counters.fds_refused++;
-		snprintf(answer->detail, FBK_REASON_SIZE, "that fd is %s, not a dma-buf", what);
-		return -EINVAL;
+	int r = received_fence(client->registry, fds[0], FBK_DMA_BUF_IMPLICIT, "a dma-buf", -EINVAL,
+			       &kind, answer->detail);
+	if (r == 0) {
+		r = device_add_memory(device, fds[0], request->offset, request->size, &page,
+				      answer->detail);
 	}
-	int r = device_add_memory(device, fds[0], request->offset, request->size, &page,
-				  answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -54,7 +50,7 @@ int request_timeline_memory(struct client *client, struct handle *handle, const 
 			 "the fence pages of %s are of backing %s: register it with a backing of "
 			 "dma-buf%s",
 			 timeline->device->name, device_backing_name(timeline->device->backing),
-			 client->broker->udmabuf < 0
+			 client->registry->udmabuf < 0
 				 ? "; the daemon has no /dev/udmabuf to make them"
 				 : "");
 		return -EOPNOTSUPP;

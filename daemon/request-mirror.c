@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "handle.h"
 #include "mirror.h"
+#include "received.h"
 
 int request_syncobj_create(struct client *client, struct handle *handle, const void *body, int *fds,
 			   struct answer *answer)
@@ -14,7 +15,7 @@ int request_syncobj_create(struct client *client, struct handle *handle, const v
 	(void)handle;
 	(void)body;
 	(void)fds;
-	struct drm *drm = &client->broker->drm;
+	struct drm *drm = &translator_of(client)->drm;
 	uint32_t syncobj;
 	int fd;
 	int r = syncobj_create(drm, &syncobj);
@@ -33,27 +34,16 @@ int request_syncobj_create(struct client *client, struct handle *handle, const v
 	return r;
 }
 
-/* The fd came from a stranger: what is it? */
-static int syncobj_check(struct client *client, int fd, struct answer *answer)
-{
-	char what[64];
-	int kind;
-	int r = classify_fd(&client->broker->classifier, fd, &kind, what, sizeof(what));
-	if (r == 0 && kind == FBK_SYNCOBJ_TIMELINE) {
-		return 0;
-	}
-	client->broker->counters.fds_refused++;
-	snprintf(answer->detail, FBK_REASON_SIZE, "that fd is %s, not a drm_syncobj", what);
-	return -EBADF;
-}
-
 static int mirror_make(struct client *client, struct handle *handle, int fd, bool from, bool direct,
 		       struct answer *answer)
 {
 	struct mirror *mirror;
-	int r = syncobj_check(client, fd, answer);
+	int kind;
+	int r = received_fence(client->registry, fd, FBK_SYNCOBJ_TIMELINE, "a drm_syncobj", -EBADF,
+			       &kind, answer->detail);
 	if (r == 0) {
-		r = mirror_create(handle, fd, from, direct, &mirror, answer->detail);
+		r = mirror_create(translator_of(client), handle, fd, from, direct, &mirror,
+				  answer->detail);
 	}
 	return r < 0 ? r : answer_object(answer, mirror->number);
 }

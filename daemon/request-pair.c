@@ -67,7 +67,7 @@ int request_pair_list(struct client *client, struct handle *handle, const void *
 			continue;
 		}
 		unknown++;
-		if (list->fresh < CLIENT_REPLY_FDS) {
+		if (list->fresh < ANSWER_FDS_MAX) {
 			int r = answer_duplicate(answer, pair->peer->page->fd);
 			if (r < 0) {
 				return r;

@@ -11,6 +11,7 @@
 #include "export.h"
 #include "handle.h"
 #include "import.h"
+#include "received.h"
 #include "watch.h"
 
 /* Deadlines that a client may choose, cut to what policy allows. */
@@ -95,7 +96,7 @@ int request_point_watch(struct client *client, struct handle *handle, const void
 {
 	(void)fds;
 	const Fbk__Wire__PointWatch *request = body;
-	const struct policy_settings *settings = policy_settings(client->broker->policy);
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
 	int r = point_check(request->value, answer);
 	if (r < 0) {
 		return r;
@@ -131,16 +132,17 @@ int request_point_export(struct client *client, struct handle *handle, const voi
 {
 	(void)fds;
 	const Fbk__Wire__PointExport *request = body;
-	const struct policy_settings *settings = policy_settings(client->broker->policy);
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
 	int fd;
 	int r = point_check(request->value, answer);
 	if (r < 0) {
 		return r;
 	}
 	if (request->kind == FBK_SYNC_FILE) {
-		r = export_reached(handle, request->value, &fd, answer->detail);
+		r = export_reached(translator_of(client), handle, request->value, &fd,
+				   answer->detail);
 	} else {
-		r = export_create(handle, request->value, request->kind,
+		r = export_create(translator_of(client), handle, request->value, request->kind,
 				  deadline_bounded(request->deadline_ns, settings->max_export_ms),
 				  &fd, answer->detail);
 	}
@@ -159,7 +161,8 @@ int request_point_promise(struct client *client, struct handle *handle, const vo
 	int fd;
 	int r = point_check(request->value, answer);
 	if (r == 0) {
-		r = export_promise(handle, request->value, request->implicit, &fd, answer->detail);
+		r = export_promise(translator_of(client), handle, request->value, request->implicit,
+				   &fd, answer->detail);
 	}
 	if (r == 0) {
 		answer_fd(answer, fd);
@@ -171,17 +174,14 @@ int request_point_promise(struct client *client, struct handle *handle, const vo
 static int fences_classify(struct client *client, struct import_fences *fences, int *kinds,
 			   struct answer *answer)
 {
-	char what[64];
+	const uint32_t any =
+		FBK_EVENTFD | FBK_SYNC_FILE | FBK_SYNCOBJ_TIMELINE | FBK_DMA_BUF_IMPLICIT;
 	for (; fences->fds[fences->count] >= 0; fences->count++) {
-		int *kind = &kinds[fences->count];
-		int r = classify_fd(&client->broker->classifier, fences->fds[fences->count], kind,
-				    what, sizeof(what));
+		int r = received_fence(client->registry, fences->fds[fences->count], any,
+				       "a fence the daemon can follow; it follows eventfds, "
+				       "sync_files and syncobjs",
+				       -EBADF, &kinds[fences->count], answer->detail);
 		if (r < 0) {
-			client->broker->counters.fds_refused++;
-			snprintf(answer->detail, FBK_REASON_SIZE,
-				 "that fd is %s, not a fence the daemon can follow; it follows "
-				 "eventfds, sync_files and syncobjs",
-				 what);
 			return r;
 		}
 	}
@@ -213,7 +213,7 @@ int request_point_signal_on(struct client *client, struct handle *handle, const 
 	if (r < 0) {
 		return r;
 	}
-	r = import_create(handle, request->value, &fences, answer->detail);
+	r = import_create(translator_of(client), handle, request->value, &fences, answer->detail);
 	for (unsigned int i = 0; r == 0 && i < fences.count; i++) {
 		fds[i] = -1; /* kept */
 	}

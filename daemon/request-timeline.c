@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "device.h"
 #include "dispatch.h"
 #include "handle.h"
-#include "client-object.h"
+#include "client-set.h"
+#include "received.h"
 #include "token.h"
 
 #define SET_SIZE_OF_ONE 4096
@@ -88,7 +88,7 @@ static int timeline_set(struct client *client, const Fbk__Wire__TimelineCreate *
 			struct set **ret_set, struct answer *answer)
 {
 	if (request->set == 0) {
-		return set_create(client->broker, client->user, SET_SIZE_OF_ONE, ret_set);
+		return set_create(client->registry, client->user, SET_SIZE_OF_ONE, ret_set);
 	}
 	struct set *set = client_set_find(client, request->set);
 	if (!set) {
@@ -164,7 +164,7 @@ int request_timeline_create(struct client *client, struct handle *none, const vo
 	}
 	r = answer_timeline(answer, handle);
 	if (r < 0) {
-		handle_destroy(handle);
+		handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
 	}
 	return r;
 }
@@ -224,14 +224,13 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 {
 	(void)none;
 	(void)body;
-	struct token *token = token_find(client->broker, fds[0]);
+	struct token *token = token_find(client->registry, fds[0]);
 	if (!token) {
-		client->broker->counters.fds_refused++;
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "that fd is no token of this daemon, or who made it has closed the "
 			 "timeline; a "
 			 "token that was opened again through /proc is none");
-		return -EBADF;
+		return received_refuse(client->registry, -EBADF);
 	}
 	struct timeline *timeline = token->handle->timeline;
 	if (!timeline->set) {
@@ -252,7 +251,7 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 			 "the signaler of %s has not mapped it yet", timeline->name);
 	}
 	if (r < 0 && fresh) {
-		handle_destroy(handle);
+		handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
 	}
 	return r;
 }
@@ -264,7 +263,7 @@ int request_timeline_close(struct client *client, struct handle *handle, const v
 	(void)body;
 	(void)fds;
 	(void)answer;
-	handle_destroy(handle);
+	handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
 	return 0;
 }
 
@@ -298,9 +297,7 @@ int request_timeline_info(struct client *client, struct handle *handle, const vo
 	struct timeline *timeline = handle->timeline;
 	Fbk__Wire__TimelineState *state = &answer->state;
 
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline);
-	}
+	timeline_refresh(timeline);
 	fbk__wire__timeline_state__init(state);
 	state->id = timeline->id;
 	state->name = timeline->name;

@@ -10,8 +10,8 @@
 #include "broker.h"
 #include "device.h"
 #include "dispatch.h"
-#include "log.h"
-#include "client-object.h"
+#include "client-set.h"
+#include "handle.h"
 #include "version.h"
 
 /* ------------------------------------------------------------------------------- connection -- */
@@ -22,7 +22,8 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__Hello *hello = body;
-	struct broker *broker = client->broker;
+	const struct broker *broker = broker_of(client);
+	struct registry *registry = client->registry;
 	const char *rule = "";
 	char name[FBK_NAME_SIZE];
 
@@ -34,53 +35,53 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 			 "the %s",
 			 FBK_VERSION_STRING, WIRE_VERSION_MIN, WIRE_VERSION_MAX, hello->version_min,
 			 hello->version_max, newer ? "daemon" : "client");
-		broker->counters.refused++;
+		registry->counters.refused++;
 		return -EPROTONOSUPPORT;
 	}
-	if (!policy_may_connect(broker->policy, &client->subject, &rule)) {
+	if (!policy_may_connect(registry->policy, &client->subject, &rule)) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "policy does not let uid %u connect (%s): ask the administrator to add a "
 			 "rule",
 			 client->subject.uid, rule);
-		broker->counters.refused++;
+		registry->counters.refused++;
 		return -EPERM;
 	}
-	int r = client_greet(client, name);
+	int r = bell_open(&client->bell, client->user, handle_rung);
 	if (r == 0) {
-		r = answer_duplicate(answer, client->pair->fd);
+		r = answer_duplicate(answer, client->bell.pair->fd);
 	}
 	if (r == 0) {
-		r = answer_duplicate(answer, client->doorbell);
+		r = answer_duplicate(answer, client->bell.doorbell);
 	}
 	if (r < 0) {
 		return r;
 	}
-	const struct policy_settings *settings = policy_settings(broker->policy);
+	memcpy(client->name, name, sizeof(client->name));
+	const struct policy_settings *settings = policy_settings(registry->policy);
 	Fbk__Wire__Welcome *welcome = &answer->welcome;
 	fbk__wire__welcome__init(welcome);
 	welcome->version =
 		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
 	welcome->daemon_version = (char *)(uintptr_t)FBK_VERSION_STRING;
-	welcome->features = broker->probe.features;
+	welcome->features = registry->features;
 	welcome->spin_ns = settings->spin_ns;
 	welcome->max_wait_ms = settings->max_wait_ms;
 	welcome->user_mode = broker->user_mode;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
 	client->greeted = true;
-	broker_disarm(broker, &client->greeting);
 	return 0;
 }
 
 int request_goodbye(struct client *client, struct handle *handle, const void *body, int *fds,
 		    struct answer *answer)
 {
+	(void)client;
 	(void)handle;
 	(void)body;
 	(void)fds;
-	client->left = true;
 	answer->silent = true;
-	client_end(client, NULL);
+	answer->then = ANSWER_THEN_LEAVE;
 	return 0;
 }
 
@@ -91,8 +92,20 @@ int request_device_register(struct client *client, struct handle *handle, const 
 {
 	(void)handle;
 	(void)fds;
+	const Fbk__Wire__DeviceRegister *request = body;
+	const struct device_spec spec = {
+		.name = request->name,
+		.class = request->class_,
+		.waits = request->waits,
+		.signals = request->signals,
+		.silent = request->silent,
+		.visibility = request->visibility,
+		.page_align = request->page_align,
+		.backings = request->backings,
+		.routes = request->routes,
+	};
 	struct device *device;
-	int r = device_register(client, body, &device, answer->detail);
+	int r = device_register(client, &spec, &device, answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -111,6 +124,7 @@ int request_device_unregister(struct client *client, struct handle *handle, cons
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
+	handles_orphan(client, device, FBK_CAUSE_OWNER_LEFT);
 	device_unregister(device);
 	return 0;
 }

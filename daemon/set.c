@@ -4,18 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "broker.h"
-#include "device.h"
-
-int set_create(struct broker *broker, struct user *user, uint64_t size, struct set **ret_set)
+int set_create(struct registry *registry, struct user *user, uint64_t size, struct set **ret_set)
 {
 	struct set *set = calloc(1, sizeof(*set));
 	if (!set) {
 		return -ENOMEM;
 	}
-	set->id = broker_new_id(broker);
+	set->id = registry_new_id(registry);
 	set->refs = 1;
-	int r = page_create(FBK_PAGE_CONTROL, broker_new_id(broker), set->id, size, user,
+	int r = page_create(FBK_PAGE_CONTROL, registry_new_id(registry), set->id, size, user,
 			    &set->control);
 	if (r < 0) {
 		free(set);
@@ -41,11 +38,11 @@ void set_unref(struct set *set)
 	free(set);
 }
 
-static int set_daemon_page(struct set *set, struct broker *broker, struct user *user,
+static int set_daemon_page(struct set *set, struct registry *registry, struct user *user,
 			   struct page **ret_page)
 {
 	if (!set->daemon) {
-		int r = page_create(FBK_PAGE_DAEMON, broker_new_id(broker), set->id,
+		int r = page_create(FBK_PAGE_DAEMON, registry_new_id(registry), set->id,
 				    set->control->size, user, &set->daemon);
 		if (r < 0) {
 			return r;
@@ -55,7 +52,7 @@ static int set_daemon_page(struct set *set, struct broker *broker, struct user *
 	return 0;
 }
 
-static int set_payload_make(struct set *set, struct broker *broker, struct user *user,
+static int set_payload_make(struct set *set, struct registry *registry, struct user *user,
 			    const struct device *device, struct page **ret_page)
 {
 	uint64_t size = set->control->size;
@@ -71,9 +68,10 @@ static int set_payload_make(struct set *set, struct broker *broker, struct user 
 	if (size < device->page_align) {
 		size = device->page_align;
 	}
-	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, size, user, ret_page);
+	int r = page_create(FBK_PAGE_PAYLOAD, registry_new_id(registry), set->id, size, user,
+			    ret_page);
 	if (r == 0 && device->backing == FBK_BACKING_DMABUF) {
-		r = page_make_twin(*ret_page, broker->udmabuf, user);
+		r = page_make_twin(*ret_page, registry->udmabuf, user);
 		if (r < 0) {
 			page_unref(*ret_page);
 		}
@@ -81,7 +79,7 @@ static int set_payload_make(struct set *set, struct broker *broker, struct user 
 	return r;
 }
 
-static int set_device_page(struct set *set, struct broker *broker, struct user *user,
+static int set_device_page(struct set *set, struct registry *registry, struct user *user,
 			   const struct device *device, struct page **ret_page)
 {
 	struct set_payload *payload;
@@ -96,7 +94,7 @@ static int set_device_page(struct set *set, struct broker *broker, struct user *
 	if (!payload) {
 		return -ENOMEM;
 	}
-	int r = set_payload_make(set, broker, user, device, &payload->page);
+	int r = set_payload_make(set, registry, user, device, &payload->page);
 	if (r < 0) {
 		free(payload);
 		return r;
@@ -107,14 +105,14 @@ static int set_device_page(struct set *set, struct broker *broker, struct user *
 	return 0;
 }
 
-static int set_ring_page(struct set *set, struct broker *broker, struct user *user,
+static int set_ring_page(struct set *set, struct registry *registry, struct user *user,
 			 struct page **ret_page)
 {
 	struct set_payload *payload = calloc(1, sizeof(*payload));
 	if (!payload) {
 		return -ENOMEM;
 	}
-	int r = page_create(FBK_PAGE_PAYLOAD, broker_new_id(broker), set->id, FBK_PAGE_SIZE_MIN,
+	int r = page_create(FBK_PAGE_PAYLOAD, registry_new_id(registry), set->id, FBK_PAGE_SIZE_MIN,
 			    user, &payload->page);
 	if (r < 0) {
 		free(payload);
@@ -136,29 +134,29 @@ static void set_take(struct set *set, struct page *page, struct set_slot *ret_sl
 	set->refs++;
 }
 
-int set_slot_take(struct set *set, struct broker *broker, struct user *user,
+int set_slot_take(struct set *set, struct registry *registry, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot)
 {
 	struct page *page;
 	if (set->control->used == set->control->slots) {
 		return -ENOSPC;
 	}
-	int r = device ? set_device_page(set, broker, user, device, &page)
-		       : set_daemon_page(set, broker, user, &page);
+	int r = device ? set_device_page(set, registry, user, device, &page)
+		       : set_daemon_page(set, registry, user, &page);
 	if (r == 0) {
 		set_take(set, page, ret_slot);
 	}
 	return r;
 }
 
-int set_ring_take(struct set *set, struct broker *broker, struct user *user,
+int set_ring_take(struct set *set, struct registry *registry, struct user *user,
 		  struct set_slot *ret_slot)
 {
 	struct page *page;
 	if (set->control->used == set->control->slots) {
 		return -ENOSPC;
 	}
-	int r = set_ring_page(set, broker, user, &page);
+	int r = set_ring_page(set, registry, user, &page);
 	if (r == 0) {
 		set_take(set, page, ret_slot);
 	}

@@ -10,10 +10,8 @@
 #include <bsd/sys/queue.h>
 #include <stdint.h>
 
+#include "device.h"
 #include "page.h"
-
-struct broker;
-struct device;
 
 struct set_payload {
 	LIST_ENTRY(set_payload) links;
@@ -30,7 +28,7 @@ struct set {
 };
 
 /* `size` of the pages that follow; the set starts with one reference. */
-int set_create(struct broker *broker, struct user *user, uint64_t size, struct set **ret_set);
+int set_create(struct registry *registry, struct user *user, uint64_t size, struct set **ret_set);
 void set_unref(struct set *set);
 
 struct set_slot {
@@ -41,9 +39,9 @@ struct set_slot {
 
 /* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a
  * reference on the set. -ENOSPC when the set is full; -ENOBUFS when the device's own memory is. */
-int set_slot_take(struct set *set, struct broker *broker, struct user *user,
+int set_slot_take(struct set *set, struct registry *registry, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
 
 /* The same for a lane: a payload page of its own. */
-int set_ring_take(struct set *set, struct broker *broker, struct user *user,
+int set_ring_take(struct set *set, struct registry *registry, struct user *user,
 		  struct set_slot *ret_slot);

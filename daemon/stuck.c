@@ -4,16 +4,16 @@
 #include "broker.h"
 #include "clock.h"
 #include "export.h"
-#include "handle.h"
+#include "import.h"
 #include "inspect.h"
-#include "client.h"
-#include "timeline.h"
+#include "link.h"
+#include "pair.h"
 #include "watch.h"
 
 struct search {
 	const struct client *asker;
 	uint64_t before_ns, now_ns;
-	struct blame_wait *waits;
+	struct wait *waits;
 	size_t count, size;
 	unsigned int work;
 };
@@ -23,7 +23,7 @@ static bool search_full(const struct search *search)
 	return search->work >= STUCK_WORK_MAX || search->count + STUCK_FOUND_MIN > search->size;
 }
 
-static void search_take(struct search *search, struct blame_wait wait)
+static void search_take(struct search *search, struct wait wait)
 {
 	bool late = wait.deadline_ns != 0 && wait.deadline_ns < search->now_ns;
 	if (wait.timeline && !wait.timeline->idle && (late || wait.since_ns <= search->before_ns) &&
@@ -43,10 +43,10 @@ static bool search_handles(struct search *search, const struct client *client, u
 		const struct handle *handle = client->handles[*at];
 		search->work++;
 		if (handle) {
-			search_take(search, blame_cell_wait(handle));
-			search_take(search, blame_pair_wait(handle));
-			search_take(search, blame_import(handle));
-			search_take(search, blame_frame(handle));
+			search_take(search, handle_wait(handle));
+			search_take(search, pair_wait(handle));
+			search_take(search, import_wait(handle));
+			search_take(search, link_wait(handle));
 		}
 	}
 	return true;
@@ -60,7 +60,7 @@ static bool search_watches(struct search *search, const struct client *client, u
 			return false;
 		}
 		search->work++;
-		search_take(search, blame_watch(watch));
+		search_take(search, watch_wait(watch));
 		if (watch->number == UINT64_MAX) {
 			break;
 		}
@@ -79,7 +79,7 @@ static bool search_export(struct search *search, const struct export *export, ui
 		return false;
 	}
 	search->work++;
-	search_take(search, blame_export(export));
+	search_take(search, export_wait(export));
 	*at = export->arm.since_ns;
 	return true;
 }
@@ -109,7 +109,7 @@ static bool search_promises(struct search *search, const struct client *client, 
 static bool search_orphans(struct search *search, uint64_t *at)
 {
 	const struct export *export;
-	LIST_FOREACH(export, &search->asker->broker->promises, links) {
+	LIST_FOREACH(export, &broker_of(search->asker)->translator.promises, links) {
 		if (!export->asker && !search_export(search, export, at)) {
 			return false;
 		}
@@ -140,7 +140,7 @@ static bool search_client(struct search *search, const struct client *client,
 }
 
 bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t before_ns,
-		struct blame_wait *ret_waits, size_t size, size_t *ret_count)
+		struct wait *ret_waits, size_t size, size_t *ret_count)
 {
 	struct search search = {
 		.asker = client,
@@ -153,7 +153,7 @@ bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t
 	const struct client *other;
 	uint64_t from = place->client;
 	if (from != STUCK_ORPHANS) {
-		LIST_FOREACH(other, &client->broker->clients, links) { /* ids fall */
+		LIST_FOREACH(other, &client->registry->clients, links) { /* ids fall */
 			if (from != 0 && other->id > from) {
 				continue;
 			}

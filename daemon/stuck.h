@@ -11,9 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "blame.h"
-
-struct broker;
+#include "wait.h"
 
 /* The parts of a client, in the order in which they are gone through. A new kind of waiter gets its own. */
 enum stuck_part {
@@ -42,4 +40,4 @@ struct stuck_place {
  * past, and that `client` may see; moves `place` on. False: there is no more.
  */
 bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t before_ns,
-		struct blame_wait *ret_waits, size_t size, size_t *ret_count);
+		struct wait *ret_waits, size_t size, size_t *ret_count);

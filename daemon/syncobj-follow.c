@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "clock.h"
 #include "proto/container.h"
@@ -19,8 +19,8 @@
 
 /* An eventfd of ours that the kernel raises once something is submitted for a point. */
 struct submit_arm {
-	LIST_ENTRY(submit_arm) links; /* of the broker */
-	struct broker *broker;
+	LIST_ENTRY(submit_arm) links; /* of the translator */
+	struct translator *translator;
 	struct syncobj_follow *follow; /* NULL: abandoned */
 	int eventfd;
 	struct event *event;
@@ -31,7 +31,7 @@ struct submit_arm {
 
 static void submit_destroy(struct submit_arm *arm)
 {
-	broker_disarm(arm->broker, &arm->forget);
+	loop_disarm(&arm->translator->registry->loop, &arm->forget);
 	event_drop(arm->event);
 	if (arm->eventfd >= 0) {
 		close(arm->eventfd);
@@ -53,14 +53,15 @@ static void submit_abandon(struct submit_arm *arm)
 {
 	if (arm) {
 		arm->follow = NULL;
-		broker_arm(arm->broker, &arm->forget, clock_now_ns() + ABANDONED_NS);
+		loop_arm(&arm->translator->registry->loop, &arm->forget,
+			 clock_now_ns() + ABANDONED_NS);
 	}
 }
 
-void submit_arms_finish(struct broker *broker)
+void submit_arms_finish(struct translator *translator)
 {
-	while (!LIST_EMPTY(&broker->submit_arms)) {
-		submit_destroy(LIST_FIRST(&broker->submit_arms));
+	while (!LIST_EMPTY(&translator->submit_arms)) {
+		submit_destroy(LIST_FIRST(&translator->submit_arms));
 	}
 }
 
@@ -92,13 +93,13 @@ static void follow_signalled(evutil_socket_t fd, short what, void *arg)
 static int follow_fence(struct syncobj_follow *follow)
 {
 	int fd;
-	int r = syncobj_sync_file(&follow->broker->drm, follow->handle, follow->point, &fd);
+	int r = syncobj_sync_file(&follow->translator->drm, follow->handle, follow->point, &fd);
 	if (r < 0) {
 		return r;
 	}
 	follow->sync_file = fd;
-	if (event_assign(follow->signalled, follow->broker->base, fd, EV_READ, follow_signalled,
-			 follow) < 0 ||
+	if (event_assign(follow->signalled, follow->translator->registry->loop.base, fd, EV_READ,
+			 follow_signalled, follow) < 0 ||
 	    event_priority_set(follow->signalled, PRIORITY_FENCE) < 0 ||
 	    event_add(follow->signalled, NULL) < 0) {
 		close(fd);
@@ -128,16 +129,16 @@ static void submit_raised(evutil_socket_t fd, short what, void *arg)
 
 static int follow_submit(struct syncobj_follow *follow)
 {
-	struct broker *broker = follow->broker;
+	struct translator *translator = follow->translator;
 	struct submit_arm *arm = calloc(1, sizeof(*arm));
 	if (!arm) {
 		return -ENOMEM;
 	}
-	arm->broker = broker;
+	arm->translator = translator;
 	arm->follow = follow;
 	arm->eventfd = -1;
 	arm->forget.fire = submit_forget;
-	LIST_INSERT_HEAD(&broker->submit_arms, arm, links);
+	LIST_INSERT_HEAD(&translator->submit_arms, arm, links);
 	int r = charge_take(&arm->charge, follow->user, ACCOUNT_SYNCOBJ_ARMS, 1);
 	if (r == 0) {
 		r = charge_take(&arm->fd_charge, follow->user, ACCOUNT_FDS, 1);
@@ -147,14 +148,16 @@ static int follow_submit(struct syncobj_follow *follow)
 		r = arm->eventfd < 0 ? -errno : 0;
 	}
 	if (r == 0) {
-		arm->event = event_new(broker->base, arm->eventfd, EV_READ, submit_raised, arm);
+		arm->event = event_new(translator->registry->loop.base, arm->eventfd, EV_READ,
+				       submit_raised, arm);
 		r = !arm->event || event_priority_set(arm->event, PRIORITY_FENCE) < 0 ||
 				    event_add(arm->event, NULL) < 0
 			    ? -ENOMEM
 			    : 0;
 	}
 	if (r == 0) {
-		r = syncobj_arm_submit(&broker->drm, follow->handle, follow->point, arm->eventfd);
+		r = syncobj_arm_submit(&translator->drm, follow->handle, follow->point,
+				       arm->eventfd);
 	}
 	if (r < 0) {
 		submit_destroy(arm);
@@ -176,7 +179,7 @@ int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *det
 			 "that syncobj holds no fence: submit first, or use a timeline point");
 		return r;
 	}
-	if (!follow->broker->drm.eventfd) {
+	if (!follow->translator->drm.eventfd) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "nothing was submitted for point %llu yet, and this kernel can't wait for "
 			 "that without a thread: it needs DRM_IOCTL_SYNCOBJ_EVENTFD (Linux 6.6)",
@@ -186,22 +189,23 @@ int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *det
 	return follow_submit(follow);
 }
 
-int syncobj_follow_init(struct syncobj_follow *follow, struct broker *broker,
+int syncobj_follow_init(struct syncobj_follow *follow, struct translator *translator,
 			const struct fence *fence, notifier_fn *fn, void *arg, char *detail)
 {
 	*follow = (struct syncobj_follow){
-		.broker = broker, .user = fence->user, .fn = fn, .arg = arg, .sync_file = -1
+		.translator = translator, .user = fence->user, .fn = fn, .arg = arg, .sync_file = -1
 	};
-	if (broker->drm.syncobj < 0) {
+	if (translator->drm.syncobj < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
 	}
-	follow->signalled = event_new(broker->base, -1, 0, follow_signalled, follow);
+	follow->signalled =
+		event_new(translator->registry->loop.base, -1, 0, follow_signalled, follow);
 	if (!follow->signalled) {
 		return -ENOMEM;
 	}
-	int r = syncobj_open(&broker->drm, fence->fd, &follow->handle);
+	int r = syncobj_open(&translator->drm, fence->fd, &follow->handle);
 	if (r < 0) {
 		follow->handle = 0;
 		syncobj_follow_finish(follow);
@@ -219,7 +223,7 @@ void syncobj_follow_finish(struct syncobj_follow *follow)
 		close(follow->sync_file);
 		follow->sync_file = -1;
 	}
-	syncobj_close(&follow->broker->drm, follow->handle);
+	syncobj_close(&follow->translator->drm, follow->handle);
 	follow->handle = 0;
 }
 
@@ -230,7 +234,7 @@ int syncobj_follow_look(struct syncobj_follow *follow)
 	}
 	int fd;
 	if (!follow->submit ||
-	    syncobj_sync_file(&follow->broker->drm, follow->handle, follow->point, &fd) < 0) {
+	    syncobj_sync_file(&follow->translator->drm, follow->handle, follow->point, &fd) < 0) {
 		return -EAGAIN;
 	}
 	int state = sync_file_state(fd);

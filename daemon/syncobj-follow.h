@@ -15,9 +15,9 @@ struct event;
 struct submit_arm;
 
 struct syncobj_follow {
-	struct broker *broker;
+	struct translator *translator;
 	struct user *user;
-	uint32_t handle; /* of broker->drm; 0: closed */
+	uint32_t handle; /* of translator->drm; 0: closed */
 	uint64_t point;
 	notifier_fn *fn;
 	void *arg;
@@ -27,7 +27,7 @@ struct syncobj_follow {
 };
 
 /* Open the syncobj of a classified fd. */
-int syncobj_follow_init(struct syncobj_follow *follow, struct broker *broker,
+int syncobj_follow_init(struct syncobj_follow *follow, struct translator *translator,
 			const struct fence *fence, notifier_fn *fn, void *arg, char *detail);
 void syncobj_follow_finish(struct syncobj_follow *follow);
 
@@ -36,7 +36,7 @@ void syncobj_follow_finish(struct syncobj_follow *follow);
 int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *detail);
 
 /* Those that were abandoned too, at the end. */
-void submit_arms_finish(struct broker *broker);
+void submit_arms_finish(struct translator *translator);
 
 /* Read its state now: -EAGAIN, or what `fn` would be told. */
 int syncobj_follow_look(struct syncobj_follow *follow);

@@ -8,30 +8,111 @@
 #include <string.h>
 #include <sys/param.h>
 
-#include "broker.h"
 #include "clock.h"
-#include "device.h"
-#include "import.h"
 #include "log.h"
-#include "mirror.h"
-#include "pair.h"
 #include "payload.h"
 #include "proto/container.h"
 #include "proto/mutant.h"
-#include "client.h"
-#include "timeline-watch.h"
+#include "proto/narrow.h"
+#include "proto/wire.h"
+#include "watcher.h"
 
 struct client *timeline_signaler(const struct timeline *timeline)
 {
 	return timeline->set ? timeline->device->client : NULL;
 }
 
-struct broker *timeline_broker(const struct timeline *timeline)
+struct registry *timeline_registry(const struct timeline *timeline)
 {
-	return timeline->device->broker;
+	return timeline->device->registry;
 }
 
-static void timeline_publish(struct timeline *timeline, uint64_t monitored)
+static uint64_t timeline_load(const struct timeline *timeline)
+{
+	return payload_load(timeline_payload(timeline), timeline->narrow, timeline->seen);
+}
+
+/* The largest rise from one look to the next that may be believed. */
+static uint64_t timeline_max_jump(const struct timeline *timeline)
+{
+	uint64_t max_jump = policy_settings(timeline_registry(timeline)->policy)->max_jump;
+	return timeline->narrow && max_jump >= FBK_NARROW_REACH ? FBK_NARROW_REACH - 1 : max_jump;
+}
+
+/* What was seen is what a narrow payload is extended from: tell the readers. */
+static void timeline_publish_seen(const struct timeline *timeline)
+{
+	if (timeline->narrow || timeline_shadowed(timeline)) {
+		/* release: who extends from this one loads a word that is not older */
+		atomic_store_explicit(&timeline_control(timeline)->shadow, timeline->seen,
+				      memory_order_release);
+	}
+}
+
+/* -------------------------------------------------------------- the payload of a silent device -- */
+
+/* Polled while a point is monitored, and no longer. Apart from the timeline, so that those that nobody polls stay
+ * small. */
+struct polled {
+	struct timeline *timeline;
+	struct watched watched;
+};
+
+static void timeline_poll_update(struct timeline *timeline)
+{
+	struct watcher *watcher = timeline_registry(timeline)->watcher;
+	uint64_t value = timeline_monitored(timeline);
+	if (value == FBK_MONITORED_NONE || timeline->cause != FBK_CAUSE_NONE) {
+		watcher_disarm(watcher, timeline->watched);
+		return;
+	}
+	/* Looked at also when it has risen so far that it must not rise further unseen. */
+	uint64_t far = timeline->narrow ? FBK_NARROW_STEP : timeline_max_jump(timeline) + 1;
+	if (value > timeline->seen && value - timeline->seen > far) {
+		value = timeline->seen + far;
+	}
+	watcher_arm(watcher, timeline->watched, timeline_payload(timeline), timeline->seen, value);
+}
+
+static void timeline_poll_hit(struct watched *watched)
+{
+	struct timeline *timeline = container_of(watched, struct polled, watched)->timeline;
+	timeline_registry(timeline)->counters.watcher_hits++;
+	timeline_look(timeline);
+	if (timeline->watched) {
+		timeline_poll_update(timeline); /* where the look had nothing to publish */
+	}
+}
+
+/* Where there is a watcher. -ENOMEM. */
+static int timeline_poll_create(struct timeline *timeline)
+{
+	if (!timeline_registry(timeline)->watcher) {
+		return 0;
+	}
+	struct polled *polled = calloc(1, sizeof(*polled));
+	if (!polled) {
+		return -ENOMEM;
+	}
+	polled->timeline = timeline;
+	polled->watched.narrow = timeline->narrow;
+	polled->watched.hit = timeline_poll_hit;
+	timeline->watched = &polled->watched;
+	return 0;
+}
+
+static void timeline_poll_destroy(struct timeline *timeline)
+{
+	if (timeline->watched) {
+		watcher_disarm(timeline_registry(timeline)->watcher, timeline->watched);
+		free(container_of(timeline->watched, struct polled, watched));
+		timeline->watched = NULL;
+	}
+}
+
+/* ---------------------------------------------------------------------------- birth and death -- */
+
+void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
 	/* D2. seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
 	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
@@ -43,7 +124,7 @@ static void timeline_publish(struct timeline *timeline, uint64_t monitored)
 				      memory_order_seq_cst);
 	}
 	if (timeline->watched) {
-		timeline_watch_update(timeline);
+		timeline_poll_update(timeline);
 	}
 }
 
@@ -74,35 +155,35 @@ static int timeline_specialise(struct timeline *timeline, uint32_t flags)
 		if (!timeline->brokered) {
 			return -ENOMEM;
 		}
-		TAILQ_INIT(&timeline->brokered->imports);
+		TAILQ_INIT(&timeline->brokered->sources);
 		return 0;
 	}
 	timeline->ring = flags & FBK_TIMELINE_RING;
 	timeline->narrow = !timeline->ring && device_signals_narrow(timeline->device);
-	return timeline->device->silent && !timeline->ring ? timeline_watch_create(timeline) : 0;
+	return timeline->device->silent && !timeline->ring ? timeline_poll_create(timeline) : 0;
 }
 
 static int timeline_take_slot(struct timeline *timeline, struct set *set, struct user *user)
 {
-	struct broker *broker = timeline_broker(timeline);
+	struct registry *registry = timeline_registry(timeline);
 	if (timeline->ring) {
-		return set_ring_take(set, broker, user, &timeline->slot);
+		return set_ring_take(set, registry, user, &timeline->slot);
 	}
-	return set_slot_take(set, broker, user, timeline->brokered ? NULL : timeline->device,
+	return set_slot_take(set, registry, user, timeline->brokered ? NULL : timeline->device,
 			     &timeline->slot);
 }
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline)
 {
-	struct broker *broker = device->broker;
+	struct registry *registry = device->registry;
 	struct client *client = device->client;
 	struct timeline *timeline = timeline_alloc(name);
 	if (!timeline) {
 		return -ENOMEM;
 	}
 	timeline->device = device;
-	timeline->id = broker_new_id(broker);
+	timeline->id = registry_new_id(registry);
 	LIST_INIT(&timeline->handles);
 
 	int r = timeline_specialise(timeline, flags);
@@ -116,7 +197,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 		}
 	}
 	if (r < 0) {
-		timeline_watch_destroy(timeline);
+		timeline_poll_destroy(timeline);
 		timeline_free(timeline);
 		return r;
 	}
@@ -137,15 +218,15 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 
 	device->refs++;
 	device->timelines++;
-	LIST_INSERT_HEAD(&broker->timelines, timeline, links);
-	broker->timeline_count++;
+	LIST_INSERT_HEAD(&registry->timelines, timeline, links);
+	registry->timeline_count++;
 	*ret_timeline = timeline;
 	return 0;
 }
 
 static void timeline_drop_pages(struct timeline *timeline)
 {
-	timeline_watch_destroy(timeline);
+	timeline_poll_destroy(timeline);
 	charge_shrink(&timeline->device->client->timelines_charge, 1);
 	struct set *set = timeline->set;
 	timeline->set = NULL;
@@ -172,19 +253,21 @@ void timeline_destroy(struct timeline *timeline)
 	assert(LIST_EMPTY(&timeline->handles));
 	timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
 	LIST_REMOVE(timeline, links);
-	timeline_broker(timeline)->timeline_count--;
+	timeline_registry(timeline)->timeline_count--;
 	device_unref(timeline->device);
 	timeline_free(timeline);
 }
 
-static void arm_take_off(struct arm *arm)
+/* -------------------------------------------------------------------------------- looking at it -- */
+
+void timeline_take_off(struct timeline *timeline, struct arm *arm)
 {
-	heap_remove(&arm->timeline->arms, &arm->node);
-	arm->timeline->armed--;
+	heap_remove(&timeline->arms, &arm->node);
+	timeline->armed--;
 	arm->timeline = NULL;
 }
 
-static void timeline_complete(struct timeline *timeline)
+void timeline_complete(struct timeline *timeline)
 {
 	for (;;) {
 		struct heap_node *node = heap_min(&timeline->arms);
@@ -196,7 +279,7 @@ static void timeline_complete(struct timeline *timeline)
 		if (state == -EAGAIN) {
 			return;
 		}
-		arm_take_off(arm);
+		timeline_take_off(timeline, arm);
 		arm->done(arm, timeline, state);
 	}
 }
@@ -210,7 +293,7 @@ static const char *timeline_doubt(const struct timeline *timeline, uint64_t payl
 	if (payload < timeline->seen) {
 		return "stepped back";
 	}
-	return payload - timeline->seen > payload_max_jump(timeline)
+	return payload - timeline->seen > timeline_max_jump(timeline)
 		       ? "jumped further than policy allows"
 		       : NULL;
 }
@@ -230,7 +313,7 @@ static void timeline_believe(struct timeline *timeline, uint64_t payload)
 		timeline_note_change(timeline);
 	}
 	timeline->seen = payload;
-	payload_publish_seen(timeline);
+	timeline_publish_seen(timeline);
 }
 
 static bool timeline_accept(struct timeline *timeline, uint64_t payload)
@@ -251,21 +334,49 @@ static bool timeline_accept(struct timeline *timeline, uint64_t payload)
 	return false;
 }
 
-/* What is to be monitored. */
-static uint64_t timeline_smallest(const struct timeline *timeline)
+uint64_t timeline_smallest(const struct timeline *timeline)
 {
 	const struct heap_node *node = heap_min(&timeline->arms);
 	return node ? node->key : FBK_MONITORED_NONE;
 }
 
+static struct source *timeline_source(const struct timeline *timeline)
+{
+	return timeline->brokered ? TAILQ_FIRST(&timeline->brokered->sources) : NULL;
+}
+
+void timeline_catch_up(struct timeline *timeline, uint64_t value)
+{
+	struct source *source = timeline_source(timeline);
+	if (source && source->ops->catch_up) {
+		source->ops->catch_up(source, value);
+	}
+}
+
+void timeline_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns)
+{
+	struct source *source = timeline_source(timeline);
+	if (source && source->ops->hint) {
+		source->ops->hint(source, value, deadline_ns);
+	}
+}
+
+void timeline_refresh(struct timeline *timeline)
+{
+	if (timeline->cause == FBK_CAUSE_NONE) {
+		timeline_look(timeline);
+	}
+}
+
 void timeline_look(struct timeline *timeline)
 {
-	timeline_broker(timeline)->counters.looks++;
-	if (timeline->brokered && timeline->brokered->follows) {
-		mirror_look(timeline->brokered->follows);
+	struct source *source = timeline_source(timeline);
+	timeline_registry(timeline)->counters.looks++;
+	if (source && source->ops->look) {
+		source->ops->look(source);
 	}
 	while (timeline->cause == FBK_CAUSE_NONE) {
-		uint64_t payload = payload_load(timeline);
+		uint64_t payload = timeline_load(timeline);
 		MUTANT_STRETCH();
 		if (page_lost(timeline->slot.page)) {
 			timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, -EIO,
@@ -276,7 +387,7 @@ void timeline_look(struct timeline *timeline)
 			return;
 		}
 		timeline_complete(timeline);
-		graph_decided(&timeline_broker(timeline)->graph, timeline, timeline->seen);
+		graph_decided(&timeline_registry(timeline)->graph, timeline, timeline->seen);
 		uint64_t monitored = timeline_smallest(timeline);
 		if (monitored == timeline_monitored(timeline)) {
 			return;
@@ -334,7 +445,7 @@ const char *timeline_reason(const struct timeline *timeline)
 /* What is reached by now stays reached while it fails, for those who look. */
 static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
 {
-	uint64_t payload = payload_load(timeline);
+	uint64_t payload = timeline_load(timeline);
 	if (cause != FBK_CAUSE_POLICING && !timeline_doubt(timeline, payload) &&
 	    !MUTANT(DEATH_UNREAD)) {
 		timeline_believe(timeline, payload);
@@ -342,6 +453,26 @@ static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
 	/* relaxed: ordered by the status that is stored next. It only rises after that. */
 	atomic_store_explicit(&timeline_control(timeline)->failed_from, timeline->seen + 1,
 			      memory_order_relaxed);
+}
+
+/* A page that only processes write has no hardware to overwrite poison. */
+static bool timeline_by_hardware(const struct timeline *timeline)
+{
+	return !timeline->brokered && (timeline->watched || timeline->device->class != FBK_CPU);
+}
+
+/* Poison the payload, and have it kept so where hardware may overwrite it. Returns what it was. */
+static uint64_t timeline_poison(struct timeline *timeline)
+{
+	struct registry *registry = timeline_registry(timeline);
+	uint32_t word;
+	uint64_t old =
+		payload_poison(timeline_payload(timeline), timeline->narrow, timeline->seen, &word);
+	if (registry->watcher && !registry->ending && timeline_by_hardware(timeline)) {
+		watcher_guard(registry->watcher, timeline->set, timeline_payload(timeline),
+			      timeline->narrow, word);
+	}
+	return old;
 }
 
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason)
@@ -356,14 +487,14 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	 * poison is never seen without at least `failing`, and neither status without a bound. */
 	/* F1. seq_cst: before the poison for readers; the exchange below (F2) is a full fence */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
-	uint64_t old = payload_poison(timeline);
+	uint64_t old = timeline_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
 	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING ||
 	    MUTANT(DEATH_UNREAD)) {
 		reached = timeline->seen; /* nonsense: what was seen before it counts */
 	}
 	timeline->seen = reached;
-	payload_publish_seen(timeline);
+	timeline_publish_seen(timeline);
 	timeline->cause = cause;
 	timeline->error = error < 0 ? error : -EIO;
 	timeline_keep_reason(timeline, reason);
@@ -374,20 +505,22 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
 	/* F3. release: who sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
-	timeline_broker(timeline)->counters.timelines_failed++;
+	timeline_registry(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
 		  (unsigned long long)timeline_failed_from(timeline), timeline_reason(timeline));
 
 	/* F4, F5. Nobody is waited for any more: said before the first of them is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	MUTANT_STRETCH();
-	import_drop_all(timeline);
-	graph_decided(&timeline_broker(timeline)->graph, timeline, UINT64_MAX);
+	for (struct source *source; (source = timeline_source(timeline));) {
+		source->ops->drop(source);
+	}
+	graph_decided(&timeline_registry(timeline)->graph, timeline, UINT64_MAX);
 	if (MUTANT(DEATH_SILENT)) {
 		return;
 	}
 	timeline_complete(timeline);
-	pair_wake_all(timeline);
+	registry_timeline_failed(timeline_registry(timeline), timeline);
 }
 
 struct timeline_counters *timeline_count(struct timeline *timeline)
@@ -408,50 +541,4 @@ int timeline_point_state(const struct timeline *timeline, uint64_t value)
 		return 0;
 	}
 	return timeline->cause == FBK_CAUSE_NONE ? -EAGAIN : timeline->error;
-}
-
-void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
-{
-	assert(!arm->timeline);
-	struct broker *broker = timeline_broker(timeline);
-	uint64_t now = clock_now_ns();
-	broker->arm_ns = now > broker->arm_ns ? now : broker->arm_ns + 1;
-	arm->timeline = timeline;
-	arm->since_ns = broker->arm_ns;
-	heap_insert(&timeline->arms, &arm->node, value);
-	timeline->armed++;
-	if (timeline->cause != FBK_CAUSE_NONE) {
-		timeline_complete(timeline); /* its pages may be gone */
-	} else {
-		timeline_look(timeline);
-	}
-}
-
-void arm_remove(struct arm *arm)
-{
-	if (!arm->timeline) {
-		return;
-	}
-	struct timeline *timeline = arm->timeline;
-	arm_take_off(arm);
-	if (timeline->cause == FBK_CAUSE_NONE &&
-	    timeline_smallest(timeline) > timeline_monitored(timeline)) {
-		/* Too low a value would only cost the signaler a ring; put it right at once. Raising
-		 * it needs no re-read: what is armed was compared when it was armed. */
-		timeline_publish(timeline, timeline_smallest(timeline));
-	}
-}
-
-int arm_expire(struct arm *arm)
-{
-	struct timeline *timeline = arm->timeline;
-	uint64_t value = arm_point(arm);
-	arm_remove(arm);
-	if (timeline->cause == FBK_CAUSE_NONE && timeline->brokered) {
-		import_catch_up(timeline, value); /* what it follows may not have been served yet */
-	}
-	if (timeline->cause == FBK_CAUSE_NONE) {
-		timeline_look(timeline);
-	}
-	return timeline_point_state(timeline, value);
 }

@@ -13,15 +13,12 @@
 #include "account.h"
 #include "client/include/fencebroker.h"
 #include "proto/heap.h"
+#include "device.h"
 #include "set.h"
+#include "source.h"
 
-struct broker;
-struct device;
-struct import;
 struct link;
-struct mirror;
 struct pair;
-struct client;
 struct timeline;
 struct watched;
 
@@ -38,10 +35,9 @@ struct arm {
 
 /* What signals a brokered timeline. */
 struct brokered {
-	TAILQ_HEAD(import_queue, import) imports; /* in rising order */
-	uint64_t given;                           /* largest point asked for */
-	struct mirror *follows;                   /* the syncobj that it follows */
-	struct link *link;                        /* whose state it is */
+	struct source_queue sources; /* in rising order */
+	uint64_t given;              /* largest point asked for */
+	struct link *link;           /* whose state it is; NULL: of none */
 };
 
 /* What happened to a timeline, for people. */
@@ -91,6 +87,13 @@ void timeline_destroy(struct timeline *timeline);
 /* Read the payload, check it, complete what is reached, publish what is armed. */
 void timeline_look(struct timeline *timeline);
 
+/* The same of one that may have failed already: then there is nothing more to see. */
+void timeline_refresh(struct timeline *timeline);
+
+/* Brokered: a deadline for `value` passed, or somebody wants it by then. For what it follows; else a no-op. */
+void timeline_catch_up(struct timeline *timeline, uint64_t value);
+void timeline_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns);
+
 /* Brokered: raise the payload. */
 void timeline_advance(struct timeline *timeline, uint64_t value);
 
@@ -105,7 +108,7 @@ void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
 
 /* NULL once it let go. */
 struct client *timeline_signaler(const struct timeline *timeline);
-struct broker *timeline_broker(const struct timeline *timeline);
+struct registry *timeline_registry(const struct timeline *timeline);
 
 /* To add to. Made with the first that is counted, since most timelines are idle; where there is no
  * memory for that, it is not counted. */
@@ -114,13 +117,12 @@ struct timeline_counters *timeline_count(struct timeline *timeline);
 /* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
 
-/* Wait for a point. When it is decided already, `done` is called before this returns. */
-void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value);
-void arm_remove(struct arm *arm); /* no-op when not armed */
-
-/* Its deadline passed: take it off, read the payload once more, and what it follows, and say how the
- * point stands: 0 reached, -EAGAIN not, or the error. */
-int arm_expire(struct arm *arm);
+/* What follows is for arm.c. */
+void timeline_complete(struct timeline *timeline); /* the arms whose points are decided */
+void timeline_take_off(struct timeline *timeline, struct arm *arm);
+void timeline_publish(struct timeline *timeline, uint64_t monitored);
+uint64_t
+timeline_smallest(const struct timeline *timeline); /* armed point, or FBK_MONITORED_NONE */
 
 /* Registered memory: all but its owner read the shadow in the control page. */
 static inline bool timeline_shadowed(const struct timeline *timeline)

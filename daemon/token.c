@@ -8,10 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "description.h"
-#include "handle.h"
-#include "client.h"
 
 static int inode_of(int fd, uint64_t *ret_inode)
 {
@@ -60,7 +57,8 @@ static int token_create(struct handle *handle, uint32_t rights, struct token **r
 		token->fd = r;
 		r = inode_of(token->fd, &token->inode);
 	}
-	LIST_INSERT_HEAD(&client->broker->tokens[token->inode % 256], token, links);
+	LIST_INSERT_HEAD(&client->registry->tokens[token->inode % REGISTRY_TOKEN_BUCKETS], token,
+			 links);
 	LIST_INSERT_HEAD(&handle->tokens, token, handle_links);
 	if (r < 0) {
 		token_destroy(token);
@@ -97,17 +95,29 @@ void token_destroy(struct token *token)
 	free(token);
 }
 
-struct token *token_find(struct broker *broker, int fd)
+struct token *token_find(struct registry *registry, int fd)
 {
 	uint64_t inode;
 	if (inode_of(fd, &inode) < 0) {
 		return NULL;
 	}
 	struct token *token;
-	LIST_FOREACH(token, &broker->tokens[inode % 256], links) {
+	LIST_FOREACH(token, &registry->tokens[inode % REGISTRY_TOKEN_BUCKETS], links) {
 		if (token->inode == inode && description_same(token->fd, fd)) {
 			return token;
 		}
 	}
 	return NULL;
 }
+
+static void token_handle_closed(struct handle *handle, enum fbk_cause cause)
+{
+	(void)cause;
+	while (!LIST_EMPTY(&handle->tokens)) {
+		token_destroy(LIST_FIRST(&handle->tokens));
+	}
+}
+
+const struct observer token_observer = {
+	.handle_closed = token_handle_closed,
+};

@@ -10,9 +10,7 @@
 #include <stdint.h>
 
 #include "account.h"
-
-struct broker;
-struct handle;
+#include "handle.h"
 
 struct token {
 	LIST_ENTRY(token) links;        /* of its hash bucket */
@@ -29,5 +27,7 @@ struct token {
 int token_get(struct handle *handle, uint32_t rights, struct token **ret_token);
 void token_destroy(struct token *token); /* takes NULL */
 
+extern const struct observer token_observer;
+
 /* The token that `fd` (a stranger's, untouched but for statx) is; NULL when it is none. */
-struct token *token_find(struct broker *broker, int fd);
+struct token *token_find(struct registry *registry, int fd);

@@ -4,13 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "blame.h"
-#include "broker.h"
-#include "import.h"
 #include "proto/container.h"
-#include "client.h"
-
-#define WATCHES_PER_EVENT 256
 
 static int watch_compare(const struct watch *a, const struct watch *b)
 {
@@ -23,7 +17,7 @@ static void watch_destroy(struct watch *watch)
 {
 	struct client *client = watch->handle->client;
 	arm_remove(&watch->arm);
-	broker_disarm(client->broker, &watch->deadline);
+	loop_disarm(&client->registry->loop, &watch->deadline);
 	if (watch->fired) {
 		TAILQ_REMOVE(&client->fired, watch, fired_links);
 	}
@@ -36,12 +30,12 @@ static void watch_destroy(struct watch *watch)
 static void watch_fire(struct watch *watch, int result)
 {
 	struct client *client = watch->handle->client;
-	broker_disarm(client->broker, &watch->deadline);
+	loop_disarm(&client->registry->loop, &watch->deadline);
 	watch->result = result;
 	watch->fired = true;
 	TAILQ_INSERT_TAIL(&client->fired, watch, fired_links);
-	if (!client->closing) {
-		client_notify(client);
+	if (!client->ending) {
+		client->notify(client);
 	}
 }
 
@@ -54,11 +48,12 @@ static void watch_decided(struct arm *arm, struct timeline *timeline, int result
 static void watch_expired(struct wheel_timer *timer)
 {
 	struct watch *watch = container_of(timer, struct watch, deadline);
-	struct blame_wait wait = blame_watch(watch);
+	struct registry *registry = watch->handle->client->registry;
+	struct wait wait = watch_wait(watch);
 	int state = arm_expire(&watch->arm);
 	if (state == -EAGAIN) {
-		watch->handle->client->broker->counters.watches_expired++;
-		blame_log_expired(&wait);
+		registry->counters.watches_expired++;
+		registry->blame->expired(&wait);
 	}
 	watch_fire(watch, state == -EAGAIN ? -ETIMEDOUT : state);
 }
@@ -85,10 +80,10 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 		return r;
 	}
 	LIST_INSERT_HEAD(&handle->watches, watch, links);
-	client->broker->counters.watches++;
+	client->registry->counters.watches++;
 	timeline_count(handle->timeline)->watches++;
-	import_hint(handle->timeline, value, deadline_ns);
-	broker_arm(client->broker, &watch->deadline, deadline_ns);
+	timeline_hint(handle->timeline, value, deadline_ns);
+	loop_arm(&client->registry->loop, &watch->deadline, deadline_ns);
 	arm_add(&watch->arm, handle->timeline, value);
 	return 0;
 }
@@ -111,39 +106,35 @@ const struct watch *watch_from(const struct client *client, uint64_t number)
 	return RB_NFIND(watch_tree, (struct watch_tree *)&client->watches, &key);
 }
 
-void watch_drop_handle(struct handle *handle)
+static void watch_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
+	(void)cause;
 	while (!LIST_EMPTY(&handle->watches)) {
 		watch_destroy(LIST_FIRST(&handle->watches));
 	}
 }
 
-int watch_flush(struct client *client)
+const struct observer watch_observer = {
+	.handle_closed = watch_handle_closed,
+};
+
+size_t watch_take_fired(struct client *client, uint64_t *ret_numbers, int32_t *ret_results,
+			size_t size)
 {
-	uint64_t numbers[WATCHES_PER_EVENT];
-	int32_t results[WATCHES_PER_EVENT];
-	while (!TAILQ_EMPTY(&client->fired)) {
-		if (client->reply.size > 0 || client->closing) {
-			return -EAGAIN;
-		}
-		size_t count = 0;
-		while (count < WATCHES_PER_EVENT && !TAILQ_EMPTY(&client->fired)) {
-			struct watch *watch = TAILQ_FIRST(&client->fired);
-			numbers[count] = watch->number;
-			results[count] = watch->result;
-			count++;
-			watch_destroy(watch);
-		}
-		Fbk__Wire__WatchesFired fired = FBK__WIRE__WATCHES_FIRED__INIT;
-		fired.n_watch = count;
-		fired.watch = numbers;
-		fired.n_result = count;
-		fired.result = results;
-		Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
-		message.body_case = FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED;
-		message.watches_fired = &fired;
-		client->broker->counters.watches_fired += count;
-		client_send(client, &message, NULL, 0);
+	size_t count = 0;
+	while (count < size && !TAILQ_EMPTY(&client->fired)) {
+		struct watch *watch = TAILQ_FIRST(&client->fired);
+		ret_numbers[count] = watch->number;
+		ret_results[count] = watch->result;
+		count++;
+		watch_destroy(watch);
 	}
-	return 0;
+	return count;
+}
+
+struct wait watch_wait(const struct watch *watch)
+{
+	struct wait wait = wait_of_arm(&watch->arm, WAIT_WATCH, watch->handle->client);
+	wait.deadline_ns = watch->deadline.deadline_ns;
+	return wait;
 }

@@ -9,12 +9,7 @@
 #include <bsd/sys/tree.h>
 #include <stdint.h>
 
-#include "account.h"
 #include "handle.h"
-#include "timeline.h"
-#include "wheel.h"
-
-struct client;
 
 struct watch {
 	struct arm arm;
@@ -36,8 +31,11 @@ int watch_cancel(struct client *client, uint64_t number); /* -ENOENT */
 /* The one with the smallest number from `number` on, or NULL. */
 const struct watch *watch_from(const struct client *client, uint64_t number);
 
-/* The handle is closed: its watches go without being told. */
-void watch_drop_handle(struct handle *handle);
+/* Takes up to `size` watches that fired off the client's list, and ends them. Returns how many. */
+size_t watch_take_fired(struct client *client, uint64_t *ret_numbers, int32_t *ret_results,
+			size_t size);
 
-/* Tell what fired. 0, or -EAGAIN when the socket is full. */
-int watch_flush(struct client *client);
+struct wait watch_wait(const struct watch *watch);
+
+/* A closed handle's watches go without being told. */
+extern const struct observer watch_observer;

@@ -11,13 +11,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "budget.h"
 #include "clock.h"
 #include "log.h"
 #include "proto/container.h"
 #include "proto/narrow.h"
-#include "set.h"
 
 #define STACK_SIZE     (128 * 1024)      /* it needs 4 KiB; sanitizers need more */
 #define LINGER_NS      (100 * NS_PER_MS) /* so that one frame after the other needs no new thread */
@@ -36,7 +34,7 @@ struct guard {
 };
 
 struct watcher {
-	struct broker *broker;
+	struct registry *registry;
 	int told; /* an eventfd: something is hit. Written by the thread, never read */
 	struct event *event;
 	bool started; /* there is a thread to join */
@@ -348,7 +346,7 @@ static void guard_over(struct watched *watched)
 void watcher_guard(struct watcher *watcher, struct set *set, struct fbk_payload_slot *slot,
 		   bool narrow, uint32_t word)
 {
-	uint64_t poison_ms = policy_settings(watcher->broker->policy)->poison_ms;
+	uint64_t poison_ms = policy_settings(watcher->registry->policy)->poison_ms;
 	struct guard *guard = poison_ms ? calloc(1, sizeof(*guard)) : NULL;
 	if (!guard) {
 		return; /* the control page says that it failed, whatever the payload is */
@@ -372,9 +370,9 @@ void watcher_guard(struct watcher *watcher, struct set *set, struct fbk_payload_
 
 /* --------------------------------------------------------------------------- birth and death --- */
 
-int watcher_create(struct broker *broker, struct watcher **ret_watcher)
+int watcher_create(struct registry *registry, struct watcher **ret_watcher)
 {
-	uint64_t percent = policy_settings(broker->policy)->watcher_cpu_percent;
+	uint64_t percent = policy_settings(registry->policy)->watcher_cpu_percent;
 	*ret_watcher = NULL;
 	if (percent == 0) {
 		return 0;
@@ -394,22 +392,21 @@ int watcher_create(struct broker *broker, struct watcher **ret_watcher)
 	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&watcher->mutex, &adaptive);
 	pthread_mutexattr_destroy(&adaptive);
-	watcher->broker = broker;
+	watcher->registry = registry;
 	budget_init(&watcher->budget, percent, clock_now_ns());
 	TAILQ_INIT(&watcher->hits);
 	watcher->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = watcher->told < 0 ? -errno : 0;
 	if (r == 0) {
-		watcher->event = event_new(broker->base, watcher->told,
-					   EV_READ | EV_ET | EV_PERSIST, watcher_told, watcher);
+		watcher->event =
+			loop_listen(&registry->loop, watcher->told, EV_READ | EV_ET | EV_PERSIST,
+				    PRIORITY_FENCE, watcher_told, watcher);
 		r = watcher->event ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
 		watcher_destroy(watcher);
 		return r;
 	}
-	event_priority_set(watcher->event, PRIORITY_FENCE);
-	event_add(watcher->event, NULL);
 	*ret_watcher = watcher;
 	return 0;
 }

@@ -6,7 +6,7 @@
  *
  * The functions here are the loop's. What is shared with the thread is under one mutex, which it
  * holds for a few looks at a time; it reads and writes nothing of the daemon's but payloads, and
- * those only under the mutex: what was disarmed is not touched any more. Owned by the broker.
+ * those only under the mutex: what was disarmed is not touched any more. Owned by the registry.
  */
 #pragma once
 
@@ -17,9 +17,8 @@
 #include "proto/heap.h"
 #include "pace.h"
 #include "proto/page.h"
+#include "set.h"
 
-struct broker;
-struct set;
 struct watcher;
 
 enum watched_state {
@@ -46,7 +45,7 @@ struct watched {
 };
 
 /* `ret_watcher` gets NULL where policy leaves it no CPU time. */
-int watcher_create(struct broker *broker, struct watcher **ret_watcher);
+int watcher_create(struct registry *registry, struct watcher **ret_watcher);
 void watcher_destroy(struct watcher *watcher); /* nothing is armed but guards; takes NULL */
 
 /* Hit once the payload is `value` or more, or less than `seen`, or no point. Arms it anew when it is

@@ -3,14 +3,14 @@
 
 #include <errno.h>
 
-#include "daemon/broker.h"
+#include "daemon/registry.h"
 #include "daemon/device.h"
 #include "tests/suite.h"
 
 #define SIZE  4096
 #define SLOTS 31 /* of a page of that size */
 
-static struct broker broker;
+static struct registry registry;
 static struct user *user;
 static struct device first, second;
 
@@ -20,32 +20,32 @@ static void setup(void)
 	for (size_t i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
 		limits[i] = account_limits[i].per_user;
 	}
-	broker = (struct broker){ 0 };
+	registry = (struct registry){ .next_id = 0 };
 	first = (struct device){ .id = 101, .page_align = 4096 };
 	second = (struct device){ .id = 102, .page_align = 65536 };
-	ck_assert_int_eq(account_create(&broker.account), 0);
-	ck_assert_int_eq(account_user_ref(broker.account, 1000, limits, &user), 0);
+	ck_assert_int_eq(account_create(&registry.account), 0);
+	ck_assert_int_eq(account_user_ref(registry.account, 1000, limits, &user), 0);
 }
 
 static void teardown(void)
 {
-	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_PAGE_BYTES), 0);
-	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_FDS), 0);
+	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_PAGE_BYTES), 0);
+	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_FDS), 0);
 	user_unref(user);
-	account_destroy(broker.account);
+	account_destroy(registry.account);
 }
 
 static struct set *made(void)
 {
 	struct set *set;
-	ck_assert_int_eq(set_create(&broker, user, SIZE, &set), 0);
+	ck_assert_int_eq(set_create(&registry, user, SIZE, &set), 0);
 	return set;
 }
 
 static struct set_slot taken(struct set *set, const struct device *device)
 {
 	struct set_slot slot;
-	ck_assert_int_eq(set_slot_take(set, &broker, user, device, &slot), 0);
+	ck_assert_int_eq(set_slot_take(set, &registry, user, device, &slot), 0);
 	return slot;
 }
 
@@ -107,11 +107,11 @@ START_TEST(full)
 		ck_assert_uint_eq(slot.control, i);
 		ck_assert_uint_eq(slot.payload, i / 2);
 	}
-	ck_assert_int_eq(set_slot_take(set, &broker, user, &first, &slot), -ENOSPC);
-	ck_assert_int_eq(set_slot_take(set, &broker, user, NULL, &slot), -ENOSPC);
+	ck_assert_int_eq(set_slot_take(set, &registry, user, &first, &slot), -ENOSPC);
+	ck_assert_int_eq(set_slot_take(set, &registry, user, NULL, &slot), -ENOSPC);
 	ck_assert_uint_eq(set->refs, 1 + SLOTS);
 	set_unref(set);
-	ck_assert_int_eq(set_slot_take(set, &broker, user, &first, &slot), -ENOSPC);
+	ck_assert_int_eq(set_slot_take(set, &registry, user, &first, &slot), -ENOSPC);
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		set_unref(set);
 	}
@@ -140,13 +140,13 @@ START_TEST(refused)
 	struct user *poor;
 	struct set *set;
 	struct set_slot slot;
-	ck_assert_int_eq(account_user_ref(broker.account, 1001, limits, &poor), 0);
-	ck_assert_int_eq(set_create(&broker, poor, 3 * SIZE, &set), -EDQUOT);
-	ck_assert_int_eq(set_create(&broker, poor, SIZE, &set), 0);
-	ck_assert_int_eq(set_slot_take(set, &broker, poor, &second, &slot), -EDQUOT);
-	ck_assert_int_eq(set_slot_take(set, &broker, poor, &first, &slot), 0);
+	ck_assert_int_eq(account_user_ref(registry.account, 1001, limits, &poor), 0);
+	ck_assert_int_eq(set_create(&registry, poor, 3 * SIZE, &set), -EDQUOT);
+	ck_assert_int_eq(set_create(&registry, poor, SIZE, &set), 0);
+	ck_assert_int_eq(set_slot_take(set, &registry, poor, &second, &slot), -EDQUOT);
+	ck_assert_int_eq(set_slot_take(set, &registry, poor, &first, &slot), 0);
 	ck_assert_uint_eq(slot.control, 0);
-	ck_assert_int_eq(set_slot_take(set, &broker, poor, NULL, &slot), -EDQUOT);
+	ck_assert_int_eq(set_slot_take(set, &registry, poor, NULL, &slot), -EDQUOT);
 	ck_assert_uint_eq(set->refs, 2);
 	ck_assert_uint_eq(user_usage(poor, ACCOUNT_PAGE_BYTES), 2 * SIZE);
 	set_unref(set);

@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/broker.h"
+#include "daemon/registry.h"
 #include "daemon/handle.h"
 #include "daemon/client.h"
 #include "tests/suite.h"
 
-static struct broker broker;
+static struct registry registry;
 static struct client client;
 static struct handle handle, other;
 
@@ -24,12 +24,12 @@ static void setup(void)
 		limits[i] = account_limits[i].per_user;
 	}
 	limits[ACCOUNT_TOKENS] = 3;
-	broker = (struct broker){ 0 };
-	client = (struct client){ .broker = &broker };
+	registry = (struct registry){ .next_id = 0 };
+	client = (struct client){ .registry = &registry };
 	handle = (struct handle){ .client = &client };
 	other = (struct handle){ .client = &client };
-	ck_assert_int_eq(account_create(&broker.account), 0);
-	ck_assert_int_eq(account_user_ref(broker.account, 1000, limits, &client.user), 0);
+	ck_assert_int_eq(account_create(&registry.account), 0);
+	ck_assert_int_eq(account_user_ref(registry.account, 1000, limits, &client.user), 0);
 }
 
 static void handle_finish(struct handle *done)
@@ -43,13 +43,13 @@ static void teardown(void)
 {
 	handle_finish(&handle);
 	handle_finish(&other);
-	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_TOKENS), 0);
-	ck_assert_uint_eq(account_total(broker.account, ACCOUNT_FDS), 0);
+	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_TOKENS), 0);
+	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_FDS), 0);
 	for (size_t i = 0; i < 256; i++) {
-		ck_assert(LIST_EMPTY(&broker.tokens[i]));
+		ck_assert(LIST_EMPTY(&registry.tokens[i]));
 	}
 	user_unref(client.user);
-	account_destroy(broker.account);
+	account_destroy(registry.account);
 }
 
 static struct token *got(struct handle *from, uint32_t rights)
@@ -65,9 +65,9 @@ START_TEST(found)
 	ck_assert_ptr_eq(token->handle, &handle);
 	ck_assert_uint_eq(token->rights, FBK_RIGHT_WAIT);
 	ck_assert(fcntl(token->fd, F_GETFD) & FD_CLOEXEC);
-	ck_assert_ptr_eq(token_find(&broker, token->fd), token);
+	ck_assert_ptr_eq(token_find(&registry, token->fd), token);
 	int duplicate = fcntl(token->fd, F_DUPFD_CLOEXEC, 100);
-	ck_assert_ptr_eq(token_find(&broker, duplicate), token); /* as good */
+	ck_assert_ptr_eq(token_find(&registry, duplicate), token); /* as good */
 	close(duplicate);
 }
 END_TEST
@@ -81,8 +81,8 @@ START_TEST(one_for_each_mask)
 	ck_assert_ptr_ne(wait, others);
 	ck_assert_ptr_eq(got(&handle, FBK_RIGHT_WAIT), wait);
 	ck_assert_ptr_eq(got(&handle, RIGHTS_ALL), both);
-	ck_assert_ptr_eq(token_find(&broker, both->fd), both);
-	ck_assert_ptr_eq(token_find(&broker, others->fd), others);
+	ck_assert_ptr_eq(token_find(&registry, both->fd), both);
+	ck_assert_ptr_eq(token_find(&registry, others->fd), others);
 	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 3);
 	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 3);
 }
@@ -113,19 +113,19 @@ START_TEST(forged)
 	char path[32];
 	int fd = memfd_create("fencebroker-token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, fcntl(token->fd, F_GET_SEALS)), 0);
-	ck_assert_ptr_null(token_find(&broker, fd));
+	ck_assert_ptr_null(token_find(&registry, fd));
 	close(fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", token->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) { /* root may */
-		ck_assert_ptr_null(token_find(&broker, fd));
+		ck_assert_ptr_null(token_find(&registry, fd));
 		close(fd);
 	}
 	fd = open(path, O_PATH | O_CLOEXEC);
-	ck_assert_ptr_null(token_find(&broker, fd)); /* needs no permission, and gives none */
+	ck_assert_ptr_null(token_find(&registry, fd)); /* needs no permission, and gives none */
 	close(fd);
-	ck_assert_ptr_null(token_find(&broker, fd)); /* not open */
-	ck_assert_ptr_null(token_find(&broker, -1));
+	ck_assert_ptr_null(token_find(&registry, fd)); /* not open */
+	ck_assert_ptr_null(token_find(&registry, -1));
 }
 END_TEST
 
@@ -148,10 +148,10 @@ START_TEST(destroyed)
 {
 	int kept = fcntl(got(&handle, FBK_RIGHT_WAIT)->fd, F_DUPFD_CLOEXEC, 100);
 	token_destroy(got(&handle, FBK_RIGHT_WAIT));
-	ck_assert_ptr_null(token_find(&broker, kept));
+	ck_assert_ptr_null(token_find(&registry, kept));
 	struct token *next = got(&handle, FBK_RIGHT_WAIT);
-	ck_assert_ptr_null(token_find(&broker, kept));
-	ck_assert_ptr_eq(token_find(&broker, next->fd), next);
+	ck_assert_ptr_null(token_find(&registry, kept));
+	ck_assert_ptr_eq(token_find(&registry, next->fd), next);
 	close(kept);
 	token_destroy(NULL);
 }

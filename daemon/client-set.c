@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "client-object.h"
+#include "client-set.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#include "device.h"
 
 #define SET_SIZE 65536 /* 511 timelines; only touched pages cost memory */
 
@@ -31,7 +29,7 @@ int client_set_create(struct client *client, uint32_t *ret_number)
 	if (!entry) {
 		return -ENOMEM;
 	}
-	int r = set_create(client->broker, client->user, SET_SIZE, &entry->set);
+	int r = set_create(client->registry, client->user, SET_SIZE, &entry->set);
 	if (r < 0) {
 		free(entry);
 		return r;
@@ -65,12 +63,14 @@ struct set *client_set_find(const struct client *client, uint32_t number)
 	return entry ? entry->set : NULL;
 }
 
-void client_objects_destroy(struct client *client)
+static void client_set_client_ended(struct client *client, enum fbk_cause cause)
 {
-	while (!LIST_EMPTY(&client->devices)) {
-		device_unregister(LIST_FIRST(&client->devices));
-	}
+	(void)cause;
 	while (!LIST_EMPTY(&client->sets)) {
 		set_entry_destroy(LIST_FIRST(&client->sets));
 	}
 }
+
+const struct observer client_set_observer = {
+	.client_ended = client_set_client_ended,
+};

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/* The share sets of a client, by the numbers that it knows them by. Loop's thread only. */
+#pragma once
+
+#include <stdint.h>
+
+#include "client.h"
+#include "set.h"
+
+int client_set_create(struct client *client, uint32_t *ret_number);
+int client_set_destroy(struct client *client, uint32_t number);            /* -ENOENT */
+struct set *client_set_find(const struct client *client, uint32_t number); /* or NULL */
+
+extern const struct observer client_set_observer;

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+#include "daemon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "blame.h"
+#include "broker.h"
+#include "client-log.h"
+#include "client-set.h"
+#include "clock.h"
+#include "connection.h"
+#include "device.h"
+#include "export.h"
+#include "foreign.h"
+#include "link.h"
+#include "log.h"
+#include "memory.h"
+#include "mirror.h"
+#include "pair.h"
+#include "proto/wire.h"
+#include "provider.h"
+#include "syncobj-follow.h"
+#include "token.h"
+#include "udmabuf.h"
+#include "watch.h"
+#include "watcher.h"
+
+#define FDS_RESERVED 32 /* for the daemon itself while it serves */
+
+/* The order in which what a client owns ends: exports fire while their timelines are still there, then its handles
+ * close, each with what hangs on it, then its devices and sets go. */
+static const struct observer *const observers[] = {
+	&export_observer, &link_observer,   &handle_observer, &watch_observer,      &token_observer,
+	&pair_observer,   &mirror_observer, &device_observer, &client_set_observer, NULL,
+};
+
+/* ------------------------------------------------------------------------------ the account -- */
+
+static uint64_t count_open_fds(void)
+{
+	uint64_t count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+	if (!directory) {
+		return 64; /* more than there can be at start */
+	}
+	while (readdir(directory)) {
+		count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+static uint64_t fd_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 1024;
+	}
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+			getrlimit(RLIMIT_NOFILE, &limit);
+		}
+	}
+	return limit.rlim_cur;
+}
+
+static void registry_set_ceilings(struct registry *registry)
+{
+	registry->base_fds = count_open_fds();
+	uint64_t kept = registry->base_fds + FDS_RESERVED + WIRE_FDS_ROOM;
+	uint64_t ceiling = registry->fd_limit > kept ? registry->fd_limit - kept : 0;
+	account_set_ceiling(registry->account, ACCOUNT_REGISTERED_PAGES, FOREIGN_MAX);
+	account_set_ceiling(registry->account, ACCOUNT_FDS, ceiling);
+	if (ceiling < 256) {
+		log_warning(
+			"only %llu file descriptors are left for clients: raise LimitNOFILE= or "
+			"`ulimit -n`",
+			(unsigned long long)ceiling);
+	}
+}
+
+/* ----------------------------------------------------------------------------------- running -- */
+
+int broker_run(struct broker *broker)
+{
+	return loop_run(&broker->registry.loop);
+}
+
+static void broker_stop_now(struct wheel_timer *timer)
+{
+	struct broker *broker = container_of(timer, struct broker, stop_timer);
+	loop_stop(&broker->registry.loop);
+}
+
+static void broker_promises_over(struct translator *translator)
+{
+	struct broker *broker = container_of(translator, struct broker, translator);
+	/* Not from within: what is reached in this turn is still to be told. */
+	loop_arm(&broker->registry.loop, &broker->stop_timer, 0);
+}
+
+void broker_stop(struct broker *broker)
+{
+	struct registry *registry = &broker->registry;
+	struct translator *translator = &broker->translator;
+	uint64_t within_ms =
+		translator->promise_count > 0 ? policy_settings(registry->policy)->promise_ms : 0;
+	if (broker->stopping) {
+		loop_stop(&registry->loop);
+		return;
+	}
+	broker->stopping = true;
+	translator->stopping = true;
+	if (translator->promise_count > 0) {
+		log_info("%u promises are under way: waiting for them, %llu ms at most",
+			 translator->promise_count, (unsigned long long)within_ms);
+	}
+	struct connection *connection;
+	struct connection *next;
+	LIST_FOREACH_SAFE(connection, &broker->connections, links, next) {
+		connection_tell_stopping(connection, within_ms);
+	}
+	/* Each promise ends by its own deadline before this. */
+	loop_arm(&registry->loop, &broker->stop_timer,
+		 within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
+}
+
+static void broker_reap(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	while (!LIST_EMPTY(&broker->dying)) {
+		connection_destroy(LIST_FIRST(&broker->dying));
+	}
+}
+
+static void broker_tend_closer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct broker *broker = arg;
+	closer_tend(&broker->registry.closer);
+}
+
+/* --------------------------------------------------------------------------- birth and death -- */
+
+static struct broker *broker_alloc(void)
+{
+	struct broker *broker = calloc(1, sizeof(*broker));
+	if (!broker) {
+		return NULL;
+	}
+	struct registry *registry = &broker->registry;
+	struct translator *translator = &broker->translator;
+	registry->observers = observers;
+	registry->blame = &blame_ops;
+	registry->started_ns = clock_now_ns();
+	registry->classifier.reference_fd = -1;
+	registry->udmabuf = -ENODEV;
+	graph_init(&registry->graph);
+	translator->registry = registry;
+	translator->aio.source = -1;
+	translator->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
+	translator->memory_lock = -ENOTSUP;
+	translator->promises_over = broker_promises_over;
+	broker->stop_timer.fire = broker_stop_now;
+	return broker;
+}
+
+/* What it can't do without. */
+static int broker_init_core(struct broker *broker)
+{
+	struct registry *registry = &broker->registry;
+	int r = loop_init(&registry->loop);
+	if (r == 0) {
+		r = account_create(&registry->account);
+	}
+	if (r == 0) {
+		registry->fd_limit = fd_limit();
+		r = closer_init(&registry->closer, registry->fd_limit);
+	}
+	if (r == 0) {
+		r = classifier_init(&registry->classifier);
+	}
+	if (r == 0) {
+		r = watcher_create(registry, &registry->watcher);
+	}
+	if (r < 0) {
+		return r;
+	}
+	broker->reaper = loop_trigger(&registry->loop, PRIORITY_FENCE, broker_reap, broker);
+	broker->closer_alarm =
+		loop_listen(&registry->loop, registry->closer.alarm, EV_READ | EV_PERSIST,
+			    PRIORITY_REQUEST, broker_tend_closer, broker);
+	return broker->reaper && broker->closer_alarm ? 0 : -ENOMEM;
+}
+
+/* What this machine has or has not. */
+static void broker_init_translation(struct broker *broker)
+{
+	struct registry *registry = &broker->registry;
+	struct translator *translator = &broker->translator;
+	int aio = aio_init(&translator->aio);
+	if (aio < 0) {
+		log_warning("no AIO context (%s): eventfds can't be exported",
+			    strerrordesc_np(-aio));
+	}
+	registry->udmabuf = udmabuf_open();
+	drm_open(&translator->drm);
+	if (policy_settings(registry->policy)->promises) {
+		translator->memory_lock = memory_lock();
+	}
+	probe_run(&broker->probe, translator);
+	registry->features = broker->probe.features;
+}
+
+int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
+		  struct broker **ret_broker)
+{
+	struct broker *broker = broker_alloc();
+	if (!broker) {
+		policy_destroy(policy);
+		return -ENOMEM;
+	}
+	broker->registry.policy = policy;
+	broker->policy_name = policy_name;
+	broker->user_mode = user_mode;
+	int r = broker_init_core(broker);
+	if (r < 0) {
+		broker_destroy(broker);
+		return r;
+	}
+	broker_init_translation(broker);
+	registry_set_ceilings(&broker->registry);
+	*ret_broker = broker;
+	return 0;
+}
+
+static void broker_end_clients(struct broker *broker)
+{
+	struct timeline *timeline;
+	broker->registry.ending = true;
+	LIST_FOREACH(timeline, &broker->registry.timelines, links) {
+		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
+	}
+	while (!LIST_EMPTY(&broker->connections)) {
+		connection_end(LIST_FIRST(&broker->connections), FBK_CAUSE_OWNER_LEFT, NULL);
+	}
+	while (!LIST_EMPTY(&broker->dying)) {
+		connection_destroy(LIST_FIRST(&broker->dying));
+	}
+}
+
+void broker_destroy(struct broker *broker)
+{
+	if (!broker) {
+		return;
+	}
+	struct registry *registry = &broker->registry;
+	struct translator *translator = &broker->translator;
+	broker_end_clients(broker);
+	watcher_destroy(registry->watcher); /* with it go the last sets */
+	graph_finish(&registry->graph);
+	client_log_finish(registry);
+	loop_disarm(&registry->loop, &broker->stop_timer);
+	submit_arms_finish(translator);
+	vgem_finish(translator);
+	drm_finish(&translator->drm);
+	event_drop(broker->closer_alarm);
+	closer_finish(&registry->closer);
+	classifier_finish(&registry->classifier);
+	aio_finish(&translator->aio);
+	account_destroy(registry->account);
+	event_drop(broker->reaper);
+	if (registry->udmabuf >= 0) {
+		close(registry->udmabuf);
+	}
+	loop_finish(&registry->loop);
+	policy_destroy(registry->policy);
+	free(broker);
+}

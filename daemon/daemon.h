@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+/* Assembles the daemon, runs it, and takes it apart. Loop's thread only. */
+#pragma once
+
+#include <stdbool.h>
+
+struct broker;
+struct policy;
+
+/* Takes the policy, also when it fails. */
+int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
+		  struct broker **ret_broker);
+int broker_run(struct broker *broker);      /* until broker_stop() is done; else an error */
+void broker_destroy(struct broker *broker); /* ends all clients; takes NULL */
+
+/* Stop the loop: at once, or when all promises are kept or broken; clients are told first. Called
+ * again: at once. */
+void broker_stop(struct broker *broker);
