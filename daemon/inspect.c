@@ -11,8 +11,8 @@
 #include "handle.h"
 #include "inspect.h"
 #include "kind.h"
+#include "proto/version.h"
 #include "timeline.h"
-#include "version.h"
 #include "watcher.h"
 
 #define USERS_MAX     16 /* of about 560 bytes each in a packet of 16 KiB */

@@ -16,7 +16,7 @@
 #include "foreign.h"
 #include "listener.h"
 #include "log.h"
-#include "version.h"
+#include "proto/version.h"
 
 #define SYSTEM_SOCKET "/run/fencebroker/socket"
 #define SYSTEM_POLICY "/etc/fencebroker/policy.conf"

@@ -12,7 +12,7 @@
 #include "dispatch.h"
 #include "client-set.h"
 #include "handle.h"
-#include "version.h"
+#include "proto/version.h"
 
 /* ------------------------------------------------------------------------------- connection -- */
 

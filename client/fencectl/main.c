@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/version.h"
 #include "fencectl.h"
+#include "proto/version.h"
 
 static const struct verb verbs[] = {
 	{ "status", "", 0, "the daemon, what it counted, and who uses how much", verb_status },

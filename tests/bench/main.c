@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "daemon/version.h"
 #include "host.h"
+#include "proto/version.h"
 #include "report.h"
 
 #define ROUNDS_MAX 100000

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-#include "daemon/version.h"
 #include "host.h"
+#include "proto/version.h"
 #include "report.h"
 
 static const char *const kind_names[] = {
