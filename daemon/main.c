@@ -11,11 +11,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "broker.h"
+#include "daemon/front/broker.h"
 #include "daemon.h"
-#include "foreign.h"
-#include "listener.h"
-#include "log.h"
+#include "daemon/base/foreign.h"
+#include "daemon/front/listener.h"
+#include "daemon/base/log.h"
 #include "proto/version.h"
 
 #define SYSTEM_SOCKET "/run/fencebroker/socket"

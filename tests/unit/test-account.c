@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/account.h"
+#include "daemon/rules/account.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/aio.h"
+#include "daemon/base/aio.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The watcher's budget, in a time of its own. */
 
-#include "daemon/budget.h"
+#include "daemon/base/budget.h"
 #include "tests/suite.h"
 
 #define PERCENT 10

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/closer.h"
+#include "daemon/base/closer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "tests/suite.h"
 
 #define PATIENCE_NS (10 * NS_PER_S)

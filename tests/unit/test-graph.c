@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The wait-for graph: exact boundaries, what goes by itself, the bound of its search; and random
  * edges, checked against a plain search of all points. */
-#include "daemon/graph.h"
+#include "daemon/rules/graph.h"
 
 #include <errno.h>
 #include <stdio.h>

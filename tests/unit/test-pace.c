@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The watcher's pace, in a time of its own: a device that raises its payload, and who looks for it. */
 
-#include "daemon/clock.h"
-#include "daemon/pace.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/pace.h"
 #include "tests/suite.h"
 
 #define LOOK_NS 200 /* that a look takes */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/page.h"
+#include "daemon/core/page.h"
 
 #include <errno.h>
 #include <fcntl.h>

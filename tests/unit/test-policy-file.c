@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/policy.h"
+#include "daemon/rules/policy.h"
 #include "tests/suite.h"
 
 static struct policy *policy;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which names of links a policy lets whom publish and find. */
-#include "daemon/policy.h"
+#include "daemon/rules/policy.h"
 
 #include <errno.h>
 #include <string.h>

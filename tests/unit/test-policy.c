@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* POLICY_DIR, from the build: where the default policies are. */
-#include "daemon/policy.h"
+#include "daemon/rules/policy.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -3,7 +3,7 @@
  * Routes: each combination of capabilities is asked, and judged by an oracle that says in its own
  * words when each route is allowed. A table of cases for people comes first.
  */
-#include "daemon/route.h"
+#include "daemon/rules/route.h"
 
 #include <stdio.h>
 #include <string.h>

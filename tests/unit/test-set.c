@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/set.h"
+#include "daemon/core/set.h"
 
 #include <errno.h>
 
-#include "daemon/registry.h"
-#include "daemon/device.h"
+#include "daemon/core/registry.h"
+#include "daemon/core/device.h"
 #include "tests/suite.h"
 
 #define SIZE  4096

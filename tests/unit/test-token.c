@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/token.h"
+#include "daemon/core/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/registry.h"
-#include "daemon/handle.h"
-#include "daemon/client.h"
+#include "daemon/core/registry.h"
+#include "daemon/core/handle.h"
+#include "daemon/core/client.h"
 #include "tests/suite.h"
 
 static struct registry registry;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/wheel.h"
+#include "daemon/base/wheel.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A registered engine. Belongs to the client that registered it; its timelines refer to it, also when
+ * that is gone, since they are blamed on it. Loop's thread only.
+ */
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/rules/account.h"
+#include "client.h"
+#include "client/include/fencebroker.h"
+#include "page.h"
+
+struct route_device;
+struct route_world;
+
+/* What a client says of a device that it registers; nothing of it is checked. */
+struct device_spec {
+	const char *name;
+	uint32_t class;
+	uint32_t waits, signals; /* masks of enum fbk_fence_kind */
+	bool silent;
+	uint32_t visibility;
+	uint32_t page_align; /* 0: the default of its class */
+	uint32_t backings;   /* mask of enum fbk_backing; 0: host memory */
+	uint32_t routes;     /* mask of 1 << enum fbk_route; 0: all */
+};
+
+struct device {
+	LIST_ENTRY(device) links;        /* of the registry, newest first */
+	LIST_ENTRY(device) client_links; /* of its client */
+	struct registry *registry;
+	struct client *client; /* NULL: unregistered */
+	pid_t pid;
+	uid_t uid;
+	unsigned int refs; /* the client's and one for each timeline */
+	uint64_t id;
+	uint32_t handle; /* the client's number for it */
+	char name[FBK_NAME_SIZE];
+	enum fbk_device_class class;
+	uint32_t waits;
+	uint32_t signals;
+	bool silent;
+	enum fbk_visibility visibility;
+	uint32_t routes; /* mask of 1 << enum fbk_route that it accepts; 0: all */
+	uint32_t page_align;
+	enum fbk_backing backing; /* of its fence pages: one */
+	LIST_HEAD(, page) memory; /* registered for them */
+	bool may_promise;         /* policy lets its points be promised */
+	bool promise_broken;      /* the last one was not kept: none until it delivers */
+	uint32_t timelines;       /* made for it and alive */
+	uint32_t link_ends;       /* of links, that it is */
+	struct charge charge;
+};
+
+/* `detail` of FBK_REASON_SIZE says what is wrong with it. */
+int device_register(struct client *client, const struct device_spec *spec,
+		    struct device **ret_device, char *detail);
+
+/* Its timelines have failed by now. */
+void device_unregister(struct device *device);
+void device_unref(struct device *device); /* takes NULL */
+
+/* More memory for its fence pages; the fd stays the caller's. */
+int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64_t size,
+		      struct page **ret_page, char *detail);
+
+/* Registered memory with a free slot, or NULL. */
+struct page *device_memory_with_room(const struct device *device);
+
+struct device *device_find(const struct client *client, uint32_t handle);
+
+/* What route_choose() is asked with: a device, whose name is borrowed, and what there is beside the two
+ * when it signals. */
+void device_route(const struct device *device, struct route_device *ret);
+void device_route_world(const struct device *signaler, struct route_world *ret);
+
+/* Does it write payloads of 32 bits? Not one that can do 64 too, nor one whose process signals for it. */
+static inline bool device_signals_narrow(const struct device *device)
+{
+	return device->visibility != FBK_VISIBLE_IRQ &&
+	       (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
+}
+
+const char *device_class_name(enum fbk_device_class class);
+const char *device_visibility_name(enum fbk_visibility visibility);
+const char *device_backing_name(enum fbk_backing backing);
+
+/* 1 to FBK_NAME_SIZE - 1 printable ASCII characters, no space. */
+bool device_name_valid(const char *name);
+
+extern const struct observer device_observer;

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The whole daemon: the core's registry, the translation to kernel fences, and the ways in. daemon.c alone puts it
+ * together and takes it apart. Loop's thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/core/client.h"
+#include "daemon/translate/probe.h"
+#include "proto/container.h"
+#include "daemon/translate/translator.h"
+
+struct connection;
+
+struct broker {
+	struct registry registry;
+	struct translator translator;
+	struct probe probe;
+	const char *policy_name;
+	bool user_mode;
+	bool stopping;
+	struct wheel_timer stop_timer;
+	struct event *closer_alarm;
+	LIST_HEAD(, connection) connections;
+	LIST_HEAD(, connection) dying;
+	struct event *reaper; /* destroys those once the running callbacks have returned */
+};
+
+static inline struct broker *broker_of(const struct client *client)
+{
+	return container_of(client->registry, struct broker, registry);
+}
+
+static inline struct translator *translator_of(const struct client *client)
+{
+	return &broker_of(client)->translator;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+#include "connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <systemd/sd-login.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "daemon/core/client-log.h"
+#include "daemon/base/clock.h"
+#include "dispatch.h"
+#include "daemon/base/log.h"
+#include "proto/wire.h"
+
+#define CONNECTION_REQUESTS_PER_TURN 16
+#define CONNECTION_LAST_REQUESTS     256
+#define CONNECTION_GREETING_NS       (5 * NS_PER_S)
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* ------------------------------------------------------------------------------ credentials -- */
+
+int connection_credentials(int socket, struct credentials *ret_credentials)
+{
+	struct credentials *credentials = ret_credentials;
+	struct ucred cred;
+	socklen_t size = sizeof(cred);
+	*credentials = (struct credentials){ .pidfd = -1 };
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0) {
+		return -errno;
+	}
+	credentials->pid = cred.pid;
+	credentials->uid = cred.uid;
+	credentials->gid = cred.gid;
+
+	size = sizeof(credentials->groups);
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, credentials->groups, &size) == 0) {
+		credentials->group_count = size / sizeof(gid_t);
+	} /* in more groups than we look at: then none of them counts, which only takes rights */
+
+	size = sizeof(credentials->pidfd);
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &credentials->pidfd, &size) < 0) {
+		/* before Linux 6.5; a process that exited since is told by the hang-up */
+		credentials->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
+	}
+	if (credentials->pidfd < 0) {
+		return -errno;
+	}
+	char *unit = NULL;
+	if (sd_pid_get_unit(cred.pid, &unit) >= 0) {
+		wire_text_copy(credentials->unit, sizeof(credentials->unit), unit);
+	}
+	free(unit);
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------- receiving -- */
+
+static void connection_starve(struct connection *connection)
+{
+	event_del(connection->readable);
+	loop_arm(&connection->broker->registry.loop, &connection->starving,
+		 clock_now_ns() + CONNECTION_STARVING_NS);
+}
+
+static void connection_fed(struct wheel_timer *timer)
+{
+	struct connection *connection = container_of(timer, struct connection, starving);
+	if (connection->reply.size > 0) {
+		connection_flush_soon(connection); /* that one first: then it is read again */
+	} else {
+		event_add(connection->readable, NULL);
+	}
+}
+
+/* Rule R10: with room for all fds of a packet, one cut short is the sender's fault. */
+static bool connection_may_receive(struct connection *connection)
+{
+	if (connection->reply.size > 0 || connection->closing) {
+		return false;
+	}
+	if (registry_free_fds(&connection->broker->registry) < WIRE_FDS_ROOM) {
+		log_starved("clients are not read");
+		connection_starve(connection);
+		return false;
+	}
+	if (!connection_outbox_open(connection)) {
+		connection_starve(connection);
+		return false;
+	}
+	return !connection->closing;
+}
+
+/* A request ends a connection only here, where its answer has been sent. */
+static void connection_follow_up(struct connection *connection, enum answer_then then)
+{
+	if (then == ANSWER_THEN_LEAVE) {
+		connection_end(connection, FBK_CAUSE_OWNER_LEFT, NULL);
+	} else if (then == ANSWER_THEN_HANG_UP) {
+		connection->hangup_after_reply = true;
+		if (connection->reply.size == 0) {
+			connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+		}
+	}
+}
+
+static void connection_answer(struct connection *connection, struct wire_packet *packet)
+{
+	static _Alignas(16) uint8_t memory[WIRE_ARENA_SIZE];
+	struct registry *registry = &connection->broker->registry;
+	struct client *client = connection->client;
+	struct answer answer;
+	struct wire_arena arena;
+	wire_arena_init(&arena, memory, sizeof(memory));
+
+	Fbk__Wire__Request *request =
+		fbk__wire__request__unpack(&arena.allocator, packet->size, packet->bytes);
+	if (!request || request->serial == 0) {
+		registry->counters.malformed++;
+		registry->counters.fds_refused += packet->fd_count;
+		connection_end(connection, FBK_CAUSE_OWNER_DIED,
+			       "it sent a packet that is no request");
+		return;
+	}
+	enum answer_then then = dispatch_run(client, request, packet, &answer);
+	if (!answer.silent) {
+		connection_send(connection, &answer.message, answer.fds, answer.fd_count);
+	}
+	answer_finish(&answer);
+	if (client->greeted) {
+		loop_disarm(&registry->loop, &connection->greeting);
+	}
+	connection_follow_up(connection, then);
+}
+
+static bool connection_receive(struct connection *connection)
+{
+	static struct wire_packet packet;
+	struct registry *registry = &connection->broker->registry;
+	if (!connection_may_receive(connection)) {
+		return false;
+	}
+	int r = wire_receive(connection->socket, &packet);
+	if (r == -EAGAIN) {
+		return false;
+	}
+	if (r > 0) {
+		connection_answer(connection, &packet);
+	}
+	/* Handlers take what they keep by setting it to -1. */
+	closer_close_all(&registry->closer, packet.fds, packet.fd_count);
+	if (r == 0) {
+		connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+	} else if (r < 0) {
+		registry->counters.malformed++;
+		connection_end(connection, FBK_CAUSE_OWNER_DIED,
+			       r == -EMSGSIZE ? "it sent a packet of more than 16 KiB"
+					      : strerrordesc_np(-r));
+	}
+	return !connection->hangup_after_reply;
+}
+
+static void connection_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct connection *connection = arg;
+	connection->broker->registry.bells_in_a_row = 0;
+	for (int i = 0; i < CONNECTION_REQUESTS_PER_TURN && connection_receive(connection); i++) {
+	}
+}
+
+static void connection_exited(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct connection *connection = arg;
+	/* What it sent before it died still counts: it was asked for while it lived. Bounded: a
+	 * child that it forked may still be sending. */
+	for (int i = 0; i < CONNECTION_LAST_REQUESTS && connection_receive(connection); i++) {
+	}
+	connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+}
+
+static void connection_not_greeted(struct wheel_timer *timer)
+{
+	connection_end(container_of(timer, struct connection, greeting), FBK_CAUSE_OWNER_DIED,
+		       "it never said Hello");
+}
+
+/* --------------------------------------------------------------------------- birth and death -- */
+
+static void connection_notify(struct client *client)
+{
+	connection_flush_soon(client->connection);
+}
+
+static int connection_listen(struct connection *connection)
+{
+	struct loop *loop = &connection->broker->registry.loop;
+	connection->readable = loop_listen(loop, connection->socket, EV_READ | EV_PERSIST,
+					   PRIORITY_REQUEST, connection_readable, connection);
+	connection->exited = loop_listen(loop, connection->client->credentials.pidfd, EV_READ,
+					 PRIORITY_REQUEST, connection_exited, connection);
+	connection->writable = event_new(loop->base, connection->socket, EV_WRITE,
+					 connection_writable, connection);
+	if (!connection->readable || !connection->writable || !connection->exited) {
+		return -ENOMEM;
+	}
+	event_priority_set(connection->writable, PRIORITY_FENCE);
+	return 0;
+}
+
+/* The client and its connection are each charged for what they are. */
+static int connection_admit(struct connection *connection)
+{
+	int r = client_admit(connection->client);
+	if (r == 0) { /* the socket, and what may lie unread in it */
+		r = charge_take(&connection->fd_charge, connection->client->user, ACCOUNT_FDS,
+				1 + CONNECTION_FLIGHT_MAX);
+	}
+	return r;
+}
+
+int connection_create(struct broker *broker, int socket, const struct credentials *credentials)
+{
+	struct registry *registry = &broker->registry;
+	struct connection *connection = calloc(1, sizeof(*connection));
+	struct client *client = NULL;
+	int r = client_create(registry, credentials, &client);
+	if (!connection || r < 0) {
+		r = -ENOMEM;
+		connection_refuse(socket, r, strerrordesc_np(-r));
+		closer_close(&registry->closer, socket);
+		if (client) {
+			client_end(client, FBK_CAUSE_OWNER_DIED);
+		}
+		free(connection);
+		return r;
+	}
+	connection->broker = broker;
+	connection->client = client;
+	connection->socket = socket;
+	connection->cause = FBK_CAUSE_OWNER_DIED;
+	connection->greeting.fire = connection_not_greeted;
+	connection->starving.fire = connection_fed;
+	client->notify = connection_notify;
+	client->connection = connection;
+	LIST_INSERT_HEAD(&broker->connections, connection, links);
+
+	r = connection_admit(connection);
+	if (r == 0) {
+		r = connection_listen(connection);
+	}
+	if (r < 0) {
+		char detail[FBK_REASON_SIZE];
+		error_explain(client, r, detail);
+		connection_refuse(socket, r, detail);
+		connection->closing = true;
+		connection_destroy(connection);
+		return r;
+	}
+	loop_arm(&registry->loop, &connection->greeting, clock_now_ns() + CONNECTION_GREETING_NS);
+	return 0;
+}
+
+void connection_end(struct connection *connection, enum fbk_cause cause, const char *why)
+{
+	struct client *client = connection->client;
+	struct broker *broker = connection->broker;
+	if (connection->closing) {
+		return;
+	}
+	if (why) {
+		client_log(client, "%s; disconnected", why);
+	} else {
+		log_debug("%s %s", client_label(client),
+			  cause == FBK_CAUSE_OWNER_LEFT ? "left" : "hung up");
+	}
+	connection->closing = true;
+	connection->cause = cause;
+	client->ending = true;
+	event_del(connection->readable);
+	event_del(connection->writable);
+	event_del(connection->exited);
+	bell_mute(&client->bell);
+	LIST_REMOVE(connection, links);
+	LIST_INSERT_HEAD(&broker->dying, connection, links);
+	/* Not now: a callback that runs may still use it. */
+	event_active(broker->reaper, EV_TIMEOUT, 0);
+}
+
+void connection_destroy(struct connection *connection)
+{
+	struct registry *registry = &connection->broker->registry;
+	loop_disarm(&registry->loop, &connection->greeting);
+	loop_disarm(&registry->loop, &connection->starving);
+	event_drop(connection->readable);
+	event_drop(connection->writable);
+	event_drop(connection->exited);
+	client_end(connection->client, connection->cause);
+	connection_outbox_finish(connection);
+	/* Packets nobody read may hold fds whose close blocks: not here. */
+	closer_close(&registry->closer, connection->socket);
+	charge_release(&connection->fd_charge);
+	LIST_REMOVE(connection, links);
+	free(connection);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+#include "dispatch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/core/handle.h"
+#include "daemon/base/log.h"
+
+struct dispatch_entry {
+	const char *name;
+	request_fn *handler;
+	size_t size_max; /* of the whole packet */
+	size_t fd_count; /* at least */
+	size_t fd_more;  /* and at most that many more */
+	bool on_timeline;
+	size_t handle_offset; /* of the field in the body that names a timeline, if it is on one */
+	uint32_t right;       /* on that timeline: all of this mask */
+	enum policy_inspect inspect; /* what policy must allow at least */
+	bool before_hello;
+};
+
+#define ENTRY(field, function, size, ...)                                                       \
+	[FBK__WIRE__REQUEST__BODY_##field] = {                                                  \
+		.name = #function, .handler = request_##function, .size_max = size, __VA_ARGS__ \
+	}
+#define ON_TIMELINE(type, needed) \
+	.on_timeline = true, .handle_offset = offsetof(Fbk__Wire__##type, handle), .right = (needed)
+#define INSPECTS .inspect = POLICY_INSPECT_OWN
+
+#define WAIT    FBK_RIGHT_WAIT
+#define SIGNAL  FBK_RIGHT_SIGNAL
+#define PROMISE FBK_RIGHT_PROMISE
+
+static const struct dispatch_entry entries[] = {
+	ENTRY(HELLO, hello, 256, .before_hello = true),
+	ENTRY(GOODBYE, goodbye, 64),
+	ENTRY(DEVICE_REGISTER, device_register, 256),
+	ENTRY(DEVICE_UNREGISTER, device_unregister, 64),
+	ENTRY(SET_CREATE, set_create, 64),
+	ENTRY(SET_DESTROY, set_destroy, 64),
+	ENTRY(TIMELINE_CREATE, timeline_create, 256),
+	ENTRY(PAGE_MAPPED, page_mapped, 64),
+	ENTRY(DEVICE_MEMORY, device_memory, 64, .fd_count = 1),
+	ENTRY(TIMELINE_MEMORY, timeline_memory, 64, ON_TIMELINE(TimelineMemory, SIGNAL)),
+	ENTRY(TIMELINE_OPEN, timeline_open, 64, .fd_count = 1),
+	ENTRY(TIMELINE_SHARE, timeline_share, 64, ON_TIMELINE(TimelineShare, 0)),
+	ENTRY(TIMELINE_CLOSE, timeline_close, 64, ON_TIMELINE(TimelineClose, 0)),
+	ENTRY(TIMELINE_SIGNAL, timeline_signal, 64, ON_TIMELINE(TimelineSignal, SIGNAL)),
+	ENTRY(TIMELINE_FAIL, timeline_fail, 512, ON_TIMELINE(TimelineFail, SIGNAL)),
+	ENTRY(TIMELINE_INFO, timeline_info, 64, ON_TIMELINE(TimelineInfo, 0)),
+	ENTRY(POINT_BLAME, point_blame, 64, ON_TIMELINE(PointBlame, WAIT)),
+	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT)),
+	ENTRY(WATCH_CANCEL, watch_cancel, 64),
+	ENTRY(POINT_EXPORT, point_export, 64, ON_TIMELINE(PointExport, WAIT)),
+	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT | PROMISE)),
+	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
+	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),
+	ENTRY(POINT_DEPENDS, point_depends, 64, ON_TIMELINE(PointDepends, SIGNAL)),
+	ENTRY(SYNCOBJ_CREATE, syncobj_create, 64),
+	ENTRY(MIRROR_TO, mirror_to, 64, ON_TIMELINE(MirrorTo, WAIT), .fd_count = 1),
+	ENTRY(MIRROR_FROM, mirror_from, 64, ON_TIMELINE(MirrorFrom, SIGNAL), .fd_count = 1),
+	ENTRY(MIRROR_DESTROY, mirror_destroy, 64),
+	ENTRY(PAIR_JOIN, pair_join, 64, ON_TIMELINE(PairJoin, WAIT)),
+	ENTRY(PAIR_LIST, pair_list, 192, ON_TIMELINE(PairList, SIGNAL)),
+	ENTRY(LINK_OFFER, link_offer, 64, ON_TIMELINE(LinkOffer, SIGNAL)),
+	ENTRY(LINK_ACCEPT, link_accept, 64, ON_TIMELINE(LinkAccept, WAIT)),
+	ENTRY(LINK_INFO, link_info, 64, ON_TIMELINE(LinkInfo, WAIT)),
+	ENTRY(LINK_JOIN, link_join, 64, ON_TIMELINE(LinkJoin, WAIT)),
+	ENTRY(LINK_END, link_end, 512, ON_TIMELINE(LinkEnd, WAIT)),
+	ENTRY(LINK_POINT, link_point, 64, ON_TIMELINE(LinkPoint, WAIT)),
+	ENTRY(LINK_POINT_GET, link_point_get, 64, ON_TIMELINE(LinkPointGet, WAIT)),
+	ENTRY(LINK_BUFFER, link_buffer, 192, ON_TIMELINE(LinkBuffer, WAIT), .fd_more = 1),
+	ENTRY(LINK_BUFFER_GET, link_buffer_get, 64, ON_TIMELINE(LinkBufferGet, WAIT)),
+	ENTRY(LINK_PUBLISH, link_publish, 64, ON_TIMELINE(LinkPublish, SIGNAL)),
+	ENTRY(LINK_FIND, link_find, 64),
+	ENTRY(INSPECT_LINKS, inspect_links, 64, INSPECTS),
+	ENTRY(INSPECT_STATUS, inspect_status, 64, INSPECTS),
+	ENTRY(INSPECT_DEVICES, inspect_devices, 64, INSPECTS),
+	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),
+	ENTRY(INSPECT_ROUTE, inspect_route, 128, INSPECTS),
+	ENTRY(INSPECT_STUCK, inspect_stuck, 96, INSPECTS),
+};
+
+static const char *right_name(uint32_t missing)
+{
+	return missing & FBK_RIGHT_SIGNAL    ? "signal"
+	       : missing & FBK_RIGHT_PROMISE ? "promise"
+					     : "wait";
+}
+
+int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
+		 struct handle **ret_handle, char *detail)
+{
+	struct handle *handle = client_handle(client, number);
+	if (!handle) {
+		snprintf(detail, FBK_REASON_SIZE, "%s: this client has no timeline %u open", what,
+			 number);
+		return -ENOENT;
+	}
+	uint32_t missing = right & ~handle->rights;
+	if (missing) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"%s: this client has no right to %s timeline %s: ask its owner for a token "
+			"with that right",
+			what, right_name(missing), handle->timeline->name);
+		return -EPERM;
+	}
+	*ret_handle = handle;
+	return 0;
+}
+
+/* All that is checked before a handler runs. */
+static int entry_check(const struct dispatch_entry *entry, struct client *client, const void *body,
+		       const struct wire_packet *packet, struct handle **ret_handle, char *detail)
+{
+	if (!entry->handler) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "this daemon does not know that request: it is older than the client");
+		return -EOPNOTSUPP;
+	}
+	if (entry->before_hello == client->greeted) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 client->greeted ? "Hello comes once, and first"
+					 : "the first request is Hello");
+		return -EPROTO;
+	}
+	if (packet->size > entry->size_max) {
+		snprintf(detail, FBK_REASON_SIZE, "%s: %zu bytes, at most %zu are taken",
+			 entry->name, packet->size, entry->size_max);
+		return -EMSGSIZE;
+	}
+	if (packet->fd_count < entry->fd_count ||
+	    packet->fd_count > entry->fd_count + entry->fd_more) {
+		client->registry->counters.fds_refused += packet->fd_count;
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s: %zu file descriptors came, %zu%s belong to it", entry->name,
+			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
+		return -EINVAL;
+	}
+	if (entry->inspect > POLICY_INSPECT_NONE &&
+	    policy_inspect(client->registry->policy, &client->subject, NULL) < entry->inspect) {
+		snprintf(detail, FBK_REASON_SIZE, "policy lets uid %u inspect nothing",
+			 client->subject.uid);
+		return -EPERM;
+	}
+	if (!entry->on_timeline) {
+		return 0;
+	}
+	uint32_t number;
+	memcpy(&number, (const char *)body + entry->handle_offset, sizeof(number));
+	return handle_check(client, number, entry->right, entry->name, ret_handle, detail);
+}
+
+void answer_fd(struct answer *answer, int fd)
+{
+	answer->fds[answer->fd_count++] = fd;
+}
+
+int answer_duplicate(struct answer *answer, int fd)
+{
+	int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (duplicate < 0) {
+		return -errno;
+	}
+	answer_fd(answer, duplicate);
+	return 0;
+}
+
+int answer_object(struct answer *answer, uint32_t id)
+{
+	fbk__wire__object__init(&answer->object);
+	answer->object.id = id;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_OBJECT;
+	answer->message.object = &answer->object;
+	return 0;
+}
+
+int answer_no_device(struct answer *answer, uint32_t number)
+{
+	snprintf(answer->detail, FBK_REASON_SIZE, "this client has no device %u", number);
+	return -ENOENT;
+}
+
+void answer_finish(struct answer *answer)
+{
+	for (size_t i = 0; i < answer->fd_count; i++) {
+		close(answer->fds[i]);
+	}
+}
+
+void error_explain(const struct client *client, int error, char *text)
+{
+	const struct account_limit *limit = user_refused(client->user);
+	if (error == -EDQUOT && limit) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "a limit of uid %u is reached: %s (%s); release something, or raise it in "
+			 "the policy",
+			 client->subject.uid, limit->key, limit->what);
+	} else if (error == -ENODEV) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the DRM device that the daemon uses is gone: restart the daemon to use "
+			 "another");
+	} else if (error == -ENFILE || error == -EMFILE) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "the daemon's file descriptors are used up: raise LimitNOFILE=");
+	} else {
+		wire_text_copy(text, FBK_REASON_SIZE, strerrordesc_np(-error));
+	}
+}
+
+static void answer_error(struct answer *answer, const struct client *client, int error)
+{
+	client->registry->counters.errors++;
+	if (!answer->detail[0]) {
+		error_explain(client, error, answer->detail);
+	}
+	for (; answer->fd_count > 0; answer->fd_count--) {
+		close(answer->fds[answer->fd_count - 1]);
+	}
+	answer->message.error = error;
+	answer->message.detail = answer->detail;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY__NOT_SET;
+	log_debug("%s: %s", client_label(client), answer->detail);
+}
+
+enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *request,
+			      struct wire_packet *packet, struct answer *ret_answer)
+{
+	static const struct dispatch_entry unknown;
+	size_t count = sizeof(entries) / sizeof(entries[0]);
+	const struct dispatch_entry *entry =
+		(size_t)request->body_case < count ? &entries[request->body_case] : &unknown;
+	struct answer *answer = ret_answer;
+	struct handle *handle = NULL;
+	const void *body = request->hello; /* the members of the union are all pointers */
+
+	*answer = (struct answer){ .detail = "" };
+	fbk__wire__message__init(&answer->message);
+	answer->message.serial = request->serial;
+	int r = entry_check(entry, client, body, packet, &handle, answer->detail);
+	if (r == 0) {
+		packet->fds[packet->fd_count] = -1; /* the table's counts leave room */
+		r = entry->handler(client, handle, body, packet->fds, answer);
+	}
+	client->registry->counters.requests++;
+	if (r < 0) {
+		answer_error(answer, client, r);
+	}
+	/* Whoever was not let in has no second try on the same connection. */
+	bool refused = r == -EPROTONOSUPPORT || (r < 0 && !client->greeted);
+	return refused ? ANSWER_THEN_HANG_UP : answer->then;
+}

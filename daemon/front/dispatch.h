@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From a packet to its handler. One table says for each request what it may weigh, how many fds it
+ * carries and which right it needs; nothing else decides that. Loop's thread only.
+ */
+#pragma once
+
+#include "client/include/fencebroker.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/wire.h"
+#include "daemon/core/client.h"
+#include "daemon/core/pair.h"
+
+struct handle;
+
+#define ANSWER_FDS_MAX 2
+
+/* What becomes of the connection once the answer is sent. */
+enum answer_then {
+	ANSWER_THEN_GO_ON,
+	ANSWER_THEN_HANG_UP,
+	ANSWER_THEN_LEAVE, /* the client said goodbye: not a death */
+};
+
+/* What a handler answers: the message, fds that are closed once it is sent, and room for the bodies
+ * that it points to. */
+struct answer {
+	Fbk__Wire__Message message;
+	int fds[ANSWER_FDS_MAX];
+	size_t fd_count;
+	char detail[FBK_REASON_SIZE];
+	bool silent; /* no answer is owed */
+	enum answer_then then;
+	Fbk__Wire__Object object;
+	Fbk__Wire__Timeline timeline;
+	Fbk__Wire__Page control, payload;
+	Fbk__Wire__TimelineState state;
+	Fbk__Wire__Pair pair;
+	Fbk__Wire__PairCells pair_cells;
+	Fbk__Wire__Page cells[TIMELINE_PAIRS_MAX], *cell_list[TIMELINE_PAIRS_MAX];
+	Fbk__Wire__Welcome welcome;
+	Fbk__Wire__LinkState link;
+	Fbk__Wire__Buffer buffer;
+	Fbk__Wire__Text text;
+	char text_buffer[512];
+};
+
+void answer_fd(struct answer *answer, int fd); /* takes it */
+int answer_duplicate(struct answer *answer, int fd);
+int answer_object(struct answer *answer, uint32_t id);
+int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
+
+/* A handle that a request names, with all of these rights. The table does so for the first; `what` is
+ * the request. -ENOENT or -EPERM, with the sentence. */
+int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
+		 struct handle **ret_handle, char *detail);
+
+int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none */
+
+/* What the wire says of a slot. */
+void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
+
+/* Close the fds of an answer that was sent. */
+void answer_finish(struct answer *answer);
+
+/* The sentence for an error that has no other. `text` has FBK_REASON_SIZE bytes. */
+void error_explain(const struct client *client, int error, char *text);
+
+/*
+ * Decide and do one request; whoever calls sends the answer, and finishes it. Of the packet its size and its fds
+ * are used, which the caller closes; a handler that keeps one sets it to -1.
+ */
+enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *request,
+			      struct wire_packet *packet, struct answer *ret_answer);
+
+/* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds`
+ * as many as the table says, then -1. */
+typedef int request_fn(struct client *client, struct handle *handle, const void *body, int *fds,
+		       struct answer *answer);
+
+request_fn request_hello, request_goodbye, request_device_register, request_device_unregister,
+	request_set_create, request_set_destroy, request_timeline_create, request_page_mapped,
+	request_timeline_share, request_timeline_open, request_timeline_close,
+	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
+	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
+	request_point_promise, request_syncobj_create, request_mirror_to, request_mirror_from,
+	request_device_memory, request_timeline_memory, request_mirror_destroy, request_pair_join,
+	request_pair_list, request_point_depends, request_inspect_status, request_inspect_devices,
+	request_inspect_timelines, request_inspect_route, request_inspect_stuck, request_link_offer,
+	request_link_accept, request_link_info, request_link_join, request_link_end,
+	request_link_point, request_link_point_get, request_link_buffer, request_link_buffer_get,
+	request_link_publish, request_link_find, request_inspect_links;

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "proto/container.h"
+#include "connection.h"
+
+#define LISTEN_BACKLOG       256
+#define LOCK_PATIENCE_NS     (2 * NS_PER_S)
+#define LOCK_AGAIN_US        10000
+#define ACCEPTS_PER_TURN     16
+#define LISTENER_STARVING_NS (20 * NS_PER_MS)
+
+static int listener_adopt(struct listener *listener, char *error, size_t error_size)
+{
+	if (sd_listen_fds(0) > 1) {
+		snprintf(error, error_size,
+			 "the service manager passed %d sockets, one is wanted: fix "
+			 "the socket unit",
+			 sd_listen_fds(0));
+		return -EINVAL;
+	}
+	if (sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_SEQPACKET, 1) <= 0) {
+		snprintf(error, error_size,
+			 "the socket that the service manager passed is not a "
+			 "listening unix SOCK_SEQPACKET one: use ListenSequentialPacket=");
+		return -EINVAL;
+	}
+	listener->socket = SD_LISTEN_FDS_START;
+	fcntl(listener->socket, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static int make_directory(const char *path, bool user_mode, char *error, size_t error_size)
+{
+	char *copy = strdup(path);
+	if (!copy) {
+		return -ENOMEM;
+	}
+	const char *directory = dirname(copy);
+	int r = 0;
+	if (mkdir(directory, user_mode ? 0700 : 0755) < 0 && errno != EEXIST) {
+		r = -errno;
+		snprintf(error, error_size,
+			 "cannot make the directory %s: %s; make it, or choose "
+			 "another place with --socket",
+			 directory, strerrordesc_np(-r));
+	}
+	free(copy);
+	return r;
+}
+
+/* Who holds the lock of this file, as far as is written there. */
+static pid_t lock_holder(int fd)
+{
+	char text[16] = "";
+	ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+	text[size > 0 ? size : 0] = '\0';
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* A daemon that was killed leaves its closing helper for a moment, and that shares its files. */
+static int lock_take(int fd)
+{
+	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pid_t holder = lock_holder(fd);
+		bool dead = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
+		if (!dead || clock_now_ns() > patience) {
+			return -EADDRINUSE;
+		}
+		usleep(LOCK_AGAIN_US);
+	}
+	return 0;
+}
+
+/* The lock says whether a daemon serves this path; the socket file alone can't. */
+static int listener_lock(struct listener *listener, const char *path, char *error,
+			 size_t error_size)
+{
+	char lock_path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+	int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		int r = -errno;
+		snprintf(error, error_size,
+			 "cannot write %s: %s; run as a user who may, or choose "
+			 "another place with --socket",
+			 lock_path, strerrordesc_np(-r));
+		return r;
+	}
+	listener->lock = fd;
+	int r = lock_take(fd);
+	if (r < 0) {
+		snprintf(error, error_size,
+			 "another fencebrokerd (pid %d) serves %s; stop it, or "
+			 "choose another place with --socket",
+			 lock_holder(fd), path);
+		return r;
+	}
+	if (ftruncate(fd, 0) == 0) {
+		dprintf(fd, "%d", getpid());
+	}
+	return 0;
+}
+
+static int listener_bind(struct listener *listener, const char *path, bool user_mode, char *error,
+			 size_t error_size)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat status;
+	strcpy(address.sun_path, path); /* its length was checked */
+	if (lstat(path, &status) == 0) {
+		if (!S_ISSOCK(status.st_mode)) {
+			snprintf(error, error_size,
+				 "%s exists and is not a socket: remove it, or choose "
+				 "another place with --socket",
+				 path);
+			return -EEXIST;
+		}
+		unlink(path); /* stale: we hold the lock */
+	}
+	listener->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->socket < 0 ||
+	    bind(listener->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		int r = -errno;
+		snprintf(error, error_size,
+			 "cannot bind %s: %s; choose another place with "
+			 "--socket",
+			 path, strerrordesc_np(-r));
+		return r;
+	}
+	listener->path = strdup(path);
+	/* Who may do what is for the policy to say, with a reason; not for the file's mode. */
+	if (!listener->path || chmod(path, user_mode ? 0600 : 0666) < 0 ||
+	    listen(listener->socket, LISTEN_BACKLOG) < 0) {
+		int r = -errno;
+		snprintf(error, error_size,
+			 "cannot listen on %s: %s; choose another place with "
+			 "--socket",
+			 path, strerrordesc_np(-r));
+		return r;
+	}
+	return 0;
+}
+
+int listener_open(struct listener *listener, const char *path, bool user_mode, char *error,
+		  size_t error_size)
+{
+	*listener = (struct listener){ .socket = -1, .lock = -1, .reserve = -1 };
+	int r;
+	if (sd_listen_fds(0) > 0) {
+		r = listener_adopt(listener, error, error_size);
+	} else if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		snprintf(error, error_size,
+			 "%s is longer than a socket's path may be (%zu bytes): choose "
+			 "another place with --socket",
+			 path, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		r = -ENAMETOOLONG;
+	} else {
+		r = make_directory(path, user_mode, error, error_size);
+		if (r == 0) {
+			r = listener_lock(listener, path, error, error_size);
+		}
+		if (r == 0) {
+			r = listener_bind(listener, path, user_mode, error, error_size);
+		}
+	}
+	if (r == 0) {
+		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} else {
+		listener_close(listener);
+	}
+	return r;
+}
+
+static bool listener_reserve(struct listener *listener)
+{
+	if (listener->reserve < 0) {
+		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	return listener->reserve >= 0;
+}
+
+static void listener_fed(struct wheel_timer *timer)
+{
+	struct listener *listener = container_of(timer, struct listener, starving);
+	if (listener_reserve(listener)) {
+		event_add(listener->event, NULL);
+	} else {
+		loop_arm(&listener->broker->registry.loop, timer,
+			 clock_now_ns() + LISTENER_STARVING_NS);
+	}
+}
+
+/* Out of fds: take the connection with the reserve and drop it, or it would wake us for ever. What is
+ * dropped is closed a little later, and only then the reserve can be had again. */
+static void listener_refuse(struct listener *listener)
+{
+	struct registry *registry = &listener->broker->registry;
+	log_starved("a new client is refused");
+	close(listener->reserve);
+	listener->reserve = -1;
+	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
+	if (socket >= 0) {
+		closer_close(&registry->closer, socket);
+		registry->counters.refused++;
+	}
+	if (!listener_reserve(listener)) {
+		event_del(listener->event);
+		loop_arm(&registry->loop, &listener->starving,
+			 clock_now_ns() + LISTENER_STARVING_NS);
+	}
+}
+
+static int listener_admit(struct listener *listener, int socket)
+{
+	struct broker *broker = listener->broker;
+	struct credentials credentials;
+	int r = connection_credentials(socket, &credentials);
+	if (r < 0) {
+		connection_refuse(socket, r, strerrordesc_np(-r));
+		closer_close(&broker->registry.closer, socket);
+		return r;
+	}
+	return connection_create(broker, socket, &credentials);
+}
+
+static void listener_accept(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct listener *listener = arg;
+	struct registry *registry = &listener->broker->registry;
+	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
+		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
+			listener_refuse(listener);
+			continue;
+		}
+		if (socket < 0) {
+			return; /* EAGAIN, or a client that is gone again */
+		}
+		int r = listener_admit(listener, socket);
+		if (r < 0) {
+			registry->counters.refused++;
+			log_info("a client was refused: %s", strerrordesc_np(-r));
+		} else {
+			registry->counters.connections++;
+		}
+	}
+}
+
+int listener_start(struct listener *listener, struct broker *broker)
+{
+	listener->broker = broker;
+	listener->starving.fire = listener_fed;
+	listener->event =
+		loop_listen(&broker->registry.loop, listener->socket, EV_READ | EV_PERSIST,
+			    PRIORITY_REQUEST, listener_accept, listener);
+	return listener->event ? 0 : -ENOMEM;
+}
+
+void listener_close(struct listener *listener)
+{
+	if (listener->broker) {
+		loop_disarm(&listener->broker->registry.loop, &listener->starving);
+	}
+	event_drop(listener->event);
+	if (listener->path) {
+		unlink(listener->path);
+		free(listener->path);
+	}
+	if (listener->socket >= 0) {
+		close(listener->socket);
+	}
+	if (listener->reserve >= 0) {
+		close(listener->reserve);
+	}
+	if (listener->lock >= 0) {
+		close(listener->lock); /* the file stays: removing it would let two hold it */
+	}
+	*listener = (struct listener){ .socket = -1, .lock = -1, .reserve = -1 };
+}

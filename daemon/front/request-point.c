@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/* Requests about points: signalled, followed, watched, exported, blamed for. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blame.h"
+#include "broker.h"
+#include "daemon/base/clock.h"
+#include "dispatch.h"
+#include "daemon/translate/export.h"
+#include "daemon/core/handle.h"
+#include "daemon/translate/import.h"
+#include "daemon/core/received.h"
+#include "daemon/core/watch.h"
+
+/* Deadlines that a client may choose, cut to what policy allows. */
+static uint64_t deadline_bounded(uint64_t deadline_ns, uint64_t longest_ms)
+{
+	uint64_t latest = clock_now_ns() + longest_ms * NS_PER_MS;
+	return deadline_ns < latest ? deadline_ns : latest;
+}
+
+int point_check(uint64_t value, struct answer *answer)
+{
+	if (value == 0 || value > FBK_POINT_MAX) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%llu is not a point: points are 1 to 2^62 - 1",
+			 (unsigned long long)value);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+static int not_above(const struct timeline *timeline, uint64_t value, int error,
+		     struct answer *answer)
+{
+	if (error == -EALREADY) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%llu is not above %llu, the last point of %s", (unsigned long long)value,
+			 (unsigned long long)timeline->brokered->given, timeline->name);
+	} else if (error == -EBUSY) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%s follows a syncobj: it takes no other signals", timeline->name);
+	} else if (error < 0 && timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
+	}
+	return error;
+}
+
+static int brokered_check(const struct timeline *timeline, struct answer *answer)
+{
+	if (timeline->brokered) {
+		return 0;
+	}
+	snprintf(answer->detail, FBK_REASON_SIZE,
+		 "timeline %s is signalled in memory, by who made it: only a brokered one is "
+		 "signalled "
+		 "by the daemon",
+		 timeline->name);
+	return -EINVAL;
+}
+
+int request_timeline_signal(struct client *client, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	(void)client;
+	(void)fds;
+	const Fbk__Wire__TimelineSignal *request = body;
+	int r = brokered_check(handle->timeline, answer);
+	if (r == 0) {
+		r = point_check(request->value, answer);
+	}
+	return r < 0 ? r
+		     : not_above(handle->timeline, request->value,
+				 import_signal(handle, request->value), answer);
+}
+
+int request_point_blame(struct client *client, struct handle *handle, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)client;
+	(void)fds;
+	const Fbk__Wire__PointBlame *request = body;
+	blame_describe(handle->timeline, request->value, answer->text_buffer,
+		       sizeof(answer->text_buffer));
+	fbk__wire__text__init(&answer->text);
+	answer->text.text = answer->text_buffer;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TEXT;
+	answer->message.text = &answer->text;
+	return 0;
+}
+
+int request_point_watch(struct client *client, struct handle *handle, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)fds;
+	const Fbk__Wire__PointWatch *request = body;
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	int r = point_check(request->value, answer);
+	if (r < 0) {
+		return r;
+	}
+	r = watch_create(handle, request->watch, request->value,
+			 deadline_bounded(request->deadline_ns, settings->max_wait_ms));
+	if (r == -EEXIST) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu exists already",
+			 (unsigned long long)request->watch);
+	}
+	answer->silent = r == 0 && request->quiet;
+	return r;
+}
+
+int request_watch_cancel(struct client *client, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__WatchCancel *request = body;
+	int r = watch_cancel(client, request->watch);
+	if (r < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "watch %llu does not exist, or was told already",
+			 (unsigned long long)request->watch);
+	}
+	answer->silent = request->quiet;
+	return r;
+}
+
+int request_point_export(struct client *client, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)fds;
+	const Fbk__Wire__PointExport *request = body;
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	int fd;
+	int r = point_check(request->value, answer);
+	if (r < 0) {
+		return r;
+	}
+	if (request->kind == FBK_SYNC_FILE) {
+		r = export_reached(translator_of(client), handle, request->value, &fd,
+				   answer->detail);
+	} else {
+		r = export_create(translator_of(client), handle, request->value, request->kind,
+				  deadline_bounded(request->deadline_ns, settings->max_export_ms),
+				  &fd, answer->detail);
+	}
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+int request_point_promise(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)client;
+	(void)fds;
+	const Fbk__Wire__PointPromise *request = body;
+	int fd;
+	int r = point_check(request->value, answer);
+	if (r == 0) {
+		r = export_promise(translator_of(client), handle, request->value, request->implicit,
+				   &fd, answer->detail);
+	}
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+/* What each fd is, without touching it. */
+static int fences_classify(struct client *client, struct import_fences *fences, int *kinds,
+			   struct answer *answer)
+{
+	const uint32_t any =
+		FBK_EVENTFD | FBK_SYNC_FILE | FBK_SYNCOBJ_TIMELINE | FBK_DMA_BUF_IMPLICIT;
+	for (; fences->fds[fences->count] >= 0; fences->count++) {
+		int r = received_fence(client->registry, fences->fds[fences->count], any,
+				       "a fence the daemon can follow; it follows eventfds, "
+				       "sync_files and syncobjs",
+				       -EBADF, &kinds[fences->count], answer->detail);
+		if (r < 0) {
+			return r;
+		}
+	}
+	for (unsigned int i = 0; fences->count > 1 && i < fences->count; i++) {
+		if (kinds[i] == FBK_SYNCOBJ_TIMELINE) {
+			snprintf(answer->detail, FBK_REASON_SIZE,
+				 "a syncobj is followed alone, not with others");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+int request_point_signal_on(struct client *client, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	const Fbk__Wire__PointSignalOn *request = body;
+	int kinds[FBK_FENCES_MAX];
+	struct import_fences fences = { .fds = fds,
+					.kinds = kinds,
+					.syncobj_point = request->syncobj_point };
+	int r = brokered_check(handle->timeline, answer);
+	if (r == 0) {
+		r = point_check(request->value, answer);
+	}
+	if (r == 0) {
+		r = fences_classify(client, &fences, kinds, answer);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = import_create(translator_of(client), handle, request->value, &fences, answer->detail);
+	for (unsigned int i = 0; r == 0 && i < fences.count; i++) {
+		fds[i] = -1; /* kept */
+	}
+	return not_above(handle->timeline, request->value, r, answer);
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+/* Requests about timelines as a whole: made, shared, opened, failed, asked about. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/core/device.h"
+#include "dispatch.h"
+#include "daemon/core/handle.h"
+#include "daemon/core/client-set.h"
+#include "daemon/core/received.h"
+#include "daemon/core/token.h"
+
+#define SET_SIZE_OF_ONE 4096
+
+static bool handle_writes(const struct handle *handle)
+{
+	const struct timeline *timeline = handle->timeline;
+	return timeline_signaler(timeline) == handle->client && !timeline->brokered;
+}
+
+void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
+{
+	fbk__wire__page__init(ret);
+	ret->id = page->id;
+	ret->size = page->size;
+	ret->kind = page->kind;
+	ret->slot = slot;
+}
+
+/* Writable for its signaler until that has mapped it, and read-only for all others after. Registered
+ * memory: its owner has it, and nobody else gets it. */
+static int answer_payload(struct answer *answer, const struct page *page, bool writable)
+{
+	int fd;
+	if (page->backing == FBK_BACKING_OWN) {
+		return 0;
+	}
+	if (writable) {
+		return answer_duplicate(answer, page->fd);
+	}
+	int r = page_readonly_fd(page, &fd);
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+/* The pages of a timeline: control read-only, then the payload. */
+static int answer_timeline(struct answer *answer, const struct handle *handle)
+{
+	const struct timeline *timeline = handle->timeline;
+	struct page *page = timeline->slot.page;
+	bool writable = handle_writes(handle) && !page->sealed;
+	int fd;
+
+	int r = page_readonly_fd(timeline->set->control, &fd);
+	if (r < 0) {
+		return r;
+	}
+	answer_fd(answer, fd);
+	r = answer_payload(answer, page, writable);
+	if (r < 0) {
+		return r;
+	}
+	page_describe(&answer->control, timeline->set->control, timeline->slot.control);
+	page_describe(&answer->payload, page, timeline->slot.payload);
+	fbk__wire__timeline__init(&answer->timeline);
+	answer->timeline.handle = handle->number;
+	answer->timeline.id = timeline->id;
+	answer->timeline.rights = handle->rights;
+	answer->timeline.flags = timeline_flags(timeline);
+	answer->timeline.control = &answer->control;
+	answer->timeline.payload = &answer->payload;
+	answer->timeline.writable = writable;
+	answer->timeline.visibility = timeline->brokered || timeline->ring
+					      ? FBK_VISIBLE_ORDERED
+					      : timeline->device->visibility;
+	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
+	answer->timeline.name = (char *)(uintptr_t)timeline->name;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
+	answer->message.timeline = &answer->timeline;
+	return 0;
+}
+
+static int timeline_set(struct client *client, const Fbk__Wire__TimelineCreate *request,
+			struct set **ret_set, struct answer *answer)
+{
+	if (request->set == 0) {
+		return set_create(client->registry, client->user, SET_SIZE_OF_ONE, ret_set);
+	}
+	struct set *set = client_set_find(client, request->set);
+	if (!set) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
+			 request->set);
+		return -ENOENT;
+	}
+	set->refs++;
+	*ret_set = set;
+	return 0;
+}
+
+static int handle_new(struct client *client, struct timeline *timeline, uint32_t rights,
+		      struct handle **ret_handle, struct answer *answer)
+{
+	int r = handle_create(client, timeline, rights, ret_handle);
+	if (r == -ENOSPC) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "this client has %d timelines open, the most", FBK_PAIR_CELLS - 1);
+	}
+	return r;
+}
+
+int request_timeline_create(struct client *client, struct handle *none, const void *body, int *fds,
+			    struct answer *answer)
+{
+	(void)none;
+	(void)fds;
+	const Fbk__Wire__TimelineCreate *request = body;
+	struct device *device = device_find(client, request->device);
+	struct timeline *timeline;
+	struct handle *handle;
+	struct set *set;
+
+	if (!device) {
+		return answer_no_device(answer, request->device);
+	}
+	if (!device_name_valid(request->name)) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "a timeline's name has 1 to %d printable characters and no space",
+			 FBK_NAME_SIZE - 1);
+		return -EINVAL;
+	}
+	if (request->flags & ~(FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING) ||
+	    request->flags == (FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING)) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x: unknown timeline flags",
+			 request->flags);
+		return -EINVAL;
+	}
+	int r = timeline_set(client, request, &set, answer);
+	if (r < 0) {
+		return r;
+	}
+	r = timeline_create(device, set, request->name, request->flags, &timeline);
+	set_unref(set); /* the timeline holds its own */
+	if (r == -ENOBUFS) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "%s has no memory of its own with room for a timeline: add some first",
+			 device->name);
+		r = -ENOSPC;
+	} else if (r == -ENOSPC) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "set %u is full (%u timelines, ended ones too): make another",
+			 request->set, set->control->slots);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = handle_new(client, timeline, RIGHTS_ALL, &handle, answer);
+	if (r < 0) {
+		timeline_destroy(timeline);
+		return r;
+	}
+	r = answer_timeline(answer, handle);
+	if (r < 0) {
+		handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
+	}
+	return r;
+}
+
+int request_page_mapped(struct client *client, struct handle *none, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)none;
+	(void)fds;
+	const Fbk__Wire__PageMapped *request = body;
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		const struct handle *handle = client->handles[number];
+		if (handle && handle_writes(handle) &&
+		    handle->timeline->slot.page->id == request->page_id) {
+			return page_seal(handle->timeline->slot.page);
+		}
+	}
+	snprintf(answer->detail, FBK_REASON_SIZE, "this client writes no page %llu",
+		 (unsigned long long)request->page_id);
+	return -ENOENT;
+}
+
+int request_timeline_share(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
+{
+	(void)client;
+	(void)fds;
+	const Fbk__Wire__TimelineShare *request = body;
+	struct timeline *timeline = handle->timeline;
+	struct token *token;
+
+	if (request->rights == 0 || request->rights & ~(uint32_t)RIGHTS_ALL) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x is not a mask of rights",
+			 request->rights);
+		return -EINVAL;
+	}
+	if (request->rights & ~handle->rights) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "rights 0x%x on timeline %s asked for, this client has 0x%x",
+			 request->rights, timeline->name, handle->rights);
+		return -EPERM;
+	}
+	if (request->rights & FBK_RIGHT_SIGNAL && !timeline->brokered) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "timeline %s lives in memory that only its maker writes: share the right "
+			 "to "
+			 "wait, or make it brokered",
+			 timeline->name);
+		return -EPERM;
+	}
+	int r = token_get(handle, request->rights, &token);
+	return r < 0 ? r : answer_duplicate(answer, token->fd);
+}
+
+int request_timeline_open(struct client *client, struct handle *none, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)none;
+	(void)body;
+	struct token *token = token_find(client->registry, fds[0]);
+	if (!token) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "that fd is no token of this daemon, or who made it has closed the "
+			 "timeline; a "
+			 "token that was opened again through /proc is none");
+		return received_refuse(client->registry, -EBADF);
+	}
+	struct timeline *timeline = token->handle->timeline;
+	if (!timeline->set) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
+		return -ENOENT;
+	}
+	struct handle *handle = handle_of(client, timeline);
+	bool fresh = !handle;
+	uint32_t rights = token->rights;
+	int r = fresh ? handle_new(client, timeline, rights, &handle, answer) : 0;
+	if (r < 0) {
+		return r;
+	}
+	handle->rights |= rights;
+	r = answer_timeline(answer, handle);
+	if (r == -EAGAIN) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "the signaler of %s has not mapped it yet", timeline->name);
+	}
+	if (r < 0 && fresh) {
+		handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
+	}
+	return r;
+}
+
+int request_timeline_close(struct client *client, struct handle *handle, const void *body, int *fds,
+			   struct answer *answer)
+{
+	(void)client;
+	(void)body;
+	(void)fds;
+	(void)answer;
+	handle_destroy(handle, FBK_CAUSE_OWNER_LEFT);
+	return 0;
+}
+
+int request_timeline_fail(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)client;
+	(void)fds;
+	const Fbk__Wire__TimelineFail *request = body;
+	struct timeline *timeline = handle->timeline;
+	if (request->error >= 0 || request->error < -4095) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "%d is not a negative errno",
+			 request->error);
+		return -EINVAL;
+	}
+	if (timeline->cause != FBK_CAUSE_NONE) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
+		return -EALREADY;
+	}
+	timeline_look(timeline);
+	timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, request->error, request->reason);
+	return 0;
+}
+
+int request_timeline_info(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)client;
+	(void)body;
+	(void)fds;
+	struct timeline *timeline = handle->timeline;
+	Fbk__Wire__TimelineState *state = &answer->state;
+
+	timeline_refresh(timeline);
+	fbk__wire__timeline_state__init(state);
+	state->id = timeline->id;
+	state->name = timeline->name;
+	state->flags = timeline_flags(timeline);
+	state->value = timeline->seen;
+	state->cause = timeline->cause;
+	state->error = timeline->error;
+	state->failed_from = timeline_failed_from(timeline);
+	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
+	state->device = timeline->device->name;
+	state->class_ = timeline->device->class;
+	state->pid = timeline->device->pid;
+	state->uid = timeline->device->uid;
+	state->rights = handle->rights;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATE;
+	answer->message.state = state;
+	return 0;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests about the connection itself, devices and sets. As in all request-*.c: handlers that the
+ * dispatch table names, after it has checked size, fds and rights.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker.h"
+#include "daemon/core/device.h"
+#include "dispatch.h"
+#include "daemon/core/client-set.h"
+#include "daemon/core/handle.h"
+#include "proto/version.h"
+
+/* ------------------------------------------------------------------------------- connection -- */
+
+int request_hello(struct client *client, struct handle *handle, const void *body, int *fds,
+		  struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__Hello *hello = body;
+	const struct broker *broker = broker_of(client);
+	struct registry *registry = client->registry;
+	const char *rule = "";
+	char name[FBK_NAME_SIZE];
+
+	wire_text_copy(name, sizeof(name), hello->name);
+	if (hello->version_min > WIRE_VERSION_MAX || hello->version_max < WIRE_VERSION_MIN) {
+		bool newer = hello->version_min > WIRE_VERSION_MAX;
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "this daemon (%s) speaks protocol %d to %d, the client %u to %u: update "
+			 "the %s",
+			 FBK_VERSION_STRING, WIRE_VERSION_MIN, WIRE_VERSION_MAX, hello->version_min,
+			 hello->version_max, newer ? "daemon" : "client");
+		registry->counters.refused++;
+		return -EPROTONOSUPPORT;
+	}
+	if (!policy_may_connect(registry->policy, &client->subject, &rule)) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "policy does not let uid %u connect (%s): ask the administrator to add a "
+			 "rule",
+			 client->subject.uid, rule);
+		registry->counters.refused++;
+		return -EPERM;
+	}
+	int r = bell_open(&client->bell, client->user, handle_rung);
+	if (r == 0) {
+		r = answer_duplicate(answer, client->bell.pair->fd);
+	}
+	if (r == 0) {
+		r = answer_duplicate(answer, client->bell.doorbell);
+	}
+	if (r < 0) {
+		return r;
+	}
+	memcpy(client->name, name, sizeof(client->name));
+	const struct policy_settings *settings = policy_settings(registry->policy);
+	Fbk__Wire__Welcome *welcome = &answer->welcome;
+	fbk__wire__welcome__init(welcome);
+	welcome->version =
+		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
+	welcome->daemon_version = (char *)(uintptr_t)FBK_VERSION_STRING;
+	welcome->features = registry->features;
+	welcome->spin_ns = settings->spin_ns;
+	welcome->max_wait_ms = settings->max_wait_ms;
+	welcome->user_mode = broker->user_mode;
+	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
+	answer->message.welcome = welcome;
+	client->greeted = true;
+	return 0;
+}
+
+int request_goodbye(struct client *client, struct handle *handle, const void *body, int *fds,
+		    struct answer *answer)
+{
+	(void)client;
+	(void)handle;
+	(void)body;
+	(void)fds;
+	answer->silent = true;
+	answer->then = ANSWER_THEN_LEAVE;
+	return 0;
+}
+
+/* -------------------------------------------------------------------------- devices and sets -- */
+
+int request_device_register(struct client *client, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__DeviceRegister *request = body;
+	const struct device_spec spec = {
+		.name = request->name,
+		.class = request->class_,
+		.waits = request->waits,
+		.signals = request->signals,
+		.silent = request->silent,
+		.visibility = request->visibility,
+		.page_align = request->page_align,
+		.backings = request->backings,
+		.routes = request->routes,
+	};
+	struct device *device;
+	int r = device_register(client, &spec, &device, answer->detail);
+	if (r < 0) {
+		return r;
+	}
+	answer_object(answer, device->handle);
+	answer->object.backing = device->backing;
+	return 0;
+}
+
+int request_device_unregister(struct client *client, struct handle *handle, const void *body,
+			      int *fds, struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__DeviceUnregister *request = body;
+	struct device *device = device_find(client, request->device);
+	if (!device) {
+		return answer_no_device(answer, request->device);
+	}
+	handles_orphan(client, device, FBK_CAUSE_OWNER_LEFT);
+	device_unregister(device);
+	return 0;
+}
+
+int request_set_create(struct client *client, struct handle *handle, const void *body, int *fds,
+		       struct answer *answer)
+{
+	(void)handle;
+	(void)body;
+	(void)fds;
+	uint32_t number;
+	int r = client_set_create(client, &number);
+	return r < 0 ? r : answer_object(answer, number);
+}
+
+int request_set_destroy(struct client *client, struct handle *handle, const void *body, int *fds,
+			struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__SetDestroy *request = body;
+	int r = client_set_destroy(client, request->set);
+	if (r < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "this client has no set %u",
+			 request->set);
+	}
+	return r;
+}

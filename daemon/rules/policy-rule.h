@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A policy in memory, for the three files that make it up: policy-load.c (from file to text to
+ * libconfig's tree), policy-read.c (from there to this), policy.c (answers by it).
+ */
+#pragma once
+
+#include <libconfig.h>
+#include <sys/types.h>
+
+#include "account.h"
+#include "policy-names.h"
+#include "policy-settings.h"
+
+enum policy_key {
+	POLICY_KEY_CONNECT = 1 << 0,
+	POLICY_KEY_REGISTER = 1 << 1,
+	POLICY_KEY_INSPECT = 1 << 2,
+	POLICY_KEY_PROMISE = 1 << 3,
+	POLICY_KEY_PUBLISH = 1 << 4,
+	POLICY_KEY_FIND = 1 << 5,
+};
+
+struct policy_limits {
+	uint32_t present; /* mask by enum account_resource */
+	uint64_t values[ACCOUNT_RESOURCE_COUNT];
+};
+
+_Static_assert(ACCOUNT_RESOURCE_COUNT <= 32, "a mask of resources has 32 bits");
+
+struct policy_rule {
+	char *origin; /* "FILE:LINE" */
+	bool any_user;
+	bool has_user;
+	bool has_group;
+	uid_t uid;
+	gid_t gid;
+	uint32_t classes; /* mask of 1 << class */
+	uint32_t keys;    /* mask of enum policy_key: what it decides, besides limits */
+	bool may_connect;
+	bool may_register;
+	bool may_promise;
+	bool may_publish;
+	bool may_find;
+	struct policy_names publish; /* what these two are about */
+	struct policy_names find;
+	enum policy_inspect inspect;
+	struct policy_limits limits;
+};
+
+struct policy {
+	struct policy_settings settings;
+	struct policy_limits limits;
+	struct policy_rule *rules;
+	size_t rule_count;
+};
+
+void policy_rule_clear(struct policy_rule *rule);
+
+/* Fill in a policy that is all zero from what libconfig parsed. 0 or a negative errno, with a
+ * message and with a policy that may be half filled, fit for policy_destroy(). */
+int policy_read(struct policy *policy, const config_t *config, const char *name, char *ret_error,
+		size_t error_size);

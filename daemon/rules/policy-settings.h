@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/* What a policy can set: the settings and switches with their names and bounds, and the answers that are more than yes
+ * or no. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct policy_settings {
+	uint64_t spin_ns;             /* how long a wait spins before it sleeps */
+	uint64_t max_wait_ms;         /* no wait is longer, whatever its deadline */
+	uint64_t max_export_ms;       /* no export is */
+	uint64_t max_import_ms;       /* an imported fence that takes longer has failed */
+	uint64_t max_jump;            /* a payload that rises by more at once is implausible */
+	uint64_t promise_ms;          /* then a promise is broken; well below what providers bear */
+	uint64_t poison_ms;           /* how long poison is put back where a device overwrites it */
+	uint64_t watcher_cpu_percent; /* of one CPU; 0: no watcher */
+	bool promises;                /* unsignalled sync_files at all */
+	bool implicit_promises;       /* also for the reservation of a dma-buf */
+};
+
+struct policy_setting_spec {
+	const char *key;
+	uint64_t initial;
+	uint64_t minimum;
+	uint64_t maximum;
+	uint64_t scale; /* from the file's unit to that of struct policy_settings */
+	size_t offset;  /* there */
+	const char *what;
+};
+
+/* The numbers among the settings: the one place where names, defaults and bounds are written. */
+#define POLICY_SETTING_COUNT 8
+extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
+
+/* The switches among them; all are off at first. */
+struct policy_switch_spec {
+	const char *key;
+	size_t offset;
+	const char *what;
+};
+
+#define POLICY_SWITCH_COUNT 2
+extern const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT];
+
+/* No limit in a policy may be above this: whoever writes more meant something else. */
+#define POLICY_LIMIT_MAX (UINT64_C(1) << 40)
+
+/* By device class as in enum fbk_device_class, from 1; [0] is NULL. */
+#define POLICY_CLASS_COUNT 9
+extern const char *const policy_class_names[POLICY_CLASS_COUNT];
+
+enum policy_inspect {
+	POLICY_INSPECT_NONE,
+	POLICY_INSPECT_OWN, /* what belongs to the same uid */
+	POLICY_INSPECT_ALL,
+};

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+#include "export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "proto/container.h"
+
+static void promise_forget_asker(struct export *export)
+{
+	if (export->promise && export->asker) {
+		LIST_REMOVE(export, asked_links);
+		export->asker = NULL;
+	}
+}
+
+/* What goes out may come back, to be followed. An eventfd of ours is kept anyhow; of the others a
+ * duplicate is. */
+static int export_keep(struct export *export, int fd)
+{
+	bool kept = export->provider->keeps_fd;
+	int ours = kept ? export->provided.fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (ours < 0) {
+		return -errno;
+	}
+	export->duplicate = kept ? -1 : ours;
+	origin_keep(&export->translator->origins, &export->origin, ours);
+	return 0;
+}
+
+static void export_forget(struct export *export)
+{
+	origin_forget(&export->origin);
+	if (export->duplicate >= 0) {
+		close(export->duplicate);
+	}
+}
+
+static void export_destroy(struct export *export)
+{
+	struct translator *translator = export->translator;
+	arm_remove(&export->arm);
+	loop_disarm(&translator->registry->loop, &export->deadline);
+	LIST_REMOVE(export, links);
+	promise_forget_asker(export);
+	export_forget(export);
+	export->provider->destroy(translator, &export->provided);
+	charge_release(&export->fd_charge);
+	charge_release(&export->charge);
+	if (export->promise && --translator->promise_count == 0 && translator->stopping) {
+		translator->promises_over(translator);
+	}
+	free(export);
+}
+
+/* How an export or a promise ended, for people. */
+static void export_count(const struct export *export, struct timeline *timeline, bool decided,
+			 bool reached)
+{
+	struct counters *all = &export->translator->registry->counters;
+	struct timeline_counters *own = timeline_count(timeline);
+	uint64_t *in_all, *in_own;
+	if (export->promise) {
+		in_all = reached ? &all->promises_kept : &all->promises_broken;
+		in_own = reached ? &own->promises_kept : &own->promises_broken;
+	} else {
+		in_all = decided ? &all->exports_fired : &all->exports_expired;
+		in_own = decided ? &own->exports_fired : &own->exports_expired;
+	}
+	++*in_all;
+	++*in_own;
+}
+
+static void export_finish(struct export *export, struct timeline *timeline, int result)
+{
+	int r = export->provider->fire(export->translator, &export->provided, export->value,
+				       result);
+	if (r == -ETIME) {
+		log_error(
+			"the kernel ended a promise by itself, as success: this daemon did not run "
+			"for longer than the kernel bears");
+	} else if (r < 0) {
+		log_error(
+			"an exported %s could not be signalled: %s; its holder waits until its own "
+			"deadline",
+			export->provider->name, strerrordesc_np(-r));
+	}
+	export_count(export, timeline, result != -ETIMEDOUT, result == 0 && r == 0);
+	export_destroy(export);
+}
+
+static void export_decided(struct arm *arm, struct timeline *timeline, int result)
+{
+	export_finish(container_of(arm, struct export, arm), timeline, result);
+}
+
+/* What the kernel was promised did not come: the owner is to blame, and is not believed again until
+ * it delivers. */
+static void promise_break(struct export *export, struct timeline *timeline)
+{
+	const struct registry *registry = export->translator->registry;
+	char reason[2 * FBK_REASON_SIZE];
+	int length = snprintf(reason, sizeof(reason), "not reached in %llu ms, as promised: ",
+			      (unsigned long long)policy_settings(registry->policy)->promise_ms);
+	registry->blame->describe(timeline, export->value, reason + length,
+				  sizeof(reason) - (size_t)length);
+	log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_PROMISE,
+						 .has_client = true,
+						 .uid = timeline->device->uid,
+						 .pid = timeline->device->pid,
+						 .timeline = timeline->name,
+						 .device = timeline->device->name },
+			  "%s; whoever waited in the kernel saw success", reason);
+	timeline->device->promise_broken = true;
+	/* Failed first: who is woken by the fence, and asks us, is told. */
+	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
+	export_finish(export, timeline, -ETIME);
+}
+
+static void export_expired(struct wheel_timer *timer)
+{
+	struct export *export = container_of(timer, struct export, deadline);
+	struct timeline *timeline = export->arm.timeline;
+	struct wait wait = export_wait(export);
+	int state = arm_expire(&export->arm);
+	if (state != -EAGAIN) {
+		export_finish(export, timeline, state);
+	} else if (export->promise) {
+		promise_break(export, timeline);
+	} else {
+		export->translator->registry->blame->expired(&wait);
+		export_finish(export, timeline, -ETIMEDOUT);
+	}
+}
+
+/* Make it, charged; not armed yet. */
+static int export_make(struct translator *translator, struct client *client,
+		       const struct provider *provider, bool promise, uint64_t value, int *ret_fd,
+		       struct export **ret_export)
+{
+	struct export *export = calloc(1, sizeof(*export));
+	if (!export) {
+		return -ENOMEM;
+	}
+	export->translator = translator;
+	export->provider = provider;
+	export->duplicate = -1;
+	export->promise = promise;
+	export->value = value;
+	export->arm.done = export_decided;
+	export->deadline.fire = export_expired;
+	int r = charge_take(&export->charge, client->user,
+			    promise ? ACCOUNT_PROMISES : ACCOUNT_EXPORTS, 1);
+	if (r == 0) {
+		r = charge_take(&export->fd_charge, client->user, ACCOUNT_FDS, provider->fds);
+	}
+	if (r == 0) {
+		r = provider->create(translator, ret_fd, &export->provided);
+	}
+	if (r == 0) {
+		r = export_keep(export, *ret_fd);
+		if (r < 0) {
+			close(*ret_fd);
+			provider->fire(translator, &export->provided, value, 0);
+			provider->destroy(translator, &export->provided);
+		}
+	}
+	if (r < 0) {
+		charge_release(&export->fd_charge);
+		charge_release(&export->charge);
+		free(export);
+		return r;
+	}
+	*ret_export = export;
+	return 0;
+}
+
+int export_create(struct translator *translator, struct handle *handle, uint64_t value,
+		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail)
+{
+	struct client *client = handle->client;
+	const struct provider *provider = provider_find(kind);
+	struct export *export;
+	if (!provider) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"this daemon cannot export a fence of kind 0x%x; it can export an eventfd, "
+			"a sync_file or a syncobj",
+			kind);
+		return -EOPNOTSUPP;
+	}
+	if (provider->probe(translator, detail) < 0) {
+		return -EOPNOTSUPP;
+	}
+	int r = export_make(translator, client, provider, false, value, ret_fd, &export);
+	if (r < 0) {
+		return r;
+	}
+	LIST_INSERT_HEAD(&client->exports, export, links);
+	export->asker = client;
+	translator->registry->counters.exports++;
+	timeline_count(handle->timeline)->exports++;
+	timeline_hint(handle->timeline, value, deadline_ns);
+	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
+	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
+	return 0;
+}
+
+int export_reached(struct translator *translator, struct handle *handle, uint64_t value,
+		   int *ret_fd, char *detail)
+{
+	struct timeline *timeline = handle->timeline;
+	if (translator->drm.own_sync_file < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "nothing here makes a sync_file; eventfds can be exported: see "
+			 "`fencectl doctor`");
+		return -EOPNOTSUPP;
+	}
+	timeline_refresh(timeline);
+	int r = timeline_point_state(timeline, value);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE, "%s",
+			 r == -EAGAIN ? "the point is not reached, and a late sync_file is a "
+					"signalled one: wait first"
+				      : timeline_reason(timeline));
+		return r;
+	}
+	r = drm_sync_file(&translator->drm, ret_fd);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "no sync_file can be made here (%s): see `fencectl doctor`",
+			 strerrordesc_np(-r));
+		return r;
+	}
+	/* It goes out signalled: made and fired at once. */
+	struct counters *all = &translator->registry->counters;
+	struct timeline_counters *own = timeline_count(timeline);
+	all->exports++;
+	all->exports_fired++;
+	own->exports++;
+	own->exports_fired++;
+	return 0;
+}
+
+/* ----------------------------------------------------------------------------------- promises -- */
+
+int export_promises_work(struct translator *translator, char *detail)
+{
+	if (!policy_settings(translator->registry->policy)->promises) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "promises are off: the administrator would have to set `promises` and add "
+			 "a rule with `promise` (fencebroker-policy(5) says what that breaks)");
+		return -EPERM;
+	}
+	if (translator->memory_lock < 0) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the daemon's memory could not be locked (%s), and who signals for the "
+			 "kernel "
+			 "must not wait for memory: raise LimitMEMLOCK=",
+			 strerrordesc_np(-translator->memory_lock));
+		return -EPERM;
+	}
+	return provider_vgem.probe(translator, detail);
+}
+
+static int promise_check(struct translator *translator, const struct timeline *timeline,
+			 bool implicit, char *detail)
+{
+	/* A point that waits for itself is none that could be asked about here: who declares the wait
+	 * that closes the cycle is refused. */
+	int r = export_promises_work(translator, detail);
+	if (r < 0) {
+		return r;
+	}
+	if (implicit && !policy_settings(translator->registry->policy)->implicit_promises) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			"promises for implicit fences are off: the administrator would have to set "
+			"`implicit_promises`");
+		return -EPERM;
+	}
+	if (translator->stopping) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the daemon is stopping: it promises nothing more");
+		return -ESHUTDOWN;
+	}
+	if (!timeline->device->may_promise) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "policy does not let points of %s (class %s, uid %u) be promised: the "
+			 "administrator would have to add a rule with `promise`",
+			 timeline->device->name, device_class_name(timeline->device->class),
+			 timeline->device->uid);
+		return -EPERM;
+	}
+	if (timeline->device->promise_broken) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s (pid %d) broke its last promise: no other until a point of its is "
+			 "reached",
+			 timeline->device->name, timeline->device->pid);
+		return -ETIME;
+	}
+	return 0;
+}
+
+int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
+		   bool implicit, int *ret_fd, char *detail)
+{
+	struct timeline *timeline = handle->timeline;
+	struct export *export;
+	timeline_refresh(timeline);
+	if (timeline_point_state(timeline, value) != -EAGAIN) {
+		return export_reached(translator, handle, value, ret_fd, detail);
+	}
+	int r = promise_check(translator, timeline, implicit, detail);
+	if (r < 0) {
+		return r;
+	}
+	r = export_make(translator, handle->client, &provider_vgem, true, value, ret_fd, &export);
+	if (r == -ENOSPC) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "as many promises are under way as the daemon makes at a time");
+	}
+	if (r < 0) {
+		return r;
+	}
+	uint64_t deadline_ns =
+		clock_now_ns() +
+		policy_settings(translator->registry->policy)->promise_ms * NS_PER_MS;
+	LIST_INSERT_HEAD(&translator->promises, export, links);
+	LIST_INSERT_HEAD(&handle->client->promises, export, asked_links);
+	export->asker = handle->client;
+	translator->promise_count++;
+	translator->registry->counters.promises++;
+	timeline_count(timeline)->promises++;
+	timeline_hint(timeline, value, deadline_ns);
+	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
+	arm_add(&export->arm, timeline, value); /* may fire and free it */
+	return 0;
+}
+
+const struct export *export_find(const struct translator *translator, int fd,
+				 uint64_t syncobj_point)
+{
+	struct origin *origin = origin_find(&translator->origins, fd);
+	if (!origin) {
+		return NULL;
+	}
+	const struct export *export = container_of(origin, struct export, origin);
+	bool other = export->provider->kind == FBK_SYNCOBJ_TIMELINE &&
+		     (syncobj_point == 0 || syncobj_point > export->value);
+	return other ? NULL : export;
+}
+
+struct wait export_wait(const struct export *export)
+{
+	struct wait wait = wait_of_arm(&export->arm, export->promise ? WAIT_PROMISE : WAIT_EXPORT,
+				       export->asker);
+	wait.uid = user_uid(export->charge.user); /* also of one who is gone */
+	wait.deadline_ns = export->deadline.deadline_ns;
+	return wait;
+}
+
+static void export_client_ended(struct client *client, enum fbk_cause cause)
+{
+	(void)cause;
+	while (!LIST_EMPTY(&client->exports)) {
+		struct export *export = LIST_FIRST(&client->exports);
+		struct timeline *timeline = export->arm.timeline;
+		export_finish(export, timeline, arm_expire(&export->arm));
+	}
+	while (!LIST_EMPTY(&client->promises)) {
+		promise_forget_asker(LIST_FIRST(&client->promises));
+	}
+}
+
+const struct observer export_observer = {
+	.client_ended = export_client_ended,
+};
