@@ -5,19 +5,18 @@
 #include "opencl.h"
 
 /*
- * Lives until the driver calls back. Some drivers never do for a command that failed: such a one stays,
- * where it can be found if they do after all. So failures are looked for, too.
+ * Lives until the driver calls back. Some drivers make no callback for a failed command: it stays in the
+ * list, in case they do later. So the library also polls for failures.
  */
 struct command {
 	LIST_ENTRY(command) links;
-	unsigned int refs;             /* the callback to come, and who looks */
-	struct fbk_timeline *timeline; /* NULL: it failed already, or is none of ours any more */
+	unsigned int refs;             /* the pending callback, and each reader */
+	struct fbk_timeline *timeline; /* NULL: failed already, or forgotten */
 	cl_event event;
 };
 
-/* Of all lists: a command may outlive what it was enqueued for. May be held over requests to the
- * daemon, but not over calls of OpenCL: there are drivers that hold a lock of the event when they call
- * back. */
+/* One for all lists: a command may outlive its signal. It may be held over requests to the daemon, not
+ * over calls of OpenCL: some drivers hold a lock of the event in their callback. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct commands forgotten = LIST_HEAD_INITIALIZER(forgotten);
 
@@ -31,7 +30,7 @@ cl_int event_status(cl_event event)
 
 int command_failed(struct fbk_timeline *timeline, cl_int status)
 {
-	/* By number: drivers give what they like, and the names are those of other errors. */
+	/* By number: drivers return arbitrary values, and the names belong to other errors. */
 	int r = cl_error_set(-EIO, "the OpenCL command that was to signal it ended with status %d",
 			     status);
 	fbk_timeline_fail(timeline, r, fbk_cl_error_detail());
@@ -56,7 +55,7 @@ static struct command *command_ref(struct command *command)
 	return command;
 }
 
-/* Enter with the mutex, leave without. */
+/* Called with the mutex, which it unlocks. */
 static void command_unref(struct command *command)
 {
 	bool last = --command->refs == 0;
@@ -70,7 +69,7 @@ static void command_unref(struct command *command)
 	}
 }
 
-/* On any thread, and at once if it has ended already. */
+/* Runs on any thread, and at once if the command has ended. */
 static void command_ended(cl_event event, cl_int status, void *arg)
 {
 	struct command *command = arg;

@@ -14,7 +14,7 @@
 
 /* ------------------------------------------------------------------------------- what it can -- */
 
-/* Allocated; NULL: it has none. */
+/* Allocated; NULL: the device has no such text. */
 static char *info_text(cl_device_id device, cl_device_info what)
 {
 	size_t size = 0;
@@ -26,7 +26,7 @@ static char *info_text(cl_device_id device, cl_device_info what)
 	return text;
 }
 
-/* Extensions come in one string with spaces between. */
+/* Extensions come in one string, separated by spaces. */
 static bool has_extension(cl_device_id device, const char *name)
 {
 	char *rest, *list = info_text(device, CL_DEVICE_EXTENSIONS);
@@ -39,7 +39,7 @@ static bool has_extension(cl_device_id device, const char *name)
 	return found;
 }
 
-/* Of OpenCL C 3.0; none before. */
+/* OpenCL C 3.0 has features, older versions none. */
 static bool has_feature(cl_device_id device, const char *name)
 {
 	size_t size = 0;
@@ -58,8 +58,8 @@ static bool has_feature(cl_device_id device, const char *name)
 	return found;
 }
 
-/* The language in which there is a release for all devices, or NULL. In 2.0 it is part of it, in 3.0
- * it may be missing. */
+/* The language version with a release for all devices, or NULL. 2.0 always has one; in 3.0 it is
+ * optional. */
 static const char *release_standard(cl_device_id device)
 {
 	if (has_feature(device, "__opencl_c_atomic_scope_all_devices") &&
@@ -72,7 +72,7 @@ static const char *release_standard(cl_device_id device)
 	return has ? "-cl-std=CL2.0" : NULL;
 }
 
-/* Of the address of imported memory: in bits, and not said to be a power of two. */
+/* Alignment of imported memory: OpenCL gives bits, and promises no power of two. */
 static size_t import_alignment(cl_device_id device)
 {
 	cl_uint bits = 0;
@@ -102,7 +102,7 @@ static int info_read(struct fbk_cl *cl)
 	cl->alignment = import_alignment(cl->device);
 	cl->standard = release_standard(cl->device);
 	cl->processor = device_type(cl->device) & CL_DEVICE_TYPE_CPU;
-	/* OpenCL C 2.0 has 64-bit atomic types with both extensions only. */
+	/* OpenCL C 2.0 has 64-bit atomic types only with both extensions. */
 	cl->wide = has_extension(cl->device, "cl_khr_int64_base_atomics") &&
 		   (!cl->standard || has_extension(cl->device, "cl_khr_int64_extended_atomics"));
 	if (cl->alignment > PAGE_ALIGN_MAX) {
@@ -178,7 +178,7 @@ static bool is_called(cl_device_id device, const char *name)
 	return is;
 }
 
-/* The first that fits; GPUs go before others, of whatever platform. */
+/* The first that fits; GPUs first, on any platform. */
 static cl_device_id device_choose(cl_platform_id platform, const char *name, cl_device_id found)
 {
 	cl_device_id devices[DEVICES_MAX];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the parts of fence-opencl share. cl->mutex guards the three lists and what hangs on them; it
- * may be held over requests to the daemon, never over a callback. All else is constant once made.
+ * What the parts of fence-opencl share. cl->mutex guards the three lists and their entries. It may be
+ * held over requests to the daemon, never over a callback. All else is constant once made.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <bsd/sys/queue.h>
 #include <pthread.h>
 
-/* A page of timelines, as the device sees it: shared by the signals of the timelines on it. */
+/* A page of timelines on the device, shared by their signals. */
 struct page {
 	LIST_ENTRY(page) links;
 	void *start;
@@ -47,14 +47,14 @@ struct wait {
 
 struct fbk_cl {
 	cl_context context;
-	bool ours; /* the context is */
+	bool ours; /* fbk_cl_open() made the context */
 	cl_device_id device;
 	char name[128];
-	size_t alignment; /* of memory that it imports */
-	bool wide;        /* it has atomics of 64 bits */
+	size_t alignment; /* of imported memory */
+	bool wide;        /* the device has 64-bit atomics */
 	const char
 		*standard; /* build option for a release that reaches the host; NULL: none does */
-	bool processor;    /* it is a CPU */
+	bool processor;    /* the device is a CPU */
 	enum fbk_cl_way way;
 	cl_program program;
 
@@ -66,7 +66,7 @@ struct fbk_cl {
 
 /* error.c: set the sentence; return `error`. */
 __attribute__((format(printf, 2, 3))) int cl_error_set(int error, const char *format, ...);
-int cl_error_core(int error); /* of a call of libfencebroker */
+int cl_error_core(int error); /* error of a call of libfencebroker */
 int cl_error_result(cl_int result, const char *what);
 
 /* page.c */
@@ -84,18 +84,18 @@ int store_enqueue(const struct store *store, cl_command_queue queue, uint64_t va
 		  cl_uint wait_count, const cl_event *wait_list, cl_event *ret_event);
 
 /*
- * command.c: what becomes of enqueued commands. Nobody else would end the waits when one fails: the
- * daemon sees that this process lives, and the memory is as it was. Any thread; a list has to stay
- * until it is forgotten.
+ * command.c: follows enqueued commands. Nothing else ends the waits when one fails: to the daemon this
+ * process is alive, and its memory is unchanged. Any thread; a list has to stay until
+ * commands_forget().
  */
 int command_follow(struct commands *list, struct fbk_timeline *timeline, cl_event event);
-void commands_look(struct commands *list);   /* fail the timelines of those that failed */
-void commands_forget(struct commands *list); /* look a last time; the timeline may go */
+void commands_look(struct commands *list);   /* fail the timelines of failed commands */
+void commands_forget(struct commands *list); /* look once more; then the timeline may close */
 int command_failed(struct fbk_timeline *timeline, cl_int status); /* -EIO */
 cl_int event_status(cl_event event); /* negative: it ended in that error */
 
-/* signal.c: look at the commands of all signals. */
+/* signal.c: commands_look() for all signals. */
 void signals_look(struct fbk_cl *cl);
 
-/* probe.c: choose cl->way, by trying. */
+/* probe.c: choose cl->way by trying each. */
 int way_choose(struct fbk_cl *cl);

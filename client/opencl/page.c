@@ -32,7 +32,7 @@ static struct page *page_find(struct fbk_cl *cl, const void *start)
 	return NULL;
 }
 
-/* Once for all timelines on it: what commands do to two buffers over the same memory is undefined. */
+/* One buffer for all timelines on a page: commands on two buffers over the same memory are undefined. */
 int page_get(struct fbk_cl *cl, void *start, size_t size, struct page **ret_page)
 {
 	struct page *page = page_find(cl, start);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Whether the device writes to the memory of a page itself. A driver may take a host pointer and keep
- * a copy of what is behind it, until the buffer is mapped: nothing in OpenCL says whether it does.
+ * Does the device write to the memory of a page itself? A driver may accept a host pointer and work on
+ * a copy until the buffer is mapped; OpenCL has no query for that, so try it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,10 +11,10 @@
 
 #include "opencl.h"
 
-#define PROBE_OFFSET 128 /* of a page's first slot */
+#define PROBE_OFFSET 128 /* offset of a page's first slot */
 #define PROBE_VALUE  UINT32_C(0x5eeded)
 
-/* Mapped at a multiple of its size, as a page is. */
+/* Mapped at a multiple of its size, like a page. */
 static void *memory_map(int fd, size_t size)
 {
 	char *room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -45,7 +45,7 @@ static void *memory_create(size_t size)
 	return memory;
 }
 
-/* Until the kernel has run, and not by a call that might bring host and device to agree. */
+/* Wait for the kernel without a call that might synchronise host and device memory. */
 static int store_run(const struct fbk_cl *cl, const struct store *store)
 {
 	cl_int result;
@@ -77,7 +77,7 @@ static int page_try(const struct fbk_cl *cl, void *memory)
 		r = store_run(cl, &store);
 		store_destroy(&store);
 	}
-	/* acquire: as a waiter looks */
+	/* acquire: as a waiter reads it */
 	uint32_t seen =
 		__atomic_load_n((uint32_t *)((char *)memory + PROBE_OFFSET), __ATOMIC_ACQUIRE);
 	if (r == 0 && seen != PROBE_VALUE) {

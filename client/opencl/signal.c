@@ -86,7 +86,7 @@ void fbk_cl_signal_destroy(struct fbk_cl_signal *signal)
 
 /* -------------------------------------------------------------------------------- enqueuing -- */
 
-/* There are drivers that run a command whose wait list has failed already. */
+/* Some drivers run a command whose wait list has failed already. */
 static int list_check(struct fbk_cl_signal *signal, cl_uint count, const cl_event *list)
 {
 	for (cl_uint i = 0; i < count; i++) {
@@ -117,8 +117,8 @@ int fbk_cl_signal_enqueue(struct fbk_cl_signal *signal, cl_command_queue queue, 
 	if (r < 0) {
 		return r;
 	}
-	/* It is enqueued, whatever comes of that: if it can't be followed, then deadlines are what is
-	 * left to those who wait, should it fail. */
+	/* The command is enqueued whatever this returns. If it can't be followed and then fails, the
+	 * waits end at their deadlines. */
 	command_follow(&signal->commands, signal->timeline, event);
 	if (ret_event) {
 		*ret_event = event;

@@ -5,8 +5,8 @@
 #include "opencl.h"
 
 /*
- * FBK_RELEASE: the device has a release whose scope is all devices and the host. Without it the fence
- * and the exchange order memory for the device alone.
+ * FBK_RELEASE: the device has a release with the scope of all devices and the host. Without it, fence
+ * and exchange order memory for the device alone.
  */
 static const char source[] =
 	"#pragma OPENCL EXTENSION all : disable\n"
@@ -36,7 +36,7 @@ static const char source[] =
 	"STORE(store64, ulong, atomic_ulong, atom_xchg)\n"
 	"#endif\n";
 
-/* What the compiler says, for the sentence; its first line is as good as any. */
+/* The compiler's first line, for the sentence. */
 static int build_failed(const struct fbk_cl *cl, cl_int result)
 {
 	char log[512] = "";

@@ -5,7 +5,7 @@
 
 #include "opencl.h"
 
-/* What waits for the event runs, or with an error does not. */
+/* Commands that wait for the event run, or on an error do not. */
 static void wait_end(struct wait *wait, int result)
 {
 	clSetUserEventStatus(wait->event, result == 0 ? CL_COMPLETE : result);
@@ -44,7 +44,7 @@ static int wait_create(struct fbk_cl *cl, struct fbk_point point, struct wait **
 	return 0;
 }
 
-/* Under the mutex, so that it is whole before it can fire. */
+/* Under the mutex, so that the wait is complete before it can fire. */
 static int wait_watch(struct wait *wait, struct fbk_point point, uint64_t deadline_ns)
 {
 	pthread_mutex_lock(&wait->cl->mutex);
@@ -70,7 +70,7 @@ int fbk_cl_wait(struct fbk_cl *cl, struct fbk_point point, uint64_t deadline_ns,
 		return r;
 	}
 	cl_event event = wait->event;
-	clRetainEvent(event); /* one for the caller, one for us */
+	clRetainEvent(event); /* one reference for the caller, one for the wait */
 	if (reached == 0) {
 		wait_end(wait, 0);
 	} else if ((r = wait_watch(wait, point, deadline_ns)) < 0) {

@@ -7,7 +7,7 @@
 
 static const struct {
 	uint32_t ability;
-	uint32_t core; /* the version of Vulkan that has it without the extension; 0: none */
+	uint32_t core; /* Vulkan version that includes it without the extension; 0: none */
 	const char *extension;
 } extensions[] = {
 	{ FBK_VK_HOST_POINTER, 0, "VK_EXT_external_memory_host" },
@@ -58,7 +58,7 @@ static uint32_t device_version(const struct instance_procs *procs, VkPhysicalDev
 	return properties.properties.apiVersion;
 }
 
-/* Those whose extensions are there. */
+/* The abilities whose extensions the device has. */
 static uint32_t abilities_offered(const struct instance_procs *procs, VkPhysicalDevice physical)
 {
 	uint32_t version = device_version(procs, physical);

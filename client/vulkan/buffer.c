@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Memory that is there already, as a buffer: by each way that the driver may take, in turn. */
+/* Existing memory as a buffer: tries each import that the driver may accept, in turn. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,13 +8,13 @@
 
 #include "vulkan.h"
 
-/* Memory of these needs features that nobody asked for, or is none that others see. */
+/* Memory of these types needs features that were not requested, or is not shared. */
 #define UNFIT                                                                         \
 	(VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_PROTECTED_BIT | \
 	 VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD)
 #define COHERENT (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
 
-/* One of `bits`, coherent if it can be.  -EOPNOTSUPP  none, or none that is coherent but has to be */
+/* A type in `bits`, coherent if possible.  -EOPNOTSUPP  none, or none that is coherent as required */
 static int memory_type(const struct fbk_vk *vk, uint32_t bits, bool coherent, uint32_t *ret_type)
 {
 	VkPhysicalDeviceMemoryProperties properties;
@@ -38,14 +38,14 @@ static int memory_type(const struct fbk_vk *vk, uint32_t bits, bool coherent, ui
 	return 0;
 }
 
-/* What is imported, and how. */
+/* The memory to import, and how. */
 struct source {
 	const struct fbk_vk_memory *memory;
 	VkExternalMemoryHandleTypeFlagBits type;
-	const void *import;  /* the structure that names it */
-	uint32_t bits;       /* types of memory that it allows */
-	bool coherent;       /* it has to be */
-	bool dedicated_only; /* the driver wants it so */
+	const void *import;  /* the structure that names the memory */
+	uint32_t bits;       /* memory types that it allows */
+	bool coherent;       /* the type must be coherent */
+	bool dedicated_only; /* the driver requires it */
 };
 
 static int buffer_create(struct fbk_vk *vk, struct source *source, VkBuffer *ret_buffer)
@@ -150,7 +150,7 @@ static int import_dmabuf(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 	source.bits = properties.memoryTypeBits;
 	r = buffer_back(vk, &source, buffer);
 	if (r < 0) {
-		close(import.fd); /* it is the driver's only if it took it */
+		close(import.fd); /* the driver owns the fd only after success */
 	}
 	return r;
 }
@@ -198,7 +198,7 @@ void fbk_vk_buffer_release(struct fbk_vk *vk, struct fbk_vk_buffer *buffer)
 	*buffer = (struct fbk_vk_buffer){ 0 };
 }
 
-/* Dma-bufs first: drivers that know both may refuse pointers to what is backed by a file. */
+/* Dma-bufs first: drivers that import both may refuse pointers to file-backed memory. */
 static const struct import_way {
 	uint32_t ability;
 	const char *name;

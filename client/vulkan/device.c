@@ -36,7 +36,7 @@ static void properties_read(struct fbk_vk *vk)
 	vk->difference_max = timelines.maxTimelineSemaphoreValueDifference;
 }
 
-/* What is imported belongs to all of them, so that it does not matter which one signals. */
+/* All families share imported memory, so that any of them may signal. */
 static void families_read(struct fbk_vk *vk)
 {
 	VkQueueFamilyProperties properties[FAMILIES_MAX];

@@ -62,8 +62,7 @@ int vk_error_result(VkResult result, const char *what)
 	return vk_error_set(-EIO, "%s: VkResult %d", what, result);
 }
 
-/* Nobody else would end the waits: the daemon sees that this process lives, and the memory is as it
- * was. */
+/* Nothing else ends the waits: to the daemon this process is alive, and its memory is unchanged. */
 static void device_lost(struct fbk_vk *vk)
 {
 	struct fbk_vk_signal *signal;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A VkDevice for programs that have none. */
+/* A VkDevice for programs without one. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 static int loader_get(PFN_vkGetInstanceProcAddr *ret_get)
 {
-	/* It stays: drivers leave threads and thread-local things behind. */
+	/* Never unloaded: drivers leave threads and thread-local data behind. */
 	void *loader = dlopen(LOADER, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!loader) {
 		return vk_error_set(-ENOENT, "there is no Vulkan loader: %s", dlerror());
@@ -76,7 +76,7 @@ static bool family_find(const struct instance_procs *procs, VkPhysicalDevice phy
 	return false;
 }
 
-/* 0, or why it does not fit. */
+/* 0, or the errno that says why the device does not fit. */
 static int candidate_check(const struct instance_procs *procs, struct fbk_vk_handles *handles,
 			   const struct fbk_vk_choice *choice, struct candidate *candidate)
 {
@@ -105,7 +105,7 @@ static int candidate_check(const struct instance_procs *procs, struct fbk_vk_han
 	return 0;
 }
 
-/* The best first; of equals the one that the loader names first. */
+/* Best first; equals in the order of the loader. */
 static int candidate_compare(const void *a, const void *b)
 {
 	const struct candidate *left = a, *right = b;

@@ -19,7 +19,7 @@ int instance_procs_load(const struct fbk_vk_handles *handles, struct instance_pr
 	return 0;
 }
 
-/* By the name that it has in the core of Vulkan, or had before it got there. */
+/* By its name in core Vulkan, or by its older extension name. */
 static PFN_vkVoidFunction proc_find(const struct fbk_vk_handles *handles,
 				    const struct instance_procs *instance, const char *name)
 {

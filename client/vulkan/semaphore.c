@@ -7,7 +7,7 @@
 static const struct kind {
 	VkExternalSemaphoreHandleTypeFlagBits handle;
 	VkSemaphoreType type;
-	VkSemaphoreImportFlags import; /* a sync_file is waited for once, and then is no more */
+	VkSemaphoreImportFlags import; /* a sync_file import lasts for one wait */
 	const char *name;
 } kinds[] = {
 	[FBK_VK_SYNC_FD] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
@@ -44,7 +44,7 @@ static int kind_check(const struct fbk_vk *vk, enum fbk_vk_fd number,
 	};
 	const VkPhysicalDeviceExternalSemaphoreInfo question = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_SEMAPHORE_INFO,
-		/* a driver without timelines need not know the structure */
+		/* a driver without timelines may not know the structure */
 		.pNext = kind->type == VK_SEMAPHORE_TYPE_TIMELINE ? &type : NULL,
 		.handleType = kind->handle,
 	};
@@ -123,7 +123,7 @@ int fbk_vk_semaphore_import(struct fbk_vk *vk, enum fbk_vk_fd kind, int fd,
 		r = semaphore_take(vk, &kinds[kind], fd, ret_semaphore);
 	}
 	if (r < 0) {
-		close(fd); /* it is the driver's only if it took it */
+		close(fd); /* the driver owns the fd only after success */
 	}
 	return r;
 }

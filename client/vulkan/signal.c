@@ -51,7 +51,7 @@ static struct page *page_find(struct fbk_vk *vk, const void *start)
 	return page;
 }
 
-/* Once for all timelines on it: a driver may refuse to import the same memory twice. */
+/* One import for all timelines on a page: a driver may refuse to import the same memory twice. */
 static int page_get(struct fbk_vk *vk, const void *start, size_t size, int dmabuf_fd,
 		    struct page **ret_page)
 {
@@ -120,7 +120,7 @@ static void record_update(const struct fbk_vk_signal *signal, VkCommandBuffer co
 					    sizeof(half), &half);
 }
 
-/* The stage and the access are those that barriers have to name. */
+/* Barriers name this stage and access. */
 static const struct signal_way {
 	uint32_t ability; /* 0: every device */
 	bool wide;        /* writes 64 bits */

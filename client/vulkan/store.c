@@ -6,7 +6,7 @@
 
 struct constants {
 	uint64_t value;
-	uint32_t word; /* where, in words of 64 bits */
+	uint32_t word; /* position, in words of 64 bits */
 	uint32_t unused;
 };
 
@@ -83,7 +83,7 @@ int store_create(struct fbk_vk *vk)
 
 void store_destroy(struct fbk_vk *vk)
 {
-	if (vk->set_layout) { /* else it was not begun, and there may be no functions */
+	if (vk->set_layout) { /* else setup never began, and functions may be missing */
 		vk->procs.vkDestroyPipeline(vk->handles.device, vk->pipeline, NULL);
 		vk->procs.vkDestroyPipelineLayout(vk->handles.device, vk->pipeline_layout, NULL);
 		vk->procs.vkDestroyDescriptorSetLayout(vk->handles.device, vk->set_layout, NULL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the parts of fence-vulkan share. Of a struct fbk_vk each list has its lock, which may be held
- * over requests to the daemon, never over a callback; no second one is taken under the signals'. All
- * else is constant once made.
+ * What the parts of fence-vulkan share. Each list of a struct fbk_vk has its own lock. A lock may be
+ * held over requests to the daemon, never over a callback; no other lock is taken under signals_lock.
+ * All else is constant once made.
  */
 #pragma once
 
@@ -49,7 +49,7 @@
 	X(vkGetBufferMemoryRequirements) \
 	X(vkUpdateDescriptorSets)
 
-/* Those that come with an ability: without it they are NULL. */
+/* Functions of an ability; NULL without it. */
 #define ABILITY_PROCS(X)                                            \
 	X(vkGetMemoryHostPointerPropertiesEXT, FBK_VK_HOST_POINTER) \
 	X(vkGetMemoryFdPropertiesKHR, FBK_VK_DMA_BUF)               \
@@ -75,7 +75,7 @@ struct device_procs {
 
 #define FAMILIES_MAX 16
 
-/* A page of timelines, imported: shared by the signals of the timelines on it. Under pages_lock. */
+/* An imported page of timelines, shared by their signals. Under pages_lock. */
 struct page {
 	LIST_ENTRY(page) links;
 	const void *start;
@@ -102,14 +102,14 @@ struct fbk_vk {
 	char name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
 	bool software;
 	VkDeviceSize host_alignment;
-	uint64_t difference_max; /* of a timeline semaphore's value and one that is waited for */
+	uint64_t difference_max; /* between a timeline semaphore's value and a waited one */
 	uint32_t families[FAMILIES_MAX];
 	uint32_t family_count;
-	VkDescriptorSetLayout set_layout; /* with FBK_VK_STORE64, as the next two */
+	VkDescriptorSetLayout set_layout; /* this and the next two with FBK_VK_STORE64 */
 	VkPipelineLayout pipeline_layout;
 	VkPipeline pipeline;
 
-	bool ours; /* instance and device were made by fbk_vk_open() */
+	bool ours; /* fbk_vk_open() made instance and device */
 	VkQueue queue;
 	uint32_t queue_family;
 
@@ -122,10 +122,10 @@ struct fbk_vk {
 
 /* error.c: set the sentence; return `error`. */
 __attribute__((format(printf, 2, 3))) int vk_error_set(int error, const char *format, ...);
-int vk_error_core(int error); /* of a call of libfencebroker */
+int vk_error_core(int error); /* error of a call of libfencebroker */
 int vk_error_result(VkResult result, const char *what);
 
-/* procs.c: -EOPNOTSUPP: it has not all of them. */
+/* procs.c: -EOPNOTSUPP: a function is missing. */
 int instance_procs_load(const struct fbk_vk_handles *handles, struct instance_procs *ret_procs);
 int device_procs_load(const struct fbk_vk_handles *handles, const struct instance_procs *instance,
 		      struct device_procs *ret_procs);
@@ -135,7 +135,7 @@ bool device_offers(const struct instance_procs *procs, VkPhysicalDevice physical
 		   const char *extension);
 const char *ability_needs(uint32_t ability); /* for people */
 
-/* store.c: what FBK_VK_STORE takes. */
+/* store.c: the objects of FBK_VK_STORE. */
 int store_create(struct fbk_vk *vk);
 void store_destroy(struct fbk_vk *vk);
 int store_bind(struct fbk_vk *vk, VkBuffer buffer, VkDescriptorPool *ret_pool,

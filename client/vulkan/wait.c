@@ -4,7 +4,7 @@
 
 #include "vulkan.h"
 
-/* A value that was armed. */
+/* An armed value. */
 struct arm {
 	LIST_ENTRY(arm) links;
 	struct fbk_vk_wait *wait;
@@ -14,7 +14,7 @@ struct arm {
 	void *arg;
 };
 
-/* `mutex` guards the list and the value, and is not held over `fn`. */
+/* `mutex` guards the list and the value; it is not held while `fn` runs. */
 struct fbk_vk_wait {
 	struct fbk_vk *vk;
 	struct fbk_timeline *timeline;
@@ -103,7 +103,7 @@ static void wait_decided(void *arg, struct fbk_point point, int result)
 	free(arm);
 }
 
-/* Under the mutex, so that it is whole before it can fire. */
+/* Under the mutex, so that the arm is complete before it can fire. */
 static int arm_watch(struct arm *arm, uint64_t deadline_ns)
 {
 	struct fbk_vk_wait *wait = arm->wait;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The signal: one store of 64 bits. A store and not an exchange: over a bus to the host's memory an
-// exchange takes what not every bus has.
+// The signal: one store of 64 bits. Not an exchange: on host memory that needs atomics which not every
+// bus supports.
 #version 450
 #extension GL_EXT_shader_atomic_int64 : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
@@ -17,7 +17,7 @@ layout(push_constant) uniform Signal {
 
 void main()
 {
-	// release: what this device wrote before; the barrier before this has made it available
+	// release: orders this device's earlier writes, which the barrier before it made available
 	atomicStore(words[word], value, gl_ScopeDevice, gl_StorageSemanticsBuffer,
 		    gl_SemanticsRelease);
 }
