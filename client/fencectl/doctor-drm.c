@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Kernel fences: what can make, follow, hold and promise them. */
+/* Kernel fences: what makes, follows, holds and promises them here. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

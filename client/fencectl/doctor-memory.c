@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Pages and what they are made of: memfds, seals, udmabuf. */
+/* Fence pages and their backing: memfds, seals, udmabuf. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/udmabuf.h>
@@ -50,7 +50,7 @@ static void check_seals(struct doctor *doctor)
 	}
 }
 
-/* Whether udmabuf takes a page with these seals through a read-only fd. */
+/* Does udmabuf take a page with these seals through a read-only fd? */
 static bool udmabuf_takes(int device, int seals)
 {
 	char path[32];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Processes, sleeping and waking, limits. */
+/* Processes, sleep and wake, limits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -126,7 +126,7 @@ static void check_waitv(struct doctor *doctor)
 		uint32_t flags, reserved;
 	} waiter = { .value = 0, .address = (uint64_t)(uintptr_t)&word, .flags = 2 };
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	/* The word is not what it is said to be: EAGAIN says that it was looked at. */
+	/* The word differs from the expected value: EAGAIN shows that the kernel compared it. */
 	long r = syscall(SYS_futex_waitv, &waiter, 1, 0, &now, CLOCK_MONOTONIC);
 	bool works = r < 0 && errno == EAGAIN;
 	doctor_add(doctor, "futex-waitv", works ? CHECK_WORKS : CHECK_LIMITED, false,

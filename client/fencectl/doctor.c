@@ -51,7 +51,7 @@ bool doctor_works(const struct doctor *doctor, const char *name)
 	return false;
 }
 
-/* It may run as another user, or since before a module was loaded: what it found is what counts. */
+/* The daemon may run as another user, or have started before a module was loaded: its result counts. */
 static void doctor_daemon_kernel(struct doctor *doctor, const Fbk__Wire__Status *status)
 {
 	char lacks[CHECK_NOTE_SIZE] = "";
@@ -94,11 +94,11 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 	fbk_disconnect(context);
 }
 
-/* What a point can become here, and what can become a point: each by the checks that it needs. An
- * eventfd is never a sync_file. */
+/* The translations from and to points, each with the checks that it needs. An eventfd is never a
+ * sync_file. */
 static const struct route_spec {
 	const char *name;
-	const char *needs[3]; /* checks; all of them */
+	const char *needs[3]; /* names of checks; all must work */
 	const char *how;
 } route_specs[] = {
 	{ "memory to memory", { NULL }, "no kernel fence is needed" },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the doctor finds: a list of checks, each with what was tried, what it is needed for and the
- * way out; and from them the routes that work. Found by trying, never by a version number.
+ * What the doctor finds: a list of checks, each with its result, its use and the way out, and the routes
+ * that follow from them. It tries each feature; it never judges by a version number.
  */
 #pragma once
 
@@ -20,10 +20,10 @@ enum check_result {
 struct check {
 	const char *name;
 	enum check_result result;
-	bool core; /* the daemon cannot run without */
+	bool core; /* the daemon cannot run without it */
 	const char *needed_for;
 	char note[CHECK_NOTE_SIZE];
-	const char *way_out; /* "" when there is nothing to do */
+	const char *way_out; /* what to do; "" for nothing */
 };
 
 struct doctor {
@@ -31,7 +31,7 @@ struct doctor {
 	size_t count;
 };
 
-/* Add a check; the note is what was seen. */
+/* Add a check; the note is the result. */
 __attribute__((format(printf, 7, 8))) void doctor_add(struct doctor *doctor, const char *name,
 						      enum check_result result, bool core,
 						      const char *needed_for, const char *way_out,

@@ -33,7 +33,7 @@ static int print_table(const Fbk__Wire__RouteList *list)
 	return table_print(table);
 }
 
-/* A route is taken each way, and it is one. */
+/* Both ways have a route. */
 static bool there_and_back(const Fbk__Wire__RouteList *list)
 {
 	size_t taken = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the verbs of fencectl share. One file a verb; main.c has the table. */
+/* What the verbs of fencectl share. One file per verb; main.c has the table. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 
 struct options {
 	bool json;
-	const char *socket;                 /* NULL: the library's choice */
+	const char *socket;                 /* NULL: the library's default */
 	const char *operands[OPERANDS_MAX]; /* as many as the verb takes */
 	uint64_t older_ms;
 };
@@ -20,11 +20,11 @@ struct options {
 #define EXIT_USAGE 2
 #define EXIT_STUCK 3
 
-#define OLDER_MS 1000 /* unless told otherwise */
+#define OLDER_MS 1000 /* default of --older */
 
 struct verb {
 	const char *name;
-	const char *operands; /* what --help calls them; "" without */
+	const char *operands; /* their names in --help; "" for none */
 	int operand_count;
 	const char *summary;
 	int (*run)(const struct options *options); /* an exit status */
@@ -38,8 +38,8 @@ int verb_explain(const struct options *options);
 int verb_stuck(const struct options *options);
 int verb_doctor(const struct options *options);
 
-/* Connect, or say on stderr why not and what to do. */
+/* Connect, or print to stderr why not and what to do. */
 int connect_or_explain(const struct options *options, struct fbk_context **ret_context);
 
-/* Say on stderr what the last call of the library complained of; returns EXIT_FAILURE. */
+/* Print the library's last error to stderr; returns EXIT_FAILURE. */
 int explain_failure(const char *what);

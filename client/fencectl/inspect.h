@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* The daemon's answers to the inspection requests, all pages of them. */
+/* The daemon's replies to inspection requests, all pages of them. */
 #pragma once
 
 #include "client/lib/request.h"
 
-/* Ask for the page after `after`; `ret_reply` is to be finished. */
+/* Request the page after `after`; the caller finishes `ret_reply`. */
 int inspect_status(struct fbk_context *context, struct reply *ret_reply);
 int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
 int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
@@ -14,6 +14,6 @@ int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
 		  struct reply *ret_reply);
 
-/* `after` is the page before; NULL: none was. */
+/* `after` is the page before; NULL for the first page. */
 int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
 		  struct reply *ret_reply);

@@ -14,7 +14,7 @@ static const struct table_column columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* "3: 0 1 with the consumer": how many there are, and which of them are away. */
+/* "3, consumer has 0 1": the number of buffers, and which of them the consumer holds. */
 static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry *entry)
 {
 	int used = snprintf(ret, size, "%zu", entry->n_buffers);

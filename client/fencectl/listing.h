@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Verbs that show a long list of the daemon's, page by page, as a table or as a JSON array. */
+/* Verbs that show a long list of the daemon, page by page, as a table or a JSON array. */
 #pragma once
 
 #include "client/lib/request.h"

@@ -14,7 +14,7 @@ static const struct table_column columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* The points that are waited for, one because of the other. */
+/* The awaited points of a chain, each because of the next. */
 static void chain_text(char *ret_text, size_t size, const Fbk__Wire__StuckEntry *entry)
 {
 	size_t used = 0;
@@ -52,7 +52,7 @@ static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *e
 	table_row(table, cells, COLUMNS);
 }
 
-/* All pages. The exit status. */
+/* Prints all pages; returns the exit status. */
 static int stuck_read(const struct options *options, struct fbk_context *context,
 		      struct libscols_table *table, struct json_object *array)
 {

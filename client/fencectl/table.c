@@ -12,7 +12,7 @@ struct libscols_table *table_create(const struct table_column *columns, size_t c
 	struct libscols_table *table = scols_new_table();
 	for (size_t i = 0; table && i < count; i++) {
 		int flags = columns[i].right ? SCOLS_FL_RIGHT : 0;
-		/* The last one, a sentence, is wrapped where the terminal is too narrow. */
+		/* The last column, a sentence, wraps on a narrow terminal. */
 		if (i + 1 == count && !columns[i].right) {
 			flags |= SCOLS_FL_WRAP;
 		}

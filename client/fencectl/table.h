@@ -12,14 +12,14 @@ struct table_column {
 	int right; /* numbers */
 };
 
-/* NULL without memory; the calls below take that. */
+/* NULL: no memory; the calls below accept that. */
 struct libscols_table *table_create(const struct table_column *columns, size_t count);
 
-/* One row: as many strings as there are columns; they are copied. */
+/* One row: one string per column; copies them. */
 void table_row(struct libscols_table *table, const char *const *cells, size_t count);
 
 /* Print and free. Returns an exit status. */
 int table_print(struct libscols_table *table);
 
-/* A number as text, in one of a few buffers that are used in turn. */
+/* A number as text, in one of a few buffers used in turn. */
 const char *table_number(uint64_t number);

@@ -15,7 +15,7 @@ static const struct table_column columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* Memory for which something can't be guaranteed, and what that is. Said once below the table. */
+/* Memory that lacks a guarantee, and which. Printed once below the table. */
 static struct caveat {
 	const char *backing;
 	const char *text;
