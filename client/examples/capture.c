@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A capture card and whoever wants its pictures: a dequeued buffer is ready, and it is queued again only when everybody
- * is done with it. Works for any V4L2 device that exports its buffers. The consumer is a program that gets the
- * offer as an open fd, whose number is its last argument: example-encoder, say.
+ * A capture card and one consumer: a dequeued buffer is ready (-> acquire), and is queued again when all consumers
+ * released it (<- release). Works for any V4L2 device that exports its buffers. The consumer is a program that gets
+ * the offer as an open fd, whose number is its last argument: example-encoder, for example.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +135,7 @@ static int consumer_start(char **argv, int offer_fd)
 	char number[16];
 	char *arguments[] = { argv[0], number, NULL };
 	snprintf(number, sizeof(number), "%d", offer_fd);
-	fcntl(offer_fd, F_SETFD, 0); /* it inherits this one */
+	fcntl(offer_fd, F_SETFD, 0); /* the consumer inherits this fd */
 	pid_t pid = fork();
 	if (pid == 0) {
 		execvp(argv[0], arguments);

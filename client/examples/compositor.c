@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A compositor and one surface: commit when the acquire point is reached, tie the release point to
- * the display's out-fence. Where there is no display an eventfd stands for that fence; the client's
- * side is played here too.
+ * the display's out-fence. An eventfd stands for that fence, and this program plays the client's side
+ * too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +15,10 @@
 #include <time.h>
 
 struct surface {
-	struct fbk_point acquire; /* the client's: the picture is drawn */
-	struct fbk_point release; /* ours: the picture is off the screen */
+	struct fbk_point acquire; /* -> the client has drawn the picture */
+	struct fbk_point release; /* <- the picture is off the screen */
 	struct fbk_watch *watch;
-	int display; /* its end of the out-fence */
+	int display; /* the display's end of the out-fence */
 };
 
 static uint64_t deadline(void)
@@ -28,7 +28,7 @@ static uint64_t deadline(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + UINT64_C(1000000000);
 }
 
-/* Stands for an atomic commit: gives the fence that signals when the picture is off the screen. */
+/* Stands for an atomic commit: gives the out-fence, signalled when the picture is off the screen. */
 static int commit(struct surface *surface, int *ret_out_fence)
 {
 	surface->display = eventfd(0, EFD_CLOEXEC);
@@ -46,11 +46,11 @@ static void surface_ready(void *arg, struct fbk_point acquire, int result)
 	}
 	if (result < 0) {
 		fprintf(stderr, "no commit: %s\n", strerror(-result));
-		fbk_point_fail(surface->release, -ECANCELED); /* nobody waits for ever */
+		fbk_point_fail(surface->release, -ECANCELED); /* ends the client's wait */
 		return;
 	}
 	printf("acquire point %llu is reached: committed\n", (unsigned long long)acquire.value);
-	/* import: the point follows that fence; takes the fd */
+	/* import: the point follows the fence; takes the fd */
 	fbk_point_signal_on(surface->release, out_fence_fd);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * An encoder without memory fences: it waits on kernel fences only. Frames come over a link whose
- * offer arrives as an fd over the application's own socket (here: inherited, named by its number).
+ * An encoder without memory fences: it waits on kernel fences only. Frames come over a link; its offer
+ * arrives as an fd over the application's own socket (here: inherited, named by its number).
  */
 #include <errno.h>
 #include <fencebroker.h>
@@ -20,7 +20,7 @@ static uint64_t deadline(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + PATIENCE_NS;
 }
 
-/* Stands for the device: takes the frame once its acquire fence lets it. */
+/* Stands for the device: encodes once the acquire fence signals. */
 static int encode(int dmabuf_fd, int acquire_fd)
 {
 	struct pollfd entry = { .fd = acquire_fd, .events = POLLIN };
@@ -51,7 +51,7 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	unsigned long count = 0;
 	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
 		r = encode(fbk_frame_dmabuf(frame), fbk_frame_acquire_fd(frame));
-		fbk_frame_release(frame, r); /* r < 0: in error, the producer is told why */
+		fbk_frame_release(frame, r); /* r < 0: the producer gets the error */
 		count++;
 	}
 	printf("%lu frames; link ended: %s\n", count, fbk_link_cause(link));

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The smallest hand-over, both ways, between two processes. The producer has memory fences; the
- * consumer knows eventfds only. What they share besides the timelines' tokens is their own affair:
- * here a socketpair and one shared page.
+ * The smallest hand-over between two processes: -> acquire, <- release. The producer has memory fences;
+ * the consumer knows eventfds only. Besides the timelines' tokens they share a socketpair and one page.
  */
 #include <fencebroker.h>
 #include <poll.h>
@@ -61,7 +60,7 @@ static int fd_receive(int socket)
 	return fd;
 }
 
-/* Make a timeline, send its token, open the one that comes back. */
+/* Make a timeline, send its token, open the peer's timeline by the token that comes back. */
 static int introduce(struct fbk_context *ctx, const struct fbk_device_desc *desc, uint32_t flags,
 		     int socket, struct fbk_timeline **ret_own, struct fbk_timeline **ret_other)
 {
@@ -93,7 +92,7 @@ static int produce(int socket, volatile uint64_t *buffer)
 	}
 	for (uint64_t n = 1; n <= FRAMES && r == 0; n++) {
 		*buffer = n * n;
-		r = fbk_timeline_signal(ready, n); /* a store to memory; a device would do it */
+		r = fbk_timeline_signal(ready, n); /* a store, as a device would make it */
 		if (r == 0) {
 			r = fbk_point_wait((struct fbk_point){ released, n }, deadline());
 		}
@@ -130,7 +129,7 @@ static int consume(int socket, volatile uint64_t *buffer)
 			r = fbk_point_signal_on(release, fence); /* follows the device's fence */
 			printf("frame %llu holds %llu\n", (unsigned long long)n,
 			       (unsigned long long)*buffer);
-			eventfd_write(device, 1); /* the device is done */
+			eventfd_write(device, 1); /* the device has finished */
 			close(device);
 		}
 	}

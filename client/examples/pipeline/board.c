@@ -71,7 +71,7 @@ uint64_t board_read(const struct board *board, uint64_t point)
 	uint64_t ticks = atomic_load_explicit(&time->ticks, memory_order_relaxed) -
 			 atomic_load_explicit(&time->clock_ticks, memory_order_relaxed);
 	uint64_t unused = 64 - atomic_load_explicit(&time->bits, memory_order_relaxed);
-	/* ticks may wrap, and the clock may have been read after them */
+	/* ticks may wrap, and the clock may have been read later */
 	double passed = (double)((int64_t)(ticks << unused % 64) >> unused % 64);
 	return atomic_load_explicit(&time->clock_ns, memory_order_relaxed) +
 	       (uint64_t)(int64_t)(passed *

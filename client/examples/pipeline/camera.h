@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Where the scene is seen from. */
+/* The viewpoint of the scene. */
 #pragma once
 
 struct camera {
-	float view_projection[16]; /* column after column, for Vulkan's clip space */
+	float view_projection[16]; /* column-major, for Vulkan's clip space */
 	float eye[3];
 };
 

@@ -9,9 +9,9 @@
 
 #include "stamp.h"
 
-/* Where a picture of some size is on a canvas. */
+/* The position of a picture on a canvas. */
 struct place {
-	unsigned int scale; /* each so many pixels of the picture are one */
+	unsigned int scale; /* that many pixels of the picture make one */
 	unsigned int x, y, width, height;
 };
 
@@ -63,7 +63,7 @@ static void row_draw(const struct canvas *canvas, const struct place *place,
 	}
 }
 
-/* What the processor's caches hold, and what the display reads, has to agree. */
+/* Makes the CPU's caches agree with the memory that the display reads. */
 static void canvas_sync(const struct canvas *canvas, uint64_t when)
 {
 	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_WRITE | when };
@@ -78,7 +78,7 @@ void canvas_draw(const struct canvas *canvas, const struct picture *picture)
 	struct place place = place_of(canvas, picture->width, picture->height);
 	unsigned int stamp = stamp_height(picture->width) / place.scale;
 	for (unsigned int y = 0; y < stamp; y++) {
-		/* grey is no digit */
+		/* grey is not a digit */
 		memset(row_at(canvas, &place, y), 0x80, place.width * sizeof(uint32_t));
 	}
 	for (unsigned int y = place.height; y > 0; y--) {
@@ -102,7 +102,7 @@ int canvas_read(const struct canvas *canvas, unsigned int width, unsigned int he
 	for (unsigned int y = 0; y < rows; y++) {
 		const uint32_t *row = row_at(canvas, &place, y / place.scale);
 		for (unsigned int x = 0; x < width; x++) {
-			/* what does not divide is not there; the last one stands for it */
+			/* the last pixel stands for a remainder */
 			unsigned int at = x / place.scale;
 			at = at < place.width ? at : place.width - 1;
 			luma[(size_t)y * width + x] = (uint8_t)(row[at] >> 8);

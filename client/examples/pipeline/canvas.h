@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A buffer of a display, as those see it who draw there and who check it: 32 bits a pixel, blue
- * first. A picture is put into its middle, or made smaller by a whole number where it is too large.
- * A value type; the memory is somebody else's.
+ * A buffer of a display, for drawing and for checks: 32 bits a pixel, blue first. A picture goes into
+ * its middle, shrunk by a whole factor if it is too large. A value type; it borrows the memory.
  */
 #pragma once
 
@@ -12,14 +11,14 @@ struct canvas {
 	void *memory;
 	size_t stride; /* in bytes */
 	unsigned int width, height;
-	int dmabuf; /* that the memory belongs to; -1: to none */
+	int dmabuf; /* the dma-buf of the memory; -1: none */
 };
 
-/* Put the picture there. Its frame number is destroyed first and written last: who looks in the
- * middle of it finds none. */
+/* Draw the picture there. This erases its frame number first and writes it last: a reader in between
+ * finds none. */
 void canvas_draw(const struct canvas *canvas, const struct picture *picture);
 
-/* The frame number of a picture of that size that was put there.
+/* The frame number of a picture of that size on the canvas.
  *   -EBADMSG  there is none   -ENOMEM */
 int canvas_read(const struct canvas *canvas, unsigned int width, unsigned int height,
 		uint32_t *ret_number);

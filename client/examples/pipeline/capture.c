@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A source of pictures that come by themselves: a V4L2 device, or, where none is named, pictures that are made
- * up. A V4L2 device has no fences at all: what it dequeues is ready, so that its point is signalled when it is
- * handed over; and it gets a buffer back, by system call, only when all who read it gave it back. Its frames
- * have the driver's numbers.
+ * A source of captured pictures: a V4L2 device, or, if none is named, generated pictures. A V4L2 device has no
+ * fences: a dequeued buffer is ready, so its point is signalled when the frame is handed over. The device gets a
+ * buffer back, by system call, once all consumers released it. Frames carry the driver's numbers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +25,7 @@ _Static_assert(BUFFERS == V4L2_BUFFERS, "a buffer of the device is one of the ex
 
 struct capture;
 
-/* A buffer of the device that somebody reads. */
+/* A buffer of the device that consumers read. */
 struct lent {
 	struct capture *capture;
 	uint64_t number;
@@ -39,16 +38,16 @@ struct capture {
 	uint64_t frames;
 	char said[160];
 
-	/* made up */
+	/* generated pictures */
 	struct scene *scene;
 	struct shared buffers[BUFFERS];
 
-	/* a device's */
+	/* V4L2 device */
 	struct v4l2 device;
 	struct lent lent[BUFFERS];
 	size_t lent_count;
-	uint64_t handed, number; /* of frames; of the last one */
-	int error;               /* of queueing one */
+	uint64_t handed, number; /* number of frames; number of the last one */
+	int error;               /* of a requeue */
 };
 
 static int introduce(struct capture *capture, struct message *message,
@@ -59,7 +58,7 @@ static int introduce(struct capture *capture, struct message *message,
 	message->frames = capture->frames;
 	message->fps = stage->options->fps;
 	stage->stats.buffers = BUFFERS;
-	/* From now on others may wait for this process. */
+	/* Other processes may wait for this one from here on. */
 	printf("%s\n", capture->said);
 	fflush(stdout);
 	return outlet_open(&capture->outlet, stage, capture->done, message, buffers,
@@ -135,7 +134,7 @@ static int device_introduce(struct capture *capture)
 	uint32_t luma = device->stride * device->height;
 	message.size = luma + luma / 2;
 	for (size_t i = 0; i < BUFFERS; i++) {
-		/* the exchange begins with the second of these, which is to be the device's first */
+		/* the exchange begins with index 1, which must be the device's buffer 0 */
 		buffers[(i + 1) % BUFFERS] = (struct fbk_buffer_desc){
 			.fd = fcntl(device->dmabufs[i], F_DUPFD_CLOEXEC, 0),
 			.width = device->width,
@@ -150,20 +149,20 @@ static int device_introduce(struct capture *capture)
 	return introduce(capture, &message, buffers);
 }
 
-/* All gave it back. */
+/* All consumers released it. */
 static void released(void *arg, int result)
 {
 	struct lent *lent = arg;
 	struct capture *capture = lent->capture;
 	if (result == 0) {
 		outlet_note(&capture->outlet, lent->number, 0);
-	} /* else somebody is gone, which is looked at next */
+	} /* else a consumer is gone; the next check reports it */
 	capture->lent_count--;
 	int r = v4l2_queue(&capture->device, (uint32_t)(lent - capture->lent));
 	capture->error = r < 0 ? r : capture->error;
 }
 
-/* The driver's, unless it says the same twice: vivid does, when it was kept from the CPU. Points rise. */
+/* The driver's number, unless it repeats one, as vivid does when starved of CPU: points must rise. */
 static uint64_t frame_number(const struct capture *capture, uint32_t sequence)
 {
 	uint64_t number = (uint64_t)sequence + 1;
@@ -198,7 +197,7 @@ static int device_frame(struct capture *capture)
 	return r;
 }
 
-/* Until something happens: a frame, if one is wanted, or a buffer that comes back. */
+/* Wait for a frame, if one is wanted, or for a buffer that comes back. */
 static int device_wait(struct capture *capture)
 {
 	struct stage *stage = &capture->stage;
@@ -289,7 +288,7 @@ static int source_open(struct capture *capture)
 static int run(struct capture *capture)
 {
 	const struct options *options = capture->stage.options;
-	/* A device that is told by system call, or one that fills memory and says so there. */
+	/* A device driven by system calls, or one that fills memory and signals in memory. */
 	const struct fbk_device_desc desc = {
 		.class = FBK_CAPTURE,
 		.waits = options->device ? 0 : FBK_MEMORY64,

@@ -15,7 +15,7 @@
 #define CONNECT_AGAIN_NS (10 * NS_PER_MS)
 
 union control {
-	struct cmsghdr header; /* for its alignment */
+	struct cmsghdr header; /* aligns the buffer */
 	char room[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_MAX)];
 };
 

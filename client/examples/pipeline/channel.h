@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The socket between two neighbours of the pipeline: one struct message a packet, with file
- * descriptors. It carries the offer of a link, or, where none is used, buffers and tokens, once,
- * before the first frame; after that links and timelines say everything. A channel belongs to one
- * thread.
+ * descriptors. Before the first frame it carries, once, the offer of a link, or, without a link, buffers
+ * and tokens. Afterwards links and timelines carry everything. A channel belongs to one thread.
  */
 #pragma once
 
@@ -14,45 +13,45 @@
 #define MESSAGE_FDS_MAX 8
 
 enum message_type {
-	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: theirs, token to wait, board */
-	MESSAGE_ACCEPT = 2, /* back; fds: token and board of what releases the buffers */
+	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: buffers, wait token, board */
+	MESSAGE_ACCEPT = 2, /* to the producer; fds: token and board of the release timeline */
 	MESSAGE_LINK =
-		3, /* to a consumer of pictures; fds: the link's offer, board of when they are
-			     * done, board for when they are given back. Nothing goes back. */
+		3, /* to a consumer of pictures; fds: the link's offer, acquire board, release
+			     * board. No reply. */
 };
 
-/* Frame n (from 1) is in buffer n % count, ready at point n of the offered timeline, and given back
- * at point n of the accepted one. The buffers come with the offer, or, where only the consumer can
- * make them (the offer has none then), with what is sent back: before token and board. */
+/* Frame n (from 1) is in buffer n % count: -> at point n of the offered timeline, <- at point n of the
+ * accepted one. The buffers come with the offer. If only the consumer can make them, the offer has none
+ * and the reply carries them, before token and board. */
 struct message {
 	uint32_t type;
 	uint32_t count;  /* of buffers */
-	uint64_t frames; /* that will come */
+	uint64_t frames; /* total */
 	uint64_t size;   /* of a buffer, in bytes */
 	uint32_t width, height, fps;
-	uint32_t stride;  /* in bytes, of a buffer that the consumer made */
-	uint32_t stamped; /* frame n's number is in the picture */
+	uint32_t stride;  /* in bytes, of a consumer's buffer */
+	uint32_t stamped; /* the picture carries frame n's number */
 };
 
 struct channel {
 	int fd;
-	pid_t pid; /* of the process at the other end, as the kernel says */
+	pid_t pid; /* of the peer, from the kernel */
 };
 
 int channel_listen(const char *path, int *ret_listener);
 int channel_accept(int listener, uint64_t deadline_ns, struct channel *ret_channel);
 
-/* Tries until somebody listens there or the deadline passes (-ETIMEDOUT). */
+/* Retries until the peer listens or the deadline passes (-ETIMEDOUT). */
 int channel_connect(const char *path, uint64_t deadline_ns, struct channel *ret_channel);
-void channel_close(struct channel *channel); /* of one that was never open (fd -1): nothing */
+void channel_close(struct channel *channel); /* no effect if never open (fd -1) */
 
-/* Never sleeps. -EPIPE: the other end is gone; -EAGAIN: it has not read for long. */
+/* Never sleeps. -EPIPE: the peer is gone; -EAGAIN: its socket is full. */
 int channel_send(const struct channel *channel, const struct message *message, const int *fds,
 		 size_t fd_count);
 
 /*
  * The next message, of type `type`, with exactly `fd_count` fds, which it gives.
- *   -ETIMEDOUT  the deadline passed   -EPIPE  the other end is gone   -EPROTO  something else came
+ *   -ETIMEDOUT  the deadline passed   -EPIPE  the peer is gone   -EPROTO  another message
  */
 int channel_receive(const struct channel *channel, uint64_t deadline_ns, enum message_type type,
 		    struct message *ret_message, int *ret_fds, size_t fd_count);

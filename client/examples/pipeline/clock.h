@@ -15,7 +15,7 @@ static inline uint64_t clock_now(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* What is left until `deadline` as poll() wants it, rounded up so that it never returns early. */
+/* Milliseconds until `deadline` for poll(), rounded up so that poll() never returns early. */
 static inline int clock_poll_ms(uint64_t deadline)
 {
 	uint64_t now = clock_now();
@@ -30,7 +30,7 @@ static inline void clock_sleep_until(uint64_t when)
 {
 	struct timespec until = { .tv_sec = (time_t)(when / NS_PER_S),
 				  .tv_nsec = (long)(when % NS_PER_S) };
-	/* a signal only makes it start over */
+	/* restart after a signal */
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0) {
 	}
 }

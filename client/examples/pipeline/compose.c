@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A renderer that draws on the pictures of another, or of a capture device: it reads each once that is ready,
- * copies it into a buffer of its own, and draws a frame and a number on top. Both ends are links: what it
- * makes is handed over before what it takes is there.
+ * A renderer that draws on the pictures of another renderer or of a capture device: it reads each picture once
+ * that is ready, copies it into its own buffer, and draws a border and a number on top. Both ends are links. It
+ * hands over its own frame before its input is ready.
  */
 #include <errno.h>
 #include <string.h>

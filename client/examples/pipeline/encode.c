@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * An encoder: a device without memory fences. It waits on fences that the broker exports, eventfds or
- * the kernel's, and signals such that the broker imports: one when it no longer reads the picture,
- * one when the bitstream is written, and, where there is a display, one when the picture is in the
- * display's buffer.
+ * kernel fences, and signals fences of the same kind, which the broker imports: one when it no longer
+ * reads the picture, one when the bitstream is written, and, with a display, one when the picture is in
+ * the display's buffer.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 struct encode {
 	struct stage stage;
-	const struct fence_kind *fences; /* that this device has */
+	const struct fence_kind *fences; /* kind that this device has */
 	struct fence_maker *maker;
 	struct encoder *encoder;
 	struct intake intake;
@@ -27,8 +27,8 @@ struct encode {
 	struct viewer viewer; /* used with --display only */
 	struct shared ring;
 	size_t slot_size;
-	struct lane *free; /* ours: frame n is not read any more */
-	struct lane *done; /* ours: frame n's bitstream is in its slot */
+	struct lane *free; /* signalled here: frame n is no longer read */
+	struct lane *done; /* signalled here: frame n's bitstream is in its slot */
 	struct lane *sent; /* the sender's: frame n's slot is free */
 };
 
@@ -123,13 +123,13 @@ static int job_run(struct encode *encode, struct encoder_job *job)
 	return r;
 }
 
-/* What the frame goes into is given back by those who had it. */
+/* Waits until the outputs of the frame are released. */
 static int outputs_wait(struct encode *encode, uint64_t frame, struct encoder_job *job)
 {
 	struct stage *stage = &encode->stage;
 	enum stage_way way = stage_way_release(stage);
 	int r = 0;
-	if (frame > SLOT_COUNT) { /* the first use of a slot waits for nobody */
+	if (frame > SLOT_COUNT) { /* the first use of a slot needs no wait */
 		r = stage_wait_fence(stage, encode->sent, frame - SLOT_COUNT, way,
 				     &stage->stats.handovers[1]);
 	}
@@ -191,8 +191,8 @@ static int device_start(struct encode *encode)
 		     : 0;
 }
 
-/* Leaving fails what is not reached: stay until the last slot and the last buffer came back, by
- * which time the broker has seen the last fences. */
+/* Leaving fails the points that are not reached: stay until the last slot and buffer came back. By then
+ * the broker has seen the last fences. */
 static int last_wait(struct encode *encode, uint64_t frames)
 {
 	struct stage *stage = &encode->stage;
@@ -262,7 +262,7 @@ int main(int argc, char **argv)
 	encode.stage.options = &options;
 	desc.waits = options.sync_files ? FBK_SYNC_FILE : FBK_EVENTFD;
 	desc.signals = desc.waits;
-	/* A late sync_file would be taken before a promise; its own fences are imported. */
+	/* A link would take the late sync_file before a promise; this device's fences are imported. */
 	desc.routes =
 		options.promise ? 1U << FBK_ROUTE_SYNC_FILE_PROMISE | 1U << FBK_ROUTE_CPU_WAIT : 0;
 	name_handovers(&encode);

@@ -11,16 +11,16 @@
 #include "stamp.h"
 
 #define BIT_RATE_MIN   800000
-#define PIXELS_PER_BIT 5 /* a fifth of a bit a pixel */
-#define VBV_PER_SECOND 4 /* no frame is larger than what a quarter second may take */
+#define PIXELS_PER_BIT 5 /* a bit rate of 1/5 bit a pixel */
+#define VBV_PER_SECOND 4 /* no frame exceeds a quarter second of bit rate */
 
 struct encoder {
 	AVCodecContext *codec;
 	AVFrame *frame;
 	AVPacket *packet;
-	struct encoder_job *job; /* that runs now */
-	size_t wanted;           /* bytes, when they did not fit into the slot */
-	bool placed;             /* the bitstream was asked for, and got the slot */
+	struct encoder_job *job; /* the running one */
+	size_t wanted;           /* bytes needed, if the slot was too small */
+	bool placed;             /* libavcodec got the slot for its bitstream */
 };
 
 static int fail(char *error, size_t size, int r, const char *what, int av_error)
@@ -56,7 +56,7 @@ static void picture_show(struct encoder_job *job)
 	}
 }
 
-/* libavcodec dropped its last reference: the device is done with the picture. */
+/* libavcodec dropped its last reference: the device no longer reads the picture. */
 static void picture_released(void *opaque, uint8_t *data)
 {
 	(void)data;
@@ -68,10 +68,10 @@ static void picture_released(void *opaque, uint8_t *data)
 static void slot_unused(void *opaque, uint8_t *data)
 {
 	(void)opaque;
-	(void)data; /* it is the sender's from here */
+	(void)data; /* the sender owns it now */
 }
 
-/* The bitstream goes straight into the slot. */
+/* The bitstream goes directly into the slot. */
 static int place_packet(AVCodecContext *codec, AVPacket *packet, int flags)
 {
 	(void)flags;
@@ -110,7 +110,7 @@ static void codec_configure(AVCodecContext *codec, unsigned int width, unsigned 
 	codec->rc_max_rate = rate;
 	codec->rc_buffer_size = (int)(rate / VBV_PER_SECOND);
 	/* No AV_CODEC_FLAG_GLOBAL_HEADER: the headers repeat before each key frame. Access unit
-	 * delimiters, because the muxer would otherwise copy each frame to put them in. */
+	 * delimiters, so that the muxer need not copy each frame to add them. */
 	av_opt_set(codec->priv_data, "preset", "veryfast", 0);
 	av_opt_set(codec->priv_data, "tune", "zerolatency", 0);
 	av_opt_set(codec->priv_data, "aud", "1", 0);

@@ -7,7 +7,7 @@
 
 #include "fence.h"
 
-/* There is nothing that they share; a fence is the device's end of its eventfd, plus one. */
+/* The maker has no state. A fence's object is the device's end of its eventfd, plus one. */
 static int maker_open(struct fence_maker **ret_maker, char *error, size_t error_size)
 {
 	(void)error;

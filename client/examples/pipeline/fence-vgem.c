@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Kernel fences made by a program, for want of hardware that makes them: vgem, a test driver of the
- * kernel's, attaches one to a buffer of ours as its writer, and signals it when told; the dma-buf of
- * that buffer gives it out as a sync_file. A buffer carries one at a time, so there is a pool.
+ * Kernel fences made by a program, in place of hardware that makes them. vgem, a test driver of the
+ * kernel, attaches a fence to a buffer as its writer, and signals it on request; the buffer's dma-buf
+ * exports it as a sync_file. A buffer carries one fence at a time, so there is a pool.
  *
- * What real hardware does not do: after 10 s, and when the program ends, the kernel signals what is
- * left, as success.
+ * Unlike real hardware: after 10 s, and when the program ends, the kernel signals the remaining fences,
+ * as success.
  */
 #include <bsd/sys/queue.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 #include "fence.h"
 
-#define CARDS 16 /* that are looked at */
+#define CARDS 16 /* to try */
 
 /* As in the kernel's vgem_drm.h, which the headers of Debian 12 leave out. */
 struct vgem_fence_attach {
@@ -36,7 +36,7 @@ struct vgem_fence_signal {
 #define FENCE_WRITE        1
 
 struct buffer {
-	SLIST_ENTRY(buffer) links; /* of those that carry no fence */
+	SLIST_ENTRY(buffer) links; /* in the pool of buffers without a fence */
 	uint32_t handle, fence;
 	int dmabuf;
 	bool signalled;
@@ -126,7 +126,7 @@ static int buffer_create(struct fence_maker *maker, struct buffer **ret_buffer)
 static void buffer_signal(struct fence_maker *maker, struct buffer *buffer)
 {
 	struct vgem_fence_signal request = { .fence = buffer->fence };
-	/* ETIMEDOUT: the kernel did it, ten seconds ago; the point has failed by then */
+	/* ETIMEDOUT: the kernel signalled it ten seconds ago; the point has failed by then */
 	drmIoctl(maker->card, IOCTL_FENCE_SIGNAL, &request);
 	buffer->signalled = true;
 }

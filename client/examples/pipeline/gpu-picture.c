@@ -12,9 +12,9 @@
 #define PICTURES_MAX 8
 #define GROUP_WIDTH  64 /* pixels that a workgroup of picture.comp writes */
 #define GROUP_HEIGHT 16
-#define NO_COLOUR    0x80808080 /* in each cell of the stamp neither black nor white */
+#define NO_COLOUR    0x80808080 /* neither black nor white for the stamp */
 
-/* What picture.comp binds. */
+/* The bindings of picture.comp. */
 enum { IMAGE, PICTURE, GLYPHS, BINDINGS };
 
 /* picture.comp */
@@ -33,7 +33,7 @@ struct gpu_pictures {
 	struct gpu_buffer glyphs;
 	VkDescriptorSetLayout set_layout;
 	VkDescriptorPool pool;
-	VkDescriptorSet sets[PICTURES_MAX]; /* a picture each */
+	VkDescriptorSet sets[PICTURES_MAX]; /* one per picture */
 	VkPipelineLayout layout;
 	VkPipeline pipeline;
 };
@@ -224,7 +224,7 @@ void gpu_pictures_destroy(struct gpu_pictures *pictures)
 	free(pictures);
 }
 
-/* A picture at no address: where its planes are in the buffer. */
+/* The offsets of its planes in the buffer, as a picture at address 0. */
 static struct picture layout_of(const struct gpu_pictures *pictures)
 {
 	return picture_at(NULL, pictures->width, pictures->height);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * From the drawn image to the pictures that other processes see: a compute shader writes them, with the
- * frame number, where they are. Belongs to a struct gpu, which outlives it. One thread.
+ * From the drawn image to the shared pictures: a compute shader writes each picture, with its frame number,
+ * in place. Belongs to a struct gpu, which outlives it. One thread.
  */
 #pragma once
 
@@ -16,10 +16,10 @@ int gpu_pictures_create(struct gpu *gpu, VkImageView image, uint32_t width, uint
 			struct gpu_pictures **ret_pictures);
 void gpu_pictures_destroy(struct gpu_pictures *pictures); /* takes NULL */
 
-/* From then on the picture is nobody's frame. */
+/* From then on the picture carries no frame number. */
 void gpu_pictures_record_mark(const struct gpu_pictures *pictures, VkCommandBuffer commands,
 			      size_t index);
 
-/* After that, and after the image was drawn. */
+/* Call it after that, and after the image is drawn. */
 void gpu_pictures_record(const struct gpu_pictures *pictures, VkCommandBuffer commands,
 			 size_t index, uint32_t number);

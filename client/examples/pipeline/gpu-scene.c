@@ -21,7 +21,7 @@
 #define SATELLITES 14                    /* scene.glsl */
 #define FPS        30.0f                 /* of time in the scene */
 
-/* What is attached to the render pass, in this order. */
+/* The attachments of the render pass, in this order. */
 enum { RESOLVED, DEPTH, MULTI, IMAGES };
 
 /* scene.glsl */
@@ -40,7 +40,7 @@ struct gpu_scene {
 	uint32_t width, height;
 	VkFormat depth_format;
 	VkSampleCountFlagBits samples;
-	struct gpu_image images[IMAGES]; /* without multisampling the last one is not there */
+	struct gpu_image images[IMAGES]; /* without multisampling the last one is unused */
 	VkRenderPass pass;
 	VkFramebuffer framebuffer;
 	VkPipelineLayout layout;
@@ -56,7 +56,7 @@ static void formats_choose(struct gpu_scene *scene)
 	struct gpu *gpu = scene->gpu;
 	VkFormatProperties format;
 	VkPhysicalDeviceProperties device;
-	/* one of the two is always there */
+	/* every driver has one of the two */
 	gpu->vkGetPhysicalDeviceFormatProperties(gpu->physical, VK_FORMAT_D32_SFLOAT, &format);
 	scene->depth_format =
 		format.optimalTilingFeatures & VK_FORMAT_FEATURE_DEPTH_STENCIL_ATTACHMENT_BIT
@@ -140,7 +140,7 @@ static int pass_create(struct gpu_scene *scene)
 		.pDepthStencilAttachment = &depth,
 	};
 	const VkSubpassDependency dependencies[] = {
-		{ /* the image of the last frame was read, its depth is needed no more */
+		{ /* the image of the last frame has been read; its depth is free */
 		  .srcSubpass = VK_SUBPASS_EXTERNAL,
 		  .srcStageMask = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT |
 				  VK_PIPELINE_STAGE_COLOR_ATTACHMENT_OUTPUT_BIT |
@@ -202,7 +202,7 @@ struct code {
 
 static const struct pipeline_desc {
 	struct code vertex, fragment;
-	bool mesh; /* has vertices; is neither blended nor without depth */
+	bool mesh; /* has vertices, uses depth, no blending */
 	VkPrimitiveTopology topology;
 	VkBool32 blended, deep;
 } pipeline_descs[PIPELINES] = {
@@ -462,7 +462,7 @@ static void meshes_record(const struct gpu_scene *scene, VkCommandBuffer command
 	gpu->vkCmdDrawIndexed(commands, scene->ball_indices, SATELLITES, scene->knot_indices, 0, 0);
 }
 
-/* What is below the floor comes first: the floor is painted over it and lets some of it through. */
+/* Draw the reflection below the floor first: the floor, drawn over it, is partly transparent. */
 void gpu_scene_record(const struct gpu_scene *scene, VkCommandBuffer commands, uint32_t number)
 {
 	struct constants constants = { .time = (float)number / FPS };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The scene as a Vulkan device draws it: a torus knot and what circles it, over a floor that reflects
- * them, lit, with a depth buffer. The same number gives the same image. Belongs to a struct gpu, which
- * outlives it. One thread.
+ * The scene as a Vulkan device draws it: a torus knot with satellites, lit, over a reflecting floor, with
+ * a depth buffer. The same number gives the same image. Belongs to a struct gpu, which outlives it. One
+ * thread.
  */
 #pragma once
 
@@ -14,6 +14,6 @@ int gpu_scene_create(struct gpu *gpu, uint32_t width, uint32_t height,
 		     struct gpu_scene **ret_scene);
 void gpu_scene_destroy(struct gpu_scene *scene); /* takes NULL */
 
-/* Afterwards compute shaders can read the image, which nobody writes before they have. */
+/* Afterwards compute shaders can read the image; nothing writes it before they have. */
 void gpu_scene_record(const struct gpu_scene *scene, VkCommandBuffer commands, uint32_t number);
 VkImageView gpu_scene_image(const struct gpu_scene *scene);

@@ -21,7 +21,7 @@ int gpu_open(struct gpu *gpu, const char *const *extensions, unsigned int skip)
 	gpu->device = handles->device;
 	gpu->physical = handles->physical;
 	gpu->queue = fbk_vk_queue(gpu->vk, &gpu->family);
-	/* all of Vulkan 1.0: each driver has them */
+	/* Vulkan 1.0 functions: every driver has them */
 #define X(name) gpu->name = (PFN_##name)(void *)get(gpu->device, #name);
 	GPU_DEVICE_PROCS(X)
 #undef X

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Vulkan device that draws, and the few things that all parts of the drawing need of it. What
- * fails leaves a sentence in fbk_vk_error_detail(). One thread.
+ * The Vulkan device that draws, and the helpers that all parts of the drawing share. A failure leaves a
+ * sentence in fbk_vk_error_detail(). One thread.
  */
 #pragma once
 
@@ -86,7 +86,7 @@ struct gpu {
 #undef X
 };
 
-/* One that can draw, GPUs before software; `skip` so many of these. Errors of fbk_vk_open(). */
+/* A device that can draw, GPUs before software; skips the first `skip`. Errors of fbk_vk_open(). */
 int gpu_open(struct gpu *gpu, const char *const *extensions, unsigned int skip);
 void gpu_close(struct gpu *gpu); /* takes a zeroed one */
 
@@ -94,7 +94,7 @@ void gpu_close(struct gpu *gpu); /* takes a zeroed one */
 #define GPU_CALL(gpu, name, ...) \
 	fbk_vk_check((gpu)->vk, (gpu)->name((gpu)->device, __VA_ARGS__), #name)
 
-/* Memory with these properties for what needs that. */
+/* Memory with these properties for the requirements. */
 int gpu_memory(struct gpu *gpu, const VkMemoryRequirements *needed, VkMemoryPropertyFlags wanted,
 	       VkDeviceMemory *ret_memory);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A log-linear histogram of nanoseconds: HISTOGRAM_STEPS equal steps in every power of two, so a
- * quantile is off by 1/HISTOGRAM_STEPS at most, whatever its size. A zeroed struct is empty. One
+ * quantile of any size is off by at most 1/HISTOGRAM_STEPS. A zeroed struct is empty. One
  * thread at a time.
  */
 #pragma once
@@ -20,8 +20,8 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t value);
 
-/* The upper end of the bucket in which that share of the values (in thousandths) is reached, and
- * no more than the largest value; 0 when empty. */
+/* The upper end of the bucket that contains this quantile (in thousandths), at most the largest value;
+ * 0 if empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned int permille);
 
 /* The smallest value that falls into this bucket. */

@@ -17,7 +17,7 @@
 
 /* ----------------------------------------------------------------------------------- meeting -- */
 
-/* Takes the fds of the boards, and gives that of the offer. */
+/* Takes the boards' fds and gives the offer's. */
 static int offer_take(struct intake *intake, int *fds, int *ret_offer_fd)
 {
 	struct stage *stage = intake->stage;
@@ -120,7 +120,7 @@ void intake_finish(struct intake *intake)
 
 /* ----------------------------------------------------------------------------------- buffers -- */
 
-/* Once for each. The daemon saw to it that it can't shrink; what it is said to hold is checked here. */
+/* Maps a buffer, once. The daemon has checked that it can't shrink; this checks its layout. */
 static int map_open(struct intake *intake, struct intake_map *map, int fd)
 {
 	if (map->memory) {
@@ -172,7 +172,7 @@ static int picture_take(struct intake *intake)
 				 fbk_frame_index(intake->frame));
 }
 
-/* Harmless where the driver has nothing to do. */
+/* No effect if the driver needs no sync. */
 static void map_sync(const struct intake *intake, uint64_t flags)
 {
 	const struct dma_buf_sync sync = { flags | DMA_BUF_SYNC_READ };
@@ -190,8 +190,8 @@ static void nothing(void *arg, struct fbk_link *link)
 }
 
 /*
- * As stage_wait(), for what is said of a frame. Who asks whose fault it is does not wait meanwhile, and would not be
- * found by those who ask at the same moment, about him: so the frame is watched as well, from half the time on.
+ * As stage_wait(), for the next frame. A process that asks for blame does not wait meanwhile, so a process that asks
+ * for blame at the same moment would not find it: from half of the time on this process also watches the frame.
  */
 static int frame_come(struct intake *intake)
 {

@@ -34,7 +34,7 @@ static struct vector unit(struct vector a)
 	return (struct vector){ a.x / length, a.y / length, a.z / length };
 }
 
-/* The middle of the tube: twice around the axis while three times through the hole. */
+/* The centre line of the tube: twice around the axis, three times through the hole. */
 static struct vector knot_at(float along)
 {
 	float around = 2 * TURN * along, through = 3 * TURN * along;
@@ -52,7 +52,7 @@ static void put(struct mesh *mesh, struct vector position, struct vector normal,
 	};
 }
 
-/* Two triangles for each field of a grid whose rows are `columns` + 1 vertices long. */
+/* Two triangles for each cell of a grid with `columns` + 1 vertices in a row. */
 static void grid_connect(struct mesh *mesh, size_t first, unsigned int rows, unsigned int columns)
 {
 	for (unsigned int row = 0; row < rows; row++) {

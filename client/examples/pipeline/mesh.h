@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The shapes of the scene, as triangles: a torus knot, and a ball after it. Plain data. */
+/* The shapes of the scene as triangles: a torus knot, then a ball. Plain data. */
 #pragma once
 
 #include <stddef.h>
@@ -15,7 +15,7 @@ struct mesh {
 	struct vertex *vertices;
 	uint16_t *indices;
 	size_t vertex_count, index_count;
-	size_t knot_indices; /* the first ones; the others are the ball's */
+	size_t knot_indices; /* the knot's come first, then the ball's */
 };
 
 int mesh_create(struct mesh *mesh);  /* -ENOMEM */

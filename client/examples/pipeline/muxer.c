@@ -43,7 +43,7 @@ static int muxer_open(struct muxer *muxer, const char *url, unsigned int width, 
 	if (r < 0) {
 		return r;
 	}
-	muxer->format->flags |= AVFMT_FLAG_FLUSH_PACKETS; /* a frame is out when it is written */
+	muxer->format->flags |= AVFMT_FLAG_FLUSH_PACKETS; /* each write sends the frame at once */
 	muxer->packet = av_packet_alloc();
 	r = muxer->packet ? stream_add(muxer, width, height) : AVERROR(ENOMEM);
 	if (r >= 0) {
@@ -77,14 +77,14 @@ int muxer_create(const char *url, unsigned int width, unsigned int height, unsig
 static void data_unused(void *opaque, uint8_t *data)
 {
 	(void)opaque;
-	(void)data; /* the slot is given back by its timeline */
+	(void)data; /* a timeline releases the slot */
 }
 
 int muxer_write(struct muxer *muxer, const uint8_t *data, size_t size, uint64_t frame, bool key,
 		char *error, size_t error_size)
 {
 	AVPacket *packet = muxer->packet;
-	/* libavformat has no const for what it only reads; the mapping can't be written anyway. */
+	/* libavformat lacks const here, but only reads; the mapping is read-only anyway. */
 	packet->data = (uint8_t *)(uintptr_t)data;
 	packet->size = (int)size;
 	packet->buf = av_buffer_create(packet->data, size + AV_INPUT_BUFFER_PADDING_SIZE,

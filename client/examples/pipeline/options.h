@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The arguments of all stages: one table for all of them. */
+/* The arguments of all stages, in one table. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum renderer {
-	RENDERER_AUTO, /* Vulkan where it can be had */
+	RENDERER_AUTO, /* Vulkan if available */
 	RENDERER_VULKAN,
 	RENDERER_CPU,
 };
@@ -15,29 +15,28 @@ enum renderer {
 #define OPTIONS_CONNECTS 4
 
 struct options {
-	const char *name;   /* of the process, and of its device, but for a 0 behind it */
-	const char *socket; /* the daemon's; NULL: the default one */
-	const char *listen; /* where the neighbour before it connects */
-	const char *connects[OPTIONS_CONNECTS]; /* where the neighbours after it listen */
+	const char *name;                       /* of the process; its device has a 0 appended */
+	const char *socket;                     /* the daemon's; NULL: the default one */
+	const char *listen;                     /* socket for the producer */
+	const char *connects[OPTIONS_CONNECTS]; /* sockets of the consumers */
 	size_t connect_count;
-	const char *device;  /* to capture from; NULL: what is captured is made up */
-	const char *display; /* where the display listens; NULL: there is none */
-	const char *card;    /* that drives the display; NULL: the first that can */
-	const char *stats;   /* file for the counts; NULL: none */
-	const char *url;     /* where the stream goes */
+	const char *device;  /* to capture from; NULL: generated pictures */
+	const char *display; /* socket of the display; NULL: none */
+	const char *card;    /* drives the display; NULL: the first that can */
+	const char *stats;   /* file for the counters; NULL: none */
+	const char *url;     /* destination of the stream */
 	unsigned int width, height, fps, seconds;
-	unsigned int delay_ms;    /* drawing takes that much longer */
-	unsigned int deadline_ms; /* how long any wait may take */
-	unsigned int stop_at;     /* frame after whose submission the renderer stops; 0: none */
+	unsigned int delay_ms;    /* added to each drawing */
+	unsigned int deadline_ms; /* of every wait */
+	unsigned int stop_at;     /* the renderer stops after this frame; 0: never */
 	enum renderer renderer;
-	bool sync_files; /* devices without memory fences have these, not eventfds */
-	bool promise;    /* ask for them before they are due */
-	bool check;      /* parse the arguments, and no more */
-	bool early;      /* signal before drawing: the checks must notice */
+	bool sync_files; /* devices without memory fences use these, not eventfds */
+	bool promise;    /* request promised sync_files */
+	bool check;      /* parse the arguments only */
+	bool early;      /* signal before drawing: the checks must fail */
 };
 
-/* Parses; `needed` is a string of the letters of options that must be there. 0: go on. Otherwise, and
- * for --check and --help, it has printed what is right and returns -1; the exit status is in
- * `ret_exit` then. */
+/* Parses; `needed` lists the letters of required options. 0: go on. On an error, and for --check and
+ * --help, it prints the result, returns -1 and puts the exit status into `ret_exit`. */
 int options_parse(struct options *options, int argc, char **argv, const char *needed,
 		  int *ret_exit);

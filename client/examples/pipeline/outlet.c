@@ -10,7 +10,7 @@
 
 #include "clock.h"
 
-#define PATIENCES 4 /* that a consumer may keep a frame for, before it is sent away */
+#define PATIENCES 4 /* deadlines for a frame before the consumer's link ends */
 
 int outlet_picture_buffer(int fd, unsigned int width, unsigned int height,
 			  struct fbk_buffer_desc *ret_buffer)
@@ -31,7 +31,7 @@ int outlet_picture_buffer(int fd, unsigned int width, unsigned int height,
 	return ret_buffer->fd < 0 ? -errno : 0;
 }
 
-/* Frame 1 takes what was added first. */
+/* Frame 1 takes the buffer that was added first. */
 static uint32_t index_of(uint64_t frame)
 {
 	return (uint32_t)((frame - 1) % OUTLET_BUFFERS);
@@ -71,7 +71,7 @@ static int consumer_offer(struct outlet *outlet, struct outlet_consumer *consume
 	return 0;
 }
 
-/* The offer goes to whoever listens there. */
+/* Sends the offer to the consumer at that address. */
 static int consumer_send(struct outlet *outlet, struct outlet_consumer *consumer, const char *path,
 			 const struct message *message, int offer_fd)
 {
@@ -213,7 +213,7 @@ int outlet_late(struct outlet *outlet, unsigned int quarter)
 void outlet_note(struct outlet *outlet, uint64_t number, uint64_t began)
 {
 	uint64_t now = clock_now();
-	uint64_t last = 0; /* it is free when the last one gave it back */
+	uint64_t last = 0; /* the buffer is free when the last consumer released it */
 	for (size_t i = 0; i < outlet->count; i++) {
 		uint64_t back = board_read(&outlet->consumers[i].board, number);
 		last = back > last ? back : last;
@@ -273,8 +273,7 @@ int outlet_hand(struct outlet *outlet, uint64_t frame)
 	return outlet_hand_buffer(outlet, frame, index_of(frame), NULL, NULL);
 }
 
-/* Whoever leaves before its points were seen takes nothing back; but the last buffers are ours until
- * they were given back. */
+/* A producer that leaves earlier would not get the last buffers back: stay until all are released. */
 int outlet_drain(struct outlet *outlet, uint64_t frames)
 {
 	int r = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pictures of this process on their way to those who read them: an exchange, with a link to each. Frame n
- * is handed over when it is begun, may be read at point n of a timeline of ours, and lies in buffer
- * n % OUTLET_BUFFERS. One thread at a time.
+ * Pictures of this process for its consumers: an exchange with a link to each. Frame n is handed over when
+ * it is begun, is readable at point n of this process's timeline, and lies in buffer n % OUTLET_BUFFERS.
+ * One thread at a time.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 struct outlet_consumer {
 	struct channel channel;
 	struct fbk_link *link;
-	struct board board; /* when it gave each frame back */
+	struct board board; /* when this consumer released each frame */
 	struct handover *handover;
 	char name[FBK_NAME_SIZE];
 	char what[FBK_NAME_SIZE];
@@ -24,43 +24,43 @@ struct outlet_consumer {
 struct outlet {
 	struct stage *stage;
 	struct fbk_exchange *exchange;
-	struct lane *done; /* ours: point n: frame n may be read */
+	struct lane *done; /* signalled here; point n: frame n is readable */
 	struct outlet_consumer consumers[OUTLET_CONSUMERS];
 	size_t count;
-	uint64_t taken; /* frames whose buffers were ours, or are */
+	uint64_t taken; /* frames whose buffers were taken */
 };
 
-/* A buffer of `fd`, of which this takes a duplicate: a picture as picture_at() lays it out. */
+/* A buffer for a picture in the layout of picture_at(); duplicates `fd`. */
 int outlet_picture_buffer(int fd, unsigned int width, unsigned int height,
 			  struct fbk_buffer_desc *ret_buffer);
 
-/* Meet those who listen where the options say. `message` says what will come; `buffers`, whose fds it
- * takes, are OUTLET_BUFFERS. Notes what it measures in the stage's handovers from `handover` on. All
- * functions here return 0 or what stage_stop() has seen. */
+/* Connect to the consumers that the options name. `message` describes the pictures; takes the fds of the
+ * OUTLET_BUFFERS `buffers`. Notes measurements in the stage's handovers from `handover` on. All functions
+ * here return 0 or the error given to stage_stop(). */
 int outlet_open(struct outlet *outlet, struct stage *stage, struct lane *done,
 		struct message *message, const struct fbk_buffer_desc *buffers,
 		struct handover *handovers);
-void outlet_finish(struct outlet *outlet); /* of a zeroed one: nothing */
+void outlet_finish(struct outlet *outlet); /* takes a zeroed one */
 
-/* The buffer of that frame, the next one, is ours: at once the first time, then when all consumers gave it
- * back. Of one that was taken before: nothing. */
+/* Take the buffer of that frame, the next one: at once the first time, later when all consumers released
+ * it. No effect on a frame that was taken before. */
 int outlet_take(struct outlet *outlet, uint64_t frame);
 
-/* It is on its way. */
+/* Hand it over. */
 int outlet_hand(struct outlet *outlet, uint64_t frame);
 
-/* The same for a device that has an order of its own: that point, that buffer; `fn` when it is back. */
+/* The same for a device with its own buffer order: that point, that buffer; `fn` runs when it is back. */
 int outlet_hand_buffer(struct outlet *outlet, uint64_t number, uint32_t index, fbk_released_fn *fn,
 		       void *arg);
 
-/* Frame `number` is back since `began` or before. */
+/* Note the latencies of frame `number`, which is back; the wait for it began at `began`. */
 void outlet_note(struct outlet *outlet, uint64_t number, uint64_t began);
 
-/* All consumers are there still. */
+/* Check that all consumers are still there. */
 int outlet_check(struct outlet *outlet);
 
-/* Nothing came back in time. `quarter` 3: who is asked for it; 4: stop with that. */
+/* No buffer came back in time. `quarter` 3: ask for blame; 4: stop with it. */
 int outlet_late(struct outlet *outlet, unsigned int quarter);
 
-/* All that was handed over, `frames` of them, is back. */
+/* Wait until all `frames` frames are back. */
 int outlet_drain(struct outlet *outlet, uint64_t frames);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* In place of painter-vulkan.c, in builds without Vulkan. */
+/* Replaces painter-vulkan.c in builds without Vulkan. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A Vulkan device draws. A frame is three command buffers at most: one that makes the picture nobody's,
- * one that draws it, and, in it or on its own, the signal. They are submitted, and the rest is the
- * device's: no code of ours runs between the end of the drawing and the point.
+ * A Vulkan device draws. A frame has at most three command buffers: one erases the picture's number, one
+ * draws it, and the signal is in that one or its own. After the submission no code of this process runs
+ * between the end of the drawing and the point.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "gpu-scene.h"
 #include "painter.h"
 
-#define SLOTS_MAX 8 /* as many as there are pictures, at most */
+#define SLOTS_MAX 8 /* at most one per picture */
 
 enum { MARK, DRAW, SIGNAL, BUFFERS };
 
@@ -34,12 +34,12 @@ struct painter {
 	struct gpu_scene *scene;
 	struct gpu_pictures *pictures;
 	struct slot slots[SLOTS_MAX];
-	struct stage *stage; /* from meet() on, as what follows */
+	struct stage *stage; /* set from meet() on, like the fields below */
 	struct lane *drawn;
 	struct fbk_vk_signal *signal;
 
-	/* where the device can tell when it was done */
-	VkQueryPool queries; /* one a slot */
+	/* if the device can report timestamps */
+	VkQueryPool queries; /* one query per slot */
 	struct fbk_vk_buffer board;
 	struct board_clock clock; /* ticks and ns change */
 	PFN_vkGetCalibratedTimestampsEXT calibrate;
@@ -74,7 +74,7 @@ static struct slot *slot_of(struct painter *painter, uint64_t frame)
 	return &painter->slots[frame % painter->count];
 }
 
-/* What it was used for is done, and it is empty: once for each frame. */
+/* Waits for the slot's last frame and empties it; once per frame. */
 static int slot_ready(struct painter *painter, uint64_t frame)
 {
 	struct gpu *gpu = &painter->gpu;
@@ -148,7 +148,7 @@ static bool domain_offered(struct painter *painter)
 	return false;
 }
 
-/* Without it a point counts as signalled when it was submitted. */
+/* Without it a point counts as signalled at its submission. */
 static bool clock_find(struct painter *painter)
 {
 	struct gpu *gpu = &painter->gpu;
@@ -170,7 +170,7 @@ static bool clock_find(struct painter *painter)
 	return painter->clock.bits > 0 && painter->calibrate;
 }
 
-/* The board, where the device writes its time, is imported like the pictures. */
+/* Imports the board, where the device writes its timestamps, like the pictures. */
 static int clock_create(struct painter *painter)
 {
 	const VkQueryPoolCreateInfo info = {
@@ -192,7 +192,7 @@ static int clock_create(struct painter *painter)
 		     : GPU_CALL(&painter->gpu, vkCreateQueryPool, &info, NULL, &painter->queries);
 }
 
-/* When it is done, into the board. */
+/* Records a timestamp of the end, for the board. */
 static int clock_record(struct painter *painter, VkCommandBuffer commands, uint64_t frame)
 {
 	struct gpu *gpu = &painter->gpu;
@@ -294,8 +294,8 @@ static int vulkan_signal(struct painter *painter, uint64_t frame)
 	return failed(painter, r);
 }
 
-/* Drivers compile at the first use, which would be late for those who wait: so frame 0 is drawn, and
- * signalled, before anybody does. */
+/* Drivers compile at the first use, which would delay the waiters: so draw and signal frame 0 before any
+ * consumer waits. */
 static int warm_up(struct painter *painter, bool signal)
 {
 	int r = mark(painter, 0);
@@ -372,7 +372,7 @@ static int open_device(const struct options *options, const struct shared *pictu
 	return 0;
 }
 
-/* One device after the other, until one takes the pictures; `error` says why the first did not. */
+/* Tries the devices in turn until one takes the pictures; `error` says why the first did not. */
 static int vulkan_open(const struct options *options, const struct shared *pictures, size_t count,
 		       struct painter **ret_painter, char *error, size_t error_size)
 {
@@ -400,7 +400,7 @@ static bool vulkan_software(const struct painter *painter)
 
 static void vulkan_describe(const struct painter *painter, struct fbk_device_desc *ret_desc)
 {
-	/* the pictures are imported by now, so that no alignment is too much */
+	/* the pictures are imported by now, so every alignment works */
 	fbk_vk_describe(painter->gpu.vk, NULL, ret_desc);
 }
 

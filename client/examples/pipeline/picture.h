@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * An I420 picture in memory that somebody else owns (a mapped buffer, a decoded frame): where its
- * planes are. A value type. Sizes are even and within PICTURE_MIN_* and PICTURE_MAX.
+ * An I420 picture in borrowed memory (a mapped buffer, a decoded frame): the addresses of its planes. A
+ * value type. Sizes are even and within PICTURE_MIN_* and PICTURE_MAX.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct picture {
 /* 0, or -EINVAL with a sentence for people in `ret_why`. */
 int picture_check_size(unsigned int width, unsigned int height, const char **ret_why);
 
-/* Bytes that a picture takes in a buffer of ours: whole pages. */
+/* Bytes of a buffer for one picture: whole pages. */
 size_t picture_bytes(unsigned int width, unsigned int height);
 
 /* The picture at the start of `memory`, which has picture_bytes(). */

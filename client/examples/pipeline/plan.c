@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads a topology and prints it as JSON, for the script that starts the stages. Exits with 2 and says where,
- * where the file makes no sense.
+ * Reads a topology and prints it as JSON, for the script that starts the stages. Exits with 2 and the line of
+ * the error if the file is invalid.
  */
 #include <json-c/json.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A second consumer: a device with memory fences that reads the number in each picture, once it is drawn and
- * once more at the end, and gives it back in its own time.
+ * A second consumer: a device with memory fences that reads the number in each picture, when it is drawn and
+ * again at the end, and releases it at its own pace.
  */
 #include "intake.h"
 #include "stage.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The other end of the network: takes datagrams on a port of 127.0.0.1 and puts them into a file.
- * Prints "port N" when it is ready; ends when its standard input does, after taking what has
- * arrived. Fails if the kernel dropped a datagram, and says how many.
+ * The receiver: takes datagrams on a port of 127.0.0.1 and writes them to a file. Prints "port N" when
+ * it is ready. Ends at the end of its standard input, after it took all datagrams that arrived. Fails
+ * if the kernel dropped datagrams, and prints how many.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROOM (16 * 1024 * 1024) /* for what arrives while this process does not run */
+#define ROOM (16 * 1024 * 1024) /* for datagrams that arrive while this process does not run */
 
 struct receiver {
 	int socket, file;
@@ -37,7 +37,7 @@ static int receiver_bind(struct receiver *receiver)
 	    setsockopt(receiver->socket, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on)) < 0) {
 		return -errno;
 	}
-	/* without privilege the kernel gives no more than net.core.rmem_max */
+	/* without privilege the kernel grants at most net.core.rmem_max */
 	if (setsockopt(receiver->socket, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0) {
 		setsockopt(receiver->socket, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	}
@@ -46,7 +46,7 @@ static int receiver_bind(struct receiver *receiver)
 	return 0;
 }
 
-/* -EAGAIN: nothing there. */
+/* -EAGAIN: no datagram. */
 static int receiver_take(struct receiver *receiver)
 {
 	static char bytes[65536];

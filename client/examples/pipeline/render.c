@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A renderer: a device with memory fences. It draws moving pictures into shared buffers, by Vulkan
- * where there is a device, hands each over when it begins, with a point in memory that is signalled when it
- * is drawn, and draws into a buffer again only when all who read it gave it back.
+ * A renderer: a device with memory fences. It draws moving pictures into shared buffers, with Vulkan if there
+ * is a device. It hands each frame over when it begins it; the acquire point in memory is signalled when the
+ * frame is drawn. It draws into a buffer again once all consumers released it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ struct render {
 	struct stage stage;
 	const struct painter_kind *kind;
 	struct painter *painter;
-	char said[512]; /* which painter it is, and why */
+	char said[512]; /* which painter, and why */
 	struct outlet outlet;
 	struct shared buffers[BUFFERS];
 	struct lane *drawn; /* point n: frame n is drawn */
@@ -41,7 +41,7 @@ static int buffers_create(struct render *render, size_t size)
 	return 0;
 }
 
-/* Offer the buffers and the timeline to those who read them. */
+/* Offer the buffers and the timeline to the consumers. */
 static int introduce(struct render *render, uint64_t frames)
 {
 	struct stage *stage = &render->stage;
@@ -61,7 +61,7 @@ static int introduce(struct render *render, uint64_t frames)
 	if (r < 0) {
 		return r;
 	}
-	/* From now on others may wait for this process: what takes long is done. */
+	/* Slow setup is done: other processes may wait for this one from here on. */
 	printf("%s\n", render->said);
 	fflush(stdout);
 	for (size_t i = 0; i < BUFFERS; i++) {
@@ -73,9 +73,8 @@ static int introduce(struct render *render, uint64_t frames)
 }
 
 /*
- * For those who want to see that the point comes without us. A device of its own goes on while the
- * process is stopped; what is threads of this process does not, so then only the thread that submits
- * stops.
+ * Shows that the point comes without this process's code. A hardware device goes on while the process is
+ * stopped. A software device consists of threads of this process, so then only the submitting thread stops.
  */
 static void stop(const struct render *render, uint64_t frame)
 {
@@ -138,7 +137,7 @@ static int run(struct render *render)
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
 		clock_sleep_until(began + (frame - 1) * NS_PER_S / options->fps);
 		r = render_frame(render, frame);
-		if (r == 0) { /* that of the next frame as well, which is free by now, or soon */
+		if (r == 0) { /* take the next frame's buffer too, which is free by now, or soon */
 			r = outlet_take(&render->outlet, frame + 1);
 		}
 	}
@@ -188,7 +187,7 @@ int main(int argc, char **argv)
 	if (options_parse(&options, argc, argv, "c", &status) < 0) {
 		return status;
 	}
-	if (options.stop_at > 0) { /* for sigwait(), in all threads */
+	if (options.stop_at > 0) { /* blocked in all threads for sigwait() */
 		sigset_t continued;
 		sigemptyset(&continued);
 		sigaddset(&continued, SIGCONT);
@@ -198,7 +197,7 @@ int main(int argc, char **argv)
 		run(&render);
 	}
 	stage_tell(&render.stage);
-	if (render.painter) { /* before the memory that it writes goes */
+	if (render.painter) { /* before its memory is freed */
 		render.kind->close(render.painter);
 	}
 	status = stage_finish(&render.stage);

@@ -1,4 +1,4 @@
-# Everything that the run counted, in one object, and what does not add up.
+# All counters of the run in one object, and inconsistencies between them.
 def counter($name): [$counters.counters // [] | .[] | select(.name == $name) | .value][0] // 0;
 def by($name): [$stats[] | select(.process == $name)][0] // {};
 def handover($stats; $name): $stats.handovers // [] | map(select(.name == $name))[0];
@@ -20,13 +20,12 @@ def picture($stats; $peer; $way):
 | ($verified.frames_decoded // 0) as $decoded
 | ([$processes[].mismatches // 0] | add) as $mismatches
 | ([$processes[].waits // 0] | add) as $waits
-# Each frame: acquired through an exported fence; given back and handed on through imported ones; and
-# its slot, once all of them are in use, waited for through an exported one, as is the last. Whoever
-# makes pictures waits in memory, once a frame, until it is given back; whoever else reads them, and the
-# sender, until it may. With a display each frame is also handed
-# to that and given back through imported fences; its buffers are waited for as the slots are; and a
-# gate waits for each frame, or, except for the first, a promise. What is promised and was reached
-# already is no promise, but an export.
+# Per frame: the encoder acquires through an exported fence, and releases and hands on through imported
+# ones. Once all slots are in use it waits for a slot through an exported fence; the last one too. A
+# producer of pictures waits in memory, once a frame, for the release. Other readers and the sender wait
+# in memory for the acquire. With a display, each frame is also handed to it and released through imported
+# fences; the encoder waits for its buffers as for slots; and a gate, or except for the first frame a
+# promise, waits for each frame. A promise of a point that is reached counts as an export.
 | ($encode.buffers // 8) as $slots
 | ($show.buffers // 3) as $buffers
 | ($sent + ([$sent - $slots, 0] | max) + 1

@@ -68,7 +68,7 @@ void scene_destroy(struct scene *scene)
 	free(scene);
 }
 
-/* A wave as long as `length`, moved by `offset` steps, up to `height`. */
+/* A wave of `length`, shifted by `offset` steps, with amplitude `height`. */
 static uint8_t wave_at(const struct scene *scene, unsigned int position, unsigned int length,
 		       unsigned int offset, unsigned int height)
 {
@@ -112,7 +112,7 @@ static void draw_chroma(struct scene *scene, const struct picture *picture, unsi
 	}
 }
 
-/* There and back again within [from, from + room]. */
+/* Bounces within [from, from + room]. */
 static int bounce(unsigned int distance, unsigned int from, unsigned int room)
 {
 	unsigned int place = distance % (2 * room + 1);

@@ -10,11 +10,11 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-#define CARDS 16 /* that are looked at */
+#define CARDS 16 /* to try */
 #define DEPTH 24
 #define BITS  32
 
-/* libdrm gives -1 and errno in some places, a negative errno in others. */
+/* libdrm returns -1 and errno from some calls, a negative errno from others. */
 static int plain(int r)
 {
 	return r == -1 ? -errno : r;
@@ -22,7 +22,7 @@ static int plain(int r)
 
 /* ------------------------------------------------------------------------- what is connected -- */
 
-/* The smallest mode that holds the picture, else the first, which the display prefers. */
+/* The smallest mode that fits the picture, else the first, which the display prefers. */
 static const drmModeModeInfo *mode_choose(const drmModeConnector *connector, unsigned int width,
 					  unsigned int height)
 {
@@ -37,7 +37,7 @@ static const drmModeModeInfo *mode_choose(const drmModeConnector *connector, uns
 	return best ? best : &connector->modes[0];
 }
 
-/* The index of a CRTC that the connector can be driven by. */
+/* The index of a CRTC that can drive the connector. */
 static int crtc_choose(int card, const drmModeRes *resources, const drmModeConnector *connector)
 {
 	for (int i = 0; i < connector->count_encoders; i++) {
@@ -89,7 +89,7 @@ static int connector_find(struct screen *screen, unsigned int width, unsigned in
 
 /* -------------------------------------------------------------------------------- properties -- */
 
-/* 0: there is none of that name. */
+/* 0: no property has that name. */
 static uint32_t property_find(int card, uint32_t object, uint32_t type, const char *name,
 			      uint64_t *ret_value)
 {
@@ -197,7 +197,7 @@ static int buffer_create(struct screen *screen, struct screen_buffer *buffer)
 	if (r < 0) {
 		return r;
 	}
-	screen->buffer_count++; /* from here on screen_close() sees to it */
+	screen->buffer_count++; /* from here on screen_close() frees it */
 	buffer->size = (size_t)size;
 	buffer->dmabuf = -1;
 	r = plain(drmModeAddFB(screen->card, screen->width, screen->height, DEPTH, BITS,
@@ -331,7 +331,7 @@ void screen_close(struct screen *screen)
 	for (unsigned int i = 0; i < screen->buffer_count; i++) {
 		buffer_finish(screen, &screen->buffers[i]);
 	}
-	close(screen->card); /* the mode's blob goes with it */
+	close(screen->card); /* this frees the mode's blob too */
 	screen->card = -1;
 }
 
@@ -391,7 +391,7 @@ int screen_event(const struct screen *screen, unsigned int timeout_ms,
 		 struct screen_event *ret_event)
 {
 	struct pollfd readable = { .fd = screen->card, .events = POLLIN };
-	struct drm_event_vblank event; /* as long as one: the next one stays in the kernel */
+	struct drm_event_vblank event; /* room for one event: the next one stays in the kernel */
 	int r;
 	do {
 		r = poll(&readable, 1, (int)timeout_ms);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A display through KMS: the first connected connector of a card, driven atomically in one of its
- * modes, and buffers in plain memory to show there. Display hardware like this knows the kernel's
- * fences and no others: it takes one that it waits for, and gives one that says when a picture is on
- * screen. One thread at a time.
+ * modes, with buffers in plain memory. Display hardware knows kernel fences only: it waits on an
+ * IN_FENCE, and gives an OUT_FENCE that signals when a picture is on screen. One thread at a time.
  */
 #pragma once
 
@@ -14,7 +13,7 @@
 
 #define SCREEN_BUFFERS_MAX 4
 
-/* 32 bits a pixel: blue, green, red, nothing. All black at first. */
+/* 32 bits a pixel: blue, green, red, unused. All black at first. */
 struct screen_buffer {
 	void *memory;
 	size_t size;
@@ -41,27 +40,27 @@ struct screen {
 };
 
 /*
- * Open a card (its path, or NULL: the first that can do it), in its smallest mode that holds
- * width x height, or in its largest; make `buffers` of them and show the last one.
- *   -ENODEV  no card that would do   -EACCES  somebody else drives the display
+ * Open a card (by path, or NULL: the first usable one) in its smallest mode that fits width x height,
+ * else in the first, which the display prefers. Make `buffers` buffers and show the last one.
+ *   -ENODEV  no usable card   -EACCES  another process drives the display
  * `error` gets a sentence that says what is missing.
  */
 int screen_open(struct screen *screen, const char *card, unsigned int width, unsigned int height,
 		unsigned int buffers, char *error, size_t error_size);
 
-void screen_close(struct screen *screen); /* of one that is not open (card -1): nothing */
+void screen_close(struct screen *screen); /* no effect if not open (card -1) */
 
-/* Show buffer `index`, waiting for the sync_file `in_fence` first (-1: for nothing; borrowed). The
- * sync_file that says when it is on screen is put into `ret_out_fence` (NULL: not asked for) by the
- * commit, whenever that is. NULL: out of memory. Free it with drmModeAtomicFree(). */
+/* A request that shows buffer `index`, after the sync_file `in_fence` (-1: at once; borrowed). The commit
+ * stores the OUT_FENCE, which signals when the buffer is on screen, in `ret_out_fence` (NULL: none).
+ * NULL: out of memory. Free it with drmModeAtomicFree(). */
 drmModeAtomicReq *screen_request(const struct screen *screen, unsigned int index, int in_fence,
 				 int32_t *ret_out_fence);
 
-/* What a flip is committed with: without sleeping, and telling screen_event(). */
+/* Flags of a flip's commit: without sleeping, and with an event for screen_event(). */
 #define SCREEN_FLIP (DRM_MODE_ATOMIC_NONBLOCK | DRM_MODE_PAGE_FLIP_EVENT)
 
-/* Such a request at once. `frame` comes back with the event.
- *   -EBUSY  the flip before is not done */
+/* Commit such a request now. `frame` comes back with the event.
+ *   -EBUSY  the last flip is not done */
 int screen_flip(const struct screen *screen, unsigned int index, int in_fence,
 		int32_t *ret_out_fence, uint64_t frame);
 
@@ -69,9 +68,9 @@ int screen_flip(const struct screen *screen, unsigned int index, int in_fence,
 struct screen_event {
 	uint64_t frame;
 	uint64_t time_us;  /* CLOCK_MONOTONIC */
-	uint32_t sequence; /* of the display's refreshes; 0 where the hardware has none */
+	uint32_t sequence; /* of the display's refreshes; 0 if the hardware has none */
 };
 
-/* The next one; -ETIMEDOUT: none within that time. Readable `card` says that there is one. */
+/* The next event; -ETIMEDOUT: none within that time. `card` is readable when there is one. */
 int screen_event(const struct screen *screen, unsigned int timeout_ms,
 		 struct screen_event *ret_event);

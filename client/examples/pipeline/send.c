@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A network sender: a device with memory fences. It puts the encoder's bitstream into MPEG-TS and on
- * the network straight from the shared slots, and gives each slot back by a point in memory.
+ * A network sender: a device with memory fences. It sends the encoder's bitstream as MPEG-TS directly from
+ * the shared slots, and releases each slot by a point in memory.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@ struct send {
 	struct message offer;
 	struct shared ring;
 	struct lane *encoded; /* the encoder's: frame n is in its slot */
-	struct lane *sent;    /* ours: frame n's slot is free */
+	struct lane *sent;    /* signalled here: frame n's slot is free */
 };
 
 static int ring_open(struct send *send, int fd)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Who maps it must not be hit by SIGBUS because somebody shrank it. */
+/* Sealed, so that no other process can shrink it and cause SIGBUS. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int shared_map(struct shared *shared, int fd, size_t size, int protection)

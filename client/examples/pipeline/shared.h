@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory that one process makes and others see: a memfd that can't shrink or grow, mapped for as
- * long as the struct lives. The maker writes; who opens it only reads, and gets a mapping that does
- * no more. Not tied to a thread.
+ * Shared memory: a memfd that can't shrink or grow, mapped as long as the struct lives. The maker writes
+ * it; other processes open it for reading and get a read-only mapping. Not tied to a thread.
  */
 #pragma once
 
@@ -20,7 +19,7 @@ int shared_create(struct shared *shared, const char *name, size_t size);
 /* Takes the fd.  -EPROTO  it is not a sealed memfd of at least `size` bytes */
 int shared_open(struct shared *shared, int fd, size_t size);
 
-/* The same for who writes it too. */
+/* The same with a writable mapping. */
 int shared_adopt(struct shared *shared, int fd, size_t size);
 
-void shared_finish(struct shared *shared); /* of a zeroed struct: nothing */
+void shared_finish(struct shared *shared); /* takes a zeroed struct */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A display: a device without memory fences that takes and gives the kernel's. It owns the buffers
- * that the encoder draws into. Each frame is committed when the encoder's point is reached, by a
- * gate, or before that, with a promised sync_file for the display to wait for; and a frame's buffer
- * is free when the display says that the next one is on screen.
+ * A display: a device without memory fences that waits on and signals kernel fences. It owns the buffers
+ * that the encoder draws into. A gate commits each frame when the encoder's point is reached, or the
+ * frame is committed before that, with a promised sync_file as the IN_FENCE. A frame's buffer is free
+ * when the display reports the next frame on screen.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 #include "stage.h"
 #include "viewer.h"
 
-#define BLANK VIEWER_BUFFERS /* the buffer that is shown before and after the frames */
+#define BLANK VIEWER_BUFFERS /* shown before and after the frames */
 
 struct show {
 	struct stage stage;
@@ -24,10 +24,10 @@ struct show {
 	struct channel encoder;
 	struct message offer;
 	struct lane *shown; /* the encoder's: frame n is in its buffer */
-	struct lane *free;  /* ours: frame n is not on screen any more */
-	uint64_t frame;     /* that is committed, or waited for */
-	int32_t out_fence;  /* of its commit; -1: there was none yet */
-	int gate;           /* what became of it: 0, a negative errno, or PENDING */
+	struct lane *free;  /* signalled here: frame n is off the screen */
+	uint64_t frame;     /* committed, or awaited */
+	int32_t out_fence;  /* of its commit; -1: none yet */
+	int gate;           /* its result: 0, a negative errno, or PENDING */
 };
 
 #define PENDING 1
@@ -95,13 +95,13 @@ static unsigned int buffer_of(const struct show *show)
 	return (unsigned int)(show->frame % VIEWER_BUFFERS);
 }
 
-/* The commit is made: when it is on screen the buffer of the frame before is free. */
+/* After the commit: the buffer of the frame before is free when this one is on screen. */
 static int release_before(struct show *show)
 {
 	struct stage *stage = &show->stage;
 	int fence = show->out_fence;
 	show->out_fence = -1;
-	if (show->frame == 1) { /* that one was blank */
+	if (show->frame == 1) { /* the one before was blank */
 		close(fence);
 		return 0;
 	}
@@ -163,10 +163,10 @@ static int take_event(struct show *show)
 		r = -EPROTO;
 	}
 	if (show->frame > 1) {
-		/* Who was told by the fence first reads an old time, and then counts from its own. */
+		/* A waiter that the fence woke first reads an old time, and counts from its own. */
 		board_note(&show->free->board, show->frame - 1);
 	}
-	/* The display waited for the kernel's fence, which can't say that nobody kept the promise. */
+	/* The display waited on the kernel fence, which can't report a broken promise. */
 	return r < 0 ? r
 		     : fbk_point_check((struct fbk_point){ show->shown->timeline, show->frame });
 }
@@ -183,7 +183,7 @@ static int wait_for_flip(void *arg, struct fbk_point point, uint64_t deadline_ns
 	for (;;) {
 		int r = poll(wanted, 2, clock_poll_ms(deadline_ns));
 		if (r <= 0) {
-			return r == 0 ? -ETIMEDOUT : -errno; /* no handler of ours interrupts it */
+			return r == 0 ? -ETIMEDOUT : -errno; /* no signal handler interrupts it */
 		}
 		if (wanted[0].revents & POLLIN) {
 			return take_event(show);
@@ -226,7 +226,7 @@ static int show_frame(struct show *show, uint64_t frame)
 {
 	struct stage *stage = &show->stage;
 	show->frame = frame;
-	/* Who has delivered nothing yet is not relied on. */
+	/* No promise for frame 1: the encoder has not delivered yet. */
 	int r = stage->options->promise && frame > 1 ? commit_promised(show) : commit_by_gate(show);
 	if (r == 0) {
 		r = stage_wait_with(stage, show->shown, frame, wait_for_flip, show,
@@ -243,7 +243,7 @@ static int show_frame(struct show *show, uint64_t frame)
 
 /* ---------------------------------------------------------------------------------------- end -- */
 
-/* So that the last buffer is given back as well; and stay until the broker has seen that. */
+/* Releases the last buffer too, and stays until the broker has seen that. */
 static int blank(struct show *show)
 {
 	struct stage *stage = &show->stage;

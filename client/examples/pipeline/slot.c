@@ -11,7 +11,7 @@ struct slot_header {
 	_Atomic uint64_t frame; /* 0: being written */
 	_Atomic uint64_t size;
 	_Atomic uint32_t key;
-	uint32_t unused[11]; /* to a cache line */
+	uint32_t unused[11]; /* pads to a cache line */
 };
 _Static_assert(sizeof(struct slot_header) == 64, "the data starts on a cache line");
 
@@ -32,7 +32,7 @@ static struct slot_trailer *trailer_of(struct slot slot)
 
 size_t slot_bytes(unsigned int width, unsigned int height)
 {
-	size_t bytes = (size_t)width * height / 2; /* a third of the picture */
+	size_t bytes = (size_t)width * height / 2; /* a third of the picture's size */
 	return bytes < SLOT_MIN ? SLOT_MIN : (bytes + PAGE - 1) / PAGE * PAGE;
 }
 

@@ -142,11 +142,11 @@ uint64_t stage_quarter(const struct stage *stage, uint64_t began, unsigned int q
 	return began + patience(stage) * quarter / 4;
 }
 
-/* As fbk_point_wait(), but asking for blame in between. */
+/* As fbk_point_wait(), but asks for blame in between. */
 static int point_wait(struct stage *stage, struct fbk_point point, uint64_t began,
 		      stage_wait_fn *wait, void *arg)
 {
-	char detail[2 * FBK_REASON_SIZE] = ""; /* whose fault, or what else is wrong */
+	char detail[2 * FBK_REASON_SIZE] = ""; /* blame, or the error */
 	struct fbk_timeline_info info;
 	char what[64];
 	int r = -ETIMEDOUT;
@@ -235,7 +235,7 @@ static int poll_until(int fd, uint64_t deadline_ns)
 	return r < 0 ? -errno : 0;
 }
 
-/* Until a fence that is there already signals. It can't say whether the point was reached: we can. */
+/* Wait for an existing fence. It can't say whether the point was reached; fbk_point_check() can. */
 static int wait_for_fd(void *arg, struct fbk_point point, uint64_t deadline_ns)
 {
 	int r = poll_until(*(int *)arg, deadline_ns);
@@ -245,7 +245,7 @@ static int wait_for_fd(void *arg, struct fbk_point point, uint64_t deadline_ns)
 	return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
-/* Until there is a sync_file; it is signalled then, but a device does not know that. */
+/* Wait for a late sync_file. It is signalled by then, but the device waits on it all the same. */
 static int wait_late(void *arg, struct fbk_point point, uint64_t deadline_ns)
 {
 	struct stage *stage = arg;
@@ -277,11 +277,11 @@ int stage_wait_fence(struct stage *stage, struct lane *lane, uint64_t value, enu
 	if (way == STAGE_NATIVE) {
 		return stage_wait(stage, lane, value, handover);
 	}
-	/* Who has delivered nothing yet is not relied on. */
+	/* No promise for point 1: its signaler has not delivered yet. */
 	if (way == STAGE_LATE || (way == STAGE_PROMISE && value == 1)) {
 		return stage_wait_with(stage, lane, value, wait_late, stage, handover);
 	}
-	uint64_t began = clock_now(); /* making the fence counts */
+	uint64_t began = clock_now(); /* include the time to make the fence */
 	int fd;
 	int r = way == STAGE_PROMISE ? stage_promise(stage, lane, value, &fd)
 				     : stage_export(stage, lane, value, &fd);

@@ -7,14 +7,14 @@
 #define BITS       48
 #define BLACK      16
 #define WHITE      235
-#define GREY       128 /* of chroma: no colour */
-#define DOUBT      32  /* a mean this near to the middle is neither black nor white */
-#define INNER      8   /* the middle of a cell, which the filters at its edges leave alone */
+#define GREY       128 /* chroma without colour */
+#define DOUBT      32  /* a mean this close to the middle is neither black nor white */
+#define INNER      8   /* the middle of a cell, out of reach of edge filters */
 #define INNER_FROM ((STAMP_CELL - INNER) / 2)
 
 static uint16_t crc16(uint32_t number)
 {
-	uint16_t crc = 0xffff; /* CCITT, so that neither all black nor all white is a number */
+	uint16_t crc = 0xffff; /* CCITT: all black and all white are both invalid */
 	for (int i = 31; i >= 0; i--) {
 		unsigned int bit = ((unsigned int)crc >> 15 ^ number >> i) & 1;
 		crc = (uint16_t)((unsigned int)crc << 1 ^ (bit ? 0x1021 : 0));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a process of the pipeline counted, and its file. A hand-over's latency runs from the later
- * of "the point was signalled" and "the consumer began to wait" until the consumer goes on: what the
- * machinery costs, not how long the other one took. One thread at a time.
+ * The counters of a process of the pipeline, and their file. A hand-over's latency runs from the later of
+ * the signal and the start of the consumer's wait until the consumer goes on: the cost of the fences,
+ * not of the producer's work. One thread at a time.
  */
 #pragma once
 
@@ -14,11 +14,11 @@
 
 struct handover {
 	const char *name;
-	const char *route; /* from what is signalled to what is waited for */
-	const char *peer;  /* stage that signals; NULL: the report knows */
+	const char *route; /* signalled kind -> awaited kind */
+	const char *peer;  /* the signaling stage; NULL: known to the report */
 	const char *way;   /* "acquire" or "release"; with a peer */
 	uint64_t count;
-	uint64_t waited; /* the consumer was there first */
+	uint64_t waited; /* times the consumer waited first */
 	struct histogram latency;
 };
 
@@ -40,25 +40,25 @@ void handover_note(struct handover *handover, uint64_t began, uint64_t signalled
 
 #define STATS_HANDOVERS 6
 
-/* What drew. Without a name: nothing did. */
+/* The device that drew; no name: none. */
 struct drawn_by {
 	char name[256];
 	bool vulkan;
 	bool software;    /* threads of the process */
-	const char *said; /* what it is, and why it is not another one, for people */
+	const char *said; /* which device, and why not another, for people */
 };
 
 struct stats {
 #define X(name, what) uint64_t name;
 	STATS_COUNTS(X)
 #undef X
-	uint64_t first, last; /* when the first and the last frame were through */
+	uint64_t first, last; /* times of the first and the last frame */
 	struct drawn_by drawn_by;
-	struct handover handovers[STATS_HANDOVERS]; /* without a name: not there */
+	struct handover handovers[STATS_HANDOVERS]; /* no name: unused */
 };
 
-/* One more frame is through. */
+/* Count one more frame. */
 void stats_frame(struct stats *stats);
 
-/* Write them as JSON; `why` is the reason it stopped for, "" when it did all its work. */
+/* Write them as JSON; `why` is the reason of an early stop, "" if there was none. */
 int stats_write(const struct stats *stats, const char *path, const char *process, const char *why);

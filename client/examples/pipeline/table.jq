@@ -1,4 +1,4 @@
-# The report for people.
+# The report as a table for people.
 def pad($width): tostring | . + (" " * ([$width - length, 0] | max));
 def lpad($width): tostring | (" " * ([$width - length, 0] | max)) + .;
 def us: if . == null then "-" elif . < 1000 then "\(. * 10 | round / 10) us"

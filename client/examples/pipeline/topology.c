@@ -10,13 +10,13 @@
 #define FILE_MAX (64 * 1024)
 #define LETTERS  "abcdefghijklmnopqrstuvwxyz"
 
-/* What goes in, what comes out. */
+/* Input and output kinds. */
 enum stuff { NOTHING, PICTURES, BITSTREAM };
 
 static const struct {
 	const char *name;
 	enum stuff in, out;
-	bool source; /* may be without a producer */
+	bool source; /* needs no producer */
 	size_t outputs;
 } kinds[TOPOLOGY_KINDS] = {
 	[TOPOLOGY_RENDER] = { "render", PICTURES, PICTURES, true, TOPOLOGY_OUTPUTS },
@@ -66,7 +66,7 @@ static struct topology_stage *stage_find(struct topology *topology, const char *
 
 /* -------------------------------------------------------------------------------- what is there -- */
 
-/* A group of exactly these two strings. */
+/* A group of these two strings only. */
 static int pair_read(struct reader *reader, const config_setting_t *group, const char *what,
 		     const char *const keys[2], const char *ret_values[2])
 {
@@ -105,7 +105,7 @@ static int kind_read(struct reader *reader, unsigned int line, const char *name,
 		      name);
 }
 
-/* What the run has files of that name for. */
+/* Names that the run uses for its own files. */
 static bool is_reserved(const char *name)
 {
 	static const char *const reserved[] = { "show", "receive", "verify", "daemon", "ffprobe" };
@@ -211,7 +211,7 @@ static int edge_read(struct reader *reader, const config_setting_t *group)
 	return r;
 }
 
-/* Up from each, one producer after the other, there is an end. */
+/* Following the producers from each stage must reach a source. */
 static int circles_check(struct reader *reader)
 {
 	struct topology_stage *stages = reader->topology.stages;
@@ -226,7 +226,7 @@ static int circles_check(struct reader *reader)
 					      at->name);
 			}
 			if (steps > reader->topology.count) {
-				break; /* a circle that it is not in: found from there */
+				break; /* a circle without this stage: found from its members */
 			}
 		}
 	}
@@ -298,7 +298,7 @@ static int tree_read(struct reader *reader, const config_t *config)
 	return r < 0 ? r : ends_check(reader);
 }
 
-/* Producers first, in the order in which they stand there. */
+/* Producers before consumers, otherwise in the order of the file. */
 static void order(const struct topology *topology, struct topology *ret_topology)
 {
 	size_t places[TOPOLOGY_STAGES] = { 0 }; /* from 1; 0: not yet */
@@ -321,7 +321,7 @@ static void order(const struct topology *topology, struct topology *ret_topology
 	}
 }
 
-/* It would open paths. */
+/* @include would open other paths. */
 static bool includes(const char *text, unsigned int *ret_line)
 {
 	*ret_line = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which stages there are and who hands to whom, of a file: libconfig syntax, as policies have. Each stage has
- * at most one producer and no edges go in a circle, so that pictures flow from sources to the end. Plain data.
+ * The stages and the hand-overs between them, from a file in libconfig syntax, like policies. Each stage has
+ * at most one producer and there are no circles, so pictures flow from sources to the end. Plain data.
  */
 #pragma once
 
@@ -24,14 +24,14 @@ enum topology_kind {
 struct topology_stage {
 	char name[TOPOLOGY_NAME];
 	enum topology_kind kind;
-	unsigned int line;      /* where it is declared */
-	unsigned int from_line; /* and its producer, if it has one */
-	size_t from;            /* with from_line > 0 */
+	unsigned int line;      /* of its declaration */
+	unsigned int from_line; /* of its producer's edge; 0: none */
+	size_t from;            /* valid if from_line > 0 */
 	size_t to[TOPOLOGY_OUTPUTS];
 	size_t to_count;
 };
 
-/* Each stage comes after the one that it takes from. */
+/* Each stage comes after its producer. */
 struct topology {
 	struct topology_stage stages[TOPOLOGY_STAGES];
 	size_t count;
@@ -41,9 +41,9 @@ struct topology {
 int topology_parse(const char *name, const char *text, struct topology *ret_topology, char *error,
 		   size_t error_size);
 
-/* The same of a file. Negative errno of reading it; -EFBIG */
+/* The same from a file. Negative errno of reading it; -EFBIG */
 int topology_load(const char *path, struct topology *ret_topology, char *error, size_t error_size);
 
-/* Who runs it: "render", "compose", ... */
+/* The program of a stage: "render", "compose", ... */
 const char *topology_program(const struct topology_stage *stage);
 const char *topology_kind_name(enum topology_kind kind);

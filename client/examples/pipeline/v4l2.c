@@ -62,7 +62,7 @@ static int format_set(struct v4l2 *device, uint32_t width, uint32_t height, uint
 	device->width = pix->width;
 	device->height = pix->height;
 	device->stride = pix->bytesperline;
-	call(device->fd, VIDIOC_S_PARM, &rate); /* what it can't do it does not */
+	call(device->fd, VIDIOC_S_PARM, &rate); /* best effort: a driver may not support it */
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Decodes a stream and reads the frame numbers back from its pictures. Prints a JSON object; fails
- * unless they are 1, 2, 3, ... without a gap.
+ * Decodes a stream and reads the frame numbers from its pictures. Prints a JSON object; fails unless the
+ * numbers are 1, 2, 3, ... without a gap.
  */
 #include <inttypes.h>
 #include <libavcodec/avcodec.h>

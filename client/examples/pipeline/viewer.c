@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LARGEST 16384 /* pixels each way that are believed */
+#define LARGEST 16384 /* largest plausible side, in pixels */
 
 static int accept_check(struct stage *stage, const struct message *accept)
 {

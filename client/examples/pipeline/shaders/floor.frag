@@ -6,7 +6,7 @@
 layout(location = 0) in vec3 world;
 layout(location = 0) out vec4 colour;
 
-// Squares, as smooth as a pixel is wide.
+// Squares with edges smoothed over one pixel.
 float squares(vec2 place)
 {
 	vec2 width = fwidth(place) + 0.001;

@@ -21,7 +21,7 @@ void main()
 	vec3 light = base * (0.10 + 1.05 * lit + vec3(0.16, 0.20, 0.34) * fill);
 	light += vec3(1.0, 0.93, 0.80) * pow(max(dot(n, half_way), 0.0), 60.0) * 1.3;
 	light += sky(0.1 + 0.5 * n.y * flip.y) * rim * 1.6;
-	if (mirrored > 0.0) { // what lies deep is lost
+	if (mirrored > 0.0) { // the reflection fades with depth
 		light *= exp(1.1 * (world.y - FLOOR));
 	}
 	colour = vec4(displayed(light), 1.0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From the drawn image to the I420 picture that others see, with the frame number as stamp.h and
-// glyph.h have it. An invocation writes 8x2 pixels of luma and 4 of each chroma, in whole words.
+// From the drawn image to the shared I420 picture, with the frame number as in stamp.h and glyph.h. An
+// invocation writes 8x2 pixels of luma and 4 of each chroma, in whole words.
 #version 450
 #extension GL_EXT_samplerless_texture_functions : require
 
@@ -38,7 +38,7 @@ layout(push_constant) uniform Layout {
 	int glyph_count;
 };
 
-// BLACK or WHITE in a cell of the stamp, else 0.
+// BLACK or WHITE inside a cell of the stamp, else 0.
 uint stamp(ivec2 place)
 {
 	int bit = place.y / CELL * int(stamp_columns) + place.x / CELL;
@@ -67,7 +67,7 @@ bool digit_covers(ivec2 place)
 	return (bits >> (GLYPH_COLUMNS - 1 - column) & 1u) != 0u;
 }
 
-// What is painted over the image, or 0.
+// The overlay (stamp or digits) at this pixel, or 0.
 uint overlay(ivec2 place)
 {
 	uint luma = stamp(place);
@@ -83,7 +83,7 @@ vec3 pixel(ivec2 place)
 	return texelFetch(image, min(place, size - 1), 0).rgb;
 }
 
-// BT.601, as it is without being told otherwise.
+// BT.601, the default without a stated colour space.
 float luma_of(vec3 colour)
 {
 	return 16.0 + dot(colour, vec3(65.481, 128.553, 24.966));

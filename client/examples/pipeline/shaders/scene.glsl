@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the shaders of the scene agree on.
+// Shared by the shaders of the scene.
 #define PI          3.14159265
 #define FLOOR       -1.15
 #define KEY_LIGHT   normalize(vec3(0.55, 0.9, 0.45))
@@ -11,11 +11,11 @@ layout(push_constant) uniform Frame {
 	mat4 view_projection;
 	vec3 eye;
 	float time;     // seconds
-	float mirrored; // 1: as the floor reflects it
-	float satellite; // 1: one of those around, else the knot
+	float mirrored; // 1: the reflection in the floor
+	float satellite; // 1: a satellite, else the knot
 };
 
-// By height of the line of sight, -1 to 1.
+// By the height of the view direction, -1 to 1.
 vec3 sky(float height)
 {
 	vec3 horizon = vec3(0.17, 0.11, 0.20);
@@ -28,7 +28,7 @@ vec3 palette(float t)
 	return 0.5 + 0.5 * cos(2.0 * PI * (t + vec3(0.02, 0.33, 0.62)));
 }
 
-// From light to what a picture stores.
+// From linear light to stored values.
 vec3 displayed(vec3 light)
 {
 	return pow(light / (light + 0.55) * 1.35, vec3(1.0 / 2.2));
