@@ -156,7 +156,7 @@ static int stage_read(struct reader *reader, const config_setting_t *group)
 	return r;
 }
 
-/* ------------------------------------------------------------------------------ who hands to whom -- */
+/* ------------------------------------------------------------------------------- hand-overs -- */
 
 static int edge_check(struct reader *reader, unsigned int line, const struct topology_stage *from,
 		      const struct topology_stage *to)
