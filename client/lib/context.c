@@ -190,14 +190,9 @@ static int context_map_pair(struct fbk_context *context, int fd)
 
 static int context_greet(struct fbk_context *context)
 {
-	Fbk__Wire__Hello hello = FBK__WIRE__HELLO__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
-	hello.version_min = WIRE_VERSION_MIN;
-	hello.version_max = WIRE_VERSION_MAX;
-	hello.name = program_invocation_short_name;
-	request.body_case = FBK__WIRE__REQUEST__BODY_HELLO;
-	request.hello = &hello;
+	REQUEST(request, HELLO, hello, .version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX, .name = program_invocation_short_name);
 
 	int r = request_call(context, &request, NULL, 0, 2, &reply);
 	if (r < 0) {
@@ -313,10 +308,7 @@ static void context_goodbye(struct fbk_context *context)
 		pthread_join(context->guard, NULL);
 	}
 	if (context->pair && !context_lost(context)) {
-		Fbk__Wire__Goodbye goodbye = FBK__WIRE__GOODBYE__INIT;
-		Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-		request.body_case = FBK__WIRE__REQUEST__BODY_GOODBYE;
-		request.goodbye = &goodbye;
+		REQUEST(request, GOODBYE, goodbye);
 		request.serial = ++context->next_serial;
 		request_send(context, &request);
 	}

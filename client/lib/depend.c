@@ -6,8 +6,6 @@
 
 int fbk_point_depends(struct fbk_point point, struct fbk_point on)
 {
-	Fbk__Wire__PointDepends body = FBK__WIRE__POINT_DEPENDS__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	if (!point.timeline) {
 		return error_set(-EINVAL, "the signalled point waits for nothing");
 	}
@@ -17,11 +15,7 @@ int fbk_point_depends(struct fbk_point point, struct fbk_point on)
 	if (point.timeline->context != on.timeline->context) {
 		return error_set(-EINVAL, "the two points belong to different contexts");
 	}
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.on_handle = on.timeline->handle;
-	body.on_value = on.value;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_DEPENDS;
-	request.point_depends = &body;
+	REQUEST(request, POINT_DEPENDS, point_depends, .handle = point.timeline->handle,
+		.value = point.value, .on_handle = on.timeline->handle, .on_value = on.value);
 	return request_do(point.timeline->context, &request);
 }

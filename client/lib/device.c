@@ -6,48 +6,13 @@
 #include "internal.h"
 #include "request.h"
 
-/* Strings go into messages that are only packed. */
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)(string ? string : "");
-}
-
-static int request_object(struct fbk_context *context, Fbk__Wire__Request *request,
-			  uint32_t *ret_number, uint32_t *ret_backing)
-{
-	struct reply reply;
-	int r = request_call(context, request, NULL, 0, 0, &reply);
-	if (r < 0) {
-		return r;
-	}
-	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT) {
-		*ret_number = reply.message->object->id;
-		if (ret_backing) {
-			*ret_backing = reply.message->object->backing;
-		}
-	} else {
-		r = error_set(-EPROTO, "the daemon's reply names no object");
-	}
-	reply_finish(&reply);
-	return r;
-}
-
 int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
 			struct fbk_device **ret_device)
 {
-	Fbk__Wire__DeviceRegister body = FBK__WIRE__DEVICE_REGISTER__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.name = text(desc->name);
-	body.class_ = desc->class;
-	body.waits = desc->waits;
-	body.signals = desc->signals;
-	body.silent = desc->silent;
-	body.visibility = desc->visibility;
-	body.page_align = desc->page_align;
-	body.backings = desc->backings;
-	body.routes = desc->routes;
-	request.body_case = FBK__WIRE__REQUEST__BODY_DEVICE_REGISTER;
-	request.device_register = &body;
+	REQUEST(request, DEVICE_REGISTER, device_register, .name = request_text(desc->name),
+		.class_ = desc->class, .waits = desc->waits, .signals = desc->signals,
+		.silent = desc->silent, .visibility = desc->visibility,
+		.page_align = desc->page_align, .backings = desc->backings, .routes = desc->routes);
 
 	struct fbk_device *device = calloc(1, sizeof(*device));
 	if (!device) {
@@ -76,17 +41,12 @@ enum fbk_backing fbk_device_backing(const struct fbk_device *device)
 int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t offset, uint64_t size)
 {
 	struct fbk_context *context = device->context;
-	Fbk__Wire__DeviceMemory body = FBK__WIRE__DEVICE_MEMORY__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
 	if (fcntl(dmabuf_fd, F_GETFD) < 0) {
 		return error_set(-EBADF, "%d is not an open file descriptor", dmabuf_fd);
 	}
-	body.device = device->number;
-	body.offset = offset;
-	body.size = size;
-	request.body_case = FBK__WIRE__REQUEST__BODY_DEVICE_MEMORY;
-	request.device_memory = &body;
+	REQUEST(request, DEVICE_MEMORY, device_memory, .device = device->number, .offset = offset,
+		.size = size);
 	int r = request_call(context, &request, &dmabuf_fd, 1, 0, &reply);
 	if (r < 0) {
 		return r;
@@ -109,11 +69,7 @@ void fbk_device_unregister(struct fbk_device *device)
 		return;
 	}
 	struct fbk_context *context = device->context;
-	Fbk__Wire__DeviceUnregister body = FBK__WIRE__DEVICE_UNREGISTER__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.device = device->number;
-	request.body_case = FBK__WIRE__REQUEST__BODY_DEVICE_UNREGISTER;
-	request.device_unregister = &body;
+	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = device->number);
 	request_do(context, &request); /* it is gone at the daemon when the daemon is gone */
 	pthread_mutex_lock(&context->mutex);
 	LIST_REMOVE(device, links);
@@ -124,10 +80,7 @@ void fbk_device_unregister(struct fbk_device *device)
 
 int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 {
-	Fbk__Wire__SetCreate body = FBK__WIRE__SET_CREATE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	request.body_case = FBK__WIRE__REQUEST__BODY_SET_CREATE;
-	request.set_create = &body;
+	REQUEST(request, SET_CREATE, set_create);
 	struct fbk_set *set = calloc(1, sizeof(*set));
 	if (!set) {
 		return error_plain(-ENOMEM);
@@ -151,11 +104,7 @@ void fbk_set_destroy(struct fbk_set *set)
 		return;
 	}
 	struct fbk_context *context = set->context;
-	Fbk__Wire__SetDestroy body = FBK__WIRE__SET_DESTROY__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.set = set->number;
-	request.body_case = FBK__WIRE__REQUEST__BODY_SET_DESTROY;
-	request.set_destroy = &body;
+	REQUEST(request, SET_DESTROY, set_destroy, .set = set->number);
 	request_do(context, &request);
 	pthread_mutex_lock(&context->mutex);
 	page_maps_release(context, set);

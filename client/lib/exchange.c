@@ -14,30 +14,20 @@
 static int buffer_send(const struct fbk_link *link, uint32_t index,
 		       const struct exchange_buffer *buffer)
 {
-	Fbk__Wire__LinkBuffer body = FBK__WIRE__LINK_BUFFER__INIT;
-	Fbk__Wire__Buffer wire = FBK__WIRE__BUFFER__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct fbk_buffer_desc desc = buffer->desc;
-	struct reply reply;
+	const struct fbk_buffer_desc *desc = &buffer->desc;
 	bool there = buffer->state != BUFFER_NONE;
+	Fbk__Wire__Buffer wire = FBK__WIRE__BUFFER__INIT;
 	wire.index = index;
 	wire.generation = buffer->generation;
-	wire.width = desc.width;
-	wire.height = desc.height;
-	wire.format = desc.format;
-	wire.modifier = desc.modifier;
-	wire.offset = desc.offset;
-	wire.stride = desc.stride;
-	wire.n_offset = wire.n_stride = desc.plane_count;
-	body.handle = link->state->handle;
-	body.buffer = &wire;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER;
-	request.link_buffer = &body;
-	int r = request_call(link->context, &request, &desc.fd, there ? 1 : 0, 0, &reply);
-	if (r == 0) {
-		reply_finish(&reply);
-	}
-	return r;
+	wire.width = desc->width;
+	wire.height = desc->height;
+	wire.format = desc->format;
+	wire.modifier = desc->modifier;
+	wire.offset = (uint32_t *)(uintptr_t)desc->offset; /* only packed */
+	wire.stride = (uint32_t *)(uintptr_t)desc->stride;
+	wire.n_offset = wire.n_stride = desc->plane_count;
+	REQUEST(request, LINK_BUFFER, link_buffer, .handle = link->state->handle, .buffer = &wire);
+	return request_do_fds(link->context, &request, &desc->fd, there ? 1 : 0);
 }
 
 /* Whoever took it early does not wait for anything any more. */

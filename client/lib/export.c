@@ -137,23 +137,9 @@ static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
 static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 			  int *ret_fd)
 {
-	Fbk__Wire__PointExport body = FBK__WIRE__POINT_EXPORT__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.kind = kind;
-	body.deadline_ns = deadline_ns;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_EXPORT;
-	request.point_export = &body;
-	int r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
-	if (r < 0) {
-		return r;
-	}
-	*ret_fd = reply.fds[0];
-	reply.fds[0] = -1;
-	reply_finish(&reply);
-	return 0;
+	REQUEST(request, POINT_EXPORT, point_export, .handle = point.timeline->handle,
+		.value = point.value, .kind = kind, .deadline_ns = deadline_ns);
+	return request_fd(point.timeline->context, &request, ret_fd);
 }
 
 static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret_fd)

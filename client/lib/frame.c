@@ -94,19 +94,14 @@ static void buffer_take(struct link_buffer *buffer, const Fbk__Wire__Buffer *wir
 /* Asked for when it first comes, and again when another lies in its place. */
 static int buffer_get(struct fbk_link *link, const struct lane_entry *entry)
 {
-	Fbk__Wire__LinkBufferGet body = FBK__WIRE__LINK_BUFFER_GET__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct link_buffer *buffer = &link->buffers[entry->index];
 	struct reply reply;
 	if (buffer->desc.fd >= 0 && buffer->generation == entry->generation &&
 	    buffer->epoch == link->epoch) {
 		return 0;
 	}
-	body.handle = link->state->handle;
-	body.index = entry->index;
-	body.epoch = link->epoch;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_BUFFER_GET;
-	request.link_buffer_get = &body;
+	REQUEST(request, LINK_BUFFER_GET, link_buffer_get, .handle = link->state->handle,
+		.index = entry->index, .epoch = link->epoch);
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
 	if (r < 0) {
 		return r;

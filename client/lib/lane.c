@@ -56,8 +56,6 @@ void lane_drop(struct lane *lane)
 
 int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
 {
-	Fbk__Wire__LinkPoint body = FBK__WIRE__LINK_POINT__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct lane *lane = &link->out;
 	struct reply reply;
 	if (!timeline) {
@@ -68,10 +66,8 @@ int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
 			return (int)i;
 		}
 	}
-	body.handle = link->state->handle;
-	body.timeline = timeline->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT;
-	request.link_point = &body;
+	REQUEST(request, LINK_POINT, link_point, .handle = link->state->handle,
+		.timeline = timeline->handle);
 	int r = request_call(link->context, &request, NULL, 0, 0, &reply);
 	if (r < 0) {
 		return r;
@@ -91,14 +87,9 @@ int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
 
 static int point_open(struct fbk_link *link, uint32_t number)
 {
-	Fbk__Wire__LinkPointGet body = FBK__WIRE__LINK_POINT_GET__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
-	body.handle = link->state->handle;
-	body.number = number;
-	body.epoch = link->epoch;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_POINT_GET;
-	request.link_point_get = &body;
+	REQUEST(request, LINK_POINT_GET, link_point_get, .handle = link->state->handle,
+		.number = number, .epoch = link->epoch);
 	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
 	if (r == 0) {
 		r = fbk_timeline_open(link->context, reply.fds[0], &link->in.points[number]);

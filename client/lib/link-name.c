@@ -17,36 +17,21 @@ static int name_check(const char *name)
 
 int fbk_link_publish(struct fbk_link *link, const char *name)
 {
-	Fbk__Wire__LinkPublish body = FBK__WIRE__LINK_PUBLISH__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	int r = name_check(name ? name : "");
 	if (r < 0) {
 		return r;
 	}
-	body.handle = link->state->handle;
-	body.name = (char *)(uintptr_t)(name ? name : "");
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_PUBLISH;
-	request.link_publish = &body;
+	REQUEST(request, LINK_PUBLISH, link_publish, .handle = link->state->handle,
+		.name = request_text(name));
 	return request_do(link->context, &request);
 }
 
 int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd)
 {
-	Fbk__Wire__LinkFind body = FBK__WIRE__LINK_FIND__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
 	int r = name_check(name);
 	if (r < 0) {
 		return r;
 	}
-	body.name = (char *)(uintptr_t)name;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_FIND;
-	request.link_find = &body;
-	r = request_call(context, &request, NULL, 0, 1, &reply);
-	if (r == 0) {
-		*ret_offer_fd = reply.fds[0];
-		reply.fds[0] = -1;
-		reply_finish(&reply);
-	}
-	return r;
+	REQUEST(request, LINK_FIND, link_find, .name = request_text(name));
+	return request_fd(context, &request, ret_offer_fd);
 }

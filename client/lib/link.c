@@ -26,21 +26,17 @@ static int link_request(const struct fbk_link *link, Fbk__Wire__Request *request
 
 static int link_join(struct fbk_link *link)
 {
-	Fbk__Wire__LinkJoin body = FBK__WIRE__LINK_JOIN__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	/* Above what either lane carried before: each outlives a peer. */
 	uint64_t handed = fbk_timeline_value(link->out.timeline);
 	uint64_t returned = fbk_timeline_value(link->in.timeline);
-	body.handle = link->state->handle;
-	body.from = (handed > returned ? handed : returned) + 1;
-	body.epoch = link->epoch;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_JOIN;
-	request.link_join = &body;
+	uint64_t from = (handed > returned ? handed : returned) + 1;
+	REQUEST(request, LINK_JOIN, link_join, .handle = link->state->handle, .from = from,
+		.epoch = link->epoch);
 	int r = link_request(link, &request);
 	if (r == 0) {
-		link->next = body.from;
-		link->said = body.from;
-		link->returned = body.from;
+		link->next = from;
+		link->said = from;
+		link->returned = from;
 		link->info.phase = FBK_LINK_ESTABLISHED;
 	}
 	return r == -EALREADY ? 0
@@ -119,12 +115,8 @@ static int link_meet(struct fbk_link *link, const Fbk__Wire__LinkState *state, i
 
 static int link_ask(struct fbk_link *link, void (*lost)(struct fbk_link *link, int error))
 {
-	Fbk__Wire__LinkInfo body = FBK__WIRE__LINK_INFO__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
-	body.handle = link->state->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_INFO;
-	request.link_info = &body;
+	REQUEST(request, LINK_INFO, link_info, .handle = link->state->handle);
 	int r = request_call(link->context, &request, NULL, 0, FDS_MAY_DIFFER, &reply);
 	if (r < 0) {
 		return r;
@@ -184,14 +176,8 @@ int link_over(const struct fbk_link *link)
 
 void link_give_up(struct fbk_link *link, int error, const char *reason)
 {
-	Fbk__Wire__LinkEnd body = FBK__WIRE__LINK_END__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = link->state->handle;
-	body.epoch = link->epoch;
-	body.error = error;
-	body.reason = (char *)(uintptr_t)reason;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_END;
-	request.link_end = &body;
+	REQUEST(request, LINK_END, link_end, .handle = link->state->handle, .epoch = link->epoch,
+		.error = error, .reason = request_text(reason));
 	link_request(link, &request); /* it may have ended meanwhile, or the daemon */
 }
 
@@ -239,8 +225,6 @@ static void link_undo(struct fbk_link *link)
 int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer_fd,
 		   struct fbk_link **ret_link)
 {
-	Fbk__Wire__LinkOffer body = FBK__WIRE__LINK_OFFER__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct fbk_link *link = link_new(device, role);
 	if (!link) {
 		return error_plain(-ENOMEM);
@@ -251,12 +235,8 @@ int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer
 		r = lane_create(link);
 	}
 	if (r == 0) {
-		body.handle = link->state->handle;
-		body.device = device->number;
-		body.role = role;
-		body.lane = link->out.timeline->handle;
-		request.body_case = FBK__WIRE__REQUEST__BODY_LINK_OFFER;
-		request.link_offer = &body;
+		REQUEST(request, LINK_OFFER, link_offer, .handle = link->state->handle,
+			.device = device->number, .role = role, .lane = link->out.timeline->handle);
 		r = link_request(link, &request);
 	}
 	if (r == 0) {
@@ -273,14 +253,9 @@ int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer
 
 static int link_request_accept(struct fbk_link *link)
 {
-	Fbk__Wire__LinkAccept body = FBK__WIRE__LINK_ACCEPT__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
-	body.handle = link->state->handle;
-	body.device = link->device->number;
-	body.lane = link->out.timeline->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_LINK_ACCEPT;
-	request.link_accept = &body;
+	REQUEST(request, LINK_ACCEPT, link_accept, .handle = link->state->handle,
+		.device = link->device->number, .lane = link->out.timeline->handle);
 	int r = request_call(link->context, &request, NULL, 0, 0, &reply);
 	if (r < 0) {
 		return r;

@@ -15,19 +15,8 @@
 
 int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd)
 {
-	Fbk__Wire__SyncobjCreate body = FBK__WIRE__SYNCOBJ_CREATE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
-	request.body_case = FBK__WIRE__REQUEST__BODY_SYNCOBJ_CREATE;
-	request.syncobj_create = &body;
-	int r = request_call(context, &request, NULL, 0, 1, &reply);
-	if (r < 0) {
-		return r;
-	}
-	*ret_syncobj_fd = reply.fds[0];
-	reply.fds[0] = -1;
-	reply_finish(&reply);
-	return 0;
+	REQUEST(request, SYNCOBJ_CREATE, syncobj_create);
+	return request_fd(context, &request, ret_syncobj_fd);
 }
 
 /* ------------------------------------------------------------------------- signalled from here - */
@@ -89,21 +78,12 @@ static void mirror_add(struct fbk_mirror *mirror)
 
 static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
 {
-	Fbk__Wire__MirrorTo to_body = FBK__WIRE__MIRROR_TO__INIT;
-	Fbk__Wire__MirrorFrom from_body = FBK__WIRE__MIRROR_FROM__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
+	const struct fbk_timeline *timeline = mirror->timeline;
 	struct reply reply;
-	if (from) {
-		from_body.handle = mirror->timeline->handle;
-		request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_FROM;
-		request.mirror_from = &from_body;
-	} else {
-		to_body.handle = mirror->timeline->handle;
-		to_body.direct = mirror->drm_fd >= 0;
-		request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_TO;
-		request.mirror_to = &to_body;
-	}
-	int r = request_call(mirror->timeline->context, &request, &syncobj_fd, 1, 0, &reply);
+	REQUEST(to, MIRROR_TO, mirror_to, .handle = timeline->handle,
+		.direct = mirror->drm_fd >= 0);
+	REQUEST(back, MIRROR_FROM, mirror_from, .handle = timeline->handle);
+	int r = request_call(timeline->context, from ? &back : &to, &syncobj_fd, 1, 0, &reply);
 	if (r < 0) {
 		return r;
 	}
@@ -170,11 +150,7 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 		return;
 	}
 	struct fbk_timeline *timeline = mirror->timeline;
-	Fbk__Wire__MirrorDestroy body = FBK__WIRE__MIRROR_DESTROY__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.mirror = mirror->number;
-	request.body_case = FBK__WIRE__REQUEST__BODY_MIRROR_DESTROY;
-	request.mirror_destroy = &body;
+	REQUEST(request, MIRROR_DESTROY, mirror_destroy, .mirror = mirror->number);
 	pthread_mutex_lock(&timeline->mirror_lock);
 	LIST_REMOVE(mirror, links);
 	pthread_mutex_unlock(&timeline->mirror_lock);

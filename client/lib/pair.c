@@ -179,18 +179,15 @@ static void pairs_listed(struct fbk_timeline *timeline, struct reply *reply)
 static void pairs_ask(struct fbk_timeline *timeline)
 {
 	struct signal_pairs *pairs = timeline->pairs;
-	Fbk__Wire__PairList body = FBK__WIRE__PAIR_LIST__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	uint64_t have[PAIRS_MAX];
-	body.handle = timeline->handle;
-	body.have = have;
+	size_t count = 0;
 	for (uint32_t i = 0; i < PAIRS_MAX; i++) {
 		if (pairs->places[i].map) {
-			have[body.n_have++] = pairs->places[i].map->id;
+			have[count++] = pairs->places[i].map->id;
 		}
 	}
-	request.body_case = FBK__WIRE__REQUEST__BODY_PAIR_LIST;
-	request.pair_list = &body;
+	REQUEST(request, PAIR_LIST, pair_list, .handle = timeline->handle, .n_have = count,
+		.have = have);
 	pairs->asked = request_post(timeline, &request, pairs_listed) == 0;
 }
 
@@ -269,11 +266,7 @@ static void pair_joined(struct fbk_timeline *timeline, struct reply *reply)
 
 static void pair_ask(struct fbk_timeline *timeline)
 {
-	Fbk__Wire__PairJoin body = FBK__WIRE__PAIR_JOIN__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = timeline->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_PAIR_JOIN;
-	request.pair_join = &body;
+	REQUEST(request, PAIR_JOIN, pair_join, .handle = timeline->handle);
 	timeline->joining = request_post(timeline, &request, pair_joined) == 0;
 }
 

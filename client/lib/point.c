@@ -188,12 +188,8 @@ static int signal_narrow(struct fbk_timeline *timeline, uint64_t value)
 
 static int signal_by_request(struct fbk_timeline *timeline, uint64_t value)
 {
-	Fbk__Wire__TimelineSignal signal = FBK__WIRE__TIMELINE_SIGNAL__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	signal.handle = timeline->handle;
-	signal.value = value;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_SIGNAL;
-	request.timeline_signal = &signal;
+	REQUEST(request, TIMELINE_SIGNAL, timeline_signal, .handle = timeline->handle,
+		.value = value);
 	return request_do(timeline->context, &request);
 }
 

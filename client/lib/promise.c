@@ -11,25 +11,12 @@
 
 static int promise(struct fbk_point point, bool implicit, int *ret_fd)
 {
-	Fbk__Wire__PointPromise body = FBK__WIRE__POINT_PROMISE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
 	if (!point.timeline) {
 		return error_set(-EINVAL, "the signalled point needs no promise");
 	}
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.implicit = implicit;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_PROMISE;
-	request.point_promise = &body;
-	int r = request_call(point.timeline->context, &request, NULL, 0, 1, &reply);
-	if (r < 0) {
-		return r;
-	}
-	*ret_fd = reply.fds[0];
-	reply.fds[0] = -1;
-	reply_finish(&reply);
-	return 0;
+	REQUEST(request, POINT_PROMISE, point_promise, .handle = point.timeline->handle,
+		.value = point.value, .implicit = implicit);
+	return request_fd(point.timeline->context, &request, ret_fd);
 }
 
 int fbk_point_promise(struct fbk_point point, int *ret_sync_file)

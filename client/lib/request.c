@@ -246,13 +246,51 @@ int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const
 	return r;
 }
 
-int request_do(struct fbk_context *context, Fbk__Wire__Request *request)
+int request_do_fds(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		   size_t fd_count)
 {
 	struct reply reply;
-	int r = request_call(context, request, NULL, 0, 0, &reply);
+	int r = request_call(context, request, fds, fd_count, 0, &reply);
 	if (r == 0) {
 		reply_finish(&reply);
 	}
+	return r;
+}
+
+int request_do(struct fbk_context *context, Fbk__Wire__Request *request)
+{
+	return request_do_fds(context, request, NULL, 0);
+}
+
+int request_fd(struct fbk_context *context, Fbk__Wire__Request *request, int *ret_fd)
+{
+	struct reply reply;
+	int r = request_call(context, request, NULL, 0, 1, &reply);
+	if (r == 0) {
+		*ret_fd = reply.fds[0];
+		reply.fds[0] = -1;
+		reply_finish(&reply);
+	}
+	return r;
+}
+
+int request_object(struct fbk_context *context, Fbk__Wire__Request *request, uint32_t *ret_id,
+		   uint32_t *ret_backing)
+{
+	struct reply reply;
+	int r = request_call(context, request, NULL, 0, 0, &reply);
+	if (r < 0) {
+		return r;
+	}
+	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT) {
+		*ret_id = reply.message->object->id;
+		if (ret_backing) {
+			*ret_backing = reply.message->object->backing;
+		}
+	} else {
+		r = error_set(-EPROTO, "the daemon's reply names no object");
+	}
+	reply_finish(&reply);
 	return r;
 }
 

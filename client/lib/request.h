@@ -12,6 +12,22 @@
 
 #define REPLY_FDS_MAX 4
 
+/*
+ * Declare `request` with a body of the field `member`, which is the lower-case name of BODY, and set the
+ * fields of the body that follow: REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = 1).
+ * Fields that are not set are zero; the body lives as long as the block.
+ */
+#define REQUEST(request, BODY, member, ...)                                       \
+	Fbk__Wire__Request request = {                                            \
+		.base = PROTOBUF_C_MESSAGE_INIT(&fbk__wire__request__descriptor), \
+		.body_case = FBK__WIRE__REQUEST__BODY_##BODY,                     \
+		.member =                                                         \
+			&(__typeof__(*((Fbk__Wire__Request *)NULL)->member)){     \
+				.base = PROTOBUF_C_MESSAGE_INIT(                  \
+					&fbk__wire__##member##__descriptor),      \
+				__VA_ARGS__ },                                    \
+	}
+
 struct reply {
 	Fbk__Wire__Message *message; /* never an error: that is request_call's result */
 	int fds[REPLY_FDS_MAX];      /* set to -1 what is kept */
@@ -32,6 +48,22 @@ int reply_check_fds(const struct reply *reply, size_t fds_wanted);
 
 /* The same where nothing but success or failure comes back. */
 int request_do(struct fbk_context *context, Fbk__Wire__Request *request);
+int request_do_fds(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		   size_t fd_count);
+
+/* The same where the reply is one fd. */
+int request_fd(struct fbk_context *context, Fbk__Wire__Request *request, int *ret_fd);
+
+/* The same where the reply is an Object; -EPROTO if it is not. Its backing is of interest to devices only:
+ * `ret_backing` may be NULL. */
+int request_object(struct fbk_context *context, Fbk__Wire__Request *request, uint32_t *ret_id,
+		   uint32_t *ret_backing);
+
+/* A string of a request: messages that are only packed do not change it. NULL: empty. */
+static inline char *request_text(const char *string)
+{
+	return (char *)(uintptr_t)(string ? string : "");
+}
 
 void reply_finish(struct reply *reply);
 

@@ -11,11 +11,6 @@
 #include "proto/wire.h"
 #include "request.h"
 
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)(string ? string : "");
-}
-
 struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
 {
 	struct fbk_timeline *timeline;
@@ -103,21 +98,13 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 
 static int page_acknowledge(struct fbk_context *context, uint64_t page_id)
 {
-	Fbk__Wire__PageMapped body = FBK__WIRE__PAGE_MAPPED__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.page_id = page_id;
-	request.body_case = FBK__WIRE__REQUEST__BODY_PAGE_MAPPED;
-	request.page_mapped = &body;
+	REQUEST(request, PAGE_MAPPED, page_mapped, .page_id = page_id);
 	return request_do(context, &request);
 }
 
 static int timeline_request_close(struct fbk_context *context, uint32_t handle)
 {
-	Fbk__Wire__TimelineClose body = FBK__WIRE__TIMELINE_CLOSE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_CLOSE;
-	request.timeline_close = &body;
+	REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = handle);
 	return request_do(context, &request);
 }
 
@@ -174,14 +161,8 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 			uint32_t flags, struct fbk_timeline **ret_timeline)
 {
 	struct fbk_context *context = device->context;
-	Fbk__Wire__TimelineCreate body = FBK__WIRE__TIMELINE_CREATE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.device = device->number;
-	body.set = set ? set->number : 0;
-	body.name = text(name);
-	body.flags = flags;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_CREATE;
-	request.timeline_create = &body;
+	REQUEST(request, TIMELINE_CREATE, timeline_create, .device = device->number,
+		.set = set ? set->number : 0, .name = request_text(name), .flags = flags);
 	pthread_mutex_lock(&context->opening);
 	int r = timeline_request(context, &request, NULL, ret_timeline);
 	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
@@ -195,10 +176,7 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 
 int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_timeline **ret_timeline)
 {
-	Fbk__Wire__TimelineOpen body = FBK__WIRE__TIMELINE_OPEN__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_OPEN;
-	request.timeline_open = &body;
+	REQUEST(request, TIMELINE_OPEN, timeline_open);
 	if (fcntl(token_fd, F_GETFD) < 0) {
 		return error_set(-EBADF, "%d is not an open file descriptor", token_fd);
 	}
@@ -241,33 +219,17 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 
 int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd)
 {
-	Fbk__Wire__TimelineShare body = FBK__WIRE__TIMELINE_SHARE__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
-	body.handle = timeline->handle;
-	body.rights = rights;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_SHARE;
-	request.timeline_share = &body;
-	int r = request_call(timeline->context, &request, NULL, 0, 1, &reply);
-	if (r == 0) {
-		*ret_token_fd = reply.fds[0];
-		reply.fds[0] = -1;
-		reply_finish(&reply);
-	}
-	return r;
+	REQUEST(request, TIMELINE_SHARE, timeline_share, .handle = timeline->handle,
+		.rights = rights);
+	return request_fd(timeline->context, &request, ret_token_fd);
 }
 
 int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason)
 {
-	Fbk__Wire__TimelineFail body = FBK__WIRE__TIMELINE_FAIL__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	char short_reason[FBK_REASON_SIZE];
 	wire_text_copy(short_reason, sizeof(short_reason), reason);
-	body.handle = timeline->handle;
-	body.error = error;
-	body.reason = short_reason;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_FAIL;
-	request.timeline_fail = &body;
+	REQUEST(request, TIMELINE_FAIL, timeline_fail, .handle = timeline->handle, .error = error,
+		.reason = short_reason);
 	return request_do(timeline->context, &request);
 }
 
@@ -314,13 +276,9 @@ static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_ti
 
 int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info)
 {
-	Fbk__Wire__TimelineInfo body = FBK__WIRE__TIMELINE_INFO__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct fbk_timeline_info info = { 0 };
 	struct reply reply;
-	body.handle = timeline->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_INFO;
-	request.timeline_info = &body;
+	REQUEST(request, TIMELINE_INFO, timeline_info, .handle = timeline->handle);
 	int r = request_call(timeline->context, &request, NULL, 0, 0, &reply);
 	if (r == -ENOTCONN) {
 		info_from_pages(timeline, &info);
@@ -339,19 +297,8 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 
 static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
 {
-	Fbk__Wire__TimelineMemory body = FBK__WIRE__TIMELINE_MEMORY__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
-	body.handle = timeline->handle;
-	request.body_case = FBK__WIRE__REQUEST__BODY_TIMELINE_MEMORY;
-	request.timeline_memory = &body;
-	int r = request_call(timeline->context, &request, NULL, 0, 1, &reply);
-	if (r == 0) {
-		*ret_fd = reply.fds[0];
-		reply.fds[0] = -1;
-		reply_finish(&reply);
-	}
-	return r;
+	REQUEST(request, TIMELINE_MEMORY, timeline_memory, .handle = timeline->handle);
+	return request_fd(timeline->context, &request, ret_fd);
 }
 
 int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,

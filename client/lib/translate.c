@@ -20,9 +20,6 @@ int fbk_fence_classify(struct fbk_context *context, int fd)
 
 static int signal_on(struct fbk_point point, const int *fds, size_t count, uint64_t syncobj_point)
 {
-	Fbk__Wire__PointSignalOn body = FBK__WIRE__POINT_SIGNAL_ON__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	struct reply reply;
 	if (!point.timeline) {
 		return error_set(-EINVAL, "the signalled point cannot follow a fence");
 	}
@@ -37,16 +34,9 @@ static int signal_on(struct fbk_point point, const int *fds, size_t count, uint6
 			return r;
 		}
 	}
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	body.syncobj_point = syncobj_point;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_SIGNAL_ON;
-	request.point_signal_on = &body;
-	int r = request_call(point.timeline->context, &request, fds, count, 0, &reply);
-	if (r == 0) {
-		reply_finish(&reply);
-	}
-	return r;
+	REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = point.timeline->handle,
+		.value = point.value, .syncobj_point = syncobj_point);
+	return request_do_fds(point.timeline->context, &request, fds, count);
 }
 
 int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t count)
@@ -106,16 +96,12 @@ int fbk_point_fail(struct fbk_point point, int error)
 
 int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size)
 {
-	Fbk__Wire__PointBlame body = FBK__WIRE__POINT_BLAME__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	struct reply reply;
 	if (!point.timeline) {
 		return error_set(-EINVAL, "nobody is to blame for the signalled point");
 	}
-	body.handle = point.timeline->handle;
-	body.value = point.value;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_BLAME;
-	request.point_blame = &body;
+	REQUEST(request, POINT_BLAME, point_blame, .handle = point.timeline->handle,
+		.value = point.value);
 	int r = request_call(point.timeline->context, &request, NULL, 0, 0, &reply);
 	if (r < 0) {
 		return r;

@@ -148,15 +148,8 @@ static struct arming watch_arming(const struct fbk_watch *watch)
 
 static int watch_arm(struct fbk_context *context, const struct arming *arming)
 {
-	Fbk__Wire__PointWatch body = FBK__WIRE__POINT_WATCH__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.handle = arming->handle;
-	body.value = arming->value;
-	body.deadline_ns = arming->deadline_ns;
-	body.watch = arming->number;
-	body.quiet = true;
-	request.body_case = FBK__WIRE__REQUEST__BODY_POINT_WATCH;
-	request.point_watch = &body;
+	REQUEST(request, POINT_WATCH, point_watch, .handle = arming->handle, .value = arming->value,
+		.deadline_ns = arming->deadline_ns, .watch = arming->number, .quiet = true);
 	/* Not waited for: if it is refused, the watch fires with the reason. */
 	request.serial = WATCH_SERIAL | arming->number;
 	return request_send(context, &request);
@@ -279,13 +272,9 @@ void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)
 	if (!watch) {
 		return;
 	}
-	Fbk__Wire__WatchCancel body = FBK__WIRE__WATCH_CANCEL__INIT;
-	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
-	body.watch = watch->number;
-	body.quiet = true; /* if it fired meanwhile, that finds nobody */
+	/* quiet: if it fired meanwhile, the daemon finds none */
+	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = watch->number, .quiet = true);
 	request.serial = WATCH_SERIAL | watch->number;
-	request.body_case = FBK__WIRE__REQUEST__BODY_WATCH_CANCEL;
-	request.watch_cancel = &body;
 
 	pthread_mutex_lock(&context->mutex);
 	bool there = watch_armed(watch) && watch->place == WATCH_AT_DAEMON;
