@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "error.h"
 #include "exchange.h"
 
 /* One consumer said that it gives it back, or is gone. */

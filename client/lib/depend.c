@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
 #include "request.h"
+#include "timeline.h"
 
 int fbk_point_depends(struct fbk_point point, struct fbk_point on)
 {

@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: MIT
+#include "device.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
+#include "page-map.h"
+#include "proto/container.h"
 #include "request.h"
+
+static void device_drop(struct child *child)
+{
+	struct fbk_device *device = container_of(child, struct fbk_device, child);
+	page_maps_release(device->context, device);
+	free(device);
+}
+
+static const struct child_ops device_child = { .drop = device_drop };
 
 int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
 			struct fbk_device **ret_device)
@@ -27,7 +41,7 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 	device->backing = backing ? (enum fbk_backing)backing : FBK_BACKING_HOST;
 	device->context = context;
 	pthread_mutex_lock(&context->mutex);
-	LIST_INSERT_HEAD(&context->devices, device, links);
+	child_add(&context->children, &device->child, &device_child);
 	pthread_mutex_unlock(&context->mutex);
 	*ret_device = device;
 	return 0;
@@ -72,11 +86,19 @@ void fbk_device_unregister(struct fbk_device *device)
 	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = device->number);
 	request_do(context, &request); /* it is gone at the daemon when the daemon is gone */
 	pthread_mutex_lock(&context->mutex);
-	LIST_REMOVE(device, links);
-	page_maps_release(context, device);
+	child_remove(&device->child);
+	device_drop(&device->child);
 	pthread_mutex_unlock(&context->mutex);
-	free(device);
 }
+
+static void set_drop(struct child *child)
+{
+	struct fbk_set *set = container_of(child, struct fbk_set, child);
+	page_maps_release(set->context, set);
+	free(set);
+}
+
+static const struct child_ops set_child = { .drop = set_drop };
 
 int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 {
@@ -92,7 +114,7 @@ int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 	}
 	set->context = context;
 	pthread_mutex_lock(&context->mutex);
-	LIST_INSERT_HEAD(&context->sets, set, links);
+	child_add(&context->children, &set->child, &set_child);
 	pthread_mutex_unlock(&context->mutex);
 	*ret_set = set;
 	return 0;
@@ -107,8 +129,7 @@ void fbk_set_destroy(struct fbk_set *set)
 	REQUEST(request, SET_DESTROY, set_destroy, .set = set->number);
 	request_do(context, &request);
 	pthread_mutex_lock(&context->mutex);
-	page_maps_release(context, set);
-	LIST_REMOVE(set, links);
+	child_remove(&set->child);
+	set_drop(&set->child);
 	pthread_mutex_unlock(&context->mutex);
-	free(set);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "internal.h"
+#include "error.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fencebroker.h"
 #include "proto/wire.h"
 
 static _Thread_local char detail[2 * FBK_REASON_SIZE];

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Callbacks of an exchange: what is watched for them, and running them in order. */
+#include "clock.h"
 #include "exchange.h"
+#include "watch-arm.h"
 
 /* Of those that were back by then, the one that came back first. */
 static struct exchange_buffer *exchange_first_back(struct fbk_exchange *exchange, uint64_t freed)

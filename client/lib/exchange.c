@@ -6,8 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "context.h"
+#include "error.h"
 #include "exchange.h"
+#include "proto/container.h"
 #include "request.h"
+#include "timeline.h"
+#include "watch-arm.h"
 
 /* ------------------------------------------------------------------------------------- buffers -- */
 
@@ -104,6 +110,22 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 	return r;
 }
 
+static void exchange_free(struct fbk_exchange *exchange)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_clear(&exchange->buffers[i]);
+	}
+	pthread_mutex_destroy(&exchange->lock);
+	free(exchange);
+}
+
+static void exchange_drop(struct child *child)
+{
+	exchange_free(container_of(child, struct fbk_exchange, child));
+}
+
+static const struct child_ops exchange_child = { .drop = exchange_drop };
+
 int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange)
 {
 	int r = exchange_check_link(link);
@@ -123,19 +145,10 @@ int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchang
 		return r;
 	}
 	pthread_mutex_lock(&link->context->mutex);
-	LIST_INSERT_HEAD(&link->context->exchange_list, exchange, links);
+	child_add(&link->context->children, &exchange->child, &exchange_child);
 	pthread_mutex_unlock(&link->context->mutex);
 	*ret_exchange = exchange;
 	return 0;
-}
-
-static void exchange_free(struct fbk_exchange *exchange)
-{
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		buffer_clear(&exchange->buffers[i]);
-	}
-	pthread_mutex_destroy(&exchange->lock);
-	free(exchange);
 }
 
 void exchange_remove_link(struct fbk_link *link)
@@ -175,18 +188,9 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 		buffer_let_go(&exchange->buffers[i]);
 	}
 	pthread_mutex_lock(&exchange->context->mutex);
-	LIST_REMOVE(exchange, links);
+	child_remove(&exchange->child);
 	pthread_mutex_unlock(&exchange->context->mutex);
 	exchange_free(exchange);
-}
-
-void exchanges_free(struct fbk_context *context)
-{
-	while (!LIST_EMPTY(&context->exchange_list)) {
-		struct fbk_exchange *exchange = LIST_FIRST(&context->exchange_list);
-		LIST_REMOVE(exchange, links);
-		exchange_free(exchange);
-	}
 }
 
 /* --------------------------------------------------------------------------- adding, removing --- */

@@ -29,7 +29,7 @@ struct exchange_buffer {
 };
 
 struct fbk_exchange {
-	LIST_ENTRY(fbk_exchange) links; /* of the context */
+	struct child child; /* of the context */
 	struct fbk_context *context;
 	pthread_mutex_t lock;
 	LIST_HEAD(, fbk_link) consumers;

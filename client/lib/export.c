@@ -4,6 +4,8 @@
  * hang-up. So a duplicate stays here, and when the daemon is gone all that are left are raised:
  * then fbk_point_check() tells their holder.
  */
+#include "export.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,24 +14,37 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "proto/wire.h"
+#include "clock.h"
+#include "context.h"
+#include "error.h"
+#include "guard.h"
+#include "point.h"
+#include "proto/container.h"
 #include "request.h"
+#include "timeline.h"
 
 #define SWEEP_AT 16
+
+struct exports {
+	struct child child; /* of the context */
+	LIST_HEAD(, export) list;
+	size_t count, sweep_at;
+};
 
 struct export
 {
 	LIST_ENTRY(export) links;
+	struct child child;     /* of the timeline, while that is open */
 	struct fbk_point point; /* no timeline: it was closed; the deadline still holds */
 	uint64_t deadline_ns;
 	int fd;
 };
 
-static void export_free(struct fbk_context *context, struct export *export)
+static void export_free(struct exports *exports, struct export *export)
 {
 	LIST_REMOVE(export, links);
-	context->export_count--;
+	child_remove(&export->child);
+	exports->count--;
 	close(export->fd);
 	free(export);
 }
@@ -43,18 +58,18 @@ static bool export_over(const struct export *export, uint64_t now)
 
 /* Let go of those that are over. Each time as many were added as were left the last time: what an
  * export costs does not grow with their number. */
-static void exports_sweep(struct fbk_context *context)
+static void exports_sweep(struct exports *exports)
 {
 	uint64_t now = now_ns();
-	struct export *export = LIST_FIRST(&context->exports);
+	struct export *export = LIST_FIRST(&exports->list);
 	while (export) {
 		struct export *next = LIST_NEXT(export, links);
 		if (export_over(export, now)) {
-			export_free(context, export);
+			export_free(exports, export);
 		}
 		export = next;
 	}
-	context->export_sweep_at = 2 * context->export_count + SWEEP_AT;
+	exports->sweep_at = 2 * exports->count + SWEEP_AT;
 }
 
 /* It must not block, and its other holder may have filled it and cleared O_NONBLOCK: then it is
@@ -67,35 +82,50 @@ static void export_raise(int fd)
 	}
 }
 
-void exports_lost(struct fbk_context *context)
+static void exports_lost(struct child *child)
 {
-	while (!LIST_EMPTY(&context->exports)) {
-		struct export *export = LIST_FIRST(&context->exports);
+	struct exports *exports = container_of(child, struct exports, child);
+	while (!LIST_EMPTY(&exports->list)) {
+		struct export *export = LIST_FIRST(&exports->list);
 		export_raise(export->fd);
-		export_free(context, export);
+		export_free(exports, export);
 	}
 }
 
-void exports_drop_timeline(struct fbk_timeline *timeline)
+static void exports_drop(struct child *child)
 {
-	struct export *export;
-	LIST_FOREACH(export, &timeline->context->exports, links) {
-		if (export->point.timeline == timeline) {
-			export->point.timeline = NULL;
-		}
+	struct exports *exports = container_of(child, struct exports, child);
+	while (!LIST_EMPTY(&exports->list)) {
+		export_free(exports, LIST_FIRST(&exports->list));
 	}
+	free(exports);
 }
 
-void exports_free(struct fbk_context *context)
+static const struct child_ops exports_child = { .lost = exports_lost, .drop = exports_drop };
+
+int exports_create(struct fbk_context *context)
 {
-	while (!LIST_EMPTY(&context->exports)) {
-		export_free(context, LIST_FIRST(&context->exports));
+	context->exports = calloc(1, sizeof(*context->exports));
+	if (!context->exports) {
+		return error_plain(-ENOMEM);
 	}
+	child_add(&context->children, &context->exports->child, &exports_child);
+	return 0;
 }
+
+static void export_drop(struct child *child)
+{
+	struct export *export = container_of(child, struct export, child);
+	export->point.timeline = NULL;
+}
+
+/* Of the timeline: the export outlives it. */
+static const struct child_ops export_child = { .drop = export_drop };
 
 static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
 {
 	struct fbk_context *context = point.timeline->context;
+	struct exports *exports = context->exports;
 	struct export *export = calloc(1, sizeof(*export));
 	if (!export) {
 		return error_plain(-ENOMEM);
@@ -112,9 +142,10 @@ static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
 	if (context_lost(context)) {
 		export_raise(export->fd);
 	}
-	LIST_INSERT_HEAD(&context->exports, export, links);
-	if (++context->export_count > context->export_sweep_at) {
-		exports_sweep(context);
+	LIST_INSERT_HEAD(&exports->list, export, links);
+	child_add(&point.timeline->children, &export->child, &export_child);
+	if (++exports->count > exports->sweep_at) {
+		exports_sweep(exports);
 	}
 	pthread_mutex_unlock(&context->mutex);
 	return 0;
@@ -145,7 +176,7 @@ static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint
 static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret_fd)
 {
 	int fd;
-	int r = context_guard(point.timeline->context);
+	int r = guard_start(point.timeline->context);
 	if (r == 0) {
 		r = export_request(point, FBK_EVENTFD, deadline_ns, &fd);
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <stddef.h>
 
-#include "internal.h"
+#include "context.h"
 
 /* Why a feature may be missing, whatever the daemon says. */
 static const char *const reasons[] = {

@@ -5,7 +5,8 @@
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 
-#include "internal.h"
+#include "error.h"
+#include "timeline.h"
 
 enum fbk_visibility fbk_timeline_visibility(const struct fbk_timeline *timeline)
 {

@@ -5,8 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context.h"
+#include "error.h"
 #include "link.h"
+#include "point.h"
 #include "request.h"
+#include "timeline.h"
+#include "watch-arm.h"
 
 static struct fbk_frame *frame_at(struct fbk_link *link, uint64_t sequence)
 {

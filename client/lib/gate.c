@@ -8,7 +8,8 @@
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
-#include "internal.h"
+#include "error.h"
+#include "watch-arm.h"
 
 struct commit {
 	drmModeAtomicReqPtr request; /* ours */

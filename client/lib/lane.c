@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "link.h"
 #include "request.h"
+#include "timeline.h"
 
 /* ------------------------------------------------------------------------------------- entries -- */
 

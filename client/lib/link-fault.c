@@ -2,8 +2,8 @@
 /* Whose fault it is: a reason for the peer, and what a frame waits for. */
 #include <errno.h>
 
+#include "error.h"
 #include "exchange.h"
-#include "request.h"
 
 int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 {

@@ -7,8 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context.h"
+#include "device.h"
+#include "error.h"
+#include "point.h"
+#include "proto/container.h"
 #include "proto/wire.h"
 #include "request.h"
+#include "timeline.h"
+#include "clock.h"
 
 /* ------------------------------------------------------------------------------------- requests -- */
 
@@ -202,17 +209,28 @@ static struct fbk_link *link_new(struct fbk_device *device, enum fbk_role role)
 	return link;
 }
 
-static void link_enlist(struct fbk_link *link)
-{
-	pthread_mutex_lock(&link->context->mutex);
-	LIST_INSERT_HEAD(&link->context->link_list, link, links);
-	pthread_mutex_unlock(&link->context->mutex);
-}
-
 static void link_free(struct fbk_link *link)
 {
 	pthread_mutex_destroy(&link->own_lock);
 	free(link);
+}
+
+static void link_drop(struct child *child)
+{
+	struct fbk_link *link = container_of(child, struct fbk_link, child);
+	lane_close_syncobjs(&link->in);
+	lane_close_syncobjs(&link->past);
+	frames_drop(link);
+	link_free(link);
+}
+
+static const struct child_ops link_child = { .drop = link_drop };
+
+static void link_enlist(struct fbk_link *link)
+{
+	pthread_mutex_lock(&link->context->mutex);
+	child_add(&link->context->children, &link->child, &link_child);
+	pthread_mutex_unlock(&link->context->mutex);
 }
 
 static void link_undo(struct fbk_link *link)
@@ -305,7 +323,7 @@ void fbk_link_close(struct fbk_link *link)
 	}
 	frames_drop(link);
 	pthread_mutex_lock(&link->context->mutex);
-	LIST_REMOVE(link, links);
+	child_remove(&link->child);
 	pthread_mutex_unlock(&link->context->mutex);
 	fbk_timeline_close(link->fences);
 	lane_drop(&link->in);
@@ -313,18 +331,6 @@ void fbk_link_close(struct fbk_link *link)
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
 	link_free(link);
-}
-
-void links_free(struct fbk_context *context)
-{
-	while (!LIST_EMPTY(&context->link_list)) {
-		struct fbk_link *link = LIST_FIRST(&context->link_list);
-		LIST_REMOVE(link, links);
-		lane_close_syncobjs(&link->in);
-		lane_close_syncobjs(&link->past);
-		frames_drop(link);
-		link_free(link);
-	}
 }
 
 /* --------------------------------------------------------------------------------------- asked -- */

@@ -9,8 +9,15 @@
  */
 #pragma once
 
-#include "internal.h"
+#include <bsd/sys/queue.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "child.h"
+#include "fencebroker.h"
 #include "proto/lane.h"
+#include "proto/page.h"
 
 struct lane {
 	struct fbk_timeline *timeline; /* NULL: nobody is there */
@@ -50,7 +57,7 @@ struct link_sent {
 };
 
 struct fbk_link {
-	LIST_ENTRY(fbk_link) links; /* of the context */
+	struct child child; /* of the context */
 	struct fbk_context *context;
 	struct fbk_device *device;
 	enum fbk_role role;
@@ -137,13 +144,9 @@ void lane_close_syncobjs(struct lane *lane);
  * the lock */
 int exchange_refresh(struct fbk_exchange *exchange, uint64_t now);
 void exchange_remove_link(struct fbk_link *link);
-void exchanges_free(struct fbk_context *context);
 
 /* frame.c: the same */
 int frames_refresh(struct fbk_link *link);
 void frames_drop(struct fbk_link *link);
 
 void frames_unwatch(struct fbk_link *link);
-
-/* link.c */
-void links_free(struct fbk_context *context);

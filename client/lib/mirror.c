@@ -4,14 +4,35 @@
  * process signals in memory: their syncobjs are signalled here, right after the payload, when there
  * is a DRM device to do it with (a syncobj is tied to none). Then the daemon only ends them.
  */
+#include "mirror.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
+#include "proto/container.h"
 #include "proto/drm.h"
 #include "request.h"
+#include "timeline.h"
+
+struct fbk_mirror {
+	LIST_ENTRY(fbk_mirror) links; /* of the timeline's */
+	struct fbk_timeline *timeline;
+	uint32_t number;    /* the daemon's */
+	int drm_fd;         /* signalled from here; -1: by the daemon */
+	uint32_t syncobj;   /* there */
+	uint64_t signalled; /* the last value */
+};
+
+/* All mirrors of one timeline; its child, made with the first of them. */
+struct mirrors {
+	struct child child;
+	pthread_mutex_t lock; /* a leaf: nothing else is locked under it */
+	LIST_HEAD(, fbk_mirror) list;
+};
 
 int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd)
 {
@@ -37,7 +58,7 @@ static bool mirror_open_direct(struct fbk_mirror *mirror, int syncobj_fd)
 	return false;
 }
 
-/* Under the timeline's mirror_lock, so that values only grow: another thread may have signalled more
+/* Under the mirrors' lock, so that values only grow: another thread may have signalled more
  * since, and passed us. */
 static void mirror_raise(struct fbk_mirror *mirror, uint64_t value)
 {
@@ -49,29 +70,31 @@ static void mirror_raise(struct fbk_mirror *mirror, uint64_t value)
 
 void mirrors_signal(struct fbk_timeline *timeline)
 {
+	struct mirrors *mirrors = timeline->mirrors;
 	struct fbk_mirror *mirror;
-	pthread_mutex_lock(&timeline->mirror_lock);
+	pthread_mutex_lock(&mirrors->lock);
 	uint64_t value = fbk_timeline_value(timeline);
-	LIST_FOREACH(mirror, &timeline->mirrors, links) {
+	LIST_FOREACH(mirror, &mirrors->list, links) {
 		if (mirror->drm_fd >= 0) {
 			mirror_raise(mirror, value);
 		}
 	}
-	pthread_mutex_unlock(&timeline->mirror_lock);
+	pthread_mutex_unlock(&mirrors->lock);
 }
 
 static void mirror_add(struct fbk_mirror *mirror)
 {
 	struct fbk_timeline *timeline = mirror->timeline;
-	pthread_mutex_lock(&timeline->mirror_lock);
-	LIST_INSERT_HEAD(&timeline->mirrors, mirror, links);
+	struct mirrors *mirrors = timeline->mirrors;
+	pthread_mutex_lock(&mirrors->lock);
+	LIST_INSERT_HEAD(&mirrors->list, mirror, links);
 	if (mirror->drm_fd >= 0) {
 		/* seq_cst: before the payload is read below; a signal stores the payload and then
 		 * loads this. One of the two sees the other. */
 		atomic_store_explicit(&timeline->mirrored, true, memory_order_seq_cst);
 		mirror_raise(mirror, fbk_timeline_value(timeline));
 	}
-	pthread_mutex_unlock(&timeline->mirror_lock);
+	pthread_mutex_unlock(&mirrors->lock);
 }
 
 /* ----------------------------------------------------------------------------- making and ending */
@@ -102,6 +125,39 @@ static void mirror_free(struct fbk_mirror *mirror)
 	free(mirror);
 }
 
+static void mirrors_drop(struct child *child)
+{
+	struct mirrors *mirrors = container_of(child, struct mirrors, child);
+	while (!LIST_EMPTY(&mirrors->list)) {
+		struct fbk_mirror *mirror = LIST_FIRST(&mirrors->list);
+		LIST_REMOVE(mirror, links);
+		mirror_free(mirror);
+	}
+	pthread_mutex_destroy(&mirrors->lock);
+	free(mirrors);
+}
+
+static const struct child_ops mirrors_child = { .drop = mirrors_drop };
+
+static int mirrors_create(struct fbk_timeline *timeline)
+{
+	struct fbk_context *context = timeline->context;
+	int r = 0;
+	pthread_mutex_lock(&context->mutex);
+	if (!timeline->mirrors) {
+		struct mirrors *mirrors = calloc(1, sizeof(*mirrors));
+		if (mirrors) {
+			pthread_mutex_init(&mirrors->lock, NULL);
+			child_add(&timeline->children, &mirrors->child, &mirrors_child);
+			timeline->mirrors = mirrors;
+		} else {
+			r = error_plain(-ENOMEM);
+		}
+	}
+	pthread_mutex_unlock(&context->mutex);
+	return r;
+}
+
 static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool from,
 			 struct fbk_mirror **ret_mirror)
 {
@@ -110,6 +166,10 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 		return kind < 0 ? kind
 				: error_set(-EBADF, "file descriptor %d is no drm_syncobj",
 					    syncobj_fd);
+	}
+	int r = mirrors_create(timeline);
+	if (r < 0) {
+		return r;
 	}
 	struct fbk_mirror *mirror = calloc(1, sizeof(*mirror));
 	if (!mirror) {
@@ -122,7 +182,7 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 	if (!from && signals) {
 		mirror_open_direct(mirror, syncobj_fd); /* else the daemon does it */
 	}
-	int r = mirror_request(mirror, from, syncobj_fd);
+	r = mirror_request(mirror, from, syncobj_fd);
 	if (r < 0) {
 		mirror_free(mirror);
 		return r;
@@ -151,19 +211,9 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 	}
 	struct fbk_timeline *timeline = mirror->timeline;
 	REQUEST(request, MIRROR_DESTROY, mirror_destroy, .mirror = mirror->number);
-	pthread_mutex_lock(&timeline->mirror_lock);
+	pthread_mutex_lock(&timeline->mirrors->lock);
 	LIST_REMOVE(mirror, links);
-	pthread_mutex_unlock(&timeline->mirror_lock);
+	pthread_mutex_unlock(&timeline->mirrors->lock);
 	request_do(timeline->context, &request); /* a daemon that is gone has none any more */
 	mirror_free(mirror);
-}
-
-void mirrors_free(struct fbk_timeline *timeline)
-{
-	while (!LIST_EMPTY(&timeline->mirrors)) {
-		struct fbk_mirror *mirror = LIST_FIRST(&timeline->mirrors);
-		LIST_REMOVE(mirror, links);
-		mirror_free(mirror);
-	}
-	pthread_mutex_destroy(&timeline->mirror_lock);
 }

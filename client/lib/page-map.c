@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
+#include "page-map.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
 
 /* Map `size` bytes at an address that is a multiple of it: devices import pages by their address. */
 static void *map_aligned(uint64_t size, int protection, int fd)
@@ -167,7 +170,7 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 }
 
 int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_t offset,
-		   uint64_t size, const struct fbk_device *device)
+		   uint64_t size, const void *keeper)
 {
 	struct page_map *map = calloc(1, sizeof(*map));
 	if (!map) {
@@ -182,7 +185,7 @@ int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_
 	map->id = id;
 	map->size = size;
 	map->writable = true;
-	page_map_keep(map, device);
+	page_map_keep(map, keeper);
 	LIST_INSERT_HEAD(&context->pages, map, links);
 	return 0;
 }

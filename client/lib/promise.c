@@ -6,8 +6,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
 #include "request.h"
+#include "timeline.h"
 
 static int promise(struct fbk_point point, bool implicit, int *ret_fd)
 {

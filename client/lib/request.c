@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "context.h"
+#include "error.h"
 #include "proto/wire.h"
 
 #define REQUEST_SIZE_MAX 1024
@@ -17,9 +20,8 @@ struct pending {
 	uint64_t serial;
 	bool done;
 	struct reply reply;
-	posted_fn *posted; /* NULL: somebody waits */
-	uint32_t handle;   /* of the timeline that it is about ... */
-	uint64_t id;       /* ... unless another one has that handle now */
+	posted_fn *posted; /* NULL: a thread waits */
+	void *arg;
 };
 
 void reply_finish(struct reply *reply)
@@ -54,13 +56,10 @@ static void packet_close(const struct wire_packet *packet)
 }
 
 /* A reply that nobody waits for. */
-static void posted_done(struct fbk_context *context, struct pending *pending)
+static void posted_done(struct pending *pending)
 {
-	struct fbk_timeline *timeline = timeline_find(context, pending->handle);
 	LIST_REMOVE(pending, links);
-	if (timeline && timeline->id == pending->id) {
-		pending->posted(timeline, &pending->reply);
-	}
+	pending->posted(pending->arg, &pending->reply);
 	reply_finish(&pending->reply);
 	free(pending);
 }
@@ -69,26 +68,16 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 {
 	Fbk__Wire__Message *message = fbk__wire__message__unpack(NULL, packet->size, packet->bytes);
 	if (message && message->serial == 0 &&
-	    message->body_case == FBK__WIRE__MESSAGE__BODY_WATCHES_FIRED) {
-		const Fbk__Wire__WatchesFired *fired = message->watches_fired;
-		for (size_t i = 0; i < fired->n_watch && i < fired->n_result; i++) {
-			watch_fired(context, fired->watch[i], fired->result[i]);
-		}
-	}
-	if (message && message->serial == 0 &&
 	    message->body_case == FBK__WIRE__MESSAGE__BODY_STOPPING) {
 		/* relaxed: nothing else is told by it */
 		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
 		context_rouse(context);
 	}
-	if (message && message->serial & WATCH_SERIAL && message->error < 0) {
-		watch_refused(context, message->serial & ~WATCH_SERIAL, message->error,
-			      message->detail);
-	}
 	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
 	if (!pending || packet->fd_count > REPLY_FDS_MAX) {
 		packet_close(packet); /* an event, or nobody waits any more */
 		if (message) {
+			context->event(context, message);
 			fbk__wire__message__free_unpacked(message, NULL);
 		}
 		return;
@@ -97,7 +86,7 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 	pending->reply.fd_count = packet->fd_count;
 	memcpy(pending->reply.fds, packet->fds, packet->fd_count * sizeof(int));
 	if (pending->posted) {
-		posted_done(context, pending);
+		posted_done(pending);
 		return;
 	}
 	pending->done = true;
@@ -294,9 +283,9 @@ int request_object(struct fbk_context *context, Fbk__Wire__Request *request, uin
 	return r;
 }
 
-int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, posted_fn *posted)
+int request_post(struct fbk_context *context, Fbk__Wire__Request *request, posted_fn *posted,
+		 void *arg)
 {
-	struct fbk_context *context = timeline->context;
 	uint8_t bytes[REQUEST_SIZE_MAX];
 	struct pending *pending = calloc(1, sizeof(*pending));
 	if (!pending) {
@@ -304,8 +293,7 @@ int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, pos
 	}
 	pending->serial = ++context->next_serial;
 	pending->posted = posted;
-	pending->handle = timeline->handle;
-	pending->id = timeline->id;
+	pending->arg = arg;
 	request->serial = pending->serial;
 	size_t size = fbk__wire__request__pack(request, bytes);
 	int r = wire_send(context->socket, bytes, size, NULL, 0);
@@ -315,6 +303,19 @@ int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, pos
 	}
 	LIST_INSERT_HEAD(&context->pendings, pending, links);
 	return 0;
+}
+
+void requests_forget(struct fbk_context *context, const void *arg)
+{
+	struct pending *pending = LIST_FIRST(&context->pendings);
+	while (pending) {
+		struct pending *next = LIST_NEXT(pending, links);
+		if (pending->posted && pending->arg == arg) {
+			LIST_REMOVE(pending, links);
+			free(pending);
+		}
+		pending = next;
+	}
 }
 
 void requests_free(struct fbk_context *context)

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests to the daemon and their replies. Several threads may be in request_call() at once: one
- * of those that wait reads the socket for all.
+ * Requests to the daemon and their replies. Any thread; several may be in request_call() at once: one of
+ * those that wait reads the socket for all. Not under the context's mutex but where it says so. A reply is
+ * owned by who called, until reply_finish().
  */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
-#include "internal.h"
 #include "proto/fencebroker.pb-c.h"
 
-#define REPLY_FDS_MAX 4
+#define REPLY_TIMEOUT_NS UINT64_C(5000000000)
+#define REPLY_FDS_MAX    4
+
+struct fbk_context;
 
 /*
  * Declare `request` with a body of the field `member`, which is the lower-case name of BODY, and set the
@@ -68,20 +72,22 @@ static inline char *request_text(const char *string)
 void reply_finish(struct reply *reply);
 
 /*
- * Send a request about a timeline that nobody waits for; under the mutex, and never blocking. When
- * its reply is read, by whoever reads, `posted` is called under the mutex, unless the timeline is
- * closed by then. An error of the daemon is a message without a body. It may take fds of the reply,
- * by setting them to -1. Not called when the connection ends before.
+ * Send a request that nobody waits for; under the mutex, and never blocking. When its reply is read, by
+ * whoever reads, `posted` is called under the mutex, unless it was forgotten by then. An error of the daemon
+ * is a message without a body. It may take fds of the reply, by setting them to -1. Not called when the
+ * connection ends before.
  */
-typedef void posted_fn(struct fbk_timeline *timeline, struct reply *reply);
-int request_post(struct fbk_timeline *timeline, Fbk__Wire__Request *request, posted_fn *posted);
-void requests_free(struct fbk_context *context);
+typedef void posted_fn(void *arg, struct reply *reply);
+int request_post(struct fbk_context *context, Fbk__Wire__Request *request, posted_fn *posted,
+		 void *arg);
 
-/*
- * Send, with the serial that is filled in; there is no reply, or one that says that it was refused. What
- * a watch's requests are answered with, if at all, carries this bit and the watch's number.
- */
-#define WATCH_SERIAL (UINT64_C(1) << 63)
+/* What was posted with that `arg`, which goes. Under the mutex. */
+void requests_forget(struct fbk_context *context, const void *arg);
+
+void requests_free(struct fbk_context *context); /* at the end of the context */
+
+/* Send, with the serial that is filled in; there is no reply, or one that says that it was refused: a message
+ * for the context's `event`. */
 int request_send(struct fbk_context *context, Fbk__Wire__Request *request);
 
 /* Read what is there and pass it on; under the mutex, with `reading` not set by another thread.

@@ -1,34 +1,68 @@
 // SPDX-License-Identifier: MIT
+#include "timeline.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "pair.h"
+#include "device.h"
+#include "error.h"
+#include "proto/cells.h"
+#include "proto/container.h"
 #include "proto/wire.h"
 #include "request.h"
 
-struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
+static void timeline_lost(struct child *child)
 {
-	struct fbk_timeline *timeline;
-	LIST_FOREACH(timeline, &context->timelines, links) {
-		if (timeline->handle == handle) {
-			return timeline;
-		}
+	struct fbk_timeline *timeline = container_of(child, struct fbk_timeline, child);
+	cell_wake_all(timeline->cell);
+	if (timeline->peer_map) {
+		/* relaxed: set under the mutex */
+		cell_wake_all(atomic_load_explicit(&timeline->peer, memory_order_relaxed));
 	}
-	return NULL;
 }
 
-void timeline_free(struct fbk_timeline *timeline)
+/* What stands on it goes, and with it the answers that it waits for. */
+static void timeline_drop_children(struct fbk_timeline *timeline)
 {
-	mirrors_free(timeline);
-	pairs_free(timeline);
+	requests_forget(timeline->context, timeline);
+	children_drop(&timeline->children);
+}
+
+/* Unregistered; no children. */
+static void timeline_free(struct fbk_timeline *timeline)
+{
+	page_map_put(timeline->peer_map);
 	page_map_put(timeline->payload_map);
 	page_map_put(timeline->control_map);
 	free(timeline);
+}
+
+static void timeline_drop(struct child *child)
+{
+	struct fbk_timeline *timeline = container_of(child, struct fbk_timeline, child);
+	timeline_drop_children(timeline);
+	timeline_free(timeline);
+}
+
+static const struct child_ops timeline_child = { .lost = timeline_lost, .drop = timeline_drop };
+
+/* The one that is open by that handle, or NULL. Under the mutex. */
+static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
+{
+	struct child *child;
+	LIST_FOREACH(child, &context->children, links) {
+		if (child->ops == &timeline_child) {
+			struct fbk_timeline *timeline =
+				container_of(child, struct fbk_timeline, child);
+			if (timeline->handle == handle) {
+				return timeline;
+			}
+		}
+	}
+	return NULL;
 }
 
 static int reply_check(const Fbk__Wire__Timeline *reply)
@@ -53,8 +87,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 		return error_plain(-ENOMEM);
 	}
 	memset(timeline, 0, sizeof(*timeline));
-	pthread_mutex_init(&timeline->mirror_lock, NULL);
-	LIST_INIT(&timeline->mirrors);
+	LIST_INIT(&timeline->children);
 	bool writes = body->rights & FBK_RIGHT_SIGNAL && !(body->flags & FBK_TIMELINE_BROKERED);
 	int r = page_map_get(context, body->control->id, body->control->size, reply->fds[0], false,
 			     &timeline->control_map);
@@ -91,7 +124,7 @@ static int timeline_map(struct fbk_context *context, struct reply *reply,
 	timeline->cell = &context->pair->cells[body->handle];
 	timeline->narrow = timeline->control->flags & FBK_CONTROL_SHADOWED && !timeline->shadow;
 	timeline->writes = writes && !timeline->narrow;
-	LIST_INSERT_HEAD(&context->timelines, timeline, links);
+	child_add(&context->children, &timeline->child, &timeline_child);
 	*ret_timeline = timeline;
 	return 0;
 }
@@ -106,6 +139,15 @@ static int timeline_request_close(struct fbk_context *context, uint32_t handle)
 {
 	REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = handle);
 	return request_do(context, &request);
+}
+
+static void timeline_end(struct fbk_timeline *timeline)
+{
+	struct fbk_context *context = timeline->context;
+	pthread_mutex_lock(&context->mutex);
+	child_remove(&timeline->child);
+	timeline_drop(&timeline->child);
+	pthread_mutex_unlock(&context->mutex);
 }
 
 /* Create and open alike: the request's reply is a timeline. `opening` is held. */
@@ -149,10 +191,7 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 		*ret_timeline = timeline;
 	} else if (timeline) {
 		timeline_request_close(context, timeline->handle);
-		pthread_mutex_lock(&context->mutex);
-		LIST_REMOVE(timeline, links);
-		timeline_free(timeline);
-		pthread_mutex_unlock(&context->mutex);
+		timeline_end(timeline);
 	}
 	return r;
 }
@@ -203,16 +242,12 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 	pthread_mutex_lock(&context->mutex);
 	bool last = --timeline->refs == 0;
 	if (last) {
-		watches_drop_timeline(timeline);
-		exports_drop_timeline(timeline);
+		timeline_drop_children(timeline);
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (last) {
 		timeline_request_close(context, timeline->handle);
-		pthread_mutex_lock(&context->mutex);
-		LIST_REMOVE(timeline, links);
-		timeline_free(timeline);
-		pthread_mutex_unlock(&context->mutex);
+		timeline_end(timeline);
 	}
 	pthread_mutex_unlock(&context->opening);
 }
@@ -231,98 +266,4 @@ int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reas
 	REQUEST(request, TIMELINE_FAIL, timeline_fail, .handle = timeline->handle, .error = error,
 		.reason = short_reason);
 	return request_do(timeline->context, &request);
-}
-
-/* What is known without the daemon. */
-static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_timeline_info *info)
-{
-	const struct fbk_control_slot *control = timeline->control;
-	info->id = timeline->id;
-	info->rights = timeline->rights;
-	info->flags = timeline->flags;
-	info->value = fbk_timeline_value(timeline);
-	info->failed_from = UINT64_MAX;
-	info->cause = FBK_CAUSE_DAEMON_LOST;
-	info->error = -ENOTCONN;
-	memcpy(info->name, timeline->name, sizeof(info->name));
-	/* acquire: with `failed` come the others */
-	if (atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED) {
-		info->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
-		info->error = atomic_load_explicit(&control->error, memory_order_relaxed);
-		info->failed_from =
-			atomic_load_explicit(&control->failed_from, memory_order_relaxed);
-	}
-	snprintf(info->reason, sizeof(info->reason),
-		 "the daemon is gone; what signals timeline %s can't be told any more",
-		 timeline->name);
-}
-
-static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_timeline_info *info)
-{
-	info->id = state->id;
-	info->rights = state->rights;
-	info->flags = state->flags;
-	info->value = state->value;
-	info->cause = state->cause;
-	info->error = state->error;
-	info->failed_from = state->failed_from;
-	info->class = state->class_;
-	info->pid = state->pid;
-	info->uid = state->uid;
-	wire_text_copy(info->name, sizeof(info->name), state->name);
-	wire_text_copy(info->reason, sizeof(info->reason), state->reason);
-	wire_text_copy(info->device, sizeof(info->device), state->device);
-}
-
-int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info)
-{
-	struct fbk_timeline_info info = { 0 };
-	struct reply reply;
-	REQUEST(request, TIMELINE_INFO, timeline_info, .handle = timeline->handle);
-	int r = request_call(timeline->context, &request, NULL, 0, 0, &reply);
-	if (r == -ENOTCONN) {
-		info_from_pages(timeline, &info);
-	} else if (r < 0) {
-		return r;
-	} else if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_STATE) {
-		reply_finish(&reply);
-		return error_set(-EPROTO, "the daemon describes no timeline");
-	} else {
-		info_from_state(reply.message->state, &info);
-		reply_finish(&reply);
-	}
-	*ret_info = info;
-	return 0;
-}
-
-static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
-{
-	REQUEST(request, TIMELINE_MEMORY, timeline_memory, .handle = timeline->handle);
-	return request_fd(timeline->context, &request, ret_fd);
-}
-
-int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
-			int *ret_dmabuf_fd)
-{
-	struct page_map *map = timeline->payload_map;
-	if (!map || !map->writable || !(timeline->rights & FBK_RIGHT_SIGNAL) ||
-	    timeline->flags & FBK_TIMELINE_BROKERED) {
-		return error_set(-EPERM, "this process does not signal timeline %s in memory",
-				 timeline->name);
-	}
-	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, ret_dmabuf_fd) : 0;
-	if (r < 0) {
-		return r;
-	}
-	_Atomic uint64_t *word = timeline->visibility == FBK_VISIBLE_IRQ
-					 ? &fbk_payload_slot_of(timeline->payload)->raw
-					 : timeline->payload;
-	*ret_memory = (struct fbk_memory){
-		.address = (void *)word,
-		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
-		.page_size = map->size,
-		.offset = (size_t)((char *)word - (char *)map->memory),
-		.alignment = map->size,
-	};
-	return 0;
 }

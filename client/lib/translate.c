@@ -3,9 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "context.h"
+#include "error.h"
 #include "proto/wire.h"
 #include "request.h"
+#include "timeline.h"
 
 int fbk_fence_classify(struct fbk_context *context, int fd)
 {

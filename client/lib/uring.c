@@ -8,6 +8,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "context.h"
+#include "proto/container.h"
+#include "timeline.h"
+
 #define ENTRIES   64 /* each is passed on at once; twice as many completions fit */
 #define MOVES_MAX 8  /* from thread to thread; then no more */
 
@@ -17,7 +21,9 @@
 
 struct nap {
 	LIST_ENTRY(nap) links;
-	struct fbk_timeline *timeline; /* NULL: nobody cares any more */
+	struct child child;            /* of the timeline */
+	struct fbk_timeline *timeline; /* NULL: its end is of no interest any more */
+	woken_fn *woken;
 	uint32_t sequence;
 	bool cancelled;
 };
@@ -25,6 +31,7 @@ struct nap {
 LIST_HEAD(nap_list, nap);
 
 struct uring {
+	struct child child; /* of the context */
 	struct io_uring ring;
 	bool there; /* the ring is */
 	bool never; /* the kernel has none, or none that waits for futexes; or it moved too often */
@@ -84,6 +91,13 @@ static void ring_open(struct fbk_context *context)
 	uring->thread = pthread_self();
 }
 
+static void nap_free(struct nap *nap)
+{
+	LIST_REMOVE(nap, links);
+	child_remove(&nap->child);
+	free(nap);
+}
+
 static void nap_is_over(struct uring *uring, struct nap *nap, struct nap_list *over)
 {
 	uring->forgotten -= !nap->timeline && !nap->cancelled;
@@ -97,11 +111,11 @@ static void naps_end(struct nap_list *over)
 	struct nap *nap;
 	while ((nap = LIST_FIRST(over))) {
 		struct fbk_timeline *timeline = nap->timeline;
-		LIST_REMOVE(nap, links);
-		free(nap);
+		woken_fn *woken = nap->woken;
+		nap_free(nap);
 		if (timeline) {
 			timeline->nap = NULL;
-			watches_woken(timeline);
+			woken(timeline);
 		}
 	}
 }
@@ -141,6 +155,20 @@ static bool ring_submit(struct fbk_context *context)
 
 /* ------------------------------------------------------------------------------------- naps --- */
 
+static void uring_drop(struct child *child)
+{
+	struct uring *uring = container_of(child, struct uring, child);
+	if (uring->there) {
+		ring_close(uring);
+	}
+	while (!LIST_EMPTY(&uring->naps)) {
+		nap_free(LIST_FIRST(&uring->naps));
+	}
+	free(uring);
+}
+
+static const struct child_ops uring_child = { .drop = uring_drop };
+
 /* So that the next dispatch looks whether there can be some. Some sandboxes end who asks for io_uring: in these the
  * environment forbids it. */
 static void uring_want(struct fbk_context *context)
@@ -148,6 +176,9 @@ static void uring_want(struct fbk_context *context)
 	const char *environment = getenv("FENCEBROKER_IO_URING");
 	if (!context->uring) {
 		context->uring = calloc(1, sizeof(*context->uring)); /* without in the worst case */
+		if (context->uring) {
+			child_add(&context->children, &context->uring->child, &uring_child);
+		}
 	}
 	if (context->uring && environment && strcmp(environment, "no") == 0) {
 		context->uring->never = true;
@@ -165,8 +196,25 @@ static bool uring_is_here(const struct uring *uring)
 	       pthread_equal(uring->thread, pthread_self());
 }
 
+void uring_forget(struct nap *nap)
+{
+	struct fbk_context *context = nap->timeline->context;
+	child_remove(&nap->child);
+	nap->timeline = NULL;
+	if (context->uring->forgotten++ == 0) {
+		context_rouse(context); /* only the thread that dispatches can cancel it */
+	}
+}
+
+static void nap_drop(struct child *child)
+{
+	uring_forget(container_of(child, struct nap, child));
+}
+
+static const struct child_ops nap_child = { .drop = nap_drop };
+
 struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell *cell,
-		      uint32_t sequence)
+		      uint32_t sequence, woken_fn *woken)
 {
 	struct fbk_context *context = timeline->context;
 	struct uring *uring = context->uring;
@@ -190,6 +238,8 @@ struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell 
 	}
 	nap->timeline = timeline;
 	nap->sequence = sequence;
+	nap->woken = woken;
+	child_add(&timeline->children, &nap->child, &nap_child);
 	return nap;
 }
 
@@ -206,15 +256,6 @@ static void nap_cancel(struct fbk_context *context, struct nap *nap)
 		io_uring_sqe_set_data(entry, NULL);
 		nap->cancelled = ring_submit(context);
 		context->uring->forgotten -= nap->cancelled;
-	}
-}
-
-void uring_forget(struct nap *nap)
-{
-	struct fbk_context *context = nap->timeline->context;
-	nap->timeline = NULL;
-	if (context->uring->forgotten++ == 0) {
-		context_rouse(context); /* only the thread that dispatches can cancel it */
 	}
 }
 
@@ -279,21 +320,4 @@ void uring_dispatch(struct fbk_context *context)
 	if (uring->there && !uring_is_here(uring)) { /* never was, or is not any more */
 		ring_move(context);
 	}
-}
-
-void uring_free(struct fbk_context *context)
-{
-	struct uring *uring = context->uring;
-	if (!uring) {
-		return;
-	}
-	if (uring->there) {
-		ring_close(uring);
-	}
-	while (!LIST_EMPTY(&uring->naps)) {
-		struct nap *nap = LIST_FIRST(&uring->naps);
-		LIST_REMOVE(nap, links);
-		free(nap);
-	}
-	free(uring);
 }

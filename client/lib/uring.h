@@ -8,16 +8,24 @@
  */
 #pragma once
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct nap; /* one sleep, on the cell of one timeline */
+struct fbk_context;
+struct fbk_pair_cell;
+struct fbk_timeline;
+
+struct nap; /* one sleep, on the cell of one timeline, which is its parent */
+
+typedef void woken_fn(struct fbk_timeline *timeline);
 
 /*
  * Sleep until the sequence is not this any more, or end at once if it is not. NULL: not on this thread, not
- * now, or never here; then the next dispatch sees to it that it can be, if that is possible.
+ * now, or never here; then the next dispatch sees to it that it can be, if that is possible. In a dispatch after
+ * its end, `woken` is called, and timeline->nap is NULL.
  */
 struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell *cell,
-		      uint32_t sequence);
+		      uint32_t sequence, woken_fn *woken);
 
 /* The sequence moved on: has that ended it, though it was not collected yet, and may another one begin on this
  * thread? */
@@ -30,12 +38,10 @@ void uring_forget(struct nap *nap);
 bool uring_possible(const struct fbk_context *context);
 
 /*
- * In a dispatch: calls watches_woken() for each timeline whose nap is over, which is also so when its thread is
- * not the one that dispatches any more.
+ * In a dispatch: calls `woken` for each timeline whose nap is over, which is also so when its thread is not the
+ * one that dispatches any more.
  */
 void uring_dispatch(struct fbk_context *context);
-
-void uring_free(struct fbk_context *context);
 
 /* Of no context: may this process use io_uring (else what the kernel says to it), and does that wait for futexes
  * (else -EOPNOTSUPP)? */

@@ -4,15 +4,21 @@
  * look once more, and sleep on the cells' sequence words. After any wake start over.
  */
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "pair.h"
+#include "clock.h"
+#include "context.h"
+#include "crowd.h"
+#include "error.h"
+#include "guard.h"
+#include "pair-wait.h"
+#include "point.h"
 #include "proto/mutant.h"
+#include "spin.h"
+#include "timeline.h"
 
 #ifndef SYS_futex_waitv
 #define SYS_futex_waitv 449
@@ -21,13 +27,6 @@
 #define SLEEP_WORDS_MAX  127 /* futex_waitv takes 128 */
 #define SPIN_CLOCK_EVERY 32  /* looks between two looks at the clock */
 
-uint64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static inline void cpu_relax(void)
 {
 #if defined(__x86_64__)
@@ -35,13 +34,6 @@ static inline void cpu_relax(void)
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
 #endif
-}
-
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
-		  const struct timespec *until)
-{
-	/* Not private: the other side is another process. */
-	return syscall(SYS_futex, word, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 /* ------------------------------------------------------------------------------ the question -- */
@@ -112,54 +104,6 @@ struct sleeper {
 	uint32_t any_sequence;
 };
 
-static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected, uint64_t value)
-{
-	MUTANT_STRETCH();
-	if (MUTANT(WAIT_FENCE)) {
-		return mutant_exchange(&cell->minimum, expected, value);
-	}
-	/* seq_cst: after the sequence was loaded, before the payload is read again */
-	return atomic_compare_exchange_weak_explicit(&cell->minimum, expected, value,
-						     memory_order_seq_cst, memory_order_seq_cst);
-}
-
-/* For people who ask who waits, since when: whoever gives up leaves the minimum low, since others may wait
- * for it too, so it has to be told until when somebody does. `lowered_from`: what the minimum was; 0: it is
- * low already. */
-static void cell_note(struct fbk_pair_cell *cell, const struct span *span, uint64_t lowered_from)
-{
-	/* relaxed, all of them: a hint */
-	uint64_t until = atomic_load_explicit(&cell->until_ns, memory_order_relaxed);
-	bool over = lowered_from == FBK_MONITORED_NONE || until < span->now_ns;
-	if (over || lowered_from > 0) {
-		atomic_store_explicit(&cell->since_ns, span->now_ns, memory_order_relaxed);
-	}
-	if (over || until < span->deadline_ns) {
-		atomic_store_explicit(&cell->until_ns, span->deadline_ns, memory_order_relaxed);
-	}
-}
-
-/* W3: lower the cell's minimum. Where the daemon looks at it, whoever lowers it rings; one that is low
- * already was rung for. */
-void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
-		   const struct span *span)
-{
-	/* seq_cst: as when it is lowered; it may be low already */
-	uint64_t minimum = atomic_load_explicit(&cell->minimum, memory_order_seq_cst);
-	while (minimum > value) {
-		uint64_t before = minimum;
-		if (!minimum_lower(cell, &minimum, value)) {
-			continue;
-		}
-		cell_note(cell, span, before);
-		if (cell == timeline->cell) {
-			bell_ring(timeline->context, timeline->handle);
-		}
-		return;
-	}
-	cell_note(cell, span, 0);
-}
-
 /* For each point that is missing: its sequence, then its minimum; then (by the caller) all points
  * once more. */
 static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
@@ -206,29 +150,6 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 	return syscall(SYS_futex_waitv, words, sleeper->count, 0, until, CLOCK_MONOTONIC);
 }
 
-/*
- * W6. Who bumps a cell wakes 16 threads at most. The first of its process that sees the new sequence wakes all
- * the others: by then whoever sleeps with an older one does so already, or will not. Passing it on from 16
- * to 16 would not do: the kernel may pick some that came to sleep later, who see nothing to pass on.
- */
-void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
-{
-	if (MUTANT(WAKE_ONE)) {
-		return;
-	}
-	/* acquire: a new sequence comes with what it is about */
-	uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
-	/* relaxed, all three: who came to sleep before the bump was counted before it; and `passed` only
-	 * says whether somebody else does it. One that is overtaken wakes once too often. */
-	if (atomic_load_explicit(&crowd->passed, memory_order_relaxed) == sequence ||
-	    atomic_load_explicit(&crowd->sleepers, memory_order_relaxed) == 0) {
-		return;
-	}
-	if (atomic_exchange_explicit(&crowd->passed, sequence, memory_order_relaxed) != sequence) {
-		futex(&cell->sequence, FUTEX_WAKE, INT_MAX, NULL);
-	}
-}
-
 /* W5. 0, or -ENOSYS where futex_waitv is not there. */
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
 {
@@ -246,12 +167,11 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 	}
 	if (sleeper->any) {
 		atomic_fetch_add_explicit(&context->any.sleepers, 1, memory_order_relaxed);
-		futex(&any->sequence, FUTEX_WAIT_BITSET, sleeper->any_sequence, &until);
+		crowd_sleep(any, sleeper->any_sequence, &until);
 		atomic_fetch_sub_explicit(&context->any.sleepers, 1, memory_order_relaxed);
 		crowd_wake(&context->any, any);
 	} else if (sleeper->count == 1) {
-		futex(&sleeper->cells[0]->sequence, FUTEX_WAIT_BITSET, sleeper->sequences[0],
-		      &until);
+		crowd_sleep(sleeper->cells[0], sleeper->sequences[0], &until);
 	} else if (sleeper->count > 1) {
 		r = sleep_many(sleeper, &until);
 		r = r < 0 && errno == ENOSYS ? -ENOSYS : 0;
@@ -266,7 +186,7 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t deadline)
 {
 	struct sleeper sleeper = { .any = wait->count > SLEEP_WORDS_MAX };
-	int r = context_guard(context);
+	int r = guard_start(context);
 	if (r < 0) {
 		return r;
 	}

@@ -6,15 +6,24 @@
  * that is all: a bump after that ends the nap. When it is over, all of them are looked at, and the rest begins anew:
  * in the dispatch that collects it, or when another watch comes before that.
  */
+#include "watch-cell.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "pair.h"
+#include "clock.h"
+#include "context.h"
+#include "pair-wait.h"
+#include "point.h"
 #include "proto/container.h"
 #include "proto/mutant.h"
+#include "timeline.h"
 #include "uring.h"
+#include "watch.h"
+
+static void watches_woken(struct fbk_timeline *timeline);
 
 /* W1 to W3, with W5 before W3: it is no sleep when a bump was missed, and who finds the minimum low finds
  * somebody asleep. */
@@ -26,7 +35,7 @@ static bool cell_watch(struct fbk_timeline *timeline, const struct fbk_watch *fi
 		return false; /* nobody but the daemon bumps that */
 	}
 	if (!timeline->nap) {
-		timeline->nap = uring_nap(timeline, cell, sequence);
+		timeline->nap = uring_nap(timeline, cell, sequence, watches_woken);
 		if (!timeline->nap) {
 			return false;
 		}
@@ -51,7 +60,7 @@ static int cell_look(const struct fbk_watch *watch)
 static bool timer_open(struct fbk_context *context)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	if (context->timer >= 0) {
+	if (context->watches->timer >= 0) {
 		return true;
 	}
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -59,7 +68,7 @@ static bool timer_open(struct fbk_context *context)
 		close(fd);
 		fd = -1;
 	}
-	context->timer = fd;
+	context->watches->timer = fd;
 	return fd >= 0;
 }
 
@@ -68,19 +77,19 @@ static void timer_arm(struct fbk_context *context, uint64_t deadline_ns)
 {
 	/* 0 would stop it */
 	struct itimerspec at = { .it_value = timespec_of(deadline_ns > 0 ? deadline_ns : 1) };
-	timerfd_settime(context->timer, TFD_TIMER_ABSTIME, &at, NULL);
-	context->timer_ns = deadline_ns;
+	timerfd_settime(context->watches->timer, TFD_TIMER_ABSTIME, &at, NULL);
+	context->watches->timer_ns = deadline_ns;
 }
 
 /* It may go off too early: whose deadline it was may be gone. */
 void watches_expire(struct fbk_context *context)
 {
 	struct heap_node *node;
-	uint64_t now = context->timer_ns == UINT64_MAX ? 0 : now_ns();
-	if (now < context->timer_ns) {
+	uint64_t now = context->watches->timer_ns == UINT64_MAX ? 0 : now_ns();
+	if (now < context->watches->timer_ns) {
 		return;
 	}
-	while ((node = heap_min(&context->expiries)) && node->key <= now) {
+	while ((node = heap_min(&context->watches->expiries)) && node->key <= now) {
 		struct fbk_watch *watch = container_of(node, struct fbk_watch, expiry);
 		int r = timeline_check(watch->point.timeline, watch->point.value);
 		watch_queue(context, watch, r == -EAGAIN ? -ETIMEDOUT : r);
@@ -89,44 +98,6 @@ void watches_expire(struct fbk_context *context)
 }
 
 /* ------------------------------------------------------------------------------------ watches -- */
-
-/* The minimum may stay low: people are told that nobody waits by it, unless threads do. */
-static void cell_leave(struct fbk_timeline *timeline)
-{
-	/* relaxed, all three: hints; the nap is one of the sleepers */
-	if (atomic_load_explicit(&timeline->crowds[1].sleepers, memory_order_relaxed) <= 1) {
-		struct fbk_pair_cell *cell =
-			atomic_load_explicit(&timeline->peer, memory_order_relaxed);
-		atomic_store_explicit(&cell->until_ns, 1, memory_order_relaxed); /* long over */
-	}
-}
-
-void watch_leave_cell(struct fbk_watch *watch)
-{
-	struct fbk_timeline *timeline = watch->point.timeline;
-	heap_remove(&timeline->context->expiries, &watch->expiry);
-	if (--timeline->cell_watches == 0) {
-		cell_leave(timeline);
-	}
-}
-
-/* Nobody bumps the cell any more, or there are no naps. */
-static void watches_to_daemon(struct fbk_timeline *timeline)
-{
-	struct fbk_context *context = timeline->context;
-	struct fbk_watch *watch;
-	LIST_FOREACH(watch, &context->watches, links) {
-		if (watch->point.timeline == timeline && !watch->fired &&
-		    watch->place == WATCH_ON_CELL) {
-			watch_leave_cell(watch);
-			watch->place = WATCH_TO_DAEMON;
-			TAILQ_INSERT_TAIL(&context->unsent, watch, unsent_links);
-		}
-	}
-	if (!context->collecting) {
-		context_rouse(context); /* the next dispatch sends them */
-	}
-}
 
 /* All those that are decided: the first that is not, or NULL. */
 static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
@@ -149,7 +120,8 @@ static void watches_go_on(struct fbk_timeline *timeline)
 	struct fbk_watch *first;
 	while ((first = watches_look(timeline)) && timeline->cell_watches > 0) {
 		if (!cell_watch(timeline, first)) {
-			watches_to_daemon(timeline);
+			watches_leave_cell(
+				timeline); /* nobody bumps it any more, or there are no naps */
 			return;
 		}
 		if (cell_look(first) == -EAGAIN) {
@@ -166,7 +138,7 @@ static void nap_left(struct fbk_timeline *timeline)
 	crowd_wake(crowd, atomic_load_explicit(&timeline->peer, memory_order_relaxed));
 }
 
-void watches_woken(struct fbk_timeline *timeline)
+static void watches_woken(struct fbk_timeline *timeline)
 {
 	nap_left(timeline);
 	watches_go_on(timeline);
@@ -197,8 +169,8 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 	if (on_cell) {
 		watch->place = WATCH_ON_CELL;
 		timeline->cell_watches++;
-		heap_insert(&context->expiries, &watch->expiry, watch->deadline_ns);
-		if (watch->deadline_ns < context->timer_ns) {
+		heap_insert(&context->watches->expiries, &watch->expiry, watch->deadline_ns);
+		if (watch->deadline_ns < context->watches->timer_ns) {
 			timer_arm(context, watch->deadline_ns);
 		}
 	}

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/lib/link.h"
+#include "client/lib/timeline.h"
 #include "lib-exchange.h"
 #include "lib-wire.h"
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/lib/link.h"
+#include "client/lib/timeline.h"
 #include "lib-name.h"
 #include "lib-view.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/lib/link.h"
+#include "client/lib/timeline.h"
 #include "lib-exchange.h"
 #include "lib-name.h"
 #include "lib-stuck.h"

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/lib/internal.h"
+#include "client/lib/timeline.h"
 #include "lib-peer.h"
 
 static struct daemon server;

@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: MIT
-#include "pair.h"
+#include "pair-signal.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
+#include "clock.h"
+#include "context.h"
 #include "proto/cells.h"
+#include "proto/container.h"
 #include "proto/mutant.h"
 #include "request.h"
+#include "timeline.h"
 
 #define SILENT_MAX   16                   /* wakes in a row for nobody: then a cell is dropped, */
 #define DROP_TIME_NS UINT64_C(1000000000) /* for so long */
 
-static struct fbk_pair_cell *cell_at(const struct page_map *map, uint32_t slot)
-{
-	struct fbk_peer_page *page = map->memory;
-	return &page->cells[slot];
-}
+struct signal_pairs {
+	struct child child;                 /* of the timeline */
+	_Atomic uint32_t silent[PAIRS_MAX]; /* signals running that woke nobody */
+	struct {
+		struct page_map *map; /* NULL: free */
+		uint32_t slot;
+		uint64_t back_ns; /* dropped: until then; 0: looked at */
+	} places[PAIRS_MAX];
+	uint64_t generation; /* of the list that these are */
+	bool asked;          /* for a newer one */
+};
 
 /* --------------------------------------------------------------------------------- signalling -- */
 
@@ -23,7 +32,8 @@ static struct fbk_pair_cell *cell_at(const struct page_map *map, uint32_t slot)
 static void place_show(struct fbk_timeline *timeline, uint32_t index)
 {
 	struct signal_pairs *pairs = timeline->pairs;
-	struct fbk_pair_cell *cell = cell_at(pairs->places[index].map, pairs->places[index].slot);
+	struct fbk_pair_cell *cell =
+		page_map_cell(pairs->places[index].map, pairs->places[index].slot);
 	pairs->places[index].back_ns = 0;
 	/* relaxed: a guess at whom it costs what */
 	atomic_store_explicit(&pairs->silent[index], 0, memory_order_relaxed);
@@ -42,7 +52,8 @@ static void place_show(struct fbk_timeline *timeline, uint32_t index)
 static void place_hide(struct fbk_timeline *timeline, uint32_t index)
 {
 	const struct signal_pairs *pairs = timeline->pairs;
-	struct fbk_pair_cell *cell = cell_at(pairs->places[index].map, pairs->places[index].slot);
+	struct fbk_pair_cell *cell =
+		page_map_cell(pairs->places[index].map, pairs->places[index].slot);
 	/* seq_cst, in this order: who saw `mapped` before it is cleared loaded the sequence before
 	 * that, and does not sleep through the bump; who comes later arms at the daemon. */
 	atomic_store_explicit(&timeline->cells[index], NULL, memory_order_seq_cst);
@@ -151,8 +162,9 @@ static void place_take(struct fbk_timeline *timeline, const Fbk__Wire__Page *pag
 static void pairs_ask(struct fbk_timeline *timeline);
 
 /* The answer: under the mutex. */
-static void pairs_listed(struct fbk_timeline *timeline, struct reply *reply)
+static void pairs_listed(void *arg, struct reply *reply)
 {
+	struct fbk_timeline *timeline = arg;
 	struct signal_pairs *pairs = timeline->pairs;
 	const Fbk__Wire__PairCells *list = reply->message->pair_cells;
 	pairs->asked = false;
@@ -188,7 +200,30 @@ static void pairs_ask(struct fbk_timeline *timeline)
 	}
 	REQUEST(request, PAIR_LIST, pair_list, .handle = timeline->handle, .n_have = count,
 		.have = have);
-	pairs->asked = request_post(timeline, &request, pairs_listed) == 0;
+	pairs->asked = request_post(timeline->context, &request, pairs_listed, timeline) == 0;
+}
+
+static void pairs_drop(struct child *child)
+{
+	struct signal_pairs *pairs = container_of(child, struct signal_pairs, child);
+	for (uint32_t i = 0; i < PAIRS_MAX; i++) {
+		page_map_put(pairs->places[i].map);
+	}
+	free(pairs);
+}
+
+static const struct child_ops pairs_child = { .drop = pairs_drop };
+
+/* Made when it is first needed; NULL where there is no memory: then the daemon wakes, as before. */
+static struct signal_pairs *pairs_of(struct fbk_timeline *timeline)
+{
+	if (!timeline->pairs) {
+		timeline->pairs = calloc(1, sizeof(*timeline->pairs));
+		if (timeline->pairs) {
+			child_add(&timeline->children, &timeline->pairs->child, &pairs_child);
+		}
+	}
+	return timeline->pairs;
 }
 
 void pairs_refresh(struct fbk_timeline *timeline)
@@ -201,11 +236,7 @@ void pairs_refresh(struct fbk_timeline *timeline)
 		return;
 	}
 	pthread_mutex_lock(&context->mutex);
-	if (!timeline->pairs) {
-		timeline->pairs =
-			calloc(1, sizeof(*timeline->pairs)); /* without in the worst case */
-	}
-	struct signal_pairs *pairs = timeline->pairs;
+	struct signal_pairs *pairs = pairs_of(timeline);
 	if (pairs && pairs->asked && !context->reading) {
 		request_read(context); /* maybe it is there */
 	}
@@ -219,84 +250,4 @@ void pairs_refresh(struct fbk_timeline *timeline)
 		}
 	}
 	pthread_mutex_unlock(&context->mutex);
-}
-
-/* ------------------------------------------------------------------------------------ waiting -- */
-
-struct fbk_pair_cell *pair_cell(struct fbk_timeline *timeline, uint32_t *ret_sequence)
-{
-	/* acquire: the page is mapped before it is set */
-	struct fbk_pair_cell *cell = atomic_load_explicit(&timeline->peer, memory_order_acquire);
-	if (cell) {
-		/* acquire: the sequence before `mapped`, minimum and payload; a bump after it ends
-		 * the sleep (W1) */
-		uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
-		/* seq_cst: see place_show (W2) */
-		if (atomic_load_explicit(&cell->mapped, memory_order_seq_cst) ||
-		    MUTANT(UNMAPPED_UNARMED)) {
-			*ret_sequence = sequence;
-			return cell;
-		}
-	}
-	/* acquire: as above */
-	*ret_sequence = atomic_load_explicit(&timeline->cell->sequence, memory_order_acquire);
-	return timeline->cell;
-}
-
-/* The answer: under the mutex. */
-static void pair_joined(struct fbk_timeline *timeline, struct reply *reply)
-{
-	timeline->joining = false;
-	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_PAIR || reply->fd_count != 1 ||
-	    !reply->message->pair->cell || timeline->peer_map) {
-		return; /* refused; or the one that it has got its place back */
-	}
-	const Fbk__Wire__Page *page = reply->message->pair->cell;
-	if (page->slot >= FBK_PEER_CELLS || page->size != FBK_PEER_SIZE) {
-		return;
-	}
-	int r = page_map_get_peer(timeline->context, page->id, reply->fds[0], &timeline->peer_map);
-	reply->fds[0] = -1;
-	if (r == 0) {
-		/* release: see pair_cell */
-		atomic_store_explicit(&timeline->peer, cell_at(timeline->peer_map, page->slot),
-				      memory_order_release);
-	}
-}
-
-static void pair_ask(struct fbk_timeline *timeline)
-{
-	REQUEST(request, PAIR_JOIN, pair_join, .handle = timeline->handle);
-	timeline->joining = request_post(timeline, &request, pair_joined) == 0;
-}
-
-void pair_join(struct fbk_timeline *timeline)
-{
-	struct fbk_context *context = timeline->context;
-	/* relaxed: counts, no more */
-	uint32_t sleeps =
-		atomic_fetch_add_explicit(&timeline->daemon_sleeps, 1, memory_order_relaxed) + 1;
-	/* Not for a point that is waited for once; then less and less often, since it may be refused. */
-	bool ask = sleeps >= 2 && (sleeps & (sleeps - 1)) == 0;
-	if (timeline->flags & FBK_TIMELINE_BROKERED || sleeps < 2) {
-		return;
-	}
-	pthread_mutex_lock(&context->mutex);
-	if (timeline->joining && !context->reading) {
-		request_read(context); /* maybe the answer is there */
-	}
-	if (ask && !timeline->joining && !context_lost(context)) {
-		pair_ask(timeline);
-	}
-	pthread_mutex_unlock(&context->mutex);
-}
-
-void pairs_free(struct fbk_timeline *timeline)
-{
-	struct signal_pairs *pairs = timeline->pairs;
-	for (uint32_t i = 0; pairs && i < PAIRS_MAX; i++) {
-		page_map_put(pairs->places[i].map);
-	}
-	free(pairs);
-	page_map_put(timeline->peer_map);
 }

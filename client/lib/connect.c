@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+/* A context from its first to its last: what it is made of is put together here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "error.h"
+#include "export.h"
+#include "guard.h"
+#include "page-map.h"
+#include "proto/wire.h"
+#include "request.h"
+#include "watch.h"
+
+#define SYSTEM_SOCKET "/run/fencebroker/socket"
+
+static int socket_path(const char *given, char *ret_path, size_t size)
+{
+	const char *environment = getenv("FENCEBROKER_SOCKET");
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	int length;
+	if (given || (environment && environment[0])) {
+		length = snprintf(ret_path, size, "%s", given ? given : environment);
+	} else {
+		length = snprintf(ret_path, size, "%s/fencebroker/socket", runtime ? runtime : "");
+		if (!runtime || !runtime[0] || access(ret_path, F_OK) < 0) {
+			length = snprintf(ret_path, size, "%s", SYSTEM_SOCKET);
+		}
+	}
+	if ((size_t)length >= size) {
+		return error_set(-ENAMETOOLONG, "a socket's path has at most %zu bytes", size - 1);
+	}
+	return 0;
+}
+
+static int context_connect(struct fbk_context *context, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int r = socket_path(path, address.sun_path, sizeof(address.sun_path));
+	if (r < 0) {
+		return r;
+	}
+	context->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (context->socket < 0) {
+		return error_plain(-errno);
+	}
+	if (connect(context->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		return error_set(-errno,
+				 "no daemon at %s (%s): start it with `systemctl start "
+				 "fencebroker`, or your own with `fencebrokerd --user`",
+				 address.sun_path, strerrordesc_np(errno));
+	}
+	return 0;
+}
+
+static int context_map_pair(struct fbk_context *context, int fd)
+{
+	void *memory =
+		mmap(NULL, sizeof(struct fbk_pair_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED) {
+		return error_plain(-errno);
+	}
+	context->pair = memory;
+	return 0;
+}
+
+static int context_greet(struct fbk_context *context)
+{
+	struct reply reply;
+	REQUEST(request, HELLO, hello, .version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX, .name = program_invocation_short_name);
+
+	int r = request_call(context, &request, NULL, 0, 2, &reply);
+	if (r < 0) {
+		return r;
+	}
+	const Fbk__Wire__Welcome *welcome = reply.message->welcome;
+	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_WELCOME) {
+		reply_finish(&reply);
+		return error_set(-EPROTO, "the daemon did not answer Hello with Welcome");
+	}
+	context->features = welcome->features;
+	/* Spinning keeps the only CPU from whoever is to signal. */
+	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
+	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);
+	r = context_map_pair(context, reply.fds[0]);
+	if (r == 0) {
+		context->doorbell = reply.fds[1];
+		reply.fds[1] = -1;
+	}
+	reply_finish(&reply);
+	return r;
+}
+
+static int context_make_fds(struct fbk_context *context)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	context->local = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	context->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (context->local < 0 || context->epoll < 0 ||
+	    epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->local, &event) < 0) {
+		return error_plain(-errno);
+	}
+	return classifier_init(&context->classifier);
+}
+
+static int context_mark(struct fbk_context *context)
+{
+	void *page = mmap(NULL, CONTEXT_MARK_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED) {
+		return error_plain(-errno);
+	}
+	context->ours = page;
+	*context->ours = true;
+	if (madvise(page, CONTEXT_MARK_SIZE, MADV_WIPEONFORK) < 0) {
+		return error_set(-errno, "this kernel lacks MADV_WIPEONFORK (Linux 4.14)");
+	}
+	return 0;
+}
+
+int fbk_connect(const char *path, struct fbk_context **ret_context)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct fbk_context *context = context_create();
+	if (!context) {
+		return error_plain(-ENOMEM);
+	}
+	int r = context_mark(context);
+	if (r == 0) {
+		r = context_make_fds(context);
+	}
+	if (r == 0) {
+		r = watches_create(context);
+	}
+	if (r == 0) {
+		r = exports_create(context);
+	}
+	if (r == 0) {
+		r = context_connect(context, path);
+	}
+	if (r == 0) {
+		r = context_greet(context);
+	}
+	if (r == 0 && epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->socket, &event) < 0) {
+		r = error_plain(-errno);
+	}
+	if (r < 0) {
+		fbk_disconnect(context);
+		return r;
+	}
+	*ret_context = context;
+	return 0;
+}
+
+static void context_goodbye(struct fbk_context *context)
+{
+	guard_end(context);
+	if (context->pair && !context_lost(context)) {
+		REQUEST(request, GOODBYE, goodbye);
+		request.serial = ++context->next_serial;
+		request_send(context, &request);
+	}
+}
+
+/* What belongs to it goes without a request for each: the daemon drops it with the connection. */
+void fbk_disconnect(struct fbk_context *context)
+{
+	if (!context) {
+		return;
+	}
+	if (context->ours && *context->ours) {
+		context_goodbye(
+			context); /* a forked child has no guard thread, and sends nothing */
+	}
+	children_drop(&context->children);
+	page_maps_finish(context);
+	requests_free(context);
+	context_destroy(context);
+}

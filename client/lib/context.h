@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A context: the connection to the daemon, and the lock and the list of what is made of it. Created and
+ * ended by connect.c. Nouns that need a place of their own in it have a pointer here, which they alone
+ * look behind; all others are its children (child.h).
+ *
+ * Lock order: `opening`, then `mutex`; a lock of a link or an exchange comes before both. Nothing of the
+ * program's is called, and no thread sleeps in a futex, while `mutex` is held. What the hot paths
+ * (signal, check, wait) touch is either constant once the context is handed out, or atomic.
+ */
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "child.h"
+#include "crowd.h"
+#include "fencebroker.h"
+#include "proto/classify.h"
+#include "proto/page.h"
+
+struct exports;
+struct page_map;
+struct pending;
+struct uring;
+struct watches;
+struct wire_packet;
+struct Fbk__Wire__Message;
+
+#define CONTEXT_MARK_SIZE 4096 /* of the page at `ours` */
+
+struct fbk_context {
+	int socket;
+	int epoll; /* the pollable fd: of the socket, of `local`, of a timer */
+	int local; /* an eventfd: something to dispatch that is not on the socket */
+	int doorbell;
+	bool *ours; /* a page that the kernel wipes in a forked child: false there */
+	struct fbk_pair_page *pair;
+	struct classifier classifier;
+	uint64_t features;
+	uint64_t spin_ns;
+	uint64_t max_wait_ns;
+	_Atomic bool lost;     /* the daemon is gone; never false again */
+	_Atomic bool stopping; /* the daemon announced that it stops; never false again */
+	struct crowd any;      /* on cell 0 of `pair` */
+
+	pthread_mutex_t opening; /* one open or close of a timeline at a time */
+	pthread_mutex_t mutex;
+	struct child_list children;
+	LIST_HEAD(, page_map) pages; /* page-map.c */
+	struct watches *watches;     /* watch.c */
+	struct uring *uring;         /* uring.c; NULL until one was asked for */
+	struct exports *exports;     /* export.c */
+
+	/* request.c */
+	struct wire_packet *packet; /* the reading thread's */
+	pthread_cond_t answered;    /* a reply came, or the reading thread stopped reading */
+	bool reading;               /* a thread reads the socket */
+	uint64_t next_serial;
+	LIST_HEAD(, pending) pendings;
+	/* takes each message that is no reply, or one that no thread waits for; under the mutex */
+	void (*event)(struct fbk_context *context, const struct Fbk__Wire__Message *message);
+
+	/* guard.c */
+	_Atomic bool guarded; /* the guard thread runs */
+	pthread_t guard;
+	int guard_stop; /* an eventfd */
+};
+
+/* NULL: no memory. Nothing in it is open yet; context_destroy() takes what is half made. */
+struct fbk_context *context_create(void);
+void context_destroy(struct fbk_context *context);
+
+int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
+bool context_lost(struct fbk_context *context);
+void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
+
+/* The daemon is gone: children are told, and all threads that wait wake. Under the mutex. */
+void context_lose(struct fbk_context *context);
+
+/* As long as policy lets anybody wait. */
+static inline uint64_t deadline_bound(const struct fbk_context *context, uint64_t deadline_ns,
+				      uint64_t now)
+{
+	return deadline_ns > now && deadline_ns - now > context->max_wait_ns
+		       ? now + context->max_wait_ns
+		       : deadline_ns;
+}

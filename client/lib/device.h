@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* Devices and share sets: children of a context, freed by the program or with it. Constant but for `child`. */
+#pragma once
+
+#include <stdint.h>
+
+#include "child.h"
+#include "fencebroker.h"
+
+struct fbk_device {
+	struct child child;
+	struct fbk_context *context;
+	uint32_t number;
+	enum fbk_backing backing;
+};
+
+struct fbk_set {
+	struct child child;
+	struct fbk_context *context;
+	uint32_t number;
+};

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/* What is known of a timeline, and what its memory is. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "context.h"
+#include "error.h"
+#include "page-map.h"
+#include "proto/wire.h"
+#include "request.h"
+#include "timeline.h"
+
+/* What is known without the daemon. */
+static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_timeline_info *info)
+{
+	const struct fbk_control_slot *control = timeline->control;
+	info->id = timeline->id;
+	info->rights = timeline->rights;
+	info->flags = timeline->flags;
+	info->value = fbk_timeline_value(timeline);
+	info->failed_from = UINT64_MAX;
+	info->cause = FBK_CAUSE_DAEMON_LOST;
+	info->error = -ENOTCONN;
+	memcpy(info->name, timeline->name, sizeof(info->name));
+	/* acquire: with `failed` come the others */
+	if (atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED) {
+		info->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
+		info->error = atomic_load_explicit(&control->error, memory_order_relaxed);
+		info->failed_from =
+			atomic_load_explicit(&control->failed_from, memory_order_relaxed);
+	}
+	snprintf(info->reason, sizeof(info->reason),
+		 "the daemon is gone; what signals timeline %s can't be told any more",
+		 timeline->name);
+}
+
+static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_timeline_info *info)
+{
+	info->id = state->id;
+	info->rights = state->rights;
+	info->flags = state->flags;
+	info->value = state->value;
+	info->cause = state->cause;
+	info->error = state->error;
+	info->failed_from = state->failed_from;
+	info->class = state->class_;
+	info->pid = state->pid;
+	info->uid = state->uid;
+	wire_text_copy(info->name, sizeof(info->name), state->name);
+	wire_text_copy(info->reason, sizeof(info->reason), state->reason);
+	wire_text_copy(info->device, sizeof(info->device), state->device);
+}
+
+int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info)
+{
+	struct fbk_timeline_info info = { 0 };
+	struct reply reply;
+	REQUEST(request, TIMELINE_INFO, timeline_info, .handle = timeline->handle);
+	int r = request_call(timeline->context, &request, NULL, 0, 0, &reply);
+	if (r == -ENOTCONN) {
+		info_from_pages(timeline, &info);
+	} else if (r < 0) {
+		return r;
+	} else if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_STATE) {
+		reply_finish(&reply);
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	} else {
+		info_from_state(reply.message->state, &info);
+		reply_finish(&reply);
+	}
+	*ret_info = info;
+	return 0;
+}
+
+static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
+{
+	REQUEST(request, TIMELINE_MEMORY, timeline_memory, .handle = timeline->handle);
+	return request_fd(timeline->context, &request, ret_fd);
+}
+
+int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_memory,
+			int *ret_dmabuf_fd)
+{
+	struct page_map *map = timeline->payload_map;
+	if (!map || !map->writable || !(timeline->rights & FBK_RIGHT_SIGNAL) ||
+	    timeline->flags & FBK_TIMELINE_BROKERED) {
+		return error_set(-EPERM, "this process does not signal timeline %s in memory",
+				 timeline->name);
+	}
+	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, ret_dmabuf_fd) : 0;
+	if (r < 0) {
+		return r;
+	}
+	_Atomic uint64_t *word = timeline->visibility == FBK_VISIBLE_IRQ
+					 ? &fbk_payload_slot_of(timeline->payload)->raw
+					 : timeline->payload;
+	*ret_memory = (struct fbk_memory){
+		.address = (void *)word,
+		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
+		.page_size = map->size,
+		.offset = (size_t)((char *)word - (char *)map->memory),
+		.alignment = map->size,
+	};
+	return 0;
+}
