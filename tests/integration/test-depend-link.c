@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/lib/link.h"
+#include "client/lib/link/link.h"
 #include "client/lib/timeline.h"
 #include "lib-exchange.h"
 #include "lib-wire.h"

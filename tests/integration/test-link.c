@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "client/lib/link.h"
+#include "client/lib/link/link-point.h"
 #include "client/lib/timeline.h"
 #include "lib-exchange.h"
 #include "lib-stuck.h"

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/lib/link.h"
+#include "client/lib/link/link.h"
 #include "client/lib/timeline.h"
 #include "lib-name.h"
 #include "lib-view.h"

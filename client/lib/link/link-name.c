@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "error.h"
+#include "client/lib/error.h"
+#include "client/lib/request.h"
+#include "client/lib/timeline.h"
 #include "link.h"
-#include "request.h"
-#include "timeline.h"
 
 /* The daemon knows what a name is; but one that is far too long is told it by its size. */
 static int name_check(const char *name)

@@ -2,8 +2,8 @@
 /* Whose fault it is: a reason for the peer, and what a frame waits for. */
 #include <errno.h>
 
-#include "error.h"
-#include "exchange.h"
+#include "client/lib/error.h"
+#include "link.h"
 
 int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 {
@@ -11,37 +11,31 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 		return error_set(-EINVAL, "%d is not a negative errno", error);
 	}
 	pthread_mutex_lock(link->lock);
-	link_renew(link);
+	link->ops->refresh(link);
 	int r = link->in.timeline ? 0 : link_over(link);
 	if (r == 0) {
 		link_give_up(link, error, reason ? reason : "");
-		link_renew(link);
+		link->ops->refresh(link);
 	}
 	pthread_mutex_unlock(link->lock);
 	return r;
 }
 
-/* The next frame: that it comes, or comes back. */
-static int link_head(struct fbk_link *link, struct fbk_point *ret_point)
+/* What its next frame waits for: to come, or to come back. */
+static int link_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 {
-	bool producer = link->role == FBK_PRODUCER;
 	if (!link->in.timeline || link->next == 0) {
 		return link_over(link);
 	}
-	if (producer && link->returned == link->next) {
-		return error_set(-ENOENT, "the peer has nothing of this link");
-	}
-	*ret_point = producer ? consumer_awaited(link)
-			      : (struct fbk_point){ link->in.timeline, link->next };
-	return 0;
+	return link->ops->awaited(link, ret_point);
 }
 
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)
 {
 	struct fbk_point point = FBK_POINT_SIGNALLED;
 	pthread_mutex_lock(link->lock);
-	link_renew(link);
-	int r = link_head(link, &point);
+	link->ops->refresh(link);
+	int r = link_awaited(link, &point);
 	if (r == 0) {
 		r = fbk_point_blame(point, ret_text, text_size);
 	}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#include "exchange-link.h"
+
+#include <errno.h>
+
+#include "client/lib/clock.h"
+#include "client/lib/error.h"
+#include "client/lib/watch-arm.h"
+#include "consumer.h"
+#include "exchange-buffer.h"
+#include "exchange-refresh.h"
+#include "exchange.h"
+
+static int exchange_check_link(const struct fbk_link *link)
+{
+	if (link->role != FBK_PRODUCER) {
+		return error_set(-EINVAL, "this end of the link is the consumer's");
+	}
+	if (link->producer->exchange) {
+		return error_set(-EBUSY, "the link has an exchange already");
+	}
+	return 0;
+}
+
+int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
+{
+	int r = exchange_check_link(link);
+	if (r < 0) {
+		return r;
+	}
+	if (link->context != exchange->context) {
+		return error_set(-EINVAL, "the link belongs to another context than the exchange");
+	}
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange->consumer_count == FBK_CONSUMERS_MAX) {
+		r = error_set(-ENOSPC, "an exchange has at most %d consumers", FBK_CONSUMERS_MAX);
+	}
+	for (uint32_t i = 0; r == 0 && i < FBK_BUFFERS_MAX; i++) {
+		if (exchange->buffers[i].state != BUFFER_NONE) {
+			r = buffer_send(link, i, &exchange->buffers[i]);
+		}
+	}
+	if (r == 0) {
+		LIST_INSERT_HEAD(&exchange->consumers, link->producer, links);
+		exchange->consumer_count++;
+		link->producer->exchange = exchange;
+		link->lock = &exchange->lock;
+		link->seen = 0; /* there may be a consumer to join */
+		exchange_refresh(exchange, now_ns());
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange)
+{
+	int r = exchange_check_link(link);
+	if (r < 0) {
+		return r;
+	}
+	struct fbk_exchange *exchange = exchange_new(link->context);
+	if (!exchange) {
+		return error_plain(-ENOMEM);
+	}
+	r = fbk_exchange_attach(exchange, link);
+	if (r < 0) {
+		exchange_free(exchange);
+		return r;
+	}
+	exchange_enlist(exchange);
+	*ret_exchange = exchange;
+	return 0;
+}
+
+void exchange_remove_link(struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	struct fbk_exchange *exchange = half->exchange;
+	if (!exchange) {
+		return;
+	}
+	pthread_mutex_lock(&exchange->lock);
+	if (link->in.timeline) {
+		consumer_lost(link, -EPIPE);
+	}
+	LIST_REMOVE(half, links);
+	exchange->consumer_count--;
+	half->exchange = NULL;
+	link->lock = &link->own_lock;
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+void fbk_exchange_destroy(struct fbk_exchange *exchange)
+{
+	if (!exchange) {
+		return;
+	}
+	if (exchange->destroyed) {
+		*exchange->destroyed = true;
+	}
+	while (!LIST_EMPTY(&exchange->consumers)) {
+		struct fbk_link *link = LIST_FIRST(&exchange->consumers)->link;
+		if (link->in.timeline) {
+			link_give_up(link, -EPIPE, "");
+		}
+		exchange_remove_link(link);
+	}
+	watch_cancel(exchange->context, exchange->notifier);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		buffer_let_go(&exchange->buffers[i]);
+	}
+	exchange_free(exchange);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An exchange: which buffers of a producer are where. Child of its context. All under its lock, which is that of
+ * its links too; it comes before the context's locks.
+ */
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/lib/child.h"
+#include "fencebroker.h"
+
+struct link_producer;
+
+enum buffer_state {
+	BUFFER_NONE,
+	BUFFER_FREE,
+	BUFFER_TAKEN, /* the program has it */
+	BUFFER_HANDED,
+	BUFFER_BACK, /* its callback is about to run */
+};
+
+struct exchange_buffer {
+	enum buffer_state state;
+	struct fbk_buffer_desc desc;
+	uint32_t generation;
+	uint32_t consumers; /* that have it */
+	uint32_t pending;   /* of them, who did not acknowledge it yet */
+	int result;         /* the first error, or 0 */
+	uint64_t freed;     /* when it came back, or was acknowledged by all, in order */
+	fbk_released_fn *fn;
+	void *arg;
+	struct fbk_timeline
+		*kept[FBK_CONSUMERS_MAX]; /* referenced: of its releases, when it was taken early */
+	size_t kept_count;
+};
+
+struct fbk_exchange {
+	struct child child; /* of the context */
+	struct fbk_context *context;
+	pthread_mutex_t lock;
+	LIST_HEAD(, link_producer) consumers;
+	uint32_t consumer_count;
+	struct exchange_buffer buffers[FBK_BUFFERS_MAX];
+	uint64_t freed;
+	struct fbk_watch
+		*notifier; /* runs the callbacks of those that are back; NULL: there are none */
+	bool *destroyed;   /* of the callback loop that runs; or NULL */
+};
+
+/* The buffer of that index, which has to be there, or not to be there. */
+int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
+		  struct exchange_buffer **ret_buffer);
+
+/* The timelines of its releases are needed no more: whoever took it early does not wait for them. */
+void buffer_let_go(struct exchange_buffer *buffer);
+void buffer_clear(struct exchange_buffer *buffer); /* closes it */
+
+struct fbk_exchange *exchange_new(struct fbk_context *context); /* NULL: no memory */
+void exchange_enlist(struct fbk_exchange *exchange); /* child of the context from then on */
+void exchange_free(struct fbk_exchange *exchange);

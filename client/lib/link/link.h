@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Links. A link has two lanes: on the one it sends frames (or gives them back), on the other it receives. What
+ * both ends do alike is here; what only one does is in its half, and comes in by `ops`. Child of its context;
+ * made and closed by link-offer.c.
+ *
+ * Locks: a link's fields are under its lock, which is that of its exchange while it has one. It comes before the
+ * context's locks. No thread sleeps under it but for an answer of the daemon.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/lib/child.h"
+#include "fencebroker.h"
+#include "lane.h"
+
+struct link_consumer;
+struct link_producer;
+
+/* What the two ends do in different ways. Under the lock but where it says so. */
+struct link_role {
+	/* The daemon's answer was taken over; where there is a peer, its lane is open. `from` is its first frame,
+	 * once the link is established. */
+	int (*met)(struct fbk_link *link, uint64_t from);
+
+	/* The peer is gone, with that error: its lane is dropped after this. */
+	void (*lost)(struct fbk_link *link, int error);
+
+	/* link_refresh(), and what follows from what it found. */
+	int (*refresh)(struct fbk_link *link);
+
+	/* The point that the next frame waits for; -ENOENT: there is no frame. */
+	int (*awaited)(struct fbk_link *link, struct fbk_point *ret_point);
+
+	/* The link closes: no more watches of it. Not under the lock; so are the next two. */
+	void (*leave)(struct fbk_link *link);
+	void (*close)(struct fbk_link *link); /* after the peer was told; NULL: nothing is open */
+	void (*free)(
+		struct fbk_link *link); /* also at the end of the context, without the others */
+};
+
+struct fbk_link {
+	struct child child; /* of the context */
+	struct fbk_context *context;
+	struct fbk_device *device;
+	enum fbk_role role;
+	const struct link_role *ops;
+	struct link_producer *producer; /* one of the two, by the role; the other is NULL */
+	struct link_consumer *consumer;
+	bool offered;
+	struct fbk_timeline *state; /* raised with each change */
+	uint64_t seen;              /* its value when `info` was asked for */
+	uint64_t epoch;
+	struct fbk_link_info info;
+	struct lane out, in;
+	struct lane
+		past;  /* the last peer's, when it is gone: a thread may sleep on its timelines */
+	uint64_t next; /* sequence of the next frame: to hand over, or to come */
+	pthread_mutex_t own_lock;
+	pthread_mutex_t *lock; /* that, or its exchange's */
+
+	/* fbk_link_listen() */
+	fbk_link_fn *fn;
+	void *arg;
+	struct fbk_watch *listener;
+	enum fbk_link_phase notified;
+};
+
+/* Take over what the daemon says of it. */
+struct Fbk__Wire__LinkState;
+void link_take_state(struct fbk_link *link, const struct Fbk__Wire__LinkState *state);
+
+/* Ask the daemon if something changed since. What belonged to a peer that is gone is dropped. 0, or an error
+ * where the daemon can't be asked. */
+int link_refresh(struct fbk_link *link);
+
+/* What is so now; where the daemon can't be asked, what was known. And the next change after that. */
+int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_point *ret_change);
+
+/* The end of the present pairing, for a reason of ours. */
+void link_give_up(struct fbk_link *link, int error, const char *reason);
+
+/* -EPIPE, with the cause as detail. */
+int link_over(const struct fbk_link *link);
+
+/* May frames go over it, as far as is known? */
+static inline bool link_open(const struct fbk_link *link)
+{
+	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+}
+
+/* The next change of a link. */
+static inline struct fbk_point link_change(const struct fbk_link *link)
+{
+	return (struct fbk_point){ link->state, link->seen + 1 };
+}
