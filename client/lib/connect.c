@@ -88,7 +88,7 @@ static int context_greet(struct fbk_context *context)
 		return error_set(-EPROTO, "the daemon did not answer Hello with Welcome");
 	}
 	context->features = welcome->features;
-	/* Spinning keeps the only CPU from whoever is to signal. */
+	/* Spinning keeps the only CPU from the signaler. */
 	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
 	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);
 	r = context_map_pair(context, reply.fds[0]);

@@ -29,7 +29,7 @@ bool context_lost(struct fbk_context *context)
 
 void context_rouse(struct fbk_context *context)
 {
-	/* Our own eventfd, shared with nobody; at its maximum it is readable anyway. */
+	/* Our own eventfd; at its maximum it is readable anyway. */
 	eventfd_write(context->local, 1);
 }
 
@@ -41,7 +41,7 @@ void context_lose(struct fbk_context *context)
 	/* seq_cst: before the cells are bumped. A waiter loads the sequence, then this, then sleeps
 	 * while the sequence is unchanged: it sees one or the other. */
 	atomic_store_explicit(&context->lost, true, memory_order_seq_cst);
-	if (context->pair) { /* else it was refused before it had one */
+	if (context->pair) { /* else the daemon refused the connection */
 		cell_wake_all(&context->pair->cells[0]);
 	}
 	children_lost(&context->children);
@@ -106,7 +106,7 @@ void context_destroy(struct fbk_context *context)
 
 bool fbk_context_stopping(struct fbk_context *context)
 {
-	/* relaxed: nothing else is told by it */
+	/* relaxed: publishes nothing else */
 	return atomic_load_explicit(&context->stopping, memory_order_relaxed);
 }
 

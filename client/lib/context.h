@@ -78,10 +78,10 @@ int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child *
 bool context_lost(struct fbk_context *context);
 void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
 
-/* The daemon is gone: children are told, and all threads that wait wake. Under the mutex. */
+/* The daemon is gone: notifies the children, and wakes all threads that wait. Under the mutex. */
 void context_lose(struct fbk_context *context);
 
-/* As long as policy lets anybody wait. */
+/* The deadline, within the longest wait that policy allows. */
 static inline uint64_t deadline_bound(const struct fbk_context *context, uint64_t deadline_ns,
 				      uint64_t now)
 {

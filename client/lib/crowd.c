@@ -21,9 +21,9 @@ void crowd_sleep(struct fbk_pair_cell *cell, uint32_t sequence, const struct tim
 }
 
 /*
- * W6. Who bumps a cell wakes 16 threads at most. The first of its process that sees the new sequence wakes all
- * the others: by then whoever sleeps with an older one does so already, or will not. Passing it on from 16
- * to 16 would not do: the kernel may pick some that came to sleep later, who see nothing to pass on.
+ * W6. A bump wakes 16 threads at most. The first thread of the process that sees the new sequence wakes all the
+ * others: by then each thread that sleeps with an older one does so already, or will not. Passing the wake on
+ * from 16 to 16 does not do: the kernel may pick threads that came to sleep later, which see nothing to pass on.
  */
 void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 {
@@ -32,8 +32,8 @@ void crowd_wake(struct crowd *crowd, struct fbk_pair_cell *cell)
 	}
 	/* acquire: a new sequence comes with what it is about */
 	uint32_t sequence = atomic_load_explicit(&cell->sequence, memory_order_acquire);
-	/* relaxed, all three: who came to sleep before the bump was counted before it; and `passed` only
-	 * says whether somebody else does it. One that is overtaken wakes once too often. */
+	/* relaxed, all three: a thread that came to sleep before the bump was counted before it; and `passed`
+	 * only says whether another thread does it. One that is overtaken wakes once too often. */
 	if (atomic_load_explicit(&crowd->passed, memory_order_relaxed) == sequence ||
 	    atomic_load_explicit(&crowd->sleepers, memory_order_relaxed) == 0) {
 		return;

@@ -84,7 +84,8 @@ void fbk_device_unregister(struct fbk_device *device)
 	}
 	struct fbk_context *context = device->context;
 	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = device->number);
-	request_do(context, &request); /* it is gone at the daemon when the daemon is gone */
+	request_do(context,
+		   &request); /* fails only where the daemon is gone, and the device with it */
 	pthread_mutex_lock(&context->mutex);
 	child_remove(&device->child);
 	device_drop(&device->child);

@@ -17,7 +17,7 @@ static void dispatch_collect(struct fbk_context *context)
 	context->watches->collecting = true;
 	if (!context->reading) {
 		request_read(context);
-	} /* else that thread passes on what it reads, and rouses us for it */
+	} /* else the thread that reads passes it on, and rouses us for it */
 	if (!context_lost(context)) {
 		eventfd_t value;
 		eventfd_read(context->local, &value);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Exports that are on their way. The daemon raises them; who waits for one polls an fd and sees no
- * hang-up. So a duplicate stays here, and when the daemon is gone all that are left are raised:
- * then fbk_point_check() tells their holder.
+ * Exports whose points are not reached yet. The daemon raises them; a program that waits for one polls an fd, and
+ * sees no hang-up. So a duplicate stays here, and when the daemon is gone all that are left are raised:
+ * fbk_point_check() then gives the reason.
  */
 #include "export.h"
 
@@ -56,8 +56,8 @@ static bool export_over(const struct export *export, uint64_t now)
 		timeline_check(export->point.timeline, export->point.value) != -EAGAIN);
 }
 
-/* Let go of those that are over. Each time as many were added as were left the last time: what an
- * export costs does not grow with their number. */
+/* Close those that are over. It runs once as many were added as were left the last time: what an export
+ * costs does not grow with their number. */
 static void exports_sweep(struct exports *exports)
 {
 	uint64_t now = now_ns();
@@ -72,8 +72,8 @@ static void exports_sweep(struct exports *exports)
 	exports->sweep_at = 2 * exports->count + SWEEP_AT;
 }
 
-/* It must not block, and its other holder may have filled it and cleared O_NONBLOCK: then it is
- * readable, which is all there is to say. */
+/* It must not block, and its other holder may have filled it and cleared O_NONBLOCK: then it is readable
+ * already. */
 static void export_raise(int fd)
 {
 	struct pollfd entry = { .fd = fd, .events = POLLOUT };

@@ -94,21 +94,31 @@ static int gate_commit(struct fbk_gate *gate)
 	return r == -1 ? -errno : r;
 }
 
+/* With a copy of the request: the caller frees its own at once. NULL: no memory. */
+static struct fbk_gate *commit_gate_new(int drm_fd, const struct commit *commit, fbk_point_fn *done,
+					void *arg)
+{
+	struct fbk_gate *gate = gate_new(drm_fd, done, arg);
+	if (!gate) {
+		return NULL;
+	}
+	gate->action = gate_commit;
+	gate->commit = *commit;
+	gate->commit.request = drmModeAtomicDuplicate(commit->request);
+	if (!gate->commit.request) {
+		gate_free(gate);
+		return NULL;
+	}
+	return gate;
+}
+
 int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
 			   struct _drmModeAtomicReq *request, uint32_t flags, void *user_data,
 			   fbk_point_fn *done, void *arg, struct fbk_gate **ret_gate)
 {
-	struct fbk_gate *gate = gate_new(drm_fd, done, arg);
-	if (!gate) {
-		return error_plain(-ENOMEM);
-	}
-	gate->action = gate_commit;
-	gate->commit = (struct commit){ drmModeAtomicDuplicate(request), flags, user_data };
-	if (!gate->commit.request) {
-		gate_free(gate);
-		return error_plain(-ENOMEM);
-	}
-	return gate_set(gate, point, deadline_ns, ret_gate);
+	struct commit commit = { request, flags, user_data };
+	struct fbk_gate *gate = commit_gate_new(drm_fd, &commit, done, arg);
+	return gate ? gate_set(gate, point, deadline_ns, ret_gate) : error_plain(-ENOMEM);
 }
 
 static int gate_queue(struct fbk_gate *gate)

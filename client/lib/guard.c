@@ -28,7 +28,7 @@ static void *guard_run(void *arg)
 	if (entries[0].revents) {
 		pthread_mutex_lock(&context->mutex);
 		if (!context->reading) {
-			request_read(context); /* its last words; ends in context_lose */
+			request_read(context); /* its last messages; ends in context_lose */
 		}
 		context_lose(context);
 		pthread_mutex_unlock(&context->mutex);

@@ -214,6 +214,7 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 	pthread_mutex_lock(&timeline->mirrors->lock);
 	LIST_REMOVE(mirror, links);
 	pthread_mutex_unlock(&timeline->mirrors->lock);
-	request_do(timeline->context, &request); /* a daemon that is gone has none any more */
+	request_do(timeline->context,
+		   &request); /* fails only where the daemon is gone, and the mirror with it */
 	mirror_free(mirror);
 }

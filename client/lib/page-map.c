@@ -56,7 +56,7 @@ static struct page_map *page_map_find(struct fbk_context *context, uint64_t id, 
 	return NULL;
 }
 
-/* Addresses of a peer page that nobody refers to, or new ones. */
+/* Addresses of a peer page without references, or new ones. */
 static struct page_map *page_map_spare(struct fbk_context *context)
 {
 	struct page_map *map;

@@ -11,12 +11,12 @@
 #include "request.h"
 #include "timeline.h"
 
-#define SILENT_MAX   16                   /* wakes in a row for nobody: then a cell is dropped, */
+#define SILENT_MAX   16 /* wakes in a row that woke no thread: then a cell is dropped, */
 #define DROP_TIME_NS UINT64_C(1000000000) /* for so long */
 
 struct signal_pairs {
 	struct child child;                 /* of the timeline */
-	_Atomic uint32_t silent[PAIRS_MAX]; /* signals running that woke nobody */
+	_Atomic uint32_t silent[PAIRS_MAX]; /* signals running that woke no thread */
 	struct {
 		struct page_map *map; /* NULL: free */
 		uint32_t slot;
@@ -35,14 +35,14 @@ static void place_show(struct fbk_timeline *timeline, uint32_t index)
 	struct fbk_pair_cell *cell =
 		page_map_cell(pairs->places[index].map, pairs->places[index].slot);
 	pairs->places[index].back_ns = 0;
-	/* relaxed: a guess at whom it costs what */
+	/* relaxed: a guess at what it costs */
 	atomic_store_explicit(&pairs->silent[index], 0, memory_order_relaxed);
 	if (MUTANT(MAPPED_EARLY)) {
 		/* seq_cst: as below, but for the place */
 		atomic_store_explicit(&cell->mapped, 1, memory_order_seq_cst);
 		MUTANT_STRETCH();
 	}
-	/* seq_cst, this one first: whoever sees `mapped` re-reads the payload after it, and a thread
+	/* seq_cst, this one first: a waiter that sees `mapped` re-reads the payload after it, and a thread
 	 * that signals without having seen this cell had raised the payload before. */
 	atomic_store_explicit(&timeline->cells[index], cell, memory_order_seq_cst);
 	atomic_store_explicit(&cell->mapped, 1, memory_order_seq_cst);
@@ -54,8 +54,8 @@ static void place_hide(struct fbk_timeline *timeline, uint32_t index)
 	const struct signal_pairs *pairs = timeline->pairs;
 	struct fbk_pair_cell *cell =
 		page_map_cell(pairs->places[index].map, pairs->places[index].slot);
-	/* seq_cst, in this order: who saw `mapped` before it is cleared loaded the sequence before
-	 * that, and does not sleep through the bump; who comes later arms at the daemon. */
+	/* seq_cst, in this order: a waiter that saw `mapped` before it is cleared loaded the sequence before
+	 * that, and does not sleep through the bump; one that comes later arms at the daemon. */
 	atomic_store_explicit(&timeline->cells[index], NULL, memory_order_seq_cst);
 	atomic_store_explicit(&cell->mapped, 0, memory_order_seq_cst);
 	if (MUTANT(DROP_SILENT)) {
@@ -103,7 +103,7 @@ void pairs_signal(struct fbk_timeline *timeline, uint64_t value)
 	}
 }
 
-/* ------------------------------------------------------------------------------- the list's end -- */
+/* ----------------------------------------------------------------------- the list of cells -- */
 
 static void place_free(struct fbk_timeline *timeline, uint32_t index)
 {
@@ -161,7 +161,7 @@ static void place_take(struct fbk_timeline *timeline, const Fbk__Wire__Page *pag
 
 static void pairs_ask(struct fbk_timeline *timeline);
 
-/* The answer: under the mutex. */
+/* Under the mutex. */
 static void pairs_listed(void *arg, struct reply *reply)
 {
 	struct fbk_timeline *timeline = arg;

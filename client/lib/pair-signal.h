@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The pair path, the signaler's half: cells in memory that is shared with each waiter, which every signal
- * looks at. Neither side waits for the daemon: both ask it on their slow path (who sleeps through the
- * daemon; who has to ring it) and go on with what they have until the answer is there.
+ * looks at. Neither side waits for the daemon: both ask it on their slow path (a waiter that sleeps through the
+ * daemon; a signaler that has to ring it) and continue with what they have until the answer is there.
  *
  * timeline->cells is what signals look at, on any thread and without a lock: NULL where there is none, or one
  * that is dropped for a while. The rest changes under the context's mutex. A cell that was taken off may

@@ -38,9 +38,9 @@ static inline bool minimum_lower(struct fbk_pair_cell *cell, uint64_t *expected,
 						     memory_order_seq_cst, memory_order_seq_cst);
 }
 
-/* For people who ask who waits, since when: whoever gives up leaves the minimum low, since others may wait
- * for it too, so it has to be told until when somebody does. `lowered_from`: what the minimum was; 0: it is
- * low already. */
+/* For inspection, which shows waits and since when they are there. A wait that ends leaves the minimum low, since
+ * other threads may wait for it too: so the cell says until when there is a wait. `lowered_from`: what the
+ * minimum was; 0: it is low already. */
 static void cell_note(struct fbk_pair_cell *cell, const struct span *span, uint64_t lowered_from)
 {
 	/* relaxed, all of them: a hint */
@@ -54,8 +54,7 @@ static void cell_note(struct fbk_pair_cell *cell, const struct span *span, uint6
 	}
 }
 
-/* Where the daemon looks at it, whoever lowers it rings; one that is low
- * already was rung for. */
+/* Where the daemon looks at the cell, lowering it comes with a ring; one that is low already was rung for. */
 void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, uint64_t value,
 		   const struct span *span)
 {
@@ -75,7 +74,7 @@ void pair_cell_arm(struct fbk_timeline *timeline, struct fbk_pair_cell *cell, ui
 	cell_note(cell, span, 0);
 }
 
-/* The answer: under the mutex. */
+/* Under the mutex. */
 static void pair_joined(void *arg, struct reply *reply)
 {
 	struct fbk_timeline *timeline = arg;

@@ -28,7 +28,7 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 {
 	/* seq_cst: as an acquire, what was written before the signal is visible, and the status is
 	 * loaded after, so that poison is never seen without a status of at least `failing`. Beyond
-	 * that, after the minimum of a cell was lowered, that is seen by who signals, or its signal
+	 * that, after the minimum of a cell was lowered, that is seen by the signaler, or its signal
 	 * here. It costs what an acquire costs where loads do not pass loads. */
 	uint64_t payload = payload_load(timeline);
 	/* acquire: with `failing` comes a bound, with `failed` the last one and the error */
@@ -45,7 +45,7 @@ int timeline_check(const struct fbk_timeline *timeline, uint64_t value)
 	uint64_t bound =
 		atomic_load_explicit(&timeline->control->failed_from, memory_order_relaxed);
 	if (value < bound) {
-		return 0; /* also while it is failing: an eventfd may have told of it already */
+		return 0; /* also while it is failing: an eventfd may have fired for it already */
 	}
 	/* else failing: decided in a moment */
 	return status == FBK_STATUS_FAILED ? timeline_error(timeline) : -EAGAIN;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Promises, and the implicit fences of dma-bufs, which are read and written here, not in the daemon:
- * whoever holds the dma-buf has the right. */
+ * holding a dma-buf is the right to do so. */
 #include <errno.h>
 #include <linux/dma-buf.h>
 #include <sys/ioctl.h>

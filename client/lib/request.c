@@ -14,7 +14,7 @@
 
 #define REQUEST_SIZE_MAX 1024
 
-/* On the stack of the thread that waits, or, where nobody does, on the heap. */
+/* On the stack of the thread that waits; of a posted request, on the heap. */
 struct pending {
 	LIST_ENTRY(pending) links;
 	uint64_t serial;
@@ -55,7 +55,7 @@ static void packet_close(const struct wire_packet *packet)
 	}
 }
 
-/* A reply that nobody waits for. */
+/* The reply of a posted request. */
 static void posted_done(struct pending *pending)
 {
 	LIST_REMOVE(pending, links);
@@ -69,13 +69,13 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 	Fbk__Wire__Message *message = fbk__wire__message__unpack(NULL, packet->size, packet->bytes);
 	if (message && message->serial == 0 &&
 	    message->body_case == FBK__WIRE__MESSAGE__BODY_STOPPING) {
-		/* relaxed: nothing else is told by it */
+		/* relaxed: publishes nothing else */
 		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
 		context_rouse(context);
 	}
 	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
 	if (!pending || packet->fd_count > REPLY_FDS_MAX) {
-		packet_close(packet); /* an event, or nobody waits any more */
+		packet_close(packet); /* an event, or its request timed out */
 		if (message) {
 			context->event(context, message);
 			fbk__wire__message__free_unpacked(message, NULL);
@@ -100,7 +100,7 @@ void request_read(struct fbk_context *context)
 		if (r == -EAGAIN) {
 			return;
 		}
-		if (r <= 0 && r != -EMFILE) { /* that one lacks fds: who waits for it is told */
+		if (r <= 0 && r != -EMFILE) { /* of -EMFILE the waiting thread learns: fds lack */
 			packet_close(context->packet);
 			context_lose(context);
 			return;
@@ -115,7 +115,7 @@ static int remaining_ms(uint64_t deadline)
 	return now >= deadline ? 0 : (int)((deadline - now) / 1000000) + 1;
 }
 
-/* Wait until this thread, or the one that reads, has brought something. Under the mutex. */
+/* Wait until this thread, or the one that reads, has read something. Under the mutex. */
 static void request_wait(struct fbk_context *context, uint64_t deadline)
 {
 	if (context->reading) {
@@ -130,10 +130,10 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 	pthread_mutex_lock(&context->mutex);
 	request_read(context);
 	context->reading = false;
-	pthread_cond_broadcast(&context->answered); /* somebody else may have to read on */
+	pthread_cond_broadcast(&context->answered); /* another thread may have to read on */
 }
 
-/* The daemon takes no more from who does not read what it says. */
+/* The daemon takes no more requests while its replies are not read. */
 static void request_make_room(struct fbk_context *context, int wait_ms)
 {
 	struct pollfd entry = { .fd = context->socket, .events = POLLOUT };
@@ -158,7 +158,7 @@ static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
 	for (;;) {
 		int r = wire_send(context->socket, bytes, size, fds, fd_count);
 		if (r == -EPIPE || r == -ECONNRESET) {
-			return 0; /* what the daemon said before it hung up is still to be read */
+			return 0; /* messages from before the hang-up can be read still */
 		}
 		if (r != -EAGAIN) {
 			return r < 0 ? error_plain(r) : 0;

@@ -2,7 +2,7 @@
 /*
  * Requests to the daemon and their replies. Any thread; several may be in request_call() at once: one of
  * those that wait reads the socket for all. Not under the context's mutex but where it says so. A reply is
- * owned by who called, until reply_finish().
+ * owned by the caller, until reply_finish().
  */
 #pragma once
 
@@ -40,7 +40,7 @@ struct reply {
 
 /*
  * Send a request (its serial is filled in) with fds, which stay the caller's, and wait for the
- * reply. `fds_wanted` is how many the reply carries. Returns what the daemon said, -ENOTCONN, or
+ * reply. `fds_wanted` is how many the reply carries. Returns the daemon's error, -ENOTCONN, or
  * -ETIMEDOUT; the error's detail is set. reply_finish() is owed only on success.
  */
 int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
@@ -72,8 +72,8 @@ static inline char *request_text(const char *string)
 void reply_finish(struct reply *reply);
 
 /*
- * Send a request that nobody waits for; under the mutex, and never blocking. When its reply is read, by
- * whoever reads, `posted` is called under the mutex, unless it was forgotten by then. An error of the daemon
+ * Send a request without waiting for its reply; under the mutex, and never blocking. When the reply is read, on
+ * any thread, `posted` is called under the mutex, unless it was forgotten by then. An error of the daemon
  * is a message without a body. It may take fds of the reply, by setting them to -1. Not called when the
  * connection ends before.
  */

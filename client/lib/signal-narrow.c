@@ -10,7 +10,7 @@
 #include "proto/narrow.h"
 #include "timeline.h"
 
-/* The shadow must come along, or nobody could tell what the word stands for. */
+/* Wait until the shadow is near: too far from it, the word does not say which value it stands for. */
 static int narrow_follow(struct fbk_timeline *timeline, uint64_t value)
 {
 	struct fbk_timeline_info info;
@@ -27,7 +27,7 @@ static int narrow_follow(struct fbk_timeline *timeline, uint64_t value)
 				       : error_set(-EPROTO, "the daemon did not look at %s",
 						   timeline->name);
 		}
-		int r = fbk_timeline_info(timeline, &info); /* which it answers after a look */
+		int r = fbk_timeline_info(timeline, &info); /* the daemon looks before it answers */
 		if (r < 0) {
 			return r;
 		}

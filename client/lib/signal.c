@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Signals: the other hot path. No lock, and no system call while nobody sleeps. */
+/* Signals: the other hot path. No lock, and no system call while no waiter sleeps. */
 #include <errno.h>
 
 #include "bell.h"
@@ -20,7 +20,7 @@ static inline void timeline_remember(struct fbk_timeline *timeline, uint64_t val
 	atomic_store_explicit(&timeline->last, value, memory_order_relaxed);
 }
 
-/* S2, S3, S7: who waits for that? */
+/* S2, S3, S7: wake the waiters. */
 static inline void signal_notify(struct fbk_timeline *timeline, uint64_t value)
 {
 	/* seq_cst: after the store of the payload, see mirror_add in mirror.c */
@@ -46,7 +46,7 @@ static inline bool payload_raise(struct fbk_timeline *timeline, uint64_t *expect
 		return mutant_exchange(timeline->payload, expected, value);
 	}
 	/* seq_cst: releases what was written before, and is the full fence between the payload and
-	 * the loads of cells and `monitored` that follow; against who stores these and loads this.
+	 * the loads of cells and `monitored` that follow; against a waiter that stores these and loads this.
 	 * relaxed on failure: nothing is concluded but to look again. */
 	return atomic_compare_exchange_strong_explicit(timeline->payload, expected, value,
 						       memory_order_seq_cst, memory_order_relaxed);
@@ -129,7 +129,7 @@ static inline void signal_prefetch(const struct fbk_timeline *timeline)
 
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value)
 {
-	/* What nearly every signal is; the rest, and every error, is sorted out apart. */
+	/* What nearly every signal is; the rest, and every error, takes the slow path. */
 	if (timeline->writes && *timeline->ours && value - 1 < FBK_POINT_MAX) {
 		/* relaxed: a guess. Kept apart from the payload, so that a signal does not have to
 		 * fetch the waiter's cache line twice. */

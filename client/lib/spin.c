@@ -9,7 +9,7 @@
 #define MARGIN_NS    1000   /* and a little */
 #define USUAL_WEIGHT 8      /* of the old average, with the new value as one */
 
-/* All accesses are relaxed: each word is a guess on its own, and nothing else is told by them. */
+/* All accesses are relaxed: each word is a guess on its own, and publishes nothing else. */
 
 uint64_t spin_budget(struct spin *spin, uint64_t max_ns)
 {

@@ -4,7 +4,7 @@
  * of microseconds, so looking pays where points come sooner; where they do not, it keeps the CPU
  * from others. Any thread may use it without a lock: updates that get lost only make it learn later.
  *
- * Two processes that answer each other are either both quick or both slow, since who is answered late
+ * Two processes that answer each other are either both quick or both slow, since one that is answered late
  * sleeps and answers late. So where looking did not pay it is tried again now and then, twice in a
  * row, at times that are a little random: that two try together is what brings them back, where the
  * longest look that policy allows is longer than it takes to wake up.

@@ -24,7 +24,7 @@ static void timeline_lost(struct child *child)
 	}
 }
 
-/* What stands on it goes, and with it the answers that it waits for. */
+/* Its children go, and the answers that they wait for. Under the mutex. */
 static void timeline_drop_children(struct fbk_timeline *timeline)
 {
 	requests_forget(timeline->context, timeline);
@@ -183,7 +183,7 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 	if (r < 0) {
 		timeline_request_close(context, body->handle);
 	} else if (body->writable) {
-		/* Until it knows that the page is mapped here the daemon shows it to nobody. */
+		/* The daemon shows the page to no other process until it knows that it is mapped here. */
 		r = page_acknowledge(context, body->payload->id);
 	}
 	reply_finish(&reply);

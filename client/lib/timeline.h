@@ -45,15 +45,7 @@ struct fbk_timeline {
 	enum fbk_visibility visibility; /* of its device */
 	bool shadow;                /* the payload is not mapped: read what the daemon saw of it */
 	struct signal_pairs *pairs; /* pair-signal.c; set before the first cell is shown */
-	struct mirrors *mirrors;    /* mirror.c; set before `mirrored` */
-	uint32_t rights;            /* grows under the mutex */
 	struct fbk_context *context;
-	struct child child;
-	struct child_list children;
-	unsigned int refs; /* under the mutex */
-	uint64_t id;
-	char name[FBK_NAME_SIZE];
-	struct page_map *control_map, *payload_map;
 
 	/* As a waiter: its cell in the daemon's pair page, one in a peer page (pair-wait.c; set once), and
 	 * how often a wait slept without that. */
@@ -63,6 +55,15 @@ struct fbk_timeline {
 	struct spin spin;
 	_Atomic uint32_t daemon_sleeps;
 	struct crowd crowds[2]; /* on `cell`, on `peer` */
+
+	struct mirrors *mirrors; /* mirror.c; set before `mirrored` */
+	uint32_t rights;         /* grows under the mutex */
+	struct child child;
+	struct child_list children;
+	unsigned int refs; /* under the mutex */
+	uint64_t id;
+	char name[FBK_NAME_SIZE];
+	struct page_map *control_map, *payload_map;
 
 	/* Under the mutex: watch.c, watch-cell.c. */
 	struct heap watches;       /* that are armed, by point */

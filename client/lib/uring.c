@@ -122,7 +122,7 @@ static void naps_end(struct nap_list *over)
 
 static void ring_close(struct uring *uring)
 {
-	io_uring_queue_exit(&uring->ring); /* all of its naps end without a word */
+	io_uring_queue_exit(&uring->ring); /* its naps end without a completion */
 	uring->there = false;
 }
 
@@ -169,8 +169,8 @@ static void uring_drop(struct child *child)
 
 static const struct child_ops uring_child = { .drop = uring_drop };
 
-/* So that the next dispatch looks whether there can be some. Some sandboxes end who asks for io_uring: in these the
- * environment forbids it. */
+/* So that the next dispatch looks whether there can be some. Some sandboxes kill a process that asks for io_uring: in
+ * these the environment forbids it. */
 static void uring_want(struct fbk_context *context)
 {
 	const char *environment = getenv("FENCEBROKER_IO_URING");
@@ -271,7 +271,7 @@ static void uring_cancel_forgotten(struct fbk_context *context)
 
 /* ---------------------------------------------------------------------------------- a dispatch -- */
 
-/* Those that are over. Whatever the result: the sequence moved on, or is to be looked at. */
+/* Those that are over. Whatever the result: the sequence moved on, or has to be looked at. */
 static bool ring_collect(struct uring *uring, struct nap_list *over)
 {
 	struct io_uring_cqe *completion;

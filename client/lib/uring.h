@@ -2,7 +2,7 @@
 /*
  * Sleeping on cells without a thread: io_uring waits on futex words (Linux 6.7), and makes the context's
  * fd readable when one of them is bumped. The kernel takes such waits from one thread only, and that is
- * whoever dispatches. Where there is no io_uring, or it may not be used, watches are the daemon's.
+ * the one that dispatches. Where there is no io_uring, or it may not be used, watches are the daemon's.
  *
  * All of this under the context's mutex.
  */
@@ -31,7 +31,7 @@ struct nap *uring_nap(struct fbk_timeline *timeline, const struct fbk_pair_cell 
  * thread? */
 bool uring_nap_ended(const struct nap *nap, uint32_t sequence);
 
-/* Nobody is told of its end: its timeline goes, or has another one. */
+/* Its end is of no interest: its timeline goes, or has another one. */
 void uring_forget(struct nap *nap);
 
 /* Could there be naps on this context, on a thread that dispatches? */

@@ -36,7 +36,7 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* ------------------------------------------------------------------------------ the question -- */
+/* --------------------------------------------------------------------------------- looking -- */
 
 struct wait {
 	const struct fbk_point *points;
@@ -56,7 +56,7 @@ static int wait_look(struct wait *wait)
 			if (!missing) {
 				wait->index = i;
 			}
-			missing = true; /* go on: a later one may be reached, or have failed */
+			missing = true; /* a later one may be reached, or have failed */
 		} else if (r < 0 || !wait->all) {
 			wait->index = i;
 			return r;
@@ -133,7 +133,7 @@ static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 		}
 		pair_cell_arm(timeline, place, value, span);
 	}
-	/* The payloads are read again by who called, with seq_cst loads: the minima are public before
+	/* The payloads are read again by the caller, with seq_cst loads: the minima are public before
 	 * that (rule R3), also those that another thread of this process had lowered already. */
 }
 

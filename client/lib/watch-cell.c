@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Watches that the signaler wakes by itself, by the cell that blocking waits sleep on too (pair.h): the
- * daemon hears nothing of them. The steps are those of a wait, W1 to W5, but that one nap is slept for all
- * watches of a timeline. Who comes while it is slept lowers the minimum and looks at the payload again, and
- * that is all: a bump after that ends the nap. When it is over, all of them are looked at, and the rest begins anew:
- * in the dispatch that collects it, or when another watch comes before that.
+ * Watches that the signaler wakes by itself, by the cell that blocking waits sleep on too (pair-wait.h): the
+ * daemon does not know of them. The steps are those of a wait, W1 to W5, but that one nap is slept for all
+ * watches of a timeline. A watch that comes while it is slept only lowers the minimum and looks at the payload
+ * again: a bump after that ends the nap. When it is over, all of them are looked at, and the rest begins anew: in
+ * the dispatch that collects it, or when another watch comes before that.
  */
 #include "watch-cell.h"
 
@@ -25,14 +25,14 @@
 
 static void watches_woken(struct fbk_timeline *timeline);
 
-/* W1 to W3, with W5 before W3: it is no sleep when a bump was missed, and who finds the minimum low finds
- * somebody asleep. */
+/* W1 to W3, with W5 before W3: it is no sleep when a bump was missed, and a signaler that finds the minimum low
+ * finds a sleeper. */
 static bool cell_watch(struct fbk_timeline *timeline, const struct fbk_watch *first)
 {
 	uint32_t sequence;
 	struct fbk_pair_cell *cell = pair_cell(timeline, &sequence);
 	if (cell == timeline->cell) {
-		return false; /* nobody but the daemon bumps that */
+		return false; /* only the daemon bumps that */
 	}
 	if (!timeline->nap) {
 		timeline->nap = uring_nap(timeline, cell, sequence, watches_woken);
@@ -114,14 +114,14 @@ static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
 	return NULL;
 }
 
-/* Those that are decided are told; for the rest the cell is armed again. */
-static void watches_go_on(struct fbk_timeline *timeline)
+/* Queue those that are decided; arm the cell again for the rest. */
+static void watches_continue(struct fbk_timeline *timeline)
 {
 	struct fbk_watch *first;
 	while ((first = watches_look(timeline)) && timeline->cell_watches > 0) {
 		if (!cell_watch(timeline, first)) {
 			watches_leave_cell(
-				timeline); /* nobody bumps it any more, or there are no naps */
+				timeline); /* no signaler bumps it any more, or there are no naps */
 			return;
 		}
 		if (cell_look(first) == -EAGAIN) {
@@ -141,10 +141,10 @@ static void nap_left(struct fbk_timeline *timeline)
 static void watches_woken(struct fbk_timeline *timeline)
 {
 	nap_left(timeline);
-	watches_go_on(timeline);
+	watches_continue(timeline);
 }
 
-/* Else the minimum would be low and nobody asleep: who bumps for nobody too often does so no more. */
+/* Else the minimum would be low without a sleeper: a signaler that bumps in vain too often drops the cell. */
 static bool nap_end_early(struct fbk_timeline *timeline)
 {
 	uint32_t sequence;
@@ -164,7 +164,7 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 	struct fbk_context *context = timeline->context;
 	watch->deadline_ns = deadline_bound(context, watch->deadline_ns, now_ns());
 	bool ended = nap_end_early(timeline);
-	/* In this order: nothing is opened for those that the daemon wakes. */
+	/* In this order: no timer is opened for those that the daemon wakes. */
 	bool on_cell = cell_watch(timeline, watch) && timer_open(context);
 	if (on_cell) {
 		watch->place = WATCH_ON_CELL;
@@ -175,7 +175,7 @@ bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
 		}
 	}
 	if (ended) {
-		watches_go_on(timeline); /* the others */
+		watches_continue(timeline); /* the others */
 	}
 	if (on_cell && watch->place == WATCH_ON_CELL) {
 		*ret_state = cell_look(watch);

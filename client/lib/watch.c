@@ -34,7 +34,8 @@ bool watch_armed(const struct fbk_watch *watch)
 	       heap_node_linked(&watch->point.timeline->watches, &watch->armed);
 }
 
-/* The minimum may stay low: people are told that nobody waits by it, unless threads do. */
+/* The minimum may stay low. The time that the wait ends at is for inspection: it says that no wait is left, unless
+ * threads sleep there. */
 static void cell_leave(struct fbk_timeline *timeline)
 {
 	/* relaxed, all three: hints; the nap is one of the sleepers */
@@ -75,8 +76,8 @@ static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, i
 	TAILQ_INSERT_TAIL(&context->watches->fired, watch, fired_links);
 }
 
-/* The daemon may come to this one before it comes to others of the same timeline, which were armed
- * later. Where it was reached, so were those below it: they come first. */
+/* The daemon may report this one before others of the same timeline that were armed later. Where its point was
+ * reached, so were those below it: they are called first. */
 void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
 	const struct fbk_timeline *timeline = watch->point.timeline;
@@ -90,7 +91,7 @@ void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int resul
 		watch_decide(context, container_of(node, struct fbk_watch, armed), 0);
 	}
 	watch_decide(context, watch, result);
-	if (rouse) { /* else it is roused already, or takes them off right now */
+	if (rouse) { /* else it is readable already, or a dispatch takes them off right now */
 		context_rouse(context);
 	}
 }
@@ -100,7 +101,7 @@ void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int resul
 static void watch_fired(struct fbk_context *context, uint64_t number, int result)
 {
 	struct fbk_watch *watch = watch_find(context, number);
-	if (watch) { /* else it was cancelled while this was on the way */
+	if (watch) { /* else it was cancelled while this message was on its way */
 		watch_queue(context, watch, result);
 	}
 }
@@ -110,7 +111,7 @@ static void watch_refused(struct fbk_context *context, uint64_t number, int erro
 {
 	struct fbk_watch *watch = watch_find(context, number);
 	if (watch && !watch->fired) {
-		watch->detail = strdup(detail); /* without it in the worst case */
+		watch->detail = strdup(detail); /* no memory: without it */
 		watch_queue(context, watch, error);
 	}
 }
@@ -135,13 +136,13 @@ static void watches_lost(struct child *child)
 	struct fbk_watch *watch;
 	RB_FOREACH_REVERSE(watch, watch_tree, &watches->by_number)
 	{
-		/* What is reached stays reached, whoever is gone. */
+		/* What is reached stays reached without the daemon. */
 		int r = timeline_check(watch->point.timeline, watch->point.value);
 		watch_queue(watches->context, watch, r == -EAGAIN ? -ENOTCONN : r);
 	}
 }
 
-/* ------------------------------------------------------------------------------ birth and death -- */
+/* ------------------------------------------------------------------------------- the list of them -- */
 
 void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Watches: who is called back, with what result, in the next dispatch. A watch belongs to its context and goes
+ * Watches: callbacks, with a result, in the next dispatch. A watch belongs to its context and goes
  * when it is called back, cancelled, or with its timeline. All under the context's mutex.
  *
  * This is what a watch is and how it is decided; watch-cell.h and watch-arm.h wait for its point.

@@ -39,7 +39,7 @@ static int exchange_choose(struct fbk_exchange *exchange, bool early,
 	return handed ? -EAGAIN : error_set(-EBUSY, "all buffers are taken: hand one over");
 }
 
-/* What is left to be reached until nobody uses it: no more than one point of each consumer. */
+/* The points that are to be reached until the buffer is unused: one of each consumer at most. */
 static size_t buffer_releases(struct fbk_exchange *exchange, uint32_t index,
 			      struct fbk_release *releases)
 {
@@ -137,7 +137,7 @@ static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 	for (;;) {
 		struct awaited awaited = { .until_ns = deadline_ns };
 		size_t index;
-		uint64_t now = now_ns(); /* before it is looked what is back */
+		uint64_t now = now_ns(); /* before the look at what is back */
 		int r = exchange_try(exchange, now, taking, &awaited);
 		if (r != -EAGAIN) {
 			return r;

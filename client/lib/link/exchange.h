@@ -29,7 +29,7 @@ struct exchange_buffer {
 	struct fbk_buffer_desc desc;
 	uint32_t generation;
 	uint32_t consumers; /* that have it */
-	uint32_t pending;   /* of them, who did not acknowledge it yet */
+	uint32_t pending;   /* of them, those that did not acknowledge it yet */
 	int result;         /* the first error, or 0 */
 	uint64_t freed;     /* when it came back, or was acknowledged by all, in order */
 	fbk_released_fn *fn;
@@ -56,7 +56,7 @@ struct fbk_exchange {
 int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
 		  struct exchange_buffer **ret_buffer);
 
-/* The timelines of its releases are needed no more: whoever took it early does not wait for them. */
+/* Close the timelines of its releases: the program that took it early does not wait for them any more. */
 void buffer_let_go(struct exchange_buffer *buffer);
 void buffer_clear(struct exchange_buffer *buffer); /* closes it */
 

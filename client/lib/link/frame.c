@@ -71,7 +71,7 @@ uint32_t fbk_frame_index(const struct fbk_frame *frame)
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
 {
 	static const struct fbk_buffer_desc nothing = { .fd = -1 };
-	/* once: another thread may find out that the producer is gone */
+	/* read once: another thread may find that the producer is gone */
 	const struct fbk_link *link = *(struct fbk_link *const volatile *)&frame->link;
 	return link ? &link->consumer->buffers[frame->index].desc : &nothing;
 }

@@ -8,7 +8,7 @@
 #include "client/lib/timeline.h"
 #include "link.h"
 
-/* The daemon knows what a name is; but one that is far too long is told it by its size. */
+/* The daemon judges names; one that is too long for a request is refused here. */
 static int name_check(const char *name)
 {
 	return strnlen(name, FBK_NAME_SIZE) < FBK_NAME_SIZE

@@ -72,7 +72,7 @@ static int frame_prepare(struct fbk_frame *frame)
 			int kind = fbk_fence_classify(link->context, fd);
 			r = kind == FBK_DMA_BUF_IMPLICIT
 				    ? fbk_point_flush_dmabuf(frame->acquire, fd)
-				    : 0; /* a memfd: by where it is mapped, which is not known here */
+				    : 0; /* a memfd is flushed where it is mapped, which the library does not know */
 		}
 		return r;
 	case FBK_ROUTE_DMA_BUF_IMPLICIT:
@@ -118,7 +118,7 @@ static int frame_fill(struct fbk_link *link, struct fbk_frame **ret_frame)
 	return r;
 }
 
-/* The next frame is there: 0, -EAGAIN as its point is not reached, or why it goes back. */
+/* The next frame is there: 0, -EAGAIN while its point is not reached, or the error that it goes back with. */
 static int frame_receive(struct fbk_link *link, struct fbk_frame **ret_frame)
 {
 	struct fbk_frame *frame = NULL;
@@ -131,7 +131,7 @@ static int frame_receive(struct fbk_link *link, struct fbk_frame **ret_frame)
 		return r;
 	}
 	if (r < 0 && link_refresh(link) == 0 && link->info.phase == FBK_LINK_ENDED) {
-		return link_over(link); /* that is why the daemon had nothing to give */
+		return link_over(link); /* the reason why the daemon had nothing to give */
 	}
 	if (r == 0) {
 		r = frame_prepare(frame);

@@ -40,7 +40,7 @@ static void link_lose_peer(struct fbk_link *link)
 	}
 }
 
-/* The state timeline failed: who offered is gone, or the daemon is. */
+/* The state timeline failed: the process that offered the link is gone, or the daemon is. */
 static void link_take_end(struct fbk_link *link)
 {
 	struct fbk_timeline_info info;
@@ -94,7 +94,7 @@ static int link_ask(struct fbk_link *link)
 	return r;
 }
 
-/* The daemon took it away, or is gone itself, which no page says. */
+/* The daemon ended it, or is gone itself, which no page says. */
 static bool link_is_over(const struct fbk_link *link)
 {
 	return context_lost(link->context) || timeline_check(link->state, FBK_POINT_MAX) != -EAGAIN;
@@ -152,7 +152,7 @@ int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_
 	return r;
 }
 
-/* ------------------------------------------------------------------------------------ by callers -- */
+/* ------------------------------------------------------------------------------ asked by the program -- */
 
 static int link_look_locked(struct fbk_link *link, struct fbk_link_info *ret_info,
 			    struct fbk_point *ret_change)

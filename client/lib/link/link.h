@@ -37,7 +37,8 @@ struct link_role {
 
 	/* The link closes: no more watches of it. Not under the lock; so are the next two. */
 	void (*leave)(struct fbk_link *link);
-	void (*close)(struct fbk_link *link); /* after the peer was told; NULL: nothing is open */
+	void (*close)(
+		struct fbk_link *link); /* after the peer was notified; NULL: nothing is open */
 	void (*free)(
 		struct fbk_link *link); /* also at the end of the context, without the others */
 };
@@ -77,7 +78,7 @@ void link_take_state(struct fbk_link *link, const struct Fbk__Wire__LinkState *s
  * where the daemon can't be asked. */
 int link_refresh(struct fbk_link *link);
 
-/* What is so now; where the daemon can't be asked, what was known. And the next change after that. */
+/* The present state; where the daemon can't be asked, the last one known. And the next change after that. */
 int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_point *ret_change);
 
 /* The end of the present pairing, for a reason of ours. */
