@@ -81,6 +81,8 @@ extern struct options bench_options;
 extern const struct row bench_rows[];
 extern const size_t bench_row_count;
 
+const struct row *row_find(const char *name); /* NULL: there is none */
+
 /* The reason why a row has no figures; returns -ECANCELED (not here) or -EIO (broken). */
 int bench_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,18 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "against.h"
 #include "bench.h"
 #include "host.h"
+#include "progress.h"
 #include "proto/version.h"
 #include "report.h"
 
 #define ROUNDS_MAX 100000
+#define MARGIN_MAX 1000
 
 struct options bench_options;
 
 struct arguments {
+	struct against against;
 	bool json;
 	bool list;
 	const char *plot;
@@ -36,43 +39,93 @@ static const char help_text[] =
 	"  -q, --quick        few rounds: to see that it works, not for figures\n"
 	"  -r, --rounds N     so many rounds of each row\n"
 	"  -c, --selfcheck    the raw primitive on both sides: all ratios must be 1.00 +- 0.05\n"
+	"  -a, --against DIR  compare with another build, in whose build directory DIR are bin/ "
+	"and\n"
+	"                     lib/: both in turns, in pairs\n"
+	"  -n, --pairs N      with --against: so many pairs of each row (6 to 200; without: 20)\n"
+	"  -m, --margin PERCENT\n"
+	"                     with --against: call a row worse if it is slower by more (without: "
+	"5)\n"
 	"  -h, --help         show this\n"
 	"  -V, --version      show the version\n"
 	"\n"
 	"Without ROW all are measured. It starts daemons of its own and needs none that runs.\n"
-	"Exit status: 0 all rows were measured, or skipped with a reason; 1 something failed, or\n"
-	"--selfcheck was not 1.00; 2 wrong usage. See fence-bench(1).\n";
+	"--against tells, for each row, the ratio of times new / old (of rates: old / new), with "
+	"the\n"
+	"95 % confidence interval of Wilcoxon's signed-rank test on the logarithms of the pairs'\n"
+	"ratios. worse: all of the interval is above 1 + the margin; not worse: none of it; else\n"
+	"unclear.\n"
+	"Exit status: 0 all rows were measured, or skipped with a reason; 1 something failed,\n"
+	"--selfcheck was not 1.00, or a row is worse; 2 wrong usage. See fence-bench(1).\n";
 
-static int rounds_parse(const char *text)
+/* A number from `low` to `high`, or exit status 2 with a message. */
+static int number_parse(const char *option, const char *text, unsigned long low, unsigned long high,
+			unsigned int *ret_number)
 {
 	char *end;
 	errno = 0;
-	unsigned long rounds = strtoul(text, &end, 10);
-	if (errno || *end || end == text || rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "fence-bench: --rounds takes a number from 1 to %d, not %s\n",
-			ROUNDS_MAX, text);
+	unsigned long number = strtoul(text, &end, 10);
+	if (errno || *end || end == text || number < low || number > high) {
+		fprintf(stderr, "fence-bench: %s takes a number from %lu to %lu, not %s\n", option,
+			low, high, text);
 		return 2;
 	}
-	bench_options.rounds = (unsigned int)rounds;
+	*ret_number = (unsigned int)number;
 	return 0;
 }
+
+static int margin_parse(const char *text, double *ret_margin)
+{
+	char *end;
+	double margin = strtod(text, &end);
+	if (*end || end == text || !(margin >= 0 && margin <= MARGIN_MAX)) {
+		fprintf(stderr, "fence-bench: --margin takes percent from 0 to %d, not %s\n",
+			MARGIN_MAX, text);
+		return 2;
+	}
+	*ret_margin = margin;
+	return 0;
+}
+
+/* What only makes sense with --against, and what does not with it. */
+static int arguments_check(const struct arguments *arguments)
+{
+	const struct against *against = &arguments->against;
+	const char *wrong = NULL;
+	if (!against->directory) {
+		wrong = against->pairs         ? "--pairs is for --against"
+			: against->margin >= 0 ? "--margin is for --against"
+					       : NULL;
+	} else {
+		wrong = arguments->list           ? "--list takes no --against"
+			: arguments->plot         ? "--plot takes no --against"
+			: bench_options.selfcheck ? "--selfcheck takes no --against"
+						  : NULL;
+	}
+	if (wrong) {
+		fprintf(stderr, "fence-bench: %s\n", wrong);
+		return 2;
+	}
+	return 0;
+}
+
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, 'j' },          { "plot", required_argument, NULL, 'p' },
+	{ "list", no_argument, NULL, 'l' },          { "quick", no_argument, NULL, 'q' },
+	{ "rounds", required_argument, NULL, 'r' },  { "selfcheck", no_argument, NULL, 'c' },
+	{ "against", required_argument, NULL, 'a' }, { "pairs", required_argument, NULL, 'n' },
+	{ "margin", required_argument, NULL, 'm' },  { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },       { NULL, 0, NULL, 0 },
+};
 
 /* -1: go on; else the exit status. */
 static int arguments_parse(int argc, char **argv, struct arguments *arguments)
 {
-	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "plot", required_argument, NULL, 'p' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "quick", no_argument, NULL, 'q' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "selfcheck", no_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
+	struct against *against = &arguments->against;
+	int status = 0;
 	int option;
-	while ((option = getopt_long(argc, argv, "jp:lqr:chV", long_options, NULL)) >= 0) {
+	while (status == 0 &&
+	       (option = getopt_long(argc, argv, "jp:lqr:ca:n:m:hV", long_options, NULL)) >= 0) {
 		switch (option) {
 		case 'j':
 			arguments->json = true;
@@ -87,12 +140,21 @@ static int arguments_parse(int argc, char **argv, struct arguments *arguments)
 			bench_options.quick = true;
 			break;
 		case 'r':
-			if (rounds_parse(optarg) != 0) {
-				return 2;
-			}
+			status = number_parse("--rounds", optarg, 1, ROUNDS_MAX,
+					      &bench_options.rounds);
 			break;
 		case 'c':
 			bench_options.selfcheck = true;
+			break;
+		case 'a':
+			against->directory = optarg;
+			break;
+		case 'n':
+			status = number_parse("--pairs", optarg, INTERVAL_COUNT_MIN,
+					      INTERVAL_COUNT_MAX, &against->pairs);
+			break;
+		case 'm':
+			status = margin_parse(optarg, &against->margin);
 			break;
 		case 'h':
 			fputs(help_text, stdout);
@@ -106,17 +168,8 @@ static int arguments_parse(int argc, char **argv, struct arguments *arguments)
 	}
 	arguments->names = argv + optind;
 	arguments->name_count = argc - optind;
-	return -1;
-}
-
-static const struct row *row_find(const char *name)
-{
-	for (size_t i = 0; i < bench_row_count; i++) {
-		if (strcmp(bench_rows[i].name, name) == 0) {
-			return &bench_rows[i];
-		}
-	}
-	return NULL;
+	status = status == 0 ? arguments_check(arguments) : status;
+	return status == 0 ? -1 : status;
 }
 
 static bool row_wanted(const struct row *row, const struct arguments *arguments)
@@ -157,25 +210,11 @@ static int rows_list(const struct arguments *arguments)
 	return EXIT_SUCCESS;
 }
 
-/* --------------------------------------------------------------------------------- progress -- */
-
-static bool shows_progress;
+/* ---------------------------------------------------------------------------------- measuring -- */
 
 static void row_progress(const struct row *row, unsigned int round, unsigned int rounds)
 {
-	if (shows_progress) {
-		fprintf(stderr, "\r\033[K%s: round %u of %u", row->name, round + 1, rounds);
-		fflush(stderr);
-	}
-}
-
-static void row_done(const struct result *result)
-{
-	if (shows_progress) {
-		fputs("\r\033[K", stderr);
-	} else {
-		fprintf(stderr, "%s: %s\n", result->row->name, result_verdict(result));
-	}
+	progress_show(row->name, "round", round, rounds);
 }
 
 static bool result_good(const struct result *result)
@@ -213,7 +252,7 @@ static int rows_measure(const struct arguments *arguments)
 	for (size_t i = 0; i < bench_row_count; i++) {
 		if (row_wanted(&bench_rows[i], arguments)) {
 			row_run(&bench_rows[i], row_progress, &results[count]);
-			row_done(&results[count]);
+			progress_done(results[count].row->name, result_verdict(&results[count]));
 			good = result_good(&results[count]) && good;
 			count++;
 		}
@@ -226,12 +265,29 @@ static int rows_measure(const struct arguments *arguments)
 	return r == 0 && good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int builds_compare(const struct arguments *arguments)
+{
+	struct against against = arguments->against;
+	against.pairs = against.pairs ? against.pairs : AGAINST_PAIRS;
+	against.margin = against.margin >= 0 ? against.margin : AGAINST_MARGIN;
+	against.json = arguments->json;
+	against.names = arguments->names;
+	against.name_count = arguments->name_count;
+	return against_run(&against);
+}
+
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { 0 };
+	struct arguments arguments = { .against.margin = -1 };
 	int status = arguments_parse(argc, argv, &arguments);
 	if (status >= 0) {
 		return status;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	host_init();
+	progress_init();
+	if (arguments.against.directory) {
+		return builds_compare(&arguments); /* its children choose their CPUs */
 	}
 	status = names_check(&arguments);
 	if (status != 0) {
@@ -240,9 +296,6 @@ int main(int argc, char **argv)
 	if (arguments.list) {
 		return rows_list(&arguments);
 	}
-	signal(SIGPIPE, SIG_IGN);
-	host_init();
 	host_pin(PLACE_LEADER);
-	shows_progress = isatty(STDERR_FILENO);
 	return rows_measure(&arguments);
 }

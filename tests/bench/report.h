@@ -17,3 +17,14 @@ const char *result_verdict(const struct result *result);
 void report_table(const struct result *results, size_t count);
 int report_json(const struct result *results, size_t count);
 int report_plot(const struct result *results, size_t count, const char *path);
+
+/* ------------------------------------------------------------------------------ parts of JSON -- */
+
+struct json_object;
+
+void json_put(struct json_object *object, const char *key, struct json_object *value);
+void json_put_text(struct json_object *object, const char *key, const char *text); /* NULL: null */
+void json_put_number(struct json_object *object, const char *key, double value,
+		     bool there); /* not there: null */
+struct json_object *json_machine(void);
+int json_print(struct json_object *report); /* and let go of it */

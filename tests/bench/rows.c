@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* The rows: what is measured, against what, and what it should be. */
 #include "bench.h"
+
+#include <string.h>
+
 #include "ours.h"
 #include "raw.h"
 
@@ -266,3 +269,13 @@ const struct row bench_rows[] = {
 };
 
 const size_t bench_row_count = sizeof(bench_rows) / sizeof(bench_rows[0]);
+
+const struct row *row_find(const char *name)
+{
+	for (size_t i = 0; i < bench_row_count; i++) {
+		if (strcmp(bench_rows[i].name, name) == 0) {
+			return &bench_rows[i];
+		}
+	}
+	return NULL;
+}
