@@ -21,6 +21,7 @@
 #include "host.h"
 
 #define READY_MS      20000
+#define PARENT_MAX    40 /* the path of a socket has to be short */
 #define IDLE_LOOK_MS  50
 #define IDLE_LOOKS    6 /* in a row without having run */
 #define IDLE_GIVEN_UP 400
@@ -48,7 +49,11 @@ int bench_path(const char *name, char *ret_path, size_t size)
 static int directory_make(struct daemon *daemon)
 {
 	*daemon = (struct daemon){ 0 };
-	strcpy(daemon->directory, "/tmp/fence-bench-XXXXXX");
+	const char *parent = getenv("FENCE_BENCH_DIRECTORY");
+	if (!parent || strlen(parent) > PARENT_MAX) {
+		parent = "/tmp";
+	}
+	snprintf(daemon->directory, sizeof(daemon->directory), "%s/fence-bench-XXXXXX", parent);
 	if (!mkdtemp(daemon->directory)) {
 		daemon->directory[0] = '\0';
 		return bench_fail("mkdtemp: %s", strerror(errno));

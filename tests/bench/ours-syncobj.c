@@ -21,8 +21,9 @@ static int mirror_join(struct ours *ours, struct syncobj *syncobj)
 	if (r < 0) {
 		return r;
 	}
-	if (fbk_timeline_create(party->device, NULL, "bench", 0, &party->mine) < 0 ||
-	    fbk_mirror_to_syncobj(party->mine, fd, &mirror) < 0) {
+	r = syncobj_probe_event(syncobj);
+	if (r == 0 && (fbk_timeline_create(party->device, NULL, "bench", 0, &party->mine) < 0 ||
+		       fbk_mirror_to_syncobj(party->mine, fd, &mirror) < 0)) {
 		r = ours_fail("mirroring");
 	}
 	if (r == 0) {

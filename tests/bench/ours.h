@@ -30,8 +30,8 @@ extern const struct side ours_edges_none;    /* the only one */
 extern const struct side ours_promise_many;  /* promises among 10,000 declared waits */
 extern const struct side ours_promise_none;
 extern const struct side ours_request;
-extern const struct side ours_pipeline;
-extern const struct side ours_syncobj; /* direct mirror */
+extern const struct side ours_requests; /* the same, 32 under way, by the protocol */
+extern const struct side ours_syncobj;  /* direct mirror */
 extern const struct side ours_link;
 extern const struct side ours_hand; /* memory to eventfd, eventfd to memory */
 extern const struct side ours_hand_native;

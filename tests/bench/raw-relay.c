@@ -490,7 +490,7 @@ static int request_round(void *state, unsigned int count, struct samples *sample
 const struct side raw_request = { "SEQPACKET ping-pong", echo_open, request_round, relay_close };
 
 /* A sample is a rate: of `batch` requests, 32 of them under way at a time. */
-static int pipeline_round(void *state, unsigned int count, struct samples *samples)
+static int requests_round(void *state, unsigned int count, struct samples *samples)
 {
 	struct raw_relay *relay = state;
 	int r = 0;
@@ -515,5 +515,5 @@ static int pipeline_round(void *state, unsigned int count, struct samples *sampl
 	return r;
 }
 
-const struct side raw_pipeline = { "SEQPACKET echo, depth 32", echo_open, pipeline_round,
+const struct side raw_requests = { "SEQPACKET echo, depth 32", echo_open, requests_round,
 				   relay_close };

@@ -5,22 +5,24 @@
 
 #include "bench.h"
 
-extern const struct side raw_eventfd;       /* write(2) to an eventfd */
-extern const struct side raw_loads;         /* the loads of a check, in another shared object */
-extern const struct side raw_ping_pong;     /* cache lines between two processes */
-extern const struct side raw_futex_trip;    /* futex ping-pong, sleeping */
-extern const struct side raw_waitv_trip;    /* the leader sleeps on 64 words */
-extern const struct side raw_futex_wake;    /* one futex(FUTEX_WAKE) with one asleep */
-extern const struct side raw_loop;          /* eventfd, epoll */
-extern const struct side raw_relay_to_fd;   /* doorbell, epoll, notify */
-extern const struct side raw_relay_to_word; /* epoll, store, futex */
-extern const struct side raw_relay_both;    /* the one, then the other back */
-extern const struct side raw_link;          /* as many requests as it takes to meet */
-extern const struct side raw_request;       /* SOCK_SEQPACKET ping-pong, epoll server */
-extern const struct side raw_pipeline;      /* the same, 32 under way */
-extern const struct side raw_syncobj;       /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
-extern const struct side raw_dbus_start;    /* until dbus-daemon says its address */
-extern const struct side raw_dbus_memory;   /* its anonymous memory then */
+extern const struct side raw_eventfd;        /* write(2) to an eventfd */
+extern const struct side raw_flag;           /* a futex word: store, load of the sleepers */
+extern const struct side raw_syncobj_signal; /* TIMELINE_SIGNAL, nobody waits */
+extern const struct side raw_loads;          /* the loads of a check, in another shared object */
+extern const struct side raw_ping_pong;      /* cache lines between two processes */
+extern const struct side raw_futex_trip;     /* futex ping-pong, sleeping */
+extern const struct side raw_waitv_trip;     /* the leader sleeps on 64 words */
+extern const struct side raw_futex_wake;     /* one futex(FUTEX_WAKE) with one asleep */
+extern const struct side raw_loop;           /* eventfd, epoll */
+extern const struct side raw_relay_to_fd;    /* doorbell, epoll, notify */
+extern const struct side raw_relay_to_word;  /* epoll, store, futex */
+extern const struct side raw_relay_both;     /* the one, then the other back */
+extern const struct side raw_link;           /* as many requests as it takes to meet */
+extern const struct side raw_request;        /* SOCK_SEQPACKET ping-pong, epoll server */
+extern const struct side raw_requests;       /* the same, 32 under way */
+extern const struct side raw_syncobj;        /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
+extern const struct side raw_dbus_start;     /* until dbus-daemon says its address */
+extern const struct side raw_dbus_memory;    /* its anonymous memory then */
 
 #define WAIT_ANY_COUNT 64
 

@@ -59,7 +59,7 @@ static int event_arm(struct syncobj *syncobj, uint64_t value)
 	return 0;
 }
 
-static int event_probe(struct syncobj *syncobj)
+int syncobj_probe_event(struct syncobj *syncobj)
 {
 	int r = event_arm(syncobj, PROBE_POINT);
 	close(syncobj->event);
@@ -78,7 +78,7 @@ int syncobj_create(struct syncobj *syncobj, int *ret_fd)
 	    drmSyncobjHandleToFD(drm, syncobj->handle, ret_fd) < 0) {
 		return bench_fail("making a syncobj: %s", strerror(errno));
 	}
-	return event_probe(syncobj);
+	return 0;
 }
 
 int syncobj_open(struct syncobj *syncobj, int fd)

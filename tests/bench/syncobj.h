@@ -12,8 +12,10 @@ struct syncobj {
 	int event; /* an eventfd, armed for one point */
 };
 
+/* Finish it also after a failure. */
 int syncobj_create(struct syncobj *syncobj, int *ret_fd);
 int syncobj_open(struct syncobj *syncobj, int fd); /* takes the fd */
+int syncobj_probe_event(struct syncobj *syncobj);  /* skips where there is no SYNCOBJ_EVENTFD */
 void syncobj_finish(struct syncobj *syncobj);
 int syncobj_signal(void *syncobj, uint64_t value); /* for struct half */
 
