@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a row of fence-bench is, and how it is measured: two sides that do the same work, ours and
- * the raw primitive, round after round in turns; or a single value. One process, one thread, and
- * the members that a side forks (member.h).
+ * A row of fence-bench compares two sides that do the same work, ours and the raw primitive, in
+ * alternating rounds; or it measures a single value. The bench is one process with one thread; a side
+ * forks the other processes that it needs (member.h).
  */
 #pragma once
 
@@ -16,13 +16,13 @@ struct samples {
 	double *values; /* nanoseconds, or the row's unit */
 	size_t count;
 	size_t room;
-	size_t dropped; /* not counted, because somebody did not sleep */
+	size_t dropped; /* discarded, since a process that had to sleep did not */
 };
 
 struct row;
 
-/* One side. `round` adds up to `count` samples; all return 0 or a negative errno, with a reason from
- * bench_fail() or bench_skip(). `close` takes what `open` gave. */
+/* One side. `round` adds at most `count` samples. `open` and `round` return 0 or what bench_fail() or
+ * bench_skip() returned. `close` frees the state that `open` made. */
 struct side {
 	const char *what;
 	int (*open)(const struct row *row, void **ret_state);
@@ -45,15 +45,16 @@ struct row {
 	double target;
 	const struct side *ours; /* all kinds but ROW_VALUE */
 	const struct side *raw;
-	int (*measure)(double *ret_value, char *ret_note); /* ROW_VALUE; the note: REASON_SIZE */
-	unsigned int samples;                              /* in a round; 0: 30 */
-	unsigned int share; /* percent of the rounds asked for; 0: all */
-	unsigned int batch; /* operations in a sample; 0: 1 */
+	/* ROW_VALUE; the note has REASON_SIZE bytes */
+	int (*measure)(double *ret_value, char *ret_note);
+	unsigned int samples; /* per round; 0: 30 */
+	unsigned int share;   /* percent of the usual rounds; 0: all */
+	unsigned int batch;   /* operations per sample; 0: 1 */
 	unsigned int pairs;
 	unsigned int think_ns;
-	bool cold;      /* stream through memory before each sample */
+	bool cold;      /* evict the caches before each sample */
 	bool other_uid; /* the partner is another user */
-	bool below;     /* less than the target, not at most */
+	bool below;     /* met when below the target; equal is a miss */
 };
 
 enum result_state { RESULT_DONE, RESULT_SKIPPED, RESULT_FAILED };
@@ -83,7 +84,7 @@ extern const size_t bench_row_count;
 
 const struct row *row_find(const char *name); /* NULL: there is none */
 
-/* The reason why a row has no figures; returns -ECANCELED (not here) or -EIO (broken). */
+/* Record why a row has no figures. Skip: this machine lacks something, -ECANCELED. Fail: -EIO. */
 int bench_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *bench_reason(void);
@@ -93,11 +94,11 @@ void samples_finish(struct samples *samples);
 void samples_sort(struct samples *samples);
 double samples_quantile(const struct samples *sorted, double quantile);
 
-/* Told before each round, for progress. */
+/* Called before each round. */
 typedef void row_progress_fn(const struct row *row, unsigned int round, unsigned int rounds);
 
 void row_run(const struct row *row, row_progress_fn *progress, struct result *ret_result);
 void result_finish(struct result *result);
 
-/* Ratio rows of a self-check: 1.00 +- 0.05. */
+/* For --selfcheck: is the ratio 1.00 +- 0.05? */
 bool result_is_one(const struct result *result);

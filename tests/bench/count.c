@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Preloaded into the daemon: counts its allocations in a file that the bench maps. Counting from the
- * inside, since nothing outside sees an allocation that needs no memory of the kernel's.
+ * Preloaded into the daemon: replaces malloc() and its kin, and counts calls in a file that the bench
+ * maps. An allocation served from the heap makes no system call, so it cannot be counted from outside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,13 +14,13 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* The C library's own, under the names that it keeps for this. */
+/* glibc's allocator under the names that it exports for replacements of malloc(). */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *memory, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
-static _Atomic uint64_t early; /* before the file is there */
+static _Atomic uint64_t early; /* counts until the file is mapped */
 static _Atomic uint64_t *counter = &early;
 
 __attribute__((constructor)) static void counter_map(void)
@@ -39,7 +39,7 @@ __attribute__((constructor)) static void counter_map(void)
 
 static void count_one(void)
 {
-	/* relaxed: a number */
+	/* relaxed: a counter; it orders nothing */
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 

@@ -21,9 +21,9 @@
 #include "host.h"
 
 #define READY_MS      20000
-#define PARENT_MAX    40 /* the path of a socket has to be short */
+#define PARENT_MAX    40 /* sun_path holds 108 bytes, with what follows */
 #define IDLE_LOOK_MS  50
-#define IDLE_LOOKS    6 /* in a row without having run */
+#define IDLE_LOOKS    6 /* consecutive looks at which it had not run */
 #define IDLE_GIVEN_UP 400
 
 const char daemon_policy_open[] =
@@ -94,10 +94,10 @@ static _Noreturn void child_exec(const char *path, char **arguments, const struc
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0666);
 	dup2(fd, STDERR_FILENO);
 	dup2(fd, STDOUT_FILENO);
-	/* it would be told of what is going on here */
+	/* an inherited end of a member's socket would hide that the member ended */
 	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	host_pin(PLACE_RELAY);
-	setenv("XDG_CONFIG_HOME", daemon->directory, 1); /* never the policy of who runs this */
+	setenv("XDG_CONFIG_HOME", daemon->directory, 1); /* not the policy of the calling user */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	execvp(path, arguments);
 	_exit(127);
@@ -134,7 +134,7 @@ static int notify_open(const struct daemon *daemon)
 	return fd >= 0 ? fd : bench_fail("%s: %s", address.sun_path, strerror(errno));
 }
 
-/* Until something comes that starts with `word`. */
+/* Reads from `fd` until a message starts with `word`; fails with the first line of the daemon's log. */
 static int word_await(const struct daemon *daemon, int fd, const char *word)
 {
 	char text[512];
@@ -237,7 +237,7 @@ int daemon_start_dbus(struct daemon *daemon)
 void daemon_stop(struct daemon *daemon)
 {
 	if (daemon->pid > 0) {
-		kill(daemon->pid, SIGKILL); /* nothing of its work is of use any more */
+		kill(daemon->pid, SIGKILL); /* its state is discarded */
 		waitpid(daemon->pid, NULL, 0);
 		daemon->pid = 0;
 	}

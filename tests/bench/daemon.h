@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A daemon of the bench's own, in a temporary directory: our fencebrokerd, and for comparison
- * dbus-daemon. It ends with the bench, at the latest. */
+/* A daemon that the bench starts, in a temporary directory: our fencebrokerd, or dbus-daemon to compare
+ * it with. It is killed when the bench ends. */
 #pragma once
 
 #include <stdint.h>
@@ -24,14 +24,13 @@ extern const char daemon_policy_open[];
 
 int daemon_start(struct daemon *daemon, const struct daemon_setup *setup);
 int daemon_start_dbus(struct daemon *daemon);
-void daemon_stop(struct daemon *daemon); /* also one that was never started */
+void daemon_stop(struct daemon *daemon); /* no-op for one that was not started */
 
-/* Anonymous memory of a process, exact (smaps_rollup): heap and stacks, no shared pages. In bytes, or
- * negative. */
+/* Its anonymous memory (smaps_rollup): heap and stacks, no shared pages. Bytes, or -1. */
 long daemon_anonymous(const struct daemon *daemon);
 
-/* Until it sleeps in its loop and has done so for a while. */
+/* Waits until the daemon has not run for 300 ms. */
 int daemon_await_idle(const struct daemon *daemon);
 
-/* A file beside the bench: `directory` relative to its own. */
+/* The path of the file `name` in the directory of fence-bench itself. */
 int bench_path(const char *name, char *ret_path, size_t size);

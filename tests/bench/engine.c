@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Runs a row: both sides in turns, and what the samples say. */
+/* Runs a row: both sides in turns, then the statistics of their samples. */
 #include "bench.h"
 
 #include <errno.h>
@@ -95,7 +95,7 @@ struct lane {
 	const struct side *side;
 	void *state;
 	struct samples all;     /* of all rounds */
-	struct samples medians; /* one a round */
+	struct samples medians; /* one per round */
 };
 
 static int lane_open(struct lane *lane, const struct side *side, const struct row *row)
@@ -114,7 +114,7 @@ static void lane_finish(struct lane *lane)
 	samples_finish(&lane->medians);
 }
 
-/* The median of a round; negative when no sample counted. */
+/* Runs one round. Its median is -1 when all samples were dropped. */
 static int lane_round(struct lane *lane, unsigned int count, bool keep, double *ret_median)
 {
 	struct samples samples = { 0 };
@@ -147,7 +147,7 @@ static double row_ratio(const struct row *row, double ours, double raw)
 	return row->kind == ROW_FASTER ? raw / ours : ours / raw;
 }
 
-/* Ours first, then raw first: whatever drifts meets both alike. */
+/* The sides alternate in who is first, so that drift of the machine affects both equally. */
 static int rounds_run(const struct row *row, struct lane lanes[2], row_progress_fn *progress,
 		      struct samples *ratios)
 {
@@ -217,7 +217,7 @@ static int pair_run(const struct row *row, row_progress_fn *progress, struct res
 {
 	struct lane lanes[2] = { 0 };
 	struct samples ratios = { 0 };
-	/* Raw first: it forks, and its children need no copies of our connections. */
+	/* Raw first: it forks, and its children should not inherit our connections. */
 	int r = lane_open(&lanes[1], row->raw, row);
 	if (r == 0) {
 		r = lane_open(&lanes[0], bench_options.selfcheck ? row->raw : row->ours, row);

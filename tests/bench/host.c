@@ -30,7 +30,7 @@ void host_init(void)
 			continue;
 		}
 		for (unsigned int place = cpu_count; place <= PLACE_RELAY; place++) {
-			places[place] = cpu; /* what comes later takes the last one there is */
+			places[place] = cpu; /* later places share the last CPU */
 		}
 		cpu_count++;
 	}
@@ -46,7 +46,7 @@ void host_pin(enum place place)
 	cpu_set_t set;
 	CPU_ZERO(&set);
 	CPU_SET(places[place], &set);
-	sched_setaffinity(0, sizeof(set), &set); /* of those we were allowed: does not fail */
+	sched_setaffinity(0, sizeof(set), &set); /* a CPU of the initial mask: does not fail */
 }
 
 void host_unpin(void)
@@ -81,7 +81,7 @@ void *host_share(size_t size)
 	if (memory == MAP_FAILED) {
 		return NULL;
 	}
-	memset(memory, 0, size); /* no page faults later */
+	memset(memory, 0, size); /* no page faults while measuring */
 	return memory;
 }
 

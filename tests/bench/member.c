@@ -20,7 +20,7 @@ static _Noreturn void member_run(enum place place, uid_t uid, member_fn *fn, int
 	if (uid != 0 && (setgid(uid) < 0 || setuid(uid) < 0)) {
 		_exit(1);
 	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* after setuid, which clears it */
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* after setuid(), which clears it */
 	int r = fn(socket, arg);
 	if (r < 0) {
 		fprintf(stderr, "fence-bench: a partner failed: %s\n", bench_reason());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Members: the other processes of a row. Each is forked, placed on a CPU, and talks to the leader in
- * notes (a number, perhaps with an fd) over a socket; between rounds it sleeps in there. It ends
- * with the leader, or when it is stopped.
+ * Members: the other processes of a row. Each is forked and pinned to a CPU. It exchanges notes (a
+ * number, and an optional fd) with the leader over a socket, and sleeps in recvmsg() between rounds. It
+ * is killed by member_stop(), or by the kernel when the leader ends.
  */
 #pragma once
 
@@ -18,14 +18,15 @@ struct member {
 	int socket;
 };
 
-/* What it runs; what that returns is its exit status. */
+/* The body of a member. It exits with failure when this returns a negative errno. */
 typedef int member_fn(int socket, void *arg);
 
-/* As `uid` if that is not 0. */
+/* Runs as `uid`, or as the caller's user when that is 0. */
 int member_start(struct member *member, enum place place, uid_t uid, member_fn *fn, void *arg);
-void member_stop(struct member *member); /* also one that was never started */
+void member_stop(struct member *member); /* no-op for one that was not started */
 
-/* fd -1: none. Of both sides. A note that does not come in time, or from nobody, is a failure. */
+/* fd -1: none. The leader and members use the same calls. No note within NOTE_PATIENCE_MS is a failure,
+ * and so is a peer that ended. */
 int note_send(int socket, uint64_t number, int fd);
 int note_receive(int socket, uint64_t *ret_number, int *ret_fd);
-int note_await(int socket, uint64_t *ret_number); /* for ever: for members, between rounds */
+int note_await(int socket, uint64_t *ret_number); /* no timeout: for members between rounds */

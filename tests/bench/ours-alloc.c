@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Allocations of the daemon from the doorbell until it sleeps again after the delivery: of a wake, of
- * a watch, of an export. */
+/* Counts the daemon's allocations from the doorbell until it sleeps again after the delivery: for a wake,
+ * a watch and an export. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "raw-loads.h"
 
 #define DELIVERIES  50
-#define THINK_NS    300000 /* until the daemon sleeps */
+#define THINK_NS    300000 /* long enough for the daemon to sleep again */
 #define PATIENCE_MS 20000
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -42,12 +42,12 @@ static int fd_await(int fd)
 	return poll(&entry, 1, PATIENCE_MS) == 1 ? 0 : bench_fail("nothing became readable");
 }
 
-/* One delivery each time that it is told a value: armed, said so, delivered, said so. */
+/* Arms a watch, sends a note that it is armed, and returns when it has fired. */
 static int watch_take(struct party *party, struct fbk_point point, int socket)
 {
 	struct fbk_timeline_info info;
 	bool fired = false;
-	/* A watch is not answered: it is there once the next request is. */
+	/* PointWatch has no reply; requests are served in order, so after the next reply it is armed. */
 	if (fbk_point_watch(point, FBK_DEADLINE_MAX, told, &fired, NULL) < 0 ||
 	    fbk_timeline_info(point.timeline, &info) < 0) {
 		return ours_fail("watching");
@@ -81,7 +81,7 @@ static int alloc_partner(int socket, void *arg)
 	struct ours *ours = arg;
 	struct party party;
 	uint64_t value;
-	setenv("FENCEBROKER_IO_URING", "no", 1); /* watches by the daemon */
+	setenv("FENCEBROKER_IO_URING", "no", 1); /* watches go through the daemon */
 	int r = party_join(&party, &ours->daemon, "partner");
 	if (r == 0) {
 		r = party_receive(&party, socket, &party.theirs);
@@ -118,7 +118,7 @@ static int deliveries_count(struct ours *ours, _Atomic uint64_t *counter,
 			r = note_receive(socket, NULL, NULL);
 		}
 		host_think(THINK_NS);
-		/* relaxed: the daemon sleeps */
+		/* relaxed: the daemon sleeps, nothing changes it now */
 		uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
 		if (r == 0) {
 			r = party_signal(&ours->party, value);
@@ -136,7 +136,7 @@ static int deliveries_count(struct ours *ours, _Atomic uint64_t *counter,
 	return 0;
 }
 
-/* Beside the other library of the bench, installed or not. */
+/* In the directory of libfence-bench-loads.so, which is right for build and installation. */
 static int preload_path(char *ret_path, size_t size)
 {
 	Dl_info info;
@@ -158,7 +158,7 @@ static int alloc_run(const char *preload, const char *file, _Atomic uint64_t *co
 	if (r < 0) {
 		return r;
 	}
-	/* relaxed: a number */
+	/* relaxed: a counter; it orders nothing */
 	if (atomic_load_explicit(counter, memory_order_relaxed) == 0) {
 		r = bench_fail("the daemon's allocations are not counted");
 	} else if (fbk_timeline_create(ours->party.device, NULL, "bench", 0, &ours->party.mine) <

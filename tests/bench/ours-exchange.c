@@ -37,7 +37,7 @@ int hall_open(struct hall *hall, struct party *party, int socket, unsigned int b
 		r = buffer_add(hall, i);
 	}
 	if (r == 0) {
-		r = note_receive(socket, NULL, NULL); /* it has accepted */
+		r = note_receive(socket, NULL, NULL); /* the partner has accepted */
 	}
 	if (r == 0 && fbk_link_wait(hall->link, host_now() + HALL_PATIENCE_NS) < 0) {
 		r = ours_fail("waiting for the consumer");

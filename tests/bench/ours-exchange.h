@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* An exchange between the leader, who produces, and a partner, who consumes; for the rows about hand-overs. */
+/* An exchange between the leader, the producer, and a partner, the consumer; for the rows about hand-overs. */
 #pragma once
 
 #include "ours.h"
@@ -7,7 +7,7 @@
 #define HALL_PATIENCE_NS UINT64_C(20000000000)
 #define HALL_BUFFERS_MAX 3
 
-/* The leader's end. */
+/* The producer's end. */
 struct hall {
 	struct party *party;
 	struct fbk_link *link;
@@ -15,7 +15,7 @@ struct hall {
 	struct fbk_timeline *drawn; /* its acquire points */
 };
 
-/* The partner's. */
+/* The consumer's end. */
 struct guest {
 	struct party party;
 	struct fbk_device *device;
@@ -23,8 +23,8 @@ struct guest {
 	struct fbk_timeline *read; /* its release points */
 };
 
-/* Both ends at once. With so many buffers; of a consumer that waits on and signals these masks. The hall
- * goes with its party, the guest with its process. */
+/* Both ends run these at the same time. `waits` and `signals` are the fence kinds of the consumer's device.
+ * party_leave() frees the hall; the guest lives until its process ends. */
 int hall_open(struct hall *hall, struct party *party, int socket, unsigned int buffers);
 int guest_join(struct guest *guest, const struct daemon *daemon, int socket, uint32_t waits,
 	       uint32_t signals);

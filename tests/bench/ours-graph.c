@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The graph of who waits for whom. 64 timelines, each of whose points waits for the same one of the
- * next: so far ahead that there are 10,000 such waits, or none of them is declared. Then frame after
- * frame a point of another timeline is declared to wait for one of these, and signalled.
+ * The graph of declared waits. There are 64 timelines; point n of each waits for point n of the next. One
+ * side declares 10,000 of these waits beforehand, the other none. What is measured is to declare that a
+ * point of one more timeline waits for one of these points; the point is then signalled, which removes
+ * the edge.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 
 #define TIMELINES 64
 #define EDGES     10000
-#define AHEAD     ((EDGES + TIMELINES - 2) / (TIMELINES - 1)) /* points of each */
+#define AHEAD     ((EDGES + TIMELINES - 2) / (TIMELINES - 1)) /* points per timeline */
 
 struct line {
 	struct fbk_timeline *timelines[TIMELINES];
@@ -90,7 +91,7 @@ static int edges_round(void *state, unsigned int count, struct samples *samples)
 			r = samples_add(samples, (double)(end - start));
 		}
 		if (r == 0) {
-			r = party_signal(&ours->party, value); /* with it the edge goes */
+			r = party_signal(&ours->party, value); /* removes the edge */
 		}
 	}
 	return r;

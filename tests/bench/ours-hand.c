@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Hand-overs. Native: nobody but the two is in it. Else by a turn: what the daemon has to be asked for, an eventfd
- * that follows the acquire point, and one that the release follows, is prepared as soon as the frame is handed
- * over, before its device signals.
+ * Hand-overs of a frame, there and back. Native: the daemon takes no part. With eventfds: the daemon exports the
+ * acquire point to one eventfd and imports the release from another. Both are requested right after the frame is
+ * handed over and before its device signals, so these requests are not in the figure.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 
 struct hand {
 	struct hall hall;
-	uint32_t index; /* of the buffer that is here */
+	uint32_t index; /* of the buffer that the producer holds */
 };
 
 static int hand_open(const struct row *row, member_fn *fn, struct ours **ret_ours)
@@ -60,7 +60,7 @@ static int native_hand(void *arg, uint64_t value)
 struct holder {
 	struct guest guest;
 	struct fbk_frame *frame;
-	int acquire; /* fd; of the frame */
+	int acquire; /* fd of the frame's acquire point */
 	int release;
 };
 

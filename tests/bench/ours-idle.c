@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The daemon while nothing happens: 1,000 clients, 10,000 waits that sleep, and nobody signals. */
+/* The idle daemon: 1,000 clients, 10,000 sleeping waits, no signals. */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -67,7 +67,7 @@ static int client_wait(struct party *party, unsigned int number)
 	return r;
 }
 
-/* Takes the token once, opens it with each of its clients, and starts their threads. */
+/* Receives the token, opens the timeline in each of this process's clients, and starts their threads. */
 static int idle_member(int socket, void *arg)
 {
 	struct ours *ours = arg;
@@ -90,7 +90,7 @@ static int idle_member(int socket, void *arg)
 	return r < 0 ? r : note_await(socket, NULL);
 }
 
-/* How many of a process's threads sleep in a futex, and the others. */
+/* How many of a process's threads sleep in a futex, and how many it has. */
 static void threads_count(pid_t pid, unsigned int *ret_asleep, unsigned int *ret_all)
 {
 	char path[64];
@@ -128,7 +128,7 @@ static int all_asleep(const struct ours *ours)
 	return bench_fail("%u of %u threads sleep", asleep, all);
 }
 
-/* Time on a CPU in ns; the first number of schedstat. */
+/* CPU time in ns: the first number of schedstat. */
 static long long daemon_cpu_ns(const struct daemon *daemon)
 {
 	char path[64];
@@ -163,11 +163,11 @@ static int idle_watch(struct ours *ours, struct idle *idle)
 	if (cpu < 0) {
 		return bench_skip("this kernel has no /proc/PID/schedstat");
 	}
-	return all_asleep(ours); /* nor did they go away meanwhile */
+	return all_asleep(ours); /* all waits still sleep */
 }
 
-/* A session counts for some 13 fds, and no user gets more than half of the daemon's: it raises its
- * limit to what may be had here. */
+/* The daemon charges a session about 13 fds and gives one user at most half of its fds. It raises its own
+ * limit to the hard limit, so that must be large enough. */
 static int files_check(void)
 {
 	rlim_t needed = geteuid() == 0 ? FILES_MANY_USERS : FILES_ONE_USER;
@@ -179,7 +179,7 @@ static int files_check(void)
 				    FILES_MANY_USERS, FILES_ONE_USER);
 }
 
-/* Once for both rows. */
+/* Measured once; both rows use the result. */
 static int idle_measure(struct idle *ret_idle, char *ret_note)
 {
 	const struct row row = { .name = "idle", .other_uid = geteuid() == 0 };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Meeting: one offers a link, the other accepts it, and the producer joins. */
+/* Setting up a link: one process offers it, the other accepts, the producer joins. */
 #include <errno.h>
 #include <unistd.h>
 
 #include "ours-exchange.h"
 #include "raw.h"
 
-/* An offer is to be accepted; a note without one, to close the link. */
+/* Accepts the offer in each note; a note without one closes the link. */
 static int link_partner(int socket, void *arg)
 {
 	struct ours *ours = arg;
@@ -16,7 +16,7 @@ static int link_partner(int socket, void *arg)
 	int offer;
 	int r = party_join(&party, &ours->daemon, "partner");
 	while (r == 0 && (r = note_receive(socket, &number, &offer)) == 0) {
-		if (offer < 0) { /* to close it */
+		if (offer < 0) { /* no offer */
 			fbk_link_close(link);
 			link = NULL;
 		} else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the daemon takes of memory and time: its start, and what a timeline and a point cost. */
+/* The daemon's memory per timeline and per point; the time and memory of its start. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 static int daemon_party(struct daemon *daemon, struct party *party)
 {
-	/* A class whose pages are large, so that they hold all: pages are not what is measured. */
+	/* Large pages, so that no further ones are allocated: shared pages are not what is measured. */
 	struct fbk_device_desc desc = { .name = "bench",
 					.class = FBK_CPU,
 					.waits = FBK_MEMORY64,
@@ -55,7 +55,7 @@ int ours_heap_timeline(double *ret_value, char *ret_note)
 	struct party party;
 	int r = daemon_party(&daemon, &party);
 	if (r == 0) {
-		r = timelines_add(&party, 1); /* what only the first one costs */
+		r = timelines_add(&party, 1); /* one-time costs of the first timeline */
 	}
 	long before = r == 0 ? daemon_anonymous(&daemon) : 0;
 	struct mallinfo2 here = mallinfo2();
@@ -117,7 +117,7 @@ int ours_heap_point(double *ret_value, char *ret_note)
 }
 
 /* ------------------------------------------------------------------------------------ start -- */
-/* A round starts the daemon `count` times; there is nothing to keep between rounds. */
+/* A round starts the daemon `count` times; rounds share no state. */
 
 static int nothing_open(const struct row *row, void **ret_state)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What goes by way of the daemon: exports, imports and watches. */
+/* Exports, imports and watches. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -43,10 +43,10 @@ static int relay_open(const struct row *row, uint32_t flags, member_fn *fn, stru
 	return 0;
 }
 
-/* What the partner holds. */
+/* The partner's state. */
 struct listener {
 	struct party party;
-	int fd;     /* of the export */
+	int fd;     /* the export */
 	bool fired; /* the watch */
 };
 
@@ -195,7 +195,8 @@ static int watch_prepare(void *arg, uint64_t value)
 	listener->fired = false;
 	int r = fbk_point_watch(point, FBK_DEADLINE_MAX, watch_told, listener, NULL);
 	if (r == 0) {
-		r = fbk_dispatch(listener->party.context); /* the reply may have roused it */
+		/* a reply may have made the fd readable */
+		r = fbk_dispatch(listener->party.context);
 	}
 	return r < 0 ? ours_fail("watching") : 0;
 }
@@ -219,7 +220,7 @@ static int watch_partner(int socket, struct ours *ours, unsigned int armed)
 	struct listener listener;
 	struct half half = { .arg = &listener, .prepare = watch_prepare, .wait = watch_wait };
 	if (armed > 0) {
-		setenv("FENCEBROKER_IO_URING", "no", 1); /* all by the daemon */
+		setenv("FENCEBROKER_IO_URING", "no", 1); /* watches go through the daemon */
 	}
 	int r = listener_join(&listener, ours, socket);
 	for (uint64_t i = 0; r == 0 && i < armed; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Signals and checks that nobody sleeps for, and signals among eight that sleep. */
+/* Signals and checks while nobody sleeps; signals while eight sleep. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 
 #include "ours.h"
 
-#define FAR           (UINT64_C(1) << 40) /* a point that no row reaches */
-#define PAIR_SLEEPS   4     /* so many sleeping waits make a pair of signaler and waiter */
+#define FAR           (UINT64_C(1) << 40) /* a point that is never reached */
+#define PAIR_SLEEPS   4     /* sleeping waits after which a waiter has its cell in the pair page */
 #define PAIR_PATIENCE 10000 /* ms */
 
-/* Signal every other millisecond until each partner has told that it slept often enough. */
+/* Signals every 2 ms until each partner has reported that it slept PAIR_SLEEPS times. */
 static int partners_sleep(struct ours *ours)
 {
 	uint64_t end = host_now() + PAIR_PATIENCE * UINT64_C(1000000);
@@ -60,7 +60,7 @@ static int signal_partner(int socket, void *arg)
 	if (r == 0) {
 		r = sleeper_sleep(&party, socket);
 	}
-	return r < 0 ? r : note_await(socket, NULL); /* the connection stays, and nobody waits */
+	return r < 0 ? r : note_await(socket, NULL); /* stay connected, without a wait */
 }
 
 static int signal_open_with(const struct row *row, member_fn *fn, struct ours **ret_ours)
@@ -171,7 +171,7 @@ const struct side ours_check = { "fbk_point_check", check_open, check_round, our
 
 /* --------------------------------------------------------------- eight asleep, one concerned -- */
 
-/* The first note says who is concerned. That one follows; the others wait for a far point. */
+/* The first note says whether this partner waits for the points that are signalled; the others wait for FAR. */
 static int asleep_partner(int socket, void *arg)
 {
 	struct ours *ours = arg;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Two devices, one after the other, each with a process: a frame goes through both, three buffers are on the way, and
- * each device has two frames to do at most. They take a fixed time for each, and go on with the next by
- * themselves, as a device with a queue does. Either they wait for each other, and their processes only say what
- * they are to do; or it is the processes that wait, before they hand over or give back.
+ * A pipeline of two devices, each driven by a process: every frame passes both. There are three buffers, and each
+ * device has a queue of two jobs. A device takes a fixed time per job and starts the next by itself. On our side
+ * the devices wait for each other's points, and the processes only submit jobs. On the other side each process
+ * waits for its device before it hands over or gives back.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -18,24 +18,24 @@
 #define QUEUE 2
 
 struct job {
-	struct fbk_point wait; /* no timeline: for nothing */
+	struct fbk_point wait; /* no timeline: no wait */
 	uint64_t submitted_ns;
 	uint64_t value;
 };
 
-/* When each frame was drawn: what the second device, which would look at the memory all the time, sees at
- * once, while its thread may be asleep. By frame; in shared memory. */
+/* When each frame was drawn. A real second device would poll the payload and start at once; the thread that plays
+ * it may be asleep, and takes its start time from here. Indexed by frame; in shared memory. */
 struct stage_board {
 	_Atomic uint64_t drawn_ns[16];
 };
 
-/* A device. */
+/* A device, played by a thread that sleeps for as long as a job takes. */
 struct stage {
-	struct fbk_timeline *timeline; /* that it signals; NULL: its process waits */
+	struct fbk_timeline *timeline; /* signalled by the device; NULL: its process waits */
 	struct stage_board *board;
 	bool first;
 	uint64_t takes_ns;
-	uint64_t free_ns; /* when it was done with the last job */
+	uint64_t free_ns; /* end of its last job */
 	struct job jobs[QUEUE];
 	uint64_t put, got;
 	sem_t room, there, done;
@@ -49,14 +49,14 @@ static void sem_take(sem_t *sem)
 	}
 }
 
-/* When it could begin. */
+/* The earliest time at which the job may start. */
 static uint64_t job_ready(const struct stage *stage, const struct job *job)
 {
 	if (!job->wait.timeline) {
 		return job->submitted_ns;
 	}
 	if (fbk_point_check(job->wait) == 0) {
-		/* relaxed: stored before that point was signalled */
+		/* relaxed: stored before the point that was just seen was signalled */
 		uint64_t drawn = atomic_load_explicit(&stage->board->drawn_ns[job->value % 16],
 						      memory_order_relaxed);
 		return drawn > job->submitted_ns ? drawn : job->submitted_ns;
@@ -88,8 +88,9 @@ static void *stage_run(void *arg)
 		stage->free_ns = start + stage->takes_ns;
 		sleep_until(stage->free_ns);
 		if (stage->first) {
+			/* relaxed: the signal below releases it */
 			atomic_store_explicit(&stage->board->drawn_ns[job.value % 16], host_now(),
-					      memory_order_relaxed); /* signalled after */
+					      memory_order_relaxed);
 		}
 		if (stage->timeline) {
 			fbk_timeline_signal(stage->timeline, job.value);
@@ -113,7 +114,7 @@ static int stage_start(struct stage *stage, const struct ours *ours, struct fbk_
 
 static void stage_stop(struct stage *stage)
 {
-	atomic_store(&stage->over, true); /* it has nothing to do now */
+	atomic_store(&stage->over, true); /* its queue is empty */
 	sem_post(&stage->there);
 	pthread_join(stage->thread, NULL);
 	sem_destroy(&stage->room);
@@ -130,7 +131,7 @@ static void stage_submit(struct stage *stage, struct fbk_point wait, uint64_t va
 
 /* ----------------------------------------------------------------------------------- the second -- */
 
-static struct stage_board *board_next; /* of whose members are being started */
+static struct stage_board *board_next; /* of the row whose members are being forked */
 
 static int second_frame(struct guest *guest, struct stage *stage, uint64_t value)
 {
@@ -159,7 +160,7 @@ static int second_run(int socket, const struct ours *ours, bool waited)
 	if (r == 0) {
 		r = stage_start(&stage, ours, waited ? NULL : guest.read);
 	}
-	for (uint64_t value = 1; r == 0; value++) { /* until it is stopped */
+	for (uint64_t value = 1; r == 0; value++) { /* until it is killed */
 		r = second_frame(&guest, &stage, value);
 	}
 	return r;
@@ -181,7 +182,7 @@ struct stages {
 	struct hall hall;
 	struct stage stage;
 	uint64_t frame;
-	uint32_t here[HALL_BUFFERS_MAX]; /* between rounds all are */
+	uint32_t here[HALL_BUFFERS_MAX]; /* buffers of the producer: all of them between rounds */
 };
 
 static int here_fill(struct stages *stages)

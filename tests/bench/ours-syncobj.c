@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The direct mirror: fbk_timeline_signal() signals the syncobj too. */
+/* A direct mirror: fbk_timeline_signal() signals the syncobj as well. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -24,7 +24,7 @@ static int trip_open(const struct row *row, member_fn *fn, void **ret_state)
 	return 0;
 }
 
-/* --------------------------------------------------------------------------- not thinking ---- */
+/* ---------------------------------------------------------------------- answering at once ---- */
 
 static int spin_partner(int socket, void *arg)
 {
@@ -73,7 +73,7 @@ static int spin_round(void *state, unsigned int count, struct samples *samples)
 			}
 		}
 		uint64_t end = host_now();
-		if (i > 0) { /* the first woke the partner */
+		if (i > 0) { /* the first trip only wakes the partner */
 			r = samples_add(samples, (double)(end - start) / batch);
 		}
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the rows of our side have in common. */
+/* Shared by the rows of our side. */
 #include "ours.h"
 
 #include <errno.h>
@@ -104,7 +104,7 @@ int ours_open(const struct row *row, const struct daemon_setup *setup, member_fn
 	if (r == 0) {
 		r = daemon_start(&ours->daemon, setup);
 	}
-	/* Before there is a connection that they would inherit. */
+	/* Forked before the leader connects, so that they inherit no connection. */
 	for (; r == 0 && ours->partner_count < partners; ours->partner_count++) {
 		r = member_start(&ours->partners[ours->partner_count], PLACE_PARTNER,
 				 row->other_uid ? NOBODY - ours->partner_count : 0, fn, ours);

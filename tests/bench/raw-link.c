@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What meeting consists of: so many requests of one process, of another, and of the first again; and two notes. */
+/* The messages of setting up a link, as bare packets: requests of one process, of the other, of the first
+ * again; and two notes between them. */
 #include "raw.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@ enum { LEADER, PARTNER, CLIENTS };
 
 struct raw_link {
 	struct member relay, partner;
-	int sockets[CLIENTS][2]; /* the client's end, the relay's; -1: none */
+	int sockets[CLIENTS][2]; /* end of the client, end of the relay; -1: none */
 };
 
 static void link_close(void *state)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* What a check of a point has to load, at the least: in a shared object of its own, since a library's
- * function is called through the PLT. No header of ours. */
+/* The loads that a check of a point needs at least. In a shared object, since the call to a library goes
+ * through the PLT. Includes no header of fencebroker. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 struct raw_owner {
-	_Atomic uint8_t *ours; /* is this still the process that made it? */
+	_Atomic uint8_t *ours; /* false in a forked child */
 };
 
 struct raw_line {

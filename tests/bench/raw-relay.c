@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Raw primitives with a third process between the two: system calls and atomics only. */
+/* Raw primitives with a relay process between signaler and waiter: system calls and atomics only. */
 #include "raw.h"
 
 #include <errno.h>
@@ -27,8 +27,8 @@
 
 struct relay_board {
 	struct meeting meeting;
-	_Alignas(128) _Atomic uint32_t word; /* what the leader, or the relay, stores */
-	_Alignas(128) _Atomic uint32_t back; /* what the relay stores, where both do */
+	_Alignas(128) _Atomic uint32_t word; /* stored by the leader or the relay */
+	_Alignas(128) _Atomic uint32_t back; /* stored by the relay on the way back */
 };
 
 struct raw_relay {
@@ -37,10 +37,10 @@ struct raw_relay {
 	struct member partner;
 	struct half half;
 	struct half partner_half;
-	int bell;   /* the leader rings it, the relay polls it */
-	int answer; /* the partner does, where there is a way back */
-	int notify; /* the relay raises it, the partner polls it */
-	int epoll;  /* the partner's, where it has one */
+	int bell;   /* written by the leader, polled by the relay */
+	int answer; /* written by the partner, in rows with a way back */
+	int notify; /* raised by the relay, polled by the partner */
+	int epoll;  /* of the partner, in rows where it has one */
 	int sockets[2];
 	int partner_sockets[2];
 	unsigned int batch;
@@ -156,7 +156,8 @@ static int relay_open(const struct row *row, const struct half *half, const stru
 
 /* ------------------------------------------------------------------- memory -> pollable fd --- */
 
-/* Raise an eventfd that may be full, and its flags changed: completion of a read, kernel AIO. */
+/* Raises an eventfd as the daemon does: by the completion of an AIO read, which never blocks, even if the
+ * client filled the eventfd or made it blocking. */
 static int aio_notify(aio_context_t context, int source, int fd, unsigned int *in_flight)
 {
 	uint8_t byte;
@@ -206,7 +207,7 @@ static int to_fd_relay(int socket, void *arg)
 static int to_fd_signal(void *arg, uint64_t value)
 {
 	struct raw_relay *relay = arg;
-	/* release: what was written before is seen by who wakes */
+	/* release: pairs with the relay's acquire; earlier writes are visible */
 	atomic_store_explicit(&relay->board->word, (uint32_t)value, memory_order_release);
 	return fd_ring(relay->bell);
 }
@@ -489,7 +490,7 @@ static int request_round(void *state, unsigned int count, struct samples *sample
 
 const struct side raw_request = { "SEQPACKET ping-pong", echo_open, request_round, relay_close };
 
-/* A sample is a rate: of `batch` requests, 32 of them under way at a time. */
+/* A sample is the rate of `batch` requests with 32 of them under way. */
 static int requests_round(void *state, unsigned int count, struct samples *samples)
 {
 	struct raw_relay *relay = state;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The ioctl TIMELINE_SIGNAL alone; and with SYNCOBJ_EVENTFD in another process. */
+/* TIMELINE_SIGNAL with SYNCOBJ_EVENTFD in another process; and the ioctl alone. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>

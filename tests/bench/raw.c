@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Raw primitives in one process, and between two: system calls and atomics only. */
+/* Raw primitives within a process and between two: system calls and atomics only. */
 #include "raw.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define SYS_futex_waitv 449
 #endif
 
-#define SPINS_PER_LOOK (1 << 24) /* of a spin, between two looks whether the partner lives */
+#define SPINS_PER_LOOK (1 << 24) /* iterations between two checks of the timeout */
 #define PATIENCE_S     20
 #define NOBODY         65534
 #define SLEEPERS       8
@@ -150,11 +150,11 @@ struct raw_word {
 
 struct raw_board {
 	struct meeting meeting;
-	struct raw_word forth;                /* the leader's */
-	struct raw_word back[WAIT_ANY_COUNT]; /* the partner's; one, or as many as are waited for */
-	struct raw_word idle;                 /* nobody signals it */
-	/* For spinning, a pair a round: how far a line is from both CPUs depends on its address, and
-	 * no one address is to decide. */
+	struct raw_word forth;                /* stored by the leader */
+	struct raw_word back[WAIT_ANY_COUNT]; /* stored by the partner */
+	struct raw_word idle;                 /* never signalled */
+	/* For spinning: another pair of lines in each round, since the latency of a line depends on its
+	 * address. */
 	struct raw_word ping[SPIN_LINES];
 	struct raw_word pong[SPIN_LINES];
 };
@@ -165,7 +165,7 @@ struct raw_pair {
 	struct half half;    /* the leader's */
 	struct half partner; /* the partner's */
 	unsigned int batch;
-	unsigned int round; /* of spinning; each side counts */
+	unsigned int round; /* of spinning; counted by both sides */
 	uint64_t think_ns;
 };
 
@@ -177,7 +177,7 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
 
 static int word_signal(struct raw_word *word, uint64_t value)
 {
-	/* release: what was written before is seen by who wakes */
+	/* release: pairs with the acquire of the wait; earlier writes are visible */
 	atomic_store_explicit(&word->word, (uint32_t)value, memory_order_release);
 	futex(&word->word, FUTEX_WAKE, 1);
 	return 0;
@@ -226,7 +226,7 @@ static void pair_close(void *state)
 	free(pair);
 }
 
-/* The partner starts; who else there is, is the caller's. */
+/* Starts the partner; the caller starts further members. */
 static int pair_open(const struct row *row, const struct half *half, const struct half *partner,
 		     member_fn *fn, void **ret_state)
 {
@@ -272,15 +272,15 @@ static bool spin_until(struct raw_word *word, uint32_t value)
 	return false;
 }
 
-/* The lines of the next round, and the value that both have. */
+/* The lines of the next round; returns the value that both hold. */
 static uint32_t spin_lines(struct raw_pair *pair, struct raw_word **ret_ping,
 			   struct raw_word **ret_pong)
 {
 	unsigned int line = pair->round++ % SPIN_LINES;
 	*ret_ping = &pair->board->ping[line];
 	*ret_pong = &pair->board->pong[line];
-	/* acquire: as above. The leader stores only after its order, which came after this line's
-	 * last round; the partner's own is what it stored last. */
+	/* acquire: as above. Neither line changes now: the leader stores into `ping` only after its note,
+	 * and the partner stored into `pong` last in this line's previous round. */
 	return atomic_load_explicit(&(*ret_pong)->word, memory_order_acquire);
 }
 
@@ -328,7 +328,7 @@ static int ping_pong_round(void *state, unsigned int count, struct samples *samp
 			}
 		}
 		uint64_t end = host_now();
-		if (i > 0) { /* the first woke the partner */
+		if (i > 0) { /* the first trip only wakes the partner */
 			r = samples_add(samples, (double)(end - start) / pair->batch);
 		}
 	}
@@ -363,7 +363,7 @@ static int futex_trip_round(void *state, unsigned int count, struct samples *sam
 const struct side raw_futex_trip = { "futex ping-pong", futex_trip_open, futex_trip_round,
 				     pair_close };
 
-/* The partner signals one after the other of the words, each with a value of its own. */
+/* The partner signals the words in turn; the value tells which one. */
 static int any_signal(void *arg, uint64_t value)
 {
 	struct raw_pair *pair = arg;
@@ -422,7 +422,7 @@ static int wake_idler(int socket, void *arg)
 {
 	struct raw_pair *pair = arg;
 	(void)socket;
-	while (futex(&pair->board->idle.word, FUTEX_WAIT, 0) < 0) { /* its patience ended */
+	while (futex(&pair->board->idle.word, FUTEX_WAIT, 0) < 0) { /* timed out */
 	}
 	return 0;
 }

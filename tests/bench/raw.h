@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The raw primitives that our side is measured against: system calls and atomics, nothing of
- * fencebroker's. */
+/* The raw primitives that our side is compared with: system calls and atomics, no code of fencebroker. */
 #pragma once
 
 #include "bench.h"
@@ -16,23 +15,23 @@ extern const struct side raw_futex_wake;     /* one futex(FUTEX_WAKE) with one a
 extern const struct side raw_loop;           /* eventfd, epoll */
 extern const struct side raw_relay_to_fd;    /* doorbell, epoll, notify */
 extern const struct side raw_relay_to_word;  /* epoll, store, futex */
-extern const struct side raw_relay_both;     /* the one, then the other back */
-extern const struct side raw_link;           /* as many requests as it takes to meet */
+extern const struct side raw_relay_both;     /* to_fd, and to_word back */
+extern const struct side raw_link;           /* as many requests as a link takes */
 extern const struct side raw_request;        /* SOCK_SEQPACKET ping-pong, epoll server */
 extern const struct side raw_requests;       /* the same, 32 under way */
 extern const struct side raw_syncobj;        /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
-extern const struct side raw_dbus_start;     /* until dbus-daemon says its address */
-extern const struct side raw_dbus_memory;    /* its anonymous memory then */
+extern const struct side raw_dbus_start;     /* until dbus-daemon prints its address */
+extern const struct side raw_dbus_memory;    /* its anonymous memory at that time */
 
 #define WAIT_ANY_COUNT 64
 
-/* What travels for a request and its reply: as many bytes as ours takes (strace shows it). */
+/* Bytes of a request and of its reply: as many as ours has (strace shows them). */
 #define REQUEST_SIZE   10
 #define REPLY_SIZE     3
 #define PIPELINE_DEPTH 32
 
-/* Requests that it takes to meet (strace shows them): of who offers, before and after the other accepted, and of
- * who accepts. */
+/* Requests that set up a link (strace shows them): of the offering process, before and after the other accepted;
+ * and of the accepting process. */
 #define OFFER_REQUESTS  5
 #define ACCEPT_REQUESTS 4
 #define JOIN_REQUESTS   4

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One small picture a row: what part of the samples took at most so long, for both sides, on one
- * logarithmic axis from the fastest to a little beyond the slower one's p99. SVG, written by hand.
+ * One small plot per row: the cumulative distribution of both sides' samples, on one logarithmic axis
+ * from the fastest sample to a little beyond the slower side's p99. Writes SVG.
  */
 #include <errno.h>
 #include <math.h>
@@ -19,7 +19,7 @@
 #define PLOT_WIDTH  310
 #define PLOT_HEIGHT 126
 #define HEAD        48
-#define STEPS       200 /* of a curve */
+#define STEPS       200 /* points of a curve */
 
 #define OURS_COLOUR "#0b6e4f"
 #define RAW_COLOUR  "#c44536"
@@ -83,7 +83,7 @@ static void axis_tick(const struct axis *axis, double value, const char *unit, F
 		x, TOP, x, TOP + PLOT_HEIGHT, x, TOP + PLOT_HEIGHT + 14, text);
 }
 
-/* At 1, 2 and 5 times the powers of ten, or at fewer of these when that is too many. */
+/* Ticks at 1, 2 and 5 times the powers of ten; only at the powers when the axis is long. */
 static void axis_draw(const struct axis *axis, const char *unit, FILE *file)
 {
 	static const int factors[] = { 1, 2, 5 };

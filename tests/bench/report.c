@@ -34,7 +34,7 @@ void target_text(const struct row *row, char *ret_text)
 	}
 }
 
-/* Three digits of it, with a prefix that people read. */
+/* Three digits, with the unit scaled. */
 void quantity_text(double value, const char *unit, char *ret_text)
 {
 	static const struct {

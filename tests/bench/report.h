@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* What comes out: a table, JSON, pictures. All read the results and change nothing. */
+/* The output: table, JSON, plot. They only read the results. */
 #pragma once
 
 #include "bench.h"
 
 #define QUANTITY_SIZE 32
 
-const char *row_unit(const struct row *row); /* "ns" unless it says something else */
+const char *row_unit(const struct row *row); /* "ns" by default */
 bool row_has_raw(const struct row *row);
 
-/* For people: "<= 1.15x", "4.98 us", "done". */
+/* Text as in the table: "<= 1.15x", "4.98 us", "met". */
 void target_text(const struct row *row, char *ret_text);
 void quantity_text(double value, const char *unit, char *ret_text);
 const char *result_verdict(const struct result *result);
@@ -27,4 +27,4 @@ void json_put_text(struct json_object *object, const char *key, const char *text
 void json_put_number(struct json_object *object, const char *key, double value,
 		     bool there); /* not there: null */
 struct json_object *json_machine(void);
-int json_print(struct json_object *report); /* and let go of it */
+int json_print(struct json_object *report); /* and free it */

@@ -4,9 +4,9 @@
 #include "host.h"
 #include "member.h"
 
-#define POST_THINK_NS 60000 /* until the partner sleeps, also when it spins first */
+#define POST_THINK_NS 60000 /* enough for the partner to spin and then sleep */
 
-/* relaxed, here and below: the signal back, or a note, comes between the store and the load */
+/* relaxed, here and below: the partner's signal or note orders the store before the load */
 static bool partner_slept(struct meeting *meeting, uint64_t value)
 {
 	return atomic_load_explicit(&meeting->slept[value % MEETING_ROUND_MAX],
@@ -94,7 +94,7 @@ int post_lead(int socket, struct meeting *meeting, const struct half *half, unsi
 			r = note_send(socket, value, -1);
 		}
 		if (r == 0) {
-			r = note_receive(socket, NULL, NULL); /* it goes to wait now */
+			r = note_receive(socket, NULL, NULL); /* the partner is about to wait */
 		}
 		if (r < 0) {
 			return r;
@@ -104,7 +104,7 @@ int post_lead(int socket, struct meeting *meeting, const struct half *half, unsi
 		r = half->signal(half->arg, value);
 		uint64_t end = host_now();
 		if (r == 0) {
-			r = note_receive(socket, NULL, NULL); /* it is awake */
+			r = note_receive(socket, NULL, NULL); /* the partner is awake */
 		}
 		if (r == 0) {
 			r = step(half->settle, half->arg, value);
@@ -159,7 +159,7 @@ int turn_lead(int socket, struct meeting *meeting, const struct half *half, unsi
 			r = note_send(socket, value, -1);
 		}
 		if (r == 0) {
-			r = note_receive(socket, NULL, NULL); /* it goes to wait now */
+			r = note_receive(socket, NULL, NULL); /* the partner is about to wait */
 		}
 		if (r < 0) {
 			return r;
@@ -172,7 +172,7 @@ int turn_lead(int socket, struct meeting *meeting, const struct half *half, unsi
 		}
 		uint64_t end = host_now();
 		if (r == 0) {
-			r = note_receive(socket, NULL, NULL); /* it has settled */
+			r = note_receive(socket, NULL, NULL); /* the partner has settled */
 		}
 		if (r == 0) {
 			r = step(half->settle, half->arg, value);

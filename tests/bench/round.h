@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * The two shapes that most rows have, written once, so that both sides think, count and take the
- * time alike. What differs is a side's own few functions, called through a pointer by both.
+ * The three patterns that most rows follow. Both sides of a row use the same code to think, count and
+ * take the time; only the functions in `struct half` differ.
  *
- * A round trip: the leader signals, the partner wakes, thinks and signals back.
- * A turn: a round trip for which both prepare first, which is not measured; the partner sleeps then.
- * A post: the partner waits, the leader signals once it sleeps; what is measured is the call, or the
- * time until the partner is awake.
+ * Trip: the leader signals; the partner wakes, thinks and signals back.
+ * Turn: a trip that both prepare first; the preparation is not measured, and the partner sleeps.
+ * Post: the partner sleeps in a wait, the leader signals. Measured is the call, or the time until the
+ * partner is awake.
  *
- * Each side has one `struct meeting` in the memory that it shares with its partner; its numbers only
- * grow. A sample in which somebody who had to sleep did not is dropped and counted.
+ * Each side has one `struct meeting` in memory shared with its partner; values only grow. A sample in
+ * which a process did not sleep although it had to is dropped and counted.
  */
 #pragma once
 
@@ -20,25 +20,25 @@
 #include "bench.h"
 
 #define MEETING_ROUND_MAX 1024
-#define MEETING_WARM_UP   2 /* of each round: the first ones find the partner in its socket */
+#define MEETING_WARM_UP   2 /* trips per round that do not count: the partner is still in recvmsg() */
 
 struct meeting {
-	uint64_t value;                           /* of the last signal; each side counts */
+	uint64_t value; /* of the last signal; counted by both processes */
 	_Atomic uint8_t slept[MEETING_ROUND_MAX]; /* did the partner sleep for value n % MAX? */
-	_Atomic uint64_t woken;                   /* when the partner was awake, for a post */
+	_Atomic uint64_t woken;                   /* post: when the partner was awake */
 };
 
-/* What a side does; `arg` is its own. */
+/* The functions of one process of a side. */
 struct half {
 	void *arg;
 	int (*signal)(void *arg, uint64_t value);
 	int (*wait)(void *arg, uint64_t value);
-	/* Of posts and turns, may be NULL: before the wait and after it, by whoever has them. */
+	/* Of posts and turns, may be NULL: run before the wait and after it. */
 	int (*prepare)(void *arg, uint64_t value);
 	int (*settle)(void *arg, uint64_t value);
 };
 
-/* `socket` leads to the partner, who is in the _follow of the same name until it is gone. */
+/* The leader calls _lead for each round; the partner at the other end of `socket` stays in _follow. */
 int trip_lead(int socket, struct meeting *meeting, const struct half *half, unsigned int count,
 	      uint64_t think_ns, bool must_sleep, struct samples *samples);
 int trip_follow(int socket, struct meeting *meeting, const struct half *half, uint64_t think_ns);

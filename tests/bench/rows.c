@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The rows: what is measured, against what, and what it should be. */
+/* The rows: what is measured, what it is compared with, and the target. */
 #include "bench.h"
 
 #include <string.h>

@@ -95,7 +95,7 @@ int syncobj_open(struct syncobj *syncobj, int fd)
 void syncobj_finish(struct syncobj *syncobj)
 {
 	if (syncobj->drm >= 0) {
-		close(syncobj->drm); /* and with it the handle */
+		close(syncobj->drm); /* closes the handle as well */
 	}
 	syncobj->drm = -1;
 }
