@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "exchange-trial.h"
-#include "judge.h"
 
 /* Whether something went wrong with a frame of theirs that explains an error. */
 static bool frame_troubled(const struct trial *trial, const struct ledger_frame *frame,
@@ -48,22 +47,22 @@ static void judge_back(const struct trial *trial, const struct ledger_frame *fra
 			    holding_lost(trial->ledger, one, frame->back_time);
 		bool failed = frame->back_result != 0 && !one->frame;
 		if (let_go > frame->back_time && !lost && !failed) {
-			trial_find(trial, EXCHANGE_REUSED, value);
+			frame_find(trial, EXCHANGE_REUSED, value);
 		}
 		in_error |= one->frame && one->frame->result < 0 && let_go <= frame->back_time;
 		given = later(given, done == NEVER ? frame->back_time : done);
 	}
 	if (in_error && frame->back_result == 0) {
-		trial_find(trial, EXCHANGE_ERROR_LOST, value);
+		frame_find(trial, EXCHANGE_ERROR_LOST, value);
 	}
 	if (frame->back_result < 0 && !frame_troubled(trial, frame, producer, value)) {
-		trial_find(trial, EXCHANGE_ERROR_MADE, value);
+		frame_find(trial, EXCHANGE_ERROR_MADE, value);
 	}
 	if (trial_long(trial, frame->hand->deadline, frame->back_time)) {
-		trial_find(trial, EXCHANGE_BACK_LATE, value);
+		frame_find(trial, EXCHANGE_BACK_LATE, value);
 	}
 	if (frame->back_result == 0 && trial_long(trial, given, frame->back_time)) {
-		trial_find(trial, EXCHANGE_BACK_SLOW, value);
+		frame_find(trial, EXCHANGE_BACK_SLOW, value);
 	}
 }
 
@@ -78,15 +77,15 @@ static void judge_return(const struct trial *trial, struct tracking *tracking)
 	const struct record *record = trial->record;
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, trial->instance->header->instance, record->value);
-	trial->verdict->backs++;
-	trial->verdict->in_error += record->result < 0;
+	trial->verdict->frames.backs++;
+	trial->verdict->frames.in_error += record->result < 0;
 	if (record->index >= RING || tracking->away[record->index] != record->value || !frame) {
-		trial_find(trial, EXCHANGE_BACK_AGAIN, record->value);
+		frame_find(trial, EXCHANGE_BACK_AGAIN, record->value);
 		return;
 	}
 	tracking->away[record->index] = 0;
 	if (record->value < tracking->back) {
-		trial_find(trial, EXCHANGE_BACK_ORDER, record->value);
+		frame_find(trial, EXCHANGE_BACK_ORDER, record->value);
 	}
 	tracking->back = later(tracking->back, record->value);
 	judge_back(trial, frame, record->value);
@@ -101,7 +100,7 @@ static void judge_lost(const struct trial *trial, const struct ledger_frame *fra
 	uint64_t life = earlier(instance->killed.begin, instance->left.begin);
 	if ((instance->left.begin != NEVER && instance->killed.begin == NEVER) ||
 	    (life != NEVER && trial_long(trial, trial->record->deadline, life))) {
-		trial_find(trial, EXCHANGE_LOST, value);
+		frame_find(trial, EXCHANGE_LOST, value);
 	}
 }
 
@@ -111,11 +110,11 @@ static void judge_hand(const struct trial *trial, struct tracking *tracking)
 	trial_time(trial, record->begin);
 	if (trial->end == NEVER || record->result < 0) {
 		if (trial->end != NEVER && record->result != -ENOTCONN) {
-			trial_find(trial, EXCHANGE_WRONG, record->value);
+			frame_find(trial, EXCHANGE_WRONG, record->value);
 		}
 		return;
 	}
-	trial->verdict->frames++;
+	trial->verdict->frames.handed++;
 	if (record->index < RING) {
 		tracking->away[record->index] = record->value;
 	}
@@ -130,7 +129,7 @@ void judge_producer(struct trial *trial)
 	struct tracking tracking = { 0 };
 	for (size_t i = 0; i < instance->count; i++) {
 		const struct record *record = &instance->records[i];
-		trial_set(trial, instance, record);
+		trial_set(trial, record);
 		switch (atomic_load_explicit(&record->kind, memory_order_relaxed)) {
 		case RECORD_HAND:
 			judge_hand(trial, &tracking);
@@ -141,7 +140,7 @@ void judge_producer(struct trial *trial)
 				break;
 			}
 			if (record->result < 0) {
-				trial_find(trial, EXCHANGE_WRONG, record->value);
+				frame_find(trial, EXCHANGE_WRONG, record->value);
 			} else if (record->value > 0) {
 				judge_return(trial, &tracking);
 			}

@@ -3,10 +3,10 @@
 #include "exchange-judge.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "exchange-trial.h"
-#include "judge.h"
 
 #define SHORT_NS 1000000 /* not worth asking what of it did not count */
 
@@ -60,18 +60,18 @@ static void judge_ended(const struct trial *trial, const struct visit *visit)
 		break;
 	case -EOWNERDEAD:
 		if (!gone) {
-			trial_find(trial, EXCHANGE_WRONG, record->value);
+			frame_find(trial, EXCHANGE_WRONG, record->value);
 		}
 		break;
 	case -EPIPE:
 	case -ESTALE:
 	case -ENOTCONN:
 		if (!gone && !(visit && visit_late(trial, visit, trial->end))) {
-			trial_find(trial, EXCHANGE_SENT_AWAY, record->value);
+			frame_find(trial, EXCHANGE_SENT_AWAY, record->value);
 		}
 		break;
 	default:
-		trial_find(trial, EXCHANGE_WRONG, record->value);
+		frame_find(trial, EXCHANGE_WRONG, record->value);
 	}
 }
 
@@ -82,15 +82,15 @@ static void judge_number(const struct trial *trial, const struct visit *visit,
 		ledger_frame(trial->ledger, visit->producer, holding->value);
 	uint64_t before = holding->number > 0 ? holding[-1].value : 0;
 	if (!frame || trial->end < frame->hand->begin) {
-		trial_find(trial, EXCHANGE_PHANTOM, holding->value);
+		frame_find(trial, EXCHANGE_PHANTOM, holding->value);
 	} else if (holding->number == 0) {
 		if (record_done(frame->hand) < visit->accept_begin) {
-			trial_find(trial, EXCHANGE_STALE, holding->value);
+			frame_find(trial, EXCHANGE_STALE, holding->value);
 		}
 	} else if (holding->value <= before) {
-		trial_find(trial, EXCHANGE_AGAIN, holding->value);
+		frame_find(trial, EXCHANGE_AGAIN, holding->value);
 	} else if (holding->value > before + 1) {
-		trial_find(trial, EXCHANGE_SKIPPED, holding->value);
+		frame_find(trial, EXCHANGE_SKIPPED, holding->value);
 	}
 }
 
@@ -141,7 +141,7 @@ static void judge_looking(const struct trial *trial, struct looking *looking)
 			long_ns < SHORT_NS ? long_ns : trial_ran(trial, from, trial->until);
 	}
 	if (before <= BOUND_NS && looking->spent > BOUND_NS) {
-		trial_find(trial, EXCHANGE_WAKE, looking->value);
+		frame_find(trial, EXCHANGE_WAKE, looking->value);
 	}
 }
 
@@ -154,7 +154,7 @@ static void judge_ready(const struct trial *trial, const struct visit *visit)
 	judge_ended(trial, visit);
 	if (frame && frame->hand->seen_end &&
 	    trial_long(trial, later(frame->hand->seen_end, record->begin), trial->until)) {
-		trial_find(trial, EXCHANGE_WAKE, record->value);
+		frame_find(trial, EXCHANGE_WAKE, record->value);
 	}
 }
 
@@ -176,25 +176,25 @@ static void judge_content(const struct trial *trial, const struct holding *holdi
 		return; /* found already */
 	}
 	if (record->index != frame->hand->index) {
-		trial_find(trial, EXCHANGE_BUFFER, record->value);
+		frame_find(trial, EXCHANGE_BUFFER, record->value);
 	}
 	if (frame->hand->seen_begin == 0 || record->begin < frame->hand->seen_begin) {
-		trial_find(trial, EXCHANGE_EARLY, record->value);
+		frame_find(trial, EXCHANGE_EARLY, record->value);
 	}
 	if ((record->seen_begin == word && record->seen_end == word) || record->seen_end == 0 ||
 	    holding_taken(trial->ledger, frame, holding, trial->until)) {
 		return;
 	}
 	if (record->seen_begin == record->seen_end) {
-		trial_find(trial, record->seen_end > word ? EXCHANGE_NEWER : EXCHANGE_OLDER,
+		frame_find(trial, record->seen_end > word ? EXCHANGE_NEWER : EXCHANGE_OLDER,
 			   record->value);
 	} else {
-		trial_find(trial, record->seen_end > word ? EXCHANGE_NEWER : EXCHANGE_TORN,
+		frame_find(trial, record->seen_end > word ? EXCHANGE_NEWER : EXCHANGE_TORN,
 			   record->value);
 	}
 }
 
-static void judge_consumer(struct trial *trial, size_t *visit_next)
+static void judge_consumer(struct trial *trial)
 {
 	const struct history_instance *instance = trial->instance;
 	const struct visit *visit = NULL;
@@ -202,19 +202,19 @@ static void judge_consumer(struct trial *trial, size_t *visit_next)
 	size_t held = 0;
 	for (size_t i = 0; i < instance->count; i++) {
 		const struct record *record = &instance->records[i];
-		trial_set(trial, instance, record);
+		trial_set(trial, record);
 		switch (atomic_load_explicit(&record->kind, memory_order_relaxed)) {
 		case RECORD_ACCEPT:
 			trial_time(trial, record->begin);
 			if (record_opens_visit(record)) {
-				visit = trial->ledger->visits[(*visit_next)++];
+				visit = trial->ledger->visits[trial->visit_next++];
 				held = 0;
-				trial->verdict->visits++;
+				trial->verdict->frames.visits++;
 				looking_begin(trial, &looking, visit);
 			} else if (trial->end != NEVER && record->result != -EBUSY &&
 				   !instance_gone(trial_instance(trial, record->timeline),
 						  trial->end)) {
-				trial_find(trial, EXCHANGE_WRONG, 0);
+				frame_find(trial, EXCHANGE_WRONG, 0);
 			}
 			break;
 		case RECORD_NEXT:
@@ -224,7 +224,7 @@ static void judge_consumer(struct trial *trial, size_t *visit_next)
 			if (trial->end != NEVER && record->result == 0) {
 				judge_number(trial, visit, &visit->holdings[held++]);
 				looking_for(trial, &looking, visit->producer, record->value + 1);
-				trial->verdict->seen++;
+				trial->verdict->frames.seen++;
 			}
 			break;
 		case RECORD_READY:
@@ -242,33 +242,44 @@ static void judge_consumer(struct trial *trial, size_t *visit_next)
 	}
 }
 
-int exchange_judge(const struct history *history, struct exchange_verdict *ret_verdict)
+static int judge_instance(struct trial *trial)
+{
+	judge_producer(trial);
+	judge_consumer(trial);
+	return 0;
+}
+
+static int frames_judge(struct trial *trial)
 {
 	struct ledger ledger;
-	size_t visit_next = 0;
-	*ret_verdict = (struct exchange_verdict){ 0 };
-	int r = ledger_load(&ledger, history);
+	int r = ledger_load(&ledger, trial->history);
 	if (r < 0) {
 		return r;
 	}
-	for (uint32_t i = 1; i < history->count; i++) {
-		struct trial trial = {
-			.ledger = &ledger,
-			.instance = &history->instances[i],
-			.verdict = ret_verdict,
-		};
-		if (trial.instance->crashed) {
-			printf("%s: instance %u, wait status 0x%x\n",
-			       exchange_finding_names[EXCHANGE_CRASH], i,
-			       (unsigned int)trial.instance->status);
-			ret_verdict->findings[EXCHANGE_CRASH]++;
-			ret_verdict->total++;
-		}
-		if (trial.instance->header) {
-			judge_producer(&trial);
-			judge_consumer(&trial, &visit_next);
-		}
-	}
+	trial->ledger = &ledger;
+	r = trial_instances(trial, judge_instance);
 	ledger_free(&ledger);
-	return 0;
+	return r;
 }
+
+static void frames_summarize(const struct verdict *verdict)
+{
+	printf("%" PRIu64 " frames, %" PRIu64 " came back, %" PRIu64 " in error; %" PRIu64
+	       " seen by %" PRIu64 " visits, %" PRIu64 " waits, %" PRIu64 " timed out",
+	       verdict->frames.handed, verdict->frames.backs, verdict->frames.in_error,
+	       verdict->frames.seen, verdict->frames.visits, verdict->waits, verdict->timed_out);
+}
+
+#define FINDING_KIND(number, name, text) [EXCHANGE_##number] = { name, text },
+static const struct finding_kind finding_kinds[EXCHANGE_FINDING_COUNT] = { EXCHANGE_FINDINGS(
+	FINDING_KIND) };
+static_assert(EXCHANGE_FINDING_COUNT <= FINDINGS_MAX, "a bit and a count each");
+
+const struct judge exchange_judge = {
+	.checker = "chaos-exchange-check",
+	.kinds = finding_kinds,
+	.kind_count = EXCHANGE_FINDING_COUNT,
+	.crash = EXCHANGE_CRASH,
+	.judge = frames_judge,
+	.summarize = frames_summarize,
+};

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
-/*
- * The rules that a run with exchanges is held to. Each finding is printed with where it is in the logs. How
- * long is too long, and what time does not count: judge.h. Owned by the checker; one thread.
- */
+/* The rules that a run with exchanges is held to. Owned by the checker; one thread. */
 #pragma once
 
-#include "exchange-ledger.h"
+#include "judge.h"
 
 #define EXCHANGE_FINDINGS(X)                                                                   \
 	X(AGAIN, "frame-again", "a consumer got a frame that is not above the last one")       \
@@ -40,13 +37,4 @@ enum exchange_finding {
 		EXCHANGE_FINDING_COUNT
 };
 
-struct exchange_verdict {
-	uint64_t findings[EXCHANGE_FINDING_COUNT];
-	uint64_t frames, backs, in_error, seen, visits, waits, timed_out;
-	uint64_t total; /* findings */
-};
-
-extern const char *const exchange_finding_names[EXCHANGE_FINDING_COUNT];
-
-/* 0, or a negative errno: then it judged nothing. */
-int exchange_judge(const struct history *history, struct exchange_verdict *ret_verdict);
+extern const struct judge exchange_judge;

@@ -3,40 +3,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "judge.h"
 
 /* A number above that is nonsense in a log. */
 #define FRAMES_MAX (UINT64_C(1) << 32)
 
-static void *grow(void *array, size_t needed, size_t *capacity, size_t size)
-{
-	size_t room = *capacity ? *capacity : 64;
-	while (room < needed) {
-		room *= 2;
-	}
-	if (room == *capacity) {
-		return array;
-	}
-	void *grown = reallocarray(array, room, size);
-	if (grown) {
-		memset((char *)grown + *capacity * size, 0, (room - *capacity) * size);
-		*capacity = room;
-	}
-	return grown;
-}
-
-uint64_t record_done(const struct record *record)
-{
-	/* relaxed: its writer is gone */
-	uint64_t end = atomic_load_explicit(&record->end, memory_order_relaxed);
-	return end ? end : NEVER;
-}
-
 static uint8_t record_kind_of(const struct record *record)
 {
-	return atomic_load_explicit(&record->kind, memory_order_relaxed); /* as above */
+	return atomic_load_explicit(&record->kind,
+				    memory_order_relaxed); /* relaxed: its writer is gone */
 }
 
 /* ----------------------------------------------------------------------------------- producers -- */
@@ -241,11 +217,6 @@ bool holding_back_by(const struct holding *holding, uint64_t when)
 		given += BOUND_NS; /* the daemon gets there when it gets a CPU */
 	}
 	return given <= when;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 uint64_t visit_over(const struct visit *visit)

@@ -57,9 +57,6 @@ void ledger_free(struct ledger *ledger);
 /* NULL: never handed over, as far as is known. */
 struct ledger_frame *ledger_frame(const struct ledger *ledger, uint32_t producer, uint64_t value);
 
-/* When the record ended; NEVER: it did not. */
-uint64_t record_done(const struct record *record);
-
 bool record_opens_visit(const struct record *record);
 
 /* When its consumer was about to let go of it, and when that was done; NEVER: it did not. */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,14 +85,21 @@ static uint32_t directory_count(DIR *directory)
 
 /* ------------------------------------------------------------------------------------ indexing -- */
 
-/* Room for one more; NULL without memory. */
-static void *grow(void *array, size_t count, size_t *capacity, size_t size)
+void *grow(void *array, size_t needed, size_t *capacity, size_t size)
 {
-	if (count < *capacity) {
+	size_t room = *capacity ? *capacity : 64;
+	while (room < needed) {
+		room *= 2;
+	}
+	if (room == *capacity) {
 		return array;
 	}
-	*capacity = *capacity ? 2 * *capacity : 64;
-	return reallocarray(array, *capacity, size);
+	void *grown = reallocarray(array, room, size);
+	if (grown) {
+		memset((char *)grown + *capacity * size, 0, (room - *capacity) * size);
+		*capacity = room;
+	}
+	return grown;
 }
 
 static struct history_line *line_at(const struct history *history, uint32_t id)
@@ -107,7 +115,7 @@ static struct history_line *line_at(const struct history *history, uint32_t id)
 	return *place;
 }
 
-static uint64_t record_ended(const struct record *record)
+uint64_t record_done(const struct record *record)
 {
 	/* relaxed: its writer is gone */
 	uint64_t end = atomic_load_explicit(&record->end, memory_order_relaxed);
@@ -117,12 +125,12 @@ static uint64_t record_ended(const struct record *record)
 static int line_add(struct history_line *line, const struct record *record)
 {
 	struct history_signal *signals =
-		grow(line->signals, line->count, &line->capacity, sizeof(*signals));
+		grow(line->signals, line->count + 1, &line->capacity, sizeof(*signals));
 	if (!signals) {
 		return -ENOMEM;
 	}
 	line->signals = signals;
-	uint64_t end = record_ended(record);
+	uint64_t end = record_done(record);
 	/* -EALREADY: another thread was faster; it is reached all the same. */
 	bool done = record->result == 0 || record->result == -EALREADY;
 	line->signals[line->count++] = (struct history_signal){
@@ -136,12 +144,12 @@ static int line_add(struct history_line *line, const struct record *record)
 static int spans_add(struct history_spans *spans, const struct record *record)
 {
 	struct history_span *grown =
-		grow(spans->spans, spans->count, &spans->capacity, sizeof(*grown));
+		grow(spans->spans, spans->count + 1, &spans->capacity, sizeof(*grown));
 	if (!grown) {
 		return -ENOMEM;
 	}
 	spans->spans = grown;
-	spans->spans[spans->count++] = (struct history_span){ record->begin, record_ended(record) };
+	spans->spans[spans->count++] = (struct history_span){ record->begin, record_done(record) };
 	return 0;
 }
 
@@ -185,7 +193,7 @@ static int index_driver(struct history *history, const struct record *record)
 		return spans_add(&instance->stops, record);
 	}
 	if (kind == RECORD_KILL) {
-		instance->killed = (struct history_span){ record->begin, record_ended(record) };
+		instance->killed = (struct history_span){ record->begin, record_done(record) };
 	} else if (kind == RECORD_CRASH) {
 		instance->crashed = true;
 		instance->status = record->result;
@@ -198,7 +206,7 @@ static int index_client(const struct history *history, struct history_instance *
 {
 	uint8_t kind = atomic_load_explicit(&record->kind, memory_order_relaxed);
 	if (kind == RECORD_LEAVE) {
-		instance->left = (struct history_span){ record->begin, record_ended(record) };
+		instance->left = (struct history_span){ record->begin, record_done(record) };
 	}
 	if (kind != RECORD_SIGNAL && kind != RECORD_CREATE && kind != RECORD_CLOSE) {
 		return 0;
@@ -214,7 +222,7 @@ static int index_client(const struct history *history, struct history_instance *
 		line->created = record->begin;
 	} else if (kind == RECORD_CLOSE) {
 		line->closed_begin = record->begin;
-		line->closed_end = record_ended(record);
+		line->closed_end = record_done(record);
 	} else {
 		return line_add(line, record);
 	}
@@ -343,11 +351,6 @@ uint64_t line_done(const struct history_line *line, uint64_t point)
 {
 	const struct history_signal *signal = line_find(line, point);
 	return signal ? signal->end : NEVER;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 uint64_t history_failed_by(const struct history *history, uint32_t id)

@@ -59,6 +59,22 @@ struct history {
 int history_load(struct history *history, const char *directory);
 void history_free(struct history *history);
 
+/* When the record ended; NEVER: it did not. */
+uint64_t record_done(const struct record *record);
+
+/* An array with room for that many; what is new is zero. NULL without memory: the array stays as it is. */
+void *grow(void *array, size_t needed, size_t *capacity, size_t size);
+
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* NULL: nobody made it. */
 struct history_line *history_line(const struct history *history, uint32_t id);
 

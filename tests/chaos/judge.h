@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rules that a stress run is held to, whatever the library and the daemon are made of. Each finding is
- * printed with where it is in the logs. Owned by the checker; one thread.
+ * Judges the logs of a run, by the rules of its kind: point-judge.h or exchange-judge.h. Each finding is printed
+ * with where it is in the logs. Owned by the checker; one thread.
  */
 #pragma once
 
@@ -12,40 +12,66 @@
  * above what all that runs in between needs once it gets the CPU. */
 #define BOUND_NS UINT64_C(6000000000)
 
-#define FINDINGS(X)                                                                      \
-	X(EARLY, "early", "reached before a signal of such a value was begun")           \
-	X(LOST, "lost-wake", "went on waiting long after the point was decided")         \
-	X(OVERSLEPT, "overslept", "went on waiting long after its deadline")             \
-	X(HASTY, "hasty-timeout", "timed out before its deadline")                       \
-	X(BLIND, "blind-timeout", "timed out although it was reached before")            \
-	X(UNENDED, "never-ended", "never ended, and neither did its process")            \
-	X(TWICE, "told-twice", "told more than once")                                    \
-	X(CANCELLED, "told-after-cancel", "told although it was cancelled")              \
-	X(BACK, "value-back", "a value was seen that is below one seen before")          \
-	X(AHEAD, "value-ahead", "a value was seen that nobody had begun to signal")      \
-	X(BELOW, "value-below", "reached, but the value seen then is below the point")   \
-	X(REVIVED, "reached-after-failed", "a point was reached and a lower one failed") \
-	X(DENIED, "reached-failed", "failed although its signal was done")               \
-	X(WRONG, "wrong-error", "an error that its owner's end does not explain")        \
-	X(INDEX, "wrong-index", "the answer names a point that there was not")           \
-	X(SIGNAL, "signal-refused", "the owner could not signal")                        \
-	X(OPEN, "open-refused", "could not be opened although its owner had it still")   \
-	X(CRASH, "crashed", "a process ended otherwise than it was told to")
+#define FINDINGS_MAX 32 /* kinds of them */
 
-enum finding {
-#define FINDING_NUMBER(number, name, text) FINDING_##number,
-	FINDINGS(FINDING_NUMBER)
-#undef FINDING_NUMBER
-		FINDING_COUNT
+struct finding_kind {
+	const char *name, *text;
 };
+
+struct ledger;
 
 struct verdict {
-	uint64_t findings[FINDING_COUNT];
-	uint64_t signals, waits, slept, timed_out, failed, watches, exports, unended;
+	uint64_t findings[FINDINGS_MAX];
 	uint64_t total; /* findings */
+	uint64_t waits, timed_out;
+	struct {
+		uint64_t signals, slept, failed, watches, exports, unended;
+	} points;
+	struct {
+		uint64_t handed, backs, in_error, seen, visits;
+	} frames;
 };
 
-extern const char *const finding_names[FINDING_COUNT];
+/* One record of one process, and what it is judged by. */
+struct trial {
+	const struct judge *judge;
+	const struct history *history;
+	const struct ledger *ledger; /* of a run with exchanges */
+	size_t visit_next;           /* in that */
+	const struct history_instance *instance;
+	const struct record *record;
+	uint64_t end;   /* NEVER: none */
+	uint64_t until; /* `end`, or when the process was killed: it waited until then */
+	struct verdict *verdict;
+};
+
+/* The rules of a kind of run. */
+struct judge {
+	const char *checker;              /* the program */
+	const struct finding_kind *kinds; /* of findings */
+	unsigned int kind_count;
+	unsigned int crash; /* the finding: a process ended otherwise than it was told to */
+	int (*judge)(struct trial *trial); /* the whole history: 0 or a negative errno */
+	void (*summarize)(
+		const struct verdict *verdict); /* prints the counts, without an end of line */
+};
 
 /* 0, or a negative errno: then it judged nothing. */
-int history_judge(const struct history *history, struct verdict *ret_verdict);
+int history_judge(const struct history *history, const struct judge *judge,
+		  struct verdict *ret_verdict);
+
+/* All instances that wrote a log, in turn. Stops at the first error, and returns it. */
+int trial_instances(struct trial *trial, int (*fn)(struct trial *trial));
+
+void trial_set(struct trial *trial, const struct record *record);
+
+/* Counts a finding at the trial's record. True for the first ones of its kind: their line is begun, and the caller
+ * prints the rest of it. */
+bool trial_find(const struct trial *trial, unsigned int finding);
+
+/* How much of a time its process could run; and whether that was too much. */
+uint64_t trial_ran(const struct trial *trial, uint64_t from, uint64_t to);
+bool trial_long(const struct trial *trial, uint64_t from, uint64_t to);
+
+/* main() of a checker. */
+int check_main(int argc, char **argv, const struct judge *judge);

@@ -3,16 +3,11 @@
  * Is the checker of runs with exchanges awake? Logs of a run in which all went well, forged one lie at a time: each
  * is what a bug of the library or the daemon would leave behind. And what only looks like one is let pass.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "exchange-judge.h"
-#include "journal.h"
-#include "judge.h"
+#include "exchange-record.h"
+#include "forge.h"
 #include "tests/integration/lib-daemon.h"
 
 #define PRODUCER 1 /* hands over 6 frames in 3 buffers, and leaves */
@@ -22,8 +17,6 @@
 #define JOINED   3 /* the first frame for VICTIM */
 #define LAST     4 /* and the last */
 
-#define S      UINT64_C(1000000000)
-#define STEP   (S / 1000)
 #define CAME   S /* both, and READER accepts; VICTIM after two frames */
 #define KILLED (at(LAST) + 6 * STEP)
 #define LEFT   (at(FRAMES + 2))
@@ -35,8 +28,10 @@ static uint64_t at(uint64_t frame)
 	return 100 * frame * S;
 }
 
-static char directory[64];
-static struct journal driver, producer, reader, victim;
+static struct journal *const driver = &forge_journals[0];
+static struct journal *const producer = &forge_journals[PRODUCER];
+static struct journal *const reader = &forge_journals[READER];
+static struct journal *const victim = &forge_journals[VICTIM];
 
 /* Lies are told about these. By frame, from 1. */
 struct reading {
@@ -46,25 +41,6 @@ static struct record *hands[FRAMES + 1], *backs[FRAMES + 1];
 static struct reading readings[FRAMES + 1], dying[FRAMES + 1];
 static struct record *accepted, *idle, *killed, *left, *take;
 
-static struct record *put(struct journal *journal, unsigned int kind, uint64_t value,
-			  uint64_t begin, uint64_t end, int result)
-{
-	struct record *record = journal_take(journal, 1);
-	EXPECT(record);
-	record->value = value;
-	record->begin = begin;
-	record->result = result;
-	/* relaxed: one thread */
-	atomic_store_explicit(&record->end, end, memory_order_relaxed);
-	record_publish(record, kind);
-	return record;
-}
-
-static void set_end(struct record *record, uint64_t end)
-{
-	atomic_store_explicit(&record->end, end, memory_order_relaxed); /* as above */
-}
-
 static uint32_t buffer_of(uint64_t frame)
 {
 	return (uint32_t)frame % 3;
@@ -73,9 +49,9 @@ static uint32_t buffer_of(uint64_t frame)
 static struct record *put_consumer(struct journal *journal, unsigned int kind, uint64_t value,
 				   uint64_t begin, uint64_t end, int result)
 {
-	struct record *record = put(journal, kind, value, begin, end, result);
+	struct record *record = forge_record(journal, kind, value, begin, end, result);
 	record->timeline = PRODUCER;
-	record->number = journal == &victim;
+	record->number = journal == victim;
 	record->deadline = begin + 50 * S;
 	return record;
 }
@@ -96,77 +72,50 @@ static void put_reading(struct journal *journal, struct reading *reading, uint64
 static void forge_producer(void)
 {
 	for (uint64_t i = 1; i <= FRAMES; i++) {
-		struct record *hand = put(&producer, RECORD_HAND, i, at(i), at(i) + STEP / 2, 0);
+		struct record *hand =
+			forge_record(producer, RECORD_HAND, i, at(i), at(i) + STEP / 2, 0);
 		hand->index = buffer_of(i);
 		hand->deadline = at(i) + 20 * S;
 		hand->seen_begin = at(i) + 2 * STEP;
 		hand->seen_end = at(i) + 2 * STEP + STEP / 2;
 		hands[i] = hand;
 		uint64_t back = at(i) + 10 * STEP;
-		backs[i] =
-			put(&producer, RECORD_BACK, i, back, back + 1, i == LAST ? -EOWNERDEAD : 0);
+		backs[i] = forge_record(producer, RECORD_BACK, i, back, back + 1,
+					i == LAST ? -EOWNERDEAD : 0);
 		backs[i]->index = buffer_of(i);
 	}
-	take = put(&producer, RECORD_TAKE, 0, at(FRAMES + 1), at(FRAMES + 1) + S, -ETIMEDOUT);
+	take = forge_record(producer, RECORD_TAKE, 0, at(FRAMES + 1), at(FRAMES + 1) + S,
+			    -ETIMEDOUT);
 	take->deadline = at(FRAMES + 1) + S;
-	left = put(&producer, RECORD_LEAVE, 0, LEFT, LEFT + STEP, 0);
+	left = forge_record(producer, RECORD_LEAVE, 0, LEFT, LEFT + STEP, 0);
 }
 
 static void forge_consumers(void)
 {
-	accepted = put_consumer(&reader, RECORD_ACCEPT, 0, CAME, CAME + STEP, 0);
-	idle = put_consumer(&reader, RECORD_NEXT, 0, CAME + S, CAME + 3 * S, -ETIMEDOUT);
+	accepted = put_consumer(reader, RECORD_ACCEPT, 0, CAME, CAME + STEP, 0);
+	idle = put_consumer(reader, RECORD_NEXT, 0, CAME + S, CAME + 3 * S, -ETIMEDOUT);
 	idle->deadline = CAME + 3 * S;
 	for (uint64_t i = 1; i <= FRAMES; i++) {
-		put_reading(&reader, &readings[i], i);
+		put_reading(reader, &readings[i], i);
 	}
-	put_consumer(&reader, RECORD_NEXT, 0, LEFT - S, LEFT + STEP, -EPIPE);
-	put(&reader, RECORD_LEAVE, 0, LEFT + S, LEFT + S + STEP, 0);
+	put_consumer(reader, RECORD_NEXT, 0, LEFT - S, LEFT + STEP, -EPIPE);
+	forge_record(reader, RECORD_LEAVE, 0, LEFT + S, LEFT + S + STEP, 0);
 
-	put_consumer(&victim, RECORD_ACCEPT, 0, at(JOINED) - S, at(JOINED) - S + STEP, 0);
+	put_consumer(victim, RECORD_ACCEPT, 0, at(JOINED) - S, at(JOINED) - S + STEP, 0);
 	for (uint64_t i = JOINED; i <= LAST; i++) {
-		put_reading(&victim, &dying[i], i);
+		put_reading(victim, &dying[i], i);
 	}
-	set_end(dying[LAST].frame, 0);
+	forge_set_end(dying[LAST].frame, 0);
 	dying[LAST].frame->deadline = 0;
-	killed = put(&driver, RECORD_KILL, 0, KILLED, KILLED + STEP, 0);
+	killed = forge_record(driver, RECORD_KILL, 0, KILLED, KILLED + STEP, 0);
 	killed->timeline = VICTIM;
 }
 
 static void setup(void)
 {
-	strcpy(directory, "/tmp/fencebroker-judge-XXXXXX");
-	EXPECT(mkdtemp(directory));
-	EXPECT(journal_create(&driver, directory, 0, 0, 64) == 0);
-	EXPECT(journal_create(&producer, directory, PRODUCER, 0, 64) == 0);
-	EXPECT(journal_create(&reader, directory, READER, 1, 64) == 0);
-	EXPECT(journal_create(&victim, directory, VICTIM, 2, 64) == 0);
+	forge_begin(4);
 	forge_producer();
 	forge_consumers();
-}
-
-static void teardown(void)
-{
-	DIR *opened = opendir(directory);
-	const struct dirent *entry;
-	EXPECT(opened);
-	while ((entry = readdir(opened))) {
-		unlinkat(dirfd(opened), entry->d_name, 0);
-	}
-	closedir(opened);
-	EXPECT(rmdir(directory) == 0);
-	journal_finish(&driver);
-	journal_finish(&producer);
-	journal_finish(&reader);
-	journal_finish(&victim);
-}
-
-static void judge(struct exchange_verdict *ret_verdict)
-{
-	struct history history = { 0 };
-	EXPECT(history_load(&history, directory) == 0);
-	EXPECT(exchange_judge(&history, ret_verdict) == 0);
-	history_free(&history);
 }
 
 /* -------------------------------------------------------------------------------- ways to lie --- */
@@ -205,7 +154,7 @@ static void frame_out_of_nothing(void)
 static void frame_before_it_was_handed(void)
 {
 	readings[1].next->begin = CAME + 4 * S;
-	set_end(readings[1].next, at(1) - STEP);
+	forge_set_end(readings[1].next, at(1) - STEP);
 }
 
 static void other_buffer(void)
@@ -262,13 +211,14 @@ static void never_back(void)
 static void never_back_and_killed_later(void)
 {
 	atomic_store_explicit(&left->kind, RECORD_NONE, memory_order_relaxed);
-	put(&driver, RECORD_KILL, 0, LEFT, LEFT + STEP, 0)->timeline = PRODUCER;
+	forge_record(driver, RECORD_KILL, 0, LEFT, LEFT + STEP, 0)->timeline = PRODUCER;
 	never_back();
 }
 
 static void back_twice(void)
 {
-	struct record *again = put(&producer, RECORD_BACK, 2, at(7) + 2 * S, at(7) + 2 * S + 1, 0);
+	struct record *again =
+		forge_record(producer, RECORD_BACK, 2, at(7) + 2 * S, at(7) + 2 * S + 1, 0);
 	again->index = buffer_of(2);
 }
 
@@ -291,7 +241,7 @@ static void back_is_slow(void)
 static void who_is_late_may_keep_it(void)
 {
 	backs[2]->begin = hands[2]->deadline + BOUND_NS + 2 * STEP;
-	set_end(readings[2].frame, hands[2]->deadline + BOUND_NS);
+	forge_set_end(readings[2].frame, hands[2]->deadline + BOUND_NS);
 	readings[2].frame->deadline = hands[2]->deadline + BOUND_NS + STEP;
 }
 
@@ -307,7 +257,7 @@ static void error_comes_from_nowhere(void)
 
 static void sent_away_although_in_time(void)
 {
-	put_consumer(&reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
+	put_consumer(reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
 		     hands[FRAMES]->deadline + 3 * STEP, -EPIPE);
 }
 
@@ -328,116 +278,93 @@ static void error_is_nonsense(void)
 
 static void accept_is_refused(void)
 {
-	put_consumer(&victim, RECORD_ACCEPT, 0, CAME, CAME + STEP, -EPIPE);
+	put_consumer(victim, RECORD_ACCEPT, 0, CAME, CAME + STEP, -EPIPE);
 }
 
 static void next_sleeps_on(void)
 {
-	set_end(readings[2].next, at(2) + 3 * STEP + BOUND_NS);
+	forge_set_end(readings[2].next, at(2) + 3 * STEP + BOUND_NS);
 }
 
 /* Looked for again and again, each time for less than the bound. */
 static void next_does_not_find_it(void)
 {
 	for (uint64_t i = 1; i <= 10; i++) {
-		put_consumer(&victim, RECORD_NEXT, 0, at(5) + 2 * i * S, at(5) + (2 * i + 1) * S,
+		put_consumer(victim, RECORD_NEXT, 0, at(5) + 2 * i * S, at(5) + (2 * i + 1) * S,
 			     -ETIMEDOUT)
 			->deadline = at(5) + (2 * i + 1) * S;
 	}
 	killed->begin = at(6) - S;
-	set_end(killed, at(6) - S + STEP);
-	set_end(dying[LAST].frame, at(LAST) + 8 * STEP);
+	forge_set_end(killed, at(6) - S + STEP);
+	forge_set_end(dying[LAST].frame, at(LAST) + 8 * STEP);
 	dying[LAST].frame->deadline = at(LAST) + 9 * STEP;
 	backs[LAST]->result = 0;
 }
 
 static void ready_sleeps_on(void)
 {
-	set_end(readings[2].ready, at(2) + 3 * STEP + BOUND_NS);
+	forge_set_end(readings[2].ready, at(2) + 3 * STEP + BOUND_NS);
 }
 
 static void deadline_is_forgotten(void)
 {
-	set_end(take, take->deadline + BOUND_NS + STEP);
+	forge_set_end(take, take->deadline + BOUND_NS + STEP);
 }
 
 static void deadline_comes_early(void)
 {
-	set_end(take, take->deadline - 1);
+	forge_set_end(take, take->deadline - 1);
 }
 
 static void take_hangs(void)
 {
-	set_end(take, 0);
+	forge_set_end(take, 0);
 }
 
 static void process_crashes(void)
 {
-	put(&driver, RECORD_CRASH, 0, LEFT + 2 * S, LEFT + 2 * S, 11)->timeline = READER;
+	forge_record(driver, RECORD_CRASH, 0, LEFT + 2 * S, LEFT + 2 * S, 11)->timeline = READER;
 }
 
 #define F(name) (1U << EXCHANGE_##name)
 
 /* What is wrong in two ways is found in both. */
-static const struct {
-	const char *bug;
-	void (*lie)(void);
-	unsigned int findings;
-} bugs[] = {
-#define BUG(name, findings)           \
-	{                             \
-#name, name, findings \
-	}
-	BUG(frame_comes_twice, F(AGAIN) | F(SKIPPED) | F(REUSED)),
-	BUG(frame_is_left_out, F(SKIPPED)),
-	BUG(old_frame_for_who_comes, F(STALE) | F(REUSED)),
-	BUG(frame_out_of_nothing, F(PHANTOM)),
-	BUG(frame_before_it_was_handed, F(PHANTOM)),
-	BUG(other_buffer, F(BUFFER)),
-	BUG(acquire_is_reached_early, F(EARLY)),
-	BUG(content_is_torn, F(TORN)),
-	BUG(content_is_not_there_yet, F(OLDER)),
-	BUG(rewritten_while_held, F(NEWER)),
-	BUG(rewritten_before_it_was_late, F(NEWER)),
-	BUG(back_too_early, F(REUSED)),
-	BUG(back_with_the_first_death, F(REUSED)),
-	BUG(dead_man_gives_back, F(REUSED)),
-	BUG(never_back, F(LOST)),
-	BUG(never_back_and_killed_later, F(LOST)),
-	BUG(back_twice, F(BACK_AGAIN)),
-	BUG(taken_out_of_order, F(BACK_ORDER) | F(BACK_SLOW) | F(BACK_LATE)),
-	BUG(back_is_slow, F(BACK_SLOW)),
-	BUG(who_is_late_may_keep_it, F(BACK_LATE)),
-	BUG(error_gets_lost, F(ERROR_LOST)),
-	BUG(error_comes_from_nowhere, F(ERROR_MADE)),
-	BUG(link_ends_for_nothing, F(SENT_AWAY)),
-	BUG(sent_away_although_in_time, F(SENT_AWAY)),
-	BUG(dead_owner_lives, F(WRONG)),
-	BUG(error_is_nonsense, F(WRONG)),
-	BUG(accept_is_refused, F(WRONG)),
-	BUG(next_sleeps_on, F(WAKE)),
-	BUG(next_does_not_find_it, F(WAKE)),
-	BUG(ready_sleeps_on, F(WAKE)),
-	BUG(deadline_is_forgotten, F(OVERSLEPT)),
-	BUG(deadline_comes_early, F(HASTY)),
-	BUG(take_hangs, F(UNENDED) | F(OVERSLEPT)),
-	BUG(process_crashes, F(CRASH)),
-#undef BUG
+static const struct forge_lie bugs[] = {
+	LIE(frame_comes_twice, F(AGAIN) | F(SKIPPED) | F(REUSED)),
+	LIE(frame_is_left_out, F(SKIPPED)),
+	LIE(old_frame_for_who_comes, F(STALE) | F(REUSED)),
+	LIE(frame_out_of_nothing, F(PHANTOM)),
+	LIE(frame_before_it_was_handed, F(PHANTOM)),
+	LIE(other_buffer, F(BUFFER)),
+	LIE(acquire_is_reached_early, F(EARLY)),
+	LIE(content_is_torn, F(TORN)),
+	LIE(content_is_not_there_yet, F(OLDER)),
+	LIE(rewritten_while_held, F(NEWER)),
+	LIE(rewritten_before_it_was_late, F(NEWER)),
+	LIE(back_too_early, F(REUSED)),
+	LIE(back_with_the_first_death, F(REUSED)),
+	LIE(dead_man_gives_back, F(REUSED)),
+	LIE(never_back, F(LOST)),
+	LIE(never_back_and_killed_later, F(LOST)),
+	LIE(back_twice, F(BACK_AGAIN)),
+	LIE(taken_out_of_order, F(BACK_ORDER) | F(BACK_SLOW) | F(BACK_LATE)),
+	LIE(back_is_slow, F(BACK_SLOW)),
+	LIE(who_is_late_may_keep_it, F(BACK_LATE)),
+	LIE(error_gets_lost, F(ERROR_LOST)),
+	LIE(error_comes_from_nowhere, F(ERROR_MADE)),
+	LIE(link_ends_for_nothing, F(SENT_AWAY)),
+	LIE(sent_away_although_in_time, F(SENT_AWAY)),
+	LIE(dead_owner_lives, F(WRONG)),
+	LIE(error_is_nonsense, F(WRONG)),
+	LIE(accept_is_refused, F(WRONG)),
+	LIE(next_sleeps_on, F(WAKE)),
+	LIE(next_does_not_find_it, F(WAKE)),
+	LIE(ready_sleeps_on, F(WAKE)),
+	LIE(deadline_is_forgotten, F(OVERSLEPT)),
+	LIE(deadline_comes_early, F(HASTY)),
+	LIE(take_hangs, F(UNENDED) | F(OVERSLEPT)),
+	LIE(process_crashes, F(CRASH)),
 };
-
-START_TEST(seeded_bug_is_found)
-{
-	struct exchange_verdict verdict;
-	bugs[_i].lie();
-	judge(&verdict);
-	for (unsigned int i = 0; i < EXCHANGE_FINDING_COUNT; i++) {
-		bool expected = bugs[_i].findings & 1U << i;
-		ck_assert_msg((verdict.findings[i] > 0) == expected, "%s: %s %s", bugs[_i].bug,
-			      exchange_finding_names[i], expected ? "was not found" : "was found");
-	}
-	printf("%s: found\n", bugs[_i].bug);
-}
-END_TEST
 
 /* ------------------------------------------------------------------------- what is no bug ----- */
 
@@ -448,22 +375,22 @@ static void nothing(void)
 static void just_in_time(void)
 {
 	backs[2]->begin = at(2) + 9 * STEP + BOUND_NS;
-	set_end(readings[2].next, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
-	set_end(readings[2].ready, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
-	set_end(take, take->deadline + BOUND_NS);
+	forge_set_end(readings[2].next, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
+	forge_set_end(readings[2].ready, at(2) + 2 * STEP + STEP / 2 + BOUND_NS);
+	forge_set_end(take, take->deadline + BOUND_NS);
 	readings[2].frame->begin = at(2) + 4 * STEP;
 }
 
 static void late_as_it_was_stopped(void)
 {
-	put(&driver, RECORD_STOP, 0, at(5), at(5) + 15 * S, 0)->timeline = READER;
-	set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
+	forge_record(driver, RECORD_STOP, 0, at(5), at(5) + 15 * S, 0)->timeline = READER;
+	forge_set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
 }
 
 static void late_as_others_had_the_cpus(void)
 {
-	put(&driver, RECORD_LAG, 0, at(5), at(5) + 15 * S, 0);
-	set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
+	forge_record(driver, RECORD_LAG, 0, at(5), at(5) + 15 * S, 0);
+	forge_set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
 }
 
 /* Held for too long, taken from him, and rewritten. */
@@ -471,7 +398,7 @@ static void was_late_itself(void)
 {
 	backs[5]->begin = hands[5]->deadline + STEP;
 	backs[5]->result = -ETIMEDOUT;
-	set_end(readings[5].frame, hands[5]->deadline + 2 * S);
+	forge_set_end(readings[5].frame, hands[5]->deadline + 2 * S);
 	readings[5].frame->deadline = hands[5]->deadline + 2 * S + STEP;
 	readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 9);
 }
@@ -481,10 +408,10 @@ static void fence_was_late(void)
 {
 	readings[FRAMES].frame->flags = RECORD_BY_FENCE;
 	readings[FRAMES].frame->deadline = hands[FRAMES]->deadline - STEP;
-	set_end(readings[FRAMES].frame, hands[FRAMES]->deadline - 2 * STEP);
+	forge_set_end(readings[FRAMES].frame, hands[FRAMES]->deadline - 2 * STEP);
 	backs[FRAMES]->begin = hands[FRAMES]->deadline + 2 * STEP;
 	backs[FRAMES]->result = -ETIMEDOUT;
-	put_consumer(&reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
+	put_consumer(reader, RECORD_NEXT, 0, hands[FRAMES]->deadline,
 		     hands[FRAMES]->deadline + 3 * STEP, -EPIPE);
 }
 
@@ -497,7 +424,7 @@ static void released_in_error(void)
 /* It had given it back, just before: a frame is no worse for that. */
 static void killed_after_it_gave_back(void)
 {
-	set_end(dying[LAST].frame, KILLED - STEP);
+	forge_set_end(dying[LAST].frame, KILLED - STEP);
 	dying[LAST].frame->deadline = KILLED - STEP / 2;
 	backs[LAST]->result = 0;
 }
@@ -508,43 +435,27 @@ static void killed_while_it_looked(void)
 	dying[LAST].frame->seen_end = 0;
 }
 
-static const struct {
-	const char *name;
-	void (*change)(void);
-} excuses[] = {
-#define EXCUSE(name)        \
-	{                   \
-#name, name \
-	}
-	EXCUSE(nothing),
-	EXCUSE(just_in_time),
-	EXCUSE(late_as_it_was_stopped),
-	EXCUSE(late_as_others_had_the_cpus),
-	EXCUSE(was_late_itself),
-	EXCUSE(fence_was_late),
-	EXCUSE(released_in_error),
-	EXCUSE(killed_after_it_gave_back),
-	EXCUSE(killed_while_it_looked),
-#undef EXCUSE
+static const struct forge_lie excuses[] = {
+	LIE(nothing, 0),
+	LIE(just_in_time, 0),
+	LIE(late_as_it_was_stopped, 0),
+	LIE(late_as_others_had_the_cpus, 0),
+	LIE(was_late_itself, 0),
+	LIE(fence_was_late, 0),
+	LIE(released_in_error, 0),
+	LIE(killed_after_it_gave_back, 0),
+	LIE(killed_while_it_looked, 0),
 };
-
-START_TEST(excuse_is_taken)
-{
-	struct exchange_verdict verdict;
-	excuses[_i].change();
-	judge(&verdict);
-	ck_assert_msg(verdict.total == 0, "%s", excuses[_i].name);
-}
-END_TEST
-
-static void add_tests(TCase *tcase)
-{
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	ADD_LOOP(tcase, seeded_bug_is_found, bugs);
-	ADD_LOOP(tcase, excuse_is_taken, excuses);
-}
 
 int main(void)
 {
-	return suite_main("exchange-judge", add_tests);
+	return forge_main(&(struct forge_suite){
+		.name = "exchange-judge",
+		.judge = &exchange_judge,
+		.setup = setup,
+		.bugs = bugs,
+		.bug_count = sizeof(bugs) / sizeof(bugs[0]),
+		.excuses = excuses,
+		.excuse_count = sizeof(excuses) / sizeof(excuses[0]),
+	});
 }

@@ -4,29 +4,23 @@
  * the library or the daemon would leave behind, and is found by its own rule. And what only looks like one
  * is let pass.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "journal.h"
-#include "judge.h"
+#include "forge.h"
+#include "point-judge.h"
 #include "tests/integration/lib-daemon.h"
 
 #define OWNER  1 /* signals 1 to 4, dies in the middle of 5 */
 #define WAITER 2
 #define LINE   RECORD_LINE(OWNER, 0)
-#define S      UINT64_C(1000000000)
-#define STEP   (S / 1000)
 
 /* When what happened, well apart: a lie must not lead to a second one. */
 #define SIGNAL(value) (100 * (value)*S) /* begun; done a step later */
 #define KILLED        (600 * S)
 
-static char directory[64];
-static struct journal driver, owner, waiter;
+static struct journal *const driver = &forge_journals[0];
+static struct journal *const owner = &forge_journals[OWNER];
+static struct journal *const waiter = &forge_journals[WAITER];
 
 /* The run. Lies are told about these. */
 static struct record *signals[6], *killed; /* signals[0]: unused */
@@ -35,15 +29,8 @@ static struct record *opened, *one, *any, *all, *watch, *cancelled, *export, *ti
 static struct record *put(struct journal *journal, enum record_kind kind, uint64_t value,
 			  uint64_t begin, uint64_t end, int result)
 {
-	struct record *record = journal_take(journal, 1);
-	EXPECT(record);
+	struct record *record = forge_record(journal, kind, value, begin, end, result);
 	record->timeline = LINE;
-	record->value = value;
-	record->begin = begin;
-	record->result = result;
-	/* relaxed: one thread */
-	atomic_store_explicit(&record->end, end, memory_order_relaxed);
-	record_publish(record, kind);
 	return record;
 }
 
@@ -51,7 +38,7 @@ static struct record *put(struct journal *journal, enum record_kind kind, uint64
 static struct record *put_wait(enum record_kind kind, uint64_t value)
 {
 	struct record *record =
-		put(&waiter, kind, value, SIGNAL(value) - S, SIGNAL(value) + 2 * STEP, 0);
+		put(waiter, kind, value, SIGNAL(value) - S, SIGNAL(value) + 2 * STEP, 0);
 	record->deadline = SIGNAL(value) + 50 * S;
 	record->seen_begin = value - 1;
 	record->seen_end = value;
@@ -66,7 +53,7 @@ static struct record *put_several(enum record_kind kind, uint64_t value)
 	head->number = 2;
 	for (uint64_t i = value - 1; i <= value; i++) {
 		struct record *member =
-			put(&waiter, RECORD_MEMBER, i, head->begin, SIGNAL(value) + 2 * STEP, 0);
+			put(waiter, RECORD_MEMBER, i, head->begin, SIGNAL(value) + 2 * STEP, 0);
 		member->seen_begin = value - 1;
 		member->seen_end = value;
 	}
@@ -75,17 +62,17 @@ static struct record *put_several(enum record_kind kind, uint64_t value)
 
 static void forge_owner(void)
 {
-	put(&owner, RECORD_CREATE, 0, S, S + STEP, 0);
+	put(owner, RECORD_CREATE, 0, S, S + STEP, 0);
 	for (uint64_t value = 1; value <= 4; value++) {
 		signals[value] =
-			put(&owner, RECORD_SIGNAL, value, SIGNAL(value), SIGNAL(value) + STEP, 0);
+			put(owner, RECORD_SIGNAL, value, SIGNAL(value), SIGNAL(value) + STEP, 0);
 	}
-	signals[5] = put(&owner, RECORD_SIGNAL, 5, SIGNAL(5), 0, 0);
+	signals[5] = put(owner, RECORD_SIGNAL, 5, SIGNAL(5), 0, 0);
 }
 
 static void forge_waiter(void)
 {
-	opened = put(&waiter, RECORD_OPEN, 0, 2 * S, 2 * S + STEP, 0);
+	opened = put(waiter, RECORD_OPEN, 0, 2 * S, 2 * S + STEP, 0);
 	one = put_wait(RECORD_WAIT, 1);
 	watch = put_wait(RECORD_WATCH, 2);
 	export = put_wait(RECORD_EXPORT, 2);
@@ -94,61 +81,28 @@ static void forge_waiter(void)
 	cancelled->fires = 0;
 	any = put_several(RECORD_ANY, 3);
 	all = put_several(RECORD_ALL, 4);
-	timed_out = put(&waiter, RECORD_WAIT, 3, 220 * S, 250 * S, -ETIMEDOUT);
+	timed_out = put(waiter, RECORD_WAIT, 3, 220 * S, 250 * S, -ETIMEDOUT);
 	timed_out->deadline = 250 * S;
 	timed_out->seen_begin = timed_out->seen_end = 2;
-	failed = put(&waiter, RECORD_WAIT, 6, KILLED - S, KILLED + 2 * STEP, -EOWNERDEAD);
+	failed = put(waiter, RECORD_WAIT, 6, KILLED - S, KILLED + 2 * STEP, -EOWNERDEAD);
 	failed->deadline = KILLED + 50 * S;
 	failed->seen_begin = failed->seen_end = 4;
 }
 
 static void setup(void)
 {
-	strcpy(directory, "/tmp/fencebroker-judge-XXXXXX");
-	EXPECT(mkdtemp(directory));
-	EXPECT(journal_create(&driver, directory, 0, 0, 64) == 0);
-	EXPECT(journal_create(&owner, directory, OWNER, 0, 64) == 0);
-	EXPECT(journal_create(&waiter, directory, WAITER, 1, 64) == 0);
+	forge_begin(3);
 	forge_owner();
 	forge_waiter();
-	killed = put(&driver, RECORD_KILL, 0, KILLED, KILLED + STEP, 0);
+	killed = put(driver, RECORD_KILL, 0, KILLED, KILLED + STEP, 0);
 	killed->timeline = OWNER;
-}
-
-static void teardown(void)
-{
-	DIR *opened_directory = opendir(directory);
-	const struct dirent *entry;
-	EXPECT(opened_directory);
-	while ((entry = readdir(opened_directory))) {
-		unlinkat(dirfd(opened_directory), entry->d_name, 0);
-	}
-	closedir(opened_directory);
-	EXPECT(rmdir(directory) == 0);
-	journal_finish(&driver);
-	journal_finish(&owner);
-	journal_finish(&waiter);
-}
-
-static void judge(struct verdict *ret_verdict)
-{
-	struct history history = { 0 };
-	EXPECT(history_load(&history, directory) == 0);
-	EXPECT(history_judge(&history, ret_verdict) == 0);
-	history_free(&history);
-}
-
-static void set_end(struct record *record, uint64_t end)
-{
-	/* relaxed: one thread */
-	atomic_store_explicit(&record->end, end, memory_order_relaxed);
 }
 
 /* -------------------------------------------------------------------------------- ways to lie --- */
 
 static void wait_returns_early(void)
 {
-	set_end(one, SIGNAL(1) - STEP);
+	forge_set_end(one, SIGNAL(1) - STEP);
 }
 
 static void wait_any_returns_for_nothing(void)
@@ -156,65 +110,65 @@ static void wait_any_returns_for_nothing(void)
 	any->begin = SIGNAL(2) - 4 * STEP;
 	any[1].begin = any[2].begin = any->begin;
 	any->index = 1;
-	set_end(any, SIGNAL(2) - STEP);
+	forge_set_end(any, SIGNAL(2) - STEP);
 	for (int i = 1; i <= 2; i++) {
 		any[i].seen_begin = any[i].seen_end = 1;
-		set_end(&any[i], SIGNAL(2) - STEP);
+		forge_set_end(&any[i], SIGNAL(2) - STEP);
 	}
 }
 
 static void wait_all_forgets_one(void)
 {
-	set_end(all, SIGNAL(4) - STEP);
+	forge_set_end(all, SIGNAL(4) - STEP);
 	for (int i = 1; i <= 2; i++) {
 		all[i].seen_end = 3;
-		set_end(&all[i], SIGNAL(4) - STEP);
+		forge_set_end(&all[i], SIGNAL(4) - STEP);
 	}
 }
 
 static void wake_is_lost(void)
 {
-	set_end(one, SIGNAL(1) + STEP + BOUND_NS + 1);
+	forge_set_end(one, SIGNAL(1) + STEP + BOUND_NS + 1);
 }
 
 static void wake_is_lost_until_the_deadline(void)
 {
-	set_end(one, one->deadline + STEP);
+	forge_set_end(one, one->deadline + STEP);
 }
 
 static void watch_is_forgotten(void)
 {
-	set_end(watch, SIGNAL(2) + STEP + BOUND_NS + 1);
+	forge_set_end(watch, SIGNAL(2) + STEP + BOUND_NS + 1);
 }
 
 static void eventfd_is_forgotten(void)
 {
-	set_end(export, SIGNAL(2) + STEP + BOUND_NS + 1);
+	forge_set_end(export, SIGNAL(2) + STEP + BOUND_NS + 1);
 }
 
 static void wait_all_is_forgotten(void)
 {
-	set_end(all, SIGNAL(4) + STEP + BOUND_NS + 1);
+	forge_set_end(all, SIGNAL(4) + STEP + BOUND_NS + 1);
 }
 
 static void death_wakes_nobody(void)
 {
-	set_end(failed, KILLED + STEP + BOUND_NS + 1);
+	forge_set_end(failed, KILLED + STEP + BOUND_NS + 1);
 }
 
 static void deadline_is_forgotten(void)
 {
-	set_end(timed_out, timed_out->deadline + BOUND_NS + 1);
+	forge_set_end(timed_out, timed_out->deadline + BOUND_NS + 1);
 }
 
 static void wait_hangs(void)
 {
-	set_end(timed_out, 0);
+	forge_set_end(timed_out, 0);
 }
 
 static void deadline_comes_early(void)
 {
-	set_end(timed_out, timed_out->deadline - 1);
+	forge_set_end(timed_out, timed_out->deadline - 1);
 }
 
 static void last_look_is_left_out(void)
@@ -259,13 +213,13 @@ static void failing_is_undone(void)
 	struct record *record = put_wait(RECORD_WAIT, 5); /* the owner died in the middle of it */
 	record->begin = KILLED + S;
 	record->seen_begin = 5;
-	set_end(record, KILLED + 2 * S);
+	forge_set_end(record, KILLED + 2 * S);
 	failed->value = 5;
 }
 
 static void signalled_is_denied(void)
 {
-	put(&owner, RECORD_SIGNAL, 6, SIGNAL(5) + S, SIGNAL(5) + S + STEP, 0);
+	put(owner, RECORD_SIGNAL, 6, SIGNAL(5) + S, SIGNAL(5) + S + STEP, 0);
 }
 
 static void error_is_made_up(void)
@@ -275,7 +229,7 @@ static void error_is_made_up(void)
 
 static void failed_before_it_died(void)
 {
-	set_end(failed, KILLED - 1);
+	forge_set_end(failed, KILLED - 1);
 }
 
 static void index_is_out_of_range(void)
@@ -295,65 +249,42 @@ static void token_is_refused(void)
 
 static void process_crashes(void)
 {
-	struct record *record = put(&driver, RECORD_CRASH, 0, KILLED, KILLED, 11);
+	struct record *record = put(driver, RECORD_CRASH, 0, KILLED, KILLED, 11);
 	record->timeline = WAITER;
 }
 
 #define F(name) (1U << FINDING_##name)
 
 /* A point that was not reached is found by what was seen, too; who hangs is also late. */
-static const struct {
-	const char *bug;
-	void (*lie)(void);
-	unsigned int findings;
-} bugs[] = {
-#define BUG(name, findings)           \
-	{                             \
-#name, name, findings \
-	}
-	BUG(wait_returns_early, F(EARLY) | F(AHEAD)),
-	BUG(wait_any_returns_for_nothing, F(EARLY) | F(BELOW)),
-	BUG(wait_all_forgets_one, F(EARLY) | F(BELOW)),
-	BUG(wake_is_lost, F(LOST)),
-	BUG(wake_is_lost_until_the_deadline, F(LOST)),
-	BUG(watch_is_forgotten, F(LOST)),
-	BUG(eventfd_is_forgotten, F(LOST)),
-	BUG(wait_all_is_forgotten, F(LOST)),
-	BUG(death_wakes_nobody, F(LOST)),
-	BUG(deadline_is_forgotten, F(OVERSLEPT)),
-	BUG(wait_hangs, F(UNENDED) | F(LOST)),
-	BUG(deadline_comes_early, F(HASTY)),
-	BUG(last_look_is_left_out, F(BLIND)),
-	BUG(watch_is_told_twice, F(TWICE)),
-	BUG(eventfd_is_raised_twice, F(TWICE)),
-	BUG(cancelled_is_told, F(CANCELLED)),
-	BUG(payload_steps_back, F(BACK)),
-	BUG(payload_runs_ahead, F(AHEAD)),
-	BUG(failing_takes_back, F(DENIED) | F(REVIVED)),
-	BUG(failing_is_undone, F(REVIVED)),
-	BUG(signalled_is_denied, F(DENIED)),
-	BUG(error_is_made_up, F(WRONG)),
-	BUG(failed_before_it_died, F(WRONG)),
-	BUG(index_is_out_of_range, F(INDEX)),
-	BUG(signal_is_refused, F(SIGNAL)),
-	BUG(token_is_refused, F(OPEN)),
-	BUG(process_crashes, F(CRASH)),
-#undef BUG
+static const struct forge_lie bugs[] = {
+	LIE(wait_returns_early, F(EARLY) | F(AHEAD)),
+	LIE(wait_any_returns_for_nothing, F(EARLY) | F(BELOW)),
+	LIE(wait_all_forgets_one, F(EARLY) | F(BELOW)),
+	LIE(wake_is_lost, F(LOST)),
+	LIE(wake_is_lost_until_the_deadline, F(LOST)),
+	LIE(watch_is_forgotten, F(LOST)),
+	LIE(eventfd_is_forgotten, F(LOST)),
+	LIE(wait_all_is_forgotten, F(LOST)),
+	LIE(death_wakes_nobody, F(LOST)),
+	LIE(deadline_is_forgotten, F(OVERSLEPT)),
+	LIE(wait_hangs, F(UNENDED) | F(LOST)),
+	LIE(deadline_comes_early, F(HASTY)),
+	LIE(last_look_is_left_out, F(BLIND)),
+	LIE(watch_is_told_twice, F(TWICE)),
+	LIE(eventfd_is_raised_twice, F(TWICE)),
+	LIE(cancelled_is_told, F(CANCELLED)),
+	LIE(payload_steps_back, F(BACK)),
+	LIE(payload_runs_ahead, F(AHEAD)),
+	LIE(failing_takes_back, F(DENIED) | F(REVIVED)),
+	LIE(failing_is_undone, F(REVIVED)),
+	LIE(signalled_is_denied, F(DENIED)),
+	LIE(error_is_made_up, F(WRONG)),
+	LIE(failed_before_it_died, F(WRONG)),
+	LIE(index_is_out_of_range, F(INDEX)),
+	LIE(signal_is_refused, F(SIGNAL)),
+	LIE(token_is_refused, F(OPEN)),
+	LIE(process_crashes, F(CRASH)),
 };
-
-START_TEST(seeded_bug_is_found)
-{
-	struct verdict verdict;
-	bugs[_i].lie();
-	judge(&verdict);
-	for (unsigned int i = 0; i < FINDING_COUNT; i++) {
-		bool expected = bugs[_i].findings & 1U << i;
-		ck_assert_msg((verdict.findings[i] > 0) == expected, "%s: %s %s", bugs[_i].bug,
-			      finding_names[i], expected ? "was not found" : "was found");
-	}
-	printf("%s: found\n", bugs[_i].bug);
-}
-END_TEST
 
 /* ------------------------------------------------------------------------- what is no bug ----- */
 
@@ -363,25 +294,25 @@ static void nothing(void)
 
 static void just_in_time(void)
 {
-	set_end(one, SIGNAL(1) + STEP + BOUND_NS);
-	set_end(watch, SIGNAL(2) + STEP + BOUND_NS);
-	set_end(failed, KILLED + STEP + BOUND_NS);
-	set_end(timed_out, timed_out->deadline + BOUND_NS);
+	forge_set_end(one, SIGNAL(1) + STEP + BOUND_NS);
+	forge_set_end(watch, SIGNAL(2) + STEP + BOUND_NS);
+	forge_set_end(failed, KILLED + STEP + BOUND_NS);
+	forge_set_end(timed_out, timed_out->deadline + BOUND_NS);
 }
 
 static void late_as_it_was_stopped(void)
 {
-	struct record *stop = put(&driver, RECORD_STOP, 0, SIGNAL(1), SIGNAL(1) + 20 * S, 0);
+	struct record *stop = put(driver, RECORD_STOP, 0, SIGNAL(1), SIGNAL(1) + 20 * S, 0);
 	stop->timeline = WAITER;
-	set_end(one, SIGNAL(1) + 20 * S + BOUND_NS);
+	forge_set_end(one, SIGNAL(1) + 20 * S + BOUND_NS);
 }
 
 /* On two CPUs, one after the other. */
 static void late_as_others_had_the_cpus(void)
 {
-	put(&driver, RECORD_LAG, 0, SIGNAL(1) + 4 * S, SIGNAL(1) + 20 * S, 0);
-	put(&driver, RECORD_LAG, 0, SIGNAL(1) + STEP, SIGNAL(1) + 5 * S, 0);
-	set_end(one, SIGNAL(1) + 20 * S + BOUND_NS);
+	put(driver, RECORD_LAG, 0, SIGNAL(1) + 4 * S, SIGNAL(1) + 20 * S, 0);
+	put(driver, RECORD_LAG, 0, SIGNAL(1) + STEP, SIGNAL(1) + 5 * S, 0);
+	forge_set_end(one, SIGNAL(1) + 20 * S + BOUND_NS);
 }
 
 static void timed_out_in_the_last_moment(void)
@@ -392,8 +323,8 @@ static void timed_out_in_the_last_moment(void)
 
 static void killed_while_it_waited(void)
 {
-	struct record *kill = put(&driver, RECORD_KILL, 0, 610 * S, 610 * S + STEP, 0);
-	struct record *record = put(&waiter, RECORD_WAIT, 7, 609 * S, 0, 0);
+	struct record *kill = put(driver, RECORD_KILL, 0, 610 * S, 610 * S + STEP, 0);
+	struct record *record = put(waiter, RECORD_WAIT, 7, 609 * S, 0, 0);
 	record->deadline = 640 * S;
 	record->seen_begin = 4;
 	kill->timeline = WAITER;
@@ -404,41 +335,25 @@ static void overtaken_by_another_signaler(void)
 	signals[3]->result = -EALREADY; /* the first line of a process has several */
 }
 
-static const struct {
-	const char *name;
-	void (*change)(void);
-} excuses[] = {
-#define EXCUSE(name)        \
-	{                   \
-#name, name \
-	}
-	EXCUSE(nothing),
-	EXCUSE(just_in_time),
-	EXCUSE(late_as_it_was_stopped),
-	EXCUSE(late_as_others_had_the_cpus),
-	EXCUSE(timed_out_in_the_last_moment),
-	EXCUSE(killed_while_it_waited),
-	EXCUSE(overtaken_by_another_signaler),
-#undef EXCUSE
+static const struct forge_lie excuses[] = {
+	LIE(nothing, 0),
+	LIE(just_in_time, 0),
+	LIE(late_as_it_was_stopped, 0),
+	LIE(late_as_others_had_the_cpus, 0),
+	LIE(timed_out_in_the_last_moment, 0),
+	LIE(killed_while_it_waited, 0),
+	LIE(overtaken_by_another_signaler, 0),
 };
-
-START_TEST(excuse_is_taken)
-{
-	struct verdict verdict;
-	excuses[_i].change();
-	judge(&verdict);
-	ck_assert_msg(verdict.total == 0, "%s", excuses[_i].name);
-}
-END_TEST
-
-static void add_tests(TCase *tcase)
-{
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	ADD_LOOP(tcase, seeded_bug_is_found, bugs);
-	ADD_LOOP(tcase, excuse_is_taken, excuses);
-}
 
 int main(void)
 {
-	return suite_main("judge", add_tests);
+	return forge_main(&(struct forge_suite){
+		.name = "judge",
+		.judge = &point_judge,
+		.setup = setup,
+		.bugs = bugs,
+		.bug_count = sizeof(bugs) / sizeof(bugs[0]),
+		.excuses = excuses,
+		.excuse_count = sizeof(excuses) / sizeof(excuses[0]),
+	});
 }
