@@ -82,7 +82,7 @@ static void watch_arm(struct loop *loop, unsigned int place)
 	struct entry *entry = entry_pick(loop->actor, loop->dice);
 	struct watching *watching = calloc(1, sizeof(*watching));
 	EXPECT(entry && watching);
-	struct record *record = actor_record(loop->actor, 1);
+	struct record *record = journal_begin(&loop->actor->journal, 1);
 	*watching = (struct watching){ .loop = loop, .record = record, .entry = entry };
 	record->timeline = entry->id;
 	record->deadline = deadline_pick(loop->dice);
@@ -149,7 +149,7 @@ static void export_make(struct loop *loop, struct exporting *exporting)
 		close(exporting->fd);
 		exporting->fd = -1;
 	}
-	struct record *record = actor_record(loop->actor, 1);
+	struct record *record = journal_begin(&loop->actor->journal, 1);
 	record->timeline = entry->id;
 	record->deadline = deadline_pick(loop->dice);
 	record->seen_begin = fbk_timeline_value(entry->timeline);

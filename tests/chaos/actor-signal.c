@@ -14,7 +14,7 @@ void line_create(struct actor *actor, unsigned int number)
 	uint32_t id = atomic_fetch_add_explicit(&actor->next_id, 1, memory_order_relaxed);
 	line->id = RECORD_LINE(actor->instance, id);
 	atomic_store(&line->next, 0);
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = line->id;
 	record_publish(record, RECORD_CREATE);
 	line->timeline = peer_timeline(actor->device, "line", 0);
@@ -30,7 +30,7 @@ static void line_renew(struct actor *actor, unsigned int number)
 	if (atomic_load(&actor->next_id) >= RECORD_LINES_MAX) {
 		return;
 	}
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = line->id;
 	record_publish(record, RECORD_CLOSE);
 	fbk_timeline_close(line->timeline);
@@ -43,7 +43,7 @@ static void line_signal(struct actor *actor, struct line *line, struct dice *dic
 	uint64_t step = dice_below(dice, 4) > 0 ? 1 : 1 + dice_below(dice, 4);
 	/* relaxed: the threads only have to get different values */
 	uint64_t value = atomic_fetch_add_explicit(&line->next, step, memory_order_relaxed) + step;
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = line->id;
 	record->value = value;
 	record_publish(record, RECORD_SIGNAL);
@@ -57,7 +57,8 @@ void *signaler_run(void *arg)
 	const struct actor_thread *thread = arg;
 	struct actor *actor = thread->actor;
 	struct dice dice;
-	dice_init(&dice, actor->chaos->seed, (uint64_t)actor->instance << 8 | 16 | thread->number);
+	dice_init(&dice, actor->chaos->base.seed,
+		  (uint64_t)actor->instance << 8 | 16 | thread->number);
 	while (!atomic_load(&actor->quit)) {
 		unsigned int own = 1 + thread->number;
 		struct line *line = &actor->lines[dice_below(&dice, 3) == 0 ? 0 : own];
@@ -76,7 +77,7 @@ void *signaler_run(void *arg)
 		if (dice_below(&dice, 8) == 0) {
 			dice_dither(&dice);
 		} else {
-			dice_sleep(&dice, actor->chaos->pause_us);
+			dice_sleep(&dice, actor->chaos->base.pause_us);
 		}
 	}
 	return NULL;

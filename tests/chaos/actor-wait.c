@@ -16,7 +16,7 @@ static long switches(void)
 
 static void wait_one(struct actor *actor, struct dice *dice, struct entry *entry)
 {
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = entry->id;
 	record->deadline = deadline_pick(dice);
 	record->seen_begin = fbk_timeline_value(entry->timeline);
@@ -36,7 +36,7 @@ static void wait_several(struct actor *actor, struct dice *dice, struct entry *c
 	struct fbk_point points[MANY];
 	size_t index = 0;
 	bool all = dice_below(dice, 2) == 0;
-	struct record *record = actor_record(actor, 1 + count);
+	struct record *record = journal_begin(&actor->journal, 1 + count);
 	record->number = (uint8_t)count;
 	record->deadline = deadline_pick(dice);
 	for (unsigned int i = 0; i < count; i++) {
@@ -88,7 +88,8 @@ void *waiter_run(void *arg)
 	const struct actor_thread *thread = arg;
 	struct actor *actor = thread->actor;
 	struct dice dice;
-	dice_init(&dice, actor->chaos->seed, (uint64_t)actor->instance << 8 | 32 | thread->number);
+	dice_init(&dice, actor->chaos->base.seed,
+		  (uint64_t)actor->instance << 8 | 32 | thread->number);
 	while (!atomic_load(&actor->drain)) {
 		waiter_turn(actor, &dice);
 		uint64_t kind = dice_below(&dice, 4);

@@ -35,16 +35,6 @@ uint64_t deadline_pick(struct dice *dice)
 
 /* ------------------------------------------------------------------------------------- entries -- */
 
-struct record *actor_record(struct actor *actor, size_t count)
-{
-	struct record *record = journal_take(&actor->journal, count);
-	if (!record) {
-		ck_abort_msg("the log of instance %u is full", actor->instance);
-	}
-	record->begin = clock_ns();
-	return record;
-}
-
 struct entry *entry_pick(struct actor *actor, struct dice *dice)
 {
 	uint64_t start = dice_below(dice, ACTORS * LINES);
@@ -106,7 +96,7 @@ static struct entry *entry_create(struct fbk_timeline *timeline, uint32_t id)
 static void actor_open(struct actor *actor, uint64_t word, int token)
 {
 	struct fbk_timeline *timeline = NULL;
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = TOKEN_ID(word);
 	record_publish(record, RECORD_OPEN);
 	int r = fbk_timeline_open(actor->context, token, &timeline);
@@ -168,7 +158,7 @@ static void threads_join(const struct actor_thread *threads, unsigned int count)
 
 static void actor_leave(struct actor *actor)
 {
-	struct record *record = actor_record(actor, 1);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record_publish(record, RECORD_LEAVE);
 	fbk_disconnect(actor->context);
 	record_end(record, 0);
@@ -183,16 +173,16 @@ int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, i
 	unsigned int signaler_count = slot % 2 == 0 ? 1 : SIGNALERS_MAX;
 	unsigned int waiter_count = slot % 2 == 0 ? 1 : WAITERS_MAX;
 	struct dice dice;
-	dice_init(&dice, chaos->seed, (uint64_t)instance << 8);
+	dice_init(&dice, chaos->base.seed, (uint64_t)instance << 8);
 	actor.chaos = chaos;
 	actor.slot = &chaos->board->slots[slot];
 	actor.number = slot;
 	actor.instance = instance;
 	actor.socket = socket;
 	EXPECT(pthread_mutex_init(&actor.lock, NULL) == 0);
-	EXPECT(journal_create(&actor.journal, chaos->logs, instance, slot, chaos->log_capacity) ==
-	       0);
-	actor.context = peer_connect(chaos->daemon);
+	EXPECT(journal_create(&actor.journal, chaos->base.logs, instance, slot,
+			      chaos->base.log_capacity) == 0);
+	actor.context = peer_connect(chaos->base.daemon);
 	actor.device = peer_device(actor.context, "actor");
 	actor_open_own(&actor, signaler_count);
 	threads_start(&actor, signalers, signaler_count, signaler_run);

@@ -17,6 +17,7 @@
 
 #include "dice.h"
 #include "journal.h"
+#include "run.h"
 #include "tests/integration/lib-peer.h"
 
 #define ACTORS       8
@@ -38,12 +39,8 @@ struct board {
 
 /* The run. Constant once it goes. */
 struct chaos {
-	const struct daemon *daemon;
+	struct run base; /* its pauses are between two bursts of signals */
 	struct board *board;
-	const char *logs;
-	uint64_t seed;
-	uint64_t pause_us; /* the longest between two bursts of signals */
-	size_t log_capacity;
 	uint32_t crowd; /* threads of the hostile waiter that has many */
 };
 
@@ -93,9 +90,7 @@ struct actor_thread {
 /* The process's main(): `socket` leads to the driver. */
 int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, int socket);
 
-/* actor.c: for its other parts. A record taken and begun; never NULL: who cannot write down what it does
- * ends the process. */
-struct record *actor_record(struct actor *actor, size_t count);
+/* actor.c: for its other parts. */
 struct entry *entry_pick(struct actor *actor, struct dice *dice); /* NULL: there is none yet */
 void entry_ref(struct actor *actor, struct entry *entry);
 void entry_put(struct actor *actor, struct entry *entry);

@@ -15,6 +15,7 @@
 
 #include "dice.h"
 #include "journal.h"
+#include "run.h"
 #include "tests/integration/lib-exchange.h"
 
 #define PRODUCERS       3
@@ -33,12 +34,8 @@ struct exchange_board {
 
 /* The run. Constant once it goes. */
 struct exchange_run {
-	const struct daemon *daemon;
+	struct run base; /* its pauses are a producer's, between two frames; 0: none */
 	struct exchange_board *board;
-	const char *logs;
-	uint64_t seed;
-	uint64_t pause_us; /* the longest pause of a producer between two frames; 0: none */
-	size_t log_capacity;
 };
 
 /* What both have in common. */
@@ -56,9 +53,6 @@ void exchange_actor_init(struct exchange_actor *actor, const struct exchange_run
 			 unsigned int place, uint32_t instance, int socket);
 struct record *exchange_actor_leaving(struct exchange_actor *actor); /* from here on */
 void exchange_actor_leave(struct exchange_actor *actor, struct record *leaving);
-
-/* Taken and begun; never NULL. */
-struct record *exchange_record(struct exchange_actor *actor);
 
 /* A process's main(). */
 int exchange_producer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,

@@ -122,7 +122,7 @@ static int frame_await(struct consumer_state *state, struct fbk_frame *frame,
 	if (!state->kind->ready) {
 		return 0;
 	}
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record->value = acquire.value;
@@ -169,7 +169,7 @@ static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame 
 
 static struct record *frame_record(struct consumer_state *state, uint64_t value, uint32_t index)
 {
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record->value = value;
@@ -245,7 +245,7 @@ static void frames_forget(struct consumer_state *state)
 
 static void link_leave(struct consumer_state *state)
 {
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record_publish(record, RECORD_PART);
@@ -295,7 +295,7 @@ static void frame_listen(struct consumer_state *state, uint64_t deadline_ns)
 static int frame_get(struct consumer_state *state)
 {
 	struct fbk_frame *frame;
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record->deadline = state->held_count > 0 ? record->begin : deadline_ms(NEXT_MS);
@@ -396,7 +396,7 @@ static void offer_accept(struct consumer_state *state)
 	if (state->offer < 0) {
 		return;
 	}
-	struct record *record = exchange_record(actor);
+	struct record *record = journal_begin(&actor->journal, 1);
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record_publish(record, RECORD_ACCEPT);

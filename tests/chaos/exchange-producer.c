@@ -92,7 +92,7 @@ static void canvas_back(struct canvas *canvas)
 static void canvas_released(void *arg, int result)
 {
 	struct canvas *canvas = arg;
-	struct record *record = exchange_record(&canvas->state->actor);
+	struct record *record = journal_begin(&canvas->state->actor.journal, 1);
 	record->value = canvas->frame;
 	record->index = canvas->index;
 	record_end(record, result);
@@ -123,7 +123,7 @@ static struct canvas *canvas_find(struct producer_state *state)
 static struct canvas *canvas_take(struct producer_state *state, uint64_t ms)
 {
 	uint32_t index;
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->deadline = deadline_ms(ms);
 	record_publish(record, RECORD_TAKE);
 	int r = fbk_exchange_take(state->exchange, record->deadline, &index);
@@ -174,7 +174,7 @@ static uint64_t back_deadline(struct producer_state *state)
 
 static struct record *canvas_hand(struct producer_state *state, struct canvas *canvas)
 {
-	struct record *record = exchange_record(&state->actor);
+	struct record *record = journal_begin(&state->actor.journal, 1);
 	struct fbk_point acquire = { state->timeline, state->next };
 	record->value = state->next;
 	record->index = canvas->index;
@@ -257,8 +257,8 @@ static void frame_make(struct producer_state *state)
 	if (!later) {
 		pending_finish(state);
 	}
-	if (state->actor.run->pause_us) {
-		dice_sleep(dice, state->actor.run->pause_us);
+	if (state->actor.run->base.pause_us) {
+		dice_sleep(dice, state->actor.run->base.pause_us);
 	}
 }
 

@@ -59,7 +59,7 @@ static void hostile_take(struct hostile *hostile)
 		receive_word(hostile->socket, &token);
 		if (hostile->count == VIEWS) {
 			client_close(&hostile->client);
-			client_open(&hostile->client, hostile->chaos->daemon);
+			client_open(&hostile->client, hostile->chaos->base.daemon);
 			hostile->count = 0;
 		}
 		if (target_open(hostile, token, &hostile->targets[hostile->count])) {
@@ -159,7 +159,7 @@ static _Noreturn void hostile_crowd(struct hostile *hostile)
 			pthread_join(threads[i], NULL);
 		}
 		client_close(&hostile->client);
-		client_open(&hostile->client, hostile->chaos->daemon);
+		client_open(&hostile->client, hostile->chaos->base.daemon);
 		hostile->count = 0;
 		hostile_await_views(hostile, 1);
 	}
@@ -245,7 +245,7 @@ static _Noreturn void hostile_scribble(struct hostile *hostile)
 		}
 		if (dice_below(&hostile->dice, 200) == 0) {
 			client_close(&hostile->client); /* and another one, with a new page */
-			client_open(&hostile->client, hostile->chaos->daemon);
+			client_open(&hostile->client, hostile->chaos->base.daemon);
 			hostile->count = 0;
 		}
 		dice_sleep(&hostile->dice, 2000);
@@ -257,8 +257,8 @@ int hostile_run(const struct chaos *chaos, enum hostile_kind kind, int socket)
 	static struct hostile hostile;
 	hostile.chaos = chaos;
 	hostile.socket = socket;
-	dice_init(&hostile.dice, chaos->seed, UINT64_MAX - kind);
-	client_open(&hostile.client, chaos->daemon);
+	dice_init(&hostile.dice, chaos->base.seed, UINT64_MAX - kind);
+	client_open(&hostile.client, chaos->base.daemon);
 	switch (kind) {
 	case HOSTILE_LOW:
 		hostile_low(&hostile);

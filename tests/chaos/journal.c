@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/suite.h"
+
 uint64_t clock_ns(void)
 {
 	struct timespec now;
@@ -59,6 +61,16 @@ struct record *journal_take(struct journal *journal, size_t count)
 	uint64_t first =
 		atomic_fetch_add_explicit(&journal->header->count, count, memory_order_relaxed);
 	return first + count <= journal->header->capacity ? &journal->records[first] : NULL;
+}
+
+struct record *journal_begin(struct journal *journal, size_t count)
+{
+	struct record *record = journal_take(journal, count);
+	if (!record) {
+		ck_abort_msg("the log of instance %u is full", journal->header->instance);
+	}
+	record->begin = clock_ns();
+	return record;
 }
 
 void record_publish(struct record *record, unsigned int kind)

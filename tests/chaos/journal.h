@@ -24,6 +24,9 @@ void journal_finish(struct journal *journal);
 /* `count` records in a row, all zero; NULL when the file is full. */
 struct record *journal_take(struct journal *journal, size_t count);
 
+/* The same, and the first is begun now; never NULL: a process that cannot write down what it does ends. */
+struct record *journal_begin(struct journal *journal, size_t count);
+
 /* The record, with its `begin`: publish it once its other fields are set. */
 void record_publish(struct record *record, unsigned int kind);
 void record_end(struct record *record, int result); /* now */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lib-peer.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,7 +111,7 @@ int peer_wait(struct peer *peer)
 	return status;
 }
 
-void send_word(int socket, uint64_t word, int fd)
+static int word_send(int socket, uint64_t word, int fd, int flags)
 {
 	struct iovec vector = { .iov_base = &word, .iov_len = sizeof(word) };
 	union {
@@ -127,7 +128,17 @@ void send_word(int socket, uint64_t word, int fd)
 		control.header.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	}
-	EXPECT(sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(word));
+	return sendmsg(socket, &message, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+void send_word(int socket, uint64_t word, int fd)
+{
+	EXPECT(word_send(socket, word, fd, 0) == 0);
+}
+
+int try_send_word(int socket, uint64_t word, int fd)
+{
+	return word_send(socket, word, fd, MSG_DONTWAIT);
 }
 
 uint64_t receive_word(int socket, int *ret_fd)

@@ -31,8 +31,9 @@ struct peer {
 void peer_start(struct peer *peer, int (*fn)(int socket, void *arg), void *arg);
 int peer_wait(struct peer *peer); /* as child_wait; closes the socket */
 
-void send_word(int socket, uint64_t word, int fd); /* fd -1: none */
-uint64_t receive_word(int socket, int *ret_fd);    /* ret_fd NULL: none comes */
+void send_word(int socket, uint64_t word, int fd);    /* fd -1: none */
+int try_send_word(int socket, uint64_t word, int fd); /* does not block; 0 or a negative errno */
+uint64_t receive_word(int socket, int *ret_fd);       /* ret_fd NULL: none comes */
 
 int readable_within(int fd, int ms); /* 1 or 0 */
 
