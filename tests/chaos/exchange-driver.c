@@ -161,7 +161,7 @@ static bool exchange_over(struct driver *driver)
 	return done->work >= aim->frames && done->kills >= aim->kills && done->stops >= aim->stops;
 }
 
-static void exchange_drain(struct driver *driver)
+static void exchange_finish(struct driver *driver)
 {
 	atomic_store(&exchange_driver_of(driver)->run->board->over, true);
 }
@@ -179,7 +179,7 @@ static const struct driver_kind exchange_kind = {
 	.work = frames_handed,
 	.over = exchange_over,
 	.torment = exchange_torment,
-	.drain = exchange_drain,
+	.drain = exchange_finish,
 };
 
 void exchange_drive(const struct exchange_run *run, const struct exchange_aim *aim,

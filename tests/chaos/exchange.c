@@ -57,7 +57,7 @@ START_TEST(exchange)
 	struct exchange_run run = {
 		.base.pause_us = options.pause_us,
 		.base.log_capacity = 1000000 + 8 * options.aim.frames,
-		.board = run_memory(sizeof(*run.board)),
+		.board = shared_memory(sizeof(*run.board)),
 	};
 	run_begin(&run.base, &daemon, LOG_ROOM + options.aim.frames * LOG_ROOM_EACH);
 	unsigned int fds = daemon_fds_begin(&daemon);

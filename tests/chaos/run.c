@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "logs.h"
@@ -172,13 +171,6 @@ void run_begin(struct run *run, struct daemon *daemon, uint64_t log_room)
 	run->logs = logs_create(run_options.keep, log_room);
 	printf("seed %" PRIu64 ", logs in %s\n", run->seed, run->logs);
 	daemon_serve(daemon, NULL);
-}
-
-void *run_memory(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	EXPECT(memory != MAP_FAILED);
-	return memory;
 }
 
 void run_check(const struct run_kind *kind, const struct run *run, bool expect_findings)

@@ -52,9 +52,6 @@ int run_main(const struct run_kind *kind, int argc, char **argv);
 /* Fills in `run`, with room for that many bytes of logs, and starts the daemon. */
 void run_begin(struct run *run, struct daemon *daemon, uint64_t log_room);
 
-/* All zero, shared with the processes of the run. */
-void *run_memory(size_t size);
-
 /* Runs the checker. Fails the test with findings; or without, where they are expected. */
 void run_check(const struct run_kind *kind, const struct run *run, bool expect_findings);
 

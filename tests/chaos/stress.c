@@ -51,7 +51,7 @@ START_TEST(stress)
 	struct chaos chaos = {
 		.base.pause_us = pause_longest_us(),
 		.base.log_capacity = 2000000 + options.signals,
-		.board = run_memory(sizeof(*chaos.board)),
+		.board = shared_memory(sizeof(*chaos.board)),
 		.crowd = crowd_size(),
 	};
 	const struct point_aim aim = { options.signals, options.seconds, !options.no_hostile };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,11 +30,23 @@
 
 #define LISTEN_FD 3 /* where the service manager's protocol puts it */
 
-uint64_t now_ms(void)
+uint64_t monotonic_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t now_ms(void)
+{
+	return monotonic_ns() / 1000000;
+}
+
+void *shared_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	EXPECT(memory != MAP_FAILED);
+	return memory;
 }
 
 void yield_briefly(void)
@@ -235,6 +248,15 @@ void daemon_stop(struct daemon *daemon)
 	daemon_remove(daemon);
 }
 
+void daemon_end(struct daemon *daemon)
+{
+	if (daemon->pid) {
+		daemon_stop(daemon);
+	} else {
+		daemon_remove(daemon);
+	}
+}
+
 void daemon_kill(struct daemon *daemon)
 {
 	kill(daemon->pid, SIGKILL);
@@ -415,4 +437,38 @@ void daemon_await_fds(const struct daemon *daemon, unsigned int count)
 			      count);
 		yield_briefly();
 	}
+}
+
+/* ------------------------------------------------------------------------------- its wake-ups -- */
+
+unsigned long daemon_wakeups(const struct daemon *daemon)
+{
+	char path[64], line[128];
+	unsigned long wakeups = 0;
+	int found = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", daemon->pid);
+	FILE *file = fopen(path, "re");
+	EXPECT(file);
+	while (fgets(line, sizeof(line), file)) {
+		found += sscanf(line, "voluntary_ctxt_switches: %lu", &wakeups) == 1;
+	}
+	fclose(file);
+	EXPECT(found == 1);
+	return wakeups;
+}
+
+unsigned long daemon_settled(const struct daemon *daemon, uint64_t ms)
+{
+	unsigned long wakeups = daemon_wakeups(daemon);
+	uint64_t since = now_ms(), end = since + PATIENCE_MS;
+	while (now_ms() < since + ms) {
+		EXPECT(now_ms() < end);
+		yield_briefly();
+		unsigned long now = daemon_wakeups(daemon);
+		if (now != wakeups) {
+			wakeups = now;
+			since = now_ms();
+		}
+	}
+	return wakeups;
 }

@@ -11,18 +11,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../expect.h"
 #include "../suite.h"
 
 /* How long anything that must happen may take, however loaded the machine is. */
 #define PATIENCE_MS 30000
-
-/* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                                                          \
-	do {                                                                       \
-		if (!(condition)) {                                                \
-			ck_abort_msg("%s:%d: %s", __FILE__, __LINE__, #condition); \
-		}                                                                  \
-	} while (0)
 
 struct daemon {
 	pid_t pid; /* 0: not running */
@@ -59,7 +52,10 @@ int daemon_run(struct daemon *daemon, const struct daemon_options *options, char
 /* SIGTERM; it must end with status 0. Then remove the directory. */
 void daemon_stop(struct daemon *daemon);
 
-/* The same, keeping the directory: it may be started again. */
+/* The same, for a test that may have ended it already: then only the directory is removed. */
+void daemon_end(struct daemon *daemon);
+
+/* As daemon_stop(), keeping the directory: it may be started again. */
 void daemon_terminate(struct daemon *daemon);
 
 void daemon_kill(struct daemon *daemon);   /* SIGKILL, and wait for it */
@@ -72,16 +68,26 @@ unsigned int daemon_fd_count(const struct daemon *daemon);
 /* Until that is so many; fails the test when it never comes to that. */
 void daemon_await_fds(const struct daemon *daemon, unsigned int count);
 
+/* How often it gave up the CPU to wait: once for each time it woke. */
+unsigned long daemon_wakeups(const struct daemon *daemon);
+
+/* Its wake-ups once it is done with all that it was asked: none more within `ms`. */
+unsigned long daemon_settled(const struct daemon *daemon, uint64_t ms);
+
 /* The helper that closes fds for it, its only child. */
 pid_t daemon_closer(const struct daemon *daemon);
 
 void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size);
 
-/* Milliseconds of CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
+uint64_t monotonic_ns(void);
 
 /* Let other processes run for at most a millisecond; for loops that poll with a deadline. */
 void yield_briefly(void);
+
+/* Zeroed, and of all processes that are forked from now on. */
+void *shared_memory(size_t size);
 
 /* A child process: runs `fn` and exits with what it returns. */
 pid_t child_start(int (*fn)(void *arg), void *arg);

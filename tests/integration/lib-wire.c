@@ -235,6 +235,11 @@ uint64_t client_usage(struct client *client, uid_t uid, const char *resource)
 	return used;
 }
 
+void client_expect_detail(const struct client *client, const char *text)
+{
+	ck_assert_msg(strstr(client->detail, text), "'%s' is not in: %s", text, client->detail);
+}
+
 void client_ping(struct client *client)
 {
 	REQUEST(request, WATCH_CANCEL, watch_cancel);

@@ -69,6 +69,9 @@ void client_expect_end(struct client *client);
 int client_call(struct client *client, Fbk__Wire__Request *request, const int *fds, size_t fd_count,
 		struct reply *ret_reply);
 
+/* The text of the last error has this in it. */
+void client_expect_detail(const struct client *client, const char *text);
+
 /* A request that is answered: the connection lives. */
 void client_ping(struct client *client);
 

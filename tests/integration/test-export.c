@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib-view.h"
@@ -32,13 +31,6 @@ static void teardown(void)
 	client_close(&signaler);
 	bystander_close(&bystander);
 	daemon_stop(&fencebrokerd);
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static int export_point(uint64_t value, uint64_t deadline_ns)

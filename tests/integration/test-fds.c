@@ -3,7 +3,6 @@
  * takes for ever. None stays open, and nobody else notices. */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,11 +40,6 @@ static void expect_alive(void)
 	bystander_round(&bystander);
 }
 
-static void expect_detail(const char *word)
-{
-	ck_assert_msg(strstr(client.detail, word), "'%s' is not in: %s", word, client.detail);
-}
-
 START_TEST(wrong_fd_count)
 {
 	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
@@ -53,11 +47,11 @@ START_TEST(wrong_fd_count)
 	REQUEST(open, TIMELINE_OPEN, timeline_open);
 	REQUEST(set, SET_CREATE, set_create);
 	ck_assert_int_eq(client_call(&client, &open, NULL, 0, NULL), -EINVAL);
-	expect_detail("timeline_open: 0 file descriptors came, 1 belong");
+	client_expect_detail(&client, "timeline_open: 0 file descriptors came, 1 belong");
 	ck_assert_int_eq(client_call(&client, &open, fds, 2, NULL), -EINVAL);
-	expect_detail("timeline_open: 2 file descriptors came, 1 belong");
+	client_expect_detail(&client, "timeline_open: 2 file descriptors came, 1 belong");
 	ck_assert_int_eq(client_call(&client, &set, fds, 1, NULL), -EINVAL);
-	expect_detail("set_create: 1 file descriptors came, 0 belong");
+	client_expect_detail(&client, "set_create: 1 file descriptors came, 0 belong");
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"), refused + 3);
 	close(fds[0]);
 	close(fds[1]);
@@ -75,7 +69,7 @@ START_TEST(fds_without_end)
 	REQUEST(request, TIMELINE_OPEN, timeline_open);
 	for (int round = 0; round < 20; round++) {
 		ck_assert_int_eq(client_call(&client, &request, fds, WIRE_FDS_ROOM, NULL), -EINVAL);
-		expect_detail("253 file descriptors came");
+		client_expect_detail(&client, "253 file descriptors came");
 		bystander_round(&bystander);
 	}
 	client_send_raw(&client, "garbage", 7, fds, WIRE_FDS_ROOM);
@@ -190,9 +184,9 @@ static void expect_no_mirror(const struct view *view, int fd)
 	to.mirror_to->handle = view->handle;
 	from.mirror_from->handle = view->handle;
 	ck_assert_int_eq(client_call(&client, &to, &fd, 1, NULL), -EBADF);
-	expect_detail("not a drm_syncobj");
+	client_expect_detail(&client, "not a drm_syncobj");
 	ck_assert_int_eq(client_call(&client, &from, &fd, 1, NULL), -EBADF);
-	expect_detail("not a drm_syncobj");
+	client_expect_detail(&client, "not a drm_syncobj");
 }
 
 /* As many fences as are taken at once, and one more; one that is none among them. */
@@ -209,11 +203,11 @@ START_TEST(several_fences)
 	request.point_signal_on->handle = view.handle;
 	request.point_signal_on->value = 1;
 	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX + 1, NULL), -EINVAL);
-	expect_detail("1 or more belong to it");
+	client_expect_detail(&client, "1 or more belong to it");
 	int last = fds[FBK_FENCES_MAX - 1];
 	fds[FBK_FENCES_MAX - 1] = client.socket;
 	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX, NULL), -EBADF);
-	expect_detail("socket");
+	client_expect_detail(&client, "socket");
 	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "imports"), 0);
 	fds[FBK_FENCES_MAX - 1] = last;
 	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX, NULL), 0);
@@ -243,12 +237,12 @@ START_TEST(wrong_fd_kind)
 	uint64_t refused = client_counter(&bystander.waiter, "fds_refused");
 	if (kinds[_i].import) {
 		ck_assert_int_eq(view_import(&view, 1, fd), -EBADF);
-		expect_detail(kinds[_i].word);
-		expect_detail("eventfd"); /* the way out */
+		client_expect_detail(&client, kinds[_i].word);
+		client_expect_detail(&client, "eventfd"); /* the way out */
 	}
 	if (kinds[_i].open) {
 		ck_assert_int_eq(view_open(&client, fd, &opened), -EBADF);
-		expect_detail("no token of this daemon");
+		client_expect_detail(&client, "no token of this daemon");
 	}
 	expect_no_mirror(&view, fd);
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"),
@@ -257,28 +251,6 @@ START_TEST(wrong_fd_kind)
 	expect_alive();
 }
 END_TEST
-
-/* A connected TCP socket whose close takes half a minute: it has data that nobody takes. */
-static int fd_lingering(int *ret_peer)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(address);
-	static char data[65536];
-	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	EXPECT(bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0);
-	EXPECT(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
-	EXPECT(connect(fd, (struct sockaddr *)&address, size) == 0);
-	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	EXPECT(*ret_peer >= 0);
-	close(listener);
-	EXPECT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
-	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0) {
-	}
-	return fd;
-}
 
 /* Sends fds while the daemon does not look, and lets go of them, so that the last close is the
  * daemon's. */

@@ -2,8 +2,6 @@
 /* What the daemon does when there is nothing to do, and what the hot path asks of it: nothing. */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib-peer.h"
@@ -23,40 +21,6 @@ static void setup(void)
 static void teardown(void)
 {
 	daemon_stop(&server);
-}
-
-/* How often it gave up the CPU to wait: once for each time it woke. */
-static unsigned long daemon_wakeups(void)
-{
-	char path[64], line[128];
-	unsigned long wakeups = 0;
-	int found = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", server.pid);
-	FILE *file = fopen(path, "r");
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file)) {
-		found += sscanf(line, "voluntary_ctxt_switches: %lu", &wakeups) == 1;
-	}
-	fclose(file);
-	ck_assert_int_eq(found, 1);
-	return wakeups;
-}
-
-/* Its wake-ups once it has done what it was asked for: nothing more within `ms`. */
-static unsigned long daemon_settled(uint64_t ms)
-{
-	unsigned long wakeups = daemon_wakeups();
-	uint64_t since = now_ms(), end = since + PATIENCE_MS;
-	while (now_ms() < since + ms) {
-		ck_assert_uint_lt(now_ms(), end);
-		yield_briefly();
-		unsigned long now = daemon_wakeups();
-		if (now != wakeups) {
-			wakeups = now;
-			since = now_ms();
-		}
-	}
-	return wakeups;
 }
 
 static void *sleep_on(void *arg)
@@ -85,7 +49,7 @@ START_TEST(no_wakeups_while_all_sleep)
 					  FBK_DEADLINE_MAX, &exported),
 			 0);
 	client_await_counter(&observer, "waits", SLEEPERS);
-	daemon_settled(STILL_MS); /* whatever wakes it at least as often is found */
+	daemon_settled(&server, STILL_MS); /* whatever wakes it at least as often is found */
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	for (int i = 0; i < SLEEPERS; i++) {
 		void *result;
@@ -127,8 +91,8 @@ START_TEST(no_wakeups_for_what_was_called_off)
 		close(exported);
 		fbk_disconnect(other);
 	}
-	unsigned long before = daemon_settled(100);
-	ck_assert_uint_eq(daemon_settled(GREETING_MS + 500), before);
+	unsigned long before = daemon_settled(&server, 100);
+	ck_assert_uint_eq(daemon_settled(&server, GREETING_MS + 500), before);
 	fbk_disconnect(context);
 }
 END_TEST
@@ -144,13 +108,14 @@ START_TEST(the_hot_path_asks_nothing)
 	client_open(&observer, &server);
 	uint64_t requests = client_counter(&observer, "requests");
 	uint64_t bells = client_counter(&observer, "bells");
-	unsigned long before = daemon_settled(20); /* its answer was out before it waited again */
+	unsigned long before =
+		daemon_settled(&server, 20); /* its answer was out before it waited again */
 	for (uint64_t i = 1; i <= 10000; i++) {
 		EXPECT(fbk_timeline_signal(timeline, i) == 0);
 		EXPECT(fbk_point_wait((struct fbk_point){ seen, i }, 0) == 0);
 		EXPECT(fbk_point_check((struct fbk_point){ seen, i + 1 }) == -EAGAIN);
 	}
-	ck_assert_uint_eq(daemon_wakeups(), before);
+	ck_assert_uint_eq(daemon_wakeups(&server), before);
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	/* the two questions about bells before and after, and the one about requests */
 	ck_assert_uint_le(client_counter(&observer, "requests"), requests + 3);

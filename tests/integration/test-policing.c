@@ -37,16 +37,6 @@ static void teardown(void)
 	daemon_stop(&fencebrokerd);
 }
 
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t random_next(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
 /* --------------------------------------------------------------------------------- the payload -- */
 
 static void payload_store(uint64_t value)

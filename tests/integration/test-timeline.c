@@ -33,11 +33,6 @@ static void teardown(void)
 	daemon_stop(&fencebrokerd);
 }
 
-static void expect_detail(const struct client *client, const char *word)
-{
-	ck_assert_msg(strstr(client->detail, word), "'%s' is not in: %s", word, client->detail);
-}
-
 static int token_of(const struct view *view, uint32_t rights)
 {
 	int token;
@@ -116,12 +111,12 @@ START_TEST(bad_descriptions)
 	too_long[FBK_NAME_SIZE] = '\0';
 	ck_assert_int_eq(view_create(&signaler, device, 0, longest, 0, &view), 0);
 	ck_assert_int_eq(view_create(&signaler, device, 0, too_long, 0, &view), -EINVAL);
-	expect_detail(&signaler, "1 to 31");
+	client_expect_detail(&signaler, "1 to 31");
 	ck_assert_int_eq(view_create(&signaler, device, 0, "", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a b", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a\nb", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a", 4, &view), -EINVAL);
-	expect_detail(&signaler, "0x4: unknown timeline flags");
+	client_expect_detail(&signaler, "0x4: unknown timeline flags");
 }
 END_TEST
 
@@ -137,7 +132,7 @@ START_TEST(open_before_mapped)
 	close(fds.payload);
 	int token = token_of(&view, FBK_RIGHT_WAIT);
 	ck_assert_int_eq(view_open(&waiter, token, &opened), -EAGAIN);
-	expect_detail(&waiter, "the signaler of unmapped has not mapped it yet");
+	client_expect_detail(&waiter, "the signaler of unmapped has not mapped it yet");
 	ck_assert_int_eq(page_mapped(&signaler, view.payload_page), 0);
 	ck_assert_int_eq(page_mapped(&signaler, view.payload_page), 0); /* once more is nothing */
 	ck_assert_int_eq(view_open(&waiter, token, &opened), 0);
@@ -220,7 +215,7 @@ START_TEST(sharing_rights)
 	int token = -1;
 	ck_assert_int_eq(view_create(&signaler, device, 0, "memory", 0, &view), 0);
 	ck_assert_int_eq(view_share(&view, FBK_RIGHT_SIGNAL, &token), -EPERM);
-	expect_detail(&signaler, "memory");
+	client_expect_detail(&signaler, "memory");
 	ck_assert_int_eq(view_share(&view, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL, &token), -EPERM);
 	ck_assert_int_eq(view_share(&view, 0, &token), -EINVAL);
 	ck_assert_int_eq(view_share(&view, 8, &token), -EINVAL);
@@ -229,7 +224,7 @@ START_TEST(sharing_rights)
 		  &opened);
 	ck_assert_int_eq(view_share(&opened, FBK_RIGHT_SIGNAL, &token), -EPERM);
 	ck_assert_int_eq(view_share(&opened, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL, &token), -EPERM);
-	expect_detail(&waiter, "timeline brokered");
+	client_expect_detail(&waiter, "timeline brokered");
 	close(token_of(&brokered, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL));
 }
 END_TEST
@@ -240,11 +235,11 @@ START_TEST(wait_only)
 	int fence = eventfd(1, EFD_CLOEXEC);
 	view_pair(&signaler, device, "guarded", FBK_TIMELINE_BROKERED, &waiter, &view, &opened);
 	ck_assert_int_eq(view_request_signal(&opened, 1), -EPERM);
-	expect_detail(&waiter, "no right to signal timeline guarded");
+	client_expect_detail(&waiter, "no right to signal timeline guarded");
 	ck_assert_int_eq(view_fail(&opened, -EIO, "because"), -EPERM);
-	expect_detail(&waiter, "no right to signal timeline guarded");
+	client_expect_detail(&waiter, "no right to signal timeline guarded");
 	ck_assert_int_eq(view_import(&opened, 1, fence), -EPERM);
-	expect_detail(&waiter, "no right to signal timeline guarded");
+	client_expect_detail(&waiter, "no right to signal timeline guarded");
 	ck_assert_uint_eq(view_payload(&view), 0);
 	ck_assert_uint_eq(view_status(&view), FBK_STATUS_OK);
 	close(fence);
@@ -260,7 +255,7 @@ START_TEST(signal_only)
 	int token = token_of(&view, FBK_RIGHT_SIGNAL);
 	ck_assert_int_eq(view_open(&waiter, token, &opened), 0);
 	ck_assert_int_eq(view_export(&opened, 1, FBK_EVENTFD, UINT64_MAX, &fd), -EPERM);
-	expect_detail(&waiter, "no right to wait timeline oneway");
+	client_expect_detail(&waiter, "no right to wait timeline oneway");
 	ck_assert_int_eq(view_watch(&opened, 1, UINT64_MAX, 1), -EPERM);
 	ck_assert_int_eq(view_request_signal(&opened, 1), 0);
 	ck_assert_uint_eq(view_payload(&view), 1);
@@ -279,7 +274,7 @@ START_TEST(values)
 	static const uint64_t no_points[] = { 0, FBK_POISON, FBK_POISON + 1, UINT64_MAX };
 	for (size_t i = 0; i < 4; i++) {
 		ck_assert_int_eq(view_request_signal(&view, no_points[i]), -ERANGE);
-		expect_detail(&signaler, "is not a point");
+		client_expect_detail(&signaler, "is not a point");
 		ck_assert_int_eq(view_watch(&view, no_points[i], UINT64_MAX, 1), -ERANGE);
 		ck_assert_int_eq(view_export(&view, no_points[i], FBK_EVENTFD, UINT64_MAX, &fd),
 				 -ERANGE);
@@ -287,7 +282,7 @@ START_TEST(values)
 	ck_assert_int_eq(view_watch(&view, FBK_POINT_MAX, UINT64_MAX, 1), 0);
 	ck_assert_int_eq(view_request_signal(&view, 5), 0);
 	ck_assert_int_eq(view_request_signal(&view, 5), -EALREADY);
-	expect_detail(&signaler, "5 is not above 5, the last point of values");
+	client_expect_detail(&signaler, "5 is not above 5, the last point of values");
 	ck_assert_int_eq(view_request_signal(&view, 4), -EALREADY);
 	ck_assert_uint_eq(view_payload(&view), 5);
 	ck_assert_int_eq(view_request_signal(&view, 6), 0);
@@ -302,7 +297,7 @@ START_TEST(memory_is_not_signalled_by_request)
 	int fence = eventfd(1, EFD_CLOEXEC);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "memory", 0, &view), 0);
 	ck_assert_int_eq(view_request_signal(&view, 1), -EINVAL);
-	expect_detail(&signaler, "timeline memory is signalled in memory");
+	client_expect_detail(&signaler, "timeline memory is signalled in memory");
 	ck_assert_int_eq(view_import(&view, 1, fence), -EINVAL);
 	ck_assert_uint_eq(view_payload(&view), 0);
 	close(fence);
@@ -354,7 +349,7 @@ START_TEST(set_full)
 	ck_assert_uint_eq(view.control_slot, SET_SLOTS - 1);
 	ck_assert(view_signal(&view, 0, 1)); /* the last slot is a good one */
 	ck_assert_int_eq(view_create(&signaler, device, set, "member", 0, &view), -ENOSPC);
-	expect_detail(&signaler, "is full (511 timelines");
+	client_expect_detail(&signaler, "is full (511 timelines");
 	ck_assert_int_eq(view_create(&signaler, device, client_set(&signaler), "member", 0, &view),
 			 0);
 
@@ -385,9 +380,9 @@ START_TEST(handles_used_up)
 	ck_assert_uint_eq(last.handle, HANDLES_MAX);
 	set = client_set(&signaler);
 	ck_assert_int_eq(view_create(&signaler, device, set, "one", 0, &opened), -ENOSPC);
-	expect_detail(&signaler, "4095 timelines open");
+	client_expect_detail(&signaler, "4095 timelines open");
 	ck_assert_int_eq(view_open(&signaler, token, &opened), -ENOSPC);
-	expect_detail(&signaler, "4095 timelines open");
+	client_expect_detail(&signaler, "4095 timelines open");
 	cell_arm(&last, 1); /* the last cell and bell are good ones */
 	view_await_monitored(&last, 1);
 	ck_assert_int_eq(view_close(&last), 0);

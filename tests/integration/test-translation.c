@@ -23,11 +23,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	if (server.pid) {
-		daemon_stop(&server);
-	} else {
-		daemon_remove(&server); /* the test ended it */
-	}
+	daemon_end(&server);
 }
 
 /* ---------------------------------------------------------------------------------- watches -- */

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib-view.h"
@@ -40,13 +39,6 @@ static void teardown(void)
 	client_close(&signaler);
 	bystander_close(&bystander);
 	daemon_stop(&fencebrokerd);
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* The daemon has seen what this client rang: something armed last is published. */

@@ -191,20 +191,6 @@ START_TEST(lives_while_armed)
 }
 END_TEST
 
-static unsigned long daemon_wakeups(void)
-{
-	char path[64], line[128];
-	unsigned long wakeups = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", server.pid);
-	FILE *file = fopen(path, "re");
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file)) {
-		sscanf(line, "voluntary_ctxt_switches: %lu", &wakeups);
-	}
-	fclose(file);
-	return wakeups;
-}
-
 /* Nothing armed, nothing polled: no thread, and none of the loop's wake-ups. */
 START_TEST(idle_is_silent)
 {
@@ -215,16 +201,7 @@ START_TEST(idle_is_silent)
 	silent_store(&device, 2); /* for nobody */
 	daemon_await_no_task(&server, THREAD);
 	uint64_t polls = client_counter(&observer, "watcher_polls");
-	unsigned long wakeups = daemon_wakeups();
-	uint64_t since = now_ms(), deadline = since + PATIENCE_MS;
-	while (now_ms() < since + 500) {
-		ck_assert_uint_lt(now_ms(), deadline);
-		yield_briefly();
-		if (daemon_wakeups() != wakeups) {
-			wakeups = daemon_wakeups();
-			since = now_ms();
-		}
-	}
+	daemon_settled(&server, 500);
 	ck_assert_int_eq(daemon_task(&server, THREAD), 0);
 	ck_assert_uint_eq(client_counter(&observer, "watcher_polls"), polls);
 }

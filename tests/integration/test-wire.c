@@ -35,11 +35,6 @@ static void expect_alive(void)
 	bystander_round(&bystander);
 }
 
-static void expect_detail(const char *word)
-{
-	ck_assert_msg(strstr(client.detail, word), "'%s' is not in: %s", word, client.detail);
-}
-
 /* A fresh connection in place of the one that ended. */
 static void client_again(bool greeted)
 {
@@ -90,9 +85,9 @@ START_TEST(version)
 		return;
 	}
 	ck_assert_int_eq(r, -EPROTONOSUPPORT);
-	expect_detail("protocol 1 to 1");
-	expect_detail(versions[_i].ours);
-	expect_detail(versions[_i].advice);
+	client_expect_detail(&client, "protocol 1 to 1");
+	client_expect_detail(&client, versions[_i].ours);
+	client_expect_detail(&client, versions[_i].advice);
 	client_expect_end(&client);
 }
 END_TEST
@@ -102,7 +97,7 @@ START_TEST(request_before_hello)
 	client_again(false);
 	REQUEST(request, SET_CREATE, set_create);
 	ck_assert_int_eq(client_call(&client, &request, NULL, 0, NULL), -EPROTO);
-	expect_detail("Hello");
+	client_expect_detail(&client, "Hello");
 	client_expect_end(&client);
 }
 END_TEST
@@ -110,7 +105,7 @@ END_TEST
 START_TEST(second_hello)
 {
 	ck_assert_int_eq(client_hello(&client, 1, 1), -EPROTO);
-	expect_detail("once");
+	client_expect_detail(&client, "once");
 	expect_alive();
 }
 END_TEST
@@ -224,10 +219,10 @@ START_TEST(oversized_packet)
 {
 	send_of_size(256);
 	ck_assert_int_eq(error_received(), -EINVAL); /* its size is right: the name is looked at */
-	expect_detail("name");
+	client_expect_detail(&client, "name");
 	send_of_size(257);
 	ck_assert_int_eq(error_received(), -EMSGSIZE);
-	expect_detail("device_register: 257 bytes, at most 256");
+	client_expect_detail(&client, "device_register: 257 bytes, at most 256");
 	send_of_size(WIRE_PACKET_MAX);
 	ck_assert_int_eq(error_received(), -EMSGSIZE);
 	expect_alive();
@@ -243,7 +238,7 @@ START_TEST(unknown_request)
 	ck_assert_int_eq(client_send_raw(&client, bytes, sizeof(bytes), &fd, 1), 0);
 	close(fd);
 	ck_assert_int_eq(error_received(), -EOPNOTSUPP);
-	expect_detail("does not know");
+	client_expect_detail(&client, "does not know");
 	expect_alive();
 }
 END_TEST
@@ -254,16 +249,16 @@ START_TEST(unknown_objects)
 	const struct view nothing = { .client = &client, .handle = 4095 };
 	const struct view beyond = { .client = &client, .handle = UINT32_MAX };
 	ck_assert_int_eq(view_create(&client, 77, 0, "a", 0, &view), -ENOENT);
-	expect_detail("no device 77");
+	client_expect_detail(&client, "no device 77");
 	uint32_t device = client_device(&client, "cpu0");
 	ck_assert_int_eq(view_create(&client, device, 78, "a", 0, &view), -ENOENT);
-	expect_detail("no set 78");
+	client_expect_detail(&client, "no set 78");
 	ck_assert_int_eq(view_close(&nothing), -ENOENT);
-	expect_detail("no timeline 4095");
+	client_expect_detail(&client, "no timeline 4095");
 	ck_assert_int_eq(view_request_signal(&beyond, 1), -ENOENT);
-	expect_detail("no timeline 4294967295");
+	client_expect_detail(&client, "no timeline 4294967295");
 	ck_assert_int_eq(page_mapped(&client, bystander.signals.payload_page), -ENOENT);
-	expect_detail("writes no page");
+	client_expect_detail(&client, "writes no page");
 	/* another client's device is not one of ours, whatever its number */
 	ck_assert_int_eq(view_create(&bystander.waiter, device, 0, "a", 0, &view), -ENOENT);
 	expect_alive();

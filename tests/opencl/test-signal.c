@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../integration/lib-peer.h"
@@ -273,9 +272,7 @@ START_TEST(never_stale)
 	int token;
 	cl_int result;
 	const uint64_t rounds = getenv("FBK_SOAK") ? 100000 : 3000;
-	uint64_t *data = mmap(NULL, WORDS * sizeof(*data), PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(data, MAP_FAILED);
+	uint64_t *data = shared_memory(WORDS * sizeof(*data));
 	peer_start(&reader, reader_run, data);
 	engine_start(&engine, true);
 	receive_word(reader.socket, &token);

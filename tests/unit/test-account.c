@@ -5,15 +5,8 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "tests/expect.h"
 #include "tests/suite.h"
-
-/* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                               \
-	do {                                            \
-		if (!(condition)) {                     \
-			ck_abort_msg("%s", #condition); \
-		}                                       \
-	} while (0)
 
 static struct account *account;
 static uint64_t limits[ACCOUNT_RESOURCE_COUNT];

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,29 +91,6 @@ static bool closed_within(int other, int ms)
 {
 	struct pollfd polled = { .fd = other, .events = POLLIN };
 	return poll(&polled, 1, ms) == 1 && polled.revents & POLLHUP;
-}
-
-/* Its close takes half a minute: it has data that nobody takes. */
-static int fd_lingering(int *ret_peer)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(address);
-	static char data[65536];
-	struct linger linger = { .l_onoff = 1, .l_linger = 30 };
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
-	ck_assert_int_eq(listen(listener, 1), 0);
-	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, size), 0);
-	*ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	ck_assert_int_ge(*ret_peer, 0);
-	close(listener);
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0) {
-	}
-	return fd;
 }
 
 START_TEST(closes)

@@ -8,18 +8,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "tests/expect.h"
 #include "tests/suite.h"
 
 #define MANY  10000
 #define LARGE (2 * MANY)
 #define LAST  ((UINT64_C(1) << 62) - 1) /* the largest point */
-
-#define EXPECT(condition)                               \
-	do {                                            \
-		if (!(condition)) {                     \
-			ck_abort_msg("%s", #condition); \
-		}                                       \
-	} while (0)
 
 static struct graph graph;
 static struct account *account;

@@ -3,27 +3,10 @@
 
 #include <stdlib.h>
 
+#include "tests/expect.h"
 #include "tests/suite.h"
 
 #define MANY 100000
-
-/* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                               \
-	do {                                            \
-		if (!(condition)) {                     \
-			ck_abort_msg("%s", #condition); \
-		}                                       \
-	} while (0)
-
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t random_next(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
 
 START_TEST(empty)
 {

@@ -4,29 +4,12 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "tests/expect.h"
 #include "tests/suite.h"
 
 #define TICK      (UINT64_C(1) << WHEEL_TICK_SHIFT)
 #define HOUR      (UINT64_C(3600) * 1000000000)
 #define LAST_TICK (UINT64_MAX / TICK * TICK) /* when the clock's last tick begins */
-
-/* ck_assert() reports each success too, which makes long loops slow. */
-#define EXPECT(condition)                               \
-	do {                                            \
-		if (!(condition)) {                     \
-			ck_abort_msg("%s", #condition); \
-		}                                       \
-	} while (0)
-
-static uint64_t random_state = 88172645463325252;
-
-static uint64_t random_next(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
 
 /* Of any magnitude up to 2^bits. */
 static uint64_t random_range(unsigned int bits)

@@ -142,13 +142,6 @@ int patient_wait(struct peer *peer)
 	return peer_wait(peer);
 }
 
-void *shared_memory(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	EXPECT(memory != MAP_FAILED);
-	return memory;
-}
-
 void print_frames(const char *what, unsigned int frames, uint64_t began_ms)
 {
 	printf("%s: %u frames in %llu ms\n", what, frames,

@@ -39,8 +39,5 @@ bool has_syncobj_eventfd(void);
 uint64_t patient_word(int socket);
 int patient_wait(struct peer *peer);
 
-/* Zeroed, and of all processes that are forked from now on. */
-void *shared_memory(size_t size);
-
 /* What went by, and how fast. */
 void print_frames(const char *what, unsigned int frames, uint64_t began_ms);

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib-gpu.h"
@@ -182,11 +181,8 @@ static bool data_fresh(uint64_t value)
 static void data_make(struct fbk_vk_memory *ret_memory)
 {
 	size_t size = DATA_WORDS * sizeof(*data);
-	data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(data, MAP_FAILED);
-	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			-1, 0);
-	ck_assert_ptr_ne(progress, MAP_FAILED);
+	data = shared_memory(size);
+	progress = shared_memory(sizeof(*progress));
 	*ret_memory = (struct fbk_vk_memory){
 		.address = data,
 		.size = size,
