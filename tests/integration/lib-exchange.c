@@ -72,19 +72,36 @@ struct fbk_device *exchange_device(struct fbk_context *context, const char *name
 	return link_device(context, &desc);
 }
 
-void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
-		   uint32_t signals, int *ret_offer_fd)
+void producer_offer(struct producer *producer, const struct daemon *daemon,
+		    const struct fbk_device_desc *desc, int *ret_offer_fd)
 {
 	*producer = (struct producer){ .context = peer_connect(daemon) };
-	producer->device = exchange_device(producer->context, "producer", waits, signals);
+	producer->device = link_device(producer->context, desc);
 	producer->timeline = peer_timeline(producer->device, "drawn", 0);
 	EXPECT(fbk_link_offer(producer->device, FBK_PRODUCER, ret_offer_fd, &producer->link) == 0);
 	EXPECT(fbk_exchange_create(producer->link, &producer->exchange) == 0);
+}
+
+void producer_add(struct producer *producer)
+{
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		buffer_create(&producer->buffers[i]);
 		struct fbk_buffer_desc desc = buffer_desc(&producer->buffers[i]);
-		EXPECT(fbk_exchange_add(producer->exchange, i, &desc) == 0);
+		int r = fbk_exchange_add(producer->exchange, i, &desc);
+		ck_assert_msg(r == 0, "adding a buffer: %s", fbk_error_detail());
 	}
+}
+
+void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
+		   uint32_t signals, int *ret_offer_fd)
+{
+	const struct fbk_device_desc desc = {
+		.name = "producer", .class = FBK_CPU, .waits = waits, .signals = signals
+	};
+	producer_offer(producer, daemon, &desc, ret_offer_fd);
+	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		buffer_create(&producer->buffers[i]);
+	}
+	producer_add(producer);
 }
 
 void producer_close(struct producer *producer)
@@ -97,7 +114,7 @@ void producer_close(struct producer *producer)
 	}
 }
 
-void producer_frame(struct producer *producer)
+uint32_t producer_hand(struct producer *producer)
 {
 	uint32_t index;
 	struct fbk_point acquire = { producer->timeline, ++producer->frame };
@@ -106,17 +123,32 @@ void producer_frame(struct producer *producer)
 	r = fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
 			      NULL);
 	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
-	buffer_write(&producer->buffers[index], acquire.value);
-	EXPECT(fbk_point_signal(acquire) == 0);
+	return index;
+}
+
+void producer_draw(struct producer *producer, uint32_t index)
+{
+	buffer_write(&producer->buffers[index], producer->frame);
+	EXPECT(fbk_timeline_signal(producer->timeline, producer->frame) == 0);
+}
+
+void producer_frame(struct producer *producer)
+{
+	producer_draw(producer, producer_hand(producer));
+}
+
+void exchange_drain(struct fbk_exchange *exchange, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t index;
+		int r = fbk_exchange_take(exchange, deadline_ms(PATIENCE_MS), &index);
+		ck_assert_msg(r == 0, "taking back: %s", fbk_error_detail());
+	}
 }
 
 void producer_take_all(struct producer *producer)
 {
-	uint32_t index;
-	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		int r = fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index);
-		ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
-	}
+	exchange_drain(producer->exchange, PRODUCER_BUFFERS);
 }
 
 void consumer_open(struct consumer *consumer, const struct daemon *daemon,

@@ -40,6 +40,12 @@ struct producer {
 	uint64_t frame; /* the last one */
 };
 
+/* Offers a link of this device; the test makes its buffers, and then producer_add() adds them. */
+void producer_offer(struct producer *producer, const struct daemon *daemon,
+		    const struct fbk_device_desc *desc, int *ret_offer_fd);
+void producer_add(struct producer *producer);
+
+/* The same with memfds as buffers, of a device which waits on and signals these masks. */
 void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
 		   uint32_t signals, int *ret_offer_fd);
 void producer_close(struct producer *producer);
@@ -57,8 +63,15 @@ void consumer_open(struct consumer *consumer, const struct daemon *daemon,
 		   const struct fbk_device_desc *desc, int socket);
 void consumer_close(struct consumer *consumer);
 
+/* Take a buffer and hand the next frame over; and, later, draw it. */
+uint32_t producer_hand(struct producer *producer);
+void producer_draw(struct producer *producer, uint32_t index);
+
 /* Take a buffer, write the next frame into it after it was handed over, then signal it. */
 void producer_frame(struct producer *producer);
+
+/* Until so many buffers of an exchange came back. */
+void exchange_drain(struct fbk_exchange *exchange, uint32_t count);
 
 /* All of its buffers come back; it has them then. */
 void producer_take_all(struct producer *producer);

@@ -78,3 +78,17 @@ int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase))
 	lab_add = add;
 	return suite_main(name, add_patiently);
 }
+
+int lab_main_with(const char *name, const char *(*start)(void), void (*stop)(void),
+		  void (*add)(TCase *tcase))
+{
+	const char *missing = in_guest() ? start() : NULL;
+	if (missing) {
+		return skip("%s", missing);
+	}
+	int status = lab_main(name, NULL, add);
+	if (in_guest()) {
+		stop();
+	}
+	return status;
+}

@@ -46,3 +46,7 @@ uint64_t lab_counter(const struct daemon *daemon, const char *name);
 /* main() of a suite: as suite_main(), but skipped outside of a guest, and without `driver`'s card
  * (NULL: none is needed). */
 int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase));
+
+/* The same with something set up around it: `start` returns NULL, or why it cannot; then the suite is skipped. */
+int lab_main_with(const char *name, const char *(*start)(void), void (*stop)(void),
+		  void (*add)(TCase *tcase));

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -30,25 +30,6 @@ static void dmabuf_create(struct buffer *buffer, int card)
 	EXPECT(buffer->words != MAP_FAILED);
 }
 
-static void exchange_fill(struct fbk_exchange *exchange, const struct buffer *buffers,
-			  uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct fbk_buffer_desc desc = buffer_desc(&buffers[i]);
-		int r = fbk_exchange_add(exchange, i, &desc);
-		ck_assert_msg(r == 0, "adding a buffer: %s", fbk_error_detail());
-	}
-}
-
-void exchange_drain(struct fbk_exchange *exchange, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t index;
-		int r = fbk_exchange_take(exchange, deadline_ms(PATIENCE_MS), &index);
-		ck_assert_msg(r == 0, "taking back: %s", fbk_error_detail());
-	}
-}
-
 /* ---------------------------------------------------------------------------------- a producer -- */
 
 void producer_fill(struct producer *producer, bool dmabufs)
@@ -62,17 +43,7 @@ void producer_fill(struct producer *producer, bool dmabufs)
 		}
 	}
 	close(card);
-	exchange_fill(producer->exchange, producer->buffers, PRODUCER_BUFFERS);
-}
-
-void link_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, int *ret_offer_fd)
-{
-	*producer = (struct producer){ .context = peer_connect(daemon) };
-	producer->device = link_device(producer->context, desc);
-	producer->timeline = peer_timeline(producer->device, "drawn", 0);
-	EXPECT(fbk_link_offer(producer->device, FBK_PRODUCER, ret_offer_fd, &producer->link) == 0);
-	EXPECT(fbk_exchange_create(producer->link, &producer->exchange) == 0);
+	producer_add(producer);
 }
 
 void producer_meet(struct producer *producer)
@@ -81,22 +52,17 @@ void producer_meet(struct producer *producer)
 	ck_assert_msg(r == 0, "meeting: %s", fbk_error_detail());
 }
 
-uint32_t producer_hand(struct producer *producer)
+void producer_frames_on_demand(struct producer *producer, const _Atomic uint64_t *done, int socket)
 {
-	uint32_t index;
-	struct fbk_point acquire = { producer->timeline, ++producer->frame };
-	int r = fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index);
-	ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
-	r = fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
-			      NULL);
-	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
-	return index;
-}
-
-void producer_draw(struct producer *producer, uint32_t index)
-{
-	buffer_write(&producer->buffers[index], producer->frame);
-	EXPECT(fbk_timeline_signal(producer->timeline, producer->frame) == 0);
+	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
+		uint32_t index = producer_hand(producer);
+		/* acquire: as it was stored */
+		uint64_t read = atomic_load_explicit(done, memory_order_acquire);
+		EXPECT(read + PRODUCER_BUFFERS >= number); /* what was in this buffer */
+		ck_assert_uint_eq(patient_word(socket), number);
+		producer_draw(producer, index);
+	}
+	exchange_drain(producer->exchange, PRODUCER_BUFFERS);
 }
 
 /* ---------------------------------------------------------------------------------- a consumer -- */

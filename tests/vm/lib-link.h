@@ -13,18 +13,15 @@
 /* What the devices and nothing else decided; says why when it is another. */
 void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route release);
 
-/* Until all of them are free again. */
-void exchange_drain(struct fbk_exchange *exchange, uint32_t count);
-
-/* A producer as in lib-exchange.h, of this device; and its buffers: dma-bufs of vgem, or memfds. */
-void link_producer_open(struct producer *producer, const struct daemon *daemon,
-			const struct fbk_device_desc *desc, int *ret_offer_fd);
+/* Buffers for a producer that has made its offer: dma-bufs of vgem, or memfds. */
 void producer_fill(struct producer *producer, bool dmabufs);
 
-/* Until there is a consumer. Then: take a buffer and hand the next frame over; and, later, draw it. */
+/* Until there is a consumer. */
 void producer_meet(struct producer *producer);
-uint32_t producer_hand(struct producer *producer);
-void producer_draw(struct producer *producer, uint32_t index);
+
+/* LINK_FRAMES frames, each drawn once the peer sent its number. The buffer of each is free by then: `done`, which other
+ * processes count up, says how many frames are done with. Then all come back. */
+void producer_frames_on_demand(struct producer *producer, const _Atomic uint64_t *done, int socket);
 
 /* The next frame; NULL when the link ended as its producer left. */
 struct fbk_frame *consumer_next(const struct consumer *consumer);

@@ -272,7 +272,7 @@ START_TEST(display_and_encoder)
 	peer_start(&display, display_run, NULL);
 	peer_start(&encoder, encoder_run, NULL);
 	const int consumers[] = { display.socket, encoder.socket };
-	link_producer_open(&producer, &server, &desc, &offers[0]);
+	producer_offer(&producer, &server, &desc, &offers[0]);
 	renderer_fill(&producer);
 	EXPECT(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[1], &second) == 0);
 	EXPECT(fbk_exchange_attach(producer.exchange, second) == 0);

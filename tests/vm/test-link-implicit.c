@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -165,7 +164,7 @@ START_TEST(reader_of_dmabufs)
 	struct peer between;
 	int offer;
 	peer_start(&between, between_run, NULL);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, true);
 	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		send_word(between.socket, 0, producer.buffers[i].fd);
@@ -174,15 +173,7 @@ START_TEST(reader_of_dmabufs)
 	close(offer);
 	producer_meet(&producer);
 	uint64_t began = now_ms();
-	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
-		uint32_t index = producer_hand(&producer);
-		/* acquire: as it was stored */
-		uint64_t read = atomic_load_explicit(done, memory_order_acquire);
-		EXPECT(read + PRODUCER_BUFFERS >= number); /* what was in this buffer */
-		ck_assert_uint_eq(patient_word(between.socket), number);
-		producer_draw(&producer, index);
-	}
-	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	producer_frames_on_demand(&producer, done, between.socket);
 	print_frames("read by a peer with dma-bufs only", LINK_FRAMES, began);
 	producer_close(&producer);
 	ck_assert_int_eq(patient_wait(&between), 0);

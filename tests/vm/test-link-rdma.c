@@ -4,7 +4,6 @@
  * reached; its release is a word that an atomic of the other end writes, or the completion of what was sent.
  */
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -219,7 +218,7 @@ START_TEST(encoder_to_rdma)
 	struct peer sender;
 	int offer;
 	peer_start(&sender, sender_run, &back);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, false);
 	send_word(sender.socket, 0, offer);
 	close(offer);
@@ -245,13 +244,5 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-	const char *missing = in_guest() ? rdma_start() : NULL;
-	if (missing) {
-		return skip("%s", missing);
-	}
-	int status = lab_main("link rdma", NULL, add);
-	if (in_guest()) {
-		rdma_stop();
-	}
-	return status;
+	return lab_main_with("link rdma", rdma_start, rdma_stop, add);
 }

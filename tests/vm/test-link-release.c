@@ -77,7 +77,7 @@ START_TEST(each_route)
 		return;
 	}
 	peer_start(&peer, consumer_run, NULL);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, false);
 	send_word(peer.socket, 0, offer);
 	close(offer);

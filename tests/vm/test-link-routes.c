@@ -187,7 +187,7 @@ START_TEST(each_route)
 		return;
 	}
 	peer_start(&peer, consumer_run, (void *)(uintptr_t)kind);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, true);
 	send_word(peer.socket, 0, offer);
 	close(offer);

@@ -168,7 +168,7 @@ START_TEST(encoder_to_udp)
 		receive_word(receiver.socket, NULL);
 	}
 	peer_start(&sender, sender_run, NULL);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, false);
 	send_word(sender.socket, 0, offer);
 	close(offer);
@@ -200,13 +200,5 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-	const char *missing = in_guest() ? net_start() : NULL;
-	if (missing) {
-		return skip("%s", missing);
-	}
-	int status = lab_main("link udp", NULL, add);
-	if (in_guest()) {
-		net_stop();
-	}
-	return status;
+	return lab_main_with("link udp", net_start, net_stop, add);
 }

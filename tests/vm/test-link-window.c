@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -204,7 +203,7 @@ START_TEST(compositor_of_libdrm)
 	struct peer chain;
 	int offer;
 	peer_start(&chain, swapchain_run, &back);
-	link_producer_open(&producer, &server, &desc, &offer);
+	producer_offer(&producer, &server, &desc, &offer);
 	producer_fill(&producer, true);
 	send_word(chain.socket, 0, offer);
 	close(offer);
@@ -213,15 +212,7 @@ START_TEST(compositor_of_libdrm)
 	}
 	producer_meet(&producer);
 	uint64_t began = now_ms();
-	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
-		uint32_t index = producer_hand(&producer);
-		/* acquire: as it was stored */
-		uint64_t shown = atomic_load_explicit(done, memory_order_acquire);
-		EXPECT(shown + PRODUCER_BUFFERS >= number); /* what was in this buffer */
-		ck_assert_uint_eq(patient_word(chain.socket), number);
-		producer_draw(&producer, index);
-	}
-	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	producer_frames_on_demand(&producer, done, chain.socket);
 	print_frames(back == BY_POINT ? "shown by libdrm, release by points"
 				      : "shown by libdrm, release by a mirror",
 		     LINK_FRAMES, began);
@@ -295,7 +286,7 @@ static void window_open(struct window *window, int client, int *ret_offer)
 	};
 	struct producer *producer = &window->producer;
 	struct fbk_mirror *mirror;
-	link_producer_open(producer, &server, &desc, ret_offer);
+	producer_offer(producer, &server, &desc, ret_offer);
 	producer_fill(producer, true);
 	for (size_t i = 0; i < 2; i++) {
 		EXPECT(fbk_syncobj_create(producer->context, &window->syncobjs[i]) == 0);

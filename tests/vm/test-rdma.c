@@ -236,9 +236,7 @@ static void owner_close(struct owner *owner)
 static void scene_open(struct scene *scene, int (*sender)(int socket, void *arg),
 		       int (*reader)(int socket, void *arg))
 {
-	scene->data = mmap(NULL, WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	EXPECT(scene->data != MAP_FAILED);
+	scene->data = shared_memory(WORDS * sizeof(uint64_t));
 	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, scene->back) == 0);
 	peer_start(&scene->sender, sender, scene);
 	peer_start(&scene->reader, reader, scene);
@@ -522,9 +520,7 @@ START_TEST(in_halves)
 	struct scene scene = { .way = _i == 0 ? SWAP : IMMEDIATE, .rounds = lab_count(20000) };
 	struct rdma_end end;
 	struct peer sender;
-	uint64_t *word =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	EXPECT(word != MAP_FAILED);
+	uint64_t *word = shared_memory(4096);
 	peer_start(&sender, toggle_run, &scene);
 	rdma_open(&end);
 	struct ibv_mr *region = rdma_register(&end, word, sizeof(*word),
@@ -561,14 +557,5 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-	if (!in_guest()) {
-		return lab_main("rdma", NULL, add);
-	}
-	const char *missing = rdma_start();
-	if (missing) {
-		return skip("%s", missing);
-	}
-	int status = lab_main("rdma", NULL, add);
-	rdma_stop();
-	return status;
+	return lab_main_with("rdma", rdma_start, rdma_stop, add);
 }
