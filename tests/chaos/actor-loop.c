@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The event loop of an actor: watches through the context's fd, and eventfds that points were exported
- * to. What was told is kept to see whether it is told once more. Main thread only.
+ * The event loop of an actor: watches through the context's fd, and eventfds that points were
+ * exported to. Fired watches and exports are kept, so that a second callback is seen. Main thread
+ * only.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,11 +17,11 @@
 
 struct loop;
 
-/* Never freed: it may be told a second time. */
+/* Never freed: a faulty daemon may call back a second time. */
 struct watching {
 	struct loop *loop;
 	struct record *record;
-	struct entry *entry; /* NULL once it was told or cancelled */
+	struct entry *entry; /* NULL once it has fired or was cancelled */
 	struct fbk_watch *watch;
 };
 
@@ -66,7 +67,7 @@ static void on_watch(void *arg, struct fbk_point point, int result)
 		watching->record->fires++;
 	}
 	if (!watching->entry) {
-		return; /* told twice, or after it was cancelled */
+		return; /* a second callback, or one after the cancel */
 	}
 	unsigned int place = watch_place(loop, watching);
 	watching->record->seen_end = fbk_timeline_value(point.timeline);
@@ -93,7 +94,7 @@ static void watch_arm(struct loop *loop, unsigned int place)
 	int r = fbk_point_watch((struct fbk_point){ entry->timeline, record->value },
 				record->deadline, on_watch, watching, &watching->watch);
 	if (r < 0) {
-		record->fires = 1; /* that was the answer */
+		record->fires = 1; /* the error is the answer: no callback follows */
 		record->seen_end = fbk_timeline_value(entry->timeline);
 		record_end(record, r);
 		watch_over(watching);

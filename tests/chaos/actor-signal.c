@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Signalers: bursts and pauses of every length, a timeline closed and made anew now and then. */
+/* Signalers: bursts and pauses of every length; now and then a timeline is closed and created
+ * anew. */
 #include <unistd.h>
 
 #include "actor.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Waiters: one point, any and all of several, now and then of more than there are futexes in a wait. */
+/* Waiters: one point, any and all of several; now and then of more than futex_waitv takes. */
 #include <sys/resource.h>
 
 #include "actor.h"

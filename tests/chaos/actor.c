@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------------------------------- chance -- */
 
-/* A little ahead, mostly; sometimes one that is there already. */
+/* Mostly a little ahead; sometimes a point that is reached already. */
 uint64_t point_pick(struct dice *dice, uint64_t seen)
 {
 	uint64_t kind = dice_below(dice, 100);
@@ -92,7 +92,8 @@ static struct entry *entry_create(struct fbk_timeline *timeline, uint32_t id)
 	return entry;
 }
 
-/* A token came. Its owner may be gone already: that is for the checker to say. */
+/* Opens the timeline of a token. Its owner may have died: whether the error is right is for the
+ * checker to say. */
 static void actor_open(struct actor *actor, uint64_t word, int token)
 {
 	struct fbk_timeline *timeline = NULL;
@@ -118,7 +119,8 @@ static void actor_take_tokens(struct actor *actor)
 	}
 }
 
-/* Each turn of the loop: what the driver wants. True once there is nothing left to do. */
+/* Runs in each turn of the loop: takes tokens and reads the board. True once no more waits may
+ * begin. */
 static bool actor_over(struct actor *actor)
 {
 	const struct board *board = actor->chaos->board;
@@ -129,13 +131,14 @@ static bool actor_over(struct actor *actor)
 	return atomic_load(&actor->drain);
 }
 
-/* One for all signalers and one for each: a line that nobody signals would only be waited for. */
+/* One line for all signalers and one for each. A line without a signaler would be waited for in
+ * vain. */
 static void actor_open_own(struct actor *actor, unsigned int signalers)
 {
 	for (unsigned int i = 0; i <= signalers; i++) {
 		line_create(actor, i);
 	}
-	/* The first is never closed: who waits here waits for it too. */
+	/* The first line is never closed: this process waits for it too. */
 	actor->table[actor->number][0] = entry_create(actor->lines[0].timeline, actor->lines[0].id);
 }
 
@@ -169,7 +172,7 @@ int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, i
 {
 	static struct actor actor;
 	struct actor_thread signalers[SIGNALERS_MAX], waiters[WAITERS_MAX];
-	/* half of them have several of each kind, on the same cells */
+	/* half of the actors have several threads of each kind, on the same cells */
 	unsigned int signaler_count = slot % 2 == 0 ? 1 : SIGNALERS_MAX;
 	unsigned int waiter_count = slot % 2 == 0 ? 1 : WAITERS_MAX;
 	struct dice dice;

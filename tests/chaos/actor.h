@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client process of the stress run: signals timelines of its own, and waits for others' in every way
- * there is. It writes down what it does (record.h), judges nothing, and fails only where something
- * happens that is neither success nor to be expected. One a process. Its threads: signalers, waiters, and
- * the main thread, which takes tokens from the driver and runs the loop for watches and exports.
+ * A client process of the stress run: it signals timelines of its own, and waits for those of other
+ * processes in every way that the library has. It writes down what it does (record.h) and judges
+ * nothing; it fails only at what is neither success nor an expected error. Its threads: signalers,
+ * waiters, and the main thread, which takes tokens from the driver and runs the loop for watches
+ * and exports.
  *
- * They use EXPECT(), never ck_assert(): libcheck notes each success in a file that all processes share, and
- * who is kept from the CPU while he holds the lock on that keeps all others waiting.
+ * The threads use EXPECT(), never ck_assert(): libcheck writes each success to a file under a lock
+ * that all processes share, and a process that loses the CPU while it holds the lock stops all
+ * others.
  */
 #pragma once
 
@@ -24,7 +26,7 @@
 #define LINES        3 /* timelines of an actor, at most: one of all its signalers, and one of each */
 #define LONG_WAIT_MS 30000
 
-/* What a process of the run is asked, and what it says. Written by any of them; in shared memory. */
+/* Requests to a process of the run, and its answers. Any process may write it; in shared memory. */
 struct board_slot {
 	_Atomic uint64_t signals;
 	_Atomic bool leave; /* drain, disconnect, exit */
@@ -39,18 +41,18 @@ struct board {
 
 /* The run. Constant once it goes. */
 struct chaos {
-	struct run base; /* its pauses are between two bursts of signals */
+	struct run base; /* its pauses lie between two bursts of signals */
 	struct board *board;
 	uint32_t crowd; /* threads of the hostile waiter that has many */
 };
 
-/* Tokens travel as words: where it belongs, and which timeline it is. */
+/* Tokens travel as words: slot and line that they belong to, and the timeline's id. */
 #define TOKEN_WORD(slot, line, id) ((uint64_t)(slot) << 40 | (uint64_t)(line) << 32 | (id))
 #define TOKEN_SLOT(word)           ((unsigned int)((word) >> 40) & 0xff)
 #define TOKEN_LINE(word)           ((unsigned int)((word) >> 32) & 0xff)
 #define TOKEN_ID(word)             ((uint32_t)(word))
 
-/* Somebody's timeline, open here. Freed with its last reference. */
+/* A timeline of any process, opened here. Freed with its last reference. */
 struct entry {
 	unsigned int refs; /* under the actor's lock */
 	struct fbk_timeline *timeline;
@@ -87,7 +89,7 @@ struct actor_thread {
 	pthread_t thread;
 };
 
-/* The process's main(): `socket` leads to the driver. */
+/* main() of the process: `socket` leads to the driver. */
 int actor_run(const struct chaos *chaos, unsigned int slot, uint32_t instance, int socket);
 
 /* actor.c: for its other parts. */
@@ -104,5 +106,5 @@ void *signaler_run(void *thread);
 /* actor-wait.c */
 void *waiter_run(void *thread);
 
-/* actor-loop.c: until the process is to end. `on_idle` runs once nothing is watched any more. */
+/* actor-loop.c: runs until the process has to end. `over` is called in each turn. */
 void actor_loop(struct actor *actor, struct dice *dice, bool (*over)(struct actor *actor));

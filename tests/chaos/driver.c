@@ -40,7 +40,7 @@ static void process_start(struct driver *driver, unsigned int place)
 	kind->started(driver, place);
 }
 
-/* It has ended, and was waited for. */
+/* The process has ended, and its status was collected. */
 static void process_forget(struct driver *driver, unsigned int place)
 {
 	struct process *process = &driver->processes[place];
@@ -77,7 +77,7 @@ static void process_crashed(struct driver *driver, const struct process *process
 	       (unsigned int)status);
 }
 
-/* As it was told to. */
+/* It ended because it was told to. */
 static bool process_left(const struct process *process, int status)
 {
 	return process->leaving && WIFEXITED(status) && WEXITSTATUS(status) == 0;
@@ -119,7 +119,7 @@ void driver_send(const struct driver *driver, unsigned int place, uint64_t word,
 	EXPECT(r == 0 || r == -EPIPE || r == -ECONNRESET || r == -EAGAIN);
 }
 
-/* Did it end by itself? Then forget it. */
+/* Collects a process that ended by itself. */
 static bool process_ended(struct driver *driver, unsigned int place)
 {
 	struct process *process = &driver->processes[place];
@@ -138,7 +138,7 @@ static bool process_ended(struct driver *driver, unsigned int place)
 
 /* ------------------------------------------------------------------------------------- the run -- */
 
-/* A process at each of these places that is to have one. */
+/* Starts what is missing at the first `count` places. */
 static void places_fill(struct driver *driver, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
@@ -154,7 +154,7 @@ static void words_take(struct driver *driver, unsigned int place)
 	char byte;
 	int fd;
 	while (readable_within(socket, 0) == 1 &&
-	       recv(socket, &byte, 1, MSG_PEEK) > 0) { /* else it is ending */
+	       recv(socket, &byte, 1, MSG_PEEK) > 0) { /* no bytes: the process is ending */
 		uint64_t word = receive_word(socket, &fd);
 		driver->kind->word(driver, place, word, fd);
 	}
@@ -218,7 +218,7 @@ static void driver_drain(struct driver *driver)
 			driver_kill(driver, i);
 		}
 	}
-	EXPECT(waitpid(-1, NULL, WNOHANG) == 0); /* the meter and the daemon live on, alone */
+	EXPECT(waitpid(-1, NULL, WNOHANG) == 0); /* only the meter and the daemon are left */
 }
 
 void driver_run(struct driver *driver, const struct driver_kind *kind, const struct run *run)

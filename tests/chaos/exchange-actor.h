@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The clients of a run with exchanges: a producer hands frames over its links, a consumer takes them from one of
- * those, until it is told to end. They write down what they do (exchange-record.h) and judge nothing; they fail
- * only where something happens that is neither success nor to be expected. One thread each.
+ * The clients of a run with exchanges: a producer hands frames over its links, a consumer takes
+ * them from one of those, until it is told to end. They write down what they do (exchange-record.h)
+ * and judge nothing; they fail only at what is neither success nor an expected error. One thread
+ * each.
  *
- * A producer's end of the socket leads to the driver: it sends an offer for each of its links, with the link's
- * number. A consumer gets offers: who made it, and that number.
+ * A producer's end of the socket leads to the driver: it sends an offer for each of its links, with
+ * the link's number. A consumer receives offers, with the producer's instance and that number.
  */
 #pragma once
 
@@ -29,7 +30,7 @@
 /* Of all processes, in shared memory. */
 struct exchange_board {
 	_Atomic uint64_t frames[PRODUCERS]; /* handed over */
-	_Atomic bool over; /* producers: let all come back, and end; consumers: then end */
+	_Atomic bool over; /* producers: take all frames back, and end; consumers: end then */
 };
 
 /* The run. Constant once it goes. */
@@ -38,7 +39,7 @@ struct exchange_run {
 	struct exchange_board *board;
 };
 
-/* What both have in common. */
+/* What producers and consumers have in common. */
 struct exchange_actor {
 	const struct exchange_run *run;
 	unsigned int place;
@@ -51,10 +52,10 @@ struct exchange_actor {
 
 void exchange_actor_init(struct exchange_actor *actor, const struct exchange_run *run,
 			 unsigned int place, uint32_t instance, int socket);
-struct record *exchange_actor_leaving(struct exchange_actor *actor); /* from here on */
+struct record *exchange_actor_leaving(struct exchange_actor *actor); /* RECORD_LEAVE, begun now */
 void exchange_actor_leave(struct exchange_actor *actor, struct record *leaving);
 
-/* A process's main(). */
+/* main() of a process. */
 int exchange_producer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,
 			  unsigned int links, int socket);
 int exchange_consumer_run(const struct exchange_run *run, unsigned int place, uint32_t instance,

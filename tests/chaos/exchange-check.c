@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The checker of runs with exchanges: reads their logs, and nothing else, and says what must not be. */
+/* The checker of runs with exchanges: it reads nothing but their logs, and prints findings. */
 #include "exchange-judge.h"
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Consumers: of a device of a random kind, which decides by what route they come to know; and of a random manner of
- * holding and giving back. A frame is looked at when it is readable and once more before it is let go of.
+ * Consumers. The kind of device is random, and decides the route of the acquire; how long frames
+ * are held, and how they are released, is random too. A frame is read when it is readable and once
+ * more before it is released.
  */
 #include <errno.h>
 #include <poll.h>
@@ -19,18 +20,18 @@
 #define HELD_MOST   3
 #define NEXT_MS     2000
 #define READY_MS    10000
-#define RETRY_US    2000 /* while the one before is not known to be dead */
+#define RETRY_US    2000 /* while the daemon may not yet know that the previous consumer died */
 #define WORK_MAX_US 500
 
 struct consumer_state;
 
-/* How a kind of device comes to know that a frame is readable: 0, or an error. */
+/* How a kind of device waits until a frame is readable: 0, or an error. */
 typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame,
 		     struct fbk_point acquire, uint64_t deadline_ns);
 
 struct consumer_kind {
 	uint32_t waits;
-	ready_fn *ready; /* NULL: it is, once it came */
+	ready_fn *ready; /* NULL: a frame is readable when it comes */
 };
 
 struct consumer_state {
@@ -44,13 +45,13 @@ struct consumer_state {
 	uint64_t word; /* of the offer */
 	int offer;     /* -1: none */
 	const uint64_t *maps[FBK_BUFFERS_MAX];
-	ino_t inodes[FBK_BUFFERS_MAX]; /* what they are of */
+	ino_t inodes[FBK_BUFFERS_MAX]; /* of the mapped memory */
 	struct fbk_frame *held[HELD_MOST];
 	struct record *records[HELD_MOST];
 	unsigned int held_count;
-	bool loops; /* it is told of frames in its own dispatch */
-	bool told;  /* of one, or of the end */
-	bool listens; /* another thread hears of the link's phases, and finds out first that it ended */
+	bool loops;   /* its own dispatch reports frames */
+	bool told;    /* a frame, or the end of the link */
+	bool listens; /* another thread dispatches the link's phases, and sees its end first */
 	pthread_mutex_t dispatching;
 	_Atomic bool quiet;
 };
@@ -138,14 +139,14 @@ static int frame_await(struct consumer_state *state, struct fbk_frame *frame,
 static void frame_look(struct record *record, const uint64_t *words)
 {
 	for (size_t i = 0; i < WORDS; i++) {
-		/* volatile: its producer may write, if there is a bug */
+		/* volatile: with a bug, the producer writes at the same time */
 		uint64_t word = *(const volatile uint64_t *)&words[i];
 		record->seen_begin = word < record->seen_begin ? word : record->seen_begin;
 		record->seen_end = word > record->seen_end ? word : record->seen_end;
 	}
 }
 
-/* NULL: the producer is gone, as another thread found out, and its frames with it. */
+/* NULL: the producer is gone, as another thread saw, and its frames are closed. */
 static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame *frame,
 				 uint32_t index)
 {
@@ -164,7 +165,7 @@ static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame 
 		*map = memory == MAP_FAILED ? NULL : memory;
 		state->inodes[index] = stat.st_ino;
 	}
-	return fbk_frame_dmabuf(frame) == fd ? *map : NULL; /* else that was another fd, maybe */
+	return fbk_frame_dmabuf(frame) == fd ? *map : NULL; /* else maybe another fd by now */
 }
 
 static struct record *frame_record(struct consumer_state *state, uint64_t value, uint32_t index)
@@ -178,14 +179,14 @@ static struct record *frame_record(struct consumer_state *state, uint64_t value,
 	return record;
 }
 
-/* The last look, and from then on its content is not ours any more. */
+/* The last read: from here on the content belongs to the producer. */
 static void frame_let_go(struct record *record, const uint64_t *words, int result)
 {
 	frame_look(record, words);
 	record_end(record, result);
 }
 
-/* Said before it is so. */
+/* Releases at a point that is signalled later. */
 static int release_at(struct consumer_state *state, struct fbk_frame *frame, struct record *record,
 		      const uint64_t *words)
 {
@@ -257,7 +258,7 @@ static void link_leave(struct consumer_state *state)
 	frames_forget(state);
 }
 
-/* The oldest goes. A link that has ended is noticed by the next look for frames. */
+/* Releases the oldest frame. The next fbk_link_next() reports a link that has ended. */
 static void oldest_release(struct consumer_state *state)
 {
 	struct record *record = state->records[0];
@@ -278,7 +279,7 @@ static void next_told(void *arg, struct fbk_link *link)
 	((struct consumer_state *)arg)->told = true;
 }
 
-/* Until there is one, or the time is over, which is found out next. */
+/* Returns with a frame or at the deadline; fbk_link_next() then tells which. */
 static void frame_listen(struct consumer_state *state, uint64_t deadline_ns)
 {
 	struct fbk_context *context = state->actor.context;
@@ -308,7 +309,8 @@ static int frame_get(struct consumer_state *state)
 	uint32_t index = r == 0 ? fbk_frame_index(frame) : 0;
 	if (r == 0) {
 		record->value = acquire.value;
-		/* It may go just now, as another thread found out. */
+		/* the frame may be closed at any time, once another thread sees the end of the
+		 * link */
 		r = fbk_frame_dmabuf(frame) < 0 || !acquire.timeline || !acquire.value ? -EPIPE : 0;
 	}
 	record_end(record, r);
@@ -316,7 +318,7 @@ static int frame_get(struct consumer_state *state)
 		return r;
 	}
 	r = frame_await(state, frame, acquire);
-	if (r < 0) { /* its producer is gone, or stopped for long */
+	if (r < 0) { /* the producer died, or was stopped for long */
 		while (state->held_count > 0) {
 			oldest_release(state);
 		}
@@ -350,7 +352,7 @@ static void consumer_turn(struct consumer_state *state)
 	if (state->held_count == state->held_most || (state->held_count > 0 && r < 0)) {
 		oldest_release(state);
 	}
-	if (dice_below(dice, 5000) == 0) { /* and comes again */
+	if (dice_below(dice, 5000) == 0) { /* and accepts again */
 		link_leave(state);
 	}
 }
@@ -369,7 +371,7 @@ static void *listener_run(void *arg)
 	struct consumer_state *state = arg;
 	while (!atomic_load(&state->quiet)) {
 		readable_within(fbk_context_fd(state->actor.context), 20);
-		pthread_mutex_lock(&state->dispatching); /* no link is closed meanwhile */
+		pthread_mutex_lock(&state->dispatching); /* keeps the link open meanwhile */
 		EXPECT(fbk_dispatch(state->actor.context) >= 0);
 		pthread_mutex_unlock(&state->dispatching);
 	}
@@ -402,7 +404,7 @@ static void offer_accept(struct consumer_state *state)
 	record_publish(record, RECORD_ACCEPT);
 	int r = fbk_link_accept(state->device, state->offer, &state->link);
 	record_end(record, r);
-	if (r < 0) { /* somebody has it still, or who made it is gone: then another comes */
+	if (r < 0) { /* taken, or the offerer is gone: another offer comes */
 		state->link = NULL;
 		dice_sleep(&actor->dice, RETRY_US);
 	} else if (state->listens) {
@@ -424,7 +426,7 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
 				       FBK_MEMORY64 | FBK_EVENTFD);
 	state.timeline = peer_timeline(state.device, "read", 0);
-	/* Who waits by gates dispatches himself. */
+	/* a consumer with gates dispatches by itself */
 	state.listens = state.kind->ready != ready_gate && dice_below(dice, 2) == 0;
 	state.loops = !state.listens && dice_below(dice, 2) == 0;
 	pthread_mutex_init(&state.dispatching, NULL);

@@ -10,7 +10,7 @@
 #define STOP_MAX_US  200000
 #define STOP_LONG_US 8000000 /* longer than a consumer may keep a frame and the checker's bound */
 #define STOP_LONG_IN 25
-#define STALL_MS     60000 /* no frame for so long: a run that hangs */
+#define STALL_MS     60000 /* a run without a new frame for this long hangs */
 
 /* A producer's link. */
 struct offer {
@@ -24,7 +24,7 @@ struct exchange_driver {
 	const struct exchange_aim *aim;
 	unsigned int links[PRODUCERS]; /* how many each has */
 	struct offer offers[PRODUCERS][CONSUMERS_EACH];
-	uint64_t moved_frames, moved_ms; /* the last progress: how many there were, and when */
+	uint64_t moved_frames, moved_ms; /* the last progress: frames, and when */
 };
 
 static struct exchange_driver *exchange_driver_of(const struct driver *driver)
@@ -56,7 +56,7 @@ static int exchange_play(const struct driver *driver, unsigned int place, int so
 
 /* --------------------------------------------------------------------------------------- offers -- */
 
-/* A consumer that was killed does without. */
+/* A killed consumer misses the offer; its successor gets it when it starts. */
 static void offer_pass(const struct driver *driver, unsigned int producer, unsigned int number)
 {
 	const struct offer *offer = &exchange_driver_of(driver)->offers[producer][number];
@@ -112,7 +112,7 @@ static uint64_t frames_handed(const struct driver *driver)
 	return sum;
 }
 
-/* Consumers are more, and a producer's end costs them theirs: one in four is a producer. */
+/* One victim in four is a producer: its death ends the links of its consumers too. */
 static unsigned int victim_pick(struct driver *driver)
 {
 	struct dice *dice = &driver->dice;
@@ -156,7 +156,7 @@ static bool exchange_over(struct driver *driver)
 		exchange->moved_ms = now_ms();
 	} else if (now_ms() > exchange->moved_ms + STALL_MS) {
 		printf("no frame for %d s\n", STALL_MS / 1000);
-		return true; /* for the checker to say why */
+		return true; /* the checker says why */
 	}
 	return done->work >= aim->frames && done->kills >= aim->kills && done->stops >= aim->stops;
 }

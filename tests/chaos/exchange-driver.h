@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The driver of a run with exchanges (driver.h): producers and consumers. Passes offers on; a new consumer gets the
- * offer that the last one had. One thread.
+ * The driver of a run with exchanges (driver.h): producers and consumers. It passes the producers'
+ * offers on; a new consumer gets the offer of its predecessor. One thread.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ struct exchange_aim {
 	uint64_t frames, kills, stops;
 };
 
-/* Until that many were handed over, killed and stopped on the way; at least the first, and the others in
- * proportion. */
+/* Runs until so many frames were handed over, processes killed and stopped; kills and stops are
+ * spread over the frames. */
 void exchange_drive(const struct exchange_run *run, const struct exchange_aim *aim,
 		    struct driver_report *ret_report);

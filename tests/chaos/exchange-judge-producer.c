@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What producers saw: each frame comes back once, in order, and not before all gave it back. */
+/* Rules for producers: each frame comes back once, in order, and not before every consumer released
+ * it. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "exchange-trial.h"
 
-/* Whether something went wrong with a frame of theirs that explains an error. */
+/* Whether a late, dead or failing consumer explains the error of a frame. */
 static bool frame_troubled(const struct trial *trial, const struct ledger_frame *frame,
 			   uint32_t producer, uint64_t value)
 {
@@ -14,7 +15,7 @@ static bool frame_troubled(const struct trial *trial, const struct ledger_frame 
 		const struct ledger_frame *one = ledger_frame(ledger, producer, value - i);
 		if (one && one->hand->deadline <= frame->back_time &&
 		    (!one->back || one->back_time >= one->hand->deadline)) {
-			return true; /* somebody may have been late with it */
+			return true; /* a consumer may have been late with it */
 		}
 	}
 	for (const struct holding *one = frame->holdings; one; one = one->chain) {
@@ -28,13 +29,13 @@ static bool frame_troubled(const struct trial *trial, const struct ledger_frame 
 		if (visit->producer == producer && visit->accept_begin <= frame->back_time &&
 		    (visit->consumer->crashed ||
 		     (over <= frame->back_time && frame->hand->begin <= over + BOUND_NS))) {
-			return true; /* it takes a while until that is known */
+			return true; /* the daemon needs a while to see the end */
 		}
 	}
 	return false;
 }
 
-/* All that had it gave it back, each before it was back. */
+/* Each consumer that had the frame released it before it came back. */
 static void judge_back(const struct trial *trial, const struct ledger_frame *frame, uint64_t value)
 {
 	uint32_t producer = trial->instance->header->instance;
@@ -66,9 +67,9 @@ static void judge_back(const struct trial *trial, const struct ledger_frame *fra
 	}
 }
 
-/* In the producer's order: where each buffer is. */
+/* In the producer's order: which frame each buffer holds while it is away. */
 struct tracking {
-	uint64_t away[RING]; /* the frame that is; 0: none */
+	uint64_t away[RING]; /* frames that are away, by buffer; 0: none */
 	uint64_t back;       /* the last that came back */
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What consumers saw: each frame once, in order, readable when it is said to be, and theirs until they give it back. */
+/* Rules for consumers: each frame comes once, in order, is readable when its acquire point is
+ * reached, and is not written before its release. */
 #include "exchange-judge.h"
 
 #include <errno.h>
@@ -8,16 +9,16 @@
 
 #include "exchange-trial.h"
 
-#define SHORT_NS 1000000 /* not worth asking what of it did not count */
+#define SHORT_NS 1000000 /* shorter times are not worth a look at stops and lags */
 
-/* When the frame was there for all: handed over, and signalled. NEVER: it is not known to be. */
+/* When every consumer could have the frame: handed over and signalled. NEVER: not known. */
 static uint64_t frame_there(const struct ledger_frame *frame)
 {
 	uint64_t signalled = frame->hand->seen_end ? frame->hand->seen_end : NEVER;
 	return later(record_done(frame->hand), signalled);
 }
 
-/* A frame that the producer gave this visit and did not have back by its deadline. */
+/* Whether the producer missed a frame of this visit at its deadline. */
 static bool visit_late(const struct trial *trial, const struct visit *visit, uint64_t when)
 {
 	const struct ledger_producer *producer = &trial->ledger->producers[visit->producer];
@@ -37,7 +38,7 @@ static bool visit_late(const struct trial *trial, const struct visit *visit, uin
 			return true;
 		}
 	}
-	for (; value < producer->count; value++) { /* what it never looked for */
+	for (; value < producer->count; value++) { /* frames that it never asked for */
 		const struct record *hand = producer->frames[value].hand;
 		if (hand && record_done(hand) >= visit->accept_begin && hand->deadline <= when) {
 			return hand->begin <= when;
@@ -94,7 +95,7 @@ static void judge_number(const struct trial *trial, const struct visit *visit,
 	}
 }
 
-/* What the consumer looks for next, and how long it did so while it was there. */
+/* The frame that the consumer asks for next, and how long it waited for it once it was there. */
 struct looking {
 	const struct ledger_frame *frame; /* NULL: not known */
 	uint64_t value, spent;
@@ -108,7 +109,7 @@ static void looking_for(const struct trial *trial, struct looking *looking, uint
 	looking->frame = ledger_frame(trial->ledger, producer, value);
 }
 
-/* Whoever comes gets the first frame that is handed over when all has settled. */
+/* A new consumer gets the first frame that is handed over after BOUND_NS. */
 static void looking_begin(const struct trial *trial, struct looking *looking,
 			  const struct visit *visit)
 {
@@ -158,7 +159,7 @@ static void judge_ready(const struct trial *trial, const struct visit *visit)
 	}
 }
 
-/* Its producer took it back in error, since this consumer was late or gone: then it may write. */
+/* The producer took the frame back in error, since this consumer was late or gone: it may write. */
 static bool holding_taken(const struct ledger *ledger, const struct ledger_frame *frame,
 			  const struct holding *holding, uint64_t when)
 {
@@ -173,7 +174,7 @@ static void judge_content(const struct trial *trial, const struct holding *holdi
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	uint64_t word = FRAME_WORD(record->timeline, record->value);
 	if (!frame) {
-		return; /* found already */
+		return; /* reported by another rule */
 	}
 	if (record->index != frame->hand->index) {
 		frame_find(trial, EXCHANGE_BUFFER, record->value);

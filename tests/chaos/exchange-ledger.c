@@ -6,7 +6,7 @@
 
 #include "judge.h"
 
-/* A number above that is nonsense in a log. */
+/* a larger number in a log is nonsense */
 #define FRAMES_MAX (UINT64_C(1) << 32)
 
 static uint8_t record_kind_of(const struct record *record)
@@ -144,7 +144,7 @@ static int consumer_index(struct ledger *ledger, struct history_instance *instan
 	return r;
 }
 
-/* Once no array of them grows any more. */
+/* Links the holdings of each frame. Call it when the arrays have stopped growing. */
 static void holdings_chain(const struct ledger *ledger)
 {
 	for (size_t i = 0; i < ledger->visit_count; i++) {
@@ -214,7 +214,7 @@ bool holding_back_by(const struct holding *holding, uint64_t when)
 {
 	uint64_t given = holding_given_back(holding);
 	if (given != NEVER && (holding->frame->flags & RECORD_BY_FENCE)) {
-		given += BOUND_NS; /* the daemon gets there when it gets a CPU */
+		given += BOUND_NS; /* the daemon raises it when it gets a CPU */
 	}
 	return given <= when;
 }
@@ -225,7 +225,7 @@ uint64_t visit_over(const struct visit *visit)
 		       earlier(visit->consumer->killed.begin, visit->consumer->left.begin));
 }
 
-/* In order: one that is late is in the way of all behind it. */
+/* Frames come back in order: a late one holds up all behind it. */
 bool holding_lost(const struct ledger *ledger, const struct holding *holding, uint64_t when)
 {
 	const struct visit *visit = holding->visit;

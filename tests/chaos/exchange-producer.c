@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Producers. Half of them take buffers with fbk_exchange_take(), the others keep them and are called back. A frame
- * is drawn before it is handed over or after, and signalled at once or when the next one was handed too.
+ * Producers. Half of them take buffers with fbk_exchange_take(), the others keep track of them by
+ * callbacks. A frame is drawn before or after its hand-over, and signalled at once or after the
+ * next hand-over.
  */
 #include <errno.h>
 #include <poll.h>
@@ -14,17 +15,17 @@
 #define BUFFERS_MIN  3
 #define BUFFERS_MOST 6
 #define TAKE_MS      20000
-#define LOOK_MS      20 /* for who is there, while nobody is */
+#define LOOK_MS      20 /* between two looks for a consumer, while none is there */
 #define BACK_MIN_MS  10
-#define HASTY_MS     100 /* less than processes are stopped for */
+#define HASTY_MS     100 /* shorter than the long stops */
 #define BACK_MAX_MS  5000
 #define END_MS       20000
 
-#define REPLACE_ONE_IN 1000 /* buffers, before they are handed over */
+#define REPLACE_ONE_IN 1000 /* buffers; before the hand-over */
 
 struct producer_state;
 
-/* A buffer, and the frame that is in it or was. */
+/* A buffer, and the last frame in it. */
 struct canvas {
 	struct producer_state *state;
 	struct buffer buffer;
@@ -44,8 +45,8 @@ struct producer_state {
 	unsigned int buffer_count, handed_count;
 	uint64_t next; /* frame */
 	bool called_back;
-	bool hasty;             /* asks for its frames so soon that who is stopped is late */
-	struct canvas *kept;    /* that could not be handed over */
+	bool hasty;             /* its deadlines are so short that a stopped consumer is late */
+	struct canvas *kept;    /* whose hand-over failed */
 	struct record *pending; /* handed over, and not signalled yet */
 };
 
@@ -54,7 +55,7 @@ static void canvas_draw(struct canvas *canvas, uint64_t frame)
 	buffer_write(&canvas->buffer, FRAME_WORD(canvas->state->actor.instance, frame));
 }
 
-/* Reached from here on. */
+/* Signals the frame's acquire point. */
 static void frame_signal(struct producer_state *state, struct record *record)
 {
 	struct fbk_point point = { state->timeline, record->value };
@@ -73,7 +74,7 @@ static void pending_finish(struct producer_state *state)
 	if (record) {
 		struct canvas *canvas = &state->canvases[record->index];
 		if (canvas->handed &&
-		    canvas->frame == record->value) { /* else its consumers are gone */
+		    canvas->frame == record->value) { /* else no consumer has it */
 			canvas_draw(canvas, record->value);
 		}
 		frame_signal(state, record);
@@ -107,7 +108,7 @@ static void producer_listen(struct producer_state *state, int ms)
 	EXPECT(fbk_dispatch(state->actor.context) >= 0);
 }
 
-/* Called back: the one that came back first, or any. NULL: all are with consumers. */
+/* With callbacks: the buffer that came back first. NULL: consumers hold them all. */
 static struct canvas *canvas_find(struct producer_state *state)
 {
 	struct canvas *found = NULL;
@@ -150,7 +151,7 @@ static struct canvas *canvas_get(struct producer_state *state)
 		return canvas;
 	}
 	if (state->handed_count == state->buffer_count) {
-		pending_finish(state); /* else the last one never comes back */
+		pending_finish(state); /* an unsignalled frame never comes back */
 	}
 	if (!state->called_back) {
 		return canvas_take(state, TAKE_MS);
@@ -211,7 +212,7 @@ static void canvas_add(struct canvas *canvas)
 	}
 }
 
-/* Another one in its place. */
+/* Replaces the buffer by a new one. */
 static void canvas_replace(struct canvas *canvas)
 {
 	int r = fbk_exchange_remove(canvas->state->exchange, canvas->index);
@@ -222,7 +223,7 @@ static void canvas_replace(struct canvas *canvas)
 	canvas_add(canvas);
 }
 
-/* Nobody is there: wait for somebody. */
+/* Without a consumer: waits for one. */
 static void producer_await(struct producer_state *state)
 {
 	unsigned int which = (unsigned int)dice_below(&state->actor.dice, state->link_count);
@@ -236,7 +237,7 @@ static void frame_make(struct producer_state *state)
 {
 	struct dice *dice = &state->actor.dice;
 	struct canvas *canvas = canvas_get(state);
-	bool early = dice_below(dice, 2) == 0; /* drawn before it is handed over */
+	bool early = dice_below(dice, 2) == 0; /* drawn before the hand-over */
 	bool later = dice_below(dice, 3) == 0;
 	if (!canvas) {
 		return;
@@ -248,7 +249,7 @@ static void frame_make(struct producer_state *state)
 		canvas_draw(canvas, state->next);
 	}
 	struct record *record = canvas_hand(state, canvas);
-	pending_finish(state); /* first: points rise */
+	pending_finish(state); /* first the previous frame: points rise */
 	if (!record) {
 		producer_await(state);
 		return;
@@ -286,7 +287,7 @@ static void producer_begin(struct producer_state *state)
 	}
 }
 
-/* All that is out comes back, at the latest by its deadline. */
+/* Waits until all frames came back: at the latest at their deadlines. */
 static void producer_drain(struct producer_state *state)
 {
 	uint64_t give_up = now_ms() + END_MS;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the processes of a run with exchanges write down, in the records of record.h, besides what its
- * driver and meter do. A buffer's words all say which frame it holds: FRAME_WORD(). Frames are counted up by
- * each producer, from 1; the acquire point of frame n is n.
+ * Records of a run with exchanges, besides those of its driver and meter (record.h). Every word of
+ * a buffer says which frame it holds: FRAME_WORD(). Each producer numbers its frames from 1; the
+ * acquire point of frame n is n.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ enum exchange_record_kind {
 	RECORD_BACK = 34, /* a callback: value, index, result */
 
 	/* Of consumers. `timeline` is the producer's instance, `number` which of its links. */
-	RECORD_ACCEPT = 35, /* from there on it is this link */
+	RECORD_ACCEPT = 35, /* later records are about this link */
 	RECORD_NEXT = 36,   /* fbk_link_next; value: the frame */
 	RECORD_READY = 37,  /* waits for the acquire point; value */
 	RECORD_FRAME =
@@ -27,7 +27,7 @@ enum exchange_record_kind {
 	RECORD_PART = 39, /* its end of the link */
 };
 
-/* Flag of RECORD_FRAME: given back by an eventfd, which the daemon has to notice. */
+/* Flag of RECORD_FRAME: released by an eventfd, which the daemon has to see. */
 #define RECORD_BY_FENCE (1U << 4)
 
 #define FRAME_WORD(instance, value) ((uint64_t)(instance) << 40 | (value))

@@ -29,7 +29,7 @@ bool instance_gone(const struct history_instance *instance, uint64_t when)
 
 /* ------------------------------------------------------------------------------ what takes long -- */
 
-/* All that a process began: it ends, and in time. `from` is when it had to. */
+/* Everything that a process began ends, and in time. `from`: when it should have ended. */
 void trial_time(const struct trial *trial, uint64_t from)
 {
 	const struct record *record = trial->record;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the rules of exchange-judge.h have in common. Owned by the checker; one thread. */
+/* What the rules for producers and consumers have in common. Owned by the checker; one thread. */
 #pragma once
 
 #include "exchange-judge.h"
@@ -10,12 +10,12 @@
 void frame_find(const struct trial *trial, enum exchange_finding finding, uint64_t value);
 const struct history_instance *trial_instance(const struct trial *trial, uint32_t number);
 
-/* Dead, crashed or about to leave by then. */
+/* Dead, crashed or leaving by then. */
 bool instance_gone(const struct history_instance *instance, uint64_t when);
 
-/* All that a process began: it ends, and in time. `from` is when it had to. */
+/* Everything that a process began ends, and in time. `from`: when it should have ended. */
 void trial_time(const struct trial *trial, uint64_t from);
-void trial_wait(const struct trial *trial); /* one with a deadline */
+void trial_wait(const struct trial *trial); /* for a call with a deadline */
 
-/* exchange-judge-producer.c: all of a producer's records. */
+/* exchange-judge-producer.c: judges all records of a producer. */
 void judge_producer(struct trial *trial);

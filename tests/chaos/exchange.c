@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The run with exchanges: a daemon, producers and consumers under torment, then the checker over their logs; and
- * nothing is left of them in the daemon. Also a test: see --help for what it may be asked.
+ * The run with exchanges: a daemon, producers and consumers under torment, then the checker over
+ * their logs. At the end the daemon must hold nothing of them. Also a test; for its options see
+ * --help.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include "scale.h"
 #include "tests/integration/lib-wire.h"
 
-#define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many for each frame */
+#define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many more for each frame */
 #define LOG_ROOM_EACH 1024
 
 static struct {
@@ -18,7 +19,7 @@ static struct {
 	uint64_t pause_us;
 } options;
 
-/* With nobody connected but who asks. */
+/* Its fds while this client alone is connected. */
 static unsigned int daemon_fds_begin(const struct daemon *daemon)
 {
 	struct client client;
@@ -28,7 +29,7 @@ static unsigned int daemon_fds_begin(const struct daemon *daemon)
 	return fds;
 }
 
-/* As many as then, and no link, no device and no timeline is left. */
+/* Its fds are as many as then, and it has no link, no device and no timeline. */
 static void daemon_expect_empty(const struct daemon *daemon, unsigned int fds)
 {
 	struct client client;

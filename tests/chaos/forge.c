@@ -49,7 +49,7 @@ void forge_set_end(struct record *record, uint64_t end)
 	atomic_store_explicit(&record->end, end, memory_order_relaxed);
 }
 
-/* What is found after the lie must be that, and nothing else. */
+/* The findings after the lie are those that belong to it, and no others. */
 static void lie_judge(const struct forge_lie *lie)
 {
 	const struct judge *judge = suite->judge;

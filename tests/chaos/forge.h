@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tests of a judge: logs of a run in which all went well, forged one lie at a time. Owned by the test; one thread.
+ * Tests of a judge: forged logs of a correct run, into which each test writes one lie. Owned by the
+ * test; one thread.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 
 extern struct journal forge_journals[FORGE_JOURNALS];
 
-/* A change of the logs, and what the judge finds then: a set of findings, and no others. */
+/* A change of the logs, and the findings of it: these and no others. */
 struct forge_lie {
 	const char *name;
 	void (*lie)(void);
@@ -26,11 +27,12 @@ struct forge_lie {
 #name, name, findings \
 	}
 
-/* The test of a judge: bugs, each of which it finds, and what only looks like one, which it lets pass. */
+/* The test of a judge: bugs, which it finds, and excuses, which look like bugs and give no
+ * finding. */
 struct forge_suite {
 	const char *name;
 	const struct judge *judge;
-	void (*setup)(void); /* forge_begin(), and the logs of a run in which all went well */
+	void (*setup)(void); /* calls forge_begin(), and forges the logs of a correct run */
 	const struct forge_lie *bugs, *excuses;
 	int bug_count, excuse_count;
 };
@@ -41,7 +43,7 @@ int forge_main(const struct forge_suite *suite);
 /* Empty logs of that many instances, the driver's among them. */
 void forge_begin(uint32_t count);
 
-/* Published, with its end. */
+/* A published record with its end. */
 struct record *forge_record(struct journal *journal, unsigned int kind, uint64_t value,
 			    uint64_t begin, uint64_t end, int result);
 void forge_set_end(struct record *record, uint64_t end);

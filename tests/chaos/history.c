@@ -23,7 +23,7 @@ static int instance_map(struct history *history, int fd, const char *name)
 	}
 	size_t size = (size_t)stat.st_size;
 	if (size < sizeof(struct record_header)) {
-		return 0; /* killed before it wrote anything */
+		return 0; /* its writer was killed before it wrote anything */
 	}
 	struct record_header *header = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (header == MAP_FAILED) {
@@ -68,7 +68,7 @@ static int history_map(struct history *history, DIR *directory)
 	return history->instances[0].header ? 0 : -ENOENT;
 }
 
-/* The largest number of a log, and one. */
+/* One more than the largest number of a log. */
 static uint32_t directory_count(DIR *directory)
 {
 	const struct dirent *entry;
@@ -131,7 +131,7 @@ static int line_add(struct history_line *line, const struct record *record)
 	}
 	line->signals = signals;
 	uint64_t end = record_done(record);
-	/* -EALREADY: another thread was faster; it is reached all the same. */
+	/* -EALREADY: another thread was faster; the point is reached all the same */
 	bool done = record->result == 0 || record->result == -EALREADY;
 	line->signals[line->count++] = (struct history_signal){
 		.value = record->value,
@@ -159,7 +159,7 @@ static int span_compare(const void *a, const void *b)
 	return (left->begin > right->begin) - (left->begin < right->begin);
 }
 
-/* In order, and those that overlap made one. */
+/* Sorts the spans, and joins those that overlap. */
 static void spans_merge(struct history_spans *spans)
 {
 	size_t count = 0;
@@ -186,7 +186,7 @@ static int index_driver(struct history *history, const struct record *record)
 		return spans_add(&history->lags, record);
 	}
 	if (kind == RECORD_NONE || record->timeline >= history->count) {
-		return 0; /* of somebody who never wrote anything */
+		return 0; /* about a process that never wrote anything */
 	}
 	struct history_instance *instance = &history->instances[record->timeline];
 	if (kind == RECORD_STOP) {
@@ -390,7 +390,8 @@ uint64_t history_ran(const struct history *history, const struct history_instanc
 	if (to <= from) {
 		return 0;
 	}
-	/* what is both is taken off twice: rather too much than too little */
+	/* time that is in both is subtracted twice: a judge that is too lenient makes no false
+	 * findings */
 	uint64_t lost =
 		spans_within(&instance->stops, from, to) + spans_within(&history->lags, from, to);
 	return lost < to - from ? to - from - lost : 0;

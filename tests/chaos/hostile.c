@@ -22,8 +22,7 @@
 /* A timeline that it waits on. */
 struct target {
 	struct view view;
-	struct fbk_peer_page
-		*page; /* shared with its signaler; NULL: it only waits through the daemon */
+	struct fbk_peer_page *page; /* shared with its signaler; NULL: only the daemon wakes it */
 	struct fbk_pair_cell *cell; /* in that */
 };
 
@@ -36,7 +35,8 @@ struct hostile {
 	struct dice dice;
 };
 
-/* In every second case it shares a cell with the signaler, if that has a place left. */
+/* For every second timeline it shares a cell with the signaler, if the signaler has a place
+ * left. */
 static bool target_open(struct hostile *hostile, int token, struct target *target)
 {
 	uint32_t slot;
@@ -51,7 +51,7 @@ static bool target_open(struct hostile *hostile, int token, struct target *targe
 	return true;
 }
 
-/* Starts over, as another client, with what comes from now on, when it has enough. */
+/* Takes tokens; with VIEWS of them it reconnects, and starts over with the next. */
 static void hostile_take(struct hostile *hostile)
 {
 	int token;
@@ -96,8 +96,8 @@ static _Noreturn void hostile_low(struct hostile *hostile)
 
 /* -------------------------------------------------------------------------------------- crowd -- */
 
-/* Always the next point: each signal concerns all of them. They take the CPU when nobody else wants it: what
- * it costs to have them asleep is tested here, and not what thousands of busy threads do to a machine. */
+/* Each thread waits for the next point, so that each signal concerns them all. Their priority is
+ * idle: the test is about what sleeping threads cost, not about thousands of busy ones. */
 static void *crowd_run(void *arg)
 {
 	const struct target *target = arg;
@@ -123,14 +123,14 @@ static void *crowd_run(void *arg)
 	return NULL;
 }
 
-/* Woken 16 at a time: the rest by whoever they belong to, as the library does it. */
+/* The signaler wakes 16 threads at a time: the process wakes the rest, as the library does. */
 static void crowd_wake(struct fbk_pair_cell *cell)
 {
 	atomic_fetch_add(&cell->sequence, 1);
 	syscall(SYS_futex, &cell->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/* As many as there may be. Those whose timeline is gone gather anew on another. */
+/* As many threads as allowed. When their timeline ends they gather on another. */
 static _Noreturn void hostile_crowd(struct hostile *hostile)
 {
 	static pthread_t threads[65536];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Clients that mean harm, beside the actors of a stress run, on the same timelines. They speak the wire
- * themselves and write no log: nobody else must notice them. One a process; ended by SIGKILL.
+ * Hostile clients beside the actors of a stress run, on the same timelines. They speak the wire
+ * protocol themselves and write no log: no other client may notice them. Each is a process, ended
+ * by SIGKILL.
  */
 #pragma once
 

@@ -57,7 +57,7 @@ void journal_finish(struct journal *journal)
 
 struct record *journal_take(struct journal *journal, size_t count)
 {
-	/* relaxed: only says whose record it is; the file is read when its writer is gone */
+	/* relaxed: only assigns records; the file is read after its writer has ended */
 	uint64_t first =
 		atomic_fetch_add_explicit(&journal->header->count, count, memory_order_relaxed);
 	return first + count <= journal->header->capacity ? &journal->records[first] : NULL;
@@ -75,7 +75,7 @@ struct record *journal_begin(struct journal *journal, size_t count)
 
 void record_publish(struct record *record, unsigned int kind)
 {
-	/* release: who is killed after it has stored all that was before it */
+	/* release: a writer that is killed afterwards has stored everything before it */
 	atomic_store_explicit(&record->kind, (uint8_t)kind, memory_order_release);
 }
 

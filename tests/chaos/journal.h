@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The writing side of record.h: a file, mapped, so that what is stored is kept however the writer ends.
- * Owned by its process; any thread takes records, and fills in its own.
+ * The writer's side of record.h: a mapped file, so that the kernel keeps what was stored however
+ * the writer ends. Owned by its process; any thread takes records, and fills in its own.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ void journal_finish(struct journal *journal);
 /* `count` records in a row, all zero; NULL when the file is full. */
 struct record *journal_take(struct journal *journal, size_t count);
 
-/* The same, and the first is begun now; never NULL: a process that cannot write down what it does ends. */
+/* As journal_take(), and the first record begins now. Never NULL: a process that cannot log
+ * ends. */
 struct record *journal_begin(struct journal *journal, size_t count);
 
 /* The record, with its `begin`: publish it once its other fields are set. */

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * Judges the logs of a run, by the rules of its kind: point-judge.h or exchange-judge.h. Each finding is printed
- * with where it is in the logs. Owned by the checker; one thread.
+ * Judges the logs of a run, by the rules of its kind: point-judge.h or exchange-judge.h. Each
+ * finding is printed with its place in the logs. Owned by the checker; one thread.
  */
 #pragma once
 
 #include "history.h"
 
-/* What must happen happens within this much time in which the process was not stopped and the machine was
- * not overrun, as the meter saw it: far below the waits' own deadlines, which would hide a lost wake, and far
- * above what all that runs in between needs once it gets the CPU. */
+/* What must happen happens within this time, not counting the time in which the process was stopped
+ * or the machine was overloaded, as the meter saw it. The bound is far below the deadlines of
+ * waits, which would hide a lost wake, and far above what the code in between needs once it has a
+ * CPU. */
 #define BOUND_NS UINT64_C(6000000000)
 
 #define FINDINGS_MAX 32 /* kinds of them */
@@ -65,11 +66,11 @@ int trial_instances(struct trial *trial, int (*fn)(struct trial *trial));
 
 void trial_set(struct trial *trial, const struct record *record);
 
-/* Counts a finding at the trial's record. True for the first ones of its kind: their line is begun, and the caller
- * prints the rest of it. */
+/* Counts a finding at the trial's record. True for the first ones of its kind: the beginning of
+ * their line is printed, and the caller prints the rest. */
 bool trial_find(const struct trial *trial, unsigned int finding);
 
-/* How much of a time its process could run; and whether that was too much. */
+/* How long its process could run within a time; and whether that was longer than BOUND_NS. */
 uint64_t trial_ran(const struct trial *trial, uint64_t from, uint64_t to);
 bool trial_long(const struct trial *trial, uint64_t from, uint64_t to);
 

@@ -14,7 +14,7 @@
 
 static char logs[256];
 
-/* In memory where there is room: who writes to a disk may have to wait for it. */
+/* In memory if it has the room: a writer to disk may block. */
 static const char *logs_base(uint64_t room)
 {
 	const char *base = getenv("TMPDIR");

@@ -12,7 +12,7 @@
 #include "tests/integration/lib-daemon.h"
 
 #define PERIOD_NS UINT64_C(10000000)
-#define LAG_NS    UINT64_C(50000000) /* more than that is written down */
+#define LAG_NS    UINT64_C(50000000) /* longer ones are written down */
 #define STACK     65536
 
 struct meter {
@@ -34,7 +34,7 @@ static void *meter_run(void *arg)
 	cpu_set_t set;
 	CPU_ZERO(&set);
 	CPU_SET(meter->cpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set); /* else it follows the others */
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set); /* else it is moved */
 	for (;;) {
 		uint64_t due = clock_ns() + PERIOD_NS;
 		sleep_until(due);

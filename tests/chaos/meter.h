@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long who is ready to run has to wait for a CPU, written down for the checker: on a machine that is
- * taken by others nothing can be said about who was slow. A process with a thread on each CPU, which only
- * sleeps; it writes into the driver's log. Owned by the driver; one thread.
+ * Measures how long a ready thread waits for a CPU, and logs it for the checker: on an overloaded
+ * machine lateness proves nothing. A process with one thread on each CPU, which only sleeps; it
+ * writes into the driver's log. Owned by the driver; one thread.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The checker: reads the logs of a stress run, and nothing else, and says what must not be. */
+/* The checker of stress runs: it reads nothing but their logs, and prints findings. */
 #include "point-judge.h"
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The driver of a stress run (driver.h): actors and hostile clients. Passes tokens between them, and tells an actor
- * now and then to leave. One thread.
+ * The driver of a stress run (driver.h): actors and hostile clients. It passes tokens between them,
+ * and now and then tells an actor to leave. One thread.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 struct point_aim {
 	uint64_t signals,
-		seconds; /* until that many were made, or so much time has passed (0: no matter) */
+		seconds; /* runs until so many signals, or so many seconds (0: no limit) */
 	bool hostile;
 };
 

@@ -20,7 +20,7 @@ static void point_find(const struct trial *trial, enum finding finding, const st
 	}
 }
 
-/* Of the time that it waited. */
+/* Of the time in which the record's call waited. */
 static bool wait_long(const struct trial *trial, uint64_t from, uint64_t to)
 {
 	return trial_long(trial, later(from, trial->record->begin), to);
@@ -64,10 +64,10 @@ static void judge_failed(const struct trial *trial, const struct record *point, 
 	}
 }
 
-/* When it was clear at the latest what becomes of a point, or of several. */
+/* The latest time at which the outcome of a point, or of several, was decided. */
 struct decision {
-	uint64_t done; /* reached: for who looks, at once */
-	uint64_t by;   /* or failed, which the daemon has to notice */
+	uint64_t done; /* reached: visible to each look at once */
+	uint64_t by;   /* reached, or failed once the daemon has seen it */
 };
 
 static struct decision point_decided(const struct trial *trial, const struct record *point)
@@ -79,7 +79,7 @@ static struct decision point_decided(const struct trial *trial, const struct rec
 
 /* -------------------------------------------------------------------------------- kinds of waits -- */
 
-/* Who times out looked once more before: not before the deadline, nor before he was asked. */
+/* A wait looks once more before it times out: not before its deadline, nor before it began. */
 static bool trial_blind(const struct trial *trial, struct decision decision)
 {
 	const struct record *record = trial->record;
@@ -166,7 +166,7 @@ static void judge_all(const struct trial *trial, const struct record *members)
 	}
 }
 
-/* Watches and exports: once, and not once it was cancelled. */
+/* Watches and exports fire once, and never after their cancel. */
 static void judge_told(const struct trial *trial)
 {
 	const struct record *record = trial->record;
@@ -187,7 +187,8 @@ static void judge_told(const struct trial *trial)
 static void judge_signal(const struct trial *trial)
 {
 	const struct record *record = trial->record;
-	/* The first timeline of a process is signalled by several threads: one may be overtaken. */
+	/* Several threads signal the first timeline of a process: a faster one may have passed this
+	 * value. */
 	bool shared = (record->timeline & 0xff) == 0;
 	if (trial->end != NEVER && record->result != 0 &&
 	    !(shared && record->result == -EALREADY)) {
@@ -195,7 +196,7 @@ static void judge_signal(const struct trial *trial)
 	}
 }
 
-/* The token is refused only where its timeline may be gone. */
+/* A token may be refused only when its timeline may be gone. */
 static void judge_open(const struct trial *trial)
 {
 	const struct record *record = trial->record;

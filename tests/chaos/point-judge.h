@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rules that a stress run is held to, whatever the library and the daemon are made of. Owned by the checker; one
- * thread.
+ * The rules of a stress run. They know nothing of how library and daemon work. Owned by the
+ * checker; one thread.
  */
 #pragma once
 

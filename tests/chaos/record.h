@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the processes of a stress run write down, for the checker to read. A file starts with a header,
- * then come records of 64 bytes, in the order in which they were begun. A record is published by its
- * kind, and its end by `end`, so that who is killed leaves nothing half said. Times are CLOCK_MONOTONIC,
- * in nanoseconds. A file has one writer, whose threads each write records of their own; the driver's has
- * another, the meter.
+ * The logs of a stress run, which the checker reads. A file starts with a header; records of 64
+ * bytes follow, in the order in which they were begun. Storing its kind publishes a record, storing
+ * `end` publishes its end: a killed writer leaves no half-written record. Times are
+ * CLOCK_MONOTONIC, in nanoseconds. A file has one writer, whose threads each write records of their
+ * own; the meter writes to the driver's file too.
  */
 #pragma once
 
@@ -33,15 +33,15 @@ enum record_kind {
 	/* Of the driver. `timeline` is the instance. */
 	RECORD_STOP = 12,  /* from before SIGSTOP until after SIGCONT */
 	RECORD_KILL = 13,  /* from before SIGKILL until its end was waited for */
-	RECORD_CRASH = 14, /* it ended otherwise than it was told to; result: its wait status */
+	RECORD_CRASH = 14, /* it ended though it was not told to; result: its wait status */
 
 	/* Of the meter. `index` is the CPU. */
-	RECORD_LAG = 15, /* from when a thread was ready to run until it did; only what is long */
+	RECORD_LAG = 15, /* how long a ready thread waited for a CPU; only long ones */
 };
 
 enum record_flags {
-	RECORD_SLEPT = 1 << 0,     /* the kernel took the CPU away while it waited */
-	RECORD_CANCELLED = 1 << 1, /* a watch that must not be told any more */
+	RECORD_SLEPT = 1 << 0,     /* the wait slept: the thread gave up the CPU */
+	RECORD_CANCELLED = 1 << 1, /* a cancelled watch: it must not fire any more */
 };
 
 struct record {

@@ -18,7 +18,7 @@ struct run_options run_options;
 
 /* ------------------------------------------------------------------------------------- options -- */
 
-/* Every kind has these, besides its own. */
+/* Every kind of run has these, besides its own. */
 enum common_option {
 	OPTION_HELP = 'h',
 	OPTION_SEED = 's',
@@ -26,7 +26,7 @@ enum common_option {
 	OPTION_OWN = 256, /* and above: by number */
 };
 
-/* One word of the synopsis, on a new line where there is no room. */
+/* One word of the synopsis, on a new line if it does not fit. */
 static void synopsis_add(FILE *stream, const char *program, int *column, const char *name,
 			 const char *argument)
 {

@@ -10,7 +10,7 @@ static bool record_samples(const struct record *record)
 	       record->kind == RECORD_WATCH || record->kind == RECORD_EXPORT;
 }
 
-/* By timeline and time; at the same time, what was read after it first. */
+/* By timeline and time; values that were read after that time come first. */
 static int sample_compare(const void *a, const void *b)
 {
 	const struct sample *left = a, *right = b;
@@ -50,7 +50,7 @@ int samples_judge(const struct history *history, const struct history_instance *
 	}
 	size_t count = samples_take(instance, samples);
 	qsort(samples, count, sizeof(*samples), sample_compare);
-	uint64_t known = 0; /* the largest that was surely read before */
+	uint64_t known = 0; /* the largest value that was certainly read before */
 	for (size_t i = 0; i < count; i++) {
 		const struct sample *sample = &samples[i];
 		const struct history_line *line = history_line(history, sample->timeline);

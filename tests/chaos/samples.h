@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The values that one process saw: they never step back, and are never ahead of what was signalled. */
+/* The values of timelines that one process read: they never fall, and are never ahead of what was
+ * signalled. */
 #pragma once
 
 #include "history.h"
@@ -12,6 +13,6 @@ struct sample {
 	uint64_t value;
 };
 
-/* Calls `fn` for each that does (`back`), or is. 0 or -ENOMEM. */
+/* Calls `fn` for each value that falls (`back`) or is ahead. 0 or -ENOMEM. */
 int samples_judge(const struct history *history, const struct history_instance *instance,
 		  void (*fn)(const struct sample *sample, bool back, void *arg), void *arg);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How much a stress run does: less in builds with a sanitizer, which bound the number of threads too. */
+/* How much a stress run does: less with a sanitizer, which also limits the number of threads. */
 #pragma once
 
 #define SIGNALS_SHORT UINT64_C(100000)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The stress run: a daemon, actors and hostile clients under torment, then the checker over their logs.
- * Also a test: see --help for what it may be asked.
+ * The stress run: a daemon, actors and hostile clients under torment, then the checker over their
+ * logs. Also a test; for its options see --help.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,11 +13,11 @@
 #define MEAN_BURST   6   /* actor-signal.c */
 #define MEAN_OF_MAX  8   /* the longest pause over the average one */
 #define SIGNALERS    12  /* of all actors */
-#define AIM_S        12  /* how long the signals of a short run are to take */
+#define AIM_S        12  /* how long the signals of a short run should take */
 #define AIM_SOAK_S   500 /* of a soak */
 #define SOAK_MINIMUM 2000000
 
-#define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many for each signal */
+#define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many more for each signal */
 #define LOG_ROOM_EACH 256
 
 static struct {
@@ -25,7 +25,7 @@ static struct {
 	bool expect_findings, no_hostile;
 } options;
 
-/* As many threads as one user may have, less what the rest of the run needs. */
+/* Half of the threads that one user may have: the rest of the run needs the others. */
 static uint32_t crowd_size(void)
 {
 	struct rlimit limit;

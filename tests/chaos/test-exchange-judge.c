@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Is the checker of runs with exchanges awake? Logs of a run in which all went well, forged one lie at a time: each
- * is what a bug of the library or the daemon would leave behind. And what only looks like one is let pass.
+ * Does the checker of runs with exchanges find bugs? The logs of a correct run are forged, one lie
+ * at a time: what a bug of the library or the daemon would leave behind. Excuses only look like a
+ * bug, and give no finding.
  */
 #include <errno.h>
 
@@ -17,12 +18,12 @@
 #define JOINED   3 /* the first frame for VICTIM */
 #define LAST     4 /* and the last */
 
-#define CAME   S /* both, and READER accepts; VICTIM after two frames */
+#define CAME   S /* both processes; READER accepts then, VICTIM after two frames */
 #define KILLED (at(LAST) + 6 * STEP)
 #define LEFT   (at(FRAMES + 2))
 
-/* When a frame is handed over; signalled 2 steps later, looked at after 4, let go of after 8, back after 10. They
- * follow each other so far apart that a lie does not lead to a second one. */
+/* When a frame is handed over; it is signalled 2 steps later, read after 4, released after 8, back
+ * after 10. Frames are so far apart that one lie does not cause findings at another frame. */
 static uint64_t at(uint64_t frame)
 {
 	return 100 * frame * S;
@@ -33,7 +34,7 @@ static struct journal *const producer = &forge_journals[PRODUCER];
 static struct journal *const reader = &forge_journals[READER];
 static struct journal *const victim = &forge_journals[VICTIM];
 
-/* Lies are told about these. By frame, from 1. */
+/* The records that lies change. By frame, from 1. */
 struct reading {
 	struct record *next, *ready, *frame;
 };
@@ -120,7 +121,7 @@ static void setup(void)
 
 /* -------------------------------------------------------------------------------- ways to lie --- */
 
-/* As if it had been another frame; its content too. */
+/* As if it had been another frame, with that frame's content. */
 static void reading_set(struct reading *reading, uint64_t frame)
 {
 	reading->next->value = reading->ready->value = reading->frame->value = frame;
@@ -192,7 +193,7 @@ static void back_too_early(void)
 	backs[2]->begin = at(2) + 7 * STEP;
 }
 
-/* One of two is dead: what the other has is taken from him. */
+/* One of two consumers is dead: the frame comes back while the other one still holds it. */
 static void back_with_the_first_death(void)
 {
 	backs[LAST]->begin = at(LAST) + 7 * STEP;
@@ -286,7 +287,7 @@ static void next_sleeps_on(void)
 	forge_set_end(readings[2].next, at(2) + 3 * STEP + BOUND_NS);
 }
 
-/* Looked for again and again, each time for less than the bound. */
+/* Asked for again and again, each time for less than the bound. */
 static void next_does_not_find_it(void)
 {
 	for (uint64_t i = 1; i <= 10; i++) {
@@ -328,7 +329,7 @@ static void process_crashes(void)
 
 #define F(name) (1U << EXCHANGE_##name)
 
-/* What is wrong in two ways is found in both. */
+/* A lie that breaks two rules is found by both. */
 static const struct forge_lie bugs[] = {
 	LIE(frame_comes_twice, F(AGAIN) | F(SKIPPED) | F(REUSED)),
 	LIE(frame_is_left_out, F(SKIPPED)),
@@ -393,7 +394,7 @@ static void late_as_others_had_the_cpus(void)
 	forge_set_end(readings[5].next, at(5) + 15 * S + BOUND_NS);
 }
 
-/* Held for too long, taken from him, and rewritten. */
+/* The consumer holds it past its deadline; the producer takes it back and writes. */
 static void was_late_itself(void)
 {
 	backs[5]->begin = hands[5]->deadline + STEP;
@@ -403,7 +404,7 @@ static void was_late_itself(void)
 	readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 9);
 }
 
-/* The consumer wrote its eventfd in time, and the daemon was slow to notice: the link ended. */
+/* The consumer wrote its eventfd in time, the daemon was slow to see it, and the link ended. */
 static void fence_was_late(void)
 {
 	readings[FRAMES].frame->flags = RECORD_BY_FENCE;
@@ -421,7 +422,7 @@ static void released_in_error(void)
 	backs[2]->result = -EIO;
 }
 
-/* It had given it back, just before: a frame is no worse for that. */
+/* The consumer released the frame just before its death: no error. */
 static void killed_after_it_gave_back(void)
 {
 	forge_set_end(dying[LAST].frame, KILLED - STEP);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Is the checker awake? Logs of a run in which all went well, forged one lie at a time: each is what a bug of
- * the library or the daemon would leave behind, and is found by its own rule. And what only looks like one
- * is let pass.
+ * Does the checker find bugs? The logs of a correct run are forged, one lie at a time: what a bug
+ * of the library or the daemon would leave behind. Its own rule finds it. Excuses only look like a
+ * bug, and give no finding.
  */
 #include <errno.h>
 
@@ -14,7 +14,7 @@
 #define WAITER 2
 #define LINE   RECORD_LINE(OWNER, 0)
 
-/* When what happened, well apart: a lie must not lead to a second one. */
+/* Times of the events, so far apart that one lie does not cause a second finding. */
 #define SIGNAL(value) (100 * (value)*S) /* begun; done a step later */
 #define KILLED        (600 * S)
 
@@ -22,7 +22,7 @@ static struct journal *const driver = &forge_journals[0];
 static struct journal *const owner = &forge_journals[OWNER];
 static struct journal *const waiter = &forge_journals[WAITER];
 
-/* The run. Lies are told about these. */
+/* The records that lies change. */
 static struct record *signals[6], *killed; /* signals[0]: unused */
 static struct record *opened, *one, *any, *all, *watch, *cancelled, *export, *timed_out, *failed;
 
@@ -34,7 +34,7 @@ static struct record *put(struct journal *journal, enum record_kind kind, uint64
 	return record;
 }
 
-/* Begun a second before its signal, over a step after it. */
+/* Begins a second before its signal, and ends a step after it. */
 static struct record *put_wait(enum record_kind kind, uint64_t value)
 {
 	struct record *record =
@@ -194,7 +194,7 @@ static void cancelled_is_told(void)
 
 static void payload_steps_back(void)
 {
-	timed_out->seen_begin = 1; /* somebody saw 2 before */
+	timed_out->seen_begin = 1; /* 2 was read before */
 }
 
 static void payload_runs_ahead(void)
@@ -205,12 +205,12 @@ static void payload_runs_ahead(void)
 
 static void failing_takes_back(void)
 {
-	failed->value = 4; /* was signalled, and reached by `all` */
+	failed->value = 4; /* was signalled, and `all` reached it */
 }
 
 static void failing_is_undone(void)
 {
-	struct record *record = put_wait(RECORD_WAIT, 5); /* the owner died in the middle of it */
+	struct record *record = put_wait(RECORD_WAIT, 5); /* the owner died during it */
 	record->begin = KILLED + S;
 	record->seen_begin = 5;
 	forge_set_end(record, KILLED + 2 * S);
@@ -255,7 +255,7 @@ static void process_crashes(void)
 
 #define F(name) (1U << FINDING_##name)
 
-/* A point that was not reached is found by what was seen, too; who hangs is also late. */
+/* The values read give away an early return too; a wait that hangs is also late. */
 static const struct forge_lie bugs[] = {
 	LIE(wait_returns_early, F(EARLY) | F(AHEAD)),
 	LIE(wait_any_returns_for_nothing, F(EARLY) | F(BELOW)),

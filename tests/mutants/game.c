@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Without a point, and nobody lost: then it is the test that does not work. */
+/* Without a new point and without a finding for this long, the game itself is broken. */
 #define STUCK_MS 30000
 
-/* So often must a thread be seen to sleep for a point that is reached, a millisecond or more apart: however
- * busy the machine is, who watches is no better off than who was to be woken. */
+/* How many looks, a millisecond or more apart, must find a thread asleep for a point that is
+ * reached. On a busy machine the looker gets the CPU no more often than the sleeper. */
 #define LOST_LOOKS 2000
 
 void board_fault(struct board *board, const char *format, ...)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A game: a signaler process and a waiter process on one timeline, and this process, which watches them.
- * A point is signalled once all waiting threads have taken the one before and are about to wait for it;
- * so a wake that is lost stays lost, and is seen. For that they have a board, apart from the library.
+ * A game: a signaler process and a waiter process on one timeline, and this process, which watches
+ * them. A point is signalled once all waiting threads have taken the previous one and are about to
+ * wait for it: so a lost wake stays lost, and is seen. The processes share a board for that, apart
+ * from the library.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 
 #define GAME_SEATS 20 /* more than one bump wakes */
 
-/* What a waiting thread says. */
+/* What a waiting thread publishes. */
 struct seat {
 	_Alignas(128) _Atomic uint64_t ready; /* signal this one; those before are taken */
 	_Atomic uint64_t waiting;             /* asleep for this one, or nearly; 0: awake */
@@ -48,7 +49,7 @@ struct game {
 	bool mortal;                         /* the signaler dies soon, which ends the game */
 };
 
-/* The processes' lives, for peer_start(); they are killed in the end. */
+/* The processes' main functions, for peer_start(); the game kills them at its end. */
 struct seating {
 	const struct game *game;
 	struct board *board;
@@ -58,8 +59,8 @@ struct seating {
 int signaler_run(int socket, void *arg); /* sends the token of its timeline */
 int waiter_run(int socket, void *arg);
 
-void wait_alone(struct waiter *waiter);      /* for a point: woken by the signaler */
-void wait_among_many(struct waiter *waiter); /* for any of so many that the daemon wakes it */
+void wait_alone(struct waiter *waiter);      /* waits for a point: the signaler wakes it */
+void wait_among_many(struct waiter *waiter); /* waits for any of so many that the daemon wakes it */
 void wait_by_loop(struct waiter *waiter);    /* watches it, and polls: one thread */
 void wait_anew(struct waiter *waiter);       /* opens the timeline again and again */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * mutant-stress NAME: play the game in which this mutant shows, until it does. mutant-stress none: play
- * all games; nothing may be found. README.md has the list.
+ * mutant-stress NAME: plays the game that this mutant breaks, until it is seen to break. mutant-
+ * stress none: plays all games, without a finding. README.md has the list.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #define CATCH_MS 60000
 #define NONE_MS  3000 /* a game; with $FBK_SOAK twenty times as long */
 
-/* Nobody spins: all who wait go to sleep, or nearly. */
+/* No spinning: every waiter goes to sleep, or nearly. */
 #define POLICY                                                                       \
 	"version = 1; settings: { spin_us = 0; };\n"                                 \
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n" \
@@ -33,7 +33,7 @@ static const struct game games[GAMES] = {
 	[LOOP] = { "loop", wait_by_loop, .seats = 1, .signalers = 1, .pause = 4000 },
 };
 
-/* In which game a mutant shows. */
+/* The game that shows a mutant. */
 static const struct {
 	const char *name;
 	int game;

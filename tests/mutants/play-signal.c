@@ -18,7 +18,8 @@ struct signaler {
 	unsigned int chance;
 };
 
-/* All waiting threads are about to wait for it; then some time in which they do; then what it stands for. */
+/* All waiting threads are about to wait for the point; a pause, in which they do; then the data it
+ * stands for. */
 static void point_prepare(struct signaler *signaler, uint64_t value)
 {
 	struct board *board = signaler->board;
@@ -62,7 +63,8 @@ static void *signal_points(void *arg)
 	return NULL;
 }
 
-/* Dies while they wait for a point, or when it has raised the payload and woken nobody. */
+/* Dies while they wait for a point: before the payload is raised, or after it and before the
+ * wakes. */
 static void signal_and_die(struct signaler *signaler)
 {
 	struct fbk_memory memory;

@@ -13,7 +13,7 @@
 #define ROUNDS_PAIRING 12 /* until the signaler looks at the cell, with some to spare */
 #define ROUNDS_SILENT  18 /* until it does so no more */
 #define ROUNDS_DROPPED 3
-#define SILENT_NS      1000 /* too short to fall asleep, long enough to arm, if all goes well */
+#define SILENT_NS      1000 /* too short to fall asleep, long enough to arm the cell */
 
 /* -------------------------------------------------------------------------- what a wait may return -- */
 
@@ -25,7 +25,7 @@ static bool death_is_right(const struct waiter *waiter, uint64_t value)
 		board_fault(waiter->board, "point %llu was reached and is reported as failed",
 			    (unsigned long long)done);
 	}
-	return false; /* in any case it is over */
+	return false; /* the game is over in any case */
 }
 
 /* Whether the game goes on. */
@@ -98,7 +98,7 @@ static void told(void *arg, struct fbk_point point, int result)
 	*(int *)arg = result;
 }
 
-/* As take(), of an event loop. */
+/* As take(), in an event loop. */
 static bool take_by_loop(struct waiter *waiter, uint64_t value)
 {
 	struct seat *seat = waiter->seat;
@@ -131,7 +131,7 @@ static uint64_t soon(struct waiter *waiter)
 	       chance_draw(&waiter->chance, SILENT_NS);
 }
 
-/* Arms its cell, and is not asleep when that is woken. */
+/* Arms its cell, and is awake when the wake comes. */
 static bool take_silently(struct waiter *waiter, uint64_t value)
 {
 	struct fbk_point point = { waiter->timeline, value };
@@ -148,7 +148,7 @@ static bool take_silently(struct waiter *waiter, uint64_t value)
 	return result_is_right(waiter, value, r);
 }
 
-/* With each opening the cell is a new one: the signaler comes to look at it, and stops again. */
+/* Each opening gets a new cell: the signaler takes it up, and drops it again. */
 static bool take_a_while(struct waiter *waiter, uint64_t *value)
 {
 	bool on = true;
