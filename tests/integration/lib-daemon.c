@@ -28,7 +28,7 @@
 #define SYS_futex_waitv 449
 #endif
 
-#define LISTEN_FD 3 /* where the service manager's protocol puts it */
+#define LISTEN_FD 3 /* the fd of the service manager's protocol */
 
 uint64_t monotonic_ns(void)
 {
@@ -52,7 +52,7 @@ void *shared_memory(size_t size)
 void yield_briefly(void)
 {
 	const struct timespec briefly = { .tv_nsec = 1000000 };
-	nanosleep(&briefly, NULL); /* and not poll: it may be looked at in turn */
+	nanosleep(&briefly, NULL); /* not poll(2): await_polling() may look at this process */
 }
 
 /* ------------------------------------------------------------------------------- the process -- */
@@ -86,7 +86,7 @@ static void policy_write(struct daemon *daemon, const char *text)
 	EXPECT(chmod(daemon->policy, 0644) == 0);
 }
 
-/* The arguments and the environment of the daemon; the rest of its life is exec's. */
+/* The daemon's arguments and environment, for exec. */
 static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daemon_options *options,
 				  int notify)
 {
@@ -108,7 +108,7 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 		setenv("NOTIFY_SOCKET", notify_path, 1);
 	}
 	setenv("XDG_CONFIG_HOME", daemon->directory,
-	       1); /* never a policy of whoever runs the test */
+	       1); /* else the policy of the user who runs the test */
 	if (options->listen_fd > 0) {
 		char pid[16];
 		snprintf(pid, sizeof(pid), "%d", getpid());
@@ -120,7 +120,7 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 			dup2(options->listen_fd, LISTEN_FD);
 		}
 	}
-	/* Opened as who we are: another user may not get to where it lies. */
+	/* Opened before the change of user, who may have no access to the build. */
 	int binary = open(daemon_binary(), O_PATH | O_CLOEXEC);
 	struct rlimit limit = { options->nofile, options->nofile };
 	if ((options->nofile > 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0) ||
@@ -144,7 +144,7 @@ static void daemon_spawn(struct daemon *daemon, const struct daemon_options *opt
 	if (pid == 0) {
 		dup2(log, STDOUT_FILENO);
 		dup2(log, STDERR_FILENO);
-		/* only what a service has: the test's own fds are none of its business */
+		/* a service has no other fds */
 		close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 		daemon_exec(daemon, options, notify);
 	}
@@ -222,7 +222,7 @@ static int daemon_reap(struct daemon *daemon)
 int daemon_run(struct daemon *daemon, const struct daemon_options *options, char *ret_text,
 	       size_t text_size)
 {
-	unlink(daemon->log); /* only what this run says */
+	unlink(daemon->log); /* only the text of this run */
 	daemon_spawn(daemon, options, -1);
 	int status = daemon_reap(daemon);
 	daemon_log_text(daemon, ret_text, text_size);
@@ -313,8 +313,8 @@ int child_wait(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* The system call that it is blocked in, and its second argument; -1: none. One that was just woken and has no
- * CPU yet is shown there as if it slept; its state says that it does not. */
+/* The system call that it is blocked in, and its second argument; -1: none. A thread that was woken
+ * but has no CPU yet is shown there as if it slept; only its state differs. */
 static long blocked_in(pid_t thread, unsigned long *ret_argument)
 {
 	char path[64];
@@ -416,7 +416,7 @@ pid_t daemon_closer(const struct daemon *daemon)
 	return pid;
 }
 
-/* It gives nothing more to the helper, and that has closed all that it was given. */
+/* It gives nothing more to the helper, and the helper has closed all that it was given. */
 static bool at_rest(pid_t daemon)
 {
 	return polling(daemon) && asleep(closer_of(daemon));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A real fencebrokerd for one test: started from $FBK_BIN_DIR in a fresh directory, waited for
- * without sleeping, and stopped with its exit status checked. Whatever does not go as it must fails
- * the running test. Owned by the test; any thread, one at a time.
+ * A real fencebrokerd for one test: started from $FBK_BIN_DIR in a fresh directory; waits poll and
+ * do not sleep for a fixed time; its exit status is checked at the end. Every unexpected error
+ * fails the running test. Owned by the test; any thread, one at a time.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "../expect.h"
 #include "../suite.h"
 
-/* How long anything that must happen may take, however loaded the machine is. */
+/* How long anything that must happen may take on a loaded machine. */
 #define PATIENCE_MS 30000
 
 struct daemon {
@@ -44,8 +44,8 @@ void daemon_start(struct daemon *daemon, const struct daemon_options *options);
 /* daemon_prepare() and daemon_start() with this policy (NULL: the user's built-in one). */
 void daemon_serve(struct daemon *daemon, const char *policy);
 
-/* Start what must not come up: wait for its end and return the exit status; `ret_text` gets what it
- * printed. */
+/* Start a daemon that must fail: wait for its end and return the exit status; `ret_text` gets what
+ * it printed. */
 int daemon_run(struct daemon *daemon, const struct daemon_options *options, char *ret_text,
 	       size_t text_size);
 
@@ -61,17 +61,17 @@ void daemon_terminate(struct daemon *daemon);
 void daemon_kill(struct daemon *daemon);   /* SIGKILL, and wait for it */
 void daemon_remove(struct daemon *daemon); /* the directory */
 
-/* How many fds it has open once it is done with all that it was asked: the copy of an fd that it sent is closed a
- * little after the answer. */
+/* How many fds it has open once it has done everything it was asked: it closes its copy of an fd
+ * that it sent a little after the reply. */
 unsigned int daemon_fd_count(const struct daemon *daemon);
 
-/* Until that is so many; fails the test when it never comes to that. */
+/* Waits until it has that many; fails the test if it never has. */
 void daemon_await_fds(const struct daemon *daemon, unsigned int count);
 
 /* How often it gave up the CPU to wait: once for each time it woke. */
 unsigned long daemon_wakeups(const struct daemon *daemon);
 
-/* Its wake-ups once it is done with all that it was asked: none more within `ms`. */
+/* Its wake-ups once it has done everything it was asked: none more within `ms`. */
 unsigned long daemon_settled(const struct daemon *daemon, uint64_t ms);
 
 /* The helper that closes fds for it, its only child. */
@@ -86,16 +86,16 @@ uint64_t monotonic_ns(void);
 /* Let other processes run for at most a millisecond; for loops that poll with a deadline. */
 void yield_briefly(void);
 
-/* Zeroed, and of all processes that are forked from now on. */
+/* Zeroed memory that is shared with all processes forked later. */
 void *shared_memory(size_t size);
 
 /* A child process: runs `fn` and exits with what it returns. */
 pid_t child_start(int (*fn)(void *arg), void *arg);
 int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed it */
 
-/* Until that thread, of this process or of a child, sleeps on a word of shared memory. */
+/* Waits until that thread, of this process or of a child, sleeps on a word of shared memory. */
 void await_asleep(pid_t thread);
 
-/* Until it is in poll(2) or epoll(7), as an event loop is that has nothing to do. Of a daemon: it has looked
- * at all that it was rung for. */
+/* Waits until it is in poll(2) or epoll(7), like an event loop without work. A daemon has then
+ * looked at everything it was rung for. */
 void await_polling(pid_t thread);

@@ -31,7 +31,7 @@ struct memory {
 	bool narrow;
 };
 
-/* seq_cst: more than a device gives; the tests are about what follows */
+/* seq_cst: stronger than a device; the tests are about what follows */
 static void memory_store(const struct memory *memory, uint64_t value)
 {
 	if (memory->narrow) {

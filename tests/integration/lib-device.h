@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A device that signals by stores alone, in a process of its own: it registers as silent, makes one
- * timeline, and then stores to its memory what it is told to, without the library's knowing. Owned by
- * the test; one thread at a time.
+ * timeline, and then stores to its memory what the test tells it, without the library's help. Owned
+ * by the test; one thread at a time.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 struct silent {
 	struct peer peer;
-	int token; /* of the timeline, to wait */
+	int token; /* token of the timeline, with the right to wait */
 };
 
 /* `signals` as in struct fbk_device_desc. */
@@ -24,11 +24,11 @@ void silent_store(struct silent *silent, uint64_t value);  /* done when this ret
 void silent_signal(struct silent *silent, uint64_t value); /* by the library */
 uint64_t silent_load(struct silent *silent);
 
-/* Store 1 more each `interval_us`, `count` times; does not wait for that. */
+/* Store 1 more each `interval_us`, `count` times; returns at once. */
 void silent_run(struct silent *silent, uint64_t count, uint64_t interval_us);
 
-/* Fail it with -EIO, store `value` over the poison, and wait until that is no longer there. Returns
- * what is, or 0 when it stays for too long. */
+/* Fail it with -EIO, store `value` over the poison, and wait until the value is replaced. Returns
+ * what replaced it, or 0 if nothing did for too long. */
 uint64_t silent_fail(struct silent *silent, uint64_t value);
 uint64_t silent_overwrite(struct silent *silent, uint64_t value); /* the latter half, again */
 

@@ -194,7 +194,7 @@ int wait_fd(struct fbk_frame *frame, uint64_t number, void *arg)
 	return fbk_point_check(fbk_frame_acquire(frame));
 }
 
-/* Mapped when it first comes. */
+/* Maps a buffer the first time it comes. */
 static const uint64_t *frame_map(const struct fbk_frame *frame,
 				 const uint64_t *maps[FBK_BUFFERS_MAX])
 {
@@ -237,7 +237,7 @@ uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done)
 		EXPECT(buffer_holds(words, ++number));
 		EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ done, number }) == 0);
 		for (int i = 0; i < 3; i++) {
-			sched_yield(); /* who does not wait writes now */
+			sched_yield(); /* a producer that does not wait writes now */
 			EXPECT(buffer_holds(words, number));
 		}
 		EXPECT(fbk_timeline_signal(done, number) == 0);

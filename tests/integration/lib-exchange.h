@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A producer and its consumers for tests of links: buffers whose content says which frame they hold, and a process
- * that consumes. Whatever does not go as it must fails the running test.
+ * A producer and its consumers for tests of links: buffers whose content says which frame they
+ * hold, and a process that consumes. Every unexpected error fails the running test.
  */
 #pragma once
 
@@ -57,37 +57,38 @@ struct consumer {
 	struct fbk_link *link;
 };
 
-/* The offer comes over the socket; where somebody had it, it is accepted once he is known to be gone. `desc` NULL: of
- * a device with memory fences. */
+/* The offer comes over the socket; if another consumer has it, it is accepted once the daemon knows
+ * that this one is gone. `desc` NULL: a device with memory fences. */
 void consumer_open(struct consumer *consumer, const struct daemon *daemon,
 		   const struct fbk_device_desc *desc, int socket);
 void consumer_close(struct consumer *consumer);
 
-/* Take a buffer and hand the next frame over; and, later, draw it. */
+/* Takes a buffer and hands the next frame over; draws it afterwards. */
 uint32_t producer_hand(struct producer *producer);
 void producer_draw(struct producer *producer, uint32_t index);
 
-/* Take a buffer, write the next frame into it after it was handed over, then signal it. */
+/* Takes a buffer, hands the next frame over, then writes it and signals it. */
 void producer_frame(struct producer *producer);
 
-/* Until so many buffers of an exchange came back. */
+/* Takes that many buffers back. */
 void exchange_drain(struct fbk_exchange *exchange, uint32_t count);
 
-/* All of its buffers come back; it has them then. */
+/* Takes all of its buffers back, and keeps them. */
 void producer_take_all(struct producer *producer);
 
-/* What a consumer does with a frame, and how it waits; returns 0 or what it releases it with. */
+/* How a consumer waits for a frame, and what it does with it; returns 0 or the error to release it
+ * with. */
 typedef int consumer_fn(struct fbk_frame *frame, uint64_t number, void *arg);
 
-/* Maps what comes, by index; checks frame after frame until the link ends, and returns how many came. The first
- * frame's number is what is in it. */
+/* Maps buffers by index as they come; checks frame after frame until the link ends, and returns how
+ * many came. The first frame's number is read from its content. */
 uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg);
 
 consumer_fn wait_point, wait_fd;
 
 /*
- * Releases that come later: the consumer gives each frame back at a point of its own and goes on reading it, and the
- * producer takes it early, and waits for that point as `wait` does before it writes.
+ * Early releases: the consumer gives each frame back at a point of its own and goes on reading it;
+ * the producer takes it early, and waits for that point with `wait` before it writes.
  */
 uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done);
 typedef void release_fn(const struct fbk_release *release, void *arg);

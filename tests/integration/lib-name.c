@@ -49,7 +49,7 @@ void service_offer(struct service *service)
 {
 	int offer;
 	expect_ok(fbk_link_offer(service->device, FBK_PRODUCER, &offer, &service->link));
-	close(offer); /* nobody gets it from us */
+	close(offer); /* no other process gets it from this test */
 }
 
 void service_open(struct service *service)

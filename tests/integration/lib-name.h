@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tests of links by name: a daemon whose policy tells several users apart, services that offer and guests that
- * accept. Whatever does not go as it must fails the running test. Needs root, to be several users.
+ * Tests of links by name: a daemon whose policy tells several users apart, services that offer and
+ * guests that accept. Every unexpected error fails the running test. Needs root, to act as several
+ * users.
  */
 #pragma once
 
 #include "lib-peer.h"
 #include "lib-wire.h"
 
-/* Users, by the rules below. */
+/* Users, named after the rules of the policy. */
 #define SERVED 65534
 #define BARRED 65533
 #define POOR   65532
@@ -26,7 +27,7 @@ void names_close(void);
 void expect_ok(int result);
 void expect_error(int result, int error, const char *part); /* of the sentence */
 
-/* Who offers. */
+/* A service, which offers links. */
 struct service {
 	struct fbk_context *context;
 	struct fbk_device *device;
@@ -36,7 +37,7 @@ struct service {
 void service_open(struct service *service);
 void service_offer(struct service *service); /* one more link, in place of the last */
 
-/* Find one and accept it, by a client of its own. */
+/* A client of its own that finds a link and accepts it. */
 struct guest {
 	struct fbk_context *context;
 	struct fbk_device *device;
@@ -51,8 +52,8 @@ enum fbk_link_phase phase_of(struct fbk_link *link);
 
 int find(const char *name); /* 0, or the finder's error */
 
-/* Until the daemon has seen the end of who has that name. */
+/* Waits until the daemon has seen the end of the process that has that name. */
 void await_none(const char *name);
 
-/* Another user, for the rest of this process. */
+/* Becomes another user, for the rest of this process. */
 void become(uid_t uid);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Clients of the library for one test: contexts in this process and in forked ones, and the passing
- * of tokens between them. Whatever does not go as it must fails the running test.
+ * of tokens between them. Every unexpected error fails the running test.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct fbk_device *peer_device(struct fbk_context *context, const char *name);
 /* A timeline of a device of that name, with a set of its own. */
 struct fbk_timeline *peer_timeline(struct fbk_device *device, const char *name, uint32_t flags);
 
-/* `timeline` as somebody else sees it. */
+/* `timeline`, opened by another context. */
 struct fbk_timeline *peer_open(struct fbk_context *context, struct fbk_timeline *timeline,
 			       uint32_t rights);
 
@@ -37,7 +37,8 @@ uint64_t receive_word(int socket, int *ret_fd);       /* ret_fd NULL: none comes
 
 int readable_within(int fd, int ms); /* 1 or 0 */
 
-/* One turn of an event loop: until there is something, which is dispatched. How many callbacks ran. */
+/* One turn of an event loop: waits until something is readable, and dispatches it. Returns how many
+ * callbacks ran. */
 int loop_turn(struct fbk_context *context);
 
 /* Does this kernel's io_uring wait for futexes, so that watches can do without the daemon? */

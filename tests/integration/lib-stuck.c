@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static char fencectl_copied[64]; /* where; "" when it is not */
+static char fencectl_copied[64]; /* directory of the copy; "": none */
 
 void fencectl_copy(const struct daemon *daemon)
 {

@@ -93,7 +93,8 @@ static void view_fill(struct client *client, const struct reply *reply, struct v
 	ret_view->payload = fbk_payload_slot_at(payload, ret_view->payload_slot);
 }
 
-/* A request that is answered with a timeline. `ret_fds` NULL: the client does all it has to. */
+/* A request that is answered with a timeline. `ret_fds` NULL: the client maps and closes the
+ * fds. */
 static int view_call(struct client *client, Fbk__Wire__Request *request, const int *fds,
 		     size_t fd_count, struct view *ret_view, struct view_fds *ret_fds)
 {
@@ -169,7 +170,7 @@ int view_join(const struct view *view, struct fbk_peer_page **ret_page, uint32_t
 	return 0;
 }
 
-/* A request that is answered with one fd and nothing else. */
+/* A request whose reply carries one fd and nothing else. */
 static int fd_call(struct client *client, Fbk__Wire__Request *request, int *ret_fd)
 {
 	struct reply reply;

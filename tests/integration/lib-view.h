@@ -25,7 +25,7 @@ struct view {
 	struct fbk_payload_slot *payload;
 };
 
-/* The fds of a Timeline reply, when a test wants them: else they are mapped and closed. */
+/* The fds of a Timeline reply, for tests that want them: otherwise they are mapped and closed. */
 struct view_fds {
 	int control;
 	int payload;
@@ -54,10 +54,11 @@ int view_import(const struct view *view, uint64_t value, int fd);
 int view_watch(const struct view *view, uint64_t value, uint64_t deadline_ns, uint64_t number);
 int page_mapped(struct client *client, uint64_t page_id);
 
-/* A cell that the signaler wakes by itself once it has taken it up. Its page is the client's. */
+/* A cell that the signaler wakes without the daemon once it has taken it up. The client owns its
+ * page. */
 int view_join(const struct view *view, struct fbk_peer_page **ret_page, uint32_t *ret_slot);
 
-/* A timeline of one client that another may wait on. */
+/* A timeline of one client that another opens to wait on. */
 void view_pair(struct client *signaler, uint32_t device, const char *name, uint32_t flags,
 	       struct client *waiter, struct view *ret_signals, struct view *ret_waits);
 
@@ -77,17 +78,17 @@ uint64_t cell_minimum(const struct view *view);
 /* Lower the cell's minimum and ring. Returns the sequence read before. */
 uint32_t cell_arm(const struct view *view, uint64_t value);
 
-/* Sleep until the sequence is another one than `sequence`: 0, or -ETIMEDOUT. */
+/* Sleeps until the sequence differs from `sequence`: 0, or -ETIMEDOUT. */
 int cell_wait(const struct view *view, uint32_t sequence, unsigned int timeout_ms);
 int cell_sleep(struct fbk_pair_cell *cell, uint32_t sequence, unsigned int timeout_ms);
 
-/* The whole way a waiter goes: 0, -ETIMEDOUT, or the error of the failed point. */
+/* A complete wait: 0, -ETIMEDOUT, or the error of the failed point. */
 int point_check(const struct view *view, uint64_t value);
 int point_wait(const struct view *view, uint64_t value, unsigned int timeout_ms);
 
 /* ------------------------------------------------------------------------------- the bystander -- */
 
-/* Two clients that have nothing to do with what is tested, and must not notice it. */
+/* Two clients that take no part in what is tested, and must not notice it. */
 struct bystander {
 	const struct daemon *daemon;
 	struct client signaler;
@@ -95,16 +96,16 @@ struct bystander {
 	struct view signals;
 	struct view waits;
 	uint64_t value;
-	unsigned int fds; /* of the daemon, with nobody else connected */
+	unsigned int fds; /* of the daemon, when it has no other clients */
 };
 
 void bystander_open(struct bystander *bystander, const struct daemon *daemon);
 
-/* Arm, signal, be woken: in less than this, whatever others do. What it must not wait for takes far longer or
- * for ever; a machine that does not let us run for a second is no finding. */
+/* Arm, signal and wake take less than this, whatever other clients do. A fault would take far
+ * longer or for ever; a machine that gives this test no CPU for a second is no finding. */
 #define BYSTANDER_BOUND_MS 5000
 void bystander_round(struct bystander *bystander);
 
-/* A last round, and then the daemon has no fd more or less than when the bystander came: everybody
- * else must be gone. */
+/* A last round; then the daemon must have as many fds as when the bystander came: all other clients
+ * are gone. */
 void bystander_close(struct bystander *bystander);

@@ -183,7 +183,7 @@ int client_call(struct client *client, Fbk__Wire__Request *request, const int *f
 	return error;
 }
 
-/* Until its body: the status, which policy must let the client see. */
+/* The status, which policy must let the client see. */
 static Fbk__Wire__Status *status_get(struct client *client, struct reply *ret_reply)
 {
 	REQUEST(request, INSPECT_STATUS, inspect_status);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client that speaks the wire itself, without the library: it can do what the library never
+ * A client that speaks the wire protocol without the library: it can do what the library never
  * would. Functions that return int give 0 or the daemon's (negative) error, whose sentence is then
- * in client->detail; what must not go wrong at all fails the running test. Owned by the test; one
- * thread at a time, except cell_wait() and view_signal().
+ * in client->detail; any other error fails the running test. Owned by the test; one thread at a
+ * time, except cell_wait() and view_signal().
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct client {
 	char detail[FBK_REASON_SIZE + 1]; /* of the last error */
 	struct client_page pages[CLIENT_PAGES];
 	size_t page_count;
-	uint64_t fired_watch[CLIENT_EVENTS]; /* events that came while a reply was waited for */
+	uint64_t fired_watch[CLIENT_EVENTS]; /* events that came during the wait for a reply */
 	int fired_result[CLIENT_EVENTS];
 	size_t fired_count;
 };
@@ -47,7 +47,7 @@ struct reply {
 
 /* ------------------------------------------------------------------------------ the connection -- */
 
-void client_connect(struct client *client, const struct daemon *daemon); /* nothing said yet */
+void client_connect(struct client *client, const struct daemon *daemon); /* without a Hello */
 int client_hello(struct client *client, uint32_t version_min, uint32_t version_max);
 void client_open(struct client *client, const struct daemon *daemon); /* connected and greeted */
 void client_close(struct client *client); /* hangs up, and unmaps all; takes a closed one */
@@ -62,17 +62,17 @@ void client_send(struct client *client, Fbk__Wire__Request *request, const int *
 bool client_receive(struct client *client, struct reply *ret_reply);
 void reply_free(struct reply *reply); /* closes the fds it still has */
 
-/* Nothing but the end of the connection comes. */
+/* The next thing that comes must be the end of the connection. */
 void client_expect_end(struct client *client);
 
 /* The reply to a request that failed is only its error; `ret_reply` is empty then, and may be NULL. */
 int client_call(struct client *client, Fbk__Wire__Request *request, const int *fds, size_t fd_count,
 		struct reply *ret_reply);
 
-/* The text of the last error has this in it. */
+/* The text of the last error must contain `text`. */
 void client_expect_detail(const struct client *client, const char *text);
 
-/* A request that is answered: the connection lives. */
+/* A request with a reply: the connection is alive. */
 void client_ping(struct client *client);
 
 /* A request with its body: REQUEST(request, TIMELINE_CLOSE, timeline_close); then fill in
@@ -91,5 +91,6 @@ void client_next_fired(struct client *client, uint64_t *ret_number, int *ret_res
 uint64_t client_counter(struct client *client, const char *name);
 void client_await_counter(struct client *client, const char *name, uint64_t value); /* or more */
 
-/* What a user has of a resource, by its key in the policy; 0 too for a user the daemon has not. */
+/* How much of a resource a user has, by its key in the policy; also 0 for a user that the daemon
+ * does not know. */
 uint64_t client_usage(struct client *client, uid_t uid, const char *resource);

@@ -158,7 +158,7 @@ static void glib_add_fd(struct loop *loop, struct stream *stream)
 	glib_attach(loop, stream, source);
 }
 
-/* A source of our own, as a binding of the library to GLib would make it. */
+/* A GLib source, as a binding of the library to GLib would define it. */
 struct fence_source {
 	GSource source;
 	gpointer tag;

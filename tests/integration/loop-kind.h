@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The event loops that a context's fd is tried in, behind one interface. Owned by the test that opens
- * the loop; on its thread, all of it.
+ * The event loops into which the tests put a context's fd, behind one interface. Owned by the test
+ * that opens the loop; used on its thread only.
  */
 #pragma once
 
@@ -17,13 +17,13 @@
 
 struct loop;
 
-/* A context in a loop, and what of its is watched. */
+/* A context in a loop, and its watches. */
 struct stream {
 	struct loop *loop;
 	struct fbk_context *context;
 	struct fbk_timeline *forth; /* the other process signals it */
-	struct fbk_timeline *back;  /* how far it may go: what is watched already */
-	struct fbk_watch *doomed;   /* cancelled before it is told */
+	struct fbk_timeline *back;  /* how far it may go: those points are watched already */
+	struct fbk_watch *doomed;   /* cancelled before it fires */
 	struct peer peer;
 	uint64_t told;
 	uint64_t armed;
@@ -34,7 +34,7 @@ struct stream {
 
 struct loop_kind {
 	const char *name;
-	bool edge; /* dispatched until there is nothing left */
+	bool edge; /* dispatched until nothing is left */
 	void (*open)(struct loop *loop);
 	void (*add)(struct loop *loop, struct stream *stream);
 	void (*remove)(struct loop *loop, struct stream *stream);
@@ -45,7 +45,7 @@ struct loop_kind {
 struct loop {
 	const struct loop_kind *kind;
 	pthread_t thread;
-	int left; /* streams that are not through */
+	int left; /* streams that are not finished */
 	int epoll;
 	struct event_base *base;
 	sd_event *event;
@@ -54,5 +54,5 @@ struct loop {
 
 extern const struct loop_kind kinds[LOOP_KINDS];
 
-/* The context's fd is readable: dispatches as this kind of loop has to. */
+/* The context's fd is readable: dispatches in the way of this kind of loop. */
 void stream_ready(struct stream *stream);

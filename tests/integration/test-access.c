@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What a client can do with the fds it was given, and what another user can (rule R1). The second
- * part needs root, to be two users. */
+/* What a client, and another user, can do with the fds it was given (rule R1). The second part
+ * needs root, to act as two users. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -101,7 +101,7 @@ START_TEST(seals)
 	expect_page(waiter_fds.control, O_RDONLY, F_SEAL_SEAL);
 
 	ck_assert_int_eq(view_create_fds(&client, device, 0, "fresh", 0, &fresh, &fds), 0);
-	expect_page(fds.payload, O_RDWR, SEALS_BOUNDED); /* until it says that it has mapped it */
+	expect_page(fds.payload, O_RDWR, SEALS_BOUNDED); /* until it says that the page is mapped */
 	ck_assert_int_eq(page_mapped(&client, fresh.payload_page), 0);
 	expect_page(fds.payload, O_RDWR, SEALS_MAPPED);
 	fds_close(&fds);
@@ -135,7 +135,8 @@ static int map_writable(int fd)
 	return 0;
 }
 
-/* What maps it stays as it is, and nobody else gets to write it: not even who owns it. */
+/* Existing mappings stay as they are; no other process can map it writable, not even its
+ * owner's. */
 START_TEST(owner_is_bound)
 {
 	int fd = owner_fds.payload;
@@ -149,7 +150,7 @@ START_TEST(owner_is_bound)
 	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	ck_assert_int_eq(errno, EPERM);
 	ck_assert_uint_eq(view_payload(&opened), 3);
-	ck_assert(view_signal(&view, 3, 4)); /* what was mapped before goes on */
+	ck_assert(view_signal(&view, 3, 4)); /* existing mappings still work */
 	ck_assert_int_eq(point_wait(&opened, 4, PATIENCE_MS), 0);
 }
 END_TEST
@@ -168,7 +169,7 @@ START_TEST(owner_is_bound_before_mapping)
 }
 END_TEST
 
-/* Who takes the daemon's seals away from it gets a page that nobody else will ever be given. */
+/* A client that takes the daemon's seals away gets a page that is never shared with others. */
 START_TEST(owner_seals_first)
 {
 	struct view fresh, shared;
@@ -195,7 +196,7 @@ START_TEST(pair_page_is_bound)
 		ck_assert_int_eq(fallocate(client.pair_fd,
 					   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
 					   4096),
-				 0); /* zeroes, as it could write */
+				 0); /* zeroes: it could write */
 	}
 	doorbell_ring(&client, view.handle);
 	bystander_round(&bystander);
@@ -219,7 +220,7 @@ START_TEST(reader_is_bound)
 }
 END_TEST
 
-/* Whoever may open the payload page again, for writing: it was sealed before he got it. */
+/* Opening the payload page again for writing fails: it was sealed before the client got it. */
 START_TEST(opened_again)
 {
 	char path[32];
@@ -239,7 +240,7 @@ END_TEST
 
 /* ------------------------------------------------------------------------------- another user -- */
 
-/* In a child process, where check can't say what went wrong. */
+/* In a child process, where check cannot report errors. */
 #define CHILD_EXPECT(condition)                                                                    \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
@@ -266,7 +267,7 @@ static int opens_writable(int fd)
 	return 0;
 }
 
-/* A stranger who was given the token, and so the pages, tries all that was ever found to work. */
+/* A stranger with the token, and so with the pages, tries everything that ever worked. */
 static int stranger_run(void *arg)
 {
 	const int *token = arg;
@@ -276,7 +277,7 @@ static int stranger_run(void *arg)
 	CHILD_EXPECT(become(NOBODY) == 0);
 	client_open(&stranger, &fencebrokerd);
 	CHILD_EXPECT(view_open_fds(&stranger, *token, &page, &fds) == 0);
-	CHILD_EXPECT(point_wait(&page, 1, PATIENCE_MS) == 0); /* what it was given it for */
+	CHILD_EXPECT(point_wait(&page, 1, PATIENCE_MS) == 0); /* the purpose of the token */
 	CHILD_EXPECT(opens_writable(fds.payload) == -EACCES);
 	CHILD_EXPECT(opens_writable(fds.control) == -EACCES);
 	CHILD_EXPECT(opens_writable(*token) == -EACCES);
@@ -345,7 +346,8 @@ START_TEST(connecting_by_policy)
 }
 END_TEST
 
-/* Each sees what is its own; only who may see all sees the others' timelines and users. */
+/* Each client sees its own timelines and users; only one that may inspect everything sees those of
+ * others. */
 static int inspecting_run(void *arg)
 {
 	struct client stranger;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is reached by its deadline is reached, between whichever two instructions the waiter loses the CPU.
- * The clock is the test's own: one of the waiter's looks at it takes until the deadline has passed.
+ * A point that is reached by its deadline counts as reached, wherever the waiter loses the CPU. The
+ * test replaces the clock: one of the waiter's looks at it takes until the deadline has passed.
  */
 #include <sys/syscall.h>
 #include <time.h>
@@ -13,14 +13,14 @@
 	"version = 1; settings: { spin_us = 0; };\n" /* each look at the clock counts */ \
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\"; } );\n"
 
-#define LOOKS      8 /* at the clock, in a wait that nobody wakes: there are fewer */
+#define LOOKS      8 /* more looks at the clock than a wait without a wake makes */
 #define TIMEOUT_NS UINT64_C(5000000)
 
 static struct daemon server;
 static struct fbk_context *context;
 static struct fbk_timeline *timeline;
 
-static int looks_left = -1; /* until one is held up */
+static int looks_left = -1; /* looks until one is delayed */
 static uint64_t deadline;
 static uint64_t signalled; /* when the signal was done */
 
@@ -30,7 +30,7 @@ static uint64_t clock_read(struct timespec *ret)
 	return (uint64_t)ret->tv_sec * 1000000000 + (uint64_t)ret->tv_nsec;
 }
 
-/* In place of the C library's. */
+/* Replaces the C library's function. */
 __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *ret)
 {
 	if (clock == CLOCK_MONOTONIC && looks_left >= 0 && looks_left-- == 0) {
@@ -56,7 +56,7 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* _i: the look that is held up */
+/* _i: the look that is delayed */
 START_TEST(reached_by_the_deadline)
 {
 	struct timespec now;

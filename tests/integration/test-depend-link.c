@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Cycles that run over a hand-over: what was declared, and what stands in the lanes, which nobody told. */
+/* Cycles over a hand-over: declared waits, and waits that only the lanes show. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +39,8 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* Taken by a device that waits for releases by itself, and handed over, to be drawn at the next point. */
+/* A device that waits for releases by itself takes a buffer and hands it over; it draws at the next
+ * point. */
 static struct fbk_frame *pass(void)
 {
 	struct fbk_release releases[FBK_CONSUMERS_MAX];
@@ -65,7 +66,7 @@ static struct fbk_point pass_back(struct fbk_frame *frame)
 	return release;
 }
 
-/* A display that shows each picture until the next one is there, with too few buffers for that. */
+/* A display that shows each picture until the next one comes, with too few buffers for that. */
 START_TEST(shown_until_the_next)
 {
 	struct fbk_point drawn[PRODUCER_BUFFERS + 1], releases[PRODUCER_BUFFERS];
@@ -74,7 +75,7 @@ START_TEST(shown_until_the_next)
 		drawn[i] = fbk_frame_acquire(frame);
 		releases[i] = pass_back(frame);
 	}
-	/* Those in other buffers: it shows one while the next is drawn. */
+	/* With enough buffers it shows one while the next is drawn. */
 	for (int i = 0; i + 1 < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(fbk_point_depends(releases[i], drawn[i + 1]), 0);
 	}
@@ -82,10 +83,10 @@ START_TEST(shown_until_the_next)
 	ck_assert_int_eq(fbk_point_depends(releases[0], drawn[PRODUCER_BUFFERS]), -EDEADLK);
 	ck_assert_str_eq(fbk_error_detail(), "done.1 waits for drawn.4, which waits for done.1");
 	ck_assert_uint_eq(client_counter(&observer, "cycles_refused"), 1);
-	/* Nothing is kept of what was only looked at. */
+	/* A search adds nothing to the graph. */
 	ck_assert_uint_eq(client_usage(&observer, getuid(), "edges"), PRODUCER_BUFFERS - 1);
 
-	/* Given back for good, it is no cycle. */
+	/* Released without a fence: no cycle. */
 	EXPECT(fbk_point_signal((struct fbk_point){ producer.timeline, PRODUCER_BUFFERS }) == 0);
 	EXPECT(fbk_point_signal(releases[0]) == 0);
 	ck_assert_int_eq(fbk_point_depends(releases[1], drawn[PRODUCER_BUFFERS]), 0);
@@ -121,7 +122,7 @@ static void lane_lie(struct fbk_link *link, const struct lane_entry *lie)
 	}
 }
 
-/* Both lanes are full of nonsense: whoever tells of a wait is told nothing wrong of others. */
+/* Both lanes are full of nonsense: the daemon derives no false waits of other clients from it. */
 START_TEST(nonsense_in_lanes)
 {
 	struct fbk_frame *frame = pass();
@@ -137,7 +138,8 @@ START_TEST(nonsense_in_lanes)
 			lane_lie(producer.link, &lies[j]);
 			struct fbk_point point = { own, 1 + i }, on = { next, 1 + j };
 			ck_assert_int_eq(fbk_point_depends(point, on), 0);
-			/* The consumer's own, which its lies are about, may be found waiting for itself. */
+			/* The consumer lies about its own timeline, so a cycle on that is
+			 * possible. */
 			int r = fbk_point_depends((struct fbk_point){ done, 1 + i },
 						  (struct fbk_point){ drawn, 1 + j });
 			ck_assert_msg(r == 0 || r == -EDEADLK, "%d", r);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Cycles: those that are declared, or seen when a fence of the daemon's comes back, are refused and
- * named; those that are not are ended by the deadline. */
+/* Cycles: the daemon refuses and names those that are declared, or that it sees when one of its
+ * fences comes back; the deadline ends the others. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -116,7 +116,7 @@ START_TEST(declared)
 }
 END_TEST
 
-/* As much of a long one as there is room for. */
+/* As much of a long one as the text has room for. */
 START_TEST(long_names)
 {
 	struct fbk_timeline *named[20];
@@ -145,7 +145,7 @@ START_TEST(by_two_clients)
 }
 END_TEST
 
-/* Signalled in memory, where nobody is told: looked at before a cycle is believed. */
+/* Signalled in memory, without the daemon: it reads the payload before it believes in a cycle. */
 START_TEST(over_unseen)
 {
 	ck_assert_int_eq(depends(a, 3, b, 5), 0);
@@ -229,7 +229,7 @@ START_TEST(limit)
 }
 END_TEST
 
-/* Where too much would have to be looked at, it is refused; where nothing has to be, it is not. */
+/* A declaration that needs too long a search is refused; one that needs no search is not. */
 START_TEST(search_is_bounded)
 {
 	for (uint64_t i = 1; i <= 1025; i++) {
@@ -254,7 +254,7 @@ START_TEST(owner_gone)
 	ck_assert_int_eq(depends(theirs, 1, mine, 1), 0);
 	ck_assert_int_eq(depends(mine, 2, theirs, 2), 0);
 	ck_assert_uint_eq(usage("edges"), 2);
-	fbk_disconnect(context); /* who owns the timeline */
+	fbk_disconnect(context); /* owner of the timeline */
 	context = NULL;
 	await_usage("edges", 0);
 }
@@ -301,7 +301,7 @@ START_TEST(eventfds_known)
 }
 END_TEST
 
-/* Found among many, also when those before it are gone. */
+/* Found among many, also after those before it are removed. */
 START_TEST(eventfds_many)
 {
 	int fds[200];
@@ -333,7 +333,7 @@ START_TEST(eventfds_many)
 }
 END_TEST
 
-/* One of several closes it: nothing of them is kept. */
+/* One edge of several closes a cycle: none of them is kept. */
 START_TEST(eventfds_at_once)
 {
 	ck_assert_int_eq(depends(b, 1, s, 1), 0);
@@ -350,7 +350,7 @@ START_TEST(eventfds_at_once)
 }
 END_TEST
 
-/* An export that fired since its deadline passed stands for nothing any more. */
+/* An export that fired since its deadline passed represents no wait any more. */
 START_TEST(export_expired)
 {
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 1, 20)), 0);
@@ -394,7 +394,7 @@ static void relay_finish(struct relay *relay)
 	close(relay->to);
 }
 
-/* Whoever has the first deadline ends it for all. That no fd stays open, the teardown shows. */
+/* The first deadline ends the cycle for everybody. The teardown checks that no fd stays open. */
 START_TEST(unseen)
 {
 	struct relay relays[2];
@@ -413,7 +413,7 @@ START_TEST(unseen)
 	await_usage("imports", 0);
 	await_usage("exports", 0);
 	await_usage("fds", charged);
-	/* s expired too, or was signalled when t had failed: an eventfd can't say so */
+	/* s expired too, or was signalled after t had failed: an eventfd cannot tell */
 	int end = fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS));
 	ck_assert_msg(end == 0 || end == -ETIME, "%d", end);
 }

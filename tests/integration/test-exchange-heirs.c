@@ -42,7 +42,7 @@ static const struct kind kinds[] = {
 
 /* ------------------------------------------------------------------ the consumer made the offer --- */
 
-/* Takes that offer and hands over frames, numbered on from where it is told; stays until it is killed. */
+/* Takes that offer and hands over frames, from the number it is told; stays until it is killed. */
 static int accepter(int socket, void *arg)
 {
 	struct producer producer = { .context = peer_connect(&server) };
@@ -72,7 +72,7 @@ static int accepter(int socket, void *arg)
 	return 0;
 }
 
-/* Each is killed, and the next one goes on with the same offer. */
+/* Each producer is killed, and the next one continues with the same offer. */
 START_TEST(producers_come_and_go)
 {
 	struct peer peers[3];
@@ -115,7 +115,7 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------- callbacks -- */
 
-/* Holds as many as there are, then gives them back. */
+/* Holds all frames there are, then gives them back. */
 static int holder(int socket, void *arg)
 {
 	struct fbk_frame *frames[PRODUCER_BUFFERS];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Buffers between two devices with memory fences: once both sides know each other, the daemon has no part in it. */
+/* Buffers between two devices with memory fences: after the start the daemon takes no part. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -25,7 +25,8 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* The producer has one buffer, which is here: it sleeps until that is given back, and then until that is so. */
+/* The consumer has the producer's only buffer: the producer sleeps until its release, then until
+ * the release point is reached. */
 static void give_back(struct fbk_frame *frame, struct fbk_point release)
 {
 	await_asleep(getppid());
@@ -67,22 +68,22 @@ static int consumer(int socket, void *arg)
 	return 0;
 }
 
-/* Each sleeps for each step of the other. */
+/* Each side sleeps for each step of the other. */
 static void frame(struct producer *producer, const struct peer *peer)
 {
 	uint32_t index;
 	struct fbk_point acquire = { producer->timeline, ++producer->frame };
 	EXPECT(fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index) == 0);
-	await_asleep(peer->pid); /* it waits for a frame */
+	await_asleep(peer->pid); /* waits for a frame */
 	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
 				 NULL) == 0);
-	await_asleep(peer->pid); /* it waits for this one to be drawn */
+	await_asleep(peer->pid); /* waits until this one is drawn */
 	buffer_write(&producer->buffers[index], acquire.value);
 	EXPECT(fbk_point_signal(acquire) == 0);
 }
 
-/* Frames until the daemon woke nobody for so many of them. It counts a wait before it wakes for it, and each
- * sleeper of these frames but the last was woken. */
+/* Frames until the daemon woke no process for so many of them. It counts a wait before its wake,
+ * and each sleeper of these frames but the last was woken. */
 static void pair_up(struct producer *producer, const struct peer *peer)
 {
 	uint64_t end = now_ms() + PATIENCE_MS, before, waits = client_counter(&observer, "waits");
@@ -125,7 +126,7 @@ START_TEST(the_daemon_is_left_alone)
 	for (int i = 0; i < FRAMES; i++) {
 		frame(&producer, &peer);
 	}
-	/* One more, so that who gave the last one back was heard of. */
+	/* One more frame, so that the last release was seen. */
 	EXPECT(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index) == 0);
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	ck_assert_uint_eq(client_counter(&observer, "wakes"), wakes);
@@ -142,7 +143,7 @@ struct loop {
 	bool ended;
 };
 
-/* It is ready when it comes, and goes back when the producer's loop waits for that. */
+/* A frame is ready when it comes, and is released when the producer's loop waits for it. */
 static void loop_next(void *arg, struct fbk_link *link)
 {
 	struct loop *loop = arg;
@@ -186,7 +187,7 @@ static void released(void *arg, int result)
 	*back = result == 0;
 }
 
-/* One buffer, which is the producer's again each time. Each loop sleeps for each step of the other. */
+/* With one buffer, which comes back each time. Each loop sleeps for each step of the other. */
 static void loop_frame(struct producer *producer, const struct peer *peer, uint32_t index)
 {
 	bool back = false;

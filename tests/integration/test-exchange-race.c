@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Peers that die, leave or come at the worst moment of an exchange: just before a request, or a look at the clock. */
+/* Peers that die, leave or come at the worst moment of an exchange: just before a request, or
+ * before the clock is read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,9 +29,9 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* Comes before a process sends its next request of that kind. */
+/* Runs before a process sends its next request of that kind. */
 static struct {
-	pid_t pid; /* 0: no more */
+	pid_t pid; /* 0: not any more */
 	Fbk__Wire__Request__BodyCase body;
 	void (*fn)(void);
 } interruption;
@@ -42,7 +43,7 @@ static void interrupt_at(Fbk__Wire__Request__BodyCase body, void (*fn)(void))
 	interruption.pid = getpid();
 }
 
-/* In place of the C library's. */
+/* Replaces the C library's function. */
 ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
 {
 	if (interruption.pid == getpid()) {
@@ -59,8 +60,8 @@ ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
 	return syscall(SYS_sendmsg, socket, message, flags);
 }
 
-/* And before a process reads the clock; it has read one that is an hour late then. */
-static pid_t clock_pid; /* 0: no more */
+/* Also runs before a process reads the clock, which then is an hour late. */
+static pid_t clock_pid; /* 0: not any more */
 static void (*clock_fn)(void);
 
 int clock_gettime(clockid_t clock, struct timespec *time)
@@ -78,7 +79,7 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 static struct peer before, after;
 static int offer_fd;
 
-/* Says when it has accepted, and consumes. */
+/* Accepts, says so, and consumes. */
 static int comer(int socket, void *arg)
 {
 	struct consumer self;
@@ -90,7 +91,7 @@ static int comer(int socket, void *arg)
 	return 0;
 }
 
-/* It was started before there were threads. */
+/* The peer was started before this process had threads. */
 static void offer_to(struct peer *peer)
 {
 	send_word(peer->socket, 0, offer_fd);
@@ -104,7 +105,7 @@ static void consumer_replace(void)
 	offer_to(&after);
 }
 
-/* Accepts when it is told to, and closes the link when it is told to. */
+/* Accepts on one command, and closes the link on the next. */
 static int goer(int socket, void *arg)
 {
 	struct consumer self;
@@ -118,7 +119,7 @@ static int goer(int socket, void *arg)
 	return 0;
 }
 
-/* Hands over one frame, signalled or (`arg`) not, and is gone when it is told to. */
+/* Hands over one frame, signalled or (`arg`) not, and ends on command. */
 static int giver(int socket, void *arg)
 {
 	struct producer producer;
@@ -140,7 +141,7 @@ static int giver(int socket, void *arg)
 	return 0;
 }
 
-/* Whatever it waits to do: it has done it. */
+/* The peer has done what it waited to do. */
 static void peer_go_on(void)
 {
 	send_word(before.socket, 0, -1);
@@ -159,7 +160,7 @@ START_TEST(joining_meets_another)
 	ck_assert_msg(r == 0, "%s", fbk_error_detail());
 	ck_assert_int_eq(interruption.pid, 0);
 	for (int i = 0; i < FRAMES; i++) {
-		producer_frame(&producer); /* all of them come, none of them is lost */
+		producer_frame(&producer); /* all of them come: none is lost */
 	}
 	producer_take_all(&producer);
 	close(offer_fd);
@@ -168,7 +169,7 @@ START_TEST(joining_meets_another)
 }
 END_TEST
 
-/* Gives one frame back at a point of its own, and stays. */
+/* Releases one frame at a point of its own, and stays. */
 static int marker(int socket, void *arg)
 {
 	struct fbk_frame *frame;
@@ -184,7 +185,7 @@ static int marker(int socket, void *arg)
 	return 0;
 }
 
-/* Whoever came is not to blame for what cannot be understood of the one before. */
+/* A consumer is not blamed for nonsense in the lane of its predecessor. */
 START_TEST(last_words_meet_another)
 {
 	struct producer producer;
@@ -250,7 +251,7 @@ START_TEST(producer_is_gone_before_its_buffer_is_got)
 }
 END_TEST
 
-/* Gives back one frame when it is told to. */
+/* Releases one frame on command. */
 static int keeper(int socket, void *arg)
 {
 	struct fbk_frame *frame;
@@ -267,7 +268,7 @@ static int keeper(int socket, void *arg)
 	return 0;
 }
 
-/* It came back in time, while the producer was kept from looking. */
+/* The frame came back in time, while the producer could not look. */
 START_TEST(late_is_who_was_late_when_looked_at)
 {
 	struct fbk_link_info info;
@@ -291,7 +292,7 @@ START_TEST(late_is_who_was_late_when_looked_at)
 }
 END_TEST
 
-/* What is held still may be asked about, and says that it is not any more. */
+/* Questions about a held frame are allowed; the answer is that it is closed. */
 START_TEST(producer_is_gone_while_its_frame_is_held)
 {
 	struct fbk_link *link;
@@ -306,8 +307,7 @@ START_TEST(producer_is_gone_while_its_frame_is_held)
 	receive_word(before.socket, NULL);
 	peer_go_on();
 	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
-	ck_assert_int_ge(fcntl(fbk_frame_dmabuf(frame), F_GETFD),
-			 0); /* it may be looked at still */
+	ck_assert_int_ge(fcntl(fbk_frame_dmabuf(frame), F_GETFD), 0); /* it is open */
 	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 1);
 	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
 	ck_assert_int_eq(fbk_frame_release(frame, 0), -ESTALE);
@@ -317,7 +317,7 @@ START_TEST(producer_is_gone_while_its_frame_is_held)
 }
 END_TEST
 
-/* One that waits while another thread finds out that the producer is gone. */
+/* One thread waits while another one sees that the producer is gone. */
 struct sleeper {
 	pthread_t thread;
 	_Atomic pid_t tid;

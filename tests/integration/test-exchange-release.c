@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Frames whose consumers are done with them later than they give them back, on each route of the way back. */
+/* Frames whose consumers release them at a point and read on until then, on each route of the
+ * release. */
 #include <unistd.h>
 
 #include "lib-exchange.h"

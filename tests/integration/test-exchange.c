@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Buffers that go from a producer to consumers and back, in processes of their own: routes, callbacks, several
- * consumers, and what happens when one of them ends. */
+/* Buffers that go from a producer to consumers and back, in processes of their own: routes,
+ * callbacks, several consumers, and the end of any of them. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static void established(void)
 	ck_assert_msg(r == 0, "waiting for a consumer: %s", fbk_error_detail());
 }
 
-/* All buffers but so many, one after the other; they are the test's then. */
+/* Takes all buffers but so many, one after the other, and keeps them. */
 static void take_all_but(uint32_t count)
 {
 	for (uint32_t i = count; i < PRODUCER_BUFFERS; i++) {
@@ -93,7 +93,7 @@ static int consumer(int socket, void *arg)
 	return 0;
 }
 
-/* Forked before the producer waits for anything, which starts a thread; then let go. */
+/* Forked before the producer waits for anything, which starts a thread; told to go on later. */
 static void consumer_start(struct peer *peer, const struct kind *kind)
 {
 	peer_start(peer, consumer, (void *)(uintptr_t)kind);
@@ -146,7 +146,7 @@ START_TEST(two_consumers)
 	for (int i = 0; i < 100; i++) {
 		producer_frame(&producer);
 	}
-	consumer_accepts(&peers[1], offer2); /* it gets what comes from now on */
+	consumer_accepts(&peers[1], offer2); /* it gets the frames from now on */
 	ck_assert_int_eq(fbk_link_wait(second, deadline_ms(PATIENCE_MS)), 0);
 	for (int i = 0; i < 200; i++) {
 		producer_frame(&producer);
@@ -230,7 +230,7 @@ START_TEST(released_by_callback)
 	frames[1] = local_next(&local);
 	ck_assert_uint_eq(fbk_frame_index(frames[0]), 0);
 	ck_assert_uint_eq(fbk_frame_index(frames[1]), 1);
-	/* In turn, once, and with a result. */
+	/* In order, once each, and with a result. */
 	ck_assert_int_eq(fbk_frame_release(frames[1], 0), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "out of turn"));
 	ck_assert_int_eq(fbk_frame_release(frames[0], -EIO), 0);
@@ -241,7 +241,7 @@ START_TEST(released_by_callback)
 	ck_assert_int_eq(fbk_frame_release(frames[1], 0), 0);
 	dispatch_until(producer.context, &told.count, 2);
 	ck_assert_int_eq(told.results[1], 0);
-	/* It is the program's again, not free for others. */
+	/* The program has it again; it is not free for fbk_exchange_take(). */
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), on_released, &told), 0);
 	ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 0), -EBUSY);
 	ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 1), 0);
@@ -251,7 +251,7 @@ START_TEST(released_by_callback)
 }
 END_TEST
 
-/* Released once a point is reached, or a fence signals. */
+/* Released at a point, or by a fence. */
 START_TEST(released_later)
 {
 	struct local local;
@@ -282,7 +282,7 @@ START_TEST(released_later)
 }
 END_TEST
 
-/* A device that waits by itself gets the buffer before its consumer's device is done with it. */
+/* A device that waits by itself gets the buffer before the consumer's device is done with it. */
 START_TEST(taken_early)
 {
 	struct local local;
@@ -301,7 +301,7 @@ START_TEST(taken_early)
 		struct fbk_point point = { done, i };
 		ck_assert_int_eq(fbk_frame_release_at(local_next(&local), point), 0);
 	}
-	/* Not free for who waits by the CPU. */
+	/* Not free for a producer that waits on the CPU. */
 	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(1), &index), -ETIMEDOUT);
 	for (uint32_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(fbk_exchange_take_early(producer.exchange,
@@ -314,11 +314,11 @@ START_TEST(taken_early)
 	}
 	int fd;
 	ck_assert_int_eq(fbk_release_fd(&releases[0], &fd), -EOPNOTSUPP); /* native */
-	/* Handed over again before its last release: that one is the consumer's to mind. */
+	/* Handed over again before its last release: the consumer must wait for that one. */
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 	ck_assert_int_eq(fbk_timeline_signal(done, 2), 0);
 	ck_assert_int_eq(fbk_point_wait(releases[0].point, deadline_ms(PATIENCE_MS)), 0);
-	/* The points fail with the consumer, and stay to be looked at. */
+	/* The points fail with the consumer; they can still be queried. */
 	ck_assert_int_eq(fbk_frame_release_at(local_next(&local), (struct fbk_point){ done, 3 }),
 			 0);
 	ck_assert_int_eq(fbk_exchange_take_early(producer.exchange, deadline_ms(PATIENCE_MS),
@@ -361,7 +361,7 @@ START_TEST(in_an_event_loop)
 	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next), 0);
 	fbk_link_close(producer.link);
 	producer.link = NULL;
-	dispatch_until(local.context, &next, 2); /* the end is something to see, too */
+	dispatch_until(local.context, &next, 2); /* the end of the link is reported too */
 	ck_assert_uint_ne(phases & 1U << FBK_LINK_ENDED, 0);
 	local_close(&local);
 }
@@ -369,7 +369,7 @@ END_TEST
 
 /* --------------------------------------------------------------------------------------- ends --- */
 
-/* Takes all frames that there are and gives none back. */
+/* Takes all frames and releases none. */
 static int hoarder(int socket, void *arg)
 {
 	struct local local;
@@ -404,7 +404,7 @@ static void peer_kill(struct peer *peer)
 	ck_assert_int_eq(peer_wait(peer), 128 + SIGKILL);
 }
 
-/* With all buffers: they come back, and the next consumer goes on with the same offer. */
+/* A consumer dies with all buffers: they come back, and the next consumer takes the same offer. */
 START_TEST(consumer_killed)
 {
 	struct told told = { 0 };
@@ -442,7 +442,7 @@ START_TEST(consumer_killed)
 }
 END_TEST
 
-/* What was given back before it left is back, also where nobody looked until then. */
+/* A release before the consumer left counts, also when nothing looked at it until then. */
 START_TEST(last_words)
 {
 	struct told told = { 0 };
@@ -460,7 +460,8 @@ START_TEST(last_words)
 }
 END_TEST
 
-/* It is sent away when its time is over, and named; by take or by a callback, whoever notices first. */
+/* A late consumer's link ends with -ETIMEDOUT, and the error names it; take or a callback sees it
+ * first. */
 START_TEST(consumer_stopped)
 {
 	struct told told = { 0 };
@@ -484,7 +485,7 @@ START_TEST(consumer_stopped)
 }
 END_TEST
 
-/* The producer's end is heard, and what it gave can't be given back any more. */
+/* The consumer learns of the producer's end, and its frames cannot be released any more. */
 static int produce_and_die(int socket, void *arg)
 {
 	struct producer own;
@@ -522,7 +523,7 @@ START_TEST(producer_killed)
 }
 END_TEST
 
-/* A consumer that offers: its producers come and go. */
+/* The consumer offers: its producers come and go. */
 START_TEST(producers_replaced)
 {
 	struct local local;

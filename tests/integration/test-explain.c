@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * fencectl explain against a real daemon: which way from one device to another and back, and who is
- * meant by a name. What is asked for here does not depend on the kernel. The last part needs root, to
- * be two users.
+ * fencectl explain with a real daemon: the routes from one device to another and back, and which
+ * devices a name means. Nothing here depends on the kernel. The last part needs root, to act as two
+ * users.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -20,7 +20,7 @@
 
 static struct daemon server;
 static struct fbk_context *context;
-static char said[8192]; /* by fencectl: both of its streams */
+static char said[8192]; /* fencectl's output: both of its streams */
 
 static void setup(void)
 {
@@ -78,7 +78,8 @@ static const char *string_of(struct json_object *object, const char *key)
 	return json_object_get_string(member(object, key));
 }
 
-/* The answer to `explain FROM TO`, checked for what holds of all; exit status `status`. */
+/* The answer to `explain FROM TO`, checked for what all answers have in common; exit status
+ * `status`. */
 static struct json_object *explained(const char *from, const char *to, int status)
 {
 	char arguments[256];
@@ -94,7 +95,7 @@ static struct json_object *explained(const char *from, const char *to, int statu
 	return object;
 }
 
-/* That route of that way; fails the test when it is not there. */
+/* That route of that direction; fails the test if it is missing. */
 static struct json_object *entry(struct json_object *object, const char *way, const char *route)
 {
 	struct json_object *routes = member(object, "routes");
@@ -109,7 +110,7 @@ static struct json_object *entry(struct json_object *object, const char *way, co
 	return NULL;
 }
 
-/* The one that is taken: there is exactly one each way. */
+/* The chosen route: there is exactly one in each direction. */
 static const char *taken(struct json_object *object, const char *way)
 {
 	struct json_object *routes = member(object, "routes");
@@ -158,7 +159,7 @@ START_TEST(there_and_back)
 }
 END_TEST
 
-/* What the daemon's kernel lacks is seen, and what it has is used. */
+/* fencectl names what the daemon's kernel lacks; the routes use what it has. */
 START_TEST(as_the_kernel_allows)
 {
 	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
@@ -181,7 +182,7 @@ START_TEST(as_the_kernel_allows)
 }
 END_TEST
 
-/* Status 1 when one way is missing, whichever; it is said which and what to do. */
+/* Status 1 if either direction has no route; the output says which, and what to do. */
 START_TEST(no_route)
 {
 	const char *way_out = "loud does not wait on memory64, which pure has; or let pure take "
@@ -200,7 +201,7 @@ START_TEST(no_route)
 	ck_assert_str_eq(taken(object, "acquire"), "native");
 	ck_assert_str_eq(taken(object, "release"), "none");
 	json_object_put(object);
-	object = explained("pure", "pure", 0); /* to itself: why not */
+	object = explained("pure", "pure", 0); /* to itself: refused, with the reason */
 	ck_assert_str_eq(taken(object, "acquire"), "native");
 	json_object_put(object);
 }
@@ -259,7 +260,7 @@ START_TEST(unknown_names)
 }
 END_TEST
 
-/* As many as there is room for, and no more. */
+/* As many devices as have room, and no more. */
 START_TEST(many_candidates)
 {
 	char name[FBK_NAME_SIZE];
@@ -327,7 +328,7 @@ START_TEST(one_name_for_two)
 }
 END_TEST
 
-/* A device that calls itself by another's id does not stand in its place. */
+/* A device whose name is the id of another one does not replace that one. */
 START_TEST(named_like_an_id)
 {
 	char name[FBK_NAME_SIZE];
@@ -350,7 +351,7 @@ START_TEST(named_like_an_id)
 }
 END_TEST
 
-/* What fencectl would not ask. */
+/* Requests that fencectl would not send. */
 static int inspect(struct client *client, const char *from, const char *to)
 {
 	REQUEST(request, INSPECT_ROUTE, inspect_route);
@@ -431,11 +432,11 @@ static int become_and_ask(void *arg)
 	}
 	if (inspect(&client, "gpu0", "gpu0") != -ENOENT || strstr(client.detail, "there are") ||
 	    inspect(&client, "1", "#2") != -ENOENT) {
-		return 3; /* what it may not see is not there */
+		return 3; /* others' devices do not exist for it */
 	}
 	context = peer_connect(&server);
 	device_add("gpu0", 0, 0, 0);
-	return inspect(&client, "gpu0", "gpu0") == 0 ? 0 : 4; /* its own is, and the only one */
+	return inspect(&client, "gpu0", "gpu0") == 0 ? 0 : 4; /* its own does, alone */
 }
 
 START_TEST(seen_by_policy)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Points as eventfds: fired once, for whatever end the point comes to, and by nobody else. */
+/* Points as eventfds: they fire once, for any end of the point, and only then. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -49,7 +49,7 @@ static bool readable(int fd, int timeout_ms)
 	return poll(&polled, 1, timeout_ms) == 1 && polled.revents & POLLIN;
 }
 
-/* Fires within the time that everything has, and exactly once. */
+/* Fires within PATIENCE_MS, and exactly once. */
 static void expect_fired(int fd)
 {
 	uint64_t count;
@@ -79,7 +79,7 @@ static void expect_counts(uint64_t made, uint64_t fired, uint64_t expired)
 	ck_assert_uint_eq(counts.fired, fired);
 	ck_assert_uint_eq(counts.expired, expired);
 	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "exports"),
-			  made - fired - expired); /* what is done is not charged */
+			  made - fired - expired); /* a decided point is not charged */
 }
 
 START_TEST(fires_when_reached)
@@ -108,7 +108,7 @@ START_TEST(reached_already)
 	int fd = export_point(3, UINT64_MAX);
 	ck_assert(readable(fd, 0)); /* before the answer came */
 	expect_fired(fd);
-	fd = export_point(1, 0); /* reached counts for more than a deadline that passed */
+	fd = export_point(1, 0); /* reached wins over a passed deadline */
 	expect_fired(fd);
 	expect_counts(2, 2, 0);
 }
@@ -131,18 +131,19 @@ START_TEST(fires_at_its_deadline)
 	ck_assert(readable(fd, PATIENCE_MS));
 	ck_assert_uint_ge(monotonic_ns(), deadline); /* never early */
 	expect_fired(fd);
-	ck_assert_int_eq(point_check(&opened, 3), -EAGAIN); /* so whoever asks can tell */
+	ck_assert_int_eq(point_check(&opened, 3), -EAGAIN); /* so that the reader can tell */
 	expect_counts(1, 0, 1);
 	view_await_monitored(&view, FBK_MONITORED_NONE);
 	expect_fired(export_point(3, 0));
 	expect_fired(export_point(3, 1));
 	expect_counts(3, 0, 3);
-	ck_assert(view_signal(&view, 0, 3)); /* too late for those, and harmless */
+	ck_assert(view_signal(&view, 0, 3)); /* too late for those exports, and harmless */
 	expect_counts(3, 0, 3);
 }
 END_TEST
 
-/* A signal without a bell counts when the deadline is looked at: fired, not expired. */
+/* The daemon reads the payload at the deadline: a signal without a bell fires the eventfd, it does
+ * not expire. */
 START_TEST(deadline_looks)
 {
 	int fd = export_point(1, monotonic_ns() + 50000000);
@@ -152,7 +153,8 @@ START_TEST(deadline_looks)
 }
 END_TEST
 
-/* A late sync_file is a signalled one: none before the point, and none where nothing makes them. */
+/* A late sync_file is a signalled one: there is none before the point is reached, and none without
+ * a provider. */
 START_TEST(no_sync_file_before_the_point)
 {
 	bool makes = waiter.features & (UINT64_C(1) << FBK_FEATURE_EXPORT_SYNC_FILE);
@@ -180,7 +182,7 @@ START_TEST(only_kernel_fences)
 }
 END_TEST
 
-/* Who has the eventfd may spoil it for himself. The daemon fires it without blocking. */
+/* A holder of the eventfd can spoil only its own. The daemon fires it without blocking. */
 START_TEST(filled_and_blocking)
 {
 	const uint64_t most = UINT64_MAX - 1;
@@ -207,7 +209,7 @@ START_TEST(filled_and_blocking)
 }
 END_TEST
 
-/* More at once than the daemon's completion ring holds: all fire, and others are served. */
+/* More at once than the daemon's completion ring holds: all fire, and other clients are served. */
 START_TEST(many_at_once)
 {
 	int fds[500];
@@ -223,7 +225,7 @@ START_TEST(many_at_once)
 }
 END_TEST
 
-/* The holder closes his end, or goes: nothing hangs and nothing stays. */
+/* The holder closes its end, or dies: nothing hangs and nothing stays. */
 START_TEST(holder_goes)
 {
 	close(export_point(1, UINT64_MAX));
@@ -231,12 +233,12 @@ START_TEST(holder_goes)
 	ck_assert(view_signal(&view, 0, 1));
 	client_await_counter(&bystander.waiter, "exports_fired", 1);
 	client_close(&waiter);
-	expect_fired(kept); /* the wait ends, also for whom it was given to */
+	expect_fired(kept); /* the wait ends, also for those who got the fd from it */
 	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "exports"), 0);
 }
 END_TEST
 
-/* The handle is closed while an export of it runs: the export lives on its own. */
+/* The handle is closed during an export of it: the export goes on without it. */
 START_TEST(outlives_its_handle)
 {
 	int fd = export_point(1, UINT64_MAX);

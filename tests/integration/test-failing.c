@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Timelines that fail: what was reached stays reached, all else fails with its cause, and everybody
- * is told: cells, watches and exports. */
+/* Timelines that fail: reached points stay reached, all others fail with the cause, and every
+ * waiter hears of it: cells, watches and exports. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -60,7 +60,7 @@ static bool readable(int fd, int timeout_ms)
 	return poll(&polled, 1, timeout_ms) == 1 && polled.revents & POLLIN;
 }
 
-/* Failed from `from` on: in memory, for the daemon, and for all that waited. */
+/* Failed from `from` on: in memory, for the daemon, and for all waiters. */
 static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause cause, int error)
 {
 	const struct view *view = &waits->view;
@@ -94,7 +94,7 @@ static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause caus
 	ck_assert_str_eq(info.device, "cpu0");
 	ck_assert(info.reason[0]);
 
-	/* and whoever comes now is told at once */
+	/* a new wait ends at once */
 	ck_assert_int_eq(view_export(view, from, FBK_EVENTFD, UINT64_MAX, &fd), 0);
 	ck_assert(readable(fd, PATIENCE_MS));
 	close(fd);
@@ -174,7 +174,7 @@ START_TEST(bad_errors)
 }
 END_TEST
 
-/* A reason is for people: it can't be longer than its place, or hold what is not to be shown. */
+/* A reason is text for people: it is cut to its room, and '?' replaces what cannot be shown. */
 START_TEST(hostile_reason)
 {
 	struct view view;
@@ -235,8 +235,8 @@ static const struct {
 	{ die_by_garbage, FBK_CAUSE_OWNER_DIED, -EOWNERDEAD },
 };
 
-/* What was signalled without a bell is looked at before the timeline fails. Afterwards nobody can
- * open it any more, and whoever tries is told why. */
+/* The daemon reads the payload before the timeline fails: a signal without a bell counts. Later
+ * opens are refused, with the reason. */
 START_TEST(owner_goes)
 {
 	struct view view, third;
@@ -254,7 +254,7 @@ START_TEST(owner_goes)
 }
 END_TEST
 
-/* The waiter goes first: its export is told, and the signaler goes on. */
+/* The waiter ends first: its export fires, and the signaler goes on. */
 START_TEST(waiter_goes)
 {
 	struct view view;
@@ -283,7 +283,7 @@ START_TEST(daemon_stops)
 	ck_assert_uint_eq(waits.view.control->cause, FBK_CAUSE_DAEMON_LOST);
 	ck_assert(readable(waits.exported, PATIENCE_MS));
 	close(waits.exported);
-	daemon_start(&fencebrokerd, NULL); /* for the teardown: a new one, in the old one's place */
+	daemon_start(&fencebrokerd, NULL); /* for the teardown: a new one in its place */
 	client_close(&waiter);
 	client_close(&signaler);
 	client_close(&bystander.waiter);
@@ -299,7 +299,7 @@ struct other {
 	pid_t pid;
 	int socket;      /* ours */
 	int peer;        /* its own */
-	bool with_child; /* which inherits its connection, and outlives it */
+	bool with_child; /* a child inherits its connection, and outlives it */
 };
 
 static int other_run(void *arg)
@@ -341,7 +341,8 @@ static void other_start(struct other *other, struct view *ret_view)
 	close(packet.fds[0]);
 }
 
-/* _i: 1: a child of the signaler still holds its connection. The process counts, not the socket. */
+/* _i: 1: a child of the signaler still holds its connection. What counts is the process, not the
+ * socket. */
 START_TEST(owner_killed)
 {
 	struct other other = { .with_child = _i == 1 };
@@ -363,7 +364,7 @@ START_TEST(owner_killed)
 }
 END_TEST
 
-/* A stopped one is not dead: those who wait have their own deadlines, and blame names it. */
+/* A stopped signaler is not dead: its waiters have their own deadlines, and blame names it. */
 START_TEST(owner_stopped)
 {
 	struct other other = { 0 };

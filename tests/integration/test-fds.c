@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* File descriptors that clients send: too many, too few, of the wrong kind, and such whose close
- * takes for ever. None stays open, and nobody else notices. */
+ * takes for ever. The daemon keeps none open, and no other client notices. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
-static struct client client; /* who misbehaves */
+static struct client client; /* the one that misbehaves */
 
 static void setup(void)
 {
@@ -25,7 +25,7 @@ static void setup(void)
 	client_open(&client, &fencebrokerd);
 }
 
-/* Nobody noticed, and nothing was left behind. */
+/* No other client noticed, and the daemon kept nothing. */
 static void teardown(void)
 {
 	bystander_round(&bystander);
@@ -138,7 +138,8 @@ static int fd_eventfd(void)
 	return eventfd(0, EFD_CLOEXEC);
 }
 
-/* A token, but no fence; re-opened it is not even that. -1 where the kernel refuses that. */
+/* A token, but no fence; re-opened it is not even a token. -1 if the kernel refuses to open it
+ * again. */
 static int fd_token(void)
 {
 	int fd;
@@ -159,8 +160,8 @@ static int fd_token_again(void)
 
 static const struct {
 	int (*make)(void);
-	bool import, open; /* try it as such */
-	const char *word;  /* in the sentence that refuses an import */
+	bool import, open; /* try to use it as such */
+	const char *word;  /* part of the error that refuses an import */
 } kinds[] = {
 	{ fd_regular, true, true, "regular file" },
 	{ fd_socket, true, true, "socket" },
@@ -176,7 +177,7 @@ static const struct {
 	{ fd_eventfd, false, true, "" },
 };
 
-/* Nothing of those is a syncobj. */
+/* None of those is a syncobj. */
 static void expect_no_mirror(const struct view *view, int fd)
 {
 	REQUEST(to, MIRROR_TO, mirror_to);
@@ -189,7 +190,7 @@ static void expect_no_mirror(const struct view *view, int fd)
 	client_expect_detail(&client, "not a drm_syncobj");
 }
 
-/* As many fences as are taken at once, and one more; one that is none among them. */
+/* As many fences as one request takes, and one more; one fd that is no fence among them. */
 START_TEST(several_fences)
 {
 	struct view view;
@@ -252,15 +253,15 @@ START_TEST(wrong_fd_kind)
 }
 END_TEST
 
-/* Sends fds while the daemon does not look, and lets go of them, so that the last close is the
- * daemon's. */
+/* Sends fds while the daemon is stopped, and closes them, so that the daemon's close is the
+ * last. */
 static void send_and_forget(const void *bytes, size_t size, int fd)
 {
 	EXPECT(client_send_raw(&client, bytes, size, &fd, 1) == 0);
 	close(fd);
 }
 
-/* Refused and closed; and queued behind garbage, so that nobody ever receives it. */
+/* Refused and closed; and queued behind garbage, so that they are never received. */
 START_TEST(lingering_socket)
 {
 	static const uint8_t set_create[] = { 0x08, 0x01, 0x32, 0x00 };
@@ -296,8 +297,8 @@ START_TEST(lingering_socket)
 }
 END_TEST
 
-/* Stopped, so that it is killed before it has closed what it was given; and killed while it has nothing
- * to do. The next one does it. */
+/* The helper is killed while stopped, before it has closed what it was given; and killed while
+ * idle. Its successor closes the fds. */
 START_TEST(killed_helper)
 {
 	ck_assert_int_eq(kill(daemon_closer(&fencebrokerd), SIGSTOP), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Clients that mean harm, or die at the worst moment, while a bystander goes on signalling and
- * waiting all the time. Afterwards the daemon has no fd and no charge more than before. What is
- * wrong with a single packet or fd is in test-wire.c and test-fds.c. */
+/* Hostile clients, and clients that die at the worst moment, while a bystander goes on signalling
+ * and waiting. Afterwards the daemon has as many fds and charges as before. For faults of a single
+ * packet or fd see test-wire.c and test-fds.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -33,7 +33,7 @@ static pthread_mutex_t bystander_in_round = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool bystander_stop;
 static _Atomic unsigned long bystander_rounds;
 static uint64_t usage_before[RESOURCE_COUNT];
-static struct client client; /* who means harm */
+static struct client client; /* the hostile one */
 
 /* Rounds touch shared memory only: requests on the same connection may be made meanwhile. */
 static void *bystander_run(void *arg)
@@ -49,8 +49,8 @@ static void *bystander_run(void *arg)
 	return NULL;
 }
 
-/* Between two rounds: in the middle of one it may hold locks, of the test library's say, which no
- * thread of the new process would ever give back. */
+/* Forks between two rounds of the bystander: during one its thread may hold locks, for example of
+ * libcheck, which the new process could never release. */
 static pid_t process_start(int (*fn)(void *arg), void *arg)
 {
 	pthread_mutex_lock(&bystander_in_round);
@@ -114,7 +114,7 @@ static void daemon_resume(void)
 	EXPECT(kill(fencebrokerd.pid, SIGCONT) == 0);
 }
 
-/* One of everything that a client can have. */
+/* One of each object that a client can have. */
 static void have_everything(void)
 {
 	static struct view view, brokered, opened;
@@ -175,7 +175,7 @@ START_TEST(killed_with_everything)
 }
 END_TEST
 
-/* Sends requests that are answered with fds, and waits for no answer. */
+/* Sends requests whose replies carry fds, and does not wait for the replies. */
 static void ask_for_fds(size_t times)
 {
 	for (size_t i = 0; i < times; i++) {
@@ -186,7 +186,7 @@ static void ask_for_fds(size_t times)
 	}
 }
 
-/* What it asked for is done, or not, but nobody gets it. */
+/* The daemon may have done what it asked for, but the reply reaches no client. */
 START_TEST(closes_before_the_answer)
 {
 	struct view view;
@@ -237,7 +237,8 @@ START_TEST(killed_before_the_answer)
 }
 END_TEST
 
-/* Leaves its connection to a child, which goes on: who connected is gone, and so is the session. */
+/* Leaves its connection to a child, which goes on: the process that connected is gone, and the
+ * session ends with it. */
 static int leaves_a_child_run(void *arg)
 {
 	int ready = *(const int *)arg;
@@ -278,11 +279,11 @@ START_TEST(goodbye_and_more)
 	client_send(&client, &goodbye, NULL, 0);
 	client_send(&client, &set, NULL, 0);
 	daemon_resume();
-	client_expect_end(&client); /* without an answer to any of them */
+	client_expect_end(&client); /* without waiting for the replies */
 }
 END_TEST
 
-/* Says that it reads no more, and then asks for what makes the daemon write. */
+/* Shuts down its reading side, and then sends requests that make the daemon write. */
 START_TEST(reads_no_more)
 {
 	struct view view;
@@ -317,7 +318,7 @@ static int ring_without_pause(void *arg)
 	return 0;
 }
 
-/* Doorbells come first, but not for ever: requests are served however others ring. */
+/* Doorbells come first, but not for ever: requests of others are served despite the ringing. */
 START_TEST(rings_without_pause)
 {
 	pid_t pids[2];
@@ -375,7 +376,7 @@ static void client_again(void)
 	client_open(&client, &fencebrokerd);
 }
 
-/* A packet of no bytes is what the end looks like; one with nothing but fds is no request. */
+/* A packet without bytes looks like the end of the connection; one with only fds is no request. */
 START_TEST(empty_packets)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -389,7 +390,8 @@ START_TEST(empty_packets)
 }
 END_TEST
 
-/* Its own end of the connection, to the daemon through itself: received, and never received. */
+/* It sends its own end of the connection to the daemon: received in one case, never received in the
+ * other. */
 START_TEST(socket_through_itself)
 {
 	REQUEST(request, TIMELINE_OPEN, timeline_open);
@@ -404,7 +406,7 @@ START_TEST(socket_through_itself)
 	for (int round = 0; round < 5; round++) {
 		daemon_pause();
 		client_send_raw(&client, "garbage", 7, fds, 4);
-		client_send_raw(&client, "more", 4, fds, 4); /* nobody takes these */
+		client_send_raw(&client, "more", 4, fds, 4); /* these are never accepted */
 		client_close(&client);
 		daemon_resume();
 		client_open(&client, &fencebrokerd);
@@ -415,7 +417,7 @@ START_TEST(socket_through_itself)
 }
 END_TEST
 
-/* Connections that nobody accepted yet, within one that is read: they end with it. */
+/* Connections that are not accepted yet, sent over one that is: they end with it. */
 START_TEST(connections_within_a_connection)
 {
 	struct client others[32];
@@ -472,8 +474,9 @@ static size_t request_any(uint8_t *bytes)
 #define NOISE_PACKETS 4000
 #define MARK_SERIAL   (UINT64_C(1) << 35)
 
-/* To the end of a connection, or to the answer of a packet that is sent after the noise: by then it has
- * had its own, one at most (some requests have none), and nothing else but events. */
+/* Waits for the end of the connection, or for the reply to a packet that follows the noise. The
+ * noise has at most one reply before that (some requests have none); besides it only events may
+ * come. */
 static bool noise_answered(void)
 {
 	static const uint8_t mark[] = { 0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01 }; /* no body */
@@ -512,11 +515,11 @@ START_TEST(noise_packets)
 	}
 	close(fd);
 	ck_assert_uint_gt(ended, NOISE_PACKETS / 100);
-	ck_assert_uint_lt(ended, NOISE_PACKETS / 2); /* else it tried nothing but reconnecting */
+	ck_assert_uint_lt(ended, NOISE_PACKETS / 2); /* else the noise only made it reconnect */
 }
 END_TEST
 
-/* Nobody accepts them; those above the limit are refused, and cost nothing. */
+/* These are never accepted; above the limit they are refused, and cost nothing. */
 START_TEST(offers_ten_thousand_links)
 {
 	struct fbk_context *context = peer_connect(&fencebrokerd);
@@ -532,7 +535,7 @@ START_TEST(offers_ten_thousand_links)
 			continue;
 		}
 		ck_assert_int_eq(r, -EDQUOT);
-		/* of links, or of the daemon's fds, whichever comes first here */
+		/* limit of links, or of the daemon's fds: whichever comes first */
 		ck_assert_msg(strstr(fbk_error_detail(), "a limit of uid"), "%s",
 			      fbk_error_detail());
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the daemon does when there is nothing to do, and what the hot path asks of it: nothing. */
+/* An idle daemon sleeps, and the hot path does not involve it. */
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 #define SLEEPERS    32
 #define STILL_MS    1500
-#define GREETING_MS 5000 /* that the daemon gives a client to say Hello */
+#define GREETING_MS 5000 /* the daemon's limit for a Hello */
 
 static struct daemon server;
 
@@ -30,7 +30,7 @@ static void *sleep_on(void *arg)
 	return (void *)(intptr_t)r;
 }
 
-/* Waits, watches and exports with the longest deadlines: nothing is due for a minute. */
+/* Waits, watches and exports with the longest deadlines: no timer is due for a minute. */
 START_TEST(no_wakeups_while_all_sleep)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -49,7 +49,7 @@ START_TEST(no_wakeups_while_all_sleep)
 					  FBK_DEADLINE_MAX, &exported),
 			 0);
 	client_await_counter(&observer, "waits", SLEEPERS);
-	daemon_settled(&server, STILL_MS); /* whatever wakes it at least as often is found */
+	daemon_settled(&server, STILL_MS); /* finds wake-ups at shorter intervals */
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	for (int i = 0; i < SLEEPERS; i++) {
 		void *result;
@@ -70,8 +70,8 @@ static void told(void *arg, struct fbk_point point, int result)
 	(void)result;
 }
 
-/* What was to happen at some time and was called off, or came before: the time comes, and nothing wakes
- * it. Greetings, watches, exports, and the closing of a client's token and socket. */
+/* Timers that were cancelled, or whose event came first, wake nothing at their time: greetings,
+ * watches, exports, and the closing of a client's token and socket. */
 START_TEST(no_wakeups_for_what_was_called_off)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -97,7 +97,7 @@ START_TEST(no_wakeups_for_what_was_called_off)
 }
 END_TEST
 
-/* Signals that nobody sleeps for, and waits for what is reached: no request, no ring. */
+/* Signals without waiters, and waits for reached points: no request, no ring. */
 START_TEST(the_hot_path_asks_nothing)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -109,7 +109,7 @@ START_TEST(the_hot_path_asks_nothing)
 	uint64_t requests = client_counter(&observer, "requests");
 	uint64_t bells = client_counter(&observer, "bells");
 	unsigned long before =
-		daemon_settled(&server, 20); /* its answer was out before it waited again */
+		daemon_settled(&server, 20); /* it sent its reply before it waited again */
 	for (uint64_t i = 1; i <= 10000; i++) {
 		EXPECT(fbk_timeline_signal(timeline, i) == 0);
 		EXPECT(fbk_point_wait((struct fbk_point){ seen, i }, 0) == 0);
@@ -125,7 +125,7 @@ START_TEST(the_hot_path_asks_nothing)
 }
 END_TEST
 
-/* A wait that sleeps costs rings and wakes, and still no request. */
+/* A wait that sleeps costs rings and wakes, but no request. */
 START_TEST(a_sleeping_wait_makes_no_request)
 {
 	struct fbk_context *context = peer_connect(&server);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Eventfds as points: the first edge signals, in the order the points were given, and the daemon
- * never reads what is not its own. */
+/* Eventfds as points: the first edge signals, points are reached in the order in which they were
+ * given, and the daemon never reads the eventfd. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #include "lib-view.h"
 
-/* An import that nobody signals ends after this. */
+/* An unsignalled import ends after this. */
 #define MAX_IMPORT_MS 1000
 
 static const char policy[] = "version = 1;\n"
@@ -52,7 +52,7 @@ static void teardown(void)
 	daemon_stop(&fencebrokerd);
 }
 
-/* A fence for this point. Ours stays open. */
+/* A fence for this point. The test keeps its own fd open. */
 static int fence_for(uint64_t value, unsigned int count)
 {
 	int fd = eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -67,7 +67,7 @@ static void fence_signal(int fd)
 	EXPECT(write(fd, &one, sizeof(one)) == sizeof(one));
 }
 
-/* It was never read: what was written is all there. */
+/* It was never read: the counter has everything that was written. */
 static void fence_expect(int fd, uint64_t count)
 {
 	uint64_t left;
@@ -95,7 +95,7 @@ START_TEST(edge_signals)
 	ck_assert_uint_eq(view_payload(&opened), 5);
 	expect_counts(1, 1, 0);
 	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "imports"), 0);
-	fence_signal(fence); /* once more means nothing: it was one point */
+	fence_signal(fence); /* a second edge means nothing: it was one point */
 	fence_expect(fence, 2);
 	ck_assert_int_eq(point_wait(&opened, 6, 20), -ETIMEDOUT);
 	ck_assert_uint_eq(view_status(&opened), FBK_STATUS_OK);
@@ -111,7 +111,7 @@ START_TEST(readable_already)
 }
 END_TEST
 
-/* Each fence may signal when it likes; the points are reached in the order they were given. */
+/* Fences may signal in any order; the points are reached in the order in which they were given. */
 START_TEST(out_of_order)
 {
 	int first = fence_for(1, 0);
@@ -136,7 +136,7 @@ START_TEST(in_between)
 	int first = fence_for(1, 0);
 	int third = fence_for(3, 0);
 	ck_assert_int_eq(view_request_signal(&view, 3), -EALREADY);
-	ck_assert_int_eq(view_request_signal(&view, 4), 0); /* behind what was given */
+	ck_assert_int_eq(view_request_signal(&view, 4), 0); /* after the one given before */
 	fence_signal(third);
 	client_await_counter(&bystander.waiter, "imports_done", 1);
 	ck_assert_uint_eq(view_payload(&opened), 0);
@@ -147,7 +147,7 @@ START_TEST(in_between)
 }
 END_TEST
 
-/* Points only rise; what is refused is closed and leaves no trace. */
+/* Points only rise; a refused fence is closed and leaves no trace. */
 START_TEST(refused)
 {
 	int fence = fence_for(5, 0);
@@ -176,7 +176,7 @@ START_TEST(after_failure)
 	ck_assert_int_eq(view_fail(&view, -ECANCELED, "enough"), 0);
 	ck_assert_int_eq(view_import(&view, 3, second), -ECANCELED);
 	ck_assert_msg(strstr(signaler.detail, "enough"), "%s", signaler.detail);
-	fence_signal(second); /* nobody follows it any more */
+	fence_signal(second); /* no import follows it any more */
 	ck_assert_int_eq(point_wait(&opened, 2, 20), -ECANCELED);
 	ck_assert_int_eq(point_check(&opened, 1), 0);
 	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "imports"), 0);
@@ -185,7 +185,7 @@ START_TEST(after_failure)
 }
 END_TEST
 
-/* Who gave the fences goes: what was reached counts, the rest fails. */
+/* The client that gave the fences ends: reached points count, the others fail. */
 START_TEST(signaler_goes)
 {
 	int first = fence_for(1, 0);
@@ -200,7 +200,8 @@ START_TEST(signaler_goes)
 }
 END_TEST
 
-/* The same eventfd for several points, blocking and full: read or written it would hold us up. */
+/* The same eventfd for several points, blocking and full: reading or writing it would block the
+ * daemon. */
 START_TEST(shared_and_blocking)
 {
 	const uint64_t most = UINT64_MAX - 1;
@@ -217,7 +218,7 @@ START_TEST(shared_and_blocking)
 }
 END_TEST
 
-/* Whoever may signal may give fences; what he gave stays when he goes. */
+/* The right to signal suffices to give fences; they stay when the giver ends. */
 START_TEST(given_by_another)
 {
 	struct client other;
@@ -238,7 +239,7 @@ START_TEST(given_by_another)
 }
 END_TEST
 
-/* Our copy is closed before it was ever signalled: the daemon's keeps it, until the end. */
+/* The client closes its fd before the signal: the daemon's copy follows the fence to its end. */
 START_TEST(abandoned)
 {
 	close(fence_for(1, 0));
@@ -250,7 +251,7 @@ START_TEST(abandoned)
 }
 END_TEST
 
-/* An exported point imported again, in one daemon: the chain holds. */
+/* An exported point imported again, in one daemon: the point follows through both. */
 START_TEST(chained)
 {
 	struct view source, end;
@@ -266,7 +267,7 @@ START_TEST(chained)
 }
 END_TEST
 
-/* With a policy that is not patient: nobody signals, and the wait ends all the same. */
+/* With an impatient policy: without a signal, the wait ends nevertheless. */
 START_TEST(never_signalled)
 {
 	uint64_t started = now_ms();
@@ -289,7 +290,7 @@ START_TEST(never_signalled)
 }
 END_TEST
 
-/* One in the middle is late: what comes before is reached, what comes after fails with it. */
+/* One in the middle is late: points before it are reached, points after it fail with it. */
 START_TEST(late_in_the_middle)
 {
 	int first = fence_for(1, 0);
@@ -311,8 +312,8 @@ static void await_time(uint64_t ms)
 	}
 }
 
-/* The daemon does not run while, one after the other, some deadline passes, the fence signals, and the deadline
- * of the import passes (_i 0), or that of a watch (1). What it finds first is the clock. */
+/* The daemon is stopped while some deadline passes, then the fence signals, and then the deadline
+ * of the import passes (_i 0), or that of a watch (1). It handles the timer first. */
 START_TEST(signalled_by_the_deadline)
 {
 	struct view other_signals, other;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The library against a real daemon: signal and wait, between processes, to the end. */
+/* The library with a real daemon: signal and wait, between processes, until they end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -117,7 +117,7 @@ START_TEST(two_processes_ping_pong)
 }
 END_TEST
 
-/* Makes a timeline, signals point 3, shows it, and ends as it is told. */
+/* Creates a timeline, signals point 3, shares it, and ends in the given way. */
 static int owner_process(int socket, void *arg)
 {
 	struct daemon *at = arg;
@@ -216,7 +216,7 @@ START_TEST(a_dead_daemon_ends_every_wait)
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(wait.result, -ENOTCONN);
 	ck_assert_uint_lt(now_ms() - start, PATIENCE_MS / 2);
-	/* What was reached stays reached; what is asked of the daemon is refused at once. */
+	/* Reached points stay reached; requests to the daemon fail at once. */
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 1 }, 0), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 2 }), -ENOTCONN);
 	ck_assert_int_eq(fbk_dispatch(context), -ENOTCONN);
@@ -247,7 +247,8 @@ static void note_point(void *arg, struct fbk_point point, int result)
 	*(*next)++ = point.value;
 }
 
-/* Watches are not waited for: the daemon hears of these in this order, and all are reached by then. */
+/* Watches are not waited for: the daemon gets them in this order, and all points are reached by
+ * then. */
 START_TEST(watches_call_back_in_the_order_of_their_points)
 {
 	static const uint64_t values[] = { 4, 2, 9, 1, 8, 3 };
@@ -263,7 +264,7 @@ START_TEST(watches_call_back_in_the_order_of_their_points)
 			0);
 	}
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 8), 0);
-	/* This one is known to be reached at once; those below it come first all the same. */
+	/* This point is known to be reached; those below it are told first nevertheless. */
 	struct fbk_point late = { timeline, 5 };
 	ck_assert_int_eq(fbk_point_watch(late, deadline_ms(PATIENCE_MS), note_point, &next, NULL),
 			 0);
@@ -453,7 +454,7 @@ START_TEST(what_is_not_there_says_so)
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_EXPORT_EVENTFD, &why), 1);
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_RECONNECT, &why), 0);
 	ck_assert_ptr_nonnull(strstr(why, "connect anew"));
-	/* Off by policy, whatever the kernel could do. */
+	/* Policy forbids it, whatever the kernel could do. */
 	ck_assert_int_eq(fbk_point_promise((struct fbk_point){ timeline, 1 }, &fd), -EPERM);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "promises are off"));
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_PROMISE, &why), 0);
@@ -462,7 +463,7 @@ START_TEST(what_is_not_there_says_so)
 }
 END_TEST
 
-/* A reply whose fds find no room fails that call, and nothing else. */
+/* A reply whose fds find no room fails that call, and only that. */
 START_TEST(out_of_fds)
 {
 	struct fbk_context *context = peer_connect(&server);

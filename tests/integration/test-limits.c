@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Each limit of a user, to the last that passes and the first that does not: what is refused costs
- * nothing, what is released makes room, and no other user notices. */
+/* Each limit of a user, with the last request that passes and the first that does not: a refusal
+ * costs nothing, a release makes room, and no other user notices. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,12 +20,12 @@ static const char *const resources[] = {
 #define RESOURCE_COUNT (sizeof(resources) / sizeof(resources[0]))
 
 static struct daemon fencebrokerd;
-static struct bystander bystander; /* of the same user: what it has counts */
+static struct bystander bystander; /* of the same user: its objects count */
 static struct client client;
 static uint32_t device;
 static struct view brokered, watched;
 
-/* What was taken, by number. */
+/* The objects that were taken, by number. */
 static struct view views[TAKES_MAX];
 static uint32_t devices[TAKES_MAX];
 static int fds[TAKES_MAX];
@@ -124,7 +124,7 @@ static int token_take(size_t i)
 	EXPECT(timeline_take(i) == 0);
 	int r = view_share(&views[i], FBK_RIGHT_WAIT, &fds[i]);
 	if (r == 0) {
-		close(fds[i]); /* the daemon has its own */
+		close(fds[i]); /* the daemon has a copy */
 	} else {
 		timeline_release(i);
 	}
@@ -143,7 +143,7 @@ static void watch_release(size_t i)
 	EXPECT(client_call(&client, &request, NULL, 0, NULL) == 0);
 }
 
-/* On a timeline of its own, so that one can be decided without the others. */
+/* On a timeline of its own, so that one can be decided alone. */
 static int export_take(size_t i)
 {
 	EXPECT(timeline_take(i) == 0);
@@ -179,7 +179,7 @@ static void import_release(size_t i)
 }
 
 #define PAIR sizeof(struct fbk_pair_page)
-#define SET  65536 /* what a set that is asked for costs */
+#define SET  65536 /* what one more set costs */
 
 /* Bystander and client: three sessions of 12 fds (8 that may lie unread in the
  * socket) and a pair page, three devices at most, and three
@@ -187,7 +187,7 @@ static void import_release(size_t i)
 static const struct {
 	const char *resource;
 	uint64_t limit;
-	uint64_t unit; /* what one more costs */
+	uint64_t unit; /* what one more object costs */
 	int (*take)(size_t i);
 	void (*release)(size_t i);
 } limits[] = {
@@ -222,7 +222,8 @@ static void usage_all(uint64_t ret_usage[RESOURCE_COUNT])
 	}
 }
 
-/* The next one is refused, by a sentence that says whose limit it is, and leaves nothing behind. */
+/* The next one is refused, with an error that names the limit and whose it is, and leaves nothing
+ * behind. */
 static void expect_refused(int case_number, size_t i)
 {
 	uint64_t before[RESOURCE_COUNT], after[RESOURCE_COUNT];
@@ -241,7 +242,7 @@ static void expect_refused(int case_number, size_t i)
 	}
 }
 
-/* Another user, who has its own limit: what it takes first it gets. */
+/* Another user, with a limit of its own: it gets as much. */
 static int stranger_takes(void *arg)
 {
 	const int *case_number = arg;
@@ -283,7 +284,7 @@ START_TEST(limit)
 	client_close(&client);
 	await_usage(resource, bystanders);
 	bystander_round(&bystander);
-	client_begin(); /* all that was had can be had again */
+	client_begin(); /* everything can be taken again */
 	for (count = 0; count < room; count++) {
 		ck_assert_int_eq(limits[_i].take(count), 0);
 	}
@@ -294,7 +295,7 @@ END_TEST
 
 #define SESSIONS 8
 
-/* Whom there is no room for is told why, and hung up on. */
+/* A client without room gets an error, and the daemon hangs up. */
 START_TEST(sessions)
 {
 	struct client clients[SESSIONS];
@@ -308,7 +309,7 @@ START_TEST(sessions)
 		uint64_t refused = client_counter(&bystander.waiter, "refused");
 		client_connect(&client, &fencebrokerd);
 		struct reply reply;
-		EXPECT(client_receive(&client, &reply)); /* whatever it was going to ask */
+		EXPECT(client_receive(&client, &reply)); /* before any request of its own */
 		ck_assert_int_eq(reply.message->error, -EDQUOT);
 		ck_assert_msg(strstr(reply.message->detail, "sessions"), "%s",
 			      reply.message->detail);
@@ -328,7 +329,8 @@ START_TEST(sessions)
 }
 END_TEST
 
-/* Asks and asks, and does not read: until the daemon takes no more. Returns how often. */
+/* Sends requests and does not read the replies, until the daemon takes no more. Returns how
+ * many. */
 static size_t flood(void)
 {
 	uint8_t bytes[32];
@@ -360,7 +362,7 @@ START_TEST(queued_bytes_kept)
 	ck_assert_uint_gt(sent, 10);
 	uint64_t queued = usage("queued_bytes");
 	ck_assert_uint_gt(queued, 0);
-	ck_assert_uint_lt(queued, 256); /* one reply, and no more: then nothing is read */
+	ck_assert_uint_lt(queued, 256); /* the daemon keeps one reply, and reads no more requests */
 	bystander_round(&bystander);
 	for (size_t i = 0; i < sent; i++) {
 		struct reply reply;
@@ -373,7 +375,8 @@ START_TEST(queued_bytes_kept)
 }
 END_TEST
 
-/* Without room for even that reply it is disconnected: only it, and what was sent arrives. */
+/* Without room for that reply the client is disconnected, no other, and what was sent before
+ * arrives. */
 START_TEST(queued_bytes_not_kept)
 {
 	struct reply reply;
@@ -422,7 +425,7 @@ static int stranger_misbehaves(void *arg)
 	return 0;
 }
 
-/* They cost for ten seconds, however often the user comes back. */
+/* They are charged for ten seconds, however often the user reconnects. */
 START_TEST(log_lines)
 {
 	char log[16384];

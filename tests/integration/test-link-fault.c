@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Whose fault it is: what a peer is told, and who is blamed for a frame that does not come. */
+/* Causes: what a peer is told when a link ends, and which process is blamed for a frame that does
+ * not come. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ static int consumer_fails(int socket, void *arg)
 	struct consumer self;
 	consumer_open(&self, &server, NULL, socket);
 	(void)arg;
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* no hand-over finds it gone */
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* no hand-over comes after its end */
 		consumer_next(self.link);
 	}
 	ck_assert_int_eq(fbk_link_fail(self.link, 0, "none"), -EINVAL);
@@ -71,7 +72,7 @@ START_TEST(consumer_says_why)
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
 		producer_frame(&producer);
 	}
-	/* What it has comes back. */
+	/* Its frames come back. */
 	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
 	snprintf(expected, sizeof(expected), "consumer (pid %d, uid %u): the lens cap is on",
 		 (int)peer.pid, getuid());
@@ -110,7 +111,7 @@ static struct fbk_device *device_of(struct fbk_context *context)
 	return exchange_device(context, "scaler", FBK_MEMORY64, FBK_MEMORY64);
 }
 
-/* It keeps the frame, or gives it back before it is done with it. */
+/* It keeps the frame, or releases it at a point that it does not signal. */
 static int consumer_keeps(int socket, void *arg)
 {
 	struct consumer self;
@@ -150,8 +151,8 @@ START_TEST(consumer_is_blamed)
 }
 END_TEST
 
-/* Who waits for the next frame of somebody who is stopped waits for him. Of who is not stopped nobody knows
- * whether he has one. */
+/* A consumer that waits for a stopped producer's next frame waits for that process. Whether a
+ * running producer has a next frame, the daemon cannot know. */
 static int producer_stops(int socket, void *arg)
 {
 	struct producer own;
@@ -165,7 +166,7 @@ static int producer_stops(int socket, void *arg)
 	return 0;
 }
 
-/* Owes "scaled", and waits for a frame. */
+/* Owes a signal of "scaled", and waits for a frame. */
 static int consumer_waits(int socket, void *arg)
 {
 	struct consumer self;
@@ -238,7 +239,7 @@ static int consumer_stays(int socket, void *arg)
 	return 0;
 }
 
-/* Whoever hands over goes on only until it has to wait. */
+/* The producer continues only until it has to wait. */
 START_TEST(daemon_goes)
 {
 	struct fbk_link_info info;

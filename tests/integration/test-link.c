@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What links and exchanges refuse, what they cost, and what a peer that lies can do: nothing to others. */
+/* Links and exchanges: their refusals, their costs, and what a lying peer can do: no harm to other
+ * clients. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -95,7 +96,7 @@ START_TEST(who_may_accept)
 	ck_assert_int_eq(fbk_link_accept(first.device, offer, &first.link), 0);
 	expect_error(fbk_link_accept(second.device, offer, &link), -EBUSY, "has that link");
 	ck_assert_ptr_null(link);
-	/* Who has left makes room for the next. */
+	/* A consumer that left makes room for the next. */
 	fbk_link_close(first.link);
 	ck_assert_int_eq(fbk_link_accept(second.device, offer, &second.link), 0);
 	fbk_disconnect(first.context);
@@ -117,7 +118,7 @@ START_TEST(no_route)
 	local_connect(&local, FBK_MEMORY64);
 	ck_assert_int_eq(fbk_device_register(local.context, &desc, &device), 0);
 	expect_error(fbk_link_accept(device, offer, &link), -EOPNOTSUPP, "picky");
-	/* The offer stands, for one that can. */
+	/* The offer is still good, for a device that can. */
 	ck_assert_int_eq(fbk_link_accept(local.device, offer, &local.link), 0);
 	local_close(&local);
 }
@@ -138,7 +139,7 @@ START_TEST(wrong_end)
 }
 END_TEST
 
-/* Either end's device may be unregistered: that is the end of the link, too. */
+/* Unregistering the device of either end ends the link. */
 START_TEST(device_gone)
 {
 	struct fbk_link_info info;
@@ -245,7 +246,7 @@ START_TEST(none_to_take)
 }
 END_TEST
 
-/* Another buffer in the place of one: the consumer gets that one. */
+/* A new buffer replaces another: the consumer gets the new one. */
 START_TEST(replaced_midstream)
 {
 	struct local local;
@@ -294,7 +295,8 @@ START_TEST(many_timelines)
 }
 END_TEST
 
-/* Its acquire point fails: the frame goes back by itself, with that error, and the next one comes. */
+/* Its acquire point fails: the frame comes back by itself, with that error, and the next one
+ * comes. */
 START_TEST(acquire_fails)
 {
 	struct local local = { .context = peer_connect(&server) };
@@ -328,11 +330,11 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------ liars ---- */
 
-/* What a consumer writes into its ring in place of the truth. */
+/* What a consumer writes into its ring instead of the truth. */
 static const struct lie {
 	const char *name;
 	struct lane_entry entry;
-	uint64_t value; /* that its lane is raised to */
+	uint64_t value; /* the value that its lane is raised to */
 } lies[] = {
 	{ "another frame", { .sequence = 2 }, 1 },
 	{ "no entry", { .sequence = 0 }, 1 },
@@ -380,7 +382,7 @@ START_TEST(consumer_lies)
 }
 END_TEST
 
-/* The same from a producer; and a buffer that the consumer has already. */
+/* The same by a producer; and a buffer that the consumer has already. */
 static const struct lie offers[] = {
 	{ "another frame", { .sequence = 5 }, 3 },
 	{ "a buffer that there can't be", { .sequence = 3, .index = 64 }, 3 },
@@ -416,7 +418,7 @@ END_TEST
 
 #define ROUNDS 500
 
-/* A consumer that comes and goes, with frames in its hands: nothing is kept, nothing is lost. */
+/* A consumer that comes and goes, holding frames: none is kept, none is lost. */
 START_TEST(come_and_go)
 {
 	unsigned int fds = 0;
@@ -441,7 +443,8 @@ START_TEST(come_and_go)
 }
 END_TEST
 
-/* Where each buffer is, for people; and who is late is named, while who waits for the next frame is not. */
+/* Which process holds each buffer, for people. A late consumer is named; one that waits for the
+ * next frame is not late. */
 START_TEST(shown)
 {
 	struct local local;
@@ -457,7 +460,8 @@ START_TEST(shown)
 	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "3, consumer has 2") != NULL, "%s", text);
 	free(text);
-	/* Not who waits for the next one, but who has the last one: late by its deadline, whoever asks. */
+	/* The last frame's holder is named, not the one that waits for the next: late by its
+	 * deadline, for any user that asks. */
 	ck_assert_int_eq(fbk_link_watch(local.link, NULL, NULL), 0);
 	struct json_object *list = stuck(&server, 0);
 	ck_assert_uint_eq(json_object_array_length(list), 1);
@@ -477,7 +481,7 @@ START_TEST(shown)
 }
 END_TEST
 
-/* What a stranger who is not at either end asks for. */
+/* Requests of a stranger, who has neither end. */
 START_TEST(strangers)
 {
 	struct local local, stranger;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The socket clients connect to, how the daemon comes by it, and what it says when it can't;
- * its start and its end. */
+/* The socket that clients connect to, how the daemon gets it, and its messages when it cannot; the
+ * daemon's start and end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 #include "lib-view.h"
 
 #define NOBODY        65534
-#define EX_SETTING_UP 126 /* the child could not become who it was to be */
+#define EX_SETTING_UP 126 /* the child could not change its user */
 
 static struct daemon fencebrokerd;
 static struct daemon second; /* of the same directory, with a log of its own */
@@ -38,7 +38,7 @@ static void teardown(void)
 	daemon_remove(&fencebrokerd);
 }
 
-/* It does not come up, and what it says is one line that has all these words in it. */
+/* The start fails, with one line of output that contains all these words. */
 static void expect_refusal(const struct daemon_options *options, const char *const words[])
 {
 	ck_assert_int_eq(daemon_run(&second, options, said, sizeof(said)), EXIT_FAILURE);
@@ -80,7 +80,7 @@ START_TEST(second_daemon)
 		"another fencebrokerd", pid, fencebrokerd.socket, "stop it", "--socket", NULL
 	};
 	expect_refusal(&plain, words);
-	expect_refusal(&plain, words); /* the first did not take away what tells the second */
+	expect_refusal(&plain, words); /* the first refusal changed nothing */
 	bystander_round(&bystander);
 	expect_serving();
 	bystander_close(&bystander);
@@ -91,7 +91,7 @@ START_TEST(stale_socket)
 {
 	daemon_start(&fencebrokerd, NULL);
 	daemon_kill(&fencebrokerd);
-	ck_assert(exists(fencebrokerd.socket)); /* what makes it stale */
+	ck_assert(exists(fencebrokerd.socket)); /* left behind: stale */
 	daemon_start(&fencebrokerd, NULL);
 	expect_serving();
 	daemon_terminate(&fencebrokerd);
@@ -129,7 +129,7 @@ static void occupied_by_fifo(void)
 
 static void (*const occupiers[])(void) = { occupied_by_file, occupied_by_link, occupied_by_fifo };
 
-/* What is no socket is somebody's; it stays as it is. */
+/* A file that is no socket belongs to somebody; it stays as it is. */
 START_TEST(occupied)
 {
 	struct stat before, after;
@@ -144,7 +144,7 @@ START_TEST(occupied)
 }
 END_TEST
 
-/* A path of that many bytes: slashes are as good as one. */
+/* A path of that many bytes: slashes fill it. */
 static const char *path_of_length(size_t length)
 {
 	static char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
@@ -229,7 +229,8 @@ static int listening_socket(int type)
 	return fd;
 }
 
-/* Who connects before it is there is served as soon as it is; the file is not its to remove. */
+/* A client that connects before the daemon starts is served once it has; the daemon must not remove
+ * the socket. */
 START_TEST(activated)
 {
 	const char *args[] = { "fencebrokerd", "--user", NULL }; /* and no $XDG_RUNTIME_DIR */
@@ -287,7 +288,7 @@ START_TEST(activated_wrongly)
 }
 END_TEST
 
-/* The next message that comes to a notify socket, and `false` when none does. */
+/* The next message that comes to a notify socket; false if none comes. */
 static bool notified(int fd, char *ret_text, size_t size)
 {
 	struct pollfd polled = { .fd = fd, .events = POLLIN };
@@ -368,13 +369,13 @@ START_TEST(user_default)
 	snprintf(directory, sizeof(directory), "%.64s/fencebroker", fencebrokerd.directory);
 	snprintf(fencebrokerd.socket, sizeof(fencebrokerd.socket), "%.80s/socket", directory);
 	setenv("XDG_RUNTIME_DIR", fencebrokerd.directory, 1);
-	mode_t mask = umask(0); /* it does not rely on it */
+	mode_t mask = umask(0); /* the daemon does not need it */
 	daemon_start(&fencebrokerd, &options);
 	umask(mask);
 	expect_mode(directory, 0700);
 	expect_mode(fencebrokerd.socket, 0600);
 	expect_serving();
-	/* the library looks there, too */
+	/* where the library looks too */
 	snprintf(command, sizeof(command), "env -u FENCEBROKER_SOCKET '%.500s/fencectl' status >%s",
 		 getenv("FBK_BIN_DIR"), "/dev/null");
 	ck_assert_int_eq(system(command), 0);
@@ -394,7 +395,7 @@ START_TEST(system_mode)
 	struct daemon_options options = { .policy = "version = 1; rules: ( { user = \"*\"; "
 						    "connect = true; } );" };
 	daemon_start(&fencebrokerd, &options);
-	expect_mode(fencebrokerd.socket, 0666); /* who may do what is for the policy to say */
+	expect_mode(fencebrokerd.socket, 0666); /* policy decides who may do what */
 	expect_serving();
 }
 END_TEST
@@ -413,7 +414,7 @@ END_TEST
 
 static const struct {
 	const char *text;
-	const char *where, *what; /* NULL: it is right */
+	const char *where, *what; /* NULL: no error */
 } policies[] = {
 	{ "version = 1;\nrules: ();\n", NULL, NULL },
 	{ "version = 1;\nrules: (\n { user = 0; connect = true }\n);\n", NULL, NULL },
@@ -439,7 +440,7 @@ START_TEST(check_policy)
 		const char *words[] = { expected, policies[_i].what, NULL };
 		expect_refusal(&options, words);
 	}
-	ck_assert(!exists(second.socket)); /* it only looked */
+	ck_assert(!exists(second.socket)); /* the daemon only read it */
 }
 END_TEST
 

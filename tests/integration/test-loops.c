@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * One fd per context in other people's event loops: epoll (level and edge triggered), libevent,
- * sd-event and GLib, one context or several in a loop. Another process signals; what is watched is told
- * on the loop's thread, in order, none lost, none twice. Each test runs once for each kind of loop.
+ * One fd per context in other event loops: epoll (level and edge triggered), libevent, sd-event and
+ * GLib, with one context or several in a loop. Another process signals; watches fire on the loop's
+ * thread, in order, none lost, none twice. Each test runs once for each kind of loop.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -45,8 +45,8 @@ static void loop_run(struct loop *loop)
 	}
 }
 
-/* The other process: signals a point once it is watched, and not before, so that the order in which
- * points are told is the order in which they were signalled. */
+/* The other process: signals a point only once it is watched, so that the points fire in the order
+ * in which they were signalled. */
 static int signal_stream(int socket, void *arg)
 {
 	uint64_t count = *(const uint64_t *)arg;
@@ -116,8 +116,8 @@ static void on_doomed(void *arg, struct fbk_point point, int result)
 		     (unsigned long long)point.value);
 }
 
-/* Arms the next watch; and every third time one more, of a point that is not to come before this
- * returns, for the next callback to cancel: then it may have fired already. */
+/* Arms the next watch; every third time also one for a point that is not signalled before this
+ * returns, which the next callback cancels: it may have fired already. */
 static void on_point(void *arg, struct fbk_point point, int result)
 {
 	struct stream *stream = arg;
@@ -186,8 +186,8 @@ END_TEST
 
 struct asker {
 	struct fbk_timeline *timeline;
-	_Atomic pid_t thread; /* it is about to ask */
-	_Atomic bool stop;    /* after this question */
+	_Atomic pid_t thread; /* it is about to send the request */
+	_Atomic bool stop;    /* after this request */
 	_Atomic bool done;
 	uint64_t asked;
 };
@@ -206,8 +206,8 @@ static void *ask(void *arg)
 	return NULL;
 }
 
-/* Another thread waits for replies nearly all the time: mostly it is the one that reads what is fired,
- * and has to say so to the loop. */
+/* Another thread waits for replies nearly all the time: mostly that thread reads the fired events,
+ * and has to tell the loop. */
 START_TEST(another_thread_makes_requests)
 {
 	struct loop loop;
@@ -246,8 +246,8 @@ static void on_local(void *arg, struct fbk_point point, int result)
 	stream->loop->left--;
 }
 
-/* The daemon is stopped, and another thread sleeps until it answers: what needs no daemon is told
- * nevertheless, and a dispatch with nothing to do comes back, before that answer is there. */
+/* The daemon is stopped, and another thread sleeps until its reply. Callbacks that need no daemon
+ * run nevertheless, and a dispatch without work returns, before that reply. */
 START_TEST(dispatch_never_blocks)
 {
 	struct loop loop;
@@ -289,7 +289,8 @@ static void on_end(void *arg, struct fbk_point point, int result)
 	stream->told = point.value;
 }
 
-/* Each watch is told, then the end itself; a stream that is through with its points waits for that. */
+/* Each watch fires with the error, then the end itself is reported; a stream that has had all its
+ * points waits for that. */
 START_TEST(the_end_of_the_daemon)
 {
 	struct loop loop;

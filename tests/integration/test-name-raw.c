@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Links by name, asked for by who is not entitled, with what is no name, and what it costs whom. Needs root. */
+/* Links by name: requests without the right, with invalid names, and what they cost whom. Needs
+ * root. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +40,7 @@ static void expect_raw(const struct client *client, int result, int error, const
 		      client->detail);
 }
 
-/* A link with nothing but what it takes: no token of its state. Returns its handle. */
+/* A link with only what it needs: no token of its state. Returns its handle. */
 static uint32_t raw_offer(struct client *client)
 {
 	struct view state, lane;
@@ -73,7 +74,8 @@ START_TEST(whose_link)
 	expect_raw(&raw, raw_publish(&raw, plain.handle, "x"), -EBADF, "not the state of a link");
 	expect_raw(&raw, raw_publish(&raw, brokered.handle, "x"), -EBADF,
 		   "not the state of a link");
-	/* Who has an offer, and even who may signal its state, is not who offers. */
+	/* Having an offer, or even the right to signal its state, does not make a client the
+	 * offerer. */
 	expect_ok(fbk_link_find(names.finder, "kept", &token));
 	EXPECT(view_open(&raw, token, &shared) == 0);
 	close(token);
@@ -140,14 +142,14 @@ START_TEST(raw_names)
 }
 END_TEST
 
-/* The offer is charged to who publishes, then, and to nobody who finds. */
+/* The offer is charged to its publisher, not to those who find it. */
 static int poor_run(void *arg)
 {
 	struct client raw;
 	(void)arg;
 	become(POOR);
 	client_open(&raw, &names.server);
-	uint32_t link = raw_offer(&raw); /* its lane is the one token that it may have */
+	uint32_t link = raw_offer(&raw); /* the lane is the only token that it may have */
 	EXPECT(raw_publish(&raw, link, "poor") == -EDQUOT);
 	EXPECT(strstr(raw.detail, "tokens"));
 	EXPECT(raw_find(&names.observer, "poor", NULL, 0) == -ENOENT);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Links by name: who meets whom, who may have which name and for how long. Needs root, to be several users. */
+/* Links by name: which clients meet, who may have which name and for how long. Needs root, to act
+ * as several users. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 /* ----------------------------------------------------------------------------------- meeting --- */
 
-/* Of another user, which has nothing from us but the name. */
+/* Another user's process, which has nothing from the test but the name. */
 static int consumer(int socket, void *arg)
 {
 	struct fbk_link_info info;
@@ -51,7 +52,7 @@ START_TEST(two_processes_meet)
 		producer_frame(&producer);
 	}
 	uint32_t index;
-	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* all back: all seen */
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* all frames are back, so all were seen */
 		expect_ok(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index));
 	}
 	producer_close(&producer);
@@ -59,7 +60,8 @@ START_TEST(two_processes_meet)
 }
 END_TEST
 
-/* A service of three links, by two of its processes' connections: the oldest free one, then none. */
+/* A service of three links, on the connections of two processes: find gives the oldest free one,
+ * then none. */
 START_TEST(several_of_one_name)
 {
 	struct service first, second, third;
@@ -69,7 +71,7 @@ START_TEST(several_of_one_name)
 	service_offer(&second);
 	service_open(&third);
 	ck_assert_int_eq(find("camera"), -ENOENT);
-	expect_ok(fbk_link_publish(second.link, "camera")); /* not in their order */
+	expect_ok(fbk_link_publish(second.link, "camera")); /* in another order */
 	expect_ok(fbk_link_publish(third.link, "camera"));
 	expect_ok(fbk_link_publish(first.link, "camera"));
 	struct fbk_link *links[] = { first.link, second.link, third.link };
@@ -81,13 +83,13 @@ START_TEST(several_of_one_name)
 	guest_connect(&late);
 	expect_error(guest_accept(&late, "camera"), -EBUSY,
 		     "all 3 links named camera are taken, the oldest by ");
-	/* Who leaves makes room: by closing the link, or by going. */
+	/* Closing a link, or ending, makes room. */
 	fbk_link_close(guests[1].link);
 	ck_assert_int_eq(phase_of(links[1]), FBK_LINK_OFFERED);
 	expect_ok(guest_accept(&late, "camera"));
 	ck_assert_int_eq(phase_of(links[1]), FBK_LINK_ACCEPTED);
 	ck_assert_int_eq(find("camera"), -EBUSY);
-	/* One that has no name any more is not found, and stays with who has it. */
+	/* A link whose name was removed is not found any more, and stays with its consumer. */
 	expect_ok(fbk_link_publish(links[2], NULL));
 	fbk_disconnect(guests[2].context);
 	expect_error(find("camera"), -EBUSY, "all 2 links");
@@ -101,7 +103,7 @@ START_TEST(several_of_one_name)
 }
 END_TEST
 
-/* Two find the same, one gets it. */
+/* Two clients find the same link, one gets it. */
 START_TEST(found_by_two)
 {
 	struct service service;
@@ -118,7 +120,7 @@ START_TEST(found_by_two)
 	expect_error(guest_accept(&slow, "screen"), -EBUSY, "the link named screen is taken by ");
 	ck_assert_msg(strstr(fbk_error_detail(), label), "%s", fbk_error_detail());
 	fbk_disconnect(quick.context);
-	/* The same offer is good as long as the link is. */
+	/* The same offer is good as long as its link exists. */
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	while (fbk_link_accept(slow.device, offer, &slow.link) == -EBUSY) {
 		EXPECT(now_ms() < deadline);
@@ -153,16 +155,16 @@ START_TEST(renamed)
 	struct service service;
 	service_open(&service);
 	expect_ok(fbk_link_publish(service.link, "old"));
-	expect_ok(fbk_link_publish(service.link, "old")); /* nothing is new */
+	expect_ok(fbk_link_publish(service.link, "old")); /* nothing has changed */
 	expect_ok(fbk_link_publish(service.link, "new"));
 	ck_assert_int_eq(find("old"), -ENOENT);
 	ck_assert_int_eq(find("new"), 0);
-	/* What is refused changes nothing. */
+	/* A refusal changes nothing. */
 	ck_assert_int_eq(fbk_link_publish(service.link, "no name"), -EINVAL);
 	ck_assert_int_eq(find("new"), 0);
 	expect_ok(fbk_link_publish(service.link, ""));
 	ck_assert_int_eq(find("new"), -ENOENT);
-	expect_ok(fbk_link_publish(service.link, NULL)); /* it has none */
+	expect_ok(fbk_link_publish(service.link, NULL)); /* it has no name */
 	expect_ok(fbk_link_publish(service.link, "old"));
 	ck_assert_int_eq(find("old"), 0);
 	fbk_disconnect(service.context);
@@ -187,7 +189,7 @@ static uint64_t publisher_start(struct peer *peer, const char *name)
 	return receive_word(peer->socket, NULL);
 }
 
-/* However it ends, and for whoever comes next. */
+/* However the link ends, its name is free for the next publisher. */
 START_TEST(gone_with_the_link)
 {
 	struct service service;
@@ -264,7 +266,7 @@ START_TEST(taken_by_another_user)
 }
 END_TEST
 
-/* What a user is refused, and by which rule. */
+/* What a user is refused, with the rule that refuses it. */
 static const struct refusal {
 	uid_t uid;
 	bool publish;
@@ -281,7 +283,7 @@ static const struct refusal {
 	{ BARRED, true, "own.one", 0, "" },
 	{ BARRED, true, "camera", -EPERM, "policy.conf:6)" },
 	{ BARRED, false, "own.one", -EPERM, "policy.conf:5)" },
-	/* Not told whether there is one. */
+	/* The error does not tell whether the name exists. */
 	{ BARRED, false, "there", -EPERM, "policy.conf:5)" },
 	{ BARRED, true, "there", -EPERM, "policy.conf:6)" },
 	{ 4242, false, "there", -EPERM, "no rule matches" },
@@ -301,7 +303,7 @@ static int refused_run(void *arg)
 		dprintf(STDERR_FILENO, "%s: %d: %s\n", refusal->name, r, fbk_error_detail());
 		return 1;
 	}
-	/* To take away what it has not is nobody's business but its own. */
+	/* Only its own names can be removed by a client. */
 	EXPECT(fbk_link_publish(service.link, "") == 0);
 	fbk_disconnect(service.context);
 	return 0;

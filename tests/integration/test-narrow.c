@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Payloads of 32 bits: points are 64-bit for everybody, also where the word wraps. */
+/* Payloads of 32 bits: points are 64-bit for every client, also when the word wraps. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #define STEP FBK_NARROW_STEP
 
 static struct daemon server;
-static struct client raw; /* sees the shared memory as it is */
+static struct client raw; /* reads the shared memory itself */
 static struct fbk_context *context, *other;
 static struct fbk_timeline *timeline, *seen; /* one, as its signaler and as another sees it */
 
@@ -59,7 +59,7 @@ static void signal_to(uint64_t value)
 	ck_assert_msg(r == 0, "%llu: %s", (unsigned long long)value, fbk_error_detail());
 }
 
-/* In steps that one signal may take. */
+/* In steps that a single signal may take. */
 static void raise_to(uint64_t value)
 {
 	uint64_t now = fbk_timeline_value(timeline);
@@ -97,7 +97,7 @@ START_TEST(layout)
 }
 END_TEST
 
-/* A device that can do 64 does 64; what is brokered always is. */
+/* A device that has both uses 64; so does every brokered timeline. */
 START_TEST(only_where_it_must)
 {
 	struct fbk_memory memory;
@@ -172,7 +172,8 @@ static void *wait_run(void *arg)
 	return NULL;
 }
 
-/* Asleep, whoever is to wake it: after some turns that is the signaler, and the daemon counts nothing. */
+/* Returns once the thread sleeps. After some turns the signaler wakes it, and the daemon does not
+ * count the wait. */
 static void wait_start(struct wait *wait)
 {
 	ck_assert_int_eq(pthread_create(&wait->thread, NULL, wait_run, wait), 0);
@@ -182,7 +183,7 @@ static void wait_start(struct wait *wait)
 	await_asleep(atomic_load(&wait->tid));
 }
 
-/* Armed at the daemon: the first wait of a process for a timeline is. */
+/* Armed at the daemon, as the first wait of a process for a timeline is. */
 static void await_waits(uint64_t more)
 {
 	static uint64_t waits;
@@ -266,7 +267,7 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
-/* A thousand wraps, while the daemon looks and others read: never back, never ahead. */
+/* A thousand wraps, while the daemon and others read: values never fall, and are never ahead. */
 START_TEST(never_back_never_ahead)
 {
 	pthread_t threads[2];
@@ -296,7 +297,7 @@ static void wait_for(struct fbk_timeline *of, uint64_t value)
 	struct fbk_timeline_info info;
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ of, value }, FBK_DEADLINE_MAX), 0);
 	ck_assert_uint_eq(fbk_timeline_value(of), value);
-	/* the daemon looked, before the word goes on by half of what 32 bits tell */
+	/* the daemon looked before the word rose by half of its range */
 	ck_assert_int_eq(fbk_timeline_info(of, &info), 0);
 	ck_assert_uint_eq(info.value, value);
 }
@@ -332,7 +333,7 @@ static void *sleep_on(void *arg)
 		(struct fbk_point){ sleeper->timeline, sleeper->value }, FBK_DEADLINE_MAX);
 }
 
-/* A point further away than 32 bits tell: the watcher has it looked at on the way. */
+/* A point further away than 32 bits can tell: the watcher makes the daemon look on the way. */
 START_TEST(silent_far_away)
 {
 	struct silent device;
@@ -441,7 +442,7 @@ START_TEST(polices)
 }
 END_TEST
 
-/* A reader that sees nonsense has the daemon look, and still knows what was reached. */
+/* A reader that reads nonsense makes the daemon look, and still knows which points were reached. */
 START_TEST(a_reader_reports_nonsense)
 {
 	struct fbk_memory memory;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What `fencectl stuck` lists: each kind of waiter, all of them once, no more than is true, and to whom. The last
- * part needs root, to be two users. */
+/* The list of `fencectl stuck`: each kind of waiter, all of them once, nothing untrue, and which
+ * users may see it. The last part needs root, to act as two users. */
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -71,7 +71,7 @@ static void stuck_none(unsigned int older_ms)
 	json_object_put(list);
 }
 
-/* What a client says of its own wait is taken with a grain of salt. */
+/* The daemon does not trust a client's times of its own wait. */
 START_TEST(lies)
 {
 	struct fbk_peer_page *page;
@@ -88,7 +88,7 @@ START_TEST(lies)
 
 	atomic_store(&cell->minimum, 7);
 	struct json_object *entry =
-		stuck_one("pair wait"); /* since ever: since the daemon's start */
+		stuck_one("pair wait"); /* before the daemon's start: from its start */
 	ck_assert_int_eq(number_of(entry, "point"), 7);
 	ck_assert_int_eq(number_of(entry, "has_deadline"), 0);
 	ck_assert_int_le(number_of(entry, "waiting_ms"), PATIENCE_MS);
@@ -122,7 +122,7 @@ START_TEST(watched)
 	ck_assert_int_eq(number_of(entry, "waiter_pid"), getpid());
 	json_object_put(entry);
 
-	/* Reached, and nobody rang: it is not reported, and told now. */
+	/* Reached without a ring: not listed, and completed now. */
 	atomic_store(&signals.payload->payload, 3);
 	stuck_none(0);
 	client_next_fired(&waiter, &number, &result);
@@ -132,7 +132,7 @@ START_TEST(watched)
 }
 END_TEST
 
-/* Who watches what its own device does waits for nobody else, and not for itself either. */
+/* A watch of one's own device waits for no other process, and not for itself. */
 START_TEST(own_device)
 {
 	pair_open(0);
@@ -167,7 +167,7 @@ START_TEST(exported)
 }
 END_TEST
 
-/* A point follows a fence: the one who has to signal that is nobody that the daemon knows. */
+/* A point that follows a fence: the daemon does not know the process that has to signal it. */
 START_TEST(imported)
 {
 	pair_open(FBK_TIMELINE_BROKERED);
@@ -200,7 +200,7 @@ END_TEST
 #define MANY_TIMELINES 100
 #define MANY_EXPORTS   100
 
-/* On one timeline and on many; numbers that rise, fall and reach to both ends. */
+/* On one timeline and on many; points that rise, fall and reach both ends of the range. */
 START_TEST(many)
 {
 	static struct view views[MANY_TIMELINES][2];
@@ -247,7 +247,7 @@ START_TEST(many)
 }
 END_TEST
 
-/* One page does no more work, and says no more, than that, whatever there is. */
+/* The work for a page, and its size, are bounded, whatever there is. */
 START_TEST(paged)
 {
 	struct reply reply;
@@ -271,9 +271,9 @@ START_TEST(paged)
 		reply_free(&reply);
 		pages++;
 	} while (after[0] != 0);
-	ck_assert_uint_eq(pages, 3); /* of 1024 things each */
+	ck_assert_uint_eq(pages, 3); /* of 1024 objects each */
 
-	/* Places that nobody was given. */
+	/* Cursors that the daemon never gave. */
 	for (uint64_t i = 0; i < 64; i++) {
 		REQUEST(request, INSPECT_STUCK, inspect_stuck);
 		request.inspect_stuck->after_id = i & 1 ? UINT64_MAX : UINT64_MAX - 1 - (i & 32);
@@ -287,7 +287,7 @@ START_TEST(paged)
 }
 END_TEST
 
-/* A watch that was meant to last is worth a line when it expires; one of a client that polls is not. */
+/* A long watch that expires is logged; a watch of a client that polls is not. */
 START_TEST(logged)
 {
 	char log[8192], says[128];
@@ -319,7 +319,7 @@ END_TEST
 
 /* --------------------------------------------------------------------------------- the rights -- */
 
-/* Sees its own wait, and not the one of the others, on the same timeline. */
+/* A client sees its own wait on a timeline, and not those of others on the same one. */
 static int stranger_run(int socket, void *arg)
 {
 	int token;
@@ -350,14 +350,14 @@ START_TEST(others_are_not_shown)
 	struct peer peer;
 	int token;
 	pair_open(0);
-	fencectl_copy(&server); /* the source may be where only root may look */
+	fencectl_copy(&server); /* only root may have access to the build */
 	ck_assert_int_eq(view_watch(&waits, 1, FBK_DEADLINE_MAX, 1), 0);
 	peer_start(&peer, stranger_run, NULL);
 	ck_assert_int_eq(view_share(&signals, FBK_RIGHT_WAIT, &token), 0);
 	send_word(peer.socket, 0, token);
 	close(token);
 	receive_word(peer.socket, NULL);
-	struct json_object *list = stuck(&server, 0); /* root sees both */
+	struct json_object *list = stuck(&server, 0); /* root sees both waits */
 	ck_assert_uint_eq(json_object_array_length(list), 2);
 	entry_of(list, "waiter_uid", NOBODY);
 	entry_of(list, "waiter_uid", 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Waiters that the signaler wakes by itself: how it comes to that, that the daemon is left alone then,
- * and that nobody is forgotten where it ends. */
+/* Waiters that the signaler wakes without the daemon: how they become such, that the daemon then
+ * takes no part, and that no waiter is lost when it ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 
 #define THREADS 40
 #define WAITERS 12
-#define PAIRS   8 /* that a signaler looks at */
+#define PAIRS   8 /* places that a signaler looks at */
 
 static struct daemon server;
 static struct client observer;
@@ -42,7 +42,7 @@ static void teardown(void)
 
 /* ----------------------------------------------------------------------- a process that waits --- */
 
-/* Told a point, it waits for it and answers with the result; 0 ends it. */
+/* Waits for each point it is sent, and answers with the result; 0 ends it. */
 static int wait_points(int socket, void *arg)
 {
 	(void)arg;
@@ -95,9 +95,9 @@ static int answer(struct peer *peer)
 	return (int)(int64_t)receive_word(peer->socket, NULL);
 }
 
-/* Signal points one by one, each slept for, until the daemon has no part in it any more. Returns
- * the last one. The daemon is asked when the waiter was woken: it counts a wait before it wakes for it, but
- * may answer a request before it hears a bell that was rung earlier. */
+/* Signals points one by one, each slept for, until the daemon takes no part any more. Returns the
+ * last one. The daemon is asked after the waiter was woken: it counts a wait before its wake, but
+ * may answer a request before it reads a bell that was rung earlier. */
 static uint64_t pair_up(struct peer *peer, uint64_t value)
 {
 	uint64_t end = now_ms() + PATIENCE_MS, before, waits;
@@ -134,7 +134,7 @@ START_TEST(the_daemon_is_left_alone)
 }
 END_TEST
 
-/* A point further away is not woken for, and is woken when its turn comes. */
+/* A waiter for a point further away is not woken early, and is woken at its point. */
 START_TEST(only_whom_it_concerns)
 {
 	struct peer peers[2];
@@ -205,7 +205,7 @@ static int signal_and_die(int socket, void *arg)
 	while ((value = receive_word(socket, NULL)) != 0) {
 		EXPECT(fbk_timeline_signal(line, value) == 0);
 	}
-	/* What a signaler does that dies between its store and its wake. */
+	/* A signaler that dies between its store and its wake. */
 	struct fbk_memory memory;
 	EXPECT(fbk_timeline_memory(line, &memory, NULL) == 0);
 	__atomic_store_n((uint64_t *)memory.address, fbk_timeline_value(line) + 1,
@@ -239,7 +239,8 @@ static int sleeper_join(struct sleeper *sleeper)
 	return sleeper->result;
 }
 
-/* Reached before the signaler died counts, though nobody was woken for it; the next point failed. */
+/* A point that was reached before the signaler died counts, though no waiter was woken for it; the
+ * next point fails. */
 START_TEST(death_between_store_and_wake)
 {
 	struct sleeper reached, failed;
@@ -270,7 +271,7 @@ END_TEST
 
 /* -------------------------------------------------------------------------- many of them --- */
 
-/* One more than a signaler looks at, and more: the daemon wakes these. */
+/* More waiters than a signaler looks at: the daemon wakes the others. */
 START_TEST(more_than_eight)
 {
 	struct peer peers[WAITERS];
@@ -312,7 +313,7 @@ static int wait_points_as_nobody(int socket, void *arg)
 	return wait_points(socket, arg);
 }
 
-/* A user with all the places gives some to another, and is woken all the same. */
+/* A user that has all places gives some to another, and is still woken. */
 START_TEST(shared_out_between_users)
 {
 	struct peer peers[PAIRS + 1];
@@ -350,7 +351,7 @@ START_TEST(shared_out_between_users)
 		ask(&peers[i], value);
 	}
 	client_await_counter(&observer, "waits",
-			     waits + 1); /* the first user's ninth, and only it */
+			     waits + 1); /* the first user's ninth, and no other */
 	ck_assert_uint_eq(client_counter(&observer, "waits"), waits + 1);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, value), 0);
 	for (int i = 0; i <= PAIRS; i++) {
@@ -360,12 +361,12 @@ START_TEST(shared_out_between_users)
 }
 END_TEST
 
-/* Processes come and go: each gets a pair, and nothing of it is left. */
+/* Processes come and go: each gets a pair, and nothing stays of it. */
 START_TEST(come_and_go)
 {
 	uint64_t value = 0;
 	int token;
-	/* One for all of them, and it stays. */
+	/* One token for all of them, which the daemon keeps. */
 	ck_assert_int_eq(fbk_timeline_share(timeline, FBK_RIGHT_WAIT, &token), 0);
 	close(token);
 	unsigned int fds = daemon_fd_count(&server);
@@ -379,7 +380,7 @@ START_TEST(come_and_go)
 }
 END_TEST
 
-/* Threads of one process: sixteen are woken at a time, the others by those. */
+/* Threads of one process: a wake reaches sixteen, and those wake the others. */
 START_TEST(forty_threads)
 {
 	static struct sleeper sleepers[THREADS];
@@ -485,7 +486,7 @@ START_TEST(joined_and_listed)
 	ck_assert_uint_eq(cell->kind, FBK_PAGE_PEER);
 	ck_assert_uint_eq(cell->slot, 0);
 	ck_assert_uint_eq(reply.fd_count, 1);
-	/* both write it, none can make it smaller, or unmappable for the daemon */
+	/* both can write it; neither can shrink it or make the daemon unable to map it */
 	ck_assert_int_eq(ftruncate(reply.fds[0], 0), -1);
 	ck_assert_int_eq(fcntl(reply.fds[0], F_GET_SEALS) & SEALS, SEALS);
 
@@ -508,7 +509,7 @@ START_TEST(joined_and_listed)
 	ck_assert_uint_eq(reply.fd_count, 0);
 	reply_free(&reply);
 
-	client_close(&waiter); /* the daemon sees it when it comes to it */
+	client_close(&waiter); /* the daemon sees it when it gets there */
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	while (atomic_load(&signals.control->generation) == 1) {
 		ck_assert_msg(now_ms() < deadline, "the waiter's cell is kept");
@@ -524,7 +525,7 @@ END_TEST
 
 /* ----------------------------------------------------------------------- who is not what he says -- */
 
-/* A waiter that speaks the wire, with its cell mapped. */
+/* A waiter that speaks the wire protocol, with its cell mapped. */
 struct raw_waiter {
 	struct client client;
 	struct view view;
@@ -549,7 +550,7 @@ static void raw_waiter_close(struct raw_waiter *raw)
 	client_close(&raw->client);
 }
 
-/* Arm at the daemon and be rung for, until the signaler has the cell. */
+/* Arms at the daemon, and is rung for, until the signaler has the cell. */
 static void raw_waiter_mapped(struct raw_waiter *raw, uint64_t *value)
 {
 	uint64_t end = now_ms() + PATIENCE_MS;
@@ -562,8 +563,8 @@ static void raw_waiter_mapped(struct raw_waiter *raw, uint64_t *value)
 	}
 }
 
-/* Armed for ever and asleep never: sixteen signals pay for it, then it is dropped; and gets back what
- * it does not deserve, a second later, when it costs a ring anyway. */
+/* Always armed and never asleep: after sixteen wasted wakes the signaler drops the cell; it takes
+ * it up again a second later, when it rings anyway. */
 START_TEST(awake_is_dropped)
 {
 	struct raw_waiter raw;
@@ -579,7 +580,7 @@ START_TEST(awake_is_dropped)
 	atomic_store(&raw.cell->minimum, 0);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, ++value), 0);
 	ck_assert_uint_eq(atomic_load(&raw.cell->mapped), 0);
-	/* once for the point, once for the drop */
+	/* one ring for the point, one for the drop */
 	ck_assert_uint_eq(atomic_load(&raw.cell->sequence), sequence + 2);
 	atomic_store(&raw.cell->minimum, 0);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, ++value), 0);
@@ -591,7 +592,7 @@ START_TEST(awake_is_dropped)
 }
 END_TEST
 
-/* Random words in the page: others that wait on the same timeline do not notice. */
+/* Random words in the page: other waiters on the same timeline do not notice. */
 START_TEST(scribbled)
 {
 	struct raw_waiter raw;
@@ -618,7 +619,7 @@ START_TEST(scribbled)
 }
 END_TEST
 
-/* The daemon is asked nothing, and can tell who waits for whom all the same. */
+/* The daemon takes no part, and can nevertheless tell who waits for whom. */
 START_TEST(blamed)
 {
 	struct fbk_context *own = peer_connect(&server);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A client that writes nonsense to all that it may write to. It harms itself; nobody else notices. */
+/* A client that writes nonsense to everything it can write to. It harms itself; no other client
+ * notices. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -95,7 +96,7 @@ START_TEST(implausible)
 }
 END_TEST
 
-/* It need not ring: whoever looks next sees it. */
+/* It need not ring: the next read of it finds out. */
 START_TEST(implausible_without_bell)
 {
 	struct fbk_timeline_info info;
@@ -108,7 +109,7 @@ START_TEST(implausible_without_bell)
 }
 END_TEST
 
-/* The header of a payload page is its device's to spoil: the daemon takes nothing from there. */
+/* A device may overwrite the header of its payload page: the daemon takes nothing from there. */
 START_TEST(payload_page_scribbled)
 {
 	struct fbk_timeline_info info;
@@ -156,14 +157,14 @@ START_TEST(pair_page_scribbled)
 		doorbell_write();
 		bystander_round(&bystander);
 	}
-	memset(client.pair, 0xff, sizeof(*client.pair)); /* all handles there could be */
+	memset(client.pair, 0xff, sizeof(*client.pair)); /* all possible handles */
 	doorbell_write();
 	bystander_round(&bystander);
 	memset(client.pair, 0, sizeof(*client.pair));
 	doorbell_write();
 	bystander_round(&bystander);
 
-	/* who mends it goes on as if nothing had been */
+	/* once repaired, everything goes on */
 	for (size_t i = 0; i < FBK_PAIR_CELLS; i++) {
 		atomic_store(&client.pair->cells[i].minimum, FBK_MONITORED_NONE);
 	}
@@ -173,7 +174,7 @@ START_TEST(pair_page_scribbled)
 }
 END_TEST
 
-/* Bells for handles that another client has, or nobody: nothing is done for them. */
+/* Bells for handles of other clients, or of none: the daemon does nothing for them. */
 START_TEST(foreign_bells)
 {
 	uint64_t value = bystander.value;
@@ -210,7 +211,7 @@ END_TEST
 
 /* -------------------------------------------------------------------------------- the doorbell -- */
 
-/* Full, and blocking: a daemon that read or wrote it could be held up. */
+/* Full, and blocking: reading or writing it would block the daemon. */
 START_TEST(doorbell_full)
 {
 	const uint64_t most = UINT64_MAX - 1;
@@ -222,7 +223,7 @@ START_TEST(doorbell_full)
 		client_ping(&client);
 	}
 	ck_assert_int_eq(read(client.doorbell, &drained, sizeof(drained)), sizeof(drained));
-	ck_assert_uint_eq(drained, most);          /* nobody else read it */
+	ck_assert_uint_eq(drained, most);          /* no other process read it */
 	for (int round = 0; round < 10; round++) { /* empty, and still blocking */
 		bystander_round(&bystander);
 	}
@@ -250,7 +251,7 @@ static void *ringer(void *arg)
 	return NULL;
 }
 
-/* Rung without end, for each handle there could be: others are served as before. */
+/* Rung without end, for each possible handle: others are served as before. */
 START_TEST(doorbell_never_silent)
 {
 	pthread_t thread;
@@ -271,7 +272,8 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------- the socket -- */
 
-/* Requests without end, and no reply is read: the daemon keeps one, and waits for its reader. */
+/* Requests without end, whose replies are not read: the daemon keeps one reply, and waits for its
+ * reader. */
 START_TEST(replies_never_read)
 {
 	static uint8_t bytes[256];
@@ -311,7 +313,7 @@ START_TEST(replies_never_read)
 }
 END_TEST
 
-/* Watches that fire while no reply is read are told later, each once. */
+/* Watches that fire while no reply is read are told later, once each. */
 START_TEST(events_never_read)
 {
 	static uint8_t bytes[256];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is decided by the order of a few instructions, often enough to meet the bad orders: signals
- * against arms, failures against arms, deaths at any instant. $FBK_SOAK: a hundred times as often.
+ * Races of a few instructions, repeated often enough to meet the bad orders: signals against arms,
+ * failures against arms, deaths at any instant. $FBK_SOAK: a hundred times as often.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 
 #include "lib-peer.h"
 
-/* Nobody spins: each wait is armed at the daemon, and all but those that lose the race sleep. */
+/* No spinning: each wait is armed at the daemon, and all but those that lose the race sleep. */
 #define POLICY                                                                       \
 	"version = 1; settings: { spin_us = 0; };\n"                                 \
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n" \
@@ -179,8 +179,8 @@ static void *wait_for_it(void *arg)
 	return NULL;
 }
 
-/* A point that was signalled before the failure is reached for everybody, the next one for nobody,
- * whenever they come. */
+/* A point that was signalled before the failure is reached for every waiter, the next one for none,
+ * at any time. */
 START_TEST(a_failure_is_one_moment)
 {
 	struct fbk_context *maker = peer_connect(&server);
@@ -211,7 +211,7 @@ START_TEST(a_failure_is_one_moment)
 }
 END_TEST
 
-/* Looks at the point without a pause until it sees `over`. */
+/* Checks the point without a pause until it sees `over`. */
 struct looker {
 	struct fbk_point point;
 	_Atomic bool looks, over;
@@ -228,8 +228,8 @@ static void *look_at_it(void *arg)
 	return NULL;
 }
 
-/* ... also while its timeline fails: an eventfd that was raised for it would else be taken for one whose
- * deadline passed. _i: whether the daemon knew. */
+/* ... also while its timeline fails: an eventfd raised for the failure would be taken for a passed
+ * deadline. _i: whether the daemon knew. */
 START_TEST(reached_stays_reached)
 {
 	struct fbk_context *maker = peer_connect(&server);
@@ -262,7 +262,7 @@ END_TEST
 
 #define DEATH_SOAK 5000
 
-/* Signals as fast as it can, and keeps its last value where the test can see it. */
+/* Signals as fast as it can, and stores its last value where the test can see it. */
 static int die_signalling(int socket, void *arg)
 {
 	struct fbk_context *context = peer_connect(&server);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A daemon whose file descriptors are used up: who is new is hung up on, who is there goes on, and
- * when there are some again all is as before. And one that gets no memory when somebody waits. */
+/* A daemon that has used up its file descriptors: it hangs up on new clients, serves the old ones,
+ * and recovers once there are fds again. And one without memory for a wait. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #define SMALL_NOFILE  512
 #define CLIENTS_MAX   128  /* more than a daemon of SMALL_NOFILE has fds for */
-#define WAITS         4000 /* for more than the allocator has in reserve */
+#define WAITS         4000 /* more than the allocator has in reserve */
 #define WAITS_PER_SET 500
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -47,11 +47,11 @@ static void teardown(void)
 	daemon_stop(&fencebrokerd);
 }
 
-/* It was hung up on, and may have been told why. */
+/* The daemon hung up on it, perhaps after an error. */
 static void expect_hang_up(struct client *client)
 {
 	struct reply reply;
-	while (client_receive(client, &reply)) { /* not for ever: it has its patience */
+	while (client_receive(client, &reply)) { /* not for ever: PATIENCE_MS */
 		ck_assert_int_lt(reply.message->error, 0);
 		reply_free(&reply);
 	}
@@ -78,7 +78,7 @@ static rlim_t set_fd_limit(rlim_t limit)
 	return before.rlim_cur;
 }
 
-/* The number that the next fd of the daemon gets: with this as limit it can open none. */
+/* The number of the daemon's next fd: with this as its limit it can open none. */
 static rlim_t lowest_free_fd(void)
 {
 	char path[48];
@@ -91,7 +91,7 @@ static rlim_t lowest_free_fd(void)
 	}
 }
 
-/* From now on it can open none, until the limit that comes back is set again. */
+/* From now on it can open no fds, until the limit that this returns is set again. */
 static rlim_t use_up_fds(void)
 {
 	daemon_await_fds(&fencebrokerd, bystander.fds); /* what is being closed would be free */
@@ -113,7 +113,7 @@ START_TEST(no_fd_for_accept)
 		daemon_await_fds(&fencebrokerd, bystander.fds); /* ready to refuse the next */
 	}
 
-	/* who is there is told what is wrong, and stays */
+	/* an old client gets an error, and stays */
 	ck_assert_int_lt(view_create(&bystander.signaler, device, 0, "more", 0, &view), 0);
 	ck_assert_msg(strstr(bystander.signaler.detail, "LimitNOFILE="), "%s",
 		      bystander.signaler.detail);
@@ -145,7 +145,7 @@ START_TEST(no_fd_for_any_of_many)
 	daemon_log_text(&fencebrokerd, log, sizeof(log));
 	const char *line = strstr(log, "LimitNOFILE=");
 	ck_assert_ptr_nonnull(line);
-	ck_assert_ptr_null(strstr(line + 1, "LimitNOFILE=")); /* said once, not for each */
+	ck_assert_ptr_null(strstr(line + 1, "LimitNOFILE=")); /* logged once, not for each */
 	set_fd_limit(limit);
 	expect_welcome();
 }
@@ -153,8 +153,8 @@ END_TEST
 
 /* ----------------------------------------------------------------------- no memory for a wait --- */
 
-/* A bell is no request that could fail: those that can't be armed are woken and may ring again. None is
- * forgotten. */
+/* A bell is no request that could fail: waiters that cannot be armed are woken and may ring again.
+ * None is lost. */
 START_TEST(no_memory_for_waits)
 {
 	static struct view views[WAITS];
@@ -213,7 +213,7 @@ static void add(TCase *tcase)
 
 /* --------------------------------------------------------------------------- a small daemon --- */
 
-/* Says Hello to a daemon that may have hung up before. Returns the error of the answer; -EPIPE when
+/* Says Hello to a daemon that may have hung up already. Returns the error of the reply; -EPIPE if
  * there is none. */
 static int hello_unless_refused(struct client *client)
 {
@@ -240,8 +240,7 @@ static int hello_unless_refused(struct client *client)
 	return error;
 }
 
-/* One user does not get all, and what it has does not go away: neither for who has it, nor for who
- * was there before. */
+/* One user does not get everything, and keeps what it has: so do those who were there before. */
 START_TEST(sessions_until_full)
 {
 	size_t count = 0;
@@ -259,7 +258,7 @@ START_TEST(sessions_until_full)
 	for (size_t i = 0; i < count; i++) {
 		client_ping(&clients[i]);
 	}
-	client_close(&clients[0]); /* one goes: there is room for one */
+	client_close(&clients[0]); /* one ends, which makes room for one */
 	daemon_await_fds(&fencebrokerd, bystander.fds + 4 * ((unsigned int)count - 1));
 	client_open(&clients[0], &fencebrokerd);
 	for (size_t i = 0; i < count; i++) {

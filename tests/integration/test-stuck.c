@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* `fencectl stuck`, with real processes: who waits for whom, and which of them is the one to look at. */
+/* `fencectl stuck`, with real processes: which process waits for which, and which of them is the
+ * cause. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,16 +15,15 @@ static struct daemon server;
 
 /* ------------------------------------------------------------------------------------ actors --- */
 
-/* A process with one timeline of its own, that waits for another's. */
+/* A process with one timeline of its own, which waits for another's. */
 struct actor {
 	struct peer peer;
 	int token; /* of its timeline */
 };
 
 enum order {
-	ORDER_WAIT =
-		1,    /* a token comes along; answered when the wait begins, and with its result */
-	ORDER_SIGNAL, /* its own timeline, by one */
+	ORDER_WAIT = 1, /* followed by a token; answers when the wait begins, and with its result */
+	ORDER_SIGNAL,   /* raise its own timeline by one */
 	ORDER_LEAVE,
 };
 
@@ -183,7 +183,7 @@ START_TEST(signaler_stopped)
 }
 END_TEST
 
-/* c waits for b, b for a; _i 0: a is stopped, 1: it does something else. */
+/* c waits for b, b for a; _i 0: a is stopped, 1: it is busy with something else. */
 START_TEST(chain_of_three)
 {
 	struct actor a, b, c;
@@ -252,7 +252,8 @@ START_TEST(cycle)
 }
 END_TEST
 
-/* Whoever gave up waits no more, and nobody told the daemon; who comes back has just begun. */
+/* A process that gave up does not wait any more, though it did not tell the daemon; one that waits
+ * again has just begun. */
 START_TEST(gave_up)
 {
 	struct actor a, b;
@@ -283,7 +284,7 @@ START_TEST(gave_up)
 }
 END_TEST
 
-/* The daemon is left alone once the two know each other, and tells all the same. */
+/* After the two know each other the daemon takes no part, and still can tell. */
 START_TEST(pair_path)
 {
 	struct actor a, b;

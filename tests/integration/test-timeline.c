@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Making, sharing, opening and closing timelines; who may do what; which values are points. */
+/* Creating, sharing, opening and closing timelines; rights; which values are points. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,7 +122,7 @@ END_TEST
 
 /* ------------------------------------------------------------------------- opening and closing -- */
 
-/* Nobody gets a page that its writer could still open writable for others. */
+/* A page is not shared while its writer could still map it writable for others. */
 START_TEST(open_before_mapped)
 {
 	struct view view, opened;
@@ -152,7 +152,7 @@ START_TEST(open_twice)
 	ck_assert_int_eq(view_open(&waiter, token, &again), 0);
 	ck_assert_uint_eq(again.handle, first.handle);
 	ck_assert_int_eq(view_open(&signaler, token, &again), 0);
-	ck_assert_uint_eq(again.handle, view.handle); /* one's own, too */
+	ck_assert_uint_eq(again.handle, view.handle); /* also for one's own */
 	ck_assert_uint_eq(again.rights, view.rights);
 
 	ck_assert_int_eq(view_request_signal(&first, 1), -EPERM);
@@ -168,7 +168,7 @@ START_TEST(open_twice)
 }
 END_TEST
 
-/* A token is as good as a duplicate of it, and worth nothing once its maker closed the timeline. */
+/* A duplicate of a token is as good; a token is worthless once its creator closed the timeline. */
 START_TEST(token_lifetime)
 {
 	struct view view, opened, third;
@@ -191,7 +191,7 @@ START_TEST(token_lifetime)
 }
 END_TEST
 
-/* The next timeline of a handle does not inherit what its cell was armed with. */
+/* The next timeline with the same handle starts with a cell that is not armed. */
 START_TEST(handle_reused)
 {
 	struct view view, other;
@@ -318,7 +318,7 @@ START_TEST(set_shares_pages)
 			 0);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "e", 0, &alone), 0);
 	ck_assert(a.writable && other_device.writable);
-	ck_assert(!b.writable); /* that page is mapped already */
+	ck_assert(!b.writable); /* that page is already mapped */
 	ck_assert_uint_eq(a.control_page, b.control_page);
 	ck_assert_uint_eq(a.control_page, other_device.control_page);
 	ck_assert_uint_eq(a.control_page, brokered.control_page);
@@ -329,7 +329,7 @@ START_TEST(set_shares_pages)
 	ck_assert_uint_ne(a.payload_page, other_device.payload_page); /* one writer each */
 	ck_assert_uint_ne(a.payload_page, brokered.payload_page);
 
-	ck_assert(view_signal(&b, 0, 9)); /* through the mapping that came with a */
+	ck_assert(view_signal(&b, 0, 9)); /* through a's mapping */
 	ck_assert_uint_eq(view_payload(&a), 0);
 	int token = token_of(&b, FBK_RIGHT_WAIT);
 	ck_assert_int_eq(view_open(&waiter, token, &opened), 0);
@@ -347,7 +347,7 @@ START_TEST(set_full)
 		EXPECT(view_create(&signaler, device, set, "member", 0, &view) == 0);
 	}
 	ck_assert_uint_eq(view.control_slot, SET_SLOTS - 1);
-	ck_assert(view_signal(&view, 0, 1)); /* the last slot is a good one */
+	ck_assert(view_signal(&view, 0, 1)); /* the last slot works */
 	ck_assert_int_eq(view_create(&signaler, device, set, "member", 0, &view), -ENOSPC);
 	client_expect_detail(&signaler, "is full (511 timelines");
 	ck_assert_int_eq(view_create(&signaler, device, client_set(&signaler), "member", 0, &view),
@@ -357,7 +357,7 @@ START_TEST(set_full)
 	request.set_destroy->set = set;
 	ck_assert_int_eq(client_call(&signaler, &request, NULL, 0, NULL), 0);
 	ck_assert_int_eq(client_call(&signaler, &request, NULL, 0, NULL), -ENOENT);
-	ck_assert_uint_eq(view_status(&view), FBK_STATUS_OK); /* its timelines live on */
+	ck_assert_uint_eq(view_status(&view), FBK_STATUS_OK); /* its timelines stay */
 }
 END_TEST
 
@@ -383,7 +383,7 @@ START_TEST(handles_used_up)
 	client_expect_detail(&signaler, "4095 timelines open");
 	ck_assert_int_eq(view_open(&signaler, token, &opened), -ENOSPC);
 	client_expect_detail(&signaler, "4095 timelines open");
-	cell_arm(&last, 1); /* the last cell and bell are good ones */
+	cell_arm(&last, 1); /* the last cell and bell work */
 	view_await_monitored(&last, 1);
 	ck_assert_int_eq(view_close(&last), 0);
 	ck_assert_int_eq(view_open(&signaler, token, &opened), 0);

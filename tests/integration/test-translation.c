@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The library against a real daemon: watches, exports, imports, sets. */
+/* The library with a real daemon: watches, exports, imports, sets. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -68,7 +68,7 @@ START_TEST(watches_tell_once)
 	ck_assert_int_eq(reached.result, 0);
 	ck_assert_uint_eq(reached.value, 1);
 
-	/* decided already: told all the same, and only by dispatch */
+	/* decided already: the callback still runs only in dispatch */
 	ck_assert_int_eq(fbk_point_watch(point, 0, on_point, &reached, NULL), 0);
 	ck_assert_int_eq(reached.calls, 1);
 	dispatch_until(context, &reached, 2);
@@ -178,7 +178,7 @@ START_TEST(import_of_eventfds)
 	}
 	ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ timeline, 3 }, dup(fences[0])),
 			 -EALREADY);
-	/* The second fence is early: its point waits for the first. */
+	/* The second fence signals first: its point waits for the first. */
 	eventfd_write(fences[1], 1);
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ timeline, 1 }, deadline_ms(30)),
 			 -ETIMEDOUT);
@@ -186,13 +186,13 @@ START_TEST(import_of_eventfds)
 	ck_assert_int_eq(
 		fbk_point_wait((struct fbk_point){ timeline, 2 }, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 3 }), -EAGAIN);
-	/* By request: behind what was given before. */
+	/* By request: after the points given before. */
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 4), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 4 }), -EAGAIN);
 	eventfd_write(fences[2], 1);
 	ck_assert_int_eq(
 		fbk_point_wait((struct fbk_point){ timeline, 4 }, deadline_ms(PATIENCE_MS)), 0);
-	/* A timeline of its own; signalled when it is given. */
+	/* A timeline of its own, signalled from the start. */
 	ck_assert_int_eq(fbk_import(device, dup(fences[2]), &alone), 0);
 	ck_assert_int_eq(fbk_point_wait(alone, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_import(device, dup(STDOUT_FILENO), &alone), -EBADF);
@@ -206,7 +206,7 @@ START_TEST(import_of_eventfds)
 }
 END_TEST
 
-/* Who polls an exported eventfd sees no hang-up: it is raised when the daemon dies. */
+/* A poll(2) of an exported eventfd sees no hang-up: the library raises it when the daemon dies. */
 START_TEST(exports_end_with_the_daemon)
 {
 	enum { MANY = 100 };
@@ -282,7 +282,7 @@ START_TEST(exports_do_not_pile_up)
 }
 END_TEST
 
-/* A set's page is handed out for writing once: it stays mapped while timelines may still be made. */
+/* A set's page is handed out writable once: it stays mapped while timelines may still be added. */
 START_TEST(a_set_outlives_its_timelines)
 {
 	struct fbk_context *context = peer_connect(&server);
@@ -310,7 +310,7 @@ static void *wait_for_seven(void *arg)
 	return (void *)(intptr_t)r;
 }
 
-/* A device stores by itself and rings nobody; its process says so afterwards. */
+/* A device stores by itself without a ring; its process tells the daemon afterwards. */
 START_TEST(what_a_device_stored_is_told)
 {
 	struct fbk_context *context = peer_connect(&server);

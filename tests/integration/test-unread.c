@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Clients that ask and do not read what they are answered: what that costs, and whom. */
+/* Clients that do not read their replies: what that costs, and whom. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,7 +23,7 @@
 static struct daemon fencebrokerd;
 static struct bystander bystander;
 
-/* Sends the request until no more is taken for a while, or the connection ends. */
+/* Sends the request until the socket takes no more for a while, or the connection ends. */
 static void flood(struct client *client, Fbk__Wire__Request *request)
 {
 	uint8_t bytes[64];
@@ -54,12 +54,13 @@ static int flood_and_exit(void *arg)
 	flood(&client, &request);
 	if (fork() == 0) {
 		close(held[1]);
-		_exit(read(held[0], &byte, 1) < 0); /* until the test lets it go */
+		_exit(read(held[0], &byte, 1) < 0); /* until the test ends it */
 	}
 	return 0;
 }
 
-/* One reply is kept for it when it dies: that is given back, and nothing is put over it. */
+/* The daemon keeps one reply for it; at its death that reply is uncharged, and the socket gets no
+ * other. */
 START_TEST(dies_with_a_reply_kept)
 {
 	int held[2];
@@ -83,8 +84,8 @@ START_TEST(dies_with_a_reply_kept)
 END_TEST
 
 /*
- * The kernel counts fds that are sent and not received against the sender: the daemon, for all of its
- * clients. An unprivileged one with few fds, and many clients that ask for some and take none.
+ * The kernel charges fds in flight to the sender: the daemon, for all of its clients. An
+ * unprivileged daemon with few fds, and many clients that request fds and receive none.
  */
 START_TEST(fds_in_flight)
 {
@@ -115,7 +116,7 @@ START_TEST(fds_in_flight)
 	bystander_round(&bystander);
 	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &context), 0); /* gets two fds */
 	fbk_disconnect(context);
-	/* They do not read: so they go, and others do not. */
+	/* The clients that do not read are disconnected, the others stay. */
 	uint64_t deadline = now_ms() + 2 * PATIENCE_MS;
 	while (client_usage(&bystander.waiter, getuid(), "sessions") > 2) {
 		ck_assert_uint_lt(now_ms(), deadline);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Devices whose fence value is seen before their data. The device here is a fake, a thread: it stores the
- * value first and keeps the data in a buffer of its own, as a bridge keeps posted writes. The buffer is
- * emptied by a read of the last page of the data's target, which a real bridge answers after the writes that
- * came before; here the page is missing until userfaultfd(2) has told the thread. Or the device empties
- * it by itself, before its interrupt.
+ * Devices whose fence value is visible before their data. The device here is a fake, a thread: it
+ * stores the value first and keeps the data in a buffer, as a bridge keeps posted writes. Reading
+ * the last page of the data's target empties the buffer: a real bridge answers that read after the
+ * earlier writes; here the page is missing until the thread was told by userfaultfd(2). Or the
+ * device empties it by itself, before its interrupt.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #include "lib-peer.h"
 
 #define PAGE   4096
-#define SIZE   (2 * PAGE) /* of a frame; the last page is what a read-back hits */
+#define SIZE   (2 * PAGE) /* of a frame; the last page is the one that is read back */
 #define FRAMES 1000
 
 static struct daemon server;
@@ -45,14 +45,14 @@ struct engine {
 
 static void engine_drain(struct engine *engine)
 {
-	/* seq_cst: a fake's */
+	/* seq_cst: only a fake device */
 	uint64_t frame = atomic_exchange(&engine->posted, 0);
 	for (size_t i = 0; frame && i < PAGE / sizeof(uint64_t); i++) {
 		atomic_store(&engine->target[i], frame);
 	}
 }
 
-/* Answers reads of the last page, after what was posted before. */
+/* Answers reads of the last page, after the posted data. */
 static void *engine_answer(void *arg)
 {
 	struct engine *engine = arg;
@@ -152,7 +152,7 @@ static void await(const struct engine *engine, uint64_t frame)
 	ck_assert_int_eq(fbk_point_wait(engine_point(engine, frame), deadline_ms(PATIENCE_MS)), 0);
 }
 
-/* Is all of the frame there? */
+/* Is the whole frame there? */
 static bool frame_is(const struct engine *engine, uint64_t frame)
 {
 	for (size_t i = 0; i < PAGE / sizeof(uint64_t); i++) {
@@ -186,7 +186,7 @@ START_TEST(claims_to_be_ordered_and_is_caught)
 	engine_send(&engine, 1);
 	await(&engine, 1);
 	ck_assert_int_eq(fbk_point_flush(engine_point(&engine, 1), (void *)engine.data, SIZE), 0);
-	ck_assert(!frame_is(&engine, 1)); /* nothing to flush: it said so */
+	ck_assert(!frame_is(&engine, 1)); /* nothing to flush: the device declared so */
 	engine_drain(&engine);
 	ck_assert(frame_is(&engine, 1));
 	engine_stop(&engine);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Arming and waking through shared memory: what the daemon publishes, whom it wakes, and whom not. */
+/* Arming and waking through shared memory: what the daemon publishes, which waiters it wakes, and
+ * which it does not. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <limits.h>
@@ -41,7 +42,7 @@ static void teardown(void)
 	daemon_stop(&fencebrokerd);
 }
 
-/* The daemon has seen what this client rang: something armed last is published. */
+/* The daemon has read this client's bell: what was armed last is published. */
 static void bells_seen(struct client *client)
 {
 	uint64_t looks = client_counter(&bystander.waiter, "bells");
@@ -65,7 +66,7 @@ START_TEST(woken)
 }
 END_TEST
 
-/* The smallest of all that is armed is published, and each is woken by its own point only. */
+/* The daemon publishes the smallest armed point, and wakes each waiter at its own point only. */
 START_TEST(smallest_first)
 {
 	uint32_t sequence_a = cell_arm(&a, 7);
@@ -90,13 +91,13 @@ START_TEST(smallest_first)
 	ck_assert_uint_eq(cell_sequence(&a), sequence_a);
 	ck_assert_uint_eq(cell_sequence(&b), sequence_b + 1);
 
-	ck_assert(view_signal(&view, 5, 100)); /* past it is as good */
+	ck_assert(view_signal(&view, 5, 100)); /* a larger value counts as well */
 	ck_assert_int_eq(cell_wait(&a, sequence_a, PATIENCE_MS), 0);
 	view_await_monitored(&view, FBK_MONITORED_NONE);
 }
 END_TEST
 
-/* Whoever lets go takes his point with him. */
+/* A wait that ends takes its point with it. */
 START_TEST(unpublished)
 {
 	REQUEST(cancel, WATCH_CANCEL, watch_cancel);
@@ -138,7 +139,7 @@ START_TEST(reached_already)
 }
 END_TEST
 
-/* A signal that nobody waits for makes no request and rings no bell. */
+/* A signal without waiters makes no request and rings no bell. */
 START_TEST(silent)
 {
 	uint64_t bells = client_counter(&bystander.waiter, "bells");
@@ -170,7 +171,7 @@ START_TEST(watch_deadline)
 }
 END_TEST
 
-/* A point that was signalled without a bell counts when its deadline is looked at. */
+/* The daemon reads the payload at the deadline: a signal without a bell counts. */
 START_TEST(watch_deadline_looks)
 {
 	uint64_t number;
@@ -191,7 +192,7 @@ START_TEST(cell_zero)
 	ck_assert(view_signal(&view, 0, 1));
 	ck_assert_int_eq(cell_wait(&a, sequence, PATIENCE_MS), 0);
 	bells_seen(&first);
-	ck_assert_uint_eq(atomic_load(&zero->sequence), before); /* nobody asked */
+	ck_assert_uint_eq(atomic_load(&zero->sequence), before); /* not requested */
 
 	atomic_store(&zero->minimum, 0);
 	sequence = cell_arm(&a, 2);
@@ -244,13 +245,13 @@ static void *bare_sleeper(void *arg)
 {
 	struct sleep *sleep = arg;
 	atomic_store(&sleep->tid, (pid_t)syscall(SYS_gettid));
-	/* Just once, and whatever it is woken for: a waiter of the library would look again. */
+	/* Just once, for any wake: a waiter of the library would check again. */
 	syscall(SYS_futex, &first.pair->cells[a.handle].sequence, FUTEX_WAIT, sleep->sequence, NULL,
 		NULL, 0);
 	return NULL;
 }
 
-/* Rule R2: one wake is bounded, however many threads a client lets sleep on a word. */
+/* Rule R2: one wake is bounded, whatever number of threads a client lets sleep on a word. */
 START_TEST(wake_is_bounded)
 {
 	struct sleep sleeps[SLEEPERS];

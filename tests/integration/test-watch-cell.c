@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Watches that the signaler wakes by itself, without the daemon: all that is true of a watch is true of these. */
+/* Watches that the signaler wakes without the daemon: they behave like any other watch. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,7 +62,7 @@ static struct fbk_watch *watch(struct line *line, uint64_t value, uint64_t deadl
 	return watch;
 }
 
-/* Until so many were heard. */
+/* Dispatches until so many have fired. */
 static void loop(struct line *line, size_t count)
 {
 	while (line->heard < count) {
@@ -81,7 +81,7 @@ static void round_trip(struct line *line)
 	ck_assert_int_eq(line->results[0], 0);
 }
 
-/* Rounds until the daemon was told of none for some. */
+/* Rounds until the daemon took no part in some of them. */
 static void line_pair(struct line *line)
 {
 	uint64_t end = now_ms() + PATIENCE_MS, before = 0, requests;
@@ -102,7 +102,7 @@ static void line_open(struct line *line, const char *name)
 	line_pair(line);
 }
 
-/* What the daemon was asked since the last time, less this. */
+/* How many requests the daemon got since the last time, less those of this function. */
 static uint64_t asked(void)
 {
 	static uint64_t before;
@@ -127,7 +127,7 @@ START_TEST(the_daemon_is_left_alone)
 }
 END_TEST
 
-/* By the values, whatever the order that they were asked for in; and one signal may reach several. */
+/* Watches fire by value, in whatever order they were armed; one signal may reach several. */
 START_TEST(in_order)
 {
 	static const uint64_t ahead[] = { 4, 1, 3, 2, 5, 1 };
@@ -150,7 +150,7 @@ START_TEST(in_order)
 }
 END_TEST
 
-/* Signals that come faster than this loop turns: the signaler still finds somebody asleep for each. */
+/* Signals that come faster than this loop turns: the signaler still finds a sleeper for each. */
 START_TEST(behind)
 {
 	struct line line;
@@ -227,13 +227,13 @@ START_TEST(deadlines)
 	EXPECT(fbk_timeline_signal(line.signals, line.value + 2) == 0);
 	loop(&line, 3);
 	ck_assert_int_eq(line.results[2], 0);
-	/* Reached by then, though looked at only later. */
+	/* Reached by its deadline, though checked only later. */
 	watch(&line, line.value + 3, deadline_ms(50));
 	EXPECT(fbk_timeline_signal(line.signals, line.value + 3) == 0);
 	usleep(60000); /* past it */
 	loop(&line, 4);
 	ck_assert_int_eq(line.results[3], 0);
-	/* That has passed when it is asked for. */
+	/* The deadline has passed when it is armed. */
 	for (size_t i = 0; i < 2; i++) {
 		watch(&line, line.value + 4, i);
 		loop(&line, 5 + i);
@@ -267,7 +267,7 @@ START_TEST(cancelled)
 }
 END_TEST
 
-/* For people, who ask who waits: the cell stays armed, but nobody waits by it any more. */
+/* `fencectl stuck`, which lists waits: the cell stays armed, but no wait belongs to it any more. */
 START_TEST(cancelled_waits_no_more)
 {
 	struct line line;
@@ -318,14 +318,14 @@ START_TEST(daemon_gone)
 	EXPECT(fbk_timeline_signal(line.signals, line.value + 1) == 0);
 	daemon_kill(&server);
 	loop(&line, 2);
-	for (size_t i = 0; i < 2; i++) { /* what is reached is, whoever is gone */
+	for (size_t i = 0; i < 2; i++) { /* reached stays reached, whoever has died */
 		ck_assert_int_eq(line.results[i], line.values[i] == line.value + 1 ? 0 : -ENOTCONN);
 	}
 	daemon_start(&server, NULL);
 }
 END_TEST
 
-/* The timeline goes, and what is slept for it. */
+/* The timeline is closed, and so is the sleep for it. */
 START_TEST(closed)
 {
 	for (int i = 0; i < 100; i++) {
@@ -353,7 +353,8 @@ static void *rounds(void *arg)
 	return NULL;
 }
 
-/* Each in turn dispatches, and ends: what it slept for goes on with the next one, and at last with the daemon. */
+/* Each thread in turn dispatches and ends: its sleeps go to the next one, and at last to the
+ * daemon. */
 START_TEST(other_threads_dispatch)
 {
 	struct line line;
@@ -371,7 +372,7 @@ START_TEST(other_threads_dispatch)
 }
 END_TEST
 
-/* Of a thread that watches while another one dispatches. */
+/* Dispatches, while another thread watches. */
 static void *dispatch(void *arg)
 {
 	_Atomic bool *stop = arg;
@@ -418,7 +419,7 @@ END_TEST
 
 struct half {
 	struct fbk_timeline *mine, *theirs;
-	uint64_t ahead; /* of what is heard */
+	uint64_t ahead; /* what fires here */
 	uint64_t next;
 	int result;
 };
@@ -461,7 +462,7 @@ static void half_loop(struct half *half, struct fbk_context *context, uint64_t r
 	}
 }
 
-/* Rounds until the daemon was told of none for some: it may do its part late. */
+/* Rounds until the daemon took no part in some of them: its last part may come late. */
 static void half_pair(struct half *half)
 {
 	uint64_t before = 0, requests;
@@ -485,20 +486,20 @@ static int answer(int socket, void *arg)
 	return -result;
 }
 
-/* Two processes, each woken by the other only. */
+/* Two processes, each woken by the other alone. */
 START_TEST(back_and_forth)
 {
 	struct half half = { .ahead = 1 };
 	struct peer peer;
 	peer_start(&peer, answer, NULL);
 	half_open(&half, peer.socket, waiter, "serve");
-	/* The first is served, what comes back is answered by the next. */
+	/* The first serves a point, the next answers it. */
 	EXPECT(fbk_timeline_signal(half.mine, 1) == 0);
 	half_pair(&half);
 	asked();
 	half_loop(&half, waiter, ROUNDS);
 	ck_assert_int_eq(half.result, 0);
-	ck_assert_uint_lt(asked(), 500); /* by the daemon it would be six for each round */
+	ck_assert_uint_lt(asked(), 500); /* through the daemon it would be six for each round */
 	send_word(peer.socket, 0, -1);
 	ck_assert_int_eq(peer_wait(&peer), 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Devices that signal by stores alone and ring nobody: the watcher finds what they wrote. */
+/* Devices that signal by stores alone: the watcher finds what they wrote. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -78,7 +78,7 @@ static int wait_end(struct wait *wait)
 	return wait->result;
 }
 
-/* An hour's deadline: only a wake ends it. */
+/* An hour's deadline: only a wake ends the wait. */
 START_TEST(wakes_a_sleeper)
 {
 	struct wait wait;
@@ -138,7 +138,7 @@ START_TEST(fires_an_export)
 }
 END_TEST
 
-/* One that is armed anew for each point, and for several at once. */
+/* A wait that is armed anew for each point, and one for several points at once. */
 START_TEST(goes_on_to_the_next_point)
 {
 	struct wait waits[3];
@@ -191,14 +191,14 @@ START_TEST(lives_while_armed)
 }
 END_TEST
 
-/* Nothing armed, nothing polled: no thread, and none of the loop's wake-ups. */
+/* Nothing armed, nothing polled: no thread, and no wake-ups of the loop. */
 START_TEST(idle_is_silent)
 {
 	struct wait wait;
 	wait_start(&wait, 1, FBK_DEADLINE_MAX);
 	silent_store(&device, 1);
 	ck_assert_int_eq(wait_end(&wait), 0);
-	silent_store(&device, 2); /* for nobody */
+	silent_store(&device, 2); /* without a waiter */
 	daemon_await_no_task(&server, THREAD);
 	uint64_t polls = client_counter(&observer, "watcher_polls");
 	daemon_settled(&server, 500);
@@ -207,7 +207,7 @@ START_TEST(idle_is_silent)
 }
 END_TEST
 
-/* No CPU time by policy: the sleeper sees it at its deadline, and not before. */
+/* Policy gives no CPU time: the sleeper sees the point at its deadline, and not before. */
 START_TEST(no_budget)
 {
 	struct wait wait;
@@ -236,9 +236,9 @@ static uint64_t task_cpu(pid_t tid)
 	return used;
 }
 
-#define MANY 4094 /* the most that one context opens, with one that it has */
+#define MANY 4094 /* the most timelines that one context opens, which has one already */
 
-/* All of them armed, within the CPU time that policy gives; and each is delivered. */
+/* All of them armed, within the CPU time of the policy; and each is delivered. */
 START_TEST(many_at_once)
 {
 	static _Atomic uint64_t *words[MANY];
@@ -266,7 +266,7 @@ START_TEST(many_at_once)
 	}
 	client_await_counter(&observer, "watches", MANY);
 	pid_t tid = daemon_await_task(&server, THREAD);
-	/* In some second: a CPU that a hypervisor takes away while the thread has it counts as used. */
+	/* In some second: CPU time that a hypervisor steals from the thread counts as used. */
 	uint64_t deadline = now_ms() + PATIENCE_MS, passed_ns, used;
 	do {
 		uint64_t from = now_ms();
@@ -277,7 +277,7 @@ START_TEST(many_at_once)
 		}
 		used = task_cpu(tid) - used;
 		passed_ns = (now_ms() + 1 - from) * 1000000;
-		/* a tenth; what may be saved up; what it may find out too late */
+		/* a tenth; what may be saved up; what the thread may notice too late */
 	} while (used > passed_ns / 10 + 5000000 + 5000000);
 	for (int i = 0; i < MANY; i++) {
 		atomic_store(words[i], 1);
@@ -302,12 +302,12 @@ START_TEST(owner_killed)
 	ck_assert_int_eq(fbk_timeline_info(timeline, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_OWNER_DIED);
 	ck_assert_uint_eq(info.failed_from, 8);
-	daemon_await_no_task(&server, THREAD); /* poison is not watched over for ever */
+	daemon_await_no_task(&server, THREAD); /* poison is not watched for ever */
 	end();
 }
 END_TEST
 
-/* What is polled, and what is poisoned, goes away with the daemon in the middle of it. */
+/* The daemon ends while it polls and while it watches poison. */
 START_TEST(daemon_stops)
 {
 	struct wait wait;
@@ -335,14 +335,14 @@ START_TEST(keeps_the_poison)
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 6 }), 0);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 7 }), -EIO);
 	daemon_await_no_task(&server, THREAD);
-	silent_store(&device, 9); /* it is too late: the status stands */
+	silent_store(&device, 9); /* too late: the status stays */
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ timeline, 9 }), -EIO);
 	ck_assert_uint_eq(silent_load(&device), 9);
 	teardown();
 }
 END_TEST
 
-/* The pages are kept for that, and accounted to their user, and no longer. */
+/* The pages stay as long as the watcher needs them, and are charged to their user so long. */
 START_TEST(lets_go_of_the_pages)
 {
 	daemon_serve(&server, POLICY("poison_ms = 100;"));
@@ -370,7 +370,7 @@ static const struct {
 	{ 9, 9 + 101, "jumped further than policy allows: 110 after 9" },
 };
 
-/* Nobody rings, and the point is far away: the watcher finds nonsense by itself. */
+/* No ring, and the point is far away: the watcher finds nonsense by itself. */
 START_TEST(polices)
 {
 	struct fbk_timeline_info info;

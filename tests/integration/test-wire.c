@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a client may send and what comes of it: the daemon goes on, and so does everybody else. */
+/* Packets of a client, and their consequences: the daemon goes on, and so do all other clients. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
-static struct client client; /* who misbehaves */
+static struct client client; /* the one that misbehaves */
 
 static void setup(void)
 {
@@ -20,7 +20,7 @@ static void setup(void)
 	client_open(&client, &fencebrokerd);
 }
 
-/* Nobody noticed, and nothing was left behind. */
+/* No other client noticed, and the daemon kept nothing. */
 static void teardown(void)
 {
 	bystander_round(&bystander);
@@ -35,7 +35,7 @@ static void expect_alive(void)
 	bystander_round(&bystander);
 }
 
-/* A fresh connection in place of the one that ended. */
+/* A fresh connection replaces the one that ended. */
 static void client_again(bool greeted)
 {
 	client_close(&client);
@@ -154,7 +154,8 @@ START_TEST(garbage_packet)
 }
 END_TEST
 
-/* Cut anywhere, a request is either none, and the connection ends, or one that is refused. */
+/* A request cut at any byte is either no message, and the connection ends, or one that is
+ * refused. */
 START_TEST(truncated_packet)
 {
 	uint8_t bytes[256];
@@ -259,7 +260,7 @@ START_TEST(unknown_objects)
 	client_expect_detail(&client, "no timeline 4294967295");
 	ck_assert_int_eq(page_mapped(&client, bystander.signals.payload_page), -ENOENT);
 	client_expect_detail(&client, "writes no page");
-	/* another client's device is not one of ours, whatever its number */
+	/* another client's device is unknown here, whatever its number */
 	ck_assert_int_eq(view_create(&bystander.waiter, device, 0, "a", 0, &view), -ENOENT);
 	expect_alive();
 }
