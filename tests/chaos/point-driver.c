@@ -157,7 +157,7 @@ static void point_drain(struct driver *driver)
 		driver_tick(driver);
 	}
 	if (!all_idle(board)) {
-		printf("after %d s some still wait\n", DRAIN_MS / 1000);
+		printf("after %d s some actors still wait\n", DRAIN_MS / 1000);
 	}
 	atomic_store(&board->quit, true);
 }

@@ -82,15 +82,13 @@ static const struct run_option stress_options[] = {
 	  .soak = SIGNALS_SOAK,
 	  .positive = true },
 	{ .name = "seconds",
-	  .help = "end after that time, however many were made",
+	  .help = "end after that time at the latest",
 	  .argument = "N",
 	  .number = &options.seconds },
 	{ .name = "expect-findings",
-	  .help = "succeed when there are findings, and only then",
+	  .help = "succeed if and only if there are findings",
 	  .flag = &options.expect_findings },
-	{ .name = "no-hostile",
-	  .help = "without the clients that mean harm",
-	  .flag = &options.no_hostile },
+	{ .name = "no-hostile", .help = "without hostile clients", .flag = &options.no_hostile },
 };
 
 static const struct run_kind stress_kind = {
