@@ -107,7 +107,7 @@ START_TEST(limit_is_exact)
 	ck_assert_int_eq(charge_take(&last, user, ACCOUNT_DEVICES, 1), 0);
 	ck_assert_uint_eq(user_usage(user, ACCOUNT_DEVICES), 256);
 	ck_assert_int_eq(charge_take(&more, user, ACCOUNT_DEVICES, 1), -EDQUOT);
-	/* Other resources and users are not touched by it. */
+	/* Other resources and users are not affected. */
 	ck_assert_int_eq(charge_take(&more, user, ACCOUNT_TOKENS, 1), 0);
 	charge_release(&more);
 	struct user *other = user_of(2);
@@ -146,7 +146,7 @@ START_TEST(no_overflow)
 	ck_assert_int_eq(charge_take(&charge, user, ACCOUNT_PAGE_BYTES, UINT64_MAX), 0);
 	ck_assert_int_eq(charge_take(&more, user, ACCOUNT_PAGE_BYTES, 1), -EDQUOT);
 	ck_assert_int_eq(charge_take(&more, user, ACCOUNT_PAGE_BYTES, UINT64_MAX), -EDQUOT);
-	/* The other's own limit would allow it, the sum of all would wrap. */
+	/* The other user's own limit would allow it; the sum of all would overflow. */
 	ck_assert_int_eq(charge_take(&more, other, ACCOUNT_PAGE_BYTES, 1), -ENFILE);
 	ck_assert_uint_eq(user_usage(other, ACCOUNT_PAGE_BYTES), 0);
 	charge_release(&charge);
@@ -215,7 +215,7 @@ START_TEST(charge_keeps_its_user)
 	ck_assert_ptr_eq(found, charge.user);
 	ck_assert_uint_eq(user_usage(found, ACCOUNT_SESSIONS), 1);
 	user_unref(found);
-	charge_release(&charge); /* the last reference: the sanitizer sees what is wrong here */
+	charge_release(&charge); /* the last reference: a sanitizer would find errors here */
 }
 END_TEST
 
@@ -254,7 +254,7 @@ START_TEST(one_user_gets_half)
 }
 END_TEST
 
-/* Splitting it up gains nothing. */
+/* Splitting it over several users gains nothing. */
 START_TEST(one_by_one_is_the_same)
 {
 	static struct charge charges[3250];
@@ -292,7 +292,7 @@ START_TEST(next_user_gets_half_of_the_rest)
 	ck_assert_int_eq(charge_take(&third, c, ACCOUNT_FDS, 100), 0);
 	charge_release(&third);
 
-	/* Once the second is gone, so is its effect on the first, who has kept what it had. */
+	/* Once the second is gone, so is its effect on the first, which has kept its own. */
 	ck_assert_uint_eq(user_usage(a, ACCOUNT_FDS), 3250);
 	charge_release(&first);
 	ck_assert_int_eq(charge_take(&first, a, ACCOUNT_FDS, 2438), -ENFILE);

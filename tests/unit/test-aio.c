@@ -48,7 +48,7 @@ START_TEST(raises)
 {
 	ck_assert(!readable(fd));
 	ck_assert_int_eq(aio_raise(&aio, fd), 0);
-	ck_assert(readable(fd)); /* when the call returns, not some time after */
+	ck_assert(readable(fd)); /* when the call returns, not later */
 	ck_assert_uint_eq(value(), 1);
 	ck_assert(!readable(fd));
 	ck_assert_int_eq(aio_raise(&aio, fd), 0);
@@ -57,7 +57,7 @@ START_TEST(raises)
 }
 END_TEST
 
-/* Whose counter is full, and who would block a writer. Each such call ends, and it is readable. */
+/* Full counters, where a writer would block. Each such call ends, and the eventfd is readable. */
 START_TEST(full_and_blocking)
 {
 	ck_assert_int_eq(eventfd_write(fd, FULL), 0);
@@ -80,7 +80,7 @@ START_TEST(semaphore)
 }
 END_TEST
 
-/* More than the ring holds: each is told all the same. */
+/* More than the ring holds: each eventfd is raised nevertheless. */
 START_TEST(many)
 {
 	for (unsigned int i = 0; i < 10000; i++) {
@@ -94,7 +94,7 @@ START_TEST(not_an_eventfd)
 {
 	ck_assert_int_eq(aio_raise(&aio, aio.source), -EINVAL);
 	ck_assert_int_eq(aio_raise(&aio, 9999), -EBADF);
-	ck_assert_int_eq(aio_raise(&aio, fd), 0); /* the context is as good as before */
+	ck_assert_int_eq(aio_raise(&aio, fd), 0); /* the context still works */
 	ck_assert_uint_eq(value(), 1);
 }
 END_TEST

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The watcher's budget, in a time of its own. */
+/* The watcher's budget, with simulated time. */
 
 #include "daemon/base/budget.h"
 #include "tests/suite.h"
@@ -16,7 +16,7 @@ static void setup(void)
 	budget_init(&budget, PERCENT, wall);
 }
 
-/* That much real time passes, of which so much is used, or said to be. */
+/* That much real time passes; so much of it is used, or reported as used. */
 static void pass(uint64_t wall_ns, uint64_t cpu_ns)
 {
 	wall += wall_ns;
@@ -24,7 +24,7 @@ static void pass(uint64_t wall_ns, uint64_t cpu_ns)
 	budget_settle(&budget, wall, cpu);
 }
 
-/* Sleep for as long as it says, and no more. Returns how long. */
+/* Sleeps for as long as the budget says. Returns how long. */
 static uint64_t rest(void)
 {
 	uint64_t until = budget_wait(&budget), from = wall;
@@ -36,7 +36,7 @@ static uint64_t rest(void)
 	return wall - from;
 }
 
-/* What is owed is paid by one rest, in proportion. */
+/* One rest pays the debt, in proportion. */
 START_TEST(debt)
 {
 	static const uint64_t owed_us[] = { 0, 1, 1000, 4000, 5000 };
@@ -47,8 +47,8 @@ START_TEST(debt)
 }
 END_TEST
 
-/* The CPU was away for long while the thread had it, as its clock says: it is silent for no longer than
- * if it had used up what can be owed. */
+/* The thread's clock counts time that it did not run, for long: the rest is no longer than for the
+ * largest debt. */
 START_TEST(stolen)
 {
 	pass(60 * NS_PER_S, 60 * NS_PER_S);
@@ -56,7 +56,7 @@ START_TEST(stolen)
 }
 END_TEST
 
-/* A long rest is followed by no long burst. */
+/* A long rest allows no long burst. */
 START_TEST(saved_up)
 {
 	pass(UINT64_C(365) * 24 * 3600 * NS_PER_S, 0);
@@ -67,7 +67,7 @@ START_TEST(saved_up)
 }
 END_TEST
 
-/* Whatever it works for at a time, up to what may be owed: it gets its percentage, and no more. */
+/* Bursts of any length up to the largest debt: the watcher gets its percentage, and no more. */
 START_TEST(in_the_long_run)
 {
 	static const uint64_t work_us[] = { 1, 20, 50, 300, 5000 };

@@ -38,7 +38,7 @@ static void teardown(void)
 	ck_assert_int_eq(rmdir(directory), 0);
 }
 
-/* A file that is gone again, called like this as long as it is open. */
+/* A deleted file whose name stays visible while it is open. */
 static int fd_named(const char *name)
 {
 	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -69,7 +69,7 @@ static int fd_regular(void)
 	return fd_named("file");
 }
 
-/* Called as an eventfd is, in a directory where that can be said. */
+/* A file named like an eventfd, in a directory that allows such a name. */
 static int fd_regular_forged(void)
 {
 	return fd_named("anon_inode:[eventfd]");
@@ -173,7 +173,7 @@ static int fd_none(void)
 static const struct {
 	int (*make)(void);
 	int kind;         /* 0: refused */
-	const char *what; /* how that starts */
+	const char *what; /* how the error starts */
 } kinds[] = {
 	{ fd_eventfd, FBK_EVENTFD, "an eventfd" },
 	{ fd_semaphore, FBK_EVENTFD, "an eventfd" },
@@ -220,7 +220,7 @@ START_TEST(kind)
 }
 END_TEST
 
-/* It looks, and no more: what is in the eventfd stays there. */
+/* It only looks: the counter of the eventfd stays. */
 START_TEST(not_touched)
 {
 	char what[64];
@@ -249,7 +249,7 @@ END_TEST
 START_TEST(finished_twice)
 {
 	struct classifier other = { .reference_fd = -1 };
-	classifier_finish(&other); /* never made */
+	classifier_finish(&other); /* never created */
 	ck_assert_int_eq(classifier_init(&other), 0);
 	classifier_finish(&other);
 	ck_assert_int_eq(other.reference_fd, -1);

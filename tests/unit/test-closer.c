@@ -19,7 +19,7 @@
 #include "tests/suite.h"
 
 #define PATIENCE_NS (10 * NS_PER_S)
-#define FDS         4096 /* that can be open, as the closer is told */
+#define FDS         4096 /* may be open, as the closer is told */
 #define MANY        3000
 
 static struct closer closer;
@@ -41,7 +41,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* As the loop would; it sees the end of a child too. */
+/* As the loop would; also handles the end of the child. */
 static void tend(void)
 {
 	struct pollfd alarm = { .fd = closer.alarm, .events = POLLIN };
@@ -52,7 +52,7 @@ static void tend(void)
 	}
 }
 
-/* Until all is closed. */
+/* Waits until all are closed. */
 static void drain(void)
 {
 	uint64_t deadline = clock_now_ns() + PATIENCE_NS;
@@ -78,7 +78,7 @@ static void await_alarm(bool wound)
 	}
 }
 
-/* An end of a pipe whose other end, `ret_other`, sees it closed. */
+/* An end of a pipe; its other end, `ret_other`, shows when it is closed. */
 static int fd_observed(int *ret_other)
 {
 	int fds[2];
@@ -103,14 +103,14 @@ START_TEST(closes)
 	closer_close(&closer, fd);
 	ck_assert(closed_within(other, 10000));
 	drain();
-	ck_assert(!is_open(fd)); /* out of our table, though another process did it */
+	ck_assert(!is_open(fd)); /* closed in this process, though another one does the work */
 	ck_assert_uint_eq(closer.replaced, 0);
-	await_alarm(false); /* nothing to do wakes nobody */
+	await_alarm(false); /* without work it wakes nobody */
 	close(other);
 }
 END_TEST
 
-/* What is closed last was queued last: all before it are closed by then. */
+/* The last close belongs to the fd that was queued last: all before it are closed by then. */
 START_TEST(in_order)
 {
 	int fds[64];
@@ -144,7 +144,7 @@ START_TEST(many)
 	drain();
 	ck_assert_uint_eq(closer.replaced, 0);
 	ck_assert(is_open(keep));
-	ck_assert_int_eq(fcntl(keep, F_DUPFD_CLOEXEC, 0), keep + 1); /* all numbers are free */
+	ck_assert_int_eq(fcntl(keep, F_DUPFD_CLOEXEC, 0), keep + 1); /* all others are free */
 	close(keep + 1);
 	close(keep);
 }
@@ -159,7 +159,7 @@ START_TEST(one_hangs)
 	int behind = fd_observed(&other);
 	closer_close(&closer, hanging);
 	closer_close(&closer, behind);
-	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S); /* nobody waited here */
+	ck_assert_uint_lt(clock_now_ns() - started, NS_PER_S); /* the caller did not wait */
 	await_alarm(true);
 	ck_assert(!closed_within(other, 100));
 	drain();
@@ -181,7 +181,7 @@ START_TEST(one_hangs)
 }
 END_TEST
 
-/* However many there are behind one that hangs: the one who queues does not, and all are closed. */
+/* Any number of fds behind one that hangs: queueing them does not hang, and all are closed. */
 START_TEST(many_behind_a_hung_one)
 {
 	int peer;
@@ -214,7 +214,8 @@ START_TEST(many_behind_a_hung_one)
 }
 END_TEST
 
-/* One that gets no CPU is waited for: what it had not begun is not taken for closed. */
+/* A helper without CPU time is waited for: fds that it has not begun with do not count as
+ * closed. */
 START_TEST(slow_is_not_hung)
 {
 	int others[20];
@@ -238,7 +239,7 @@ START_TEST(slow_is_not_hung)
 }
 END_TEST
 
-/* Killed by somebody else: what it had not closed the next one closes. */
+/* The helper is killed by another process: its successor closes what it had not closed. */
 START_TEST(killed_from_outside)
 {
 	int others[20];
@@ -257,7 +258,7 @@ START_TEST(killed_from_outside)
 }
 END_TEST
 
-/* Finished while it hangs: nobody waits for the half minute. */
+/* closer_finish() during a close that hangs does not wait the half minute. */
 START_TEST(finished_hanging)
 {
 	int peer;
@@ -287,7 +288,7 @@ int main(void)
 {
 	struct rlimit limit;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max; /* more than are closed here */
+	limit.rlim_cur = limit.rlim_max; /* more fds than are closed here */
 	setrlimit(RLIMIT_NOFILE, &limit);
 	return suite_main("closer", add);
 }

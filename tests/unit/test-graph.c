@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The wait-for graph: exact boundaries, what goes by itself, the bound of its search; and random
- * edges, checked against a plain search of all points. */
+/* The wait-for graph: exact boundaries, edges that go by themselves, the bound of its search; and
+ * random edges, checked against a plain search of all points. */
 #include "daemon/rules/graph.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ static struct user *user;
 static struct graph_edges owner;
 static struct graph_cycle cycle;
 
-/* Addresses that are never looked behind. */
+/* Addresses that are never dereferenced. */
 static char timelines[LARGE];
 
 static struct timeline *named(unsigned int number)
@@ -85,7 +85,7 @@ START_TEST(two)
 }
 END_TEST
 
-/* A.3 waits for B.2. What needs A.3 is A.3 and above; what B.2 needs is B.2 and below. */
+/* A.3 waits for B.2. A.3 and all above need it; B.2 needs B.2 and all below. */
 static const struct {
 	uint64_t on, point;
 	int result;
@@ -139,7 +139,7 @@ START_TEST(itself)
 }
 END_TEST
 
-/* Many ways between the same two: each is looked at once, none is missed. */
+/* Many paths between the same two points: each is searched once, none is missed. */
 START_TEST(diamonds)
 {
 	unsigned int layers = 300;
@@ -157,7 +157,7 @@ START_TEST(diamonds)
 }
 END_TEST
 
-/* Come to C by a smaller value first, and by the larger one later. */
+/* The search reaches C by a smaller value first, and by the larger one later. */
 START_TEST(reached_again_higher)
 {
 	ck_assert_int_eq(add(A, 1, C, 2), 0);
@@ -166,7 +166,7 @@ START_TEST(reached_again_higher)
 	ck_assert_int_eq(add(C, 1, E, 9), 0);
 	ck_assert_int_eq(add(C, 5, D, 1), 0);
 	graph.search_max = 100;
-	for (unsigned int i = 0; i < 50; i++) { /* so that the search back is not over first */
+	for (unsigned int i = 0; i < 50; i++) { /* so that the backward search does not end first */
 		ck_assert_int_eq(add(100 + i, 1, D, 1 + i), 0);
 		ck_assert_int_eq(add(200 + i, 1, 100 + i, 1), 0);
 	}
@@ -180,7 +180,7 @@ START_TEST(reached_again_higher)
 }
 END_TEST
 
-/* 16 points are named; the 17th is not. */
+/* The text names 16 points, and not the 17th. */
 START_TEST(long_cycle)
 {
 	unsigned int length = GRAPH_CYCLE_MAX - 1 + (unsigned int)_i;
@@ -207,7 +207,7 @@ static void chain(unsigned int count, bool forward)
 	}
 }
 
-/* Either way to build it needs no search: on one side of the new edge there is nothing. */
+/* Built in either direction it needs no search: one side of the new edge is empty. */
 START_TEST(long_chain)
 {
 	chain(MANY, _i);
@@ -224,7 +224,7 @@ START_TEST(long_chain)
 }
 END_TEST
 
-/* Edges looked at from either end: as many as search_max pass, one more does not. */
+/* The search looks at edges from either end: search_max of them pass, one more does not. */
 START_TEST(longest_search)
 {
 	unsigned int most = 100;
@@ -238,7 +238,7 @@ START_TEST(longest_search)
 	ck_assert_int_eq(add(A, 1, B, 1), 0); /* the search from B ends */
 	ck_assert_int_eq(add(B, 1, 2000 + most, 1), 0);
 	ck_assert_int_eq(add(A, 1, B, 1), -ELOOP);
-	ck_assert_int_eq(add(A, 2, B, 1), 0); /* nobody waits for it */
+	ck_assert_int_eq(add(A, 2, B, 1), 0); /* nothing waits for it */
 	graph_decided(&graph, named(1000), 1);
 	ck_assert_int_eq(add(A, 1, B, 1), -ELOOP);
 	graph_decided(&graph, named(1001), 1);
@@ -253,7 +253,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* For people: what one edge costs with 10,000 others, and what the longest search does. */
+/* For information: the cost of one edge among 10,000, and of the longest search. */
 START_TEST(timing)
 {
 	for (unsigned int i = 0; i < MANY; i++) {
@@ -365,7 +365,7 @@ static unsigned int random_below(unsigned int bound)
 	return (unsigned int)(random_state >> 33) % bound;
 }
 
-/* Is (b, q) reached only after (a, p)? All that it needs, again and again until nothing is added. */
+/* Is (b, q) reached only after (a, p)? Follows everything it needs until nothing is added. */
 static bool needs(unsigned int b, unsigned int q, unsigned int a, unsigned int p)
 {
 	unsigned int needed[SMALL] = { 0 };
@@ -384,7 +384,7 @@ static bool needs(unsigned int b, unsigned int q, unsigned int a, unsigned int p
 	return needed[a] >= p;
 }
 
-/* Each point of the cycle waits for the next one, by an edge at or below it. */
+/* Each point of the cycle waits for the next, by an edge at or below it. */
 static void cycle_check(unsigned int a, unsigned int p, unsigned int b, unsigned int q)
 {
 	EXPECT(cycle.count >= 2 && !cycle.more);

@@ -52,7 +52,7 @@ START_TEST(extreme_keys)
 }
 END_TEST
 
-/* Removing any one of few leaves exactly the others, in order. */
+/* Removing any one of a few leaves exactly the others, in order. */
 START_TEST(remove_each)
 {
 	const size_t removed = (size_t)_i;
@@ -62,7 +62,7 @@ START_TEST(remove_each)
 	for (size_t i = 0; i < 8; i++) {
 		heap_insert(&heap, &nodes[i], (i * 5) % 8);
 	}
-	/* Give the tree some depth. */
+	/* Makes the tree deep. */
 	struct heap_node *least = heap_min(&heap);
 	heap_remove(&heap, least);
 	heap_insert(&heap, least, 0);

@@ -61,7 +61,7 @@ static json_type json_type_of(const ProtobufCFieldDescriptor *field)
 	}
 }
 
-/* Every field, by its name in the .proto, also where nothing was set. */
+/* Every field, by its name in the .proto, also unset ones. */
 START_TEST(all_fields)
 {
 	_Alignas(16) static uint8_t memory[1024];
@@ -122,7 +122,7 @@ START_TEST(texts)
 	ck_assert_str_eq(json_object_get_string(json_object_array_get_idx(list, 1)), "eventfd");
 	ck_assert_uint_eq(json_object_array_length(member(object, "signals")), 0);
 
-	/* what is printed is what a reader gets */
+	/* a reader gets what was printed */
 	const char *line = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 	struct json_object *again = json_tokener_parse(line);
 	ck_assert_ptr_nonnull(again);
@@ -157,7 +157,7 @@ START_TEST(nested)
 }
 END_TEST
 
-/* Lists of numbers, whatever their width. */
+/* Lists of numbers of any width. */
 START_TEST(lists_of_numbers)
 {
 	uint64_t watches[] = { 1, UINT64_MAX, 3 };
@@ -202,7 +202,7 @@ START_TEST(printed)
 }
 END_TEST
 
-/* A disk that is full is not a success. */
+/* A full disk is no success. */
 START_TEST(not_printed)
 {
 	int out = dup(STDOUT_FILENO);

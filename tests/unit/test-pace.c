@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* The watcher's pace, in a time of its own: a device that raises its payload, and who looks for it. */
+/* The watcher's pace, with simulated time: a device that raises its payload, and the thread that
+ * polls it. */
 
 #include "daemon/base/clock.h"
 #include "daemon/base/pace.h"
 #include "tests/suite.h"
 
-#define LOOK_NS 200 /* that a look takes */
+#define LOOK_NS 200 /* duration of a look */
 
 static struct pace pace;
 static uint64_t now, looks, spun_ns, late_ns;
@@ -27,7 +28,7 @@ static void setup(void)
 	random_state = 88172645463325252;
 }
 
-/* Look for `value`, which is there from `at` on, as the watcher does. */
+/* Looks for `value`, which is there from `at` on, as the watcher does. */
 static void find(uint64_t value, uint64_t at)
 {
 	uint64_t since = now, looked = now;
@@ -54,7 +55,7 @@ static uint64_t frames(uint64_t first, uint64_t count, uint64_t interval, uint64
 	return sum;
 }
 
-/* By then it spins only shortly before, and finds it while it spins. */
+/* By then it spins only shortly before the value, and finds it while spinning. */
 START_TEST(steady)
 {
 	static const uint64_t intervals[] = { 500 * NS_PER_US, NS_PER_MS, 16666667, NS_PER_S };
@@ -77,7 +78,7 @@ START_TEST(with_jitter)
 }
 END_TEST
 
-/* Values that are nanoseconds: a step of less than one. */
+/* Values that are nanoseconds: less than one step. */
 START_TEST(many_values_a_frame)
 {
 	uint64_t start = now, late = 0;
@@ -89,7 +90,7 @@ START_TEST(many_values_a_frame)
 }
 END_TEST
 
-/* Only each fourth frame is waited for. */
+/* Only every fourth frame is waited for. */
 START_TEST(skipped_frames)
 {
 	uint64_t start = now, late = 0;
@@ -101,7 +102,7 @@ START_TEST(skipped_frames)
 }
 END_TEST
 
-/* Nothing known: late by an eighth at most, in few looks. */
+/* Without history: late by an eighth at most, in few looks. */
 START_TEST(unknown)
 {
 	static const uint64_t waits[] = { 100 * NS_PER_US, NS_PER_MS, 10 * NS_PER_MS, NS_PER_S,
@@ -115,7 +116,7 @@ START_TEST(unknown)
 }
 END_TEST
 
-/* After a pause, whose end nobody can know, it is looked for as if nothing were known. */
+/* After a pause, whose end cannot be predicted, it starts without history. */
 START_TEST(paused)
 {
 	frames(0, 60, NS_PER_MS, 0);
@@ -127,7 +128,7 @@ START_TEST(paused)
 }
 END_TEST
 
-/* What comes far sooner than ever is found soon too. */
+/* A value that comes far sooner than ever is found soon too. */
 START_TEST(too_soon)
 {
 	frames(0, 20, NS_PER_S, 0);
@@ -136,7 +137,7 @@ START_TEST(too_soon)
 }
 END_TEST
 
-/* Whatever is put in, the next look is neither past nor far away. */
+/* For any input, the next look is neither in the past nor far away. */
 START_TEST(bounded_always)
 {
 	for (int i = 0; i < 100000; i++) {

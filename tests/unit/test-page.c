@@ -102,7 +102,7 @@ START_TEST(destroyed)
 }
 END_TEST
 
-/* Refused for want of bytes or of an fd: nothing stays charged. */
+/* Refused because bytes or fds run out: nothing stays charged. */
 START_TEST(charged)
 {
 	struct page *pages[3];
@@ -142,7 +142,7 @@ START_TEST(readonly)
 }
 END_TEST
 
-/* Nobody is given a payload page while somebody might still map it for writing. */
+/* A payload page is not shared while a process might still map it for writing. */
 START_TEST(sealed)
 {
 	struct page *page;
@@ -157,19 +157,19 @@ START_TEST(sealed)
 	ck_assert_int_eq(fcntl(page->fd, F_ADD_SEALS, F_SEAL_WRITE), -1); /* it is mapped */
 	ck_assert_int_eq(page_seal(page), 0);
 	ck_assert(page->sealed);
-	ck_assert_int_eq(page_seal(page), 0); /* twice is as good */
+	ck_assert_int_eq(page_seal(page), 0); /* a second time is allowed */
 	ck_assert_ptr_eq(mmap(NULL, SIZE, PROT_WRITE, MAP_SHARED, page->fd, 0), MAP_FAILED);
 	ck_assert_int_eq(pwrite(page->fd, "x", 1, 128), -1);
 	ck_assert_int_eq(fcntl(page->fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	expect_readonly(page);
-	mapped[16] = 42; /* who mapped it before goes on, and we see it */
+	mapped[16] = 42; /* the earlier mapping still works, and the daemon sees its stores */
 	ck_assert_uint_eq(((uint64_t *)page->memory)[16], 42);
 	munmap(mapped, SIZE);
 	page_unref(page);
 }
 END_TEST
 
-/* Its owner took the right to seal away: it stays unshared. */
+/* Its owner sealed the seals: it stays unshared. */
 START_TEST(sealed_against_sealing)
 {
 	struct page *page;
@@ -183,7 +183,7 @@ START_TEST(sealed_against_sealing)
 }
 END_TEST
 
-/* Another user with a read-only fd can't make a writable one of it. */
+/* Another user with a read-only fd cannot make a writable one of it. */
 START_TEST(opened_again_by_another)
 {
 	struct page *page;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the example pipeline trusts: its stamps, slots and histograms. */
+/* The parts that the example pipeline relies on: stamps, slots and histograms. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ START_TEST(picture_sizes)
 }
 END_TEST
 
-/* The planes lie in the buffer, behind each other. */
+/* The planes lie in the buffer one after the other. */
 START_TEST(picture_planes)
 {
 	size_t size = picture_bytes(162, 130);
@@ -65,7 +65,7 @@ static const struct {
 	{ { 0, 5000, 1, 36 }, 0xfffffffff, 4999 },
 };
 
-/* What a device wrote, in its own ticks, is read as everybody's nanoseconds. */
+/* A device's ticks are converted to nanoseconds of our clock. */
 START_TEST(board_ticks)
 {
 	struct board board, seen;
@@ -120,7 +120,7 @@ START_TEST(stamp_round_trip)
 }
 END_TEST
 
-/* What is said to those who write stamps and digits by other means is what is written here. */
+/* The positions given to code that writes stamps and digits by other means are those used here. */
 START_TEST(stamp_and_digits_described)
 {
 	uint8_t *memory = calloc(1, picture_bytes(640, 360));
@@ -151,7 +151,7 @@ START_TEST(stamp_and_digits_described)
 }
 END_TEST
 
-/* Half of one number and half of another are none; neither are grey, black and white. */
+/* Halves of two numbers give none; neither do grey, black and white. */
 START_TEST(stamp_torn)
 {
 	uint8_t *memory = calloc(1, picture_bytes(320, 240));
@@ -177,11 +177,11 @@ END_TEST
 
 /* --------------------------------------------------------------------------------- canvases -- */
 
-#define MARGIN 0x11 /* around what a canvas may touch */
+#define MARGIN 0x11 /* around the part that a canvas may touch */
 
 static const struct {
 	unsigned int width, height;
-	unsigned int x, y, shown_width, shown_height; /* where a picture of 320x180 is then */
+	unsigned int x, y, shown_width, shown_height; /* position of a picture of 320x180 */
 } canvases[] = {
 	{ 320, 180, 0, 0, 320, 180 }, { 640, 480, 160, 150, 320, 180 },
 	{ 321, 181, 0, 0, 320, 180 }, { 319, 180, 79, 45, 160, 90 },
@@ -199,7 +199,7 @@ static struct canvas canvas_new(unsigned int width, unsigned int height)
 	return canvas;
 }
 
-/* The pixels that are not as they were, as a rectangle that must be filled. */
+/* The changed pixels, as a rectangle that must be full. */
 static void expect_drawn(const struct canvas *canvas, unsigned int left, unsigned int top,
 			 unsigned int width, unsigned int height)
 {
@@ -279,7 +279,7 @@ START_TEST(slots)
 	ck_assert_int_eq(slot_check(slot, 3 + SLOT_COUNT), -EBADMSG);
 	ck_assert_uint_eq(slot_data_size(slot), 1000);
 	ck_assert(slot_key(slot));
-	slot_end(slot, 3, SIZE_MAX, false); /* whatever a writer claims */
+	slot_end(slot, 3, SIZE_MAX, false); /* whatever the writer claims */
 	ck_assert_uint_eq(slot_data_size(slot), slot_capacity(slot));
 	slot_begin(slot);
 	ck_assert_int_eq(slot_check(slot, 3), -EBADMSG);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Policies in files: what is refused unread, and where an error is said to be. */
+/* Policies in files: files that are refused unread, and the positions of errors. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which names of links a policy lets whom publish and find. */
+/* Which names of links a policy lets which users publish and find. */
 #include "daemon/rules/policy.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ static bool may_find(uid_t uid, const char *name, const char **ret_rule)
 	return policy_may_find(policy, &who, name, ret_rule);
 }
 
-/* A rule is about the names that match its patterns: others go on to the next. */
+/* A rule applies to names that match its patterns: others go on to the next rule. */
 START_TEST(names_by_pattern)
 {
 	const char *rule = NULL;
@@ -79,14 +79,14 @@ START_TEST(names_by_pattern)
 	ck_assert_str_eq(rule, "p:6");
 	ck_assert(!may_find(9, "private", &rule));
 	ck_assert_str_eq(rule, "no rule matches");
-	/* Neither says anything of the other questions. */
+	/* Neither decides the other questions. */
 	struct policy_subject who = { .uid = 8, .gid = 8 };
 	ck_assert(!policy_may_connect(policy, &who, NULL));
 	ck_assert(!policy_may_register(policy, &who, 8, NULL));
 }
 END_TEST
 
-/* Patterns of a rule that is left out, or that ends in an error, are let go of too (with a sanitizer). */
+/* Patterns of a rule that is left out, or has an error, are freed too (with a sanitizer). */
 START_TEST(names_left_out)
 {
 	load("version = 1; rules = (\n"

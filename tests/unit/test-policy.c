@@ -242,7 +242,7 @@ START_TEST(classes)
 		ck_assert(!may_register(7, 32 + i + 1));
 		ck_assert(!may_register(7, UINT32_MAX));
 	}
-	/* A rule for other classes decides nothing; all the classes of a list are meant. */
+	/* A rule for other classes decides nothing; a list means all its classes. */
 	load("version = 1; rules = ("
 	     " { user = 7; class = [\"cpu\", \"gpu\"]; register = false; },"
 	     " { user = 7; class = (\"encoder\"); register = false; },"
@@ -326,7 +326,7 @@ START_TEST(optional_rules)
 	load_refused("version = 1; rules = (\n{ optional = false;\n"
 		     "group = \"no-such-group\"; connect = true; } );",
 		     "p:3:", "no group \"no-such-group\"");
-	/* What is wrong in a rule that is left out is still wrong. */
+	/* A rule that is left out is still checked for errors. */
 	load_refused("version = 1; rules = ( { user = \"no-such-user\"; optional = true;\n"
 		     "connect = 1; } );",
 		     "p:2:", "\"connect\" must be true or false");
@@ -353,7 +353,7 @@ END_TEST
 
 /* --------------------------------------------------------------------------------- numbers --- */
 
-/* libconfig alone may cut off what needs more than 32 bits. */
+/* libconfig alone may truncate values above 32 bits. */
 START_TEST(big_numbers)
 {
 	load("version = 1; # 99999999999\n"
@@ -419,7 +419,7 @@ START_TEST(setting_bounds)
 }
 END_TEST
 
-/* Which devices may be promised for is decided apart from which may be registered. */
+/* Promising for a device is decided apart from registering it. */
 START_TEST(promises_by_class)
 {
 	struct policy_subject seven = { .uid = 7, .gid = 7 };
@@ -537,7 +537,7 @@ static const struct refusal refusals[] = {
 	{ "version = 1; rules = ( { user = 1;\nlimits: {\nfds = -3; }; } );", "p:3:", "\"fds\"" },
 	{ "version = 1; rules = ( { user = 1; connect = true;\nconnect = true; } );",
 	  "p:2:", "duplicate" },
-	/* what comes after a good rule is read too */
+	/* rules after a good one are read too */
 	{ "version = 1; rules = ( { user = 1; connect = true; },\n{ user = 1; bad = 1; } );",
 	  "p:2:", "unknown key \"bad\"" },
 };

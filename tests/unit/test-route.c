@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Routes: each combination of capabilities is asked, and judged by an oracle that says in its own
- * words when each route is allowed. A table of cases for people comes first.
+ * Routes: each combination of capabilities, checked against an oracle that states in its own terms
+ * when each route is allowed. A table of cases for people comes first.
  */
 #include "daemon/rules/route.h"
 
@@ -22,7 +22,7 @@
 #define EVERYTHING   UINT64_MAX
 #define WITHOUT(...) (EVERYTHING & ~(uint64_t)(__VA_ARGS__))
 
-/* As long as names get: no sentence may be cut off. */
+/* Names of the largest length: no sentence may be truncated. */
 #define LONG_SIGNALER "signaler-with-31-bytes-of-name!"
 #define LONG_WAITER   "a-waiter-that-has-31-bytes-too!"
 
@@ -31,7 +31,7 @@ static struct route_choice choice;
 static void choose(const struct route_device *signaler, const struct route_device *waiter,
 		   enum route_way way, const struct route_world *world)
 {
-	memset(&choice, 0xff, sizeof(choice)); /* what was there before must not count */
+	memset(&choice, 0xff, sizeof(choice)); /* old content must not matter */
 	route_choose(signaler, waiter, way, world, &choice);
 }
 
@@ -39,7 +39,7 @@ static void choose(const struct route_device *signaler, const struct route_devic
 
 struct facts {
 	uint32_t waits, signals;
-	uint32_t both; /* routes that both sides put up with */
+	uint32_t both; /* routes that both sides accept */
 	bool flush, irq, own, release;
 	uint64_t features;
 	bool promise, implicit;
@@ -147,7 +147,7 @@ static const char *judge(const struct facts *facts)
 		const char *why = choice.why[route];
 		size_t length = strnlen(why, FBK_REASON_SIZE);
 		bool works_too = strncmp(why, "it works too", 12) == 0;
-		if (length == 0 || length >= FBK_REASON_SIZE - 1) { /* full: it may be cut off */
+		if (length == 0 || length >= FBK_REASON_SIZE - 1) { /* full: it may be truncated */
 			return "no sentence, or one that is too long";
 		}
 		if (works_too != (allowed(facts, route) && route != choice.route)) {
@@ -197,7 +197,7 @@ static const enum fbk_backing backings[][2] = {
 	{ FBK_BACKING_DMABUF, FBK_BACKING_OWN },
 };
 
-/* One turn a world. */
+/* One run for each world. */
 START_TEST(every_capability)
 {
 	struct route_device signaler = { .name = LONG_SIGNALER };
@@ -230,8 +230,8 @@ static const uint32_t some_masks[] = {
 	0x1fe,
 };
 
-/* What waits on and signals anything, one kind each, and nothing; in one turn of a world each mask of
- * one side with some of the other, both ways round. */
+/* Devices that wait on and signal everything, one kind each, and nothing; in one run of a world
+ * each mask of one side with some of the other, in both directions. */
 START_TEST(every_mask)
 {
 	static const uint32_t kinds[] = { 0, M64, M32, SYNC_FILE, SYNCOBJ, IMPLICIT, EVENTFD, 63 };
@@ -251,8 +251,8 @@ START_TEST(every_mask)
 }
 END_TEST
 
-/* Nothing is remembered from one question to the next, and the answer is made of the question alone:
- * byte for byte, whatever was in the room for it. */
+/* The answer depends on the question alone: byte for byte the same, whatever its memory held
+ * before. */
 START_TEST(same_question_same_answer)
 {
 	static struct route_choice first[KINDS * KINDS];
@@ -321,10 +321,10 @@ static const struct named_case {
 	enum route_way way;
 	const struct route_world *world;
 	enum fbk_route route;
-	enum fbk_route of; /* whose sentence */
+	enum fbk_route of; /* the route whose sentence */
 	const char *why;   /* is this */
 } cases[] = {
-	/* what is taken */
+	/* the chosen route */
 	{ &gpu0, &gpu1, ACQUIRE, &plain, FBK_ROUTE_NATIVE, FBK_ROUTE_NATIVE,
 	  "gpu1 looks at the memory itself" },
 	{ &gpu0, &gpu1, ACQUIRE, &plain, FBK_ROUTE_NATIVE, FBK_ROUTE_SYNCOBJ_MIRROR,

@@ -56,7 +56,7 @@ START_TEST(created)
 	ck_assert_uint_eq(set->control->kind, FBK_PAGE_CONTROL);
 	ck_assert_uint_eq(set->control->slots, SLOTS);
 	ck_assert_ptr_null(set->daemon);
-	ck_assert_uint_eq(user_usage(user, ACCOUNT_FDS), 1); /* what nobody needs is not made */
+	ck_assert_uint_eq(user_usage(user, ACCOUNT_FDS), 1); /* pages without a user are not made */
 	const struct fbk_page_header *header = set->control->memory;
 	ck_assert_uint_eq(header->set_id, set->id);
 	ck_assert_uint_ne(set->id, set->control->id);
@@ -97,7 +97,7 @@ START_TEST(pages_by_writer)
 }
 END_TEST
 
-/* To its last slot; and what ended does not make room, since somebody may still look at it. */
+/* A set fills to its last slot; ended timelines do not make room, since they may still be read. */
 START_TEST(full)
 {
 	struct set *set = made();

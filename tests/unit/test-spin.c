@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a timeline learns about how long to look: as numbers, without a clock. */
+/* What a timeline learns about how long to spin: as numbers, without a clock. */
 #include "client/lib/spin.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static void setup(void)
 	spin = (struct spin){ 0 };
 }
 
-/* Waits whose points come after `ns`. Returns the time spent looking in vain. */
+/* Waits whose points come after `ns`. Returns the time spent spinning in vain. */
 static uint64_t waits(unsigned int count, uint64_t ns, unsigned int *ret_slept)
 {
 	uint64_t wasted = 0;
@@ -42,7 +42,7 @@ START_TEST(off)
 }
 END_TEST
 
-/* Sooner than policy's bound: looked for each time, and not much longer than it usually takes. */
+/* Sooner than the policy's bound: spins each time, and not much longer than the usual time. */
 START_TEST(soon)
 {
 	unsigned int slept;
@@ -54,8 +54,8 @@ START_TEST(soon)
 }
 END_TEST
 
-/* Later than the bound: looking takes some percent of the time of the waits, and less than one where
- * they are far too long. */
+/* Later than the bound: spins for some percent of the waiting time, and for less than one where
+ * points come far too late. */
 START_TEST(late)
 {
 	static const struct {
@@ -69,7 +69,7 @@ START_TEST(late)
 }
 END_TEST
 
-/* From late to soon and back: found out within some hundred waits. */
+/* From late to soon and back: learned within some hundred waits. */
 START_TEST(changing)
 {
 	unsigned int slept;
@@ -84,8 +84,8 @@ START_TEST(changing)
 END_TEST
 
 /*
- * Two that answer each other. Who looked while the other did is answered in 2 us; who slept, or whose
- * partner did, gets a late answer. Both start as sleepers, out of step, and find each other.
+ * Two that answer each other. While both spin, an answer takes 2 us; if either slept, it is late.
+ * Both start as sleepers, out of step, and both end up spinning.
  */
 START_TEST(together)
 {
@@ -115,7 +115,7 @@ START_TEST(together)
 }
 END_TEST
 
-/* One late point among many that come soon does not stop it. */
+/* One late point among many soon ones does not stop the spinning. */
 START_TEST(outlier)
 {
 	unsigned int slept;
@@ -126,7 +126,7 @@ START_TEST(outlier)
 }
 END_TEST
 
-/* Taken off the CPU while looking, twice: it is not tried for a while. */
+/* Preempted twice while spinning: it does not spin for a while. */
 START_TEST(preempted)
 {
 	unsigned int slept;

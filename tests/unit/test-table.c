@@ -11,7 +11,7 @@
 static const struct table_column columns[] = { { "NAME", 0 }, { "COUNT", 1 }, { "WHY", 0 } };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* What table_print() writes to stdout, and its status. */
+/* The output of table_print(), and its status. */
 static int print(struct libscols_table *table, char *ret_text, size_t size)
 {
 	FILE *file = tmpfile();
@@ -58,7 +58,7 @@ START_TEST(no_table)
 }
 END_TEST
 
-/* A row of a table has a few of them at a time. */
+/* A row of a table uses several of them at once. */
 START_TEST(numbers)
 {
 	const char *texts[8];

@@ -88,7 +88,7 @@ START_TEST(one_for_each_mask)
 }
 END_TEST
 
-/* What is refused is not there, and can be had once there is room. */
+/* A refused token does not exist, and can be created once there is room. */
 START_TEST(limited)
 {
 	struct token *token = NULL;
@@ -143,7 +143,7 @@ START_TEST(nothing_in_it)
 }
 END_TEST
 
-/* Somebody keeps the fd; it is worth nothing any more. */
+/* The holder keeps the fd; it is worth nothing any more. */
 START_TEST(destroyed)
 {
 	int kept = fcntl(got(&handle, FBK_RIGHT_WAIT)->fd, F_DUPFD_CLOEXEC, 100);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Topologies of the example pipeline: what is understood, and what is refused, where and with which words. */
+/* Topologies of the example pipeline: the files that are accepted, and those that are refused, with
+ * the line and the text of the error. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 /* --------------------------------------------------------------------------------- understood -- */
 
-/* Whatever the order in the file, each comes after the one that it takes from. */
+/* In whatever order the file has them, each stage comes after its source. */
 START_TEST(order)
 {
 	static const char *const names[] = { "first", "second", "encode", "probe", "send" };
@@ -140,7 +141,8 @@ START_TEST(refused)
 }
 END_TEST
 
-/* As many as there is room for, and one more: a chain of renderers between the first one and the encoder. */
+/* As many stages as fit, and one more: a chain of renderers between the first one and the
+ * encoder. */
 START_TEST(many_stages)
 {
 	char text[4096], error[256] = "";

@@ -47,7 +47,7 @@ START_TEST(empty)
 }
 END_TEST
 
-/* One on a tick fires at that very nanosecond, one a nanosecond later with the next tick. */
+/* A timer on a tick fires at that very nanosecond, one a nanosecond later with the next tick. */
 START_TEST(exact_boundaries)
 {
 	static const uint64_t ticks[] = { 1, 63, 64, 65, 4095, 4096, 262144, UINT64_C(1) << 40 };
@@ -165,7 +165,7 @@ START_TEST(time_stepping_back)
 }
 END_TEST
 
-/* A wheel that walked tick by tick would not end in this test's time. */
+/* A wheel that walked tick by tick would not end within this test's timeout. */
 START_TEST(jumps_are_cheap)
 {
 	static struct wheel_timer timers[1000];
@@ -192,7 +192,7 @@ START_TEST(jumps_are_cheap)
 }
 END_TEST
 
-/* Whoever sleeps until wheel_next() is woken seldom, and in time. */
+/* An owner that sleeps until wheel_next() is woken seldom, and in time. */
 START_TEST(sleeping_until_next)
 {
 	for (int turn = 0; turn < 20000; turn++) {
@@ -243,7 +243,7 @@ static void model_fired(struct wheel_timer *timer)
 	EXPECT(model_due(entry));
 	EXPECT(timer->deadline_ns == entry->deadline_ns);
 	entry->armed = false;
-	/* Now and then it does to others what callbacks do. */
+	/* Sometimes it cancels and moves other timers, as callbacks do. */
 	if (random_next() % 4 == 0) {
 		struct model_timer *other = &model[random_next() % MODEL_COUNT];
 
@@ -326,7 +326,7 @@ START_TEST(ticks_in_order)
 		timers[i] = timer_new(note_fired);
 		wheel_arm(&wheel, &timers[i], HOUR + TICK + random_range(45));
 	}
-	/* There is more to move than one call moves, so that it takes several. */
+	/* More timers to move than one call moves: it takes several. */
 	while (wheel_next(&wheel) < UINT64_MAX) {
 		wheel_advance(&wheel, HOUR + (UINT64_C(1) << 46), UINT_MAX);
 	}
@@ -355,7 +355,7 @@ START_TEST(budget_is_kept)
 	ck_assert_uint_le(wheel_next(&wheel), now);
 	ck_assert_uint_eq(wheel_advance(&wheel, now, 4), 4);
 	ck_assert_uint_le(wheel_next(&wheel), now);
-	/* One that waits for its turn may still be cancelled or moved. */
+	/* A timer that waits for its turn can still be cancelled or moved. */
 	for (size_t i = 0, left = 2; i < 10; i++) {
 		if (wheel_timer_armed(&timers[i]) && left-- == 2) {
 			wheel_cancel(&wheel, &timers[i]);
@@ -371,7 +371,7 @@ START_TEST(budget_is_kept)
 }
 END_TEST
 
-/* A slot with very many is moved in parts; none fires early or is lost. */
+/* A slot with very many timers is moved in parts; none fires early or is lost. */
 START_TEST(crowded_slot)
 {
 	static struct wheel_timer timers[20000];
@@ -462,11 +462,11 @@ START_TEST(callback_arms_itself)
 	wheel_init(&wheel, 0);
 	rearm_step = 10 * TICK;
 	wheel_arm(&wheel, &timer, 10 * TICK);
-	/* All periods that are over, in one call; and no more. */
+	/* All periods that have passed, in one call; and no more. */
 	ck_assert_uint_eq(wheel_advance(&wheel, 1000 * TICK, UINT_MAX), 100);
 	ck_assert_uint_eq(wheel_advance(&wheel, 1010 * TICK - 1, UINT_MAX), 0);
 	ck_assert_uint_eq(wheel_advance(&wheel, 1010 * TICK, UINT_MAX), 1);
-	/* One that is always due is stopped by the budget. */
+	/* The budget stops a timer that is always due. */
 	rearm_step = 0;
 	ck_assert_uint_eq(wheel_advance(&wheel, 1020 * TICK, 50), 50);
 	ck_assert(wheel_timer_armed(&timer));

@@ -61,7 +61,7 @@ START_TEST(oversized)
 	ck_assert_int_eq(wire_send(ends[0], bytes, WIRE_PACKET_MAX + 1, &fd, 1), 0);
 	ck_assert_int_eq(wire_send(ends[0], "next", 4, NULL, 0), 0);
 	ck_assert_int_eq(wire_receive(ends[1], &packet), -EMSGSIZE);
-	ck_assert_uint_eq(packet.fd_count, 1); /* the caller's to close, all the same */
+	ck_assert_uint_eq(packet.fd_count, 1); /* the caller must close it nevertheless */
 	packet_close();
 	ck_assert_int_eq(wire_receive(ends[1], &packet), 1);
 	ck_assert_uint_eq(packet.size, 4);
@@ -81,7 +81,7 @@ START_TEST(ended)
 }
 END_TEST
 
-/* Hung up on while we had something for them: as good as the end. */
+/* The peer hung up while something was queued for it: the same as the end. */
 START_TEST(reset)
 {
 	ck_assert_int_eq(wire_send(ends[1], "never read", 10, NULL, 0), 0);
@@ -96,7 +96,7 @@ START_TEST(empty)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
 	ck_assert_int_eq(wire_send(ends[0], "", 0, NULL, 0), 0);
-	ck_assert_int_eq(wire_receive(ends[1], &packet), 0); /* what the end looks like */
+	ck_assert_int_eq(wire_receive(ends[1], &packet), 0); /* looks like the end */
 	ck_assert_int_eq(wire_send(ends[0], "", 0, &fd, 1), 0);
 	ck_assert_int_eq(wire_receive(ends[1], &packet), 1);
 	ck_assert_uint_eq(packet.size, 0);
@@ -134,7 +134,7 @@ END_TEST
 
 static const size_t fd_counts[] = { 1, 2, 3, 252, WIRE_FDS_ROOM };
 
-/* They come in the order they were sent: each has its number in it. */
+/* Fds come in the order in which they were sent: each has its number in it. */
 START_TEST(fds_passed)
 {
 	int fds[WIRE_FDS_ROOM];
@@ -163,7 +163,7 @@ START_TEST(too_many_fds)
 }
 END_TEST
 
-/* No room for all in the receiver's table: those that came are the caller's to close. */
+/* The receiver's table has no room for all: the caller must close those that came. */
 START_TEST(fds_cut_off)
 {
 	struct rlimit limit, low;
@@ -233,7 +233,7 @@ START_TEST(arena_filled)
 }
 END_TEST
 
-/* What a packet makes us allocate is bounded: a list of many, packed, needs more than the arena. */
+/* The memory for a packet is bounded: a packed list of many elements needs more than the arena. */
 START_TEST(arena_bounds_unpacking)
 {
 	static uint8_t memory[WIRE_ARENA_SIZE];

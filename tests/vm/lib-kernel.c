@@ -17,9 +17,9 @@
 
 #include "tests/integration/lib-daemon.h"
 
-#define DEVICES 16 /* of one kind that are looked at */
+#define DEVICES 16 /* devices of one kind that are tried */
 
-/* The kernel's vgem_drm.h, and what Debian 12's headers are too old for. */
+/* From the kernel's vgem_drm.h, and what Debian 12's headers lack. */
 struct vgem_fence_attach {
 	uint32_t handle;
 	uint32_t flags;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The kernel's own fences, raw, for the tests that run in a guest: DRM devices found by the name of
- * their driver, fences of vgem and of the test driver in module/, sync_files, dma-bufs and syncobjs.
- * Nothing here knows of the daemon or the library. Functions that return int give 0, a fd or a
- * negative errno; the others fail the running test when the kernel refuses. All fds are
- * close-on-exec and the caller's. Any thread, one at a time for each struct.
+ * their driver, fences of vgem and of the test driver in module/, sync_files, dma-bufs and
+ * syncobjs. Nothing here knows the daemon or the library. Functions that return int give 0, a fd or
+ * a negative errno; the others fail the running test when the kernel refuses. All fds are close-on-
+ * exec and the caller's. Any thread, one at a time for each struct.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ bool kernel_is(unsigned int major, unsigned int minor);
 /* For main(): `return skip("why")`. Says so, and gives the exit status that ctest takes for a skip. */
 int skip(const char *reason, ...) __attribute__((format(printf, 1, 2)));
 
-/* For main(): skips what must not run on the machine that builds. True inside a guest. */
+/* For main(): skips tests that must not run on the building machine. True inside a guest. */
 bool in_guest(void);
 
 /* --------------------------------------------------------------------------------- DRM devices -- */
@@ -35,7 +35,7 @@ bool in_guest(void);
 int drm_card_open(const char *driver);
 int drm_render_open(const char *driver);
 
-/* Also fail the test when there is none. */
+/* Also fails the test if there is none. */
 int drm_card_must_open(const char *driver);
 
 /* A drmGetCap() value; 0 also when the kernel does not know it. */
@@ -55,7 +55,7 @@ struct vgem_fence {
 
 /* `card`: from drm_card_must_open("vgem"). A write fence: whoever reads the buffer waits for it. */
 void vgem_fence_create(int card, struct vgem_fence *ret_fence);
-int vgem_fence_signal(struct vgem_fence *fence); /* -ETIMEDOUT: the kernel did it before */
+int vgem_fence_signal(struct vgem_fence *fence); /* -ETIMEDOUT: the kernel signalled it before */
 void vgem_fence_destroy(
 	struct vgem_fence *fence); /* its fds and buffer; NULL and zeroed: nothing */
 
@@ -77,7 +77,7 @@ int test_fence_create(int device, uint32_t *ret_id);
 int test_fence_signal(int device, uint32_t id, int error); /* 0, or a negative errno */
 int test_fence_deadline(int device, uint32_t id, uint64_t *ret_deadline_ns);
 
-/* A dma-buf of the test driver's; `unmapped`: mmap refuses it. And its memory taken away. */
+/* A dma-buf of the test driver; `unmapped`: mmap refuses it. And one that takes its memory away. */
 int test_buffer_create(int device, uint64_t size, bool unmapped);
 int test_buffer_revoke(int device, int dmabuf);
 
@@ -100,7 +100,7 @@ struct sync_file_state {
 
 int sync_file_info(int fd, struct sync_file_state *ret_state); /* -ENOTTY: not a sync_file */
 
-/* Until it is signalled, with or without an error; false: not within that time. */
+/* Waits until it is signalled, with or without an error; false: not within that time. */
 bool sync_file_wait(int fd, unsigned int timeout_ms);
 
 int sync_file_merge(int first, int second);
@@ -112,7 +112,7 @@ int dmabuf_import_sync_file(int dmabuf, int sync_file, bool write);
 
 /* ------------------------------------------------------------------------------------ syncobjs -- */
 
-/* Those that libdrm has no call for, or not in every version. */
+/* Calls that libdrm lacks, at least in some versions. */
 int syncobj_eventfd(int drm, uint32_t handle, uint64_t point, int eventfd); /* 6.6 and later */
 
 /* The last signalled point of a timeline. */

@@ -52,7 +52,7 @@ uint64_t lab_counter(const struct daemon *daemon, const char *name)
 	return value;
 }
 
-/* Emulated, beside others: what takes a second on its own may take a minute. */
+/* Guests are emulated, beside other work: a second may become a minute. */
 #define LAB_PATIENCE_S 500
 
 static void (*lab_add)(TCase *tcase);

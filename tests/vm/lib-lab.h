@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the tests in the guest share beyond raw kernel fences and peers: a daemon whose policy allows
- * promises, and a device with a timeline in memory next to a waiter. Whatever does not go as it must
+ * What the tests in the guest share beyond raw kernel fences and peers: a daemon whose policy
+ * allows promises, and a device with a timeline in memory next to a waiter. Every unexpected error
  * fails the running test.
  */
 #pragma once
@@ -10,8 +10,9 @@
 #include "../integration/lib-peer.h"
 #include "lib-kernel.h"
 
-/* The most that policy takes, which is below what any kernel bears: a slow machine breaks no promise that is to be
- * kept, and whether the kernel or the daemon ended one can be told. The kernel of these guests takes 10 s. */
+/* The most that the policy allows. It is below the limit of any kernel, so that a slow machine
+ * breaks no promise that should be kept, and a test can tell whether the kernel or the daemon ended
+ * one. The kernel of these guests takes 10 s. */
 #define LAB_PROMISE_MS    1500
 #define KERNEL_PROMISE_MS 10000
 
@@ -37,7 +38,7 @@ static inline struct fbk_point lab_point(const struct lab *lab, uint64_t value)
 	return (struct fbk_point){ lab->opened, value };
 }
 
-/* `full` with FBK_SOAK, else a tenth of it, for loops that prove by their number. */
+/* `full` with FBK_SOAK, else a tenth of it, for loops that prove something by their count. */
 unsigned int lab_count(unsigned int full);
 
 /* One of the daemon's counters. */
@@ -47,6 +48,7 @@ uint64_t lab_counter(const struct daemon *daemon, const char *name);
  * (NULL: none is needed). */
 int lab_main(const char *name, const char *driver, void (*add)(TCase *tcase));
 
-/* The same with something set up around it: `start` returns NULL, or why it cannot; then the suite is skipped. */
+/* The same with something set up around it: `start` returns NULL, or why it cannot, which skips the
+ * suite. */
 int lab_main_with(const char *name, const char *(*start)(void), void (*stop)(void),
 		  void (*add)(TCase *tcase));

@@ -56,9 +56,9 @@ void producer_frames_on_demand(struct producer *producer, const _Atomic uint64_t
 {
 	for (uint64_t number = 1; number <= LINK_FRAMES; number++) {
 		uint32_t index = producer_hand(producer);
-		/* acquire: as it was stored */
+		/* acquire: pairs with the release of the process that stored it */
 		uint64_t read = atomic_load_explicit(done, memory_order_acquire);
-		EXPECT(read + PRODUCER_BUFFERS >= number); /* what was in this buffer */
+		EXPECT(read + PRODUCER_BUFFERS >= number); /* the previous frame in this buffer */
 		ck_assert_uint_eq(patient_word(socket), number);
 		producer_draw(producer, index);
 	}

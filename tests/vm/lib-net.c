@@ -17,7 +17,7 @@
 #define SENDER   "fbk_sender"
 #define RECEIVER "fbk_receiver"
 #define PORT     7700
-#define ROOM     (32 << 20) /* of the receiver, for all that is sent before it looks */
+#define ROOM     (32 << 20) /* of the receiver, for everything sent before it reads */
 
 /* In the guest, where the tools are. */
 static bool command(const char *line)
@@ -31,10 +31,10 @@ void net_stop(void)
 	command("ip netns delete " RECEIVER " 2>/dev/null");
 }
 
-/* Addresses of a dummy's neighbours are not asked for. */
+/* A dummy device does not resolve its neighbours' addresses. */
 const char *net_start(void)
 {
-	net_stop(); /* of a run that was cut off */
+	net_stop(); /* of an interrupted run */
 	if (!command("ip netns add " SENDER " && ip netns add " RECEIVER)) {
 		return "no network namespaces can be made";
 	}
@@ -57,7 +57,7 @@ const char *net_start(void)
 	return NULL;
 }
 
-/* A socket belongs to the namespace that it was made in. */
+/* A socket stays in the namespace in which it was created. */
 static int socket_in(const char *namespace)
 {
 	int before = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -34,7 +34,7 @@ const char *rdma_start(void)
 	if (!command("modprobe -q rdma_rxe")) {
 		return "this kernel has no module rdma_rxe";
 	}
-	rdma_stop(); /* of a run that was cut off */
+	rdma_stop(); /* of an interrupted run */
 	if (!command("ip link add " NETDEV " type dummy && ip addr add 10.77.0.1/24 dev " NETDEV
 		     " && ip link set " NETDEV " up")) {
 		return "no network device can be made";
@@ -61,7 +61,7 @@ static struct ibv_context *device_open(void)
 	return context;
 }
 
-/* By its IPv4 address: a dummy's link-local one may not be routed yet. */
+/* By its IPv4 address: a dummy's link-local one may have no route yet. */
 static int gid_index(struct ibv_context *context, union ibv_gid *ret_gid)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -132,7 +132,7 @@ static void queue_ready(struct rdma_end *end, uint32_t number, const union ibv_g
 	};
 	struct ibv_qp_attr send = {
 		.qp_state = IBV_QPS_RTS,
-		.timeout = 18, /* a second: emulated, an answer may take its time */
+		.timeout = 18, /* a second: a reply may take long in an emulated guest */
 		.retry_cnt = 7,
 		.rnr_retry = 7, /* for ever */
 		.max_rd_atomic = 1,
@@ -146,7 +146,7 @@ static void queue_ready(struct rdma_end *end, uint32_t number, const union ibv_g
 				     IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC) == 0);
 }
 
-/* However long the other end takes. */
+/* Waits for the other end without a time limit. */
 static uint64_t word_from(int socket)
 {
 	EXPECT(readable_within(socket, -1) == 1);
@@ -173,7 +173,7 @@ void rdma_connect(struct rdma_end *end, int socket)
 
 struct ibv_mr *rdma_register(struct rdma_end *end, void *memory, size_t size, unsigned int access)
 {
-	/* Never IBV_ACCESS_RELAXED_ORDERING: what is written first has to be there first. */
+	/* Never IBV_ACCESS_RELAXED_ORDERING: writes must become visible in order. */
 	return ibv_reg_mr(end->domain, memory, size, IBV_ACCESS_LOCAL_WRITE | access);
 }
 
@@ -277,7 +277,7 @@ struct ibv_wc rdma_sleep(struct rdma_end *end, int socket)
 		EXPECT(fds[0].revents != 0); /* else the other end is gone */
 		EXPECT(ibv_get_cq_event(end->channel, &which, &context) == 0);
 		ibv_ack_cq_events(which, 1);
-		/* before the next look: what comes between that and the sleep raises an event */
+		/* before the next look: a completion between that and the sleep raises an event */
 		EXPECT(ibv_req_notify_cq(end->completions, 0) == 0);
 	}
 	EXPECT(count == 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * RDMA by plain libibverbs, for tests in a guest: a soft device (rdma_rxe) on a network device of its
- * own, and two ends of a reliable connection. Nothing here knows of the daemon or the library.
- * Whatever does not go as it must fails the running test. One thread at a time for each end.
+ * RDMA by plain libibverbs, for tests in a guest: a soft device (rdma_rxe) on a network device of
+ * its own, and two ends of a reliable connection. Nothing here knows the daemon or the library.
+ * Every unexpected error fails the running test. One thread at a time for each end.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* For main(): makes the device. NULL, or why there is none. */
+/* For main(): sets up the device. NULL, or why there is none. */
 const char *rdma_start(void);
 void rdma_stop(void);
 
@@ -26,14 +26,14 @@ struct rdma_end {
 void rdma_open(struct rdma_end *end);
 void rdma_close(struct rdma_end *end);
 
-/* Tell the other end, over a socket, who this one is; learn who that is; connect. */
+/* Exchange the ends' addresses over a socket, and connect. */
 void rdma_connect(struct rdma_end *end, int socket);
 
 /* Memory that the other end may write. `access`: besides IBV_ACCESS_LOCAL_WRITE. NULL, with errno,
  * when the kernel refuses. */
 struct ibv_mr *rdma_register(struct rdma_end *end, void *memory, size_t size, unsigned int access);
 
-/* Where to, at the other end. */
+/* An address at the other end. */
 struct rdma_target {
 	uint64_t address;
 	uint32_t key;
@@ -55,6 +55,6 @@ void rdma_swap(struct rdma_end *end, const struct ibv_mr *local, struct rdma_tar
 /* Room for one immediate from the other end. */
 void rdma_expect(struct rdma_end *end);
 
-/* The next completion: looked for, or slept for, while the other end is there at its socket. */
+/* The next completion, by spinning or by sleeping; fails once the other end has hung up. */
 struct ibv_wc rdma_spin(struct rdma_end *end);
 struct ibv_wc rdma_sleep(struct rdma_end *end, int socket);

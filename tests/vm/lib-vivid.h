@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * vivid, the kernel's capture card without hardware. Nothing here knows of the daemon or the library. What the kernel
- * refuses fails the running test.
+ * vivid, the kernel's capture card without hardware. Nothing here knows the daemon or the library.
+ * A refusal of the kernel fails the running test.
  */
 #pragma once
 
@@ -18,6 +18,6 @@ int vivid_open(void);
  * webcam they are 320x180 at least. */
 void vivid_set_up(int fd, uint32_t memory, uint32_t buffers);
 
-/* Its thread goes first from then on: between two looks at the clock it lets others go first, and when that takes long it
- * sleeps until a time that has passed, of which the kernel complains. */
+/* Gives its thread priority: otherwise it yields between two reads of the clock, and after a long
+ * yield sleeps until a time that has passed, of which the kernel complains. */
 void vivid_start(int fd);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Fence memory that is a dma-buf: pages of ours once more, and buffers of drivers, which may go. */
+/* Fence memory that is a dma-buf: twins of our own pages, and buffers of drivers, which may go
+ * away. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static struct fbk_device *device_with(uint32_t backings, const char *name)
 	return device;
 }
 
-/* As the driver's engine sees it: another mapping of the same dma-buf. */
+/* The view of the driver's engine: another mapping of the same dma-buf. */
 static _Atomic uint64_t *engine_map(int dmabuf, size_t size, size_t offset)
 {
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
@@ -83,11 +84,11 @@ START_TEST(twin)
 	_Atomic uint64_t *word = engine_map(dmabuf, memory.page_size, memory.offset);
 	engine_store(word, 5);
 	ck_assert_uint_eq(fbk_timeline_value(timeline), 5);
-	ck_assert_uint_eq(fbk_timeline_value(seen), 5); /* the very memory: no daemon between */
+	ck_assert_uint_eq(fbk_timeline_value(seen), 5); /* the same memory: no daemon in between */
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 6), 0);
 	ck_assert_uint_eq(atomic_load(word), 6);
 	close(dmabuf);
-	/* Nobody but its signaler gets it. */
+	/* Only its signaler gets it. */
 	ck_assert_int_eq(fbk_timeline_memory(seen, &memory, &dmabuf), -EPERM);
 }
 END_TEST
@@ -133,7 +134,7 @@ static struct fbk_point engine_point(const struct engine *engine, uint64_t value
 	return (struct fbk_point){ engine->seen, value };
 }
 
-/* Both sides sleep for points that the engine stores, with nobody ringing. */
+/* Both sides sleep for points that the engine stores, without a ring. */
 static void engine_runs(const struct engine *engine)
 {
 	for (uint64_t value = 1; value <= 200; value++) {
@@ -143,7 +144,7 @@ static void engine_runs(const struct engine *engine)
 			fbk_point_wait(engine_point(engine, value), deadline_ms(PATIENCE_MS)), 0);
 		ck_assert_uint_eq(fbk_timeline_value(engine->seen), value);
 	}
-	/* What is only checked is seen as well: a check makes the daemon look. */
+	/* A check sees the value as well: it makes the daemon look. */
 	engine_store(engine->word, 201);
 	uint64_t end = now_ms() + PATIENCE_MS;
 	while (fbk_point_check(engine_point(engine, 201)) == -EAGAIN) {
@@ -210,14 +211,14 @@ START_TEST(another_process_waits)
 	peer_start(&peer, other_process, &lab.daemon);
 	engine_start(&engine, test_buffer_create(driver, SIZE, false), SIZE);
 	ask_another(&peer, &engine, 7);
-	usleep(20000); /* it mostly sleeps by then; if not, it finds the value there */
+	usleep(20000); /* it mostly sleeps by then; if not, it finds the value */
 	engine_store(engine.word, 7);
 	ck_assert_uint_eq(receive_word(peer.socket, NULL), 0);
 	ck_assert_int_eq(peer_wait(&peer), 0);
 }
 END_TEST
 
-/* Watches and exports of it as of any other. */
+/* Watches and exports work as for any other timeline. */
 START_TEST(exported)
 {
 	struct engine engine;
@@ -252,7 +253,7 @@ START_TEST(fills_up)
 }
 END_TEST
 
-/* What is mapped of it is counted, so that nobody can take it all from others. */
+/* Mappings are charged, so that one user cannot take all the room. */
 START_TEST(limited)
 {
 	struct fbk_device *device = device_with(FBK_BACKING_OWN, "greedy");
@@ -311,7 +312,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* The driver takes it away: that costs the timelines in it, with the reason, and nobody else. */
+/* The driver takes the memory away: its timelines fail, with the reason, and no others. */
 START_TEST(taken_away_from_a_sleeper)
 {
 	struct engine engine;
@@ -322,7 +323,7 @@ START_TEST(taken_away_from_a_sleeper)
 	engine_store(engine.word, 3);
 	ck_assert_int_eq(fbk_point_wait(engine_point(&engine, 3), deadline_ms(PATIENCE_MS)), 0);
 	ask_another(&peer, &engine, 9);
-	usleep(20000); /* it mostly sleeps by then: the watcher is what finds it */
+	usleep(20000); /* it mostly sleeps by then: the watcher finds out */
 	ck_assert_int_eq(test_buffer_revoke(driver, engine.dmabuf), 0);
 	ck_assert_int_eq((int)(int64_t)receive_word(peer.socket, NULL), -EIO);
 	ck_assert_int_eq(peer_wait(&peer), 0);
@@ -346,7 +347,7 @@ START_TEST(taken_away_unwatched)
 	ck_assert_int_eq(test_buffer_revoke(driver, engine.dmabuf), 0);
 	ck_assert_int_eq(fbk_timeline_info(engine.seen, &info), 0); /* the daemon looks */
 	ck_assert_int_eq(info.error, -EIO);
-	/* what is gone gets no more timelines; new memory does */
+	/* no new timelines in lost memory; new memory works */
 	ck_assert_int_eq(fbk_timeline_create(engine.device, NULL, "t", 0, &timeline), -ENOSPC);
 	int more = test_buffer_create(driver, SIZE, false);
 	ck_assert_int_eq(fbk_device_add_memory(engine.device, more, 0, SIZE), 0);
@@ -355,7 +356,8 @@ START_TEST(taken_away_unwatched)
 }
 END_TEST
 
-/* fencectl says what can't be guaranteed for which memory, and nothing of it where there is none. */
+/* fencectl says what cannot be guaranteed for which memory, and says nothing without such
+ * memory. */
 START_TEST(caveats_are_shown)
 {
 	struct engine engine;
@@ -394,7 +396,7 @@ static unsigned int daemon_maps_of_dmabufs(void)
 	return count;
 }
 
-/* Everything is let go of: the driver gets its memory back. */
+/* Everything is released: the driver gets its memory back. */
 START_TEST(nothing_is_kept)
 {
 	unsigned int fds = daemon_fd_count(&lab.daemon);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Fences of the daemon's that come back through the kernel: known, so that a cycle is refused; or
- * merged and not known, so that it is ended by its deadline. */
+/* Fences of the daemon that come back through the kernel: if it recognises them it refuses a cycle;
+ * merged ones it cannot recognise, and the deadline ends the cycle. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 static struct lab lab;
 static struct fbk_timeline *follows;        /* the waiter's, brokered */
-static struct fbk_timeline *follows_opened; /* the same, as the signaler has it */
+static struct fbk_timeline *follows_opened; /* the same, opened by the signaler */
 
 static void setup(void)
 {
@@ -71,7 +71,7 @@ START_TEST(promise_that_comes_back)
 }
 END_TEST
 
-/* The wait was declared first: then it is the import that is refused. */
+/* The wait is declared first: then the import is refused. */
 START_TEST(promise_refused)
 {
 	int fd = promise(1);
@@ -84,7 +84,7 @@ START_TEST(promise_refused)
 }
 END_TEST
 
-/* Merged it is another file. The deadline of the promise is the first in that cycle. */
+/* A merge makes another file. The deadline of the promise comes first in that cycle. */
 START_TEST(merged_is_not_known)
 {
 	struct fbk_timeline_info info;
@@ -109,7 +109,7 @@ START_TEST(syncobj_that_comes_back)
 	int fd = -1;
 	const char *why;
 	if (!fbk_feature(lab.waiter, FBK_FEATURE_MIRRORS, &why)) {
-		return; /* a kernel without: nothing is exported there */
+		return; /* a kernel without: no export there */
 	}
 	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
@@ -118,7 +118,7 @@ START_TEST(syncobj_that_comes_back)
 	ck_assert_int_eq(fbk_point_signal_on_syncobj(following(2), fd, 5), -EDEADLK);
 	ck_assert_str_eq(fbk_error_detail(),
 			 "follows.2 waits for line.5, which waits for follows.2");
-	/* signalled by a lower point of it too; by a higher one never */
+	/* a lower point of the same timeline signals it; a higher one never would */
 	ck_assert_int_eq(fbk_point_signal_on_syncobj(following(2), fd, 4), -EDEADLK);
 	ck_assert_int_eq(fbk_point_signal_on_syncobj(following(2), fd, 6), 0);
 	ck_assert_int_eq(fbk_point_signal_on_syncobj(following(3), fd, 5), 0);

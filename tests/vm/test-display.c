@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Pictures drawn by a device with memory fences, shown by one without: KMS. */
+/* Pictures drawn by a device with memory fences, shown by KMS, which has none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include "lib-lab.h"
 
 #define FLIPS   300
-#define BUFFERS 2 /* that are drawn to; one more is black */
+#define BUFFERS 2 /* to draw to; one more is black */
 #define WIDTH   640
 #define HEIGHT  480
 
@@ -70,7 +70,7 @@ static size_t wrong_pixels(uint64_t frame)
 
 /* --------------------------------------------------------------------------- render and display -- */
 
-/* How the display is made to wait for the picture. */
+/* How the display waits for the picture. */
 enum way {
 	PROMISED, /* an unsignalled sync_file in IN_FENCE_FD, before the picture is drawn */
 	GATED,    /* the commit is made when the point is reached */
@@ -79,15 +79,15 @@ enum way {
 
 static const char *const way_names[] = { "promised", "by a gate", "late sync_file" };
 
-/* Flip n shows frame n, which is point n of lab.timeline; its out-fence is point n of `release`, and
- * says that frame n - 1 is not on screen any more. */
+/* Flip n shows frame n, which is point n of lab.timeline; its out-fence is point n of `release`,
+ * and means that frame n - 1 is not on screen any more. */
 struct show {
 	enum way way;
 	unsigned int count;
 	unsigned int early, waited;
 	size_t wrong;
 	struct fbk_timeline *release;  /* the display's */
-	struct fbk_timeline *released; /* the same, as the renderer has it */
+	struct fbk_timeline *released; /* the same, opened by the renderer */
 	sem_t asked;                   /* for one frame more */
 	uint64_t drawn_us[FLIPS + 1], signalled_us[FLIPS + 1], shown_us[FLIPS + 1];
 };
@@ -145,7 +145,7 @@ static void note_result(void *arg, struct fbk_point point, int result)
 	*(int *)arg = result;
 }
 
-/* A result that no gate gives. */
+/* a value that no gate's result has */
 #define PENDING 1
 
 static void dispatch_until(const int *result)
@@ -206,7 +206,7 @@ static int compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* What the times say that the display and the kernel noted, and how long it took. */
+/* The times noted by the display and the kernel, and how long all took. */
 static void check_times(struct show *show)
 {
 	uint64_t took[FLIPS];
@@ -241,7 +241,7 @@ START_TEST(render_to_display)
 	}
 	pthread_join(renderer, NULL);
 	check_times(&show);
-	/* Else nothing could have been early. */
+	/* Otherwise no flip could have been early. */
 	ck_assert_uint_eq(show.waited, show.way == LATE ? 0 : show.count);
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ show.released, show.count },
 					deadline_ms(PATIENCE_MS)),
@@ -253,7 +253,7 @@ START_TEST(render_to_display)
 }
 END_TEST
 
-/* What all this is for: a flip that waits for nothing shows what is not drawn, and it is noticed. */
+/* The counter-proof: a flip that does not wait shows an undrawn picture, and the test notices. */
 START_TEST(without_a_fence)
 {
 	static struct show show;
@@ -266,7 +266,7 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------- expiry -- */
 
-/* Makes two timelines, and signals the first one when it is too late. */
+/* Creates two timelines, and signals the first one too late. */
 static int own_two(int socket, void *arg)
 {
 	(void)arg;
@@ -339,7 +339,7 @@ START_TEST(owner_stopped)
 
 	kill(peer.pid, SIGCONT);
 	send_word(peer.socket, 0, -1);
-	ck_assert_int_eq(peer_wait(&peer), ETIME); /* it learns of it as well */
+	ck_assert_int_eq(peer_wait(&peer), ETIME); /* it learns of the failure too */
 }
 END_TEST
 
@@ -361,7 +361,7 @@ static void expect_flip(uint64_t frame)
 	ck_assert_uint_eq(event.frame, frame);
 }
 
-/* A gate opens while the display still waits for the fence of the commit before. */
+/* A gate opens while the display still waits for the fence of the previous commit. */
 START_TEST(busy)
 {
 	int32_t out_fence = -1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The routes where the kernel has fences and policy allows promises: what the daemon says of them. */
+/* The routes on a kernel with fences and a policy that allows promises, as the daemon explains
+ * them. */
 #include "lib-lab.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ static void device_add(const char *name, enum fbk_device_class class, uint32_t w
 	ck_assert_msg(r == 0, "%s: %s", name, fbk_error_detail());
 }
 
-/* Points of GPUs may be promised, those of others not. */
+/* Points of GPUs may be promised, those of other devices not. */
 static void serve(bool implicit)
 {
 	char policy[512];
@@ -64,7 +65,7 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* What is taken each way, and what is said of `of` in one of them. */
+/* The route chosen in each direction, and the text about `of` in one of them. */
 static void expect(const char *from, const char *to, const char *acquire, const char *release,
 		   const char *way, const char *of, const char *why)
 {
@@ -101,7 +102,7 @@ START_TEST(promises_by_policy)
 	       "policy lets no point of cpu0 be promised: add a rule with `promise`");
 	expect("gpu0", "screen", "dma-buf-implicit", "cpu-wait", "acquire", "dma-buf-implicit",
 	       "screen finds a promise in the buffer's own fences");
-	/* who waits on promises only is told of a release by nobody's */
+	/* a device that waits on promises alone is promised no release */
 	expect("eager", "gpu0", "cpu-wait", "cpu-wait", "release", "sync_file-promise",
 	       "no release is promised: a promise that expires reads as success");
 	expect("screen", "gpu0", "cpu-wait", "cpu-wait", "release", "dma-buf-implicit",
@@ -109,7 +110,7 @@ START_TEST(promises_by_policy)
 }
 END_TEST
 
-/* What the kernel can't do is no route, and what it can't import comes by none. */
+/* A route does not exist if the kernel lacks it, or cannot import its fences. */
 START_TEST(syncobjs_by_kernel)
 {
 	if (fbk_feature(context, FBK_FEATURE_MIRRORS, NULL)) {

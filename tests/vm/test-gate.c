@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Gates: what is done when a point is reached, and what is not when it is not. */
+/* Gates: the action that runs when a point is reached, and does not run when it fails. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -26,7 +26,7 @@ static void teardown(void)
 	lab_close(&lab);
 }
 
-/* What the gates of a test said, in order. */
+/* The results of a test's gates, in order. */
 static struct {
 	uint64_t value;
 	int result;
@@ -51,7 +51,7 @@ static struct fbk_gate *gate_function(uint64_t value, unsigned int ms)
 	return gate;
 }
 
-/* Until so many gates have spoken. */
+/* Dispatches until so many gates have run. */
 static void dispatch_until(size_t count)
 {
 	while (said_count < count) {
@@ -59,7 +59,7 @@ static void dispatch_until(size_t count)
 	}
 }
 
-/* Whatever is on its way has come: the daemon answers in order. */
+/* Everything under way has come: the daemon replies in order. */
 static void dispatch_all(void)
 {
 	struct fbk_timeline_info info;
@@ -128,7 +128,7 @@ START_TEST(deadline)
 }
 END_TEST
 
-/* Gates of one timeline open by their points, whatever the order they were set in. */
+/* Gates of one timeline open by their points, in whatever order they were set. */
 START_TEST(in_order)
 {
 	static const uint64_t values[] = { 4, 1, 5, 3, 2 };
@@ -189,7 +189,7 @@ END_TEST
 
 /* ----------------------------------------------------------------------------------- an end -- */
 
-/* A request of one property, which is enough to be sent. */
+/* A request of one property, the least that can be sent. */
 static drmModeAtomicReq *some_request(void)
 {
 	drmModeAtomicReq *request = drmModeAtomicAlloc();
@@ -204,7 +204,7 @@ static void gate_commit(uint64_t value, int fd, struct fbk_gate **ret_gate)
 	int r = fbk_gate_atomic_commit(lab_point(&lab, value), deadline_ms(PATIENCE_MS), fd,
 				       request, 0, NULL, note, NULL, ret_gate);
 	ck_assert_msg(r == 0, "fbk_gate_atomic_commit: %s", fbk_error_detail());
-	drmModeAtomicFree(request); /* it has a copy */
+	drmModeAtomicFree(request); /* the gate has a copy */
 }
 
 /* With a request inside that would leak. */
@@ -239,7 +239,7 @@ START_TEST(daemon_gone)
 	reach(1);
 	daemon_kill(&lab.daemon);
 	dispatch_until(2);
-	/* The first may have been told before. */
+	/* the first may have been called before */
 	for (size_t i = 0; i < 2; i++) {
 		expect_said(i, said[i].value, said[i].value == 1 ? 0 : -ENOTCONN);
 	}
@@ -303,7 +303,7 @@ struct capture {
 	int fd;
 	uint8_t *memory[BUFFERS];
 	size_t size;
-	uint64_t holds[BUFFERS]; /* the frame that is read from it; 0: it is the device's */
+	uint64_t holds[BUFFERS]; /* the frame read from it; 0: the device has it */
 	bool marked[BUFFERS];    /* the reader wrote into it */
 };
 
@@ -352,7 +352,7 @@ static bool all_marked(const struct capture *capture, uint32_t index)
 	return bytes[0] == MARK && memcmp(bytes, bytes + 1, capture->size - 1) == 0;
 }
 
-/* Whatever the reader holds is as the reader left it. */
+/* The buffers that the reader holds are as it left them. */
 static void expect_untouched(const struct capture *capture)
 {
 	for (uint32_t i = 0; i < BUFFERS; i++) {
@@ -376,17 +376,17 @@ static void gate_queue(struct capture *capture, struct v4l2_buffer *buffer, uint
 	int r = fbk_gate_v4l2_queue(lab_point(&lab, value), deadline_ms(PATIENCE_MS), capture->fd,
 				    buffer, requeued, capture, NULL);
 	ck_assert_msg(r == 0, "fbk_gate_v4l2_queue: %s", fbk_error_detail());
-	memset(buffer, 0, sizeof(*buffer)); /* it has a copy */
+	memset(buffer, 0, sizeof(*buffer)); /* the gate has a copy */
 }
 
-/* Dequeued is ready; it goes back when the reader reached this frame's point. */
+/* A dequeued buffer is ready; it goes back when the reader has reached this frame's point. */
 static void take_frame(struct capture *capture, uint64_t frame)
 {
 	struct v4l2_buffer buffer = buffer_of(0);
 	ck_assert_int_eq(readable_within(capture->fd, PATIENCE_MS), 1);
 	ck_assert_int_eq(ioctl(capture->fd, VIDIOC_DQBUF, &buffer), 0);
 	ck_assert_uint_eq(capture->holds[buffer.index], 0);
-	/* The device did fill it, or its staying away from others would show nothing. */
+	/* The device did write to it: otherwise leaving the others alone would prove nothing. */
 	EXPECT(!capture->marked[buffer.index] || !all_marked(capture, buffer.index));
 	capture->holds[buffer.index] = frame;
 	memset(capture->memory[buffer.index], MARK, capture->size);
@@ -411,7 +411,7 @@ START_TEST(capture_waits_for_its_reader)
 	for (frame = 1; frame <= BUFFERS; frame++) {
 		take_frame(&capture, frame);
 	}
-	/* All are held: nothing comes, however long. */
+	/* The reader holds all of them: no frame comes. */
 	ck_assert_int_eq(readable_within(capture.fd, 300), 0);
 	expect_untouched(&capture);
 	release_frame(&capture, 1);
@@ -431,7 +431,8 @@ static bool with_device(struct capture *capture, uint32_t index)
 	return buffer.flags & V4L2_BUF_FLAG_QUEUED;
 }
 
-/* The reader dies: what it held is not given to the device. What the device refuses, `done` hears. */
+/* The reader dies: the device does not get its buffers. `done` gets the error if the device refuses
+ * a buffer. */
 START_TEST(capture_keeps_what_failed)
 {
 	static struct capture capture;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Peers that know implicit fences only: they poll a dma-buf, and put their fences into it. */
+/* Peers that know implicit fences only: they poll a dma-buf, and add their fences to it. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static void teardown(void)
 	close(card);
 }
 
-/* Another process, with nothing but the dma-buf and a socket. Says when poll(2) lets it go. */
+/* Another process, with only the dma-buf and a socket. Reports when poll(2) returns. */
 static int poll_only(int socket, void *arg)
 {
 	short events = *(short *)arg;
@@ -53,14 +53,14 @@ static void peer_polls(short events, bool for_write)
 	ck_assert_int_eq(peer_wait(&peer), 0);
 }
 
-/* Who wants to read waits for the writer. */
+/* A reader waits for the writer. */
 START_TEST(reader_polls)
 {
 	peer_polls(POLLIN, true);
 }
 END_TEST
 
-/* Who wants to write waits for readers too. */
+/* A writer waits for readers too. */
 START_TEST(writer_polls)
 {
 	peer_polls(POLLOUT, false);
@@ -100,7 +100,7 @@ START_TEST(follows_a_writer)
 }
 END_TEST
 
-/* A reader is in the way of who wants to write, not of who wants to read. */
+/* A reader delays a writer, but no other reader. */
 START_TEST(follows_a_reader_only_to_write)
 {
 	uint32_t id;
@@ -132,7 +132,7 @@ START_TEST(no_dmabuf)
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "a pipe"));
 	ck_assert_int_eq(fbk_point_attach_dmabuf(lab_point(&lab, 1), pipe_fds[0], true), -EBADF);
 	ck_assert_int_eq(fbk_point_attach_dmabuf(lab_point(&lab, 1), -1, true), -EBADF);
-	/* The dma-buf itself is no fence that the daemon follows. */
+	/* The daemon follows no dma-buf as a fence. */
 	ck_assert_int_eq(fbk_point_signal_on(release_point(2), fcntl(dmabuf, F_DUPFD_CLOEXEC, 0)),
 			 -EOPNOTSUPP);
 	ck_assert_int_eq(fbk_fence_classify(lab.waiter, dmabuf), FBK_DMA_BUF_IMPLICIT);

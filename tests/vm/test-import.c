@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Kernel fences that become points: sync_files with their errors, several at once, and what a daemon
- * does with those that are no good. */
+/* Kernel fences that become points: sync_files with their errors, several at once, and fds that the
+ * daemon must refuse. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 static struct lab lab;
 static struct fbk_timeline *line; /* brokered, of the waiter */
-static int device;                /* makes fences; -1: module not loaded */
+static int device;                /* creates fences; -1: module not loaded */
 static unsigned int fds;
 
 static void serve(unsigned int import_ms)
@@ -35,7 +35,7 @@ static void setup(void)
 	serve(60000);
 }
 
-/* Whatever happened, nothing is left at the daemon. */
+/* In every case the daemon keeps nothing. */
 static void teardown(void)
 {
 	fbk_disconnect(lab.waiter);
@@ -136,7 +136,7 @@ START_TEST(never_signals)
 }
 END_TEST
 
-/* The device goes: its driver ends its fences in error. */
+/* The device goes away: its driver ends its fences in error. */
 START_TEST(device_goes)
 {
 	uint32_t id;
@@ -149,7 +149,7 @@ END_TEST
 
 /* ----------------------------------------------------------------------------- several at once -- */
 
-/* What the kernel's merge does with an error that came before, and what we do. */
+/* What the kernel's merge does with an earlier error, and what we do. */
 START_TEST(merge_drops_errors_and_we_do_not)
 {
 	uint32_t ids[3];
@@ -171,7 +171,7 @@ START_TEST(merge_drops_errors_and_we_do_not)
 }
 END_TEST
 
-/* One failed; the others may still be at work on the buffer. */
+/* One failed; the others may still use the buffer. */
 START_TEST(waits_for_all_also_after_an_error)
 {
 	uint32_t ids[3];
@@ -200,14 +200,14 @@ START_TEST(merged_by_the_kernel)
 	ck_assert_int_eq(fbk_point_signal_on(point(1), merged), 0);
 	signal_fence(ids[0], 0);
 	ck_assert_int_eq(fbk_point_wait(point(1), deadline_ms(60)), -ETIMEDOUT);
-	signal_fence(ids[1], -EIO); /* after the merge: that one it keeps */
+	signal_fence(ids[1], -EIO); /* after the merge: the merge keeps that error */
 	ck_assert_int_eq(wait_for(1), -EIO);
 	close(files[0]);
 	close(files[1]);
 }
 END_TEST
 
-/* More fences in one than we look at one by one: then the kernel's verdict on the whole counts. */
+/* More fences in one than we look at one by one: then the kernel's status of the whole counts. */
 START_TEST(merged_of_very_many)
 {
 	uint32_t ids[100];
@@ -253,7 +253,7 @@ START_TEST(as_many_as_are_taken)
 	}
 	ck_assert_int_eq(fbk_point_signal_on_all(point(1), files, 0), -EINVAL);
 	ck_assert_int_eq(fbk_point_signal_on_all(point(1), files, FBK_FENCES_MAX), 0);
-	ck_assert_int_eq(fcntl(files[0], F_GETFD), -1); /* taken */
+	ck_assert_int_eq(fcntl(files[0], F_GETFD), -1); /* the daemon closes it */
 	for (int i = 0; i < FBK_FENCES_MAX; i++) {
 		signal_fence(ids[i], 0);
 	}
@@ -262,7 +262,7 @@ START_TEST(as_many_as_are_taken)
 		files[i] = fence(&ids[i]);
 	}
 	ck_assert_int_eq(fbk_point_signal_on_all(point(2), files, FBK_FENCES_MAX + 1), -EINVAL);
-	ck_assert_int_eq(fcntl(files[FBK_FENCES_MAX], F_GETFD), -1); /* taken on failure too */
+	ck_assert_int_eq(fcntl(files[FBK_FENCES_MAX], F_GETFD), -1); /* on failure too */
 }
 END_TEST
 
@@ -301,7 +301,7 @@ START_TEST(pending_imports_are_capped)
 	int r = 0;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	int fd = fence(&id);
-	/* The same fence, many times over: what costs the daemon is each import. */
+	/* The same fence, many times over: each import costs the daemon something. */
 	while (taken < 100000) {
 		r = fbk_point_signal_on(point(taken + 1), fcntl(fd, F_DUPFD_CLOEXEC, 0));
 		if (r < 0) {
@@ -321,7 +321,7 @@ START_TEST(pending_imports_are_capped)
 }
 END_TEST
 
-/* A client out of fds: a clear error, and it can go on after. */
+/* A client out of fds: it gets an error that says so, and can go on. */
 START_TEST(client_out_of_fds)
 {
 	struct rlimit old, limit;
@@ -360,7 +360,7 @@ START_TEST(late_export)
 	ck_assert_int_eq(fbk_point_export(point(1), FBK_SYNC_FILE, deadline_ms(PATIENCE_MS), &fd),
 			 0);
 	ck_assert_int_eq(sync_file_status(fd), 1);
-	/* It is one that every kernel interface takes: the daemon's own check, and back again. */
+	/* The kernel accepts it everywhere: in the daemon's own check, and back again. */
 	ck_assert_int_eq(fbk_fence_classify(lab.waiter, fd), FBK_SYNC_FILE);
 	ck_assert_int_eq(fbk_point_signal_on(point(2), fd), 0);
 	ck_assert_int_eq(wait_for(2), 0);

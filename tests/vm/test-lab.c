@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The lab itself: what the other tests here build on is there, and does what they rely on. */
+/* The lab itself: the other tests rely on these functions of the guest. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ START_TEST(vgem_closed)
 }
 END_TEST
 
-/* What a dma-buf is given as an implicit fence comes out again. */
+/* An implicit fence that was added to a dma-buf comes out again. */
 START_TEST(implicit)
 {
 	uint32_t buffer, id;

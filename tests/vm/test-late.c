@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The daemon does not run while a kernel fence signals in time and a deadline passes after that: the clock, which it
- * then serves first, does not make it miss the fence. And promises are listed among what waits. */
+/* The daemon is stopped while a kernel fence signals in time and a deadline passes after that. It
+ * handles the timer first, and must not miss the fence. Also: promises in the list of waits. */
 #include "../integration/lib-wire.h"
 #include "lib-lab.h"
 
@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-#define FIRST_MS  200 /* some deadline, so that the clock comes first */
+#define FIRST_MS  200 /* some deadline, which makes the timer come first */
 #define WATCH_MS  1500
 #define IMPORT_MS 2000
 
@@ -82,7 +82,7 @@ static void point_open(struct source *source)
 	close(fd);
 }
 
-/* As above, and something is submitted for it already. */
+/* As above, with work submitted to it already. */
 static void submitted_open(struct source *source)
 {
 	int fd = syncobj_open(source);
@@ -110,7 +110,7 @@ static void point_signal(const struct source *source)
 static const struct {
 	void (*open)(struct source *source);
 	void (*signal)(const struct source *source);
-	bool import; /* its own deadline is the one that passes; else a watch's does */
+	bool import; /* its own deadline passes; else a watch's does */
 } sources[] = {
 	{ sync_file_open, sync_file_signal, true }, { sync_file_open, sync_file_signal, false },
 	{ point_open, point_signal, true },         { point_open, point_signal, false },
@@ -135,12 +135,12 @@ START_TEST(signalled_by_the_deadline)
 					 &first, NULL),
 			 0);
 	sources[_i].open(&source);
-	/* The import's is at this or later: from when the daemon got it. */
+	/* The import's deadline is at this or later: it counts from when the daemon got it. */
 	uint64_t deadline = sources[_i].import ? start + IMPORT_MS : start + WATCH_MS;
 	uint64_t watched = sources[_i].import ? start + 60000 : deadline;
 	ck_assert_int_eq(fbk_point_watch(source.point, watched * 1000000, told, &last, NULL), 0);
 	ck_assert_int_ge(fbk_dispatch(lab.waiter), 0);
-	lab_counter(&lab.daemon, "requests"); /* it has got all of them */
+	lab_counter(&lab.daemon, "requests"); /* the daemon has got all of them */
 	uint64_t delay = now_ms() - start;
 
 	ck_assert_int_eq(kill(lab.daemon.pid, SIGSTOP), 0);
@@ -157,7 +157,7 @@ START_TEST(signalled_by_the_deadline)
 		ck_assert_int_ge(fbk_dispatch(lab.waiter), 0);
 	}
 	ck_assert_int_eq(first, -ETIMEDOUT);
-	if (signalled < deadline) { /* else this machine was too slow to tell */
+	if (signalled < deadline) { /* else this machine was too slow for a result */
 		ck_assert_int_eq(last, 0);
 	}
 }
@@ -194,7 +194,7 @@ START_TEST(promised)
 	client_open(&client, &lab.daemon);
 	ck_assert_int_eq(fbk_point_promise(lab_point(&lab, 3), &fd), 0);
 	expect_promise(&client, getpid());
-	fbk_disconnect(lab.waiter); /* it outlives who asked */
+	fbk_disconnect(lab.waiter); /* it outlives the client that asked for it */
 	lab.waiter = peer_connect(&lab.daemon);
 	expect_promise(&client, 0);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A capture card's buffers, read where the card put them: dequeued is ready, and a buffer goes back to the card when the device
- * that reads it says so, and not before. The reader writes a mark all over what it holds, so that it sees
- * whether the card wrote there meanwhile.
+ * A capture card's buffers, read where the card put them: a dequeued buffer is ready, and goes back
+ * to the card when the reading device has released it, not before. The reader writes a mark over
+ * what it holds, and so sees whether the card wrote there meanwhile.
  */
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -63,7 +63,7 @@ static bool all_marked(const uint8_t *bytes, size_t size)
 	return bytes[0] == MARK && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-/* Its first line and its last: the card wrote all of it since it was marked. */
+/* Its first and last line: the card wrote all of it since it was marked. */
 static bool is_picture(const uint8_t *picture)
 {
 	const size_t line = 2 * VIVID_WIDTH;
@@ -74,7 +74,7 @@ static void reader_begin(struct reader *reader, struct fbk_frame *frame, uint64_
 {
 	uint32_t index = fbk_frame_index(frame);
 	uint8_t *picture = reader_map(reader, frame);
-	EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == 0); /* dequeued is ready */
+	EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == 0); /* a dequeued buffer is ready */
 	EXPECT(is_picture(picture));
 	memset(picture, MARK, VIVID_SIZE);
 	reader->held[number] = index;
@@ -129,11 +129,11 @@ struct card {
 		struct card *card;
 		uint32_t index;
 		int dmabuf;
-		uint64_t frame; /* that the reader has; 0: the card has it */
+		uint64_t frame; /* held by the reader; 0: the card has it */
 	} buffers[BUFFERS];
 	uint64_t frame;          /* the last one */
 	uint64_t back;           /* how many came back */
-	uint32_t sequence, lost; /* the card's own number; what it did not give */
+	uint32_t sequence, lost; /* the card's own number; frames that it skipped */
 };
 
 /* A buffer of vgem, large enough for a picture. */
@@ -166,13 +166,13 @@ static void card_requeue(void *arg, int result)
 {
 	struct card_buffer *buffer = arg;
 	EXPECT(result == 0);
-	/* acquire: as it was stored */
+	/* acquire: pairs with the reader's release */
 	EXPECT(buffer->frame <= atomic_load_explicit(done, memory_order_acquire));
 	buffer->card->back++;
 	card_queue(buffer);
 }
 
-/* Dequeued is ready. */
+/* A dequeued buffer is ready. */
 static void card_frame(struct card *card)
 {
 	struct v4l2_buffer dequeued = {
@@ -184,7 +184,7 @@ static void card_frame(struct card *card)
 	struct card_buffer *buffer = &card->buffers[dequeued.index];
 	EXPECT(buffer->frame == 0);
 	buffer->frame = ++card->frame;
-	/* It counts by the clock: one that was late may give two pictures the same number. */
+	/* The card counts by the clock: after a late picture, two may have the same number. */
 	ck_assert_msg(card->frame == 1 || dequeued.sequence >= card->sequence,
 		      "frame %llu is picture %u, after %u", (unsigned long long)card->frame,
 		      dequeued.sequence, card->sequence);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pictures that go to a display and to an encoder at once. KMS waits for nothing, and gives a sync_file as the release; the encoder
- * waits for eventfds and signals them. A picture is drawn over when both gave it back.
+ * Pictures that go to a display and to an encoder at once. KMS waits for nothing, and gives a
+ * sync_file as the release; the encoder waits for eventfds and signals them. A buffer is drawn to
+ * again when both have released it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,16 +18,16 @@
 #include "lib-link.h"
 
 #define BUFFERS 2       /* two: one is shown and encoded, one is drawn */
-#define BLACK   BUFFERS /* the picture that is shown before and after */
-#define PENDING 1       /* a result that no gate gives */
+#define BLACK   BUFFERS /* the picture shown before and after */
+#define PENDING 1       /* a value that no gate's result has */
 
 static struct daemon server;
 static struct screen screen;
 
 /* In memory that all processes of a test share. */
 static struct shared {
-	_Atomic uint64_t encoded;          /* the last frame that the encoder was done with */
-	uint64_t gone_us[LINK_FRAMES + 1]; /* when a frame was not on screen any more */
+	_Atomic uint64_t encoded;          /* the last frame that the encoder has released */
+	uint64_t gone_us[LINK_FRAMES + 1]; /* when a frame left the screen */
 } * shared;
 
 static void setup(void)
@@ -61,7 +62,7 @@ static void note_result(void *arg, struct fbk_point point, int result)
 	display->result = result;
 }
 
-/* That dma-buf is the picture which the screen knows. */
+/* That dma-buf is one of the screen's pictures. */
 static void expect_same_buffer(const struct fbk_frame *frame)
 {
 	uint32_t handle;
@@ -69,7 +70,7 @@ static void expect_same_buffer(const struct fbk_frame *frame)
 	EXPECT(handle == screen.buffers[fbk_frame_index(frame)].handle);
 }
 
-/* The commit is made when the picture is drawn. Gives the fence that says when it is shown. */
+/* Commits when the picture is drawn. Gives the fence that signals when it is shown. */
 static int32_t display_commit(struct display *display, struct fbk_frame *frame, int producer)
 {
 	struct fbk_context *context = display->consumer.context;
@@ -92,7 +93,7 @@ static int32_t display_commit(struct display *display, struct fbk_frame *frame, 
 	return out_fence;
 }
 
-/* What was shown until then is released by that fence. */
+/* That fence releases the picture shown until then. */
 static void display_replace(struct display *display, int32_t out_fence)
 {
 	struct screen_event event;
@@ -143,7 +144,8 @@ static int display_run(int socket, void *arg)
 
 /* --------------------------------------------------------------------------------- the encoder -- */
 
-/* A frame that it refers to while it encodes the next one, and the fence by which that is given back. */
+/* The frame that the encoder refers to while it encodes the next one, and the fence that releases
+ * it. */
 struct reference {
 	const uint64_t *words;
 	uint64_t number; /* 0: none */
@@ -153,9 +155,9 @@ struct reference {
 static void reference_drop(struct reference *reference)
 {
 	if (reference->number > 0) {
-		yield_briefly(); /* it takes its time */
+		yield_briefly(); /* encoding takes time */
 		EXPECT(buffer_holds(reference->words, reference->number));
-		/* release: before the frame may be seen free */
+		/* release: before the producer may see the frame free */
 		atomic_store_explicit(&shared->encoded, reference->number, memory_order_release);
 		EXPECT(eventfd_write(reference->done, 1) == 0);
 		close(reference->done);
@@ -210,7 +212,7 @@ static int encoder_run(int socket, void *arg)
 
 /* -------------------------------------------------------------------------------- the renderer -- */
 
-/* The screen's pictures, and the memory of each that frames are told apart by. */
+/* The screen's pictures, and the memory that tells their frames apart. */
 static void renderer_fill(struct producer *producer)
 {
 	for (size_t i = BUFFERS; i < PRODUCER_BUFFERS; i++) {
@@ -235,17 +237,17 @@ static void renderer_fill(struct producer *producer)
 	}
 }
 
-/* When a buffer was taken: what was in it before is encoded by then, and is not on screen any more. */
+/* A free buffer: its previous frame is encoded, and not on screen any more. */
 struct taking {
 	uint64_t before, time_us;
 };
 
-/* Drawn when both wait for it. */
+/* Drawn once both wait for it. */
 static void render(struct producer *producer, const int *consumers, struct taking *ret_taking)
 {
 	static uint64_t held[BUFFERS];
 	uint32_t index = producer_hand(producer);
-	/* acquire: as it was stored */
+	/* acquire: pairs with the encoder's release */
 	uint64_t encoded = atomic_load_explicit(&shared->encoded, memory_order_acquire);
 	EXPECT(held[index] <= encoded);
 	*ret_taking = (struct taking){ held[index], clock_now() / 1000 };

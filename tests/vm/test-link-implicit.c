@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A consumer that knows implicit fences only: it has the dma-buf, adds its own fence as a reader, and polls. Between it and
- * the link is a process that hands it what comes, and never waits.
+ * A consumer that knows implicit fences only: it has the dma-buf, adds its own fence as a reader,
+ * and polls. A process between it and the link passes frames on, and never waits.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,7 +10,7 @@
 
 #include "lib-link.h"
 
-#define OVER UINT64_MAX /* in place of a frame */
+#define OVER UINT64_MAX /* sent instead of a frame */
 
 static struct daemon server;
 static _Atomic uint64_t *done; /* frames that the reader is done with; in memory that is shared */
@@ -29,7 +29,7 @@ static void teardown(void)
 
 /* ------------------------------------------------------------------------- dma-bufs and no more -- */
 
-/* Frames that the reader works on at once: all buffers but the one that is drawn. */
+/* Frames that the reader works on at once: all buffers but the one being drawn. */
 #define HELD (PRODUCER_BUFFERS - 1)
 
 struct reader {
@@ -55,14 +55,14 @@ static void reader_learn(struct reader *reader, int socket)
 static void reader_finish(struct reader *reader, uint64_t number)
 {
 	const struct work *work = &reader->work[number % HELD];
-	yield_briefly(); /* it takes its time */
+	yield_briefly(); /* reading takes time */
 	EXPECT(buffer_holds(reader->words[work->index], number));
 	/* release: before the producer may see the buffer free */
 	atomic_store_explicit(done, number, memory_order_release);
 	EXPECT(test_fence_signal(reader->fences, work->fence, 0) == 0);
 }
 
-/* As a driver does that is given work: its fence is in the buffer before the work can begin. */
+/* As a driver with new work: it adds its fence to the buffer before the work can begin. */
 static void reader_begin(struct reader *reader, int socket, uint64_t index, uint64_t number)
 {
 	struct work work = { .index = index };
@@ -107,7 +107,8 @@ struct go_between {
 	int producer; /* socket */
 };
 
-/* The producer draws when the reader's fence is there; the release is whatever is in the buffer then. */
+/* The producer draws once the reader's fence is in the buffer; that fence, whatever it is, becomes
+ * the release. */
 static void pass_on(struct go_between *between, struct fbk_frame *frame, uint64_t number)
 {
 	struct fbk_point release = { between->released, number };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Frames to a network device with memory fences: RDMA by plain libibverbs. A frame is sent once its acquire point is
- * reached; its release is a word that an atomic of the other end writes, or the completion of what was sent.
+ * Frames to a network device with memory fences: RDMA by plain libibverbs. A frame is sent once its
+ * acquire point is reached; its release is a word that an atomic of the other end writes, or the
+ * completion of the send.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -25,13 +26,13 @@ static void teardown(void)
 	daemon_stop(&server);
 }
 
-/* Who writes the release. */
+/* Who writes the release point. */
 enum back {
 	BY_ATOMIC,     /* the other end's device, into the payload, once it has read the frame */
 	BY_COMPLETION, /* the sender's process, once its device says that the frame is there */
 };
 
-/* What goes with a frame: its number and where it lies. */
+/* The immediate value of a frame: its number and its slot. */
 static uint32_t immediate_of(uint64_t number, uint32_t index)
 {
 	return (uint32_t)number << 8 | index;
@@ -105,7 +106,7 @@ static int receiver_run(int socket, void *arg)
 	}
 	ck_assert_uint_eq(receiver.number, LINK_FRAMES);
 	send_word(socket, 0, -1);
-	EXPECT(patient_word(socket) == 0); /* nobody needs the connection any more */
+	EXPECT(patient_word(socket) == 0); /* the connection is not needed any more */
 	receiver_close(&receiver);
 	return 0;
 }
@@ -128,7 +129,7 @@ static void sender_open(struct sender *sender, enum back back, int socket)
 		.class = FBK_NETWORK,
 		.waits = FBK_MEMORY64,
 		.signals = FBK_MEMORY64,
-		.silent = back == BY_ATOMIC, /* nothing here hears of the atomic */
+		.silent = back == BY_ATOMIC, /* nothing here learns of the atomic */
 	};
 	struct fbk_memory memory;
 	consumer_open(&sender->consumer, &server, &desc, socket);
@@ -154,7 +155,7 @@ static void sender_close(struct sender *sender)
 	consumer_close(&sender->consumer);
 }
 
-/* The frame itself: what the encoder wrote is what the device reads. */
+/* The frame itself: the device reads what the encoder wrote. */
 static const struct ibv_mr *sender_region(struct sender *sender, const struct fbk_frame *frame)
 {
 	struct ibv_mr **region = &sender->buffers[fbk_frame_index(frame)];
@@ -197,7 +198,7 @@ static int sender_run(int socket, void *arg)
 		sender_send(&sender, back, frame, ++number);
 	}
 	ck_assert_uint_eq(number, LINK_FRAMES);
-	while (patient_word(sender.receiver.socket) != 0) { /* what it read last */
+	while (patient_word(sender.receiver.socket) != 0) { /* its last confirmations */
 	}
 	send_word(sender.receiver.socket, 0, -1);
 	ck_assert_int_eq(patient_wait(&sender.receiver), 0);

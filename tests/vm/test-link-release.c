@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Frames whose consumers are done with them later than they give them back, where the producer waits for kernel
- * fences. */
+/* Frames whose consumers release them at a point and read on until then, for producers that wait
+ * for kernel fences. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>

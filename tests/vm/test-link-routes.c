@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Frames over each route that there is: the consumer waits for what the route gives it, and for nothing else. */
+/* Frames over each existing route: the consumer waits only for the fence that the route gives
+ * it. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -22,14 +23,14 @@ static void teardown(void)
 /* ------------------------------------------------------------------------------------- waiting -- */
 
 /*
- * Each is as its route's devices are: asked for before the frame is drawn, and seen not to be ready. Then the
- * producer is told to draw.
+ * Each follows its route: it waits as the devices of that route do. The fence is there before the
+ * frame is drawn, and is seen not to be signalled; then the producer is told to draw.
  */
 struct waiter {
 	struct consumer consumer;
 	int socket;       /* to the producer */
-	int drm;          /* some device's; a syncobj opens on any */
-	uint32_t syncobj; /* the producer's timeline, as it is there */
+	int drm;          /* of some device: any can open a syncobj */
+	uint32_t syncobj; /* the producer's timeline, opened there */
 };
 
 static void draw_now(const struct waiter *waiter)
@@ -45,7 +46,7 @@ static int wait_native(struct fbk_frame *frame, uint64_t number, void *arg)
 	return wait_point(frame, number, NULL);
 }
 
-/* Plain libdrm, as it waits that comes before the producer. */
+/* Plain libdrm: a consumer that waits before the producer has submitted. */
 static int wait_syncobj(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	struct waiter *waiter = arg;
@@ -93,7 +94,7 @@ static int wait_gate(struct fbk_frame *frame, uint64_t number, void *arg)
 	return 0;
 }
 
-/* Neither the library nor the point: what the buffer itself says. */
+/* Without library and point: by the buffer's own fences. */
 static int wait_dmabuf(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;
@@ -103,7 +104,7 @@ static int wait_dmabuf(struct fbk_frame *frame, uint64_t number, void *arg)
 	return 0;
 }
 
-/* It comes when the frame is drawn, and is signalled. */
+/* It comes when the frame is drawn, and is signalled already. */
 static int wait_late(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Frames to a network device that has no fences at all: UDP with MSG_ZEROCOPY. The send is made by a gate, and a frame
- * goes back when the kernel says that it let go of its memory, and not before.
+ * Frames to a network device without any fences: UDP with MSG_ZEROCOPY. A gate sends, and a frame
+ * is released when the kernel reports that it let go of the memory, not before.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,8 +43,8 @@ struct sender {
 	struct fbk_frame *frame; /* at the gate; NULL: it is sent */
 };
 
-/* What is said to be done is released: this is the device's interrupt. The kernel may overtake itself, where a
- * point stands for all before it: that one is reached when these are done too. */
+/* The device's interrupt: releases what the kernel reports as done. Reports may overtake each
+ * other, while a point stands for all before it: it is reached once those are done too. */
 static void *sender_reap(void *arg)
 {
 	struct sender *sender = arg;
@@ -119,7 +119,8 @@ static int sender_run(int socket, void *arg)
 
 /* ---------------------------------------------------------------------------------- the receiver -- */
 
-/* Each once and whole. Packets may overtake each other: each CPU of the receiver has a queue of them. */
+/* Each frame comes once, and whole. Packets may overtake each other: each CPU of the receiver has a
+ * queue of them. */
 static int receiver_run(int socket, void *arg)
 {
 	static uint64_t words[BUFFER_SIZE / sizeof(uint64_t) + 1];
@@ -139,12 +140,12 @@ static int receiver_run(int socket, void *arg)
 
 /* --------------------------------------------------------------------------------- the encoder -- */
 
-/* As producer_frame(); what a buffer held before is out of the kernel's hands. */
+/* As producer_frame(); the kernel has let go of the buffer's previous frame. */
 static void encode(struct producer *producer)
 {
 	static uint64_t held[PRODUCER_BUFFERS];
 	uint32_t index = producer_hand(producer);
-	/* acquire: as it was stored */
+	/* acquire: pairs with the reaper's release */
 	uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire);
 	EXPECT(held[index] <= done);
 	held[index] = producer->frame;
@@ -183,7 +184,7 @@ START_TEST(encoder_to_udp)
 	producer_close(&producer);
 	uint64_t copied = patient_word(sender.socket);
 	printf("of these, the kernel says, copied: %llu\n", (unsigned long long)copied);
-	/* A veth hands packets to a receiver on the same machine, for which they are copied. */
+	/* A veth delivers to a receiver on the same machine, for which the kernel copies. */
 	EXPECT(shared->way == NET_VETH || copied == 0);
 	ck_assert_int_eq(patient_wait(&sender), 0);
 	if (shared->way == NET_VETH) {

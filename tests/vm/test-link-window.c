@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A window system: its other side is plain libdrm, and waits for and signals points of two drm_syncobjs, as
- * linux-drm-syncobj-v1 has it. It shows what a device with memory fences drew, or draws what such a one shows.
+ * A window system whose other side is plain libdrm: it waits for and signals points of two
+ * drm_syncobjs, as in linux-drm-syncobj-v1. In one test it shows what a device with memory fences
+ * drew, in the other it draws what such a device shows.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,7 +13,7 @@
 
 #include "lib-link.h"
 
-#define OVER UINT64_MAX /* in place of a frame */
+#define OVER UINT64_MAX /* sent instead of a frame */
 
 static struct daemon server;
 static _Atomic uint64_t
@@ -77,7 +78,7 @@ static void point_signal(const struct surface *surface, uint32_t handle, uint64_
 
 /* -------------------------------------------------------------- a compositor of plain libdrm --- */
 
-/* Frames that it shows or is about to show: all buffers but the one that is drawn. */
+/* Frames that it shows or will show next: all buffers but the one being drawn. */
 #define HELD (PRODUCER_BUFFERS - 1)
 
 static void compositor_begin(const struct surface *surface, int socket, uint64_t index,
@@ -92,7 +93,7 @@ static void compositor_begin(const struct surface *surface, int socket, uint64_t
 
 static void compositor_finish(const struct surface *surface, uint64_t index, uint64_t number)
 {
-	yield_briefly(); /* it takes its time */
+	yield_briefly(); /* showing takes time */
 	EXPECT(buffer_holds(surface->words[index], number));
 	/* release: before the producer may see the buffer free */
 	atomic_store_explicit(done, number, memory_order_release);
@@ -120,7 +121,7 @@ static int compositor_run(int socket, void *arg)
 	return 0;
 }
 
-/* How the release comes to be a point. */
+/* How the release becomes a point. */
 enum back { BY_POINT, BY_MIRROR };
 
 /* Between the link and the compositor: it passes on, and waits for nothing. */
@@ -223,7 +224,8 @@ END_TEST
 
 /* ------------------------------------------------------------------- a client of plain libdrm --- */
 
-/* A frame is passed on before it is drawn; a buffer is drawn to when its last release is signalled. */
+/* A frame is passed on before it is drawn; a buffer is drawn to when its last release is
+ * signalled. */
 static int client_run(int socket, void *arg)
 {
 	static struct surface surface;

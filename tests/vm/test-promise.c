@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Promises: unsignalled sync_files, kept, broken, refused; what the kernel's side sees. */
+/* Promises: unsignalled sync_files that are kept, broken or refused; and what kernel consumers
+ * see. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -72,7 +73,8 @@ END_TEST
 
 static _Atomic uint64_t promised;
 
-/* Signals each point as soon as it is promised, and not before: else nothing could be early. */
+/* Signals each point as soon as it is promised, and not before: otherwise no fence could be
+ * early. */
 static void *signal_all(void *arg)
 {
 	const unsigned int *count = arg;
@@ -96,7 +98,8 @@ START_TEST(never_before_the_value_is_in_memory)
 	for (uint64_t value = 1; value <= count + WINDOW; value++) {
 		int *fd = &fds[value % WINDOW];
 		if (value > WINDOW) {
-			/* Its state, then the payload: seen signalled, it must be there. */
+			/* Reads the fence's state, then the payload: if the fence is signalled, the
+			 * payload must be there. */
 			while (sync_file_status(*fd) == 0) {
 				EXPECT(sync_file_wait(*fd, PATIENCE_MS));
 			}
@@ -130,7 +133,8 @@ START_TEST(expiry)
 	uint64_t took = now_ms() - before;
 	ck_assert_msg(took >= LAB_PROMISE_MS && took < KERNEL_PROMISE_MS, "%llu ms",
 		      (unsigned long long)took);
-	/* What a kernel consumer sees: success. Whoever asks us learns better, at once. */
+	/* Kernel consumers see success. A client that asks the daemon learns of the failure at
+	 * once. */
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	ck_assert_int_eq(fbk_point_check(lab_point(&lab, 3)), -ETIME);
 	ck_assert_int_eq(fbk_point_check(lab_point(&lab, 2)), 0);
@@ -146,7 +150,8 @@ START_TEST(expiry)
 }
 END_TEST
 
-/* No further promise until it delivers: on any timeline, to somebody who looks. */
+/* After a broken promise there is no other until the point is delivered: on any timeline, for any
+ * client. */
 START_TEST(not_believed_until_it_delivers)
 {
 	int fd = promise(1);
@@ -194,8 +199,7 @@ START_TEST(owner_killed)
 	kill(peer.pid, SIGKILL);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));
 	ck_assert_int_eq(sync_file_status(fd), 1);
-	ck_assert_int_eq(fbk_point_check(point),
-			 -EOWNERDEAD); /* not -ETIME: it was not the deadline */
+	ck_assert_int_eq(fbk_point_check(point), -EOWNERDEAD); /* not -ETIME: no deadline passed */
 	close(fd);
 	int again = -1;
 	ck_assert_int_eq(fbk_point_promise(point, &again), -EOWNERDEAD);
@@ -203,7 +207,7 @@ START_TEST(owner_killed)
 }
 END_TEST
 
-/* Who waits in the kernel for what was promised is not at fault: whoever promised that is. */
+/* The waiter in the kernel is not at fault: the promising signaler is. */
 START_TEST(blame_follows_promises)
 {
 	struct fbk_timeline_info info;
@@ -232,7 +236,7 @@ START_TEST(blame_follows_promises)
 }
 END_TEST
 
-/* Whoever asked may go: the kernel relies on the fence all the same. */
+/* The client that asked may end: the kernel still relies on the fence. */
 START_TEST(outlives_who_asked)
 {
 	int fd = promise(1);
@@ -250,7 +254,8 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------ refused -- */
 
-/* A broken promise fails the timeline: who may wait must not be able to bring that about. */
+/* A broken promise fails the timeline: a client with only the right to wait must not be able to
+ * cause that. */
 START_TEST(only_by_consent_of_the_owner)
 {
 	int token;
@@ -268,7 +273,7 @@ START_TEST(only_by_consent_of_the_owner)
 }
 END_TEST
 
-/* The kernel gives no fence's number back: files are rotated, and fds do not pile up. */
+/* The kernel does not reuse fence numbers: files are rotated, and fds do not pile up. */
 START_TEST(more_than_a_file_takes)
 {
 	enum { BATCH = 8 };
@@ -398,7 +403,7 @@ END_TEST
 
 /* ----------------------------------------------------------------------------------- the end --- */
 
-/* It ends, with status 0, and says that. */
+/* It ends with status 0, and logs that. */
 static void expect_log(const char *what)
 {
 	char log[4096];
@@ -408,7 +413,7 @@ static void expect_log(const char *what)
 	daemon_remove(&lab.daemon);
 }
 
-/* Stopped cleanly: clients are told first, what is promised is kept if it comes in time. */
+/* A clean stop: clients are told first, and promises are kept if their points come in time. */
 START_TEST(stop_keeps_promises)
 {
 	setup();
@@ -448,8 +453,8 @@ START_TEST(stop_breaks_what_does_not_come)
 }
 END_TEST
 
-/* Not run at all for longer than the kernel bears: it says success by itself, which is counted for what
- * it is, although the value came in the end. */
+/* The daemon is stopped for longer than the kernel waits: the kernel signals success by itself,
+ * which counts as broken, although the value came in the end. */
 START_TEST(daemon_that_does_not_run)
 {
 	setup();
@@ -476,8 +481,8 @@ START_TEST(daemon_that_does_not_run)
 }
 END_TEST
 
-/* Killed: the kernel closes vgem's file and signals all its fences, as success. What the library
- * says is the truth. */
+/* SIGKILL: the kernel closes vgem's file and signals all its fences as success. The library reports
+ * the failure. */
 START_TEST(killed_daemon)
 {
 	setup();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * RDMA as a device with memory fences: a peer that knows libibverbs and nothing else writes data, and
- * then, on the same queue pair, the payload of a timeline. Three processes: the owner, which has the
- * timeline and the memory, and does not touch either; the sender; and the reader, which waits on points
- * and looks at the data.
+ * RDMA as a device with memory fences: a peer with only libibverbs writes data, and then, on the
+ * same queue pair, the payload of a timeline. Three processes: the owner, which has the timeline
+ * and the memory, and touches neither; the sender; and the reader, which waits on points and looks
+ * at the data.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static void teardown(void)
 
 enum way { ADD, SWAP, IMMEDIATE };
 
-/* Where all of it is, in the processes of one test. */
+/* The processes of one test, and their memory. */
 struct scene {
 	enum way way;
 	uint64_t rounds;
@@ -52,7 +52,7 @@ static uint64_t patient_word(int socket)
 	return receive_word(socket, NULL);
 }
 
-/* It hangs up when it is done, however long that takes. */
+/* It hangs up when it has finished, however long that takes. */
 static int patient_wait(struct peer *peer)
 {
 	EXPECT(readable_within(peer->socket, -1) == 1);
@@ -103,7 +103,7 @@ static void sender_signal(struct sender *sender, enum way way, uint64_t n)
 	}
 }
 
-/* Data and value are both on their way before either is known to have come. */
+/* Data and value are both under way before either is known to have arrived. */
 static void sender_round(struct sender *sender, enum way way, uint64_t n)
 {
 	for (size_t i = 0; i < WORDS; i++) {
@@ -163,7 +163,7 @@ static int reader_run(int socket, void *arg)
 	return 0;
 }
 
-/* Waits for one point, and says what came of it. */
+/* Waits for one point, and sends the result. */
 static int waiter_run(int socket, void *arg)
 {
 	const struct scene *scene = arg;
@@ -191,8 +191,8 @@ static struct fbk_timeline *owner_timeline(struct fbk_context *context, bool sil
 		.class = FBK_NETWORK,
 		.signals = FBK_MEMORY64,
 		.silent = silent,
-		/* What one queue pair writes becomes visible in the order in which it was posted,
-		 * where neither region was registered with relaxed ordering. */
+		/* Writes of one queue pair become visible in the order in which they were posted,
+		 * unless a region was registered with relaxed ordering. */
 		.visibility = FBK_VISIBLE_ORDERED,
 	};
 	struct fbk_device *device;
@@ -211,7 +211,7 @@ static void owner_open(struct owner *owner, const struct scene *scene, bool sile
 	rdma_open(&owner->end);
 	owner->data = rdma_register(&owner->end, scene->data, WORDS * sizeof(uint64_t),
 				    IBV_ACCESS_REMOTE_WRITE);
-	/* The word alone: that is all that the peer can write. */
+	/* The peer can write that word and no other. */
 	owner->fence = rdma_register(&owner->end, memory.address, memory.size,
 				     IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC);
 	ck_assert_msg(owner->data && owner->fence, "ibv_reg_mr: %s", strerror(errno));
@@ -232,7 +232,7 @@ static void owner_close(struct owner *owner)
 	fbk_disconnect(owner->context);
 }
 
-/* All of them; the sender and the reader run from now on. */
+/* Starts all of them; sender and reader run from now on. */
 static void scene_open(struct scene *scene, int (*sender)(int socket, void *arg),
 		       int (*reader)(int socket, void *arg))
 {
@@ -246,7 +246,7 @@ static void scene_open(struct scene *scene, int (*sender)(int socket, void *arg)
 
 /* ------------------------------------------------------------------------------- what it proves -- */
 
-/* Whoever sleeps is woken by the daemon, which polls. The owner does nothing at all. */
+/* The daemon polls, and wakes a sleeper. The owner does nothing at all. */
 START_TEST(silent)
 {
 	struct scene scene = { .way = (enum way)_i, .rounds = lab_count(20000) };
@@ -261,7 +261,7 @@ START_TEST(silent)
 }
 END_TEST
 
-/* Nobody polls: the completion of the write tells the owner, and that wakes. */
+/* No polling: the completion of the write tells the owner, whose signal wakes. */
 START_TEST(rung)
 {
 	struct scene scene = { .way = IMMEDIATE, .rounds = lab_count(20000) };
@@ -286,7 +286,7 @@ END_TEST
 
 /* ----------------------------------------------------------------------------------- what fails -- */
 
-/* One word further than it was given. */
+/* One word further than allowed. */
 static int overstep_run(int socket, void *arg)
 {
 	static struct sender sender;
@@ -346,8 +346,7 @@ static int idle_run(int socket, void *arg)
 	return 1;
 }
 
-/* A queue pair does not tell that there is nobody at the other end; what the application speaks to it
- * with does. */
+/* A queue pair does not report the death of its peer; the application's own connection does. */
 START_TEST(disconnected)
 {
 	struct scene scene = { .rounds = 1 };
@@ -368,7 +367,7 @@ START_TEST(disconnected)
 }
 END_TEST
 
-/* A sender that goes on after the timeline failed does not bring it back. */
+/* A sender that writes on after the timeline failed does not revive it. */
 static int late_run(int socket, void *arg)
 {
 	static struct sender sender;
@@ -396,7 +395,7 @@ START_TEST(too_late)
 	send_word(scene.sender.socket, 1, -1);
 	ck_assert_uint_eq(patient_word(scene.sender.socket), 1);
 	ck_assert_int_eq(fbk_point_check((struct fbk_point){ owner.timeline, 1 }), -EIO);
-	/* And hardware that waits goes on: the poison is still there, or there again. */
+	/* Waiting hardware goes on too: the poison is still there, or there again. */
 	ck_assert_int_eq(fbk_timeline_memory(owner.timeline, &memory, NULL), 0);
 	while (!(__atomic_load_n((uint64_t *)memory.address, __ATOMIC_RELAXED) & FBK_POISON)) {
 		yield_briefly();
@@ -423,9 +422,9 @@ static void *memfd_map(size_t size, size_t mapped, int protection, int *ret_fd)
 }
 
 /*
- * A region pins pages of a shared file for longer than a call, for writing. Kernels refuse that of
- * files which are written back; of a memfd they don't, whether its seals came before or after. Who has
- * it mapped for reading only, like a waiter, can't make a device write to it.
+ * A region pins pages of a shared file for writing, for longer than a call. Kernels refuse that for
+ * files which are written back, but not for a memfd, whether its seals came before or after. A
+ * process that has it mapped read-only, like a waiter, cannot make a device write to it.
  */
 START_TEST(pins_sealed_memory)
 {
@@ -498,7 +497,7 @@ static int toggle_run(int socket, void *arg)
 	return 0;
 }
 
-/* How often a value was seen that nobody had written. */
+/* How often a value was read that was never written. */
 static uint64_t count_torn(int socket, const uint64_t *word)
 {
 	uint64_t torn = 0;
@@ -512,8 +511,8 @@ static uint64_t count_torn(int socket, const uint64_t *word)
 }
 
 /*
- * Eight bytes at once is what atomics promise. A write promises nothing about what is seen while it is
- * under way: how often that shows here is only said.
+ * Atomics promise eight bytes at once. A write promises nothing while it is under way: the test
+ * only prints how often that shows.
  */
 START_TEST(in_halves)
 {
@@ -527,7 +526,7 @@ START_TEST(in_halves)
 					      IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC);
 	EXPECT(region);
 	rdma_connect(&end, sender.socket);
-	rdma_offer(sender.socket, region); /* in place of data */
+	rdma_offer(sender.socket, region); /* instead of data */
 	rdma_offer(sender.socket, region);
 	uint64_t torn = count_torn(sender.socket, word);
 	printf("%s of 8 bytes: %llu times, of %llu, something else was seen meanwhile\n",

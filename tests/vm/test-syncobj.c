@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* drm_syncobjs: exported points, imported points, mirrors both ways, and other holders who misbehave.
- * The other side is plain libdrm, as a compositor with linux-drm-syncobj-v1 uses it. */
+/* drm_syncobjs: exported points, imported points, mirrors in both directions, and misbehaving
+ * holders. The other side is plain libdrm, as a compositor with linux-drm-syncobj-v1 uses it. */
 #include "lib-lab.h"
 
 #include <errno.h>
@@ -66,7 +66,7 @@ static void signal_point(uint32_t handle, uint64_t point)
 	ck_assert_int_eq(drmSyncobjTimelineSignal(drm, &handle, &point, 1), 0);
 }
 
-/* As a consumer waits that comes before the producer. */
+/* As a consumer that waits before the producer has submitted. */
 static int wait_point(uint32_t handle, uint64_t point, unsigned int ms)
 {
 	int64_t until = (int64_t)(now_ms() + ms) * 1000000;
@@ -131,7 +131,7 @@ START_TEST(export_failed)
 	uint32_t handle = opened(fd);
 	ck_assert_int_eq(fbk_timeline_fail(lab.timeline, -EIO, "broken"), 0);
 	ck_assert_int_eq(wait_point(handle, 5, PATIENCE_MS), 0); /* every wait ends ... */
-	ck_assert_uint_ge(query(handle), FAILED);                /* ... and who asks sees */
+	ck_assert_uint_ge(query(handle), FAILED);                /* ... and a query shows it */
 	close(fd);
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(import_of_a_fence_in_error)
 	ck_assert_int_eq(fence_at(handle, 3, &id), 0);
 	ck_assert_int_eq(fbk_point_signal_on_syncobj((struct fbk_point){ line, 1 }, fd, 3), 0);
 	ck_assert_int_eq(test_fence_signal(fences, id, -EIO), 0);
-	ck_assert_int_eq(wait_for(line, 1), -EIO); /* the kernel's own waits say nothing of it */
+	ck_assert_int_eq(wait_for(line, 1), -EIO); /* the kernel's own waits do not tell */
 	ck_assert_int_eq(wait_point(handle, 3, PATIENCE_MS), 0);
 	close(fd);
 }
@@ -219,7 +219,7 @@ END_TEST
 
 /* --------------------------------------------------------------------------- mirrors to a syncobj -- */
 
-/* By its signaler's library (0) or, for a timeline that is another's, by the daemon (1). */
+/* By the library of its signaler (0) or, for a timeline of another process, by the daemon (1). */
 START_TEST(mirror_to)
 {
 	struct fbk_mirror *mirror;
@@ -242,7 +242,7 @@ START_TEST(mirror_to)
 	}
 	ck_assert_int_eq(readable_within(event, PATIENCE_MS), 1);
 	ck_assert_uint_eq(query(handle), 199);
-	/* No request per point: two each for asking (Hello, and the question). */
+	/* No request per point: two of them are Hello and the question. */
 	ck_assert_uint_le(lab_counter(&lab.daemon, "requests") - before, 4);
 	uint64_t signals = lab_counter(&lab.daemon, "mirror_signals");
 	ck_assert_msg(_i == 0 ? signals == 0 : signals > 0, "%llu", (unsigned long long)signals);
@@ -290,7 +290,7 @@ static int mirror_and_die(int socket, void *arg)
 	return 1;
 }
 
-/* Who made the mirror dies; who waits for the syncobj must not wait for ever. */
+/* The mirror's creator dies; waiters for the syncobj must not wait for ever. */
 START_TEST(mirror_to_ends_with_its_maker)
 {
 	struct peer peer;
@@ -325,7 +325,7 @@ static void *signal_some(void *arg)
 	return NULL;
 }
 
-/* Several threads signal at once; on the other side values only grow. */
+/* Several threads signal at once; on the other side values only rise. */
 START_TEST(mirror_to_is_monotonic)
 {
 	struct fbk_mirror *mirror;
@@ -412,7 +412,7 @@ START_TEST(mirror_from_carries_errors)
 }
 END_TEST
 
-/* Any holder can reset it: whoever looks next finds out. */
+/* Any holder can reset it: the next look finds out. */
 START_TEST(reset_by_its_other_holder)
 {
 	struct fbk_mirror *mirror;
@@ -446,8 +446,8 @@ START_TEST(failed_by_the_other_side)
 }
 END_TEST
 
-/* What the kernel keeps for an abandoned mirror can't be taken back, so it stays charged for a while:
- * making and dropping mirrors comes to an end, and others are not affected. */
+/* The kernel's memory for an abandoned mirror cannot be taken back, so it stays charged for a
+ * while: creating and dropping mirrors reaches a limit, and other users are not affected. */
 START_TEST(arms_are_capped)
 {
 	struct fbk_mirror *mirror;
@@ -463,7 +463,7 @@ START_TEST(arms_are_capped)
 	ck_assert_int_eq(r, -EDQUOT);
 	ck_assert_uint_eq(made, 512);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "syncobj_arms"));
-	signal_point(handle, 1); /* raises them all: they are given back */
+	signal_point(handle, 1); /* raises them all, so that the memory is given back */
 	do {
 		r = fbk_mirror_from_syncobj(line, fd, &mirror);
 	} while (r == -EDQUOT);
@@ -476,7 +476,7 @@ END_TEST
 /* ---------------------------------------------------------------------------- linux-drm-syncobj-v1 */
 
 /*
- * A window-system client with fencebroker, and a compositor that has plain libdrm. Frame n is ready at
+ * A window-system client with fencebroker, and a compositor with plain libdrm. Frame n is ready at
  * point n of the acquire timeline and free again at point n of the release timeline.
  */
 static int compositor(int socket, void *arg)
@@ -553,7 +553,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, explicit_sync_with_a_plain_compositor);
 }
 
-/* Without syncobjs: every route says so, and the others go on. */
+/* Without syncobjs: every route says so, and the others work. */
 static void setup_without(void)
 {
 	lab_open(&lab, lab_policy(60000));
@@ -576,7 +576,7 @@ START_TEST(without_syncobjs)
 	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 -EOPNOTSUPP);
-	/* What there is instead. */
+	/* The routes that remain. */
 	ck_assert_int_eq(fbk_feature(lab.waiter, FBK_FEATURE_EXPORT_SYNC_FILE, &why), 1);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
 	ck_assert_int_eq(

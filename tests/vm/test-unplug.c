@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The DRM device that the daemon uses goes away while it is in use. What needs it says so; all else
- * goes on. Puts the device back at the end. */
+/* The DRM device that the daemon uses goes away. Whatever needs it fails with that reason;
+ * everything else goes on. Puts the device back at the end. */
 #include "lib-lab.h"
 
 #include <dirent.h>
@@ -75,8 +75,8 @@ START_TEST(device_goes)
 		0);
 	driver_write("unbind", device);
 
-	/* What needs no device: waits, eventfds, imports of sync_files, and late sync_files, which are
-	 * made another way. */
+	/* Needs no device: waits, eventfds, imports of sync_files, and late sync_files, which are
+	 * then made in another way. */
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
 	ck_assert_int_eq(fbk_point_wait(lab_point(&lab, 1), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(readable_within(event, PATIENCE_MS), 1);
@@ -88,7 +88,7 @@ START_TEST(device_goes)
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ plain, 1 }, deadline_ms(PATIENCE_MS)),
 			 0);
 
-	/* What needs it. */
+	/* Needs the device. */
 	ck_assert_int_eq(fbk_syncobj_create(lab.waiter, &fd), -ENODEV);
 	ck_assert_msg(strstr(fbk_error_detail(), "is gone"), "%s", fbk_error_detail());
 	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 2), FBK_SYNCOBJ_TIMELINE,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * What /dev/fbk-test-fence of the test driver fbk_test_fence.c takes. A real kernel fence, made by a
- * driver that exists for tests only: it is signalled when the test says so, and may carry an error,
- * which no driver of a stock kernel lets a test choose.
+ * The interface of /dev/fbk-test-fence, of the test driver fbk_test_fence.c. It gives real kernel
+ * fences: they are signalled when the test says so, and may carry an error, which no driver of a
+ * stock kernel lets a test choose.
  */
 #ifndef FBK_TEST_FENCE_H
 #define FBK_TEST_FENCE_H
@@ -12,7 +12,7 @@
 
 #define FBK_TEST_FENCE_DRIVER "fbk-test"
 
-/* A fence that is not signalled yet, and a sync_file on it (close-on-exec). */
+/* An unsignalled fence, and a sync_file on it (close-on-exec). */
 struct fbk_test_fence_create {
 	__u32 id; /* out: for the calls below, on this open file only */
 	__s32 fd; /* out */
@@ -39,8 +39,8 @@ struct fbk_test_buffer_create {
 	__s32 fd;       /* out */
 };
 
-/* Its memory is gone, as after a reset: who accesses a mapping of it gets SIGBUS. EINVAL: not one of
- * these. */
+/* Its memory goes away, as after a reset: access to a mapping of it gives SIGBUS. EINVAL: not one
+ * of these. */
 struct fbk_test_buffer_revoke {
 	__s32 fd;
 };
