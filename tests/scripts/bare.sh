@@ -1,4 +1,4 @@
-# A bare Debian, made here: clone, ./run, ./test. Nothing on this machine helps but its package mirror.
+# Clone, ./run and ./test in a bare Debian made here, which has nothing of this machine but its package mirror.
 . "$(dirname "$0")/lib/common.sh"
 
 [ "$(id -u)" -eq 0 ] || skip "making a Debian root takes root"
@@ -6,7 +6,7 @@ command -v mmdebstrap >/dev/null || skip "there is no mmdebstrap"
 root=$work/root
 log=$work/log
 
-# The mirror and how to reach it are what this machine's apt uses.
+# The mirror, and the way to it, come from this machine's apt.
 cat /etc/apt/sources.list.d/debian.sources >"$work/debian.sources" 2>/dev/null ||
 	grep -E '^deb .* bookworm' /etc/apt/sources.list >"$work/debian.list" 2>/dev/null ||
 	skip "this machine's apt has no Debian mirror"
@@ -20,7 +20,7 @@ mmdebstrap --variant=apt --aptopt="$work/apt.conf" --include=ca-certificates,git
 cp "$work/apt.conf" "$root/etc/apt/apt.conf.d/90mirror"
 git clone -q "$source" "$root/root/fencebroker"
 
-# A mount and a pid namespace: what is mounted or left running ends with it.
+# A mount and a pid namespace: mounts and left-over processes end with it.
 inside() { # COMMAND
 	unshare --mount --pid --fork --kill-child -- bash -ec '
 		mount --make-rprivate /
@@ -35,8 +35,8 @@ inside() { # COMMAND
 inside './run --seconds 2' || fail "./run on a bare Debian"
 [ "$(jq .frames_decoded "$root/root/fencebroker/build/run/report.json")" = 60 ] ||
 	fail "the stream that a bare Debian made does not hold 60 frames"
-# Nothing twice: the second start installs and compiles nothing.
+# The second start installs and compiles nothing.
 again=$(inside './run --seconds 1') || fail "the second ./run"
 ! grep -q installing <<<"$again" || fail "the second ./run installed something"
-# What shows that it was built right and finds all it needs; the long tests show no more than here.
+# Tests that show that the build is right and finds all it needs; the long ones would show no more than on this machine.
 inside './test --quick' || fail "./test --quick on a bare Debian"

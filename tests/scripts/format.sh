@@ -1,4 +1,4 @@
-# The layout is what .clang-format says.
+# All files have the layout of .clang-format.
 . "$(dirname "$0")/lib/common.sh"
 
 command -v clang-format >/dev/null || skip "there is no clang-format"

@@ -1,5 +1,5 @@
-# One of the three dies, or is stopped: the other two end, within their deadline, and each names it. So
-# do all three when the broker dies.
+# One of the three stages dies, or is stopped: the other two end within their deadline, and each names it. When
+# the broker dies, all three end.
 . "$(dirname "$0")/lib/common.sh"
 
 deadline=1500

@@ -1,5 +1,5 @@
-# A renderer that is slow: nobody reads early. A renderer that signals early: somebody does, and the
-# run says so; without that, the first half would prove nothing.
+# With a slow renderer no stage reads early. With one that signals early a stage does, and the run reports it:
+# without that, the first half would prove nothing.
 . "$(dirname "$0")/lib/common.sh"
 
 pipeline --delay-ms 200 --fps 10 --seconds 2 --size 320x240 || fail "the delayed run failed"

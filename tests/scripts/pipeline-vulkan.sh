@@ -48,7 +48,7 @@ case "$(report .renderer.name)" in
 	;;
 esac
 
-# Signalled before it is drawn: somebody reads early, and the run says so.
+# Signalled before it is drawn: a stage reads early, and the run reports it.
 if vulkan --early --delay-ms 100 --seconds 1 >"$work/out" 2>&1; then
 	fail "a renderer that signals early was not noticed"
 fi

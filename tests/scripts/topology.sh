@@ -1,5 +1,5 @@
 # The topologies that come with the pipeline: in each, every frame arrives, once, in order, and the counts add
-# up. And files that make no sense: refused before anything starts, with the line.
+# up. Files that make no sense are refused before anything starts, with the line.
 . "$(dirname "$0")/lib/common.sh"
 
 topologies=$source/client/examples/pipeline/topologies

@@ -1,4 +1,4 @@
-# What the doctor says in a guest: everything, but what the old kernel lacks, each with its reason.
+# The doctor in a guest: everything works, apart from what the old kernel lacks, each with its reason.
 . "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
 
 found=$("$bin/fencectl" doctor --json) || fail "the doctor finds that the daemon cannot run"
@@ -39,7 +39,7 @@ route "memory to syncobj (late)" "$new"
 route "syncobj to memory" "$new"
 [ "$new" = true ] || why "memory to syncobj (late)" syncobj-timeline
 
-# The doctor's word is what a daemon then finds: the same routes, found by itself.
+# A daemon finds by itself the routes that the doctor names.
 "$bin/fencebrokerd" --user --socket "$work/socket" 2>"$work/log" &
 for _ in $(seq 100); do
 	status=$("$bin/fencectl" --socket "$work/socket" status --json 2>/dev/null) && break
@@ -56,7 +56,7 @@ jq -r '.checks[] | select(.name == "daemon-kernel") | .note' <<<"$found" | grep 
 	fail "the doctor does not say what the daemon goes without"
 kill %1
 
-# Without vgem nothing is promised; what else makes sync_files still does.
+# Without vgem there are no promises; other sources of sync_files still work.
 if modprobe -r vgem; then
 	found=$("$bin/fencectl" doctor --json)
 	modprobe vgem

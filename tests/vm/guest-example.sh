@@ -1,5 +1,5 @@
-# The capture example, on a capture card that the kernel makes up: its frames go to the encoder example, and
-# each buffer is queued again when that is done with it.
+# The capture example, on the kernel's capture card without hardware: its frames go to the encoder example, and
+# each buffer is queued again when the encoder has released it.
 . "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
 
 card=

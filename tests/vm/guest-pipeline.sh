@@ -38,7 +38,7 @@ expect_counts $((20 + 13 + 18 + 19))
 expect_route render encode 20 "memory64 -> sync_file (promise)"
 expect_route encode show 20 "memory64 -> KMS IN_FENCE_FD (promise)"
 
-# Pictures that are signalled before they are drawn are seen on the display, too.
+# Pictures that are signalled before they are drawn show on the display, too.
 if pipeline "${small[@]}" --seconds 1 --early --delay-ms 1000 >"$work/out"; then
 	fail "a renderer that signals early was not noticed"
 fi

@@ -54,7 +54,7 @@ locked=$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")
 [ "$locked" -gt 1000 ] || problem "only $locked KiB are locked"
 [ "$(cat "/proc/$pid/oom_score_adj")" = -900 ] || problem "it may be killed for memory"
 
-# Killed, it comes back by itself.
+# After SIGKILL systemd starts it again.
 systemctl kill -s KILL fencebroker
 for _ in $(seq 100); do
 	again=$(systemctl show -P MainPID fencebroker)

@@ -1,5 +1,5 @@
 # A real capture device, the kernel's vivid: its buffers go to a renderer as dma-bufs, and back to the device
-# when that is done with them. Frames have the driver's numbers.
+# when the renderer has released them. Frames have the driver's numbers.
 . "$(dirname "$0")/../scripts/lib/common.sh"
 
 device=''
@@ -22,7 +22,7 @@ pipeline --topology "$source/client/examples/pipeline/topologies/capture-render-
 [ "$(report '.routes[1] | "\(.from) \(.to) \(.count) \(.route)"')" = \
 	"render capture 20 memory64 -> VIDIOC_QBUF" ] || fail "back by $(report '.routes[1]')"
 
-# What is no such device.
+# Paths that are no capture device.
 if pipeline --topology "$source/client/examples/pipeline/topologies/capture-render-encode.conf" --device /dev/null \
 	--size 320x180 >"$work/out" 2>&1; then
 	fail "/dev/null captures"

@@ -1,4 +1,4 @@
-# The guest of $1, from the outside: what runs there comes back as it should, and no warning is missed.
+# The guest of $1, from the outside: output and status of commands come back, and no kernel warning is missed.
 . "$FBK_SOURCE_DIR/tests/scripts/lib/common.sh"
 dir=$1
 guest=$source/tests/vm/guest

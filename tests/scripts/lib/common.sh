@@ -1,4 +1,4 @@
-# Sourced by the scripts here. Each makes a directory of its own and takes it away.
+# Sourced by the scripts here. Creates a directory for the script, and removes it at the end.
 set -euo pipefail
 
 bin=${FBK_BIN_DIR:?}

@@ -85,7 +85,7 @@ make_disk() { # DIRECTORY; its root/ is there
 }
 
 # A whole new entry of the cache, or nothing. The one used last stays too: for another checkout, whose
-# recipe differs, and for who is about to start it.
+# recipe differs, and for a process that is about to start it.
 make_entry() { # NAME SUITE
 	local new=$scratch/entry
 	mkdir "$new"

@@ -4,7 +4,7 @@
 
 boot_limit=180 # seconds; usual is a tenth
 
-# What the kernel says when something is wrong with it.
+# Kernel messages that report a fault.
 complaints='WARNING:|BUG:|INFO: task|hung task|possible .* detected|Oops|rcu:.*stall|KASAN|KCSAN|UBSAN:'
 complaints+='|general protection|refcount_t|Kernel panic|unable to handle|Call Trace:'
 
