@@ -56,7 +56,7 @@ static void caveats_show(void)
 
 static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 {
-	const Fbk__Wire__TimelineEntry *entry = (const void *)item;
+	const Fbk__Wire__TimelineState *entry = (const void *)item;
 	char status[256];
 	char kind[64];
 	if (caveat_see(entry->backing)) {

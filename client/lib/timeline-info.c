@@ -43,7 +43,7 @@ static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_ti
 	info->value = state->value;
 	info->cause = state->cause;
 	info->error = state->error;
-	info->failed_from = state->failed_from;
+	info->failed_from = state->failed_from ? state->failed_from : FBK_FAILED_FROM_NONE;
 	info->class = state->class_;
 	info->pid = state->pid;
 	info->uid = state->uid;

@@ -197,51 +197,58 @@ int request_inspect_devices(struct client *client, struct handle *handle, const 
 
 struct timeline_room {
 	Fbk__Wire__TimelineList list;
-	Fbk__Wire__TimelineEntry timelines[TIMELINES_MAX];
-	Fbk__Wire__TimelineEntry *timeline_list[TIMELINES_MAX];
+	Fbk__Wire__TimelineState timelines[TIMELINES_MAX];
+	Fbk__Wire__TimelineState *timeline_list[TIMELINES_MAX];
 };
 
-static void timeline_describe(struct timeline_room *room, const struct timeline *timeline)
+void timeline_describe(Fbk__Wire__TimelineState *ret, const struct timeline *timeline)
 {
-	size_t index = room->list.n_timelines++;
-	Fbk__Wire__TimelineEntry *entry = &room->timelines[index];
+	const struct device *device = timeline->device;
+	bool alive = timeline->cause == FBK_CAUSE_NONE;
+	fbk__wire__timeline_state__init(ret);
+	ret->id = timeline->id;
+	ret->name = text(timeline->name);
+	ret->flags = timeline_flags(timeline);
+	ret->value = timeline->seen;
+	ret->cause = timeline->cause;
+	ret->error = timeline->error;
+	ret->failed_from = alive ? 0 : timeline_failed_from(timeline);
+	ret->reason = text(timeline_reason(timeline));
+	ret->device = text(device->name);
+	ret->class_ = device->class;
+	ret->pid = device->pid;
+	ret->uid = device->uid;
+}
+
+/* The rest, for who may inspect it. */
+static void timeline_describe_use(Fbk__Wire__TimelineState *ret, const struct timeline *timeline)
+{
 	static const struct timeline_counters none;
 	const struct timeline_counters *counters = timeline->counters ? timeline->counters : &none;
 	uint64_t monitored = timeline_monitored(timeline);
-	bool alive = timeline->cause == FBK_CAUSE_NONE;
-	fbk__wire__timeline_entry__init(entry);
-	entry->id = timeline->id;
-	entry->name = text(timeline->name);
-	entry->device = text(timeline->device->name);
-	entry->pid = timeline->device->pid;
-	entry->uid = timeline->device->uid;
-	entry->value = timeline->seen;
-	entry->status = text(alive ? "ok" : "failed");
-	entry->reason = text(timeline_reason(timeline));
-	entry->monitored = monitored == FBK_MONITORED_NONE ? 0 : monitored;
-	entry->armed = timeline->armed;
-	entry->openers = timeline->handle_count;
-	entry->exports = counters->exports;
-	entry->exports_fired = counters->exports_fired;
-	entry->exports_expired = counters->exports_expired;
-	entry->imports = counters->imports;
-	entry->imports_done = counters->imports_done;
-	entry->imports_failed = counters->imports_failed;
-	entry->watches = counters->watches;
-	entry->waits = counters->waits;
-	entry->wakes = counters->wakes;
-	entry->kind = text(timeline->brokered ? "brokered" : "memory");
-	entry->backing = text(!timeline->set ? ""
-			      : page_lost(timeline->slot.page)
-				      ? "lost"
-				      : device_backing_name(timeline->slot.page->backing));
-	entry->set_id = timeline->set ? timeline->set->id : 0;
-	entry->failed_from = alive ? 0 : timeline_failed_from(timeline);
-	entry->promises = counters->promises;
-	entry->promises_kept = counters->promises_kept;
-	entry->promises_broken = counters->promises_broken;
-	entry->mirrors = timeline->mirror_count;
-	room->timeline_list[index] = entry;
+	ret->status = text(timeline->cause == FBK_CAUSE_NONE ? "ok" : "failed");
+	ret->monitored = monitored == FBK_MONITORED_NONE ? 0 : monitored;
+	ret->armed = timeline->armed;
+	ret->openers = timeline->handle_count;
+	ret->exports = counters->exports;
+	ret->exports_fired = counters->exports_fired;
+	ret->exports_expired = counters->exports_expired;
+	ret->imports = counters->imports;
+	ret->imports_done = counters->imports_done;
+	ret->imports_failed = counters->imports_failed;
+	ret->watches = counters->watches;
+	ret->waits = counters->waits;
+	ret->wakes = counters->wakes;
+	ret->kind = text(timeline->brokered ? "brokered" : "memory");
+	ret->backing = text(!timeline->set ? ""
+			    : page_lost(timeline->slot.page)
+				    ? "lost"
+				    : device_backing_name(timeline->slot.page->backing));
+	ret->set_id = timeline->set ? timeline->set->id : 0;
+	ret->promises = counters->promises;
+	ret->promises_kept = counters->promises_kept;
+	ret->promises_broken = counters->promises_broken;
+	ret->mirrors = timeline->mirror_count;
 }
 
 int request_inspect_timelines(struct client *client, struct handle *handle, const void *body,
@@ -265,7 +272,10 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 			break;
 		}
 		timeline_refresh(timeline); /* show what is, not what was last seen */
-		timeline_describe(&room, timeline);
+		size_t index = room.list.n_timelines++;
+		timeline_describe(&room.timelines[index], timeline);
+		timeline_describe_use(&room.timelines[index], timeline);
+		room.timeline_list[index] = &room.timelines[index];
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINES;
 	answer->message.timelines = &room.list;

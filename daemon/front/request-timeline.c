@@ -7,6 +7,7 @@
 
 #include "daemon/core/device.h"
 #include "dispatch.h"
+#include "inspect.h"
 #include "daemon/core/handle.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/received.h"
@@ -112,20 +113,8 @@ static int handle_new(struct client *client, struct timeline *timeline, uint32_t
 	return r;
 }
 
-int request_timeline_create(struct client *client, struct handle *none, const void *body, int *fds,
-			    struct answer *answer)
+static int create_check(const Fbk__Wire__TimelineCreate *request, struct answer *answer)
 {
-	(void)none;
-	(void)fds;
-	const Fbk__Wire__TimelineCreate *request = body;
-	struct device *device = device_find(client, request->device);
-	struct timeline *timeline;
-	struct handle *handle;
-	struct set *set;
-
-	if (!device) {
-		return answer_no_device(answer, request->device);
-	}
 	if (!device_name_valid(request->name)) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "a timeline's name has 1 to %d printable characters and no space",
@@ -138,12 +127,19 @@ int request_timeline_create(struct client *client, struct handle *none, const vo
 			 request->flags);
 		return -EINVAL;
 	}
+	return 0;
+}
+
+static int timeline_make(struct client *client, struct device *device,
+			 const Fbk__Wire__TimelineCreate *request, struct timeline **ret_timeline,
+			 struct answer *answer)
+{
+	struct set *set;
 	int r = timeline_set(client, request, &set, answer);
 	if (r < 0) {
 		return r;
 	}
-	r = timeline_create(device, set, request->name, request->flags, &timeline);
-	set_unref(set); /* the timeline holds its own */
+	r = timeline_create(device, set, request->name, request->flags, ret_timeline);
 	if (r == -ENOBUFS) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "%s has no memory of its own with room for a timeline: add some first",
@@ -153,6 +149,27 @@ int request_timeline_create(struct client *client, struct handle *none, const vo
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "set %u is full (%u timelines, ended ones too): make another",
 			 request->set, set->control->slots);
+	}
+	set_unref(set); /* the timeline holds its own */
+	return r;
+}
+
+int request_timeline_create(struct client *client, struct handle *none, const void *body, int *fds,
+			    struct answer *answer)
+{
+	(void)none;
+	(void)fds;
+	const Fbk__Wire__TimelineCreate *request = body;
+	struct device *device = device_find(client, request->device);
+	struct timeline *timeline;
+	struct handle *handle;
+
+	if (!device) {
+		return answer_no_device(answer, request->device);
+	}
+	int r = create_check(request, answer);
+	if (r == 0) {
+		r = timeline_make(client, device, request, &timeline, answer);
 	}
 	if (r < 0) {
 		return r;
@@ -295,24 +312,10 @@ int request_timeline_info(struct client *client, struct handle *handle, const vo
 	(void)body;
 	(void)fds;
 	struct timeline *timeline = handle->timeline;
-	Fbk__Wire__TimelineState *state = &answer->state;
-
 	timeline_refresh(timeline);
-	fbk__wire__timeline_state__init(state);
-	state->id = timeline->id;
-	state->name = timeline->name;
-	state->flags = timeline_flags(timeline);
-	state->value = timeline->seen;
-	state->cause = timeline->cause;
-	state->error = timeline->error;
-	state->failed_from = timeline_failed_from(timeline);
-	state->reason = (char *)(uintptr_t)timeline_reason(timeline);
-	state->device = timeline->device->name;
-	state->class_ = timeline->device->class;
-	state->pid = timeline->device->pid;
-	state->uid = timeline->device->uid;
-	state->rights = handle->rights;
+	timeline_describe(&answer->state, timeline);
+	answer->state.rights = handle->rights;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_STATE;
-	answer->message.state = state;
+	answer->message.state = &answer->state;
 	return 0;
 }

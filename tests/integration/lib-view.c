@@ -263,7 +263,7 @@ int view_info(const struct view *view, struct fbk_timeline_info *ret_info)
 		.value = state->value,
 		.cause = state->cause,
 		.error = state->error,
-		.failed_from = state->failed_from,
+		.failed_from = state->failed_from ? state->failed_from : FBK_FAILED_FROM_NONE,
 		.class = state->class_,
 		.pid = state->pid,
 		.uid = state->uid,

@@ -38,7 +38,7 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 	&fbk__wire__status__descriptor,         &fbk__wire__user__descriptor,
 	&fbk__wire__usage__descriptor,          &fbk__wire__counter__descriptor,
 	&fbk__wire__kernel_feature__descriptor, &fbk__wire__device__descriptor,
-	&fbk__wire__device_list__descriptor,    &fbk__wire__timeline_entry__descriptor,
+	&fbk__wire__device_list__descriptor,    &fbk__wire__timeline_state__descriptor,
 	&fbk__wire__timeline_list__descriptor,  &fbk__wire__timeline_state__descriptor,
 	&fbk__wire__timeline__descriptor,       &fbk__wire__welcome__descriptor,
 	&fbk__wire__route_list__descriptor,     &fbk__wire__route_entry__descriptor,
@@ -86,7 +86,7 @@ END_TEST
 
 START_TEST(numbers)
 {
-	Fbk__Wire__TimelineEntry entry = FBK__WIRE__TIMELINE_ENTRY__INIT;
+	Fbk__Wire__TimelineState entry = FBK__WIRE__TIMELINE_STATE__INIT;
 	entry.id = UINT64_MAX;
 	entry.failed_from = (UINT64_C(1) << 62) - 1;
 	entry.pid = INT32_MIN;
