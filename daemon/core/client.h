@@ -64,7 +64,7 @@ struct client {
 	struct graph_edges waits;             /* that it declared */
 	RB_HEAD(watch_tree, watch) watches;   /* by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* not yet told */
-	/* Some watch has fired; set by its connection. */
+	/* Some watch has fired; set by its connection. NULL: it has none. */
 	void (*notify)(struct client *client);
 	void *connection;
 };

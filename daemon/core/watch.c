@@ -34,7 +34,7 @@ static void watch_fire(struct watch *watch, int result)
 	watch->result = result;
 	watch->fired = true;
 	TAILQ_INSERT_TAIL(&client->fired, watch, fired_links);
-	if (!client->ending) {
+	if (!client->ending && client->notify) {
 		client->notify(client);
 	}
 }

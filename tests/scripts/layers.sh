@@ -84,4 +84,21 @@ for expected in 'low/a includes high/b, which stands above it' 'trial: a cycle o
 		status=1
 	fi
 done
+
+# What the compiler finds from within a layer: the one below, and not the one above.
+reaches() { # TARGET HEADER
+	printf '#include "%s"\n' "$2" | (cd "$work" && ${CC:-cc} -M -I "$bin/../layers/$1" -x c -) >/dev/null 2>&1
+}
+while read -r target below above; do
+	reaches "$target" "$below" || { echo "$target does not find $below" && status=1; }
+	! reaches "$target" "$above" || { echo "$target finds $above" && status=1; }
+done <<'EOF'
+fbk-daemon-base proto/cells.h daemon/rules/account.h
+fbk-daemon-rules daemon/base/clock.h daemon/core/client.h
+fbk-daemon-core daemon/rules/kind.h daemon/translate/provider.h
+fbk-daemon-translate daemon/core/source.h daemon/front/dispatch.h
+fbk-daemon-front daemon/translate/provider.h daemon/daemon.h
+fbk-client-core proto/cells.h client/lib/link/frame.h
+fbk-client-link client/lib/error.h daemon/base/clock.h
+EOF
 [ $status -eq 0 ] || fail "the layers are in docs/architecture.md"
