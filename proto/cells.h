@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * What both sides do with a cell in the same way, whichever page it lies in (proto/page.h): make it ready, and
- * wake who sleeps on it. Arming one is the waiter's (client/lib/wait.c). Any thread.
+ * wake who sleeps on it. Arming one is the waiter's (client/lib/pair-wait.c). Any thread.
  *
  * The letters in comments are those of tests/model: S signal, D daemon, X drop.
  */
