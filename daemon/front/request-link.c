@@ -211,7 +211,9 @@ static struct link_buffer buffer_read(const Fbk__Wire__Buffer *message, int fd)
 		.format = message->format,
 		.modifier = message->modifier,
 	};
-	if (message->n_offset == message->n_stride && message->n_offset <= FBK_PLANES_MAX) {
+	/* none: the message has no arrays then, and memcpy() takes no NULL */
+	if (message->n_offset == message->n_stride && message->n_offset > 0 &&
+	    message->n_offset <= FBK_PLANES_MAX) {
 		buffer.plane_count = (uint32_t)message->n_offset;
 		memcpy(buffer.offset, message->offset,
 		       message->n_offset * sizeof(buffer.offset[0]));
