@@ -21,7 +21,7 @@ static void check_devices(struct doctor *doctor, const struct drm *drm)
 		   false, "kernel fences of displays and GPUs",
 		   drm->seen > 0      ? ""
 		   : drm->present > 0 ? "add this user to the groups video and render"
-				      : "none is needed for eventfds; a GPU's driver brings one",
+				      : "not needed for eventfds; a GPU driver provides one",
 		   "%d render nodes, %d of them can be opened", drm->present, drm->seen);
 }
 
@@ -34,21 +34,23 @@ static void check_sync_files(struct doctor *doctor, struct drm *drm)
 			 sync_file_confirm(own, other) == 0 &&
 			 sync_file_confirm(own, STDERR_FILENO) == -EBADF;
 	doctor_add(doctor, "sync-file", confirmed ? CHECK_WORKS : CHECK_MISSING, false,
-		   "handing out sync_files late, following those of clients",
-		   confirmed ? "" : "a device with syncobjs, udmabuf, or vgem; Linux 6.0", "%s%s",
+		   "late exports as sync_files, imports of sync_files",
+		   confirmed ? ""
+			     : "use a GPU whose driver has syncobjs, or load udmabuf or vgem on "
+			       "Linux 6.0 or later",
+		   "%s%s",
 		   confirmed ? "made by "
-		   : made    ? "made, but SYNC_IOC_MERGE does not tell one from another file"
-			     : "nothing here makes one",
+		   : made ? "made, but SYNC_IOC_MERGE does not tell a sync_file from another file"
+			  : "nothing here makes sync_files",
 		   !confirmed          ? ""
 		   : drm->syncobj >= 0 ? "a syncobj"
 		   : drm->vgem[0]      ? "a dma-buf of vgem"
 				       : "a dma-buf of udmabuf");
 	int r = made ? sync_file_set_deadline(own, 1) : -ENOTTY;
 	doctor_add(doctor, "sync-file-deadline", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
-		   "telling drivers when a fence is wanted",
-		   r == 0 ? "" : "nothing; Linux 6.8 has it", "%s%s",
+		   "deadline hints to drivers", r == 0 ? "" : "use Linux 6.8 or later", "%s%s",
 		   made ? "SYNC_IOC_SET_DEADLINE: " : "no sync_file to try it on",
-		   r == 0 ? "taken"
+		   r == 0 ? "accepted"
 		   : made ? strerrordesc_np(-r)
 			  : "");
 	if (other >= 0) {
@@ -60,9 +62,9 @@ static void check_dmabufs(struct doctor *doctor, struct drm *drm)
 {
 	int r = drm_dmabuf_fences(drm);
 	doctor_add(doctor, "dma-buf-fences", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
-		   "following the implicit fences of a dma-buf",
-		   r == 0 ? "" : "Linux 6.0; to try it: udmabuf, or vgem", "%s%s",
-		   r == 0             ? "they come out as a sync_file"
+		   "imports of the implicit fences of a dma-buf",
+		   r == 0 ? "" : "use Linux 6.0 or later; to try it, load udmabuf or vgem", "%s%s",
+		   r == 0             ? "exported as a sync_file"
 		   : r == -EOPNOTSUPP ? "no dma-buf to try it on"
 				      : "DMA_BUF_IOCTL_EXPORT_SYNC_FILE: ",
 		   r == 0 || r == -EOPNOTSUPP ? "" : strerrordesc_np(-r));
@@ -73,11 +75,11 @@ static void check_syncobjs(struct doctor *doctor, const struct drm *drm)
 	bool timeline = drm->syncobj >= 0;
 	doctor_add(doctor, "syncobj-timeline", timeline ? CHECK_WORKS : CHECK_MISSING, false,
 		   "window systems with explicit sync, mirrors",
-		   timeline ? "" : "a driver that has them", "%s%s",
+		   timeline ? "" : "use a GPU whose driver has timeline syncobjs", "%s%s",
 		   timeline ? "by the driver " : "no device has timeline syncobjs", drm->driver);
 	doctor_add(doctor, "syncobj-eventfd", drm->eventfd ? CHECK_WORKS : CHECK_MISSING, false,
-		   "following a syncobj before anything was submitted, mirrors",
-		   drm->eventfd ? "" : "Linux 6.6, and a device with syncobjs", "%s",
+		   "imports of a syncobj point before its fence is submitted, mirrors",
+		   drm->eventfd ? "" : "use Linux 6.6 or later, and a device with syncobjs", "%s",
 		   drm->eventfd ? "a signalled point raises an eventfd"
 		   : timeline   ? "DRM_IOCTL_SYNCOBJ_EVENTFD does not work"
 				: "no device to try it on");
@@ -90,17 +92,17 @@ static void check_promises(struct doctor *doctor, const struct drm *drm)
 	bool may_lock = geteuid() == 0 || locked.rlim_max == RLIM_INFINITY;
 	doctor_add(doctor, "vgem", drm->vgem[0] ? CHECK_WORKS : CHECK_MISSING, false,
 		   "unsignalled sync_files: promises, in a lab",
-		   drm->vgem[0] ? "" : "modprobe vgem; a test driver, never loaded silently", "%s",
+		   drm->vgem[0] ? "" : "modprobe vgem, a test driver, never loaded silently", "%s",
 		   drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
 	doctor_add(doctor, "memory-lock", may_lock ? CHECK_WORKS : CHECK_LIMITED, false,
-		   "promises: who signals for the kernel must not wait for memory",
-		   may_lock ? "" : "LimitMEMLOCK=infinity in the service", "%s",
+		   "promises: a process that signals for the kernel must not wait for memory",
+		   may_lock ? "" : "set LimitMEMLOCK=infinity in the service", "%s",
 		   may_lock ? "memory can be locked" : "RLIMIT_MEMLOCK is not infinite");
 	bool sw_sync = access(SW_SYNC, R_OK | W_OK) == 0;
 	doctor_add(doctor, "sw_sync", sw_sync ? CHECK_WORKS : CHECK_MISSING, false,
-		   "nothing yet; a provider for it could carry errors",
-		   sw_sync ? "" : "a kernel with CONFIG_SW_SYNC and debugfs", SW_SYNC " %s",
-		   sw_sync ? "can be opened" : "cannot be opened");
+		   "nothing yet; promises made with it could carry errors",
+		   sw_sync ? "" : "use a kernel with CONFIG_SW_SYNC, and mount debugfs",
+		   SW_SYNC " %s", sw_sync ? "can be opened" : "cannot be opened");
 }
 
 void doctor_drm(struct doctor *doctor)

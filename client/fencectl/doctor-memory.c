@@ -36,15 +36,15 @@ static void check_seals(struct doctor *doctor)
 	doctor_add(doctor, "memfd-seals", refused ? CHECK_WORKS : CHECK_MISSING, true,
 		   "fence pages that only their device writes",
 		   refused ? "" : "use Linux 5.1 or later", "%s",
-		   refused ? "a sealed page cannot be mapped for writing any more"
-			   : "F_SEAL_FUTURE_WRITE does not hold");
+		   refused ? "a sealed page cannot be mapped for writing"
+			   : "F_SEAL_FUTURE_WRITE is not enforced");
 	if (fd >= 0) {
 		close(fd);
 	}
 	fd = memfd_create("fencectl-doctor", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 	doctor_add(doctor, "memfd-noexec", fd >= 0 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "fence pages that cannot be executed", "", "%s",
-		   fd >= 0 ? "MFD_NOEXEC_SEAL is known" : "pages are made without it");
+		   fd >= 0 ? "MFD_NOEXEC_SEAL works" : "pages are created without MFD_NOEXEC_SEAL");
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -99,13 +99,12 @@ static void check_udmabuf(struct doctor *doctor)
 		   : unsafe ? CHECK_LIMITED
 			    : CHECK_WORKS,
 		   false, use,
-		   unsafe ? "keep " UDMABUF " from users who wait on fences, or use a newer kernel"
+		   unsafe ? "deny " UDMABUF " to users who wait on fences, or use a newer kernel"
 			  : "",
-		   "mode %o%s; a sealed page %s", status.st_mode & 07777,
-		   others ? ", open to everybody" : "",
-		   !twin    ? "is not taken at all"
-		   : unsafe ? "is made writable through it by who may only read it"
-			    : "is refused, as it must be");
+		   "mode %o%s; %s", status.st_mode & 07777, others ? ", open to every user" : "",
+		   !twin    ? "no sealed page is accepted"
+		   : unsafe ? "a write-sealed page becomes writable through it for a reader"
+			    : "a write-sealed page is rejected, as it must be");
 	close(device);
 }
 

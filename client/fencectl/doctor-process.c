@@ -43,17 +43,16 @@ static void check_pidfd(struct doctor *doctor)
 		close(ends[1]);
 	}
 	int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	doctor_add(
-		doctor, "pidfd",
-		peer >= 0  ? CHECK_WORKS
-		: own >= 0 ? CHECK_LIMITED
-			   : CHECK_MISSING,
-		true, "noticing that a client died", own >= 0 ? "" : "use Linux 5.3 or later", "%s",
-		peer >= 0 ? "SO_PEERPIDFD names the process that connected"
-		: own >= 0
-			? "pidfd_open by number; a client that dies while it connects is told by "
-			  "its hang-up alone"
-			: "pidfd_open does not work");
+	doctor_add(doctor, "pidfd",
+		   peer >= 0  ? CHECK_WORKS
+		   : own >= 0 ? CHECK_LIMITED
+			      : CHECK_MISSING,
+		   true, "noticing that a client died", own >= 0 ? "" : "use Linux 5.3 or later",
+		   "%s",
+		   peer >= 0  ? "SO_PEERPIDFD names the process that connected"
+		   : own >= 0 ? "pidfd_open by number; a client that dies while it connects is "
+				"noticed only by its hang-up"
+			      : "pidfd_open does not work");
 	if (peer >= 0) {
 		close(peer);
 	}
@@ -130,10 +129,9 @@ static void check_waitv(struct doctor *doctor)
 	long r = syscall(SYS_futex_waitv, &waiter, 1, 0, &now, CLOCK_MONOTONIC);
 	bool works = r < 0 && errno == EAGAIN;
 	doctor_add(doctor, "futex-waitv", works ? CHECK_WORKS : CHECK_LIMITED, false,
-		   "waiting for any of many points", works ? "" : "nothing; Linux 5.16 has it",
-		   "%s",
+		   "waiting for any of many points", works ? "" : "use Linux 5.16 or later", "%s",
 		   works ? "sleeps on up to 127 timelines at once"
-			 : "such waits sleep on one word, and wake more often");
+			 : "such waits sleep on one word and wake more often");
 }
 
 static void check_uring(struct doctor *doctor)
@@ -141,10 +139,13 @@ static void check_uring(struct doctor *doctor)
 	int r = uring_probe();
 	doctor_add(doctor, "io-uring-futex", r == 0 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "waking event loops without the daemon",
-		   r == 0 ? "" : "Linux 6.7 with the sysctl kernel.io_uring_disabled = 0", "%s",
-		   r == 0             ? "signalers wake event loops by themselves"
-		   : r == -EOPNOTSUPP ? "io_uring waits for no futexes: watches go by the daemon"
-				      : strerrordesc_np(-r));
+		   r == 0 ? ""
+			  : "use Linux 6.7 or later, with the sysctl kernel.io_uring_disabled = 0",
+		   "%s",
+		   r == 0 ? "signalers wake event loops directly"
+		   : r == -EOPNOTSUPP
+			   ? "io_uring can't wait on futexes: the daemon delivers watches"
+			   : strerrordesc_np(-r));
 }
 
 static uint64_t read_number(const char *path)
@@ -167,7 +168,7 @@ static void check_limits(struct doctor *doctor)
 	getrlimit(RLIMIT_NOFILE, &fds);
 	getrlimit(RLIMIT_MEMLOCK, &locked);
 	doctor_add(doctor, "open-files", fds.rlim_max >= FDS_ENOUGH ? CHECK_WORKS : CHECK_LIMITED,
-		   false, "clients and timelines: each holds a few",
+		   false, "clients and timelines: each holds a few file descriptors",
 		   fds.rlim_max >= FDS_ENOUGH ? ""
 					      : "raise LimitNOFILE= of the service, or ulimit -Hn",
 		   "%llu at most, for a daemon started from here",

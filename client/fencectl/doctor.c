@@ -62,10 +62,13 @@ static void doctor_daemon_kernel(struct doctor *doctor, const Fbk__Wire__Status 
 						 used > 0 ? ", " : "", status->kernel[i]->name);
 		}
 	}
-	doctor_add(doctor, "daemon-kernel", lacks[0] ? CHECK_LIMITED : CHECK_WORKS, false,
-		   "what the running daemon found when it started",
-		   lacks[0] ? "`fencectl status` says why each; restart it after a change" : "",
-		   "%s%s", lacks[0] ? "it goes without: " : "it has everything", lacks);
+	doctor_add(
+		doctor, "daemon-kernel", lacks[0] ? CHECK_LIMITED : CHECK_WORKS, false,
+		"what the running daemon found when it started",
+		lacks[0]
+			? "see `fencectl status` for the reasons; restart the daemon after a change"
+			: "",
+		"%s%s", lacks[0] ? "it lacks: " : "it lacks nothing", lacks);
 }
 
 void doctor_daemon(struct doctor *doctor, const char *socket)
@@ -75,8 +78,8 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 	const char *use = "everything: it owns the fence pages";
 	if (fbk_connect(socket, &context) < 0) {
 		doctor_add(doctor, "daemon", CHECK_LIMITED, false, use,
-			   "start it: systemctl start fencebroker, or fencebrokerd --user", "%s",
-			   fbk_error_detail());
+			   "start it with `systemctl start fencebroker`, or `fencebrokerd --user`",
+			   "%s", fbk_error_detail());
 		return;
 	}
 	if (inspect_status(context, &reply) == 0) {
@@ -102,20 +105,22 @@ static const struct route_spec {
 	const char *how;
 } route_specs[] = {
 	{ "memory to memory", { NULL }, "no kernel fence is needed" },
-	{ "memory to eventfd (late)", { "aio-eventfd" }, "raised when the point is decided" },
-	{ "eventfd to memory", { NULL }, "its first readable edge is the point" },
+	{ "memory to eventfd (late)",
+	  { "aio-eventfd" },
+	  "raised when the point is reached or fails" },
+	{ "eventfd to memory", { NULL }, "the first readable edge signals the point" },
 	{ "memory to sync_file (late)", { "sync-file" }, "handed out when the point is reached" },
-	{ "sync_file to memory", { "sync-file" }, "with its error" },
+	{ "sync_file to memory", { "sync-file" }, "an error of the fence fails the point" },
 	{ "dma-buf fences to memory",
 	  { "sync-file", "dma-buf-fences" },
-	  "as a sync_file, by who holds the dma-buf" },
+	  "exported as a sync_file by the holder of the dma-buf" },
 	{ "memory to syncobj (late)", { "syncobj-timeline" }, "points, and mirrors of timelines" },
 	{ "syncobj to memory",
 	  { "syncobj-timeline", "syncobj-eventfd" },
-	  "points, and mirrors; also before anything is submitted" },
+	  "points, and mirrors; also before the fence is submitted" },
 	{ "memory to sync_file (promise)",
 	  { "sync-file", "vgem", "memory-lock" },
-	  "where policy says so; the kernel sees success whatever happens" },
+	  "if policy allows; a broken promise reads as success" },
 };
 
 #define ROUTE_COUNT (sizeof(route_specs) / sizeof(route_specs[0]))

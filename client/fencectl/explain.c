@@ -21,8 +21,9 @@ static const struct table_column columns[] = {
 
 static int print_table(const Fbk__Wire__RouteList *list)
 {
-	printf("acquire: %s waits for %s; release: %s waits for %s\n\n", list->to, list->from,
-	       list->from, list->to);
+	printf("acquire, %s -> %s: %s waits for %s\n", list->from, list->to, list->to, list->from);
+	printf("release, %s <- %s: %s waits for %s\n\n", list->from, list->to, list->from,
+	       list->to);
 	struct libscols_table *table = table_create(columns, COLUMNS);
 	for (size_t i = 0; i < list->n_routes; i++) {
 		const Fbk__Wire__RouteEntry *entry = list->routes[i];

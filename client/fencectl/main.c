@@ -9,16 +9,15 @@
 #include "proto/version.h"
 
 static const struct verb verbs[] = {
-	{ "status", "", 0, "the daemon, what it counted, and who uses how much", verb_status },
+	{ "status", "", 0, "daemon, counters, and usage per user", verb_status },
 	{ "devices", "", 0, "registered devices and what they can wait on and signal",
 	  verb_devices },
 	{ "timelines", "", 0, "timelines, their values, owners and translations", verb_timelines },
-	{ "links", "", 0, "who hands buffers to whom, by which routes, and who has which",
-	  verb_links },
-	{ "explain", " A B", 2, "which route a fence takes from device A to B and back, and why",
+	{ "links", "", 0, "links, their routes, and the buffers that consumers hold", verb_links },
+	{ "explain", " A B", 2, "the routes A -> B (acquire) and A <- B (release), and why",
 	  verb_explain },
-	{ "stuck", "", 0, "who waits for too long, for whom, and why", verb_stuck },
-	{ "doctor", "", 0, "what this kernel offers, what works, what is missing, what to do",
+	{ "stuck", "", 0, "stuck waits: waiter, signaler, and likely cause", verb_stuck },
+	{ "doctor", "", 0, "kernel features and routes that work here, and how to get the rest",
 	  verb_doctor },
 };
 
@@ -27,7 +26,7 @@ static const struct verb verbs[] = {
 static void help(FILE *file)
 {
 	fputs("Usage: fencectl [OPTION]... VERB [OPERAND]...\n"
-	      "Shows what fencebrokerd does.\n"
+	      "Shows the state of fencebrokerd.\n"
 	      "\n",
 	      file);
 	for (size_t i = 0; i < VERB_COUNT; i++) {
@@ -38,11 +37,11 @@ static void help(FILE *file)
 	      "  -j, --json         print JSON\n"
 	      "  -s, --socket PATH  the daemon's socket (default $FENCEBROKER_SOCKET, the user's\n"
 	      "                     daemon, the system's)\n"
-	      "  -o, --older MS     stuck: what has waited for that long (default 1000)\n"
+	      "  -o, --older MS     stuck: list waits at least this old (default 1000)\n"
 	      "  -h, --help         show this\n"
 	      "  -V, --version      show the version\n"
 	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 something is stuck. See "
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a wait is stuck. See "
 	      "fencectl(1).\n",
 	      file);
 }
@@ -54,7 +53,7 @@ static int run_verb(int argc, char *const *argv, struct options *options)
 		verb++;
 	}
 	if (verb == verbs + VERB_COUNT) {
-		fprintf(stderr, "fencectl: there is no verb %s: see fencectl --help\n", argv[0]);
+		fprintf(stderr, "fencectl: unknown verb %s: see fencectl --help\n", argv[0]);
 		return EXIT_USAGE;
 	}
 	if (argc - 1 != verb->operand_count) {
@@ -88,7 +87,7 @@ static bool number_read(const char *text, uint64_t *ret_number)
 	errno = 0;
 	unsigned long long number = strtoull(text, &end, 10);
 	if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9') {
-		fprintf(stderr, "fencectl: %s is no number of milliseconds\n", text);
+		fprintf(stderr, "fencectl: %s is not a number of milliseconds\n", text);
 		return false;
 	}
 	*ret_number = number;

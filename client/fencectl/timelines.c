@@ -21,15 +21,13 @@ static struct caveat {
 	const char *text;
 	bool seen;
 } caveats[] = {
-	{ "dma-buf",
-	  "who holds the dma-buf writes the page, and can't be kept from it: owner and daemon",
-	  false },
+	{ "dma-buf", "holders of the dma-buf (owner and daemon) can write the page", false },
 	{ "registered",
 	  "memory of a driver, which may change it or take it away; other processes read a copy of "
 	  "the\n"
 	  "            value, as of the daemon's last look",
 	  false },
-	{ "lost", "its driver took the memory away: failed, and nobody reads it any more", false },
+	{ "lost", "its driver took the memory away: the timeline failed", false },
 };
 
 #define CAVEATS (sizeof(caveats) / sizeof(caveats[0]))

@@ -212,7 +212,8 @@ START_TEST(as_a_table)
 	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
 	device_add("loud", FBK_EVENTFD, 0, 1 << FBK_ROUTE_NATIVE);
 	ck_assert_int_eq(fencectl("explain gpu0 gpu0"), 0);
-	expect_said("acquire: gpu0 waits for gpu0; release: gpu0 waits for gpu0\n");
+	expect_said("acquire, gpu0 -> gpu0: gpu0 waits for gpu0\n"
+		    "release, gpu0 <- gpu0: gpu0 waits for gpu0\n");
 	expect_said("WAY     ROUTE             TAKEN WHY\n");
 	expect_said("acquire native            yes   gpu0 looks at the memory itself\n");
 	expect_said("release cpu-wait          no    it works too, and native is cheaper\n");
@@ -231,9 +232,9 @@ START_TEST(usage)
 	ck_assert_int_eq(fencectl("devices gpu0"), 2);
 	expect_said("Usage: fencectl [OPTION]... devices\n");
 	ck_assert_int_eq(fencectl("explained gpu0 vcn0"), 2);
-	expect_said("there is no verb explained");
+	expect_said("unknown verb explained");
 	ck_assert_int_eq(fencectl("--help"), 0);
-	expect_said("  explain A B    which route");
+	expect_said("  explain A B    the routes A -> B");
 	expect_said("  devices        registered");
 }
 END_TEST

@@ -53,7 +53,7 @@ kernel() {
 [ "$(kernel syncobj-wait)" = "$new" ] || fail "the daemon and the doctor differ on waiting for them"
 found=$("$bin/fencectl" --socket "$work/socket" doctor --json)
 jq -r '.checks[] | select(.name == "daemon-kernel") | .note' <<<"$found" | grep -q promises ||
-	fail "the doctor does not say what the daemon goes without"
+	fail "the doctor does not say what the daemon lacks"
 kill %1
 
 # Without vgem there are no promises; other sources of sync_files still work.
