@@ -101,16 +101,16 @@ edges: (
 	{ from = "render"; to = "encoder"; }
 );
 EOT
-refuse '3: "encode" has a producer already, "a" in line 2: it takes from one' <<'EOT'
+refuse '3: "encode" already has a producer, "a" in line 2: it can have only one' <<'EOT'
 stages: ( { name = "a"; kind = "render"; }, { name = "b"; kind = "render"; }, { name = "encode"; kind = "encode"; } );
 edges: ( { from = "a"; to = "encode"; },
 	{ from = "b"; to = "encode"; } );
 EOT
-refuse '2: the edges go in a circle: what "a" makes comes back to it' <<'EOT'
+refuse '2: the edges form a cycle through "a"' <<'EOT'
 stages: ( { name = "a"; kind = "render"; }, { name = "b"; kind = "render"; } );
 edges: ( { from = "a"; to = "b"; }, { from = "b"; to = "a"; } );
 EOT
-refuse '2: nothing goes into "encode": an edge to it is missing' <<'EOT'
+refuse '2: "encode" has no producer: an edge to it is missing' <<'EOT'
 stages: ( { name = "render"; kind = "render"; }, { name = "send"; kind = "send"; },
 	{ name = "encode"; kind = "encode"; }, { name = "probe"; kind = "probe"; } );
 edges: ( { from = "encode"; to = "send"; }, { from = "render"; to = "probe"; } );

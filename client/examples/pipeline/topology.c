@@ -100,9 +100,10 @@ static int kind_read(struct reader *reader, unsigned int line, const char *name,
 			return 0;
 		}
 	}
-	return refuse(reader, line,
-		      "no kind of stage: \"%s\"; there are render, capture, encode, send and probe",
-		      name);
+	return refuse(
+		reader, line,
+		"unknown kind of stage: \"%s\"; there are render, capture, encode, send and probe",
+		name);
 }
 
 /* Names that the run uses for its own files. */
@@ -131,18 +132,18 @@ static int stage_read(struct reader *reader, const config_setting_t *group)
 	size_t length = strlen(values[0]);
 	if (length == 0 || length >= sizeof(stage.name) || !strchr(LETTERS, values[0][0]) ||
 	    strspn(values[0], LETTERS "0123456789-") != length) {
-		return refuse(reader, line,
-			      "\"%s\" is no name of a stage: 1 to %d of a-z, 0-9 and -, a letter "
-			      "first",
-			      values[0], TOPOLOGY_NAME - 1);
+		return refuse(
+			reader, line,
+			"\"%s\" is not a name of a stage: 1 to %d characters of a-z, 0-9 and -, "
+			"the first a letter",
+			values[0], TOPOLOGY_NAME - 1);
 	}
 	if (is_reserved(values[0])) {
-		return refuse(reader, line, "\"%s\" is a part of every run: take another name",
-			      values[0]);
+		return refuse(reader, line, "\"%s\" is reserved: choose another name", values[0]);
 	}
 	const struct topology_stage *other = stage_find(topology, values[0]);
 	if (other) {
-		return refuse(reader, line, "there is a stage \"%s\" already, in line %u",
+		return refuse(reader, line, "there already is a stage \"%s\", in line %u",
 			      values[0], other->line);
 	}
 	if (topology->count == TOPOLOGY_STAGES) {
@@ -164,21 +165,21 @@ static int edge_check(struct reader *reader, unsigned int line, const struct top
 	enum stuff out = kinds[from->kind].out, in = kinds[to->kind].in;
 	if (out == NOTHING || in == NOTHING) {
 		const struct topology_stage *end = out == NOTHING ? from : to;
-		return refuse(reader, line, "nothing %s \"%s\", which is a stage of kind %s",
-			      out == NOTHING ? "comes out of" : "goes into", end->name,
-			      kinds[end->kind].name);
+		return refuse(reader, line, "\"%s\" has no %s: it is a stage of kind %s", end->name,
+			      out == NOTHING ? "output" : "input", kinds[end->kind].name);
 	}
 	if (out != in) {
 		return refuse(reader, line, "\"%s\" makes %s, but \"%s\" takes %s", from->name,
 			      stuffs[out], to->name, stuffs[in]);
 	}
 	if (to->from_line > 0) {
-		return refuse(reader, line,
-			      "\"%s\" has a producer already, \"%s\" in line %u: it takes from one",
-			      to->name, reader->topology.stages[to->from].name, to->from_line);
+		return refuse(
+			reader, line,
+			"\"%s\" already has a producer, \"%s\" in line %u: it can have only one",
+			to->name, reader->topology.stages[to->from].name, to->from_line);
 	}
 	if (from->to_count == kinds[from->kind].outputs) {
-		return refuse(reader, line, "\"%s\" hands to %zu already, which is the most",
+		return refuse(reader, line, "\"%s\" already has the maximum of consumers, %zu",
 			      from->name, from->to_count);
 	}
 	return 0;
@@ -221,9 +222,7 @@ static int circles_check(struct reader *reader)
 			at = &stages[at->from];
 			if (at == &stages[i]) {
 				return refuse(reader, at->from_line,
-					      "the edges go in a circle: what \"%s\" makes comes "
-					      "back to it",
-					      at->name);
+					      "the edges form a cycle through \"%s\"", at->name);
 			}
 			if (steps > reader->topology.count) {
 				break; /* a circle without this stage: found from its members */
@@ -240,24 +239,22 @@ static int ends_check(struct reader *reader)
 		const struct topology_stage *stage = &reader->topology.stages[i];
 		if (stage->from_line == 0 && !kinds[stage->kind].source) {
 			return refuse(reader, stage->line,
-				      "nothing goes into \"%s\": an edge to it is missing",
+				      "\"%s\" has no producer: an edge to it is missing",
 				      stage->name);
 		}
 		if (stage->to_count == 0 && kinds[stage->kind].out != NOTHING) {
 			return refuse(reader, stage->line,
-				      "nobody takes what \"%s\" makes: an edge from it is missing",
+				      "\"%s\" has no consumer: an edge from it is missing",
 				      stage->name);
 		}
 		if (stage->kind == TOPOLOGY_SEND && sender) {
 			return refuse(reader, stage->line,
-				      "\"%s\" sends already, in line %u: one stream is received",
+				      "\"%s\" already sends, in line %u: only one stage can send",
 				      sender->name, sender->line);
 		}
 		sender = stage->kind == TOPOLOGY_SEND ? stage : sender;
 	}
-	return sender ? 0
-		      : refuse(reader, 1,
-			       "there is no stage of kind send: nothing would arrive anywhere");
+	return sender ? 0 : refuse(reader, 1, "there is no stage of kind send");
 }
 
 /* -------------------------------------------------------------------------------------- a file -- */
@@ -284,8 +281,7 @@ static int tree_read(struct reader *reader, const config_t *config)
 		const char *key = config_setting_name(setting);
 		if (strcmp(key, "stages") != 0 && strcmp(key, "edges") != 0) {
 			return refuse(reader, line_of(setting),
-				      "no setting of a topology: %s; there are stages and edges",
-				      key);
+				      "unknown setting: %s; there are stages and edges", key);
 		}
 	}
 	int r = list_read(reader, config, "stages", stage_read);
