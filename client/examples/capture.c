@@ -179,8 +179,8 @@ int main(int argc, char **argv)
 {
 	if (argc != 4 || strcmp(argv[1], "--help") == 0) {
 		printf("Usage: %s /dev/videoN FRAMES CONSUMER\n"
-		       "Hands so many captured frames to CONSUMER, which is run with an offer's "
-		       "fd.\n",
+		       "Hands FRAMES captured frames to CONSUMER, which is started with the fd of "
+		       "an offer.\n",
 		       argv[0]);
 		return argc == 2 ? EXIT_SUCCESS : 2;
 	}

@@ -45,7 +45,7 @@ static void surface_ready(void *arg, struct fbk_point acquire, int result)
 		result = commit(surface, &out_fence_fd);
 	}
 	if (result < 0) {
-		fprintf(stderr, "no commit: %s\n", strerror(-result));
+		fprintf(stderr, "the commit failed: %s\n", strerror(-result));
 		fbk_point_fail(surface->release, -ECANCELED); /* ends the client's wait */
 		return;
 	}

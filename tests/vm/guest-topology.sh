@@ -22,10 +22,10 @@ pipeline --topology "$source/client/examples/pipeline/topologies/capture-render-
 [ "$(report '.routes[1] | "\(.from) \(.to) \(.count) \(.route)"')" = \
 	"render capture 20 memory64 -> VIDIOC_QBUF" ] || fail "back by $(report '.routes[1]')"
 
-# Paths that are no capture device.
+# Paths that are not capture devices.
 if pipeline --topology "$source/client/examples/pipeline/topologies/capture-render-encode.conf" --device /dev/null \
 	--size 320x180 >"$work/out" 2>&1; then
 	fail "/dev/null captures"
 fi
-grep -q "capture: /dev/null: it is no V4L2 device that captures into buffers" "$work/out" ||
+grep -q "capture: /dev/null: it is not a V4L2 device that captures into buffers" "$work/out" ||
 	fail "not the sentence: $(cat "$work/out")"

@@ -239,7 +239,7 @@ static int device_run(struct capture *capture)
 			r = r < 0 ? stage_stop_call(stage, r, "capturing") : 0;
 		}
 		if (r == 0 && capture->error < 0) {
-			r = stage_stop(stage, capture->error, "giving a buffer back", "%s",
+			r = stage_stop(stage, capture->error, "returning a buffer", "%s",
 				       strerror(-capture->error));
 		}
 		if (r == 0) {

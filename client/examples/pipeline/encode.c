@@ -62,7 +62,8 @@ static int meet_sender(struct encode *encode)
 				    &message, fds, 2);
 	}
 	if (r < 0) {
-		return stage_stop(stage, r, "meeting the sender", "%s: %s", path, strerror(-r));
+		return stage_stop(stage, r, "connecting to the sender", "%s: %s", path,
+				  strerror(-r));
 	}
 	return stage_lane_open(stage, "send.done", fds[0], fds[1], &encode->sent);
 }

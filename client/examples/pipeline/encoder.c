@@ -123,7 +123,7 @@ int encoder_create(unsigned int width, unsigned int height, unsigned int fps,
 	const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
 	if (!x264 || !(x264->capabilities & AV_CODEC_CAP_DR1)) {
 		snprintf(error, error_size,
-			 "this libavcodec has no libx264 that writes where it is told");
+			 "this libavcodec has no libx264 that writes to given buffers");
 		return -ENOSYS;
 	}
 	struct encoder *encoder = calloc(1, sizeof(*encoder));
@@ -143,7 +143,7 @@ int encoder_create(unsigned int width, unsigned int height, unsigned int fps,
 	int r = avcodec_open2(encoder->codec, x264, NULL);
 	if (r < 0) {
 		encoder_destroy(encoder);
-		return fail(error, error_size, -EIO, "libx264 does not open", r);
+		return fail(error, error_size, -EIO, "libx264 can't be opened", r);
 	}
 	*ret_encoder = encoder;
 	return 0;
@@ -183,12 +183,11 @@ static int slot_fill(struct encoder *encoder, struct encoder_job *job, char *err
 	AVPacket *packet = encoder->packet;
 	int r = avcodec_receive_packet(encoder->codec, packet);
 	if (r < 0) {
-		return fail(error, error_size, -EIO, "libx264 gave nothing back", r);
+		return fail(error, error_size, -EIO, "libx264 returned no packet", r);
 	}
 	if (!encoder->placed || packet->data != slot_data(job->slot) ||
 	    packet->pts != (int64_t)job->frame - 1) {
-		snprintf(error, error_size,
-			 "libx264 gave back something else than frame %llu in place",
+		snprintf(error, error_size, "libx264 did not return frame %llu in its slot",
 			 (unsigned long long)job->frame);
 		av_packet_unref(packet);
 		return -EIO;
@@ -234,7 +233,7 @@ int encoder_run(struct encoder *encoder, struct encoder_job *job, char *error, s
 		return -EMSGSIZE;
 	}
 	if (sent < 0) {
-		return fail(error, error_size, -EIO, "libx264 does not take a frame", sent);
+		return fail(error, error_size, -EIO, "libx264 rejects a frame", sent);
 	}
 	if (job->mismatches == 0) {
 		r = slot_fill(encoder, job, error, error_size);

@@ -22,7 +22,7 @@ static int offer_take(struct intake *intake, int *fds, int *ret_offer_fd)
 {
 	struct stage *stage = intake->stage;
 	const struct message *offer = &intake->offer;
-	const char *why = "it is no picture";
+	const char *why = "it is not a picture";
 	int r = board_open(&intake->done, fds[1]);
 	int adopted = board_adopt(&intake->board, fds[2]);
 	if (r == 0 && adopted == 0 && offer->fps >= 1 && offer->frames >= 1 &&
@@ -32,7 +32,7 @@ static int offer_take(struct intake *intake, int *fds, int *ret_offer_fd)
 	}
 	close(fds[0]);
 	return stage_stop(stage, -EPROTO, "the producer's offer", "%s",
-			  r < 0 || adopted < 0 ? "a board that came is no board" : why);
+			  r < 0 || adopted < 0 ? "a received board is invalid" : why);
 }
 
 static int offer_receive(struct intake *intake, int *ret_offer_fd)
@@ -49,7 +49,7 @@ static int offer_receive(struct intake *intake, int *ret_offer_fd)
 		r = channel_receive(&intake->channel, stage_deadline(stage), MESSAGE_LINK,
 				    &intake->offer, fds, OFFER_FDS);
 	}
-	return r < 0 ? stage_stop(stage, r, "meeting the producer", "%s", strerror(-r))
+	return r < 0 ? stage_stop(stage, r, "connecting to the producer", "%s", strerror(-r))
 		     : offer_take(intake, fds, ret_offer_fd);
 }
 
@@ -69,8 +69,8 @@ static int way_take(struct intake *intake, const struct fbk_link_info *info)
 		intake->way = STAGE_PROMISE;
 		return 0;
 	default:
-		return stage_stop(intake->stage, -EOPNOTSUPP, "meeting the producer",
-				  "no fence reaches this device: %s", info->acquire_why);
+		return stage_stop(intake->stage, -EOPNOTSUPP, "connecting to the producer",
+				  "there is no route to this device: %s", info->acquire_why);
 	}
 }
 
@@ -86,12 +86,12 @@ int intake_open(struct intake *intake, struct stage *stage, struct handover *han
 	r = fbk_link_accept(stage->device, offer, &intake->link);
 	close(offer);
 	if (r < 0) {
-		return stage_stop_call(stage, r, "meeting the producer");
+		return stage_stop_call(stage, r, "connecting to the producer");
 	}
 	stage_link_add(stage, intake->link);
 	r = fbk_link_info(intake->link, &info);
 	if (r < 0) {
-		return stage_stop_call(stage, r, "meeting the producer");
+		return stage_stop_call(stage, r, "connecting to the producer");
 	}
 	r = way_take(intake, &info);
 	stage_peer_name(&info, intake->name);
@@ -168,7 +168,7 @@ static int picture_take(struct intake *intake)
 	intake->map = map;
 	return fits ? 0
 		    : stage_stop(intake->stage, -EPROTO, "the producer's picture",
-				 "buffer %u is not what was offered",
+				 "buffer %u differs from the offer",
 				 fbk_frame_index(intake->frame));
 }
 
@@ -260,7 +260,7 @@ int intake_check(struct intake *intake, const char *when)
 	if (stamp_read(&intake->picture, &number) < 0 || number != (uint32_t)intake->number) {
 		stage->stats.mismatches++;
 		return stage_stop(stage, -EBADMSG, "reading",
-				  "the picture of frame %llu does not hold it %s",
+				  "the picture of frame %llu has a wrong frame number %s",
 				  (unsigned long long)intake->number, when);
 	}
 	return 0;
@@ -269,7 +269,7 @@ int intake_check(struct intake *intake, const char *when)
 static int released(struct intake *intake, int r)
 {
 	intake->frame = NULL;
-	return r < 0 ? stage_stop_call(intake->stage, r, "giving a frame back") : 0;
+	return r < 0 ? stage_stop_call(intake->stage, r, "releasing a frame") : 0;
 }
 
 int intake_release(struct intake *intake)
@@ -291,7 +291,7 @@ int intake_end(struct intake *intake)
 	if (r == -EPIPE) {
 		return 0;
 	}
-	return r < 0 ? stage_stop_call(stage, r, "leaving the producer")
-		     : stage_stop(stage, -EPROTO, "leaving the producer",
-				  "more frames come than were promised");
+	return r < 0 ? stage_stop_call(stage, r, "ending the link")
+		     : stage_stop(stage, -EPROTO, "ending the link",
+				  "there are more frames than announced");
 }

@@ -38,19 +38,20 @@ static const struct option long_options[] = {
 };
 
 static const char help_text[] =
-	"  --name NAME        of this process (default: what it is)\n"
+	"  --name NAME        of this process (default: its kind)\n"
 	"  --socket PATH      the daemon's socket\n"
 	"  --listen PATH      where the process before this one connects (all but render, "
 	"capture)\n"
 	"  --connect PATH     where the process after this one listens (all but show, send, "
 	"probe);\n"
-	"                     several times for several that read the same pictures\n"
-	"  --device PATH      a V4L2 device (capture; default: pictures are made up)\n"
-	"  --display PATH     where the display listens (encode; without it there is none)\n"
-	"  --card PATH        that drives the display (show; default: the first that can)\n"
-	"  --fences KIND      that devices without memory fences have: eventfd (the default), or\n"
-	"                     sync_file, which the kernel's vgem driver makes\n"
-	"  --promise          ask for sync_files before they are due (encode, show)\n"
+	"                     repeat it for several that read the same pictures\n"
+	"  --device PATH      a V4L2 device (capture; default: generated pictures)\n"
+	"  --display PATH     where the display listens (encode; default: no display)\n"
+	"  --card PATH        the card that drives the display (show; default: the first that "
+	"can)\n"
+	"  --fences KIND      of devices without memory fences: eventfd (default) or sync_file,\n"
+	"                     which the kernel's vgem driver makes\n"
+	"  --promise          ask for sync_files before their points are reached (encode, show)\n"
 	"  --url URL          where the stream goes (send)\n"
 	"  --size WxH         of the picture (render, capture; default 640x360)\n"
 	"  --fps N            frames a second (render, capture; default 30)\n"
@@ -58,9 +59,9 @@ static const char help_text[] =
 	"  --delay-ms N       draw that much slower (render; default 0)\n"
 	"  --deadline-ms N    how long any wait may take (default 2000)\n"
 	"  --stats FILE       write counts and latencies there\n"
-	"  --renderer KIND    vulkan, cpu, or auto (the default): Vulkan where it can be had "
+	"  --renderer KIND    vulkan, cpu, or auto (default): Vulkan where there is a device "
 	"(render)\n"
-	"  --stop-at N        submit frame N, and then stop until SIGCONT comes (render)\n"
+	"  --stop-at N        submit frame N, then stop until SIGCONT (render)\n"
 	"  --early            signal each frame before it is drawn, which is wrong (render)\n"
 	"  --check            check the arguments, and do nothing else\n"
 	"  --help             show this\n";
@@ -82,12 +83,12 @@ static int number_parse(const char *text, unsigned int min, unsigned int max,
 
 static int size_parse(const char *text, struct options *options)
 {
-	const char *why = "it has to be like 640x360";
+	const char *why = "expected WIDTHxHEIGHT, like 640x360";
 	char rest;
 	unsigned int width, height;
 	if (strlen(text) > 9 || sscanf(text, "%ux%u%c", &width, &height, &rest) != 2 ||
 	    picture_check_size(width, height, &why) < 0) {
-		fprintf(stderr, "no size of a picture: %s: %s\n", text, why);
+		fprintf(stderr, "not a picture size: %s: %s\n", text, why);
 		return -EINVAL;
 	}
 	options->width = width;
@@ -99,7 +100,7 @@ static int fences_parse(const char *text, struct options *options)
 {
 	options->sync_files = strcmp(text, "sync_file") == 0;
 	if (!options->sync_files && strcmp(text, "eventfd") != 0) {
-		fprintf(stderr, "no kind of fences, eventfd or sync_file: %s\n", text);
+		fprintf(stderr, "unknown kind of fences: %s (eventfd or sync_file)\n", text);
 		return -EINVAL;
 	}
 	return 0;
@@ -114,14 +115,15 @@ static int renderer_parse(const char *text, struct options *options)
 			return 0;
 		}
 	}
-	fprintf(stderr, "no renderer, vulkan, cpu or auto: %s\n", text);
+	fprintf(stderr, "unknown renderer: %s (vulkan, cpu or auto)\n", text);
 	return -EINVAL;
 }
 
 static int connect_add(struct options *options, const char *path)
 {
 	if (options->connect_count == OPTIONS_CONNECTS) {
-		fprintf(stderr, "%s: more than %d neighbours\n", options->name, OPTIONS_CONNECTS);
+		fprintf(stderr, "%s: more than %d times --connect\n", options->name,
+			OPTIONS_CONNECTS);
 		return -EINVAL;
 	}
 	options->connects[options->connect_count++] = path;

@@ -86,7 +86,9 @@ static int consumer_send(struct outlet *outlet, struct outlet_consumer *consumer
 		r = channel_send(&consumer->channel, message, fds, 3);
 	}
 	close(offer_fd);
-	return r < 0 ? stage_stop(stage, r, "meeting a consumer", "%s: %s", path, strerror(-r)) : 0;
+	return r < 0 ? stage_stop(stage, r, "connecting to a consumer", "%s: %s", path,
+				  strerror(-r))
+		     : 0;
 }
 
 static const char *release_route(const struct stage *stage, enum fbk_route route)
@@ -110,7 +112,7 @@ static int consumer_join(struct outlet *outlet, struct outlet_consumer *consumer
 		r = fbk_link_info(consumer->link, &info);
 	}
 	if (r < 0) {
-		return stage_stop_call(stage, r, "meeting a consumer");
+		return stage_stop_call(stage, r, "connecting to a consumer");
 	}
 	stage_peer_name(&info, consumer->name);
 	snprintf(consumer->what, sizeof(consumer->what), "%.25s.free", consumer->name);
@@ -207,7 +209,7 @@ int outlet_late(struct outlet *outlet, unsigned int quarter)
 		return 0;
 	}
 	return stage_stop(stage, -ETIMEDOUT, "waiting for a buffer", "%s",
-			  stage->suspect[0] ? stage->suspect : "nobody gives one back");
+			  stage->suspect[0] ? stage->suspect : "no consumer releases one");
 }
 
 void outlet_note(struct outlet *outlet, uint64_t number, uint64_t began)
@@ -252,7 +254,7 @@ int outlet_take(struct outlet *outlet, uint64_t frame)
 	r = outlet_check(outlet);
 	if (r == 0 && index != index_of(frame)) {
 		r = stage_stop(stage, -EPROTO, "waiting for a buffer",
-			       "buffer %u is back, not that of frame %llu", index,
+			       "buffer %u was released, not that of frame %llu", index,
 			       (unsigned long long)frame);
 	}
 	return r;

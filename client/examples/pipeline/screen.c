@@ -282,13 +282,14 @@ static int card_try(struct screen *screen, const char *path, unsigned int width,
 	}
 	int r = card_use(screen, width, height, buffers, &missing);
 	if (r < 0) {
-		snprintf(error, error_size, "%s does not have %s", path, missing);
+		snprintf(error, error_size, "%s lacks %s", path, missing);
 	} else {
 		r = mode_set(screen);
 		if (r < 0) {
-			snprintf(error, error_size, "%s does not take mode %s: %s", path,
+			snprintf(error, error_size, "%s rejects mode %s: %s", path,
 				 screen->mode.name,
-				 r == -EACCES ? "somebody else drives the display" : strerror(-r));
+				 r == -EACCES ? "another process drives the display"
+					      : strerror(-r));
 		}
 	}
 	if (r < 0) {

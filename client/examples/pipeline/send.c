@@ -26,7 +26,7 @@ struct send {
 static int ring_open(struct send *send, int fd)
 {
 	const struct message *offer = &send->offer;
-	const char *why = "it is no ring of slots";
+	const char *why = "it is not a ring of slots";
 	if (offer->count != SLOT_COUNT || offer->fps < 1 || offer->frames < 1 ||
 	    picture_check_size(offer->width, offer->height, &why) < 0 ||
 	    offer->size != slot_bytes(offer->width, offer->height)) {
@@ -53,7 +53,7 @@ static int meet_encoder(struct send *send)
 				    &send->offer, fds, 3);
 	}
 	if (r < 0) {
-		return stage_stop(stage, r, "meeting the encoder", "%s", strerror(-r));
+		return stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r));
 	}
 	r = stage_lane_open(stage, "encode.done", fds[1], fds[2], &send->encoded);
 	if (r == 0) {
@@ -68,7 +68,7 @@ static int meet_encoder(struct send *send)
 	}
 	r = channel_send(&send->encoder, &accept, back, 2);
 	close(back[0]);
-	return r < 0 ? stage_stop(stage, r, "meeting the encoder", "%s", strerror(-r)) : 0;
+	return r < 0 ? stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r)) : 0;
 }
 
 static int check(struct send *send, struct slot slot, uint64_t frame, const char *when)
@@ -77,7 +77,7 @@ static int check(struct send *send, struct slot slot, uint64_t frame, const char
 	if (slot_check(slot, frame) < 0) {
 		send->stage.stats.mismatches++;
 		return stage_stop(&send->stage, -EBADMSG, "sending",
-				  "the slot of frame %llu does not hold it %s",
+				  "the slot of frame %llu has a wrong frame number %s",
 				  (unsigned long long)frame, when);
 	}
 	return 0;

@@ -49,9 +49,9 @@ static int meet_encoder(struct show *show)
 				    &show->offer, fds, 2);
 	}
 	if (r < 0) {
-		return stage_stop(stage, r, "meeting the encoder", "%s", strerror(-r));
+		return stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r));
 	}
-	const char *why = "it has buffers of its own";
+	const char *why = "it must have frames, and no buffers";
 	if (show->offer.count != 0 || show->offer.frames < 1 ||
 	    picture_check_size(show->offer.width, show->offer.height, &why) < 0) {
 		close(fds[0]);
@@ -85,7 +85,7 @@ static int hand_buffers(struct show *show)
 	stage->stats.buffers = VIEWER_BUFFERS;
 	r = channel_send(&show->encoder, &accept, fds, VIEWER_BUFFERS + 2);
 	close(fds[VIEWER_BUFFERS]);
-	return r < 0 ? stage_stop(stage, r, "meeting the encoder", "%s", strerror(-r)) : 0;
+	return r < 0 ? stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r)) : 0;
 }
 
 /* ------------------------------------------------------------------------------------ a flip -- */

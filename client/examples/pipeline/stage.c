@@ -105,7 +105,7 @@ int stage_lane_open(struct stage *stage, const char *name, int token_fd, int boa
 	}
 	r = board_open(&lane->board, board_fd);
 	if (r < 0) {
-		return stage_stop(stage, r, name, "the board that came is no board");
+		return stage_stop(stage, r, name, "the received board is invalid");
 	}
 	*ret_lane = lane;
 	return 0;

@@ -33,7 +33,7 @@ static int capability_check(struct v4l2 *device, char *error, size_t error_size)
 	int r = call(device->fd, VIDIOC_QUERYCAP, &capability);
 	uint32_t needed = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
 	if (r < 0 || (capability.device_caps & needed) != needed) {
-		snprintf(error, error_size, "it is no V4L2 device that captures into buffers");
+		snprintf(error, error_size, "it is not a V4L2 device that captures into buffers");
 		return r < 0 ? r : -ENODEV;
 	}
 	snprintf(device->card, sizeof(device->card), "%s", (const char *)capability.card);
@@ -56,7 +56,7 @@ static int format_set(struct v4l2 *device, uint32_t width, uint32_t height, uint
 	pix->field = V4L2_FIELD_NONE;
 	int r = call(device->fd, VIDIOC_S_FMT, &format);
 	if (r < 0 || pix->pixelformat != V4L2_PIX_FMT_YUV420) {
-		snprintf(error, error_size, "%s captures no YU12 pictures", device->card);
+		snprintf(error, error_size, "%s can't capture YU12 pictures", device->card);
 		return r < 0 ? r : -EINVAL;
 	}
 	device->width = pix->width;
@@ -87,7 +87,7 @@ static int buffers_create(struct v4l2 *device, char *error, size_t error_size)
 		device->dmabufs[i] = r == 0 ? export.fd : -1;
 	}
 	if (r < 0) {
-		snprintf(error, error_size, "%s gives no buffers as dma-bufs: %s", device->card,
+		snprintf(error, error_size, "%s can't export buffers as dma-bufs: %s", device->card,
 			 strerror(-r));
 	}
 	return r;

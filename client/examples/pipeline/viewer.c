@@ -14,7 +14,8 @@ static int accept_check(struct stage *stage, const struct message *accept)
 	    accept->height < 1 || accept->height > LARGEST ||
 	    accept->stride / sizeof(uint32_t) < accept->width ||
 	    accept->size < (uint64_t)accept->stride * accept->height) {
-		return stage_stop(stage, -EPROTO, "the display's buffers", "they are none");
+		return stage_stop(stage, -EPROTO, "the display's buffers",
+				  "their count or layout is invalid");
 	}
 	return 0;
 }
@@ -69,7 +70,8 @@ static int exchange(struct viewer *viewer, struct stage *stage, const char *path
 		r = channel_receive(&viewer->channel, stage_deadline(stage), MESSAGE_ACCEPT,
 				    ret_accept, ret_fds, VIEWER_BUFFERS + 2);
 	}
-	return r < 0 ? stage_stop(stage, r, "meeting the display", "%s: %s", path, strerror(-r))
+	return r < 0 ? stage_stop(stage, r, "connecting to the display", "%s: %s", path,
+				  strerror(-r))
 		     : 0;
 }
 
