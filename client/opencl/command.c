@@ -31,7 +31,7 @@ cl_int event_status(cl_event event)
 int command_failed(struct fbk_timeline *timeline, cl_int status)
 {
 	/* By number: drivers return arbitrary values, and the names belong to other errors. */
-	int r = cl_error_set(-EIO, "the OpenCL command that was to signal it ended with status %d",
+	int r = cl_error_set(-EIO, "the OpenCL command that should signal it ended with status %d",
 			     status);
 	fbk_timeline_fail(timeline, r, fbk_cl_error_detail());
 	return r;

@@ -107,8 +107,8 @@ static int info_read(struct fbk_cl *cl)
 		   (!cl->standard || has_extension(cl->device, "cl_khr_int64_extended_atomics"));
 	if (cl->alignment > PAGE_ALIGN_MAX) {
 		return cl_error_set(-ERANGE,
-				    "%s imports memory at multiples of %zu bytes, which is more "
-				    "than a page of timelines can have, %d",
+				    "%s imports memory at multiples of %zu bytes, more than "
+				    "the largest alignment of a page of timelines, %d",
 				    cl->name, cl->alignment, PAGE_ALIGN_MAX);
 	}
 	return 0;

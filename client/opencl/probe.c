@@ -81,7 +81,8 @@ static int page_try(const struct fbk_cl *cl, void *memory)
 	uint32_t seen =
 		__atomic_load_n((uint32_t *)((char *)memory + PROBE_OFFSET), __ATOMIC_ACQUIRE);
 	if (r == 0 && seen != PROBE_VALUE) {
-		r = cl_error_set(-EOPNOTSUPP, "it keeps a copy: what it stores is not in memory");
+		r = cl_error_set(-EOPNOTSUPP,
+				 "it keeps a copy: its stores do not reach the memory");
 	}
 	page_release(&page);
 	return r;
@@ -91,7 +92,7 @@ static int way_try(struct fbk_cl *cl, enum fbk_cl_way way)
 {
 	void *memory = memory_create(cl->alignment);
 	if (!memory) {
-		return cl_error_set(-ENOMEM, "there is no memory to try it on");
+		return cl_error_set(-ENOMEM, "out of memory");
 	}
 	cl->way = way;
 	int r = page_try(cl, memory);

@@ -103,7 +103,7 @@ int fbk_cl_signal_enqueue(struct fbk_cl_signal *signal, cl_command_queue queue, 
 {
 	cl_event event;
 	if (value == 0 || value > FBK_POINT_MAX) {
-		return cl_error_set(-ERANGE, "%llu is no point: they are 1 to 2^62 - 1",
+		return cl_error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
 				    (unsigned long long)value);
 	}
 	commands_look(&signal->commands);

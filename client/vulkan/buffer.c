@@ -130,7 +130,7 @@ static int import_dmabuf(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 		.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR,
 	};
 	if (memory->dmabuf_fd < 0) {
-		return vk_error_set(-EOPNOTSUPP, "there is none of this memory");
+		return vk_error_set(-EOPNOTSUPP, "this memory has no dma-buf");
 	}
 	int r = buffer_create(vk, &source, &buffer->buffer);
 	if (r == 0) {
@@ -171,7 +171,7 @@ static int import_pointer(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 	};
 	unsigned long long unit = vk->host_alignment;
 	if (!memory->address) {
-		return vk_error_set(-EOPNOTSUPP, "it is not mapped here");
+		return vk_error_set(-EOPNOTSUPP, "it is not mapped in this process");
 	}
 	if ((uintptr_t)memory->address % unit != 0 || memory->size % unit != 0) {
 		return vk_error_set(-EINVAL,

@@ -117,8 +117,8 @@ int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device
 {
 	if (vk->host_alignment > PAGE_ALIGN_MAX) {
 		return vk_error_set(-ERANGE,
-				    "%s imports host memory in multiples of %llu bytes, which is "
-				    "more than a page of timelines can have, %d",
+				    "%s imports host memory in multiples of %llu bytes, more than "
+				    "the largest alignment of a page of timelines, %d",
 				    vk->name, (unsigned long long)vk->host_alignment,
 				    PAGE_ALIGN_MAX);
 	}

@@ -20,7 +20,7 @@ static int loader_get(PFN_vkGetInstanceProcAddr *ret_get)
 	}
 	*ret_get = (PFN_vkGetInstanceProcAddr)dlsym(loader, "vkGetInstanceProcAddr");
 	dlclose(loader);
-	return *ret_get ? 0 : vk_error_set(-ENOENT, "%s is no Vulkan loader", LOADER);
+	return *ret_get ? 0 : vk_error_set(-ENOENT, "%s is not a Vulkan loader", LOADER);
 }
 
 static int instance_create(PFN_vkGetInstanceProcAddr get, VkInstance *ret_instance)
@@ -39,7 +39,7 @@ static int instance_create(PFN_vkGetInstanceProcAddr get, VkInstance *ret_instan
 	VkResult result =
 		create ? create(&info, NULL, ret_instance) : VK_ERROR_INITIALIZATION_FAILED;
 	if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
-		return vk_error_set(-ENOENT, "there is no Vulkan driver (of Mesa's, the package "
+		return vk_error_set(-ENOENT, "there is no Vulkan driver (Mesa's package "
 					     "mesa-vulkan-drivers has one that needs no GPU)");
 	}
 	return result == VK_SUCCESS ? 0 : vk_error_result(result, "vkCreateInstance");
@@ -91,7 +91,7 @@ static int candidate_check(const struct instance_procs *procs, struct fbk_vk_han
 		return vk_error_set(-ENOENT, "there is no Vulkan device called %s", choice->name);
 	}
 	if (!family_find(procs, candidate->physical, queue, &candidate->queue_family)) {
-		return vk_error_set(-EOPNOTSUPP, "%s has no queue for what is asked of it (0x%x)",
+		return vk_error_set(-EOPNOTSUPP, "%s has no queue with the requested flags (0x%x)",
 				    name, queue);
 	}
 	handles->physical = candidate->physical;

@@ -26,7 +26,7 @@ static int kind_check(const struct fbk_vk *vk, enum fbk_vk_fd number,
 		      VkExternalSemaphoreFeatureFlags feature)
 {
 	if (number < FBK_VK_SYNC_FD || number >= KINDS) {
-		return vk_error_set(-EINVAL, "%u is no kind of semaphore fd", number);
+		return vk_error_set(-EINVAL, "%u is not a kind of semaphore fd", number);
 	}
 	const struct kind *kind = &kinds[number];
 	if (!(vk->handles.abilities & FBK_VK_SEMAPHORE_FDS)) {

@@ -149,7 +149,7 @@ static bool way_fits(const struct fbk_vk_signal *signal, enum fbk_vk_way way)
 static int way_choose(struct fbk_vk_signal *signal, enum fbk_vk_way way)
 {
 	if ((unsigned int)way >= SIGNAL_WAYS) {
-		return vk_error_set(-EINVAL, "%u is no way to signal", way);
+		return vk_error_set(-EINVAL, "%u is not a way to signal", way);
 	}
 	for (unsigned int i = FBK_VK_STORE; way == FBK_VK_BEST && i < SIGNAL_WAYS; i++) {
 		way = way_fits(signal, i) ? i : way;
@@ -216,7 +216,7 @@ int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands,
 {
 	const struct signal_way *way = &signal_ways[signal->way];
 	if (value > FBK_POINT_MAX) {
-		return vk_error_set(-ERANGE, "%llu is no point: they are 1 to 2^62 - 1",
+		return vk_error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
 				    (unsigned long long)value);
 	}
 	if (!way->wide && !signal->narrow && value > UINT32_MAX) {

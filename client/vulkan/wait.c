@@ -123,7 +123,7 @@ int fbk_vk_wait_arm(struct fbk_vk_wait *wait, uint64_t value, uint64_t deadline_
 		    fbk_point_fn *fn, void *arg)
 {
 	if (value == 0 || value > FBK_POINT_MAX) {
-		return vk_error_set(-ERANGE, "%llu is no point: they are 1 to 2^62 - 1",
+		return vk_error_set(-ERANGE, "%llu is not a point: points are 1 to 2^62 - 1",
 				    (unsigned long long)value);
 	}
 	struct arm *arm = calloc(1, sizeof(*arm));

@@ -405,7 +405,7 @@ START_TEST(work_that_fails)
 	ck_assert_int_eq(fbk_timeline_info(engine.timeline, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_OWNER_FAILED);
 	ck_assert_uint_eq(info.failed_from, 5);
-	ck_assert_msg(strstr(info.reason, "the OpenCL command that was to signal it ended"), "%s",
+	ck_assert_msg(strstr(info.reason, "the OpenCL command that should signal it ended"), "%s",
 		      info.reason);
 	send_word(waiter.socket, 0, -1);
 	ck_assert_int_eq(peer_wait(&waiter), 0);

@@ -40,7 +40,7 @@ START_TEST(any_memory)
 	memory.dmabuf_fd = -1;
 	ck_assert_int_eq(fbk_vk_buffer_import(gpu.vk, &memory, &buffer), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(
-		strstr(fbk_vk_error_detail(), "as a dma-buf (there is none of this memory)"));
+		strstr(fbk_vk_error_detail(), "as a dma-buf (this memory has no dma-buf)"));
 	gpu_close(&gpu);
 }
 END_TEST

@@ -71,7 +71,7 @@ static const struct {
 	{ { .queue = VK_QUEUE_PROTECTED_BIT | VK_QUEUE_VIDEO_DECODE_BIT_KHR },
 	  NULL,
 	  -EOPNOTSUPP,
-	  "has no queue for what is asked of it (0x30)" },
+	  "has no queue with the requested flags (0x30)" },
 	{ { .skip = 100 }, NULL, -ENOENT, "there is no other Vulkan device" },
 	{ { .name = NULL }, HOST, -EOPNOTSUPP, "has no way to import memory: neither " HOST },
 };
@@ -153,7 +153,7 @@ START_TEST(alignment_above_all_pages)
 	fake.host_alignment = 1 << 22;
 	begin();
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), -ERANGE);
-	expect_said("multiples of 4194304 bytes, which is more than a page");
+	expect_said("multiples of 4194304 bytes, more than the largest alignment");
 	end();
 }
 END_TEST
@@ -199,7 +199,7 @@ static const struct {
 } ways[] = {
 	{ FBK_VK_STORE, -EOPNOTSUPP, "by a store of 64 bits: it lacks VK_KHR_shader_atomic_int64" },
 	{ FBK_VK_MARKER, -EOPNOTSUPP, "by a marker: it lacks VK_AMD_buffer_marker" },
-	{ FBK_VK_UPDATE + 1, -EINVAL, "is no way to signal" },
+	{ FBK_VK_UPDATE + 1, -EINVAL, "is not a way to signal" },
 	{ FBK_VK_BEST, 0, "" },
 };
 

@@ -56,7 +56,7 @@ START_TEST(without_the_kind)
 	gpu_open_fake(&gpu);
 	expect_refused(kinds[_i].kind, -EOPNOTSUPP, "does not export");
 	expect_refused(kinds[_i].kind, -EOPNOTSUPP, kinds[_i].name);
-	expect_refused(7, -EINVAL, "7 is no kind of semaphore fd");
+	expect_refused(7, -EINVAL, "7 is not a kind of semaphore fd");
 	gpu_close(&gpu);
 }
 END_TEST
