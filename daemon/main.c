@@ -41,12 +41,12 @@ static const char help_text[] =
 	"  -p, --policy FILE    read this policy (default " SYSTEM_POLICY ",\n"
 	"                       with --user ~/.config/fencebroker/policy.conf;\n"
 	"                       built-in when that file does not exist)\n"
-	"  -c, --check-policy   read the policy, say whether it is right, and exit\n"
+	"  -c, --check-policy   check the policy, and exit\n"
 	"  -v, --verbose        log what clients do\n"
 	"  -h, --help           show this\n"
 	"  -V, --version        show the version\n"
 	"\n"
-	"With a socket from the service manager, --socket is not used.\n"
+	"If the service manager passes a socket, --socket is ignored.\n"
 	"See also fencebrokerd(8), fencectl(1).\n";
 
 /* Parses until something ends the program: then `ret_exit` is its status and -1 comes back. */

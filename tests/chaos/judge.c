@@ -94,8 +94,7 @@ int check_main(int argc, char **argv, const struct judge *judge)
 	if (argc != 2 || argv[1][0] == '-') {
 		fprintf(stderr,
 			"Usage: %s DIRECTORY\n"
-			"Exits with 0 without findings, 1 with some, 2 when it cannot read the "
-			"logs.\n",
+			"Exit status: 0 no findings, 1 findings, 2 the logs cannot be read.\n",
 			judge->checker);
 		return 2;
 	}

@@ -58,7 +58,7 @@ static _Noreturn void usage(const struct run_kind *kind, FILE *stream, int statu
 	synopsis_add(stream, kind->program, &column, "keep", "DIRECTORY");
 	fprintf(stream, "\n%s\n", kind->purpose);
 	option_explain(stream, "seed", "N",
-		       "of all random numbers; printed, and new for each run without it\n");
+		       "seed of all random numbers (default: a new one, which is printed)\n");
 	for (size_t i = 0; i < kind->option_count; i++) {
 		const struct run_option *option = &kind->options[i];
 		option_explain(stream, option->name, option->argument, option->help);
@@ -68,7 +68,8 @@ static _Noreturn void usage(const struct run_kind *kind, FILE *stream, int statu
 		}
 		fprintf(stream, "\n");
 	}
-	option_explain(stream, "keep", "DIRECTORY", "create it and leave the logs there, for ");
+	option_explain(stream, "keep", "DIRECTORY",
+		       "create DIRECTORY and keep the logs there, for ");
 	fprintf(stream, "%s\n", kind->checker);
 	exit(status);
 }

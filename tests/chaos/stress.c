@@ -75,14 +75,14 @@ static void add_tests(TCase *tcase)
 
 static const struct run_option stress_options[] = {
 	{ .name = "signals",
-	  .help = "how many to make",
+	  .help = "signals to make",
 	  .argument = "N",
 	  .number = &options.signals,
 	  .quick = SIGNALS_SHORT,
 	  .soak = SIGNALS_SOAK,
 	  .positive = true },
 	{ .name = "seconds",
-	  .help = "end after that time at the latest",
+	  .help = "end after N seconds at the latest",
 	  .argument = "N",
 	  .number = &options.seconds },
 	{ .name = "expect-findings",
@@ -94,7 +94,7 @@ static const struct run_option stress_options[] = {
 static const struct run_kind stress_kind = {
 	.program = "chaos-stress",
 	.suite = "stress",
-	.purpose = "Torments clients of a daemon and judges what they saw.",
+	.purpose = "Kills, stops and disturbs clients of a daemon, and judges what they saw.",
 	.checker = "chaos-check",
 	.options = stress_options,
 	.option_count = sizeof(stress_options) / sizeof(stress_options[0]),

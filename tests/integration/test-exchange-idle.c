@@ -240,7 +240,8 @@ static void add(TCase *tcase)
 	if (kernel_naps()) {
 		tcase_add_test(tcase, loops_leave_it_alone);
 	} else {
-		printf("SKIPPED: loops_leave_it_alone: this kernel's io_uring waits for no futexes "
+		printf("SKIPPED: loops_leave_it_alone: this kernel's io_uring can't wait on "
+		       "futexes "
 		       "(Linux 6.7)\n");
 	}
 }

@@ -527,7 +527,7 @@ static void add(TCase *tcase)
 int main(void)
 {
 	if (!kernel_naps()) {
-		printf("SKIPPED: this kernel's io_uring waits for no futexes (Linux 6.7)\n");
+		printf("SKIPPED: this kernel's io_uring can't wait on futexes (Linux 6.7)\n");
 		return 77;
 	}
 	return suite_main("watch cell", add);

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (chosen == MUTANT_NAP_REREAD && !kernel_naps()) {
-		printf("SKIPPED: this kernel's io_uring waits for no futexes (Linux 6.7)\n");
+		printf("SKIPPED: this kernel's io_uring can't wait on futexes (Linux 6.7)\n");
 		return 77;
 	}
 	setenv("FBK_MUTANT", name, 1); /* for the daemon and the processes of the games */
