@@ -92,8 +92,8 @@ static void check_promises(struct doctor *doctor, const struct drm *drm)
 	bool may_lock = geteuid() == 0 || locked.rlim_max == RLIM_INFINITY;
 	doctor_add(doctor, "vgem", drm->vgem[0] ? CHECK_WORKS : CHECK_MISSING, false,
 		   "unsignalled sync_files: promises, in a lab",
-		   drm->vgem[0] ? "" : "modprobe vgem, a test driver, never loaded silently", "%s",
-		   drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
+		   drm->vgem[0] ? "" : "modprobe vgem (a test driver; fencebroker never loads it)",
+		   "%s", drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
 	doctor_add(doctor, "memory-lock", may_lock ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "promises: a process that signals for the kernel must not wait for memory",
 		   may_lock ? "" : "set LimitMEMLOCK=infinity in the service", "%s",
