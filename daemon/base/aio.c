@@ -36,7 +36,7 @@ void aio_finish(struct aio *aio)
 	}
 }
 
-/* A read of our own memory is complete when io_submit returns: this empties the ring. */
+/* Empty the ring: a read of our own memory is complete when io_submit returns. */
 static void aio_reap(struct aio *aio)
 {
 	struct io_event events[AIO_RING];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Makes eventfds readable whose description a client shares, without ever blocking: a write() would
- * block once the client has filled the counter and cleared O_NONBLOCK. Kernel AIO completes a
- * one-byte read of our own memory and raises the eventfd itself (IOCB_FLAG_RESFD). Loop's thread.
+ * Raises eventfds whose description a client shares, and never blocks. A write() would block once the
+ * client has filled the counter and cleared O_NONBLOCK. Kernel AIO completes a one-byte read of our own
+ * memory and raises the eventfd itself (IOCB_FLAG_RESFD). Loop's thread only.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 struct aio {
 	aio_context_t context;
 	int source;             /* a memfd of one byte */
-	unsigned int in_flight; /* completions not reaped */
+	unsigned int in_flight; /* completions not reaped yet */
 };
 
-/* -ENOSYS, -EAGAIN (fs.aio-max-nr is used up): then eventfds can't be exported. */
+/* -ENOSYS, or -EAGAIN where fs.aio-max-nr is used up: then eventfds can't be exported. */
 int aio_init(struct aio *aio);
 void aio_finish(struct aio *aio);
 int aio_raise(struct aio *aio, int eventfd);

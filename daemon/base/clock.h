@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The one clock of deadlines: CLOCK_MONOTONIC in nanoseconds. Any thread. */
+/* The clock of all deadlines: CLOCK_MONOTONIC in nanoseconds. Any thread. */
 #pragma once
 
 #include <stdint.h>

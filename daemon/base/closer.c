@@ -24,15 +24,15 @@
 #define CLOSER_RING_MAX   (UINT32_C(1) << 24)
 #define CLOSER_PATIENCE_S 1
 
-/* `tail` is written by the daemon, the others by the helper, or by the daemon once that is dead. */
+/* The daemon writes `tail`. The helper writes the others; the daemon does so once the helper is dead. */
 struct closer_ring {
 	_Atomic uint32_t tail;
 	_Atomic uint32_t head;
-	_Atomic uint32_t busy; /* from before until after the call that may hang */
+	_Atomic uint32_t busy; /* 1 from before until after the close that may hang */
 	int fds[];
 };
 
-/* A raw system call: see helper_run. 0: stop it. */
+/* A raw system call: see helper_run. 0 stops the alarm. */
 static void alarm_wind(int alarm, time_t seconds)
 {
 	struct itimerspec time = { .it_value = { .tv_sec = seconds } };
@@ -40,7 +40,7 @@ static void alarm_wind(int alarm, time_t seconds)
 }
 
 /*
- * The helper's life. Only raw system calls: it is a bare clone of a process that may run a
+ * The helper's life. It makes raw system calls only: it is a bare clone of a process that may run a
  * sanitizer. The fd numbers are those of the shared table.
  */
 static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, int alarm, pid_t parent)
@@ -51,7 +51,7 @@ static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, int al
 		syscall(SYS_exit_group, 0); /* the daemon died before the line above */
 	}
 	for (;;) {
-		/* acquire: pairs with the release in closer_close, so that fds[] is there */
+		/* acquire: pairs with the release in closer_close, so that fds[] is visible */
 		uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
 		uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 		if (head == tail) {
@@ -61,10 +61,10 @@ static _Noreturn void helper_run(struct closer_ring *ring, uint32_t mask, int al
 		}
 		int fd = ring->fds[head & mask];
 		alarm_wind(alarm, CLOSER_PATIENCE_S);
-		/* relaxed: read by the daemon when this process is dead or asleep in the kernel */
+		/* relaxed: the daemon reads it when this process is dead or asleep in the kernel */
 		atomic_store_explicit(&ring->busy, 1, memory_order_relaxed);
 		syscall(SYS_close, fd);
-		/* release: the slot may be written again once this is seen */
+		/* release: the daemon may write the slot again once it sees this */
 		atomic_store_explicit(&ring->head, head + 1, memory_order_release);
 		atomic_store_explicit(&ring->busy, 0, memory_order_relaxed);
 	}
@@ -80,22 +80,23 @@ static void closer_spawn(struct closer *closer)
 	closer->pid = pid > 0 ? (pid_t)pid : -1;
 	if (pid < 0) {
 		log_error("cannot start the closing helper: %s", strerrordesc_np(errno));
-		alarm_wind(closer->alarm, CLOSER_PATIENCE_S); /* then it is tried again */
+		alarm_wind(closer->alarm, CLOSER_PATIENCE_S); /* closer_tend tries again then */
 	}
 }
 
 unsigned int closer_pending(const struct closer *closer)
 {
-	/* acquire: what the helper did before is done; tail is our own */
+	/* acquire: what the helper did before is visible. relaxed: only we write the tail */
 	return atomic_load_explicit(&closer->ring->tail, memory_order_relaxed) -
 	       atomic_load_explicit(&closer->ring->head, memory_order_acquire);
 }
 
-/* Behind the fd it was at, if it had begun: that number is free from the start of the call. */
+/* A new helper goes on behind the fd at which the old one hung, if that close had begun: close() frees the
+ * number at the start of the call. */
 static void closer_respawn(struct closer *closer)
 {
 	struct closer_ring *ring = closer->ring;
-	/* acquire, relaxed: nobody else writes these any more */
+	/* acquire, relaxed: the helper, their other writer, is dead */
 	if (atomic_load_explicit(&ring->busy, memory_order_acquire)) {
 		atomic_fetch_add_explicit(&ring->head, 1, memory_order_relaxed);
 		atomic_store_explicit(&ring->busy, 0, memory_order_relaxed);
@@ -103,25 +104,25 @@ static void closer_respawn(struct closer *closer)
 	closer_spawn(closer);
 }
 
-/* It is at one fd for a second. */
+/* The helper has been at one fd for a second. */
 static void closer_check(struct closer *closer)
 {
-	/* relaxed: it is asleep if it is what we look for */
+	/* relaxed: a helper that hangs is asleep in the kernel, so its store is long done */
 	if (!atomic_load_explicit(&closer->ring->busy, memory_order_relaxed)) {
 		return;
 	}
 	char state = process_state(closer->pid);
-	if (state != 'S' && state != 'D') { /* it only gets no CPU */
+	if (state != 'S' && state != 'D') { /* it does not hang: it gets no CPU */
 		alarm_wind(closer->alarm, CLOSER_PATIENCE_S);
 		return;
 	}
 	log_warning("the closing helper %d hangs on a client's file and is replaced", closer->pid);
-	kill(closer->pid, SIGKILL); /* it never returns from that call to what we share */
+	kill(closer->pid, SIGKILL); /* after that call it never returns to the shared memory */
 	closer->replaced++;
 	closer_respawn(closer);
 }
 
-/* Those that were abandoned, too. */
+/* Reaps abandoned helpers too. */
 static bool helper_died(const struct closer *closer)
 {
 	bool died = false;
@@ -135,7 +136,7 @@ static bool helper_died(const struct closer *closer)
 void closer_tend(struct closer *closer)
 {
 	uint64_t times;
-	/* Ours alone, and it does not block. Empty when the helper went on since the alarm. */
+	/* The alarm is ours and never blocks. It is empty when the helper went on since it expired. */
 	bool late = read(closer->alarm, &times, sizeof(times)) == sizeof(times);
 	if (helper_died(closer)) {
 		log_warning("the closing helper %d was killed; there is a new one", closer->pid);
@@ -182,7 +183,7 @@ void closer_finish(struct closer *closer)
 	}
 	if (closer->pid > 0) {
 		kill(closer->pid, SIGKILL);
-		/* Killed, so it ends, unless it hangs in a close: then nobody waits for it. */
+		/* A killed helper ends at once unless it hangs in a close: then we do not wait. */
 		waitpid(closer->pid, NULL, closer_pending(closer) > 0 ? WNOHANG : 0);
 	}
 	close(closer->alarm);
@@ -197,7 +198,7 @@ void closer_close(struct closer *closer, int fd)
 	}
 	struct closer_ring *ring = closer->ring;
 	if (closer_pending(closer) > closer->mask) {
-		/* The limit of open files was raised from outside, and so many hang. */
+		/* Only when the limit of open files was raised from outside, and that many hang. */
 		log_error("the list of what is to be closed is full: file descriptor %d stays open",
 			  fd);
 		return;

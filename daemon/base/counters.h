@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* What the daemon counts while it runs. Loop's thread only. */
+/* What the daemon has counted since it started. Loop's thread only. */
 #pragma once
 
 #include <stdint.h>
 
-/* What the daemon counted since it started. `fencectl status` shows them by these names. */
+/* `fencectl status` shows the counters by these names. */
 #define COUNTERS(X)                                                     \
 	X(connections, "clients accepted")                              \
 	X(refused, "clients refused")                                   \

@@ -24,6 +24,6 @@ bool description_same(int a, int b)
 	if (order >= 0) {
 		return order == 0;
 	}
-	/* a kernel built without kcmp: Linux 6.10 and later can tell by fcntl */
+	/* a kernel built without kcmp: Linux 6.10 and later answer by fcntl */
 	return fcntl(a, F_DUPFD_QUERY, b) == 1;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Open file descriptions, compared without touching what they are of. Any thread. */
+/* Comparison of open file descriptions, which does not touch their files. Any thread. */
 #pragma once
 
 #include <stdbool.h>
 
-/* Are both descriptors of the same? */
+/* Do both descriptors refer to the same description? */
 bool description_same(int a, int b);
 
-/* An order of all that are open, which stays as long as they are: 0 the same, 1 a before b, 2 after
- * it. -ENOSYS and -EPERM: this kernel, or what confines us, has no kcmp(2). */
+/* The order of two descriptions, fixed while both are open: 0 the same, 1 a before b, 2 a after b.
+ * -ENOSYS, -EPERM: the kernel, or the sandbox around the daemon, has no kcmp(2). */
 int description_order(int a, int b);

@@ -26,7 +26,7 @@ void log_set_verbose(int verbose)
 	log_verbose = verbose;
 }
 
-/* The service manager says which socket it gave us as stderr: it may have been redirected since. */
+/* The service manager names the socket that it passed as stderr. Stderr may have been redirected since. */
 static bool stderr_is_journal(void)
 {
 	static int answer = -1;
@@ -99,7 +99,7 @@ log_line(int priority, const struct log_subject *subject, const char *format, va
 	    log_to_journal(priority, subject, line, sizeof(key) - 1 + kept) == 0) {
 		return;
 	}
-	/* One write a line. The journal reads the prefix of a stream, people need not. */
+	/* One write a line. The journal parses the priority prefix; a terminal gets none. */
 	if (getenv("JOURNAL_STREAM")) {
 		fprintf(stderr, "<%d>%s\n", priority, message);
 	} else {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The daemon's log: the journal with structured fields where the service manager connected stderr to it, else a
- * line of text on stderr. The fields are
+ * The daemon's log: the journal, with structured fields, where the service manager connected stderr to it; else
+ * lines of text on stderr. The fields are
  *   MESSAGE_ID                        what kind of event it is; see below
- *   FENCEBROKER_UID, FENCEBROKER_PID  the client that it is about
+ *   FENCEBROKER_UID, FENCEBROKER_PID  the client that the line is about
  *   FENCEBROKER_TIMELINE              the timeline, by its name
  *   FENCEBROKER_DEVICE                the device that signals it, by its name
- * Loop's thread, and before that.
+ * Loop's thread only, and before the loop runs.
  */
 #pragma once
 
@@ -16,13 +16,13 @@
 
 #include <systemd/sd-id128.h>
 
-/* What a client did wrong, and what was done about it. */
+/* What a client did wrong, and how the daemon answered. */
 #define LOG_MESSAGE_CLIENT \
 	SD_ID128_MAKE(6d, a1, 81, d4, 14, 3c, 40, 38, 8c, 19, f9, e1, a5, d5, 3c, b9)
-/* A wait ended by its deadline, and who is to blame for it. */
+/* A wait ended by its deadline; the line has the blame. */
 #define LOG_MESSAGE_EXPIRED \
 	SD_ID128_MAKE(ed, 4d, ce, a8, ac, 8a, 42, 93, 82, 9d, 13, 58, 06, 19, 03, 83)
-/* A promise to the kernel was not kept. */
+/* A promise to the kernel was broken. */
 #define LOG_MESSAGE_PROMISE \
 	SD_ID128_MAKE(a5, 6f, 33, af, 70, 5f, 42, b7, 9d, 5a, 78, 8f, c4, 03, eb, f2)
 /* The daemon is out of file descriptors. */
@@ -49,6 +49,6 @@ __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 __attribute__((format(printf, 2, 3))) void log_warning_about(const struct log_subject *subject,
 							     const char *format, ...);
 
-/* File descriptors are used up; `consequence` is what that leads to. Not more often than every ten
- * seconds, whoever causes it. */
+/* File descriptors are used up; `consequence` says what that leads to. Logs one line in ten seconds at
+ * most, for all users together. */
 void log_starved(const char *consequence);

@@ -7,14 +7,14 @@
 
 #include "clock.h"
 
-#define WHEEL_BUDGET       256 /* deadlines per turn; the rest has the next */
-#define CALLBACKS_PER_TURN 64  /* then new events are looked for */
+#define WHEEL_BUDGET       256 /* deadlines per turn; the others wait for the next turn */
+#define CALLBACKS_PER_TURN 64  /* then the loop looks for new events */
 
 /* ------------------------------------------------------------------------------- deadlines --- */
 
 static void loop_set_timer(struct loop *loop, uint64_t when_ns)
 {
-	/* 0 would stop it; what is past expires at once */
+	/* 0 would stop the timer; 1 is past and expires at once */
 	uint64_t at = when_ns == UINT64_MAX ? 0 : when_ns == 0 ? 1 : when_ns;
 	struct itimerspec time = { .it_value = { .tv_sec = (time_t)(at / NS_PER_S),
 						 .tv_nsec = (long)(at % NS_PER_S) } };
@@ -48,14 +48,14 @@ void loop_arm(struct loop *loop, struct wheel_timer *timer, uint64_t deadline_ns
 
 void loop_disarm(struct loop *loop, struct wheel_timer *timer)
 {
-	wheel_cancel(&loop->wheel, timer); /* the timer follows in loop_run */
+	wheel_cancel(&loop->wheel, timer); /* loop_run sets the timerfd later if need be */
 }
 
 int loop_run(struct loop *loop)
 {
 	int r;
 	do {
-		/* Before it sleeps: when nothing is armed, nothing wakes us (G7). */
+		/* Stop the timer before the loop sleeps: with no deadline armed it must not wake (G7). */
 		uint64_t next = wheel_next(&loop->wheel);
 		if (loop->timer_ns < next) {
 			loop_set_timer(loop, next);
@@ -119,7 +119,7 @@ int loop_init(struct loop *loop)
 	}
 	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_O1);
-	/* A client that keeps its doorbell ringing does not keep the others' events from being seen. */
+	/* So a client that rings all the time can't hide the events of the others. */
 	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);

@@ -21,27 +21,26 @@ enum loop_priority {
 struct loop {
 	struct event_base *base;
 	struct wheel wheel;
-	int timer;         /* a timerfd for all deadlines; set only when the first one changes */
-	uint64_t timer_ns; /* when it expires; UINT64_MAX: never */
+	int timer;         /* the timerfd; set only when the earliest deadline changes */
+	uint64_t timer_ns; /* when the timerfd expires; UINT64_MAX: never */
 	struct event *timer_event;
 };
 
-int loop_init(
-	struct loop *loop); /* 0 or a negative errno; then loop_finish() is due all the same */
-void loop_finish(struct loop *loop); /* one that is all zero, too */
+int loop_init(struct loop *loop);    /* 0 or a negative errno; call loop_finish() in either case */
+void loop_finish(struct loop *loop); /* takes one that is all zero */
 
-int loop_run(struct loop *loop); /* until loop_stop(); else an error */
+int loop_run(struct loop *loop); /* until loop_stop(), or a negative errno */
 void loop_stop(struct loop *loop);
 
-/* Deadlines: fire never early, at most about a millisecond late. */
+/* A deadline never fires early, and about a millisecond late at most. */
 void loop_arm(struct loop *loop, struct wheel_timer *timer, uint64_t deadline_ns);
 void loop_disarm(struct loop *loop, struct wheel_timer *timer);
 
-/* A new event of that priority on an fd, already added; NULL without memory. */
+/* A new event of that priority on an fd, already added; NULL when out of memory. */
 struct event *loop_listen(struct loop *loop, int fd, short what, enum loop_priority priority,
 			  event_callback_fn fn, void *arg);
 
-/* A new event without an fd, which only event_active() makes run. */
+/* A new event without an fd; event_active() runs it. */
 struct event *loop_trigger(struct loop *loop, enum loop_priority priority, event_callback_fn fn,
 			   void *arg);
 

@@ -12,7 +12,7 @@
 #define HEAP_RESERVE  (1 << 20)
 #define STACK_RESERVE (64 << 10)
 
-/* Touch more stack than any callback takes; the lock keeps it. */
+/* Touch more stack than any callback uses; the lock keeps it in RAM. */
 static void stack_touch(void)
 {
 	volatile char stack[STACK_RESERVE];
@@ -23,7 +23,7 @@ static void stack_touch(void)
 
 static void oom_spare(void)
 {
-	/* Without the right to lower it (CAP_SYS_RESOURCE) the unit's OOMScoreAdjust= holds. */
+	/* Without CAP_SYS_RESOURCE the write fails, and the unit's OOMScoreAdjust= holds. */
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		ssize_t written = write(fd, "-900", 4);
@@ -35,7 +35,7 @@ static void oom_spare(void)
 int memory_lock(void)
 {
 	oom_spare();
-	/* What is freed stays ours, and large blocks come from the same heap. */
+	/* malloc keeps freed memory, and takes large blocks from the same heap. */
 	mallopt(M_TRIM_THRESHOLD, -1);
 	mallopt(M_MMAP_MAX, 0);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {

@@ -17,6 +17,6 @@ char process_state(pid_t pid)
 	ssize_t size = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[size > 0 ? size : 0] = '\0';
-	const char *end = strrchr(text, ')'); /* of its name, which may hold anything */
+	const char *end = strrchr(text, ')'); /* of its name, which may contain any character */
 	return end && end[1] == ' ' ? end[2] : 0;
 }

@@ -2,9 +2,8 @@
 /*
  * A timer lives at the level of the highest base-64 digit in which its tick differs from the
  * wheel's, in the slot that its own digit names. So at each level all timers share the wheel's
- * higher digits and lie in slots above the wheel's digit: the first slot of the lowest level in
- * use is what comes next, and the wheel may jump to any tick before that one without moving
- * anything.
+ * higher digits and lie in slots above the wheel's digit. The first slot of the lowest level in
+ * use comes next, and the wheel may jump to any tick before it without moving a timer.
  */
 #include "wheel.h"
 
@@ -42,7 +41,7 @@ static void list_unlink(struct wheel_link *link)
 	link->prev = NULL;
 }
 
-/* All of a list that is not empty goes to one that is. */
+/* Moves all of `from`, which is not empty, to `to`, which is. */
 static void list_move(struct wheel_link *to, struct wheel_link *from)
 {
 	*to = *from;
@@ -96,8 +95,8 @@ void wheel_cancel(struct wheel *wheel, struct wheel_timer *timer)
 		return;
 	}
 	list_unlink(&timer->link);
-	/* An empty slot must not cause a wake. (A pending timer still names the slot it was taken
-	 * from: the bit of an empty one is clear already.) */
+	/* An empty slot must not cause a wake. (A pending timer still names the slot that it was taken
+	 * from; wheel_step cleared the bit of that slot.) */
 	if (timer->level < WHEEL_LEVELS && list_empty(&wheel->slots[timer->level][timer->slot])) {
 		wheel->bitmaps[timer->level] &= ~(UINT64_C(1) << timer->slot);
 	}
@@ -146,8 +145,8 @@ uint64_t wheel_next(const struct wheel *wheel)
 	return place.tick << WHEEL_TICK_SHIFT;
 }
 
-/* Go to the next slot in use that begins by `target` and take its timers; false when there is none
- * and the wheel now stands at `target`. */
+/* Go to the next slot in use that begins by `target`, and take its timers. False when there is none:
+ * the wheel then stands at `target`. */
 static bool wheel_step(struct wheel *wheel, uint64_t target)
 {
 	struct place place;
