@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKET_COUNT 256 /* uids in use at a time: a handful, a few thousand on a big host */
+#define BUCKET_COUNT 256 /* uids in use at a time: a handful; a few thousand on a big host */
 
 const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_SESSIONS] = { "sessions", 256, "connections" },
@@ -32,12 +32,12 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 
 struct user {
 	struct account *account;
-	struct user *next; /* in the bucket */
+	struct user *next; /* in its bucket */
 	uid_t uid;
 	size_t refs;
 	uint64_t usage[ACCOUNT_RESOURCE_COUNT];
 	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
-	const struct account_limit *refused; /* the last one that was in the way */
+	const struct account_limit *refused; /* see user_refused */
 };
 
 struct account {
@@ -99,8 +99,8 @@ void account_foreach_user(struct account *account, void (*fn)(struct user *user,
 
 static struct user **account_bucket(struct account *account, uid_t uid)
 {
-	/* Multiplying by an odd number spreads uids that differ in high bits only, as those of
-	 * containers do. */
+	/* Multiplying by an odd number spreads uids that differ in high bits only, like those of
+	 * containers. */
 	return &account->buckets[(uint32_t)(uid * UINT32_C(2654435769)) / (1U << 24)];
 }
 

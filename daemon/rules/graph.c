@@ -11,11 +11,11 @@
 #define BUCKETS_MIN 64
 
 /*
- * Both ways along the edges are the same search. Onwards, from a point one comes to the edges of
- * smaller or equal `point`, and to their `on`. Back, to the edges of greater or equal `on`, and to
- * their `point`: with all values inverted these are smaller or equal again. So each timeline has a
- * tree of edges for either way, ordered by the (inverted) value at its end, and looks at a range of
- * that from its start.
+ * Both directions along the edges are one search. Onwards, a point leads to the edges of smaller or
+ * equal `point`, and by them to their `on`. Back, a point leads to the edges of greater or equal `on`,
+ * and by them to their `point`; with all values inverted these are smaller or equal again. So each
+ * timeline has a tree of edges for either direction, ordered by the (inverted) value at this end, and
+ * a search looks at a range of the tree from its start.
  */
 enum way { ONWARDS, BACK, WAYS };
 
@@ -27,7 +27,7 @@ static uint64_t way_bound(enum way way, uint64_t value)
 struct edge_end {
 	RB_ENTRY(edge_end) node;
 	uint64_t bound;
-	uint64_t number; /* of equal ones the older comes first */
+	uint64_t number; /* orders equal bounds: the older first */
 };
 
 RB_HEAD(edge_tree, edge_end);
@@ -39,20 +39,20 @@ struct graph_edge {
 	struct charge charge;
 };
 
-/* How a node stands in the running search, if `search` is its number. */
+/* The state of a node in the search with this number; older marks are void. */
 struct mark {
 	uint64_t search;
-	uint64_t bound;  /* edges up to this are to be looked at ... */
-	uint64_t looked; /* ... and up to this were */
+	uint64_t bound;  /* the search must look at the edges up to this bound */
+	uint64_t looked; /* and has looked at those up to this one */
 	struct graph_edge *via;
 	struct graph_node *next; /* queued */
 	bool queued;
 };
 
 struct graph_node {
-	struct graph_node *chain; /* in the bucket */
+	struct graph_node *chain; /* the next in its bucket */
 	const struct timeline *timeline;
-	unsigned int refs; /* edges at it, and who holds it */
+	unsigned int refs; /* one for each edge end, and one for each node_hold() */
 	struct edge_tree edges[WAYS];
 	struct mark marks[WAYS];
 };
@@ -67,7 +67,7 @@ static int end_compare(const struct edge_end *a, const struct edge_end *b)
 
 RB_GENERATE_INTERNAL(edge_tree, edge_end, node, end_compare, static inline)
 
-/* The first whose bound is above. */
+/* The first end whose bound is above. */
 static struct edge_end *end_above(struct edge_tree *tree, uint64_t bound)
 {
 	struct edge_end key = { .bound = bound, .number = UINT64_MAX };
@@ -101,7 +101,7 @@ void graph_finish(struct graph *graph)
 
 static struct graph_node **graph_bucket(const struct graph *graph, const struct timeline *timeline)
 {
-	/* the high bits of a product with an odd number depend on all of the address */
+	/* the high bits of a product with an odd number depend on all bits of the address */
 	uint64_t hash = (uint64_t)(uintptr_t)timeline * UINT64_C(0x9e3779b97f4a7c15);
 	return &graph->buckets[(hash >> 32) & (graph->bucket_count - 1)];
 }
@@ -118,7 +118,7 @@ static struct graph_node *node_find(const struct graph *graph, const struct time
 	return node;
 }
 
-/* Without memory for more buckets the chains get longer. */
+/* Doubles the buckets. When out of memory the chains get longer instead. */
 static void graph_grow(struct graph *graph)
 {
 	struct graph old = *graph;
@@ -141,7 +141,7 @@ static void graph_grow(struct graph *graph)
 	free(old.buckets);
 }
 
-/* A reference to it, who is made where there is none. */
+/* A reference to the node of this timeline, which is made where there is none. */
 static struct graph_node *node_hold(struct graph *graph, const struct timeline *timeline)
 {
 	struct graph_node *node = node_find(graph, timeline);
@@ -209,8 +209,8 @@ struct search {
 	const struct graph_node *goal;
 	uint64_t goal_bound;
 	struct graph_node *first, **last; /* queued */
-	struct edge_end *at;              /* the next edge of the node that is looked at */
-	uint64_t bound;                   /* of that */
+	struct edge_end *at;              /* the next edge of the current node */
+	uint64_t bound;                   /* of the current node */
 };
 
 static void search_queue(struct search *search, struct graph_node *node)
@@ -225,8 +225,8 @@ static void search_queue(struct search *search, struct graph_node *node)
 	search->last = &mark->next;
 }
 
-/* Come to a node. A value above that at which it was come to before makes more of its edges to look
- * at; the way by which it is come to now is one to the others too. */
+/* The search reaches a node. A higher bound than before adds edges to look at. The path of this visit
+ * leads to the edges of the earlier visits too, so one `via` is enough. */
 static void search_reach(struct search *search, struct graph_node *node, uint64_t bound,
 			 struct graph_edge *via)
 {
@@ -275,7 +275,7 @@ static struct edge_end *search_next(struct search *search)
 	return end;
 }
 
-/* One edge further. 0: go on; 1: there is nothing more; -EDEADLK: at the goal. */
+/* Look at one more edge. 0: go on; 1: no edge is left; -EDEADLK: the goal is reached. */
 static int search_step(struct search *search)
 {
 	struct edge_end *end = search_next(search);
@@ -305,8 +305,8 @@ static void cycle_add_edge(struct graph_cycle *cycle, const struct graph_edge *e
 	cycle_add(cycle, edge->nodes[BACK]->timeline, ~edge->ends[BACK].bound);
 }
 
-/* From its goal a search knows the way to its start: that of the one back lies in order. That of the
- * one onwards is turned round, in the marks of the other, which is over. */
+/* The marks lead from the goal of a search to its start. Those of the search back give the cycle in order.
+ * Those of the search onwards are reversed first, into the marks of the search back, which is over. */
 static void cycle_describe(struct graph_cycle *cycle, const struct search *search,
 			   struct graph_node *start, struct graph_node *goal)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * From a file to text to libconfig's tree. libconfig is given text only, never a path: it ends the
- * process when it can't read one, a directory for example.
+ * From a file to text to libconfig's tree. libconfig gets text only, never a path: it ends the process
+ * when it can't read a path, a directory for example.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "policy.h"
 
 #define POLICY_FILE_MAX (256 * 1024)
-#define LONG_DIGITS     10 /* what has fewer fits in 31 bits */
+#define LONG_DIGITS     10 /* a number with fewer digits fits in 31 bits */
 
 #define DIGITS  "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -52,8 +52,8 @@ static size_t comment_length(const char *at)
 	return strcspn(at, "\n");
 }
 
-/* Of a comment, string, name or number as libconfig sees them, 0 without an end; any other
- * character is its own. */
+/* The length of a comment, string, name or number in libconfig's syntax; 0 when it has no end. Any
+ * other character is a token of its own. */
 static size_t token_length(const char *at)
 {
 	if (at[0] == '#' || (at[0] == '/' && (at[1] == '/' || at[1] == '*'))) {
@@ -82,10 +82,9 @@ static unsigned int newlines(const char *at, size_t length)
 }
 
 /*
- * The text with an L after each integer that may need 64 bits: without it some versions of
- * libconfig silently cut 4294967297 down to 1. Refuses what libconfig would pass over (a comment
- * or string without an end) and @include, which would open paths (see above). Lines stay as they
- * are.
+ * Copies the text, with an L after each integer that may need 64 bits: without it some versions of
+ * libconfig silently cut 4294967297 down to 1. Refuses a comment or string without an end, which
+ * libconfig would pass over, and @include, which would open paths (see above). Line numbers stay.
  */
 static int text_prepare(const char *name, const char *text, char *prepared, char *ret_error,
 			size_t error_size)
@@ -151,7 +150,7 @@ out:
 	return r;
 }
 
-/* Up to `size` bytes; the number read or a negative errno. */
+/* Reads up to `size` bytes; returns how many, or a negative errno. */
 static ssize_t file_read(int fd, char *buffer, size_t size)
 {
 	size_t used = 0;
@@ -170,7 +169,7 @@ static ssize_t file_read(int fd, char *buffer, size_t size)
 	return (ssize_t)used;
 }
 
-/* All of a regular file, ending in a NUL; no further one is in it. */
+/* Loads all of a regular file and ends it with a NUL; a file that contains a NUL is refused. */
 static int file_load(const char *path, char *buffer, size_t size, char *ret_error,
 		     size_t error_size)
 {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* The names of links that a policy's rule is about: patterns, as fnmatch(3) has them. */
+/* The link names that a policy rule covers: patterns of fnmatch(3). */
 #pragma once
 
 #include <libconfig.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* All zero: none. */
+/* All zero: no pattern. */
 struct policy_names {
 	char **patterns;
 	size_t count;
 };
 
 /*
- * From true or false (all names), a pattern, or several; `ret_allowed` is false only for false. -EINVAL:
- * `ret_wrong` is something else, or a pattern that no name can match. What was read until then is there.
+ * Load from true or false (all names), a pattern, or several patterns. `ret_allowed` is false only for the
+ * value false. -EINVAL: `ret_wrong` is of another type, or a pattern that no name can match. After an error
+ * `names` holds the patterns before it.
  */
 int policy_names_load(struct policy_names *names, const config_setting_t *setting,
 		      bool *ret_allowed, const config_setting_t **ret_wrong);

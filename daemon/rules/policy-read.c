@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * From libconfig's tree to struct policy: each group is read by a table of the keys that it may
- * have, so that nothing in the file goes unnoticed.
+ * From libconfig's tree to struct policy. A table of allowed keys reads each group, so that nothing in
+ * the file goes unnoticed.
  */
 #include <errno.h>
 #include <grp.h>
@@ -23,7 +23,7 @@ struct loader {
 	char *error;
 	size_t error_size;
 	struct policy *policy;
-	struct policy_rule *rule; /* the one being read */
+	struct policy_rule *rule; /* the rule being read */
 	bool rule_optional;
 	bool rule_absent; /* its user or group does not exist */
 };
@@ -96,7 +96,7 @@ static int number_load(const struct loader *loader, const config_setting_t *sett
 	const char *name = config_setting_name(setting);
 	int type = config_setting_type(setting);
 
-	/* Hexadecimal numbers that are too long are cut off by some versions of libconfig. */
+	/* Decimal only: some versions of libconfig cut off long hexadecimal numbers. */
 	if ((type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64) ||
 	    config_setting_get_format(setting) != CONFIG_FORMAT_DEFAULT) {
 		return refuse(loader, line_of(setting), "\"%s\" must be a decimal whole number",
@@ -211,8 +211,8 @@ static int limits_load(struct loader *loader, const config_setting_t *group)
 
 /* ----------------------------------------------------------------------------------- rules --- */
 
-/* -ENOENT when there is no such name, else why it can't be known; by getpwnam(3) the former has
- * several forms. */
+/* -ENOENT when there is no such name, for which getpwnam(3) lists several errors; else the error of the
+ * lookup. */
 static int lookup_error(int error)
 {
 	return error == 0 || error == ESRCH || error == EBADF || error == EPERM ? -ENOENT : -error;
@@ -246,8 +246,8 @@ static int group_lookup(const char *name, uint32_t *ret_id)
 	return 0;
 }
 
-/* A name or a number. One that does not exist leaves out an optional rule and is an error in any
- * other; not being able to look it up is always one. */
+/* A name or a number. An unknown name leaves out an optional rule, and is an error in any other rule. A
+ * lookup that fails is always an error. */
 static int id_load(struct loader *loader, const config_setting_t *setting,
 		   int (*lookup)(const char *name, uint32_t *ret_id), uint32_t *ret_id)
 {
@@ -412,7 +412,7 @@ static int rule_optional_load(struct loader *loader, const config_setting_t *set
 	return bool_load(loader, setting, &loader->rule_optional);
 }
 
-/* What the keys of a rule must be together. */
+/* Do the keys of the rule make sense together? */
 static int rule_check(struct loader *loader, unsigned int line, bool has_class)
 {
 	const struct policy_rule *rule = loader->rule;
@@ -450,7 +450,7 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 	loader->rule = rule;
 	loader->rule_optional = false;
 	loader->rule_absent = false;
-	/* Before the others, which depend on it wherever it is written. */
+	/* Read `optional` first, wherever it is written: the other keys depend on it. */
 	if (optional) {
 		r = rule_optional_load(loader, optional);
 	}

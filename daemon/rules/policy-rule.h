@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A policy in memory, for the three files that make it up: policy-load.c (from file to text to
- * libconfig's tree), policy-read.c (from there to this), policy.c (answers by it).
+ * A policy in memory, for its three files: policy-load.c (from file to text to libconfig's tree),
+ * policy-read.c (from the tree to these structures), policy.c (answers).
  */
 #pragma once
 
@@ -36,13 +36,13 @@ struct policy_rule {
 	uid_t uid;
 	gid_t gid;
 	uint32_t classes; /* mask of 1 << class */
-	uint32_t keys;    /* mask of enum policy_key: what it decides, besides limits */
+	uint32_t keys;    /* mask of enum policy_key: what the rule decides, besides limits */
 	bool may_connect;
 	bool may_register;
 	bool may_promise;
 	bool may_publish;
 	bool may_find;
-	struct policy_names publish; /* what these two are about */
+	struct policy_names publish; /* the names that these two keys cover */
 	struct policy_names find;
 	enum policy_inspect inspect;
 	struct policy_limits limits;
@@ -57,7 +57,7 @@ struct policy {
 
 void policy_rule_clear(struct policy_rule *rule);
 
-/* Fill in a policy that is all zero from what libconfig parsed. 0 or a negative errno, with a
- * message and with a policy that may be half filled, fit for policy_destroy(). */
+/* Fill in a policy that is all zero from libconfig's tree. 0, or a negative errno and a message; the
+ * policy may then be half filled, and policy_destroy() takes it. */
 int policy_read(struct policy *policy, const config_t *config, const char *name, char *ret_error,
 		size_t error_size);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a policy can set: the settings and switches with their names and bounds, and the answers that are more than yes
- * or no. */
+/* The settings and switches of a policy, with their names and bounds, and its answers beyond yes or no. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,15 +8,15 @@
 
 struct policy_settings {
 	uint64_t spin_ns;             /* how long a wait spins before it sleeps */
-	uint64_t max_wait_ms;         /* no wait is longer, whatever its deadline */
-	uint64_t max_export_ms;       /* no export is */
-	uint64_t max_import_ms;       /* an imported fence that takes longer has failed */
+	uint64_t max_wait_ms;         /* the longest wait, whatever its deadline */
+	uint64_t max_export_ms;       /* the longest export */
+	uint64_t max_import_ms;       /* an imported fence that takes longer fails */
 	uint64_t max_jump;            /* a payload that rises by more at once is implausible */
-	uint64_t promise_ms;          /* then a promise is broken; well below what providers bear */
-	uint64_t poison_ms;           /* how long poison is put back where a device overwrites it */
+	uint64_t promise_ms;          /* deadline of a promise; well below vgem's own timeout */
+	uint64_t poison_ms;           /* how long poison is restored where a device overwrites it */
 	uint64_t watcher_cpu_percent; /* of one CPU; 0: no watcher */
-	bool promises;                /* unsignalled sync_files at all */
-	bool implicit_promises;       /* also for the reservation of a dma-buf */
+	bool promises;                /* unsignalled sync_files are allowed */
+	bool implicit_promises;       /* and in the reservation of a dma-buf */
 };
 
 struct policy_setting_spec {
@@ -25,16 +24,16 @@ struct policy_setting_spec {
 	uint64_t initial;
 	uint64_t minimum;
 	uint64_t maximum;
-	uint64_t scale; /* from the file's unit to that of struct policy_settings */
-	size_t offset;  /* there */
+	uint64_t scale; /* from the file's unit to the unit of struct policy_settings */
+	size_t offset;  /* in struct policy_settings */
 	const char *what;
 };
 
-/* The numbers among the settings: the one place where names, defaults and bounds are written. */
+/* The numbers among the settings: the one place for names, defaults and bounds. */
 #define POLICY_SETTING_COUNT 8
 extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
 
-/* The switches among them; all are off at first. */
+/* The switches among the settings; off by default. */
 struct policy_switch_spec {
 	const char *key;
 	size_t offset;
@@ -44,7 +43,7 @@ struct policy_switch_spec {
 #define POLICY_SWITCH_COUNT 2
 extern const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT];
 
-/* No limit in a policy may be above this: whoever writes more meant something else. */
+/* The largest limit that a policy may set: a larger number must be a mistake. */
 #define POLICY_LIMIT_MAX (UINT64_C(1) << 40)
 
 /* By device class as in enum fbk_device_class, from 1; [0] is NULL. */

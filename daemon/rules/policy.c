@@ -17,7 +17,7 @@ const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
 	{ "max_jump", UINT64_C(1) << 48, 1, UINT64_C(1) << 61, 1,
 	  offsetof(struct policy_settings, max_jump),
 	  "the most by which a payload may plausibly rise at once" },
-	/* At most 1.5 s: vgem's fences end by themselves after 10 s, in newer kernels after 2 s. */
+	/* At most 1.5 s: vgem's fences time out after 10 s, in newer kernels after 2 s. */
 	{ "promise_ms", 1000, 1, 1500, 1, offsetof(struct policy_settings, promise_ms),
 	  "milliseconds until a promise that is not kept is broken" },
 	{ "poison_ms", 2000, 0, 60000, 1, offsetof(struct policy_settings, poison_ms),
@@ -85,7 +85,7 @@ static bool rule_matches(const struct policy_rule *rule, const struct policy_sub
 	return !rule->has_group || subject_in_group(subject, rule->gid);
 }
 
-/* What is asked, and of which classes of devices or which name. */
+/* The key that is asked for, and the device classes or the link name that it is asked about. */
 struct question {
 	enum policy_key key;
 	uint32_t classes;
@@ -112,7 +112,7 @@ static bool rule_decides(const struct policy_rule *rule, const struct question *
 	return true;
 }
 
-/* The first rule that decides. */
+/* The first rule that decides the question. */
 static const struct policy_rule *policy_find(const struct policy *policy,
 					     const struct policy_subject *subject,
 					     struct question question, const char **ret_rule)
@@ -132,7 +132,7 @@ static const struct policy_rule *policy_find(const struct policy *policy,
 	return found;
 }
 
-/* Class 0, and one that does not exist, is in no rule's mask. */
+/* Class 0 and unknown classes are in no rule's mask. */
 static uint32_t class_mask(unsigned int device_class)
 {
 	return device_class < POLICY_CLASS_COUNT ? UINT32_C(1) << device_class : 0;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the administrator allows: one file, read once and then only asked. The evaluator is pure:
- * it looks at its arguments alone, so that the same question always gets the same answer; names of
- * users and groups are looked up while loading. Whoever loads a policy owns it; once loaded it
- * does not change, so that any thread may ask it.
+ * What the administrator allows: one file, read once. The evaluator is pure: it looks at its arguments
+ * alone, so that the same question always gets the same answer. Names of users and groups are looked up
+ * while loading. The loader owns the policy. Once loaded it does not change, so any thread may ask it.
  *
  * The file, in libconfig's syntax:
  *   version = 1;
@@ -12,19 +11,20 @@
  *   limits: { sessions = 256; };                           keys of account_limits, per user
  *   rules: ( { user = "*"; connect = true; }, ... );
  * A rule has one or both of
- *   user    a name, a uid, "self" (the uid the daemon runs as) or "*"
- *   group   a name or a gid; the user's group or one of its further ones
+ *   user    a name, a uid, "self" (the uid that the daemon runs as) or "*"
+ *   group   a name or a gid; the user's group or one of its supplementary groups
  * and decides one or more of
  *   connect   true or false
  *   register  true or false; with class = "cpu", ["gpu", "encoder"] or "*" for these classes only
- *   promise   true or false: may points of its devices be promised; class as above
+ *   promise   true or false: may points of its devices be promised to the kernel; class as above
  *   inspect   "none", "own" or "all"
- *   publish, find   true or false for links of any name, or patterns of names (fnmatch(3)) that are
- *             allowed, "encoder.*" or ["encoder.*", "camera"]; it is about these names only
+ *   publish, find   true or false for links of any name, or patterns of allowed names (fnmatch(3)),
+ *             "encoder.*" or ["encoder.*", "camera"]; then the rule covers these names only
  *   limits    as above
- * Each question, and each single limit, is decided by the first rule that matches and has that
- * key. Where none does: not allowed, and the limits of the file or else the defaults. A rule with
- * optional = true is left out when its user or group does not exist; in any other it is an error.
+ * The first rule that matches and has the key decides a question; the same holds for each single
+ * limit. Where no rule decides, the question is denied, and the limit is the file's or else the
+ * default. A rule with optional = true is left out when its user or group does not exist; in any
+ * other rule that is an error.
  */
 #pragma once
 
@@ -38,18 +38,17 @@
 
 struct policy;
 
-/* Who asks; borrowed for the call. */
+/* The user that a question is about; borrowed for the call. */
 struct policy_subject {
 	uid_t uid;
 	gid_t gid;
-	const gid_t *groups; /* the further ones */
+	const gid_t *groups; /* the supplementary groups */
 	size_t group_count;
 };
 
 /*
- * Read a policy. 0, or a negative errno with a message in `ret_error` that says where and why, as
- * "FILE:LINE: ..." for what is wrong in the file (-EINVAL). One that loads is complete: nothing in
- * it was ignored but optional rules.
+ * Read a policy. 0, or a negative errno with a message in `ret_error`: "FILE:LINE: ..." for a fault
+ * in the file (-EINVAL). A policy that loads is complete: only optional rules can have been left out.
  */
 int policy_load_file(const char *path, struct policy **ret_policy, char *ret_error,
 		     size_t error_size);
@@ -63,8 +62,8 @@ void policy_destroy(struct policy *policy);
 
 const struct policy_settings *policy_settings(const struct policy *policy);
 
-/* In the questions below `ret_rule`, unless NULL, is set to "FILE:LINE" of the rule that decided,
- * or to "no rule matches"; it lives as long as the policy. */
+/* The questions below set `ret_rule`, unless NULL, to "FILE:LINE" of the rule that decided, or to
+ * "no rule matches". The string lives as long as the policy. */
 
 bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
 			const char **ret_rule);
@@ -73,11 +72,11 @@ bool policy_may_connect(const struct policy *policy, const struct policy_subject
 bool policy_may_register(const struct policy *policy, const struct policy_subject *subject,
 			 unsigned int device_class, const char **ret_rule);
 
-/* May points of a device of that class, registered by the subject, be promised to the kernel? */
+/* May points of the subject's devices of that class be promised to the kernel? */
 bool policy_may_promise(const struct policy *policy, const struct policy_subject *subject,
 			unsigned int device_class, const char **ret_rule);
 
-/* May links be published, or found, by that name? */
+/* May the subject publish, or find, links of that name? */
 bool policy_may_publish(const struct policy *policy, const struct policy_subject *subject,
 			const char *name, const char **ret_rule);
 bool policy_may_find(const struct policy *policy, const struct policy_subject *subject,

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rules. Routes are tried in the order of enum fbk_route, cheapest first, and the first against
- * which nothing is held is taken.
+ * The rules. Routes are tried in the order of enum fbk_route, cheapest first; the first one that passes
+ * all checks is taken.
  *
- *   What is signalled has to become points. Payloads in memory are points, and a process that signals
- *   for a device which signals nothing writes them; all else is imported, for which this daemon needs
- *   the means. Where none of a device's kinds can be imported here, there is no route from it.
+ *   The signaler's fences must become points. Payloads in memory are points; for a device that signals
+ *   nothing its process writes them. Fences of all other kinds are imported, where this daemon can do so.
+ *   Where it can import none of a device's kinds, there is no route from that device.
  *
- *   Either side may leave routes out; what one leaves out is not taken.
+ *   Either side may leave routes out; a route must be accepted by both.
  *
- *   Who waits has to know what the route gives: a gate is for who waits on nothing, and everybody's
- *   process can wait. Native needs payloads of the very width that is waited on: whoever compares 32
- *   bits of a payload of 64 never sees its poison. It needs nobody to write them by request, which is
- *   why an import is not native; and pages that both sides map, which memory of one side's driver is
- *   not.
+ *   The waiter must support what the route delivers. A gate is for devices without fences, and the
+ *   process of any device can wait. Native needs payloads of exactly the width that the waiter compares:
+ *   a waiter that compares 32 bits of a payload of 64 never sees its poison. Native needs payloads that
+ *   are written without a request to the daemon, so an import is never native. And native needs pages that
+ *   both sides map; registered memory of one side's driver is not such a page.
  *
- *   Data that comes after its fence (FBK_VISIBLE_FLUSH) must be flushed by a process between the
- *   two. So nothing may see the fence that acts without asking one: no hardware in memory, no kernel
- *   by a syncobj or a promise. Who gets an eventfd, and who waits before a late sync_file is handed
- *   out, can flush. Data that is there once an interrupt came (FBK_VISIBLE_IRQ) needs nothing: the
- *   point is signalled then, by a process and in 64 bits.
+ *   Data that becomes visible after its fence (FBK_VISIBLE_FLUSH) must be flushed by a process between
+ *   the two devices. So the fence must not reach a waiter that acts on it without a process: hardware
+ *   that compares memory, or the kernel by a syncobj or a promise. The receiver of an eventfd can flush,
+ *   and so can the process that waits before it hands out a late sync_file. Data that is visible after an
+ *   interrupt (FBK_VISIBLE_IRQ) needs no flush: a process signals the point after it, in 64 bits.
  *
- *   A promise needs policy, for the device that signals, and once more for a dma-buf's own fences.
- *   None is made for a release, since one that expires reads as success. Handing a sync_file over late
- *   is legal and cheaper, so a promise is only for who leaves that out.
+ *   A promise needs policy for the device that signals, and policy once more for a dma-buf's own fences.
+ *   No release is promised, since an expired promise reads as success. A late sync_file is legal and
+ *   cheaper, so a promise is only for devices that leave out the late sync_file.
  */
 #include "route.h"
 
@@ -45,11 +45,11 @@ struct question {
 
 struct rule {
 	const char *name;
-	uint32_t waits;         /* what the waiter has to wait on; 0: see check_kind() */
-	uint64_t features;      /* all of them */
-	bool before_process;    /* hardware or the kernel sees the fence, and asks nobody */
-	bool promise, implicit; /* it is one; in a dma-buf's fences */
-	const char *taken;      /* behind the waiter's name */
+	uint32_t waits;         /* kinds that the waiter must wait on; 0: see check_kind() */
+	uint64_t features;      /* needs all of these */
+	bool before_process;    /* hardware or the kernel acts on the fence, without a process */
+	bool promise, implicit; /* needs a promise; one in a dma-buf's fences */
+	const char *taken;      /* the sentence that follows the waiter's name */
 };
 
 static const struct rule rules[ROUTE_COUNT] = {
@@ -90,7 +90,7 @@ static const struct rule rules[ROUTE_COUNT] = {
 				 .taken = "is started by its process, which waits" },
 };
 
-/* What a route can be without, and what is said then. */
+/* The features that a route can lack, and the sentence for each. */
 static const struct {
 	uint64_t feature;
 	const char *lack;
@@ -106,7 +106,7 @@ static const struct {
 
 #define LACKS (sizeof(lacks) / sizeof(lacks[0]))
 
-/* What an import needs, by what is imported. Memory needs nothing. */
+/* The feature that an import of each kind needs. Memory needs no import. */
 static const struct {
 	uint32_t kind;
 	uint64_t feature;
@@ -129,7 +129,7 @@ static bool takes(const struct route_device *device, enum fbk_route route)
 	return device->routes == 0 || device->routes & (1U << route);
 }
 
-/* The width of its payloads in memory, or 0: the daemon writes its points. */
+/* The width of its payloads in memory. 0: its fences are imported, so the daemon writes its points. */
 static uint32_t payload_kind(const struct route_device *signaler)
 {
 	if (signaler->signals == 0) {
@@ -142,10 +142,10 @@ static uint32_t payload_kind(const struct route_device *signaler)
 	return signaler->signals & FBK_MEMORY64 || by_process ? FBK_MEMORY64 : FBK_MEMORY32;
 }
 
-/* ------------------------------------------------------------------------- what is held against -- */
+/* -------------------------------------------------------------------------------------- checks -- */
 
-/* Each says whether nothing speaks against this route, or else what does. None of these sentences
- * is longer than 105 characters, so that route_explain_none() can go on. */
+/* True where this check passes; else `ret_why` gets the reason. No reason is longer than 105 characters,
+ * so that explain_none() can append to it. */
 typedef bool check_fn(const struct question *question, enum fbk_route route, char *ret_why);
 
 static bool check_points(const struct question *question, enum fbk_route route, char *ret_why)
@@ -278,7 +278,7 @@ static bool check_policy(const struct question *question, enum fbk_route route, 
 	return true;
 }
 
-/* In this order: the sentence shown is of the first that does not hold. */
+/* In this order: the reason shown is that of the first check that fails. */
 enum { STEP_POINTS, STEP_MASKS };
 static check_fn *const checks[] = {
 	[STEP_POINTS] = check_points,
@@ -301,9 +301,9 @@ static void explain_taken(const struct question *question, struct route_choice *
 		 rules[choice->route].taken, flush ? "; its process flushes the data first" : "");
 }
 
-/* Everybody's process can wait, so there is no route only where a cpu-wait was left out, or where
- * nothing can be waited for. What is in the way of the route that came furthest is the least to
- * change. */
+/* The process of any device can wait, so no route works only where a side left out cpu-wait, or where
+ * the signaler's fences can't be imported. The route that passed most checks needs the least change, so
+ * its reason is shown. */
 static void explain_none(const struct question *question, enum fbk_route nearest, size_t step,
 			 struct route_choice *choice)
 {
