@@ -30,10 +30,10 @@
 #include "daemon/core/watch.h"
 #include "daemon/core/watcher.h"
 
-#define FDS_RESERVED 32 /* for the daemon itself while it serves */
+#define FDS_RESERVED 32 /* for the daemon's own use while it serves */
 
-/* The order in which what a client owns ends: exports fire while their timelines are still there, then its handles
- * close, each with what hangs on it, then its devices and sets go. */
+/* The order in which a client's objects end: its exports fire while their timelines still exist; its handles close,
+ * each with the objects that hang on it; its devices and sets go last. */
 static const struct observer *const observers[] = {
 	&export_observer, &link_observer,   &handle_observer, &watch_observer,      &token_observer,
 	&pair_observer,   &mirror_observer, &device_observer, &client_set_observer, NULL,
@@ -46,7 +46,7 @@ static uint64_t count_open_fds(void)
 	uint64_t count = 0;
 	DIR *directory = opendir("/proc/self/fd");
 	if (!directory) {
-		return 64; /* more than there can be at start */
+		return 64; /* more than can be open at start */
 	}
 	while (readdir(directory)) {
 		count++;
@@ -101,7 +101,7 @@ static void broker_stop_now(struct wheel_timer *timer)
 static void broker_promises_over(struct translator *translator)
 {
 	struct broker *broker = container_of(translator, struct broker, translator);
-	/* Not from within: what is reached in this turn is still to be told. */
+	/* Stop from the loop, not from here: clients must first be notified of this turn's points. */
 	loop_arm(&broker->registry.loop, &broker->stop_timer, 0);
 }
 
@@ -174,7 +174,7 @@ static struct broker *broker_alloc(void)
 	return broker;
 }
 
-/* What it can't do without. */
+/* The parts without which the daemon can't run. */
 static int broker_init_core(struct broker *broker)
 {
 	struct registry *registry = &broker->registry;
@@ -202,7 +202,7 @@ static int broker_init_core(struct broker *broker)
 	return broker->reaper && broker->closer_alarm ? 0 : -ENOMEM;
 }
 
-/* What this machine has or has not. */
+/* The parts that a machine may lack. */
 static void broker_init_translation(struct broker *broker)
 {
 	struct registry *registry = &broker->registry;
@@ -266,7 +266,7 @@ void broker_destroy(struct broker *broker)
 	struct registry *registry = &broker->registry;
 	struct translator *translator = &broker->translator;
 	broker_end_clients(broker);
-	watcher_destroy(registry->watcher); /* with it go the last sets */
+	watcher_destroy(registry->watcher); /* its guards hold the last sets */
 	graph_finish(&registry->graph);
 	client_log_finish(registry);
 	loop_disarm(&registry->loop, &broker->stop_timer);

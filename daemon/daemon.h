@@ -13,6 +13,6 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 int broker_run(struct broker *broker);      /* until broker_stop() is done; else an error */
 void broker_destroy(struct broker *broker); /* ends all clients; takes NULL */
 
-/* Stop the loop: at once, or when all promises are kept or broken; clients are told first. Called
- * again: at once. */
+/* Notify all clients and stop the loop: at once, or once every promise is kept or broken. A second call
+ * stops it at once. */
 void broker_stop(struct broker *broker);

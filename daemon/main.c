@@ -49,7 +49,7 @@ static const char help_text[] =
 	"If the service manager passes a socket, --socket is ignored.\n"
 	"See also fencebrokerd(8), fencectl(1).\n";
 
-/* Parses until something ends the program: then `ret_exit` is its status and -1 comes back. */
+/* -1 when the program ends here, with the status `ret_exit`. */
 static int options_parse(int argc, char **argv, struct options *options, int *ret_exit)
 {
 	static const struct option long_options[] = {
@@ -101,7 +101,7 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 	return 0;
 }
 
-/* Where to listen and what to read, unless told. -ENOENT without $XDG_RUNTIME_DIR. */
+/* The socket and policy paths that hold without options. -ENOENT without $XDG_RUNTIME_DIR. */
 static int default_paths(const struct options *options, char *socket, char *policy, size_t size)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -133,7 +133,7 @@ static struct policy *policy_read(const struct options *options, const char *pat
 	struct policy *policy;
 	char error[512];
 	int r;
-	/* What is there but can't be read is an error, not a reason for the built-in one. */
+	/* A file that exists and can't be read is an error; the built-in policy is for a missing one. */
 	if (options->policy || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
 		*ret_name = options->policy ? options->policy : path;
 		r = policy_load_file(*ret_name, &policy, error, sizeof(error));
@@ -166,7 +166,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* Read from an fd: whenever they come, before the loop runs or in it, they are events like others. */
+/* A signalfd makes signals ordinary events of the loop, also those that come before it runs. */
 static int signals_open(void)
 {
 	sigset_t signals;

@@ -17,7 +17,7 @@ void arm_add(struct arm *arm, struct timeline *timeline, uint64_t value)
 	heap_insert(&timeline->arms, &arm->node, value);
 	timeline->armed++;
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		timeline_complete(timeline); /* its pages may be gone */
+		timeline_complete(timeline); /* no look: its pages may be gone */
 	} else {
 		timeline_look(timeline);
 	}
@@ -32,8 +32,8 @@ void arm_remove(struct arm *arm)
 	timeline_take_off(timeline, arm);
 	if (timeline->cause == FBK_CAUSE_NONE &&
 	    timeline_smallest(timeline) > timeline_monitored(timeline)) {
-		/* Too low a value would only cost the signaler a ring; put it right at once. Raising
-		 * it needs no re-read: what is armed was compared when it was armed. */
+		/* A monitored value that is too low costs the signaler needless rings. Raising it
+		 * needs no re-read: each arm was compared with the payload when it was armed. */
 		timeline_publish(timeline, timeline_smallest(timeline));
 	}
 }
@@ -45,7 +45,7 @@ int arm_expire(struct arm *arm)
 	arm_remove(arm);
 	if (timeline->cause == FBK_CAUSE_NONE) {
 		timeline_catch_up(timeline,
-				  value); /* what it follows may not have been served yet */
+				  value); /* the loop may not have served its source yet */
 	}
 	timeline_refresh(timeline);
 	return timeline_point_state(timeline, value);

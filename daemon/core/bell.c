@@ -28,8 +28,8 @@ static void bell_look_word(struct bell *bell, uint32_t word, uint64_t bits)
 	}
 }
 
-/* Doorbells come before requests; but a client that rings without a pause must not starve those. After so many
- * rings the next ones queue up with the requests, until these had their turn. */
+/* Doorbells come before requests, but a client that rings without a pause must not starve the requests. After
+ * BELL_RINGS_IN_A_ROW rings, rings have the priority of requests until requests had their turn. */
 static void bell_take_turn(struct bell *bell)
 {
 	struct registry *registry = bell->registry;
@@ -53,8 +53,9 @@ static void bell_rang(evutil_socket_t fd, short what, void *arg)
 
 	bell->registry->counters.bells++;
 	bell_take_turn(bell);
-	/* D1. seq_cst: taken before minima and payloads are read; the client sets them first, then the
-	 * bit, then the summary, then rings. What is set after this exchange rings again. */
+	/* D1. seq_cst: the summary is taken before minima and payloads are read. The client sets those
+	 * first, then the bit, then the summary, and then rings. A bit set after this exchange rings
+	 * again. */
 	uint64_t summary = atomic_exchange_explicit(&pair->bell_summary, 0, memory_order_seq_cst);
 	while (summary && looks < BELL_LOOKS_PER_TURN) {
 		uint32_t word = (uint32_t)__builtin_ctzll(summary);
@@ -65,7 +66,7 @@ static void bell_rang(evutil_socket_t fd, short what, void *arg)
 		bell_look_word(bell, word, bits);
 	}
 	if (summary) {
-		/* relaxed: these bits were seen before and are only put back for the next turn */
+		/* relaxed: the exchange above saw these bits; they only go back for the next turn */
 		atomic_fetch_or_explicit(&pair->bell_summary, summary, memory_order_relaxed);
 		event_active(bell->event, EV_READ, 0);
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client's doorbell and its pair page: an eventfd that the client writes and nobody reads, and the memory that
- * it shares with the daemon alone. The client lowers the minimum of a cell, sets the cell's bit, and rings; the
- * daemon takes the bits and looks at those cells. The other way the daemon bumps a cell and wakes who sleeps on
- * it (rule R2). Embedded in the client; loop's thread only.
+ * A client's doorbell and its pair page: an eventfd that the client writes and the daemon polls without reading, and
+ * memory that only the two of them map. The client lowers the minimum of a cell, sets the cell's bit, and rings; the
+ * daemon takes the bits and looks at those cells. In the other direction the daemon bumps a cell and wakes the threads
+ * that sleep on it (rule R2). Embedded in the client; loop's thread only.
  */
 #pragma once
 
@@ -19,18 +19,18 @@ struct bell {
 	struct page *pair;
 	int doorbell; /* -1: not open */
 	struct event *event;
-	/* This cell's bit was set. */
+	/* The client set the bit of this cell. */
 	void (*rung)(struct bell *bell, uint32_t number);
 };
 
 void bell_init(struct bell *bell, struct registry *registry); /* holds nothing */
 
-/* Make the page and the doorbell, charged to the user but for the doorbell's fd. What a failure leaves behind
- * bell_close() releases. */
+/* Make the page and the doorbell. The page is charged to the user; the doorbell's fd is in the client's own charge.
+ * After an error bell_close() releases the rest. */
 int bell_open(struct bell *bell, struct user *user,
 	      void (*rung)(struct bell *bell, uint32_t number));
 
-/* From now on rings are ignored. */
+/* Ignore rings from now on. */
 void bell_mute(struct bell *bell);
 void bell_close(struct bell *bell);
 
@@ -39,5 +39,5 @@ static inline struct fbk_pair_page *bell_page(const struct bell *bell)
 	return bell->pair->memory;
 }
 
-/* Wake who sleeps on this cell, and who sleeps on all of them. */
+/* Wake the threads that sleep on this cell, and those that sleep on all cells. */
 void bell_wake_cell(struct bell *bell, uint32_t number);

@@ -12,7 +12,7 @@
 
 #define LOG_WINDOW_NS (10 * NS_PER_S)
 
-/* A line costs its user for ten seconds, also when that user reconnects. */
+/* The charge of a line lasts ten seconds, also when its user reconnects. */
 struct log_charge {
 	LIST_ENTRY(log_charge) links;
 	struct registry *registry;

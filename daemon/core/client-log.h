@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Log lines that a client causes: each is charged to its user for ten seconds, so that nobody fills the log.
- * Loop's thread only. */
+/* Log lines that a client causes. Each is charged to the client's user for ten seconds, so that no user can fill the
+ * log. Loop's thread only. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,12 +8,12 @@
 struct client;
 struct registry;
 
-/* What this client did, and what was done about it. */
+/* Log what this client did and how the daemon answered. */
 __attribute__((format(printf, 2, 3))) void client_log(struct client *client, const char *format,
 						      ...);
 
-/* Charge a line that this client causes: false, and counted, when its user had too many. */
+/* Charge a line that this client causes. False, and counted, when the limit of its user is reached. */
 bool client_log_claim(const struct client *client);
 
-/* The registry ends: release what lines are charged. */
+/* The registry ends: release the charges of all lines. */
 void client_log_finish(struct registry *registry);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The share sets of a client, by the numbers that it knows them by. Loop's thread only. */
+/* The share sets of a client, by the client's numbers for them. Loop's thread only. */
 #pragma once
 
 #include <stdint.h>

@@ -42,7 +42,7 @@ static int client_handles_grow(struct client *client)
 
 int client_add_handle(struct client *client, struct handle *handle, uint32_t *ret_number)
 {
-	uint32_t number = client->handle_hint ? client->handle_hint : 1; /* 0 is none */
+	uint32_t number = client->handle_hint ? client->handle_hint : 1; /* 0 is no handle */
 	while (client_handle(client, number)) {
 		number++;
 	}
@@ -106,7 +106,7 @@ int client_create(struct registry *registry, const struct credentials *credentia
 int client_admit(struct client *client)
 {
 	int r = charge_take(&client->charge, client->user, ACCOUNT_SESSIONS, 1);
-	if (r == 0) { /* pidfd and doorbell; the pair page charges its own */
+	if (r == 0) { /* pidfd and doorbell; the pair page has a charge of its own */
 		r = charge_take(&client->fd_charge, client->user, ACCOUNT_FDS, 2);
 	}
 	return r;

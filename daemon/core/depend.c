@@ -20,7 +20,7 @@ static int point_state(const struct graph_point *point)
 	return timeline_point_state(point->timeline, point->value);
 }
 
-/* Points that are signalled in memory may be reached without our knowing: then edges go. */
+/* Points in memory may be reached while the daemon does not know: a look then removes their edges. */
 static bool cycle_is_over(struct registry *registry, const struct graph_cycle *cycle)
 {
 	size_t edges = registry->graph.edge_count;
@@ -30,7 +30,7 @@ static bool cycle_is_over(struct registry *registry, const struct graph_cycle *c
 	return registry->graph.edge_count != edges;
 }
 
-/* "a.3 waits for b.2, which waits for a.3"; as much of it as there is room for. */
+/* "a.3 waits for b.2, which waits for a.3", as far as there is room. */
 static void cycle_describe(const struct graph_cycle *cycle, char *detail)
 {
 	static const char rest[] = ", and so on";

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * Waits that the daemon is told of, or finds: edges of the graph between timelines as they are now.
- * Loop's thread only.
+ * Waits of one point for another, declared by clients or found by the daemon: adds them to the graph after a look at
+ * the timelines. Loop's thread only.
  */
 #pragma once
 
 #include "registry.h"
 
 /*
- * `point` is reached only after `on`. Looks at both timelines, which may complete or fail all that is
- * on them, and at those of a cycle before one is believed; and at what frames wait for that those who signal them
- * handed over (link-wait.h). Where `on` is reached there is nothing to wait for: 0, and no edge. `detail` is
- * FBK_REASON_SIZE.
- *   -EDEADLK   it would close a cycle: the detail names it    -EALREADY  `point` is reached
+ * Add: `point` is reached only after `on`. Looks at both timelines, which may complete or fail everything on them. The
+ * search includes the waits of frames on the links of both signalers (link-wait.h). Before a cycle counts, each of its
+ * timelines is looked at. If `on` is reached already: 0, and no edge. `detail` is FBK_REASON_SIZE.
+ *   -EDEADLK   it would close a cycle, which `detail` names   -EALREADY  `point` is reached
  *   -ELOOP     too many edges to look at                      -EDQUOT, -ENOMEM
- *   else       the error that one of them failed with
+ *   else       the error that one of the timelines failed with
  */
 int depend_add(struct registry *registry, struct graph_point point, struct graph_point on,
 	       struct user *user, struct graph_edges *owner, char *detail);

@@ -11,7 +11,7 @@
 
 #define PAGE_ALIGN_GPU 65536
 
-/* What a device may accept: all but [FBK_ROUTE_NONE]. */
+/* The routes that a device may accept: all but FBK_ROUTE_NONE. */
 #define ROUTES_ALL (((1U << ROUTE_COUNT) - 1) & ~(1U << FBK_ROUTE_NONE))
 
 static const char *const visibility_names[] = {
@@ -54,7 +54,7 @@ bool device_name_valid(const char *name)
 	return length > 0 && length < FBK_NAME_SIZE;
 }
 
-/* The numbers, each by itself. */
+/* Checks each number by itself. */
 static int spec_check_ranges(const struct device_spec *spec, char *detail)
 {
 	if (spec->class < FBK_GPU || spec->class > FBK_CPU) {
@@ -111,7 +111,7 @@ static int spec_check(const struct device_spec *spec, char *detail)
 	return r;
 }
 
-/* Is this client allowed to have that device? */
+/* May this client register that device? */
 static int device_check(const struct client *client, const struct device_spec *spec, char *detail)
 {
 	const struct device *device;
@@ -141,7 +141,7 @@ static uint32_t device_page_align(const struct device_spec *spec)
 	return spec->page_align == 0 && spec->class == FBK_GPU ? PAGE_ALIGN_GPU : FBK_PAGE_SIZE_MIN;
 }
 
-/* A page that is both costs an fd and serves every driver that takes either. */
+/* Prefers dma-bufs: such a page is a memfd too, for one more fd, and serves drivers that import either. */
 static int device_choose_backing(struct device *device, const struct device_spec *spec,
 				 char *detail)
 {
@@ -219,7 +219,7 @@ void device_unregister(struct device *device)
 	client->registry->device_count--;
 	charge_release(&device->charge);
 	device->client = NULL;
-	while (!LIST_EMPTY(&device->memory)) { /* sets may keep it */
+	while (!LIST_EMPTY(&device->memory)) { /* sets may still hold references */
 		struct page *page = LIST_FIRST(&device->memory);
 		LIST_REMOVE(page, links);
 		page_unref(page);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A registered engine. Belongs to the client that registered it; its timelines refer to it, also when
- * that is gone, since they are blamed on it. Loop's thread only.
+ * A registered engine. Owned by the client that registered it. Its timelines keep a reference, also when the client
+ * is gone: their blame names the device. Loop's thread only.
  */
 #pragma once
 
@@ -18,14 +18,14 @@
 struct route_device;
 struct route_world;
 
-/* What a client says of a device that it registers; nothing of it is checked. */
+/* A client's description of a device that it registers; not checked yet. */
 struct device_spec {
 	const char *name;
 	uint32_t class;
 	uint32_t waits, signals; /* masks of enum fbk_fence_kind */
 	bool silent;
 	uint32_t visibility;
-	uint32_t page_align; /* 0: the default of its class */
+	uint32_t page_align; /* 0: the default of the class */
 	uint32_t backings;   /* mask of enum fbk_backing; 0: host memory */
 	uint32_t routes;     /* mask of 1 << enum fbk_route; 0: all */
 };
@@ -48,20 +48,20 @@ struct device {
 	enum fbk_visibility visibility;
 	uint32_t routes; /* mask of 1 << enum fbk_route that it accepts; 0: all */
 	uint32_t page_align;
-	enum fbk_backing backing; /* of its fence pages: one */
+	enum fbk_backing backing; /* of its fence pages: one bit */
 	LIST_HEAD(, page) memory; /* registered for them */
-	bool may_promise;         /* policy lets its points be promised */
-	bool promise_broken;      /* the last one was not kept: none until it delivers */
+	bool may_promise;         /* policy allows promises of its points */
+	bool promise_broken;      /* its last promise: no new one until it reaches a point */
 	uint32_t timelines;       /* made for it and alive */
-	uint32_t link_ends;       /* of links, that it is */
+	uint32_t link_ends;       /* how many ends of links it is */
 	struct charge charge;
 };
 
-/* `detail` of FBK_REASON_SIZE says what is wrong with it. */
+/* On an error `detail`, of FBK_REASON_SIZE, says why. */
 int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail);
 
-/* Its timelines have failed by now. */
+/* All its timelines must have failed. */
 void device_unregister(struct device *device);
 void device_unref(struct device *device); /* takes NULL */
 
@@ -74,12 +74,13 @@ struct page *device_memory_with_room(const struct device *device);
 
 struct device *device_find(const struct client *client, uint32_t handle);
 
-/* What route_choose() is asked with: a device, whose name is borrowed, and what there is beside the two
- * when it signals. */
+/* The arguments of route_choose(): a device, whose name is borrowed, and the facts outside the two devices when
+ * `signaler` signals. */
 void device_route(const struct device *device, struct route_device *ret);
 void device_route_world(const struct device *signaler, struct route_world *ret);
 
-/* Does it write payloads of 32 bits? Not one that can do 64 too, nor one whose process signals for it. */
+/* Does it write payloads of 32 bits? A device that can write 64 bits does not, nor one whose process signals for
+ * it. */
 static inline bool device_signals_narrow(const struct device *device)
 {
 	return device->visibility != FBK_VISIBLE_IRQ &&

@@ -22,7 +22,7 @@ struct cell_arm {
 static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result)
 {
 	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
-	(void)result; /* whoever wakes looks for itself */
+	(void)result; /* the woken thread looks for itself */
 	timeline_count(timeline)->wakes++;
 	bell_wake_cell(&handle->client->bell, handle->number);
 }
@@ -66,7 +66,7 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 		free(handle);
 		return r;
 	}
-	cell_init(handle_cell(handle)); /* the client learns the number by the socket, after this */
+	cell_init(handle_cell(handle)); /* the client learns the number later, by the socket */
 	LIST_INSERT_HEAD(&timeline->handles, handle, links);
 	timeline->handle_count++;
 	*ret_handle = handle;
@@ -108,7 +108,7 @@ struct handle *handle_of(const struct client *client, const struct timeline *tim
 static void handle_look(struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
-	/* seq_cst: after the bell was taken, before the payload is read; the client lowers the
+	/* seq_cst: after the bell bits were taken, before the payload is read; the client lowers the
 	 * minimum before it rings. Read once: the client may scribble here at any time. */
 	uint64_t minimum =
 		atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
@@ -118,8 +118,8 @@ static void handle_look(struct handle *handle)
 		return;
 	}
 	if (!handle->cell_arm && cell_arm_create(handle) < 0) {
-		/* There is no request that could fail. Woken, it looks for itself and rings again:
-		 * until there is memory, or its deadline comes. */
+		/* A ring has no reply that could carry the error. Wake the waiter: it looks for
+		 * itself and rings again, until there is memory or its deadline passes. */
 		bell_wake_cell(&handle->client->bell, handle->number);
 		return;
 	}
@@ -155,7 +155,7 @@ struct wait handle_wait(const struct handle *handle)
 	return wait;
 }
 
-/* --------------------------------------------------------------------- those of a whole client -- */
+/* -------------------------------------------------------------------- all handles of a client -- */
 
 void handles_orphan(struct client *client, const struct device *device, enum fbk_cause cause)
 {

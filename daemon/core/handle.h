@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client's view of a timeline: its rights, its cell in the pair page, the tokens it made. The handle's number is
- * the index of the cell and of the bell bit. Owned by the client; what else hangs on a handle ends by the observer
- * handle_closed. Loop's thread only.
+ * A client's view of a timeline: its rights, its cell in the pair page, the tokens that it made. The handle's number
+ * is the index of the cell and of the bell bit. Owned by the client; the observers' handle_closed ends everything
+ * else that hangs on a handle. Loop's thread only.
  */
 #pragma once
 
@@ -27,26 +27,26 @@ struct handle {
 	uint32_t rights;
 	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
-	LIST_HEAD(, watch) watches; /* told or not */
-	LIST_HEAD(, token) tokens;  /* one for each mask of rights it was shared with */
+	LIST_HEAD(, watch) watches; /* armed, or fired and not notified yet */
+	LIST_HEAD(, token) tokens;  /* one for each mask of rights that it was shared with */
 };
 
-/* -ENOSPC when the client has all its cells in use. The number is handle->number. */
+/* -ENOSPC: all cells of the client are in use. */
 int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle);
 
-/* Where it was the signaler's, the timeline fails with that cause. */
+/* If its client is the signaler, the timeline fails with that cause. */
 void handle_destroy(struct handle *handle, enum fbk_cause cause);
 
-/* All timelines of this device, which its client unregisters, fail. */
+/* The client unregisters this device: all timelines of the device fail. */
 void handles_orphan(struct client *client, const struct device *device, enum fbk_cause cause);
 
 struct handle *handle_of(const struct client *client, const struct timeline *timeline);
 
-/* The client rang for one of its handles: arm what that one's cell says, and look. For bell_open(). */
+/* The client rang for this handle: arm the point that its cell asks for, and look. For bell_open(). */
 void handle_rung(struct bell *bell, uint32_t number);
 
-/* What waits through the cell of this handle. */
+/* The wait through the cell of this handle. */
 struct wait handle_wait(const struct handle *handle);
 
 extern const struct observer handle_observer;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Links by name: for strangers who have no socket in common but the daemon's. */
+/* Links by name, for two clients that share no socket but the daemon's. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,7 @@ const char *link_name(const struct link *link)
 	return link_over(link) ? "" : link->name;
 }
 
-/* Links of one name belong to one uid: whoever finds one of them is served by that. */
+/* All links of one name belong to one uid, so a client that finds a name knows which uid serves it. */
 static int name_check_owner(const struct client *client, const char *name, char *detail)
 {
 	const struct link *other;
@@ -84,7 +84,7 @@ int link_publish(struct link *link, const struct client *client, const char *nam
 		return -EPIPE;
 	}
 	int r = name_check_all(client, name, detail);
-	if (r == 0) { /* now, at the cost of who publishes; it lives as long as the handle */
+	if (r == 0) { /* now, charged to the publisher; the token lives as long as the handle */
 		r = token_get(handle_of(client, link->state), FBK_RIGHT_WAIT, &token);
 	}
 	if (r == 0) {
@@ -93,7 +93,7 @@ int link_publish(struct link *link, const struct client *client, const char *nam
 	return r;
 }
 
-/* None is free. */
+/* No link of that name is free: explain why. */
 static int no_offer(const char *name, const struct link *oldest, unsigned int count, bool own,
 		    char *detail)
 {
@@ -125,7 +125,7 @@ int link_lookup(const struct client *client, const char *name, struct token **re
 	if (!policy_may_find(client->registry->policy, &client->subject, name, &rule)) {
 		return refused_by_policy(client, "find", name, rule, detail);
 	}
-	LIST_FOREACH(link, &client->registry->links, links) { /* the last is the oldest */
+	LIST_FOREACH(link, &client->registry->links, links) { /* the last one is the oldest */
 		if (strcmp(link_name(link), name) != 0) {
 			continue;
 		}

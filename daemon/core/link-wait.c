@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What hand-overs say about who waits for whom. A buffer that its consumer gave back while its device still reads it
- * is written again only after that: the frame that is handed over in it next is reached after the release of the
- * one before. That stands in the lanes, so nobody has to be told for each frame: it is read there when somebody asks.
+ * A consumer may give a buffer back while its device still reads it; the producer's device writes the buffer only
+ * after that. So the acquire of the next frame in a buffer waits for the release of the frame before. Both points are
+ * in the lanes. So no client declares these waits for each frame: the daemon reads the lanes when it searches for a
+ * cycle.
  */
 #include "link-wait.h"
 
@@ -15,7 +16,7 @@ static bool entry_read(const struct timeline *lane, uint64_t sequence, struct la
 	return lane_entry_read(lane->slot.page->memory, sequence, ret_entry);
 }
 
-/* The point that an end means, if it is one that is waited for. */
+/* The point in an entry of this end. False if there is none, or it is decided. */
 static bool side_point(struct registry *registry, const struct link_side *side,
 		       const struct lane_entry *entry, struct graph_point *ret_point)
 {
@@ -37,7 +38,7 @@ static void wait_add(struct registry *registry, struct graph_point point, struct
 		     struct user *user, struct graph_edges *waits)
 {
 	struct graph_cycle cycle;
-	/* What is so is so: one that would close a cycle is the business of its deadline. */
+	/* A wait that exists can't be refused: a cycle that it closes ends by a deadline. */
 	graph_add(&registry->graph, point, on, user, waits, &cycle);
 }
 
@@ -47,7 +48,7 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 	const struct link_side *consumer = &link->sides[!link->producer];
 	const struct timeline *forward = link->from ? link_lane(link, producer) : NULL;
 	const struct timeline *back = forward ? link_lane(link, consumer) : NULL;
-	uint64_t last_in[FBK_BUFFERS_MAX] = { 0 }; /* the frame that was in that buffer last */
+	uint64_t last_in[FBK_BUFFERS_MAX] = { 0 }; /* the last frame in each buffer */
 	if (!back) {
 		return;
 	}

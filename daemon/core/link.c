@@ -18,7 +18,7 @@
 
 /* ---------------------------------------------------------------------------------- one end --- */
 
-/* A duplicate of a token of the handle's, for the peer to open. It is worth nothing once the handle is gone. */
+/* Add a duplicate of a token of this handle, for the peer to open. The token is void once the handle is closed. */
 static int side_add_token(struct link_side *side, struct handle *handle)
 {
 	struct token *token;
@@ -242,7 +242,7 @@ static void link_choose(const struct device *signaler, const struct device *wait
 	route_choose(&from, &to, way, &world, ret_choice);
 }
 
-/* From the producer to the consumer, and back. */
+/* Choose the acquire and the release route. */
 static int link_route(struct link *link, const struct device *offers, const struct device *accepts,
 		      char *detail)
 {
@@ -383,7 +383,7 @@ static void link_handle_closed(struct handle *handle, enum fbk_cause cause)
 		return;
 	}
 	if (link->sides[OFFERER].client == client) {
-		link_destroy(link); /* its peer is told by the end of the state timeline */
+		link_destroy(link); /* the peer sees the state timeline fail */
 	} else if (link->sides[ACCEPTER].client == client) {
 		link_end(link, client, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
 	}
@@ -402,7 +402,7 @@ struct timeline *link_lane(const struct link *link, const struct link_side *side
 
 uint64_t lane_value(const struct timeline *lane)
 {
-	/* relaxed: for people, and for who looks at entries by their own numbers */
+	/* relaxed: for reports, and for readers that check the number in each entry */
 	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_relaxed) &
 	       ~FBK_POISON;
 }
@@ -427,7 +427,7 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 	return back;
 }
 
-/* Nobody arms anything for it, and nobody says when it was handed over: it is late once its deadline has passed. */
+/* A frame has no arm, and no time of its hand-over is known: the wait counts from the frame's deadline. */
 struct wait link_wait(const struct handle *handle)
 {
 	struct wait wait = { .way = WAIT_FRAME, .waiter = handle->client };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A link: two devices, the routes between them, and what they have to show each other: a lane each, timelines
- * whose points they hand over, and the producer's buffers, which the daemon keeps. It belongs to its state
- * timeline, a brokered one of who offers; whoever accepts comes and goes. Frames pass by without the
- * daemon. Loop's thread only.
+ * A link: two devices, the routes between them, and the objects that they share: a lane of each side, the timelines
+ * whose points they hand over, and the producer's buffers, which the daemon keeps. Owned by its state timeline, a
+ * brokered one of the offering client. Accepting clients come and go. Frames do not pass through the daemon. Loop's
+ * thread only.
  */
 #pragma once
 
@@ -17,11 +17,11 @@
 
 struct token;
 
-/* One end. Empty while nobody is there. */
+/* One end; empty while no client is there. */
 struct link_side {
 	struct client *client; /* NULL: empty */
 	struct device *device;
-	int tokens[1 + FBK_LANE_POINTS]; /* of its lane, then of its timelines by number */
+	int tokens[1 + FBK_LANE_POINTS]; /* [0]: its lane; then its timelines by number */
 	uint32_t token_count;
 	struct charge fds;
 };
@@ -38,39 +38,39 @@ struct link {
 	LIST_ENTRY(link) links; /* of the registry, newest first */
 	struct registry *registry;
 	uint64_t id;
-	char name[FBK_NAME_SIZE]; /* by which it is published; see link_name */
+	char name[FBK_NAME_SIZE]; /* that it is published under; see link_name */
 	struct timeline *state;
-	struct link_side sides[2]; /* who offers, who accepted */
-	uint32_t producer;         /* index of it */
-	uint64_t epoch;            /* counts who accepted */
-	uint64_t from;             /* 0: the producer has not joined */
+	struct link_side sides[2]; /* offerer, accepter */
+	uint32_t producer;         /* its index */
+	uint64_t epoch;            /* raised by each accept */
+	uint64_t from;             /* first frame of this epoch; 0: the producer has not joined */
 	struct route_choice acquire, release;
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
 	struct charge buffer_fds;
-	int error; /* of the last end */
+	int error; /* that the last pairing ended with */
 	char cause[FBK_REASON_SIZE];
 	struct charge charge;
 };
 
-/* In the functions below `detail` of FBK_REASON_SIZE says what is wrong. `handle` is that of the state
- * timeline, by which a link is found; `lane` that of a ring. */
-struct link *link_of(const struct handle *handle); /* NULL: that timeline is no link's */
+/* In the functions below `detail`, of FBK_REASON_SIZE, says why on an error. `handle` is one of the state
+ * timeline, by which a link is found; `lane` is one of a ring. */
+struct link *link_of(const struct handle *handle); /* NULL: not the state of a link */
 
 int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
 	       char *detail);
 int link_accept(struct link *link, struct client *client, struct device *device,
 		struct handle *lane, char *detail);
 
-/* The side that the client is; -1: none. */
+/* The index of the client's side; -1: none. */
 int link_side_of(const struct link *link, const struct client *client);
 
 enum fbk_link_phase link_phase(const struct link *link, int side);
 
-/* Frames from `from` on are for the one that accepted, if that is the one that is meant. */
+/* Frames from `from` on are for the consumer of this epoch. -EALREADY: that consumer has left. */
 int link_join(struct link *link, const struct client *client, uint64_t from, uint64_t epoch,
 	      char *detail);
 
-/* The pairing ends: `by` said so, or is gone (error -EPIPE or -EOWNERDEAD, no reason). */
+/* The pairing ends because of `by`: it left or died (error -EPIPE or -EOWNERDEAD, no reason), or gives a reason. */
 void link_end(struct link *link, const struct client *by, int error, const char *reason);
 
 int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
@@ -80,29 +80,30 @@ int link_add_point(struct link *link, int side, struct handle *handle, uint32_t 
 int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
 		    const struct link_buffer *buffer, char *detail);
 
-/* Its oldest frame that the consumer has: the consumer's lane, on which it comes back. NULL: there is none. */
+/* The oldest frame that the consumer has: its number, its deadline, and the consumer's lane, on which it comes back.
+ * NULL: there is none. */
 struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 			    uint64_t *ret_deadline_ns);
 
-/* The lane of an end; NULL: nobody is there, or closed it. */
+/* The lane of an end; NULL: no client is there, or it closed the lane. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);
 
-/* The last frame on it. Nobody rings for that: it is what is there, and not what was last seen. */
+/* The last frame on the lane. Read from the payload itself: nobody rings for frames, so `seen` may be old. */
 uint64_t lane_value(const struct timeline *lane);
 
-/* link-name.c: "" where it has none, or is over. */
+/* link-name.c: "" when the link has no name or is over. */
 const char *link_name(const struct link *link);
 
-/* "" takes the name away. */
+/* The name "" withdraws the link. */
 int link_publish(struct link *link, const struct client *client, const char *name, char *detail);
 
-/* The offer of the oldest link of that name that nobody has accepted; not one of the client's own. */
+/* The token of the oldest link of that name that is free and not the client's own. */
 int link_lookup(const struct client *client, const char *name, struct token **ret_token,
 		char *detail);
 
-/* What a producer waits for on the link of this state timeline: the oldest frame that its consumer has. */
+/* A producer's wait on the link of this state timeline: for the oldest frame that its consumer has. */
 struct wait link_wait(const struct handle *handle);
 
-/* An end that closes the state timeline, or whose device is unregistered, leaves the link; one that offered it ends
- * it with the state timeline. */
+/* The accepting end leaves the link when it closes the state timeline or unregisters its device. The offering end ends
+ * the link together with the state timeline. */
 extern const struct observer link_observer;

@@ -24,9 +24,9 @@ static const char *page_names[] = {
 };
 
 /*
- * What is sealed before an fd leaves. A client that holds a writable fd must not shrink the page
- * under our mapping. Pages that only we write are not sealed against shrinking: nobody else can
- * truncate them, udmabuf refuses them (it asks for that seal and never looks at the fd's mode), and
+ * The seals before an fd leaves. A client that holds a writable fd must not shrink the page under our
+ * mapping. Pages that only the daemon writes are not sealed against shrinking: no other process can
+ * truncate them; udmabuf refuses them (it asks for that seal and never looks at the fd's mode); and
  * a later daemon can still map them writable.
  */
 static const int page_seals[] = {
@@ -37,7 +37,7 @@ static const int page_seals[] = {
 	[FBK_PAGE_PEER] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
 
-/* Where slots begin, how far they are apart, how many there are. */
+/* Where slots begin, their distance, their number. */
 struct page_geometry {
 	uint32_t header, stride, slots;
 };
@@ -89,8 +89,8 @@ static int page_map(struct page *page, uint64_t set_id)
 		return fd;
 	}
 	page->fd = fd;
-	/* 0600 before anything else: memfds are born 0777 or 0666, and a read-only fd could be
-	 * re-opened for writing through /proc by anybody. */
+	/* 0600 before anything else: memfds are born 0777 or 0666, and any process could re-open a
+	 * read-only fd for writing through /proc. */
 	if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)page->size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, page_seals[page->kind]) < 0) {
 		return -errno;
@@ -201,7 +201,7 @@ int page_adopt(int dmabuf, uint64_t id, uint64_t offset, uint64_t size, struct u
 	r = foreign_map(dmabuf, offset, size, &page->foreign);
 	if (r == 0) {
 		page->memory = foreign_memory(page->foreign);
-		page->sealed = true; /* nothing of it leaves, so nobody else maps it through us */
+		page->sealed = true; /* no fd of it leaves, so no process maps it through us */
 		page_write_header(page, 0);
 		r = page_lost(page) ? -EFAULT : 0;
 	}

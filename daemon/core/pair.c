@@ -46,7 +46,7 @@ static void peer_put(struct peer *peer)
 	if (--peer->cells > 0) {
 		return;
 	}
-	/* The clients may keep it mapped: nobody else ever gets this memory. */
+	/* The two clients may keep it mapped; no other pair ever gets this memory. */
 	LIST_REMOVE(peer, links);
 	page_unref(peer->page);
 	free(peer);
@@ -57,7 +57,7 @@ static void peer_put(struct peer *peer)
 static void list_changed(struct timeline *timeline)
 {
 	if (timeline->set) {
-		/* release: a hint, no more; the list itself comes by the wire */
+		/* release: only a hint; the list itself comes by the wire */
 		atomic_fetch_add_explicit(&timeline_control(timeline)->generation, 1,
 					  memory_order_release);
 	}
@@ -83,9 +83,9 @@ static uint32_t list_count(const struct timeline *timeline, const struct user *u
 	return count;
 }
 
-/* Room for one more: free, or taken from the user who has most of them and at least two more than
- * this one, so that two users never take a place back and forth. Whoever loses it is woken by the
- * signaler still, until that has a newer list, and then told to wait through the daemon. */
+/* Room for one more: a free place, or one of the user that has most places and at least two more than
+ * this user, so that two users never take a place back and forth. Until it has the new list the signaler
+ * still wakes the waiter that lost its place; later that waiter waits through the daemon. */
 static int list_make_room(struct timeline *timeline, const struct user *user)
 {
 	struct pair *pair;
@@ -95,7 +95,7 @@ static int list_make_room(struct timeline *timeline, const struct user *user)
 	LIST_FOREACH(pair, &timeline->pairs, links) {
 		uint32_t count = list_count(timeline, pair->handle->client->user);
 		if (count > most || (victim && count == most)) {
-			victim = pair; /* of those the last, which is the oldest */
+			victim = pair; /* the last of that user on the list, its oldest */
 			most = count;
 		}
 		length++;
@@ -124,7 +124,7 @@ static int pair_create(struct handle *handle)
 	pair->handle = handle;
 	pair->cell = pair->peer->page->used++;
 	pair->peer->cells++;
-	cell_init(pair_cell(pair)); /* both learn of it by the wire, after this */
+	cell_init(pair_cell(pair)); /* both clients learn of it later, by the wire */
 	handle->pair = pair;
 	return 0;
 }
@@ -190,7 +190,7 @@ static void pair_handle_closed(struct handle *handle, enum fbk_cause cause)
 	free(pair);
 }
 
-/* Whoever sleeps on a cell that the signaler was to wake. */
+/* Wake the waiters that sleep on pair cells: the signaler won't. */
 static void pair_timeline_failed(struct timeline *timeline)
 {
 	struct handle *handle;
@@ -213,7 +213,7 @@ struct wait pair_wait(const struct handle *handle)
 		return wait;
 	}
 	const struct fbk_pair_cell *cell = pair_cell(handle->pair);
-	/* relaxed: for people */
+	/* relaxed: for reports */
 	wait.value = atomic_load_explicit(&cell->minimum, memory_order_relaxed);
 	wait.uid = handle->client->subject.uid;
 	if (wait.value > 0 && wait.value <= FBK_POINT_MAX && wait.value > handle->timeline->seen &&

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The pair path: a waiter's cell that the signaler looks at by itself, so that neither asks the
- * daemon for anything while they go on. A waiter asks for a cell; the daemon puts it into a page
- * that the two of them share (a peer page), on the timeline's list, and raises the generation that
- * the signaler sees. What does not get one waits through the daemon, as everybody can.
- * A pair belongs to the handle that waits; a peer, the page, to the waiter's client, which is
- * charged for it, until its last cell is gone. Loop's thread only.
+ * The pair path: the signaler looks at the waiter's cell directly, so that neither needs the daemon while
+ * they run. A waiter asks for a cell. The daemon takes one in a page that the two share (a peer page), puts
+ * it on the timeline's list, and raises the generation that the signaler sees. A waiter without such a cell
+ * waits through the daemon. A pair is owned by the handle that waits. A peer, with its page, is owned by the
+ * waiter's client, which is charged for it, until its last cell is gone. Loop's thread only.
  */
 #pragma once
 
@@ -15,13 +14,13 @@
 #include "handle.h"
 #include "page.h"
 
-/* A signaler looks at no more cells than this with each signal. They are shared out between users:
- * who comes late takes one from the user that has most. */
+/* A signaler looks at this many cells at most with each signal. Users share them: a user that comes
+ * late takes one from the user that has most. */
 #define TIMELINE_PAIRS_MAX 8
 
 struct peer {
 	LIST_ENTRY(peer) links; /* of the waiter's client */
-	uint64_t signaler_id;   /* of its client, which may be gone */
+	uint64_t signaler_id;   /* of the signaler's client, which may be gone */
 	struct page *page;
 	uint32_t cells; /* in use */
 };
@@ -31,20 +30,21 @@ struct pair {
 	struct handle *handle;
 	struct peer *peer;
 	uint32_t cell;
-	bool listed; /* else another user has its place */
+	bool listed; /* false: another user took its place */
 };
 
 /*
- * Give the handle a cell, or the one that it has already its place on the list. `detail` says why not:
- *   -EINVAL     a brokered timeline, or one of a silent device: nobody would wake but the daemon
- *   -ENOSPC     the signaler looks at enough of them already
+ * Give the handle a cell on the timeline's list; a handle that has a cell keeps it. On an error `detail` says why:
+ *   -EINVAL     a brokered timeline, or one of a silent device: only the daemon can wake its waiters
+ *   -ENOSPC     the list of the signaler is full
  *   or the error that the timeline failed with, or a limit of the user
  */
 int pair_join(struct handle *handle, char *detail);
 
 struct fbk_pair_cell *pair_cell(const struct pair *pair);
 
-/* What waits through its cell: nobody arms anything here, the cell tells, as far as its owner can be believed. */
+/* The wait through the pair cell. The daemon has no arm for it: the record is what the waiter wrote to the cell, within
+ * reason. */
 struct wait pair_wait(const struct handle *handle);
 
 extern const struct observer pair_observer;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the nouns of the core share: the services that they call, and the lists of all that lives. Made and
- * filled in by daemon.c, which also says who observes what and in which order. Loop's thread only.
+ * What the nouns of the core share: the services that they call, and the lists of all living objects. daemon.c makes
+ * it, fills it in, and lists the observers in their order. Loop's thread only.
  */
 #pragma once
 
@@ -29,23 +29,23 @@ struct wait;
 struct watcher;
 
 /*
- * What is above a noun learns of its end by an observer, so that no noun calls upwards. NULL: not interested.
- * Each noun has at most one; they are called in the order in which daemon.c lists them.
+ * A noun learns by its observer that an object below it ended, so that no noun calls upwards. Each noun has one
+ * observer at most. They are called in the order in which daemon.c lists them. NULL: not interested.
  */
 struct observer {
-	/* Everything that it owns ends now; `cause` is that of its timelines. */
+	/* Everything that the client owns ends now; its timelines fail with `cause`. */
 	void (*client_ended)(struct client *client, enum fbk_cause cause);
-	/* Its timeline has failed by now, where the client was the signaler. */
+	/* If the client was the signaler, the timeline has failed before this. */
 	void (*handle_closed)(struct handle *handle, enum fbk_cause cause);
 	void (*device_unregistered)(struct device *device);
 	void (*timeline_failed)(struct timeline *timeline);
 };
 
-/* Who says why a wait takes so long. */
+/* How the core asks blame, which lies above it, why a wait takes so long. */
 struct blame_ops {
-	/* Its deadline passed, and its point is undecided. */
+	/* The wait's deadline passed, and its point is undecided: log the blame. */
 	void (*expired)(const struct wait *wait);
-	/* Why that point is not reached, in words. */
+	/* Why this point is not reached, in words. */
 	void (*describe)(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 };
 
@@ -57,18 +57,18 @@ struct registry {
 	struct account *account;
 	struct policy *policy;
 	struct classifier classifier;
-	struct graph graph;      /* who waits for whom */
+	struct graph graph;      /* the wait-for graph */
 	struct watcher *watcher; /* NULL: policy leaves it no CPU time */
 	int udmabuf;             /* udmabuf_open() */
 	uint64_t features;       /* of this machine: bits of enum fbk_feature */
 	uint64_t started_ns;
 	uint64_t base_fds; /* open before the first client */
 	uint64_t fd_limit;
-	bool ending;                             /* nothing is kept any more */
+	bool ending;                             /* the daemon ends: no guard is made any more */
 	const struct observer *const *observers; /* ends with NULL */
 	const struct blame_ops *blame;
 
-	LIST_HEAD(, client) clients;                       /* newest first: ids fall */
+	LIST_HEAD(, client) clients;                       /* newest first, by falling id */
 	LIST_HEAD(, device) devices;                       /* the same */
 	LIST_HEAD(, timeline) timelines;                   /* the same */
 	LIST_HEAD(, link) links;                           /* the same */
@@ -76,17 +76,17 @@ struct registry {
 	LIST_HEAD(, log_charge) log_charges;
 	uint32_t client_count, device_count, timeline_count;
 	unsigned int bells_in_a_row; /* since a request was served */
-	uint64_t arm_ns;             /* when the last point was armed: no two at the same time */
+	uint64_t arm_ns;             /* when the last point was armed; unique for each arm */
 	uint64_t next_id;            /* of clients, devices, timelines, pages, sets, links */
 	struct counters counters;
 };
 
 uint64_t registry_new_id(struct registry *registry);
 
-/* File descriptors that may still be opened, beyond what is charged and queued for closing. */
+/* File descriptors that may still be opened: the limit less those charged and those queued for closing. */
 uint64_t registry_free_fds(const struct registry *registry);
 
-/* Call all observers that are interested. */
+/* Call the observers that are interested. */
 void registry_client_ended(struct registry *registry, struct client *client, enum fbk_cause cause);
 void registry_handle_closed(struct registry *registry, struct handle *handle, enum fbk_cause cause);
 void registry_device_unregistered(struct registry *registry, struct device *device);

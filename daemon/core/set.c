@@ -118,7 +118,7 @@ static int set_ring_page(struct set *set, struct registry *registry, struct user
 		free(payload);
 		return r;
 	}
-	payload->page->slots = 1; /* the ring lies behind it */
+	payload->page->slots = 1; /* the ring lies behind the slot */
 	LIST_INSERT_HEAD(&set->payloads, payload, links);
 	*ret_page = payload->page;
 	return 0;

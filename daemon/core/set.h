@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * A share set: timelines that are always shared together, because protection is per page. One
- * control page for all of them, one daemon page for those the daemon signals, and a payload page
- * for each device that signals in it, or its registered memory, which sets share. Lives until its maker
- * let go of it and its last timeline is gone. Slots are never given out twice. Loop's thread only.
+ * A share set: timelines that are always shared together, because protection is per page. It has one
+ * control page for all of them, one daemon page for the brokered ones, and a payload page for each
+ * device that signals in it. A device with registered memory uses that instead, in all its sets. A set
+ * lives until its maker let go of it and its last timeline is gone. Slots are never given out twice.
+ * Loop's thread only.
  */
 #pragma once
 
@@ -23,11 +24,11 @@ struct set {
 	uint64_t id;
 	unsigned int refs; /* the maker's and one for each timeline */
 	struct page *control;
-	struct page *daemon; /* made with its first timeline */
+	struct page *daemon; /* made with the first brokered timeline */
 	LIST_HEAD(, set_payload) payloads;
 };
 
-/* `size` of the pages that follow; the set starts with one reference. */
+/* `size` is that of its pages; the set starts with one reference. */
 int set_create(struct registry *registry, struct user *user, uint64_t size, struct set **ret_set);
 void set_unref(struct set *set);
 
@@ -37,8 +38,8 @@ struct set_slot {
 	uint32_t control;
 };
 
-/* A control slot and a payload slot that only `device` writes (NULL: only the daemon), and a
- * reference on the set. -ENOSPC when the set is full; -ENOBUFS when the device's own memory is. */
+/* Take a control slot, a payload slot that only `device` writes (NULL: only the daemon), and a
+ * reference to the set. -ENOSPC: the set is full; -ENOBUFS: the device's registered memory is. */
 int set_slot_take(struct set *set, struct registry *registry, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
 

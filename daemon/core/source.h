@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What signals a brokered timeline from outside: kernel fences that are imported, or a syncobj that it mirrors.
- * Embedded in that, and on the timeline's list in the order of the points that it signals. The timeline talks to
- * the first one only. Loop's thread only.
+ * The outside source of a brokered timeline's points: an imported kernel fence, or a syncobj that the timeline
+ * mirrors. Embedded in the import or mirror, and on the timeline's list in the order of the points. The timeline calls
+ * the first source only. Loop's thread only.
  */
 #pragma once
 
@@ -13,12 +13,12 @@ struct source;
 
 /* NULL: nothing to do. */
 struct source_ops {
-	/* Somebody looks at the timeline: is the source as it was? May fail the timeline. */
+	/* The timeline is being looked at: check that the source is intact. May fail the timeline. */
 	void (*look)(struct source *source);
-	/* A deadline for `value` passed: take what has signalled up to there, since this process may not
-	 * have got to it yet. */
+	/* A deadline for `value` passed: take the fences that have signalled up to there, which the loop
+	 * may not have served yet. */
 	void (*catch_up)(struct source *source, uint64_t value);
-	/* Somebody wants `value` by then: pass it on to whatever signals for it. */
+	/* A waiter wants `value` by this deadline: pass it on to the signaler of the fence. */
 	void (*hint)(struct source *source, uint64_t value, uint64_t deadline_ns);
 	/* The timeline failed: take the source off its list. */
 	void (*drop)(struct source *source);

@@ -32,18 +32,18 @@ static uint64_t timeline_load(const struct timeline *timeline)
 	return payload_load(timeline_payload(timeline), timeline->narrow, timeline->seen);
 }
 
-/* The largest rise from one look to the next that may be believed. */
+/* The largest plausible rise from one look to the next. */
 static uint64_t timeline_max_jump(const struct timeline *timeline)
 {
 	uint64_t max_jump = policy_settings(timeline_registry(timeline)->policy)->max_jump;
 	return timeline->narrow && max_jump >= FBK_NARROW_REACH ? FBK_NARROW_REACH - 1 : max_jump;
 }
 
-/* What was seen is what a narrow payload is extended from: tell the readers. */
+/* Readers extend a narrow payload from this value, and read the shadow of registered memory. */
 static void timeline_publish_seen(const struct timeline *timeline)
 {
 	if (timeline->narrow || timeline_shadowed(timeline)) {
-		/* release: who extends from this one loads a word that is not older */
+		/* release: a reader that extends from this value loads a word that is not older */
 		atomic_store_explicit(&timeline_control(timeline)->shadow, timeline->seen,
 				      memory_order_release);
 	}
@@ -51,7 +51,7 @@ static void timeline_publish_seen(const struct timeline *timeline)
 
 /* -------------------------------------------------------------- the payload of a silent device -- */
 
-/* Polled while a point is monitored, and no longer. Apart from the timeline, so that those that nobody polls stay
+/* The payload is polled only while a point is monitored. Allocated apart, so that timelines that are never polled stay
  * small. */
 struct polled {
 	struct timeline *timeline;
@@ -66,7 +66,7 @@ static void timeline_poll_update(struct timeline *timeline)
 		watcher_disarm(watcher, timeline->watched);
 		return;
 	}
-	/* Looked at also when it has risen so far that it must not rise further unseen. */
+	/* Look early where the payload might rise further than a single look can accept. */
 	uint64_t far = timeline->narrow ? FBK_NARROW_STEP : timeline_max_jump(timeline) + 1;
 	if (value > timeline->seen && value - timeline->seen > far) {
 		value = timeline->seen + far;
@@ -80,11 +80,11 @@ static void timeline_poll_hit(struct watched *watched)
 	timeline_registry(timeline)->counters.watcher_hits++;
 	timeline_look(timeline);
 	if (timeline->watched) {
-		timeline_poll_update(timeline); /* where the look had nothing to publish */
+		timeline_poll_update(timeline); /* in case the look had nothing to publish */
 	}
 }
 
-/* Where there is a watcher. -ENOMEM. */
+/* No-op without a watcher. -ENOMEM. */
 static int timeline_poll_create(struct timeline *timeline)
 {
 	if (!timeline_registry(timeline)->watcher) {
@@ -114,9 +114,9 @@ static void timeline_poll_destroy(struct timeline *timeline)
 
 void timeline_publish(struct timeline *timeline, uint64_t monitored)
 {
-	/* D2. seq_cst: with the seq_cst load of the payload that follows in timeline_look, against the
-	 * signaler's seq_cst exchange of the payload and load of this word. One of the two sees the
-	 * other's store, so a point passed while it is being armed is never missed. */
+	/* D2. seq_cst: this store and the seq_cst load of the payload that follows in timeline_look pair
+	 * with the signaler's seq_cst exchange of the payload and load of this word. One of the two sees
+	 * the other's store, so a point that is passed while it is being armed is never missed. */
 	if (MUTANT(PUBLISH_FENCE)) {
 		mutant_store(&timeline_control(timeline)->monitored, monitored);
 	} else {
@@ -147,7 +147,7 @@ static void timeline_free(struct timeline *timeline)
 	free(timeline);
 }
 
-/* What it takes for its kind: signalled by the daemon, or in memory and rung for or not. */
+/* Adds the parts of its kind: brokered, or in memory with or without a signaler that rings. */
 static int timeline_specialise(struct timeline *timeline, uint32_t flags)
 {
 	if (flags & FBK_TIMELINE_BROKERED) {
@@ -203,7 +203,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	}
 	timeline->set = set;
 	if (timeline_shadowed(timeline)) {
-		/* release: before the status below. It may hold what was in that memory. */
+		/* release: before the status below. Clears whatever the driver left in that memory. */
 		atomic_store_explicit(&timeline_payload(timeline)->payload, 0,
 				      memory_order_release);
 	}
@@ -213,7 +213,7 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 	atomic_store_explicit(&control->failed_from, FBK_FAILED_FROM_NONE,
 			      memory_order_relaxed); /* before the status below */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
-	/* release: who sees the slot in use sees it filled in */
+	/* release: a reader that sees the slot in use sees it filled in */
 	atomic_store_explicit(&control->status, FBK_STATUS_OK, memory_order_release);
 
 	device->refs++;
@@ -239,12 +239,12 @@ void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 		return;
 	}
 	if (!MUTANT(DEATH_UNREAD)) {
-		timeline_look(timeline); /* what was reached counts; nonsense is named as such */
+		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
 	}
 	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
 	timeline->device->timelines--;
-	/* It never changes again: whoever mapped the pages keeps them, we need not, and a waiter
-	 * that stays must not cost the user who is gone. */
+	/* The timeline never changes again. Clients that mapped the pages keep them; the daemon need
+	 * not, and a waiter that stays must not cost the user of the former signaler. */
 	timeline_drop_pages(timeline);
 }
 
@@ -284,7 +284,7 @@ void timeline_complete(struct timeline *timeline)
 	}
 }
 
-/* G4: what a device wrote is believed only if it grew, within reason. NULL, or what is wrong with it. */
+/* G4: a payload is plausible only if it grew, within bounds. NULL, or what is wrong with it. */
 static const char *timeline_doubt(const struct timeline *timeline, uint64_t payload)
 {
 	if (payload >= FBK_POISON) {
@@ -298,7 +298,7 @@ static const char *timeline_doubt(const struct timeline *timeline, uint64_t payl
 		       : NULL;
 }
 
-/* For people; only where somebody waited at some time, who pays for the room. */
+/* For reports; only for timelines that had a waiter, which made the counters. */
 static void timeline_note_change(struct timeline *timeline)
 {
 	if (timeline->counters) {
@@ -309,7 +309,7 @@ static void timeline_note_change(struct timeline *timeline)
 static void timeline_believe(struct timeline *timeline, uint64_t payload)
 {
 	if (payload > timeline->seen) {
-		timeline->device->promise_broken = false; /* it delivers */
+		timeline->device->promise_broken = false; /* it reached a point again */
 		timeline_note_change(timeline);
 	}
 	timeline->seen = payload;
@@ -404,9 +404,9 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 	if (timeline->cause != FBK_CAUSE_NONE || value <= timeline->seen) {
 		return;
 	}
-	timeline->seen = value; /* it was asked for: not a payload to be doubted */
+	timeline->seen = value; /* the daemon's own value needs no check of its rise */
 	timeline_note_change(timeline);
-	/* release: what led to the signal is visible to who sees it */
+	/* release: a waiter that sees the payload sees everything before the signal */
 	atomic_store_explicit(&timeline_payload(timeline)->payload, value, memory_order_release);
 	timeline_look(timeline);
 }
@@ -423,7 +423,7 @@ static const char *const cause_sentences[] = {
 	[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",
 };
 
-/* Where there is no memory, the cause alone must do. */
+/* When out of memory, timeline_reason falls back to the cause. */
 static void timeline_keep_reason(struct timeline *timeline, const char *reason)
 {
 	char text[FBK_REASON_SIZE];
@@ -442,7 +442,7 @@ const char *timeline_reason(const struct timeline *timeline)
 	return timeline->reason ? timeline->reason : cause_sentences[timeline->cause];
 }
 
-/* What is reached by now stays reached while it fails, for those who look. */
+/* Set a first bound: for readers, points reached by now stay reached while the timeline fails. */
 static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
 {
 	uint64_t payload = timeline_load(timeline);
@@ -450,18 +450,18 @@ static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
 	    !MUTANT(DEATH_UNREAD)) {
 		timeline_believe(timeline, payload);
 	}
-	/* relaxed: ordered by the status that is stored next. It only rises after that. */
+	/* relaxed: the store of the status that follows orders it. After that the bound only rises. */
 	atomic_store_explicit(&timeline_control(timeline)->failed_from, timeline->seen + 1,
 			      memory_order_relaxed);
 }
 
-/* A page that only processes write has no hardware to overwrite poison. */
+/* Poison needs a guard where hardware writes the page. */
 static bool timeline_by_hardware(const struct timeline *timeline)
 {
 	return !timeline->brokered && (timeline->watched || timeline->device->class != FBK_CPU);
 }
 
-/* Poison the payload, and have it kept so where hardware may overwrite it. Returns what it was. */
+/* Poison the payload, and guard the poison where hardware may overwrite it. Returns the old value. */
 static uint64_t timeline_poison(struct timeline *timeline)
 {
 	struct registry *registry = timeline_registry(timeline);
@@ -483,15 +483,15 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	struct fbk_control_slot *control = timeline_control(timeline);
 
 	timeline_bound(timeline, cause);
-	/* Readers load the payload, then the status. The order of these four is what they rely on:
-	 * poison is never seen without at least `failing`, and neither status without a bound. */
+	/* Readers load the payload, then the status, and rely on the order of the stores here: no reader
+	 * sees poison without at least the status `failing`, nor either status without a bound. */
 	/* F1. seq_cst: before the poison for readers; the exchange below (F2) is a full fence */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILING, memory_order_seq_cst);
 	uint64_t old = timeline_poison(timeline);
 	uint64_t reached = old & ~FBK_POISON;
 	if (old >= FBK_POISON || old < timeline->seen || cause == FBK_CAUSE_POLICING ||
 	    MUTANT(DEATH_UNREAD)) {
-		reached = timeline->seen; /* nonsense: what was seen before it counts */
+		reached = timeline->seen; /* implausible: the last good value counts */
 	}
 	timeline->seen = reached;
 	timeline_publish_seen(timeline);
@@ -503,13 +503,13 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 			      memory_order_relaxed);
 	atomic_store_explicit(&control->cause, cause, memory_order_relaxed);
 	atomic_store_explicit(&control->error, timeline->error, memory_order_relaxed);
-	/* F3. release: who sees `failed` sees bound, cause and error */
+	/* F3. release: a reader that sees `failed` sees bound, cause and error */
 	atomic_store_explicit(&control->status, FBK_STATUS_FAILED, memory_order_release);
 	timeline_registry(timeline)->counters.timelines_failed++;
 	log_debug("timeline %s failed from %llu: %s", timeline->name,
 		  (unsigned long long)timeline_failed_from(timeline), timeline_reason(timeline));
 
-	/* F4, F5. Nobody is waited for any more: said before the first of them is woken. */
+	/* F4, F5. Clear the monitored value before the first waiter is woken. */
 	timeline_publish(timeline, FBK_MONITORED_NONE);
 	MUTANT_STRETCH();
 	for (struct source *source; (source = timeline_source(timeline));) {

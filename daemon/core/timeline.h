@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A timeline: its slots in shared memory, who owns it, what is armed on it, and how it fails. The
- * daemon looks at a payload when a doorbell, a request or a deadline says so; nothing else.
- * Referenced by the handles of clients; gone with the last. Loop's thread only.
+ * A timeline: its slots in shared memory, its owner, the arms on it, and how it fails. The daemon looks
+ * at a payload when a doorbell, a request, a deadline or the watcher asks for it, and at no other time.
+ * The handles of clients refer to it; it goes with the last. Loop's thread only.
  */
 #pragma once
 
@@ -23,47 +23,48 @@ struct timeline;
 struct watched;
 
 /*
- * Something that waits for a point: a cell, a watch, an export. Embedded; `done` is called once, with
- * the arm already taken off, and may free what embeds it. 0: reached, else a negative errno.
+ * A wait for a point, embedded in a cell's arm, a watch or an export. `done` is called once, with the arm
+ * already taken off, and may free what embeds it. `result` is 0 (reached) or a negative errno.
  */
 struct arm {
 	struct heap_node node;     /* key: the point */
 	struct timeline *timeline; /* NULL: not armed */
-	uint64_t since_ns;         /* no two have the same */
+	uint64_t since_ns;         /* unique for each arm */
 	void (*done)(struct arm *arm, struct timeline *timeline, int result);
 };
 
-/* What signals a brokered timeline. */
+/* The part of a brokered timeline. */
 struct brokered {
 	struct source_queue sources; /* in rising order */
-	uint64_t given;              /* largest point asked for */
-	struct link *link;           /* whose state it is; NULL: of none */
+	uint64_t given;              /* the largest point asked for */
+	struct link *link;           /* the link whose state it is, or NULL */
 };
 
-/* What happened to a timeline, for people. */
+/* What happened to a timeline, for reports. */
 struct timeline_counters {
 	uint64_t waits, wakes, watches;
 	uint64_t exports, exports_fired, exports_expired;
 	uint64_t promises, promises_kept, promises_broken;
 	uint64_t imports, imports_done, imports_failed;
 	uint64_t
-		changed_ns; /* when the value was seen to change, or the first of these was counted */
+		changed_ns; /* when the value was last seen to change, or these counters were made */
 };
 
-/* There are many, most of them idle: what only some need is kept apart. */
+/* Timelines are many and mostly idle: parts that only some need are allocated apart. */
 struct timeline {
 	LIST_ENTRY(timeline) links;
-	struct device *device; /* that signals it, or did */
+	struct device *device; /* its signaler, also a former one */
 	uint64_t id;
 	struct set *set; /* NULL once the signaler let go of it */
 	struct set_slot slot;
 	struct brokered *brokered; /* NULL: signalled in memory */
-	struct watched *watched;   /* of a silent device, in memory; NULL: it is rung for */
+	struct watched *watched;   /* of a silent device; NULL: its signaler rings */
 
-	uint64_t seen; /* payload at the last look; only grows; once failed, what was reached */
+	uint64_t
+		seen; /* payload at the last look; only grows; once failed, the last point reached */
 	struct heap arms;
 	LIST_HEAD(, handle) handles;
-	LIST_HEAD(, pair) pairs;            /* cells that its signaler shall look at */
+	LIST_HEAD(, pair) pairs;            /* cells that its signaler looks at */
 	struct timeline_counters *counters; /* see timeline_count */
 	char *reason;                       /* see timeline_reason */
 
@@ -73,58 +74,59 @@ struct timeline {
 	uint32_t mirror_count;
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
-	bool ring;     /* a lane of a link: signalled by its process, whatever the device does */
-	bool idle; /* its next point comes when there is something to say: nobody is late with it */
+	bool ring;     /* a lane of a link: the process signals it, whatever the device does */
+	bool idle;     /* its next point comes only with news: never reported as stuck */
 	char name[];
 };
 
 int timeline_create(struct device *device, struct set *set, const char *name, uint32_t flags,
 		    struct timeline **ret_timeline);
 
-/* The last handle is gone, or there was none. */
+/* When the last handle is gone, or none was made. */
 void timeline_destroy(struct timeline *timeline);
 
-/* Read the payload, check it, complete what is reached, publish what is armed. */
+/* Read the payload, check it, complete the arms that are reached, publish the smallest armed point. */
 void timeline_look(struct timeline *timeline);
 
-/* The same of one that may have failed already: then there is nothing more to see. */
+/* The same; no-op on a failed timeline. */
 void timeline_refresh(struct timeline *timeline);
 
-/* Brokered: a deadline for `value` passed, or somebody wants it by then. For what it follows; else a no-op. */
+/* Brokered: pass on to the source that a deadline for `value` passed, or by when a waiter wants it. No-op without a
+ * source. */
 void timeline_catch_up(struct timeline *timeline, uint64_t value);
 void timeline_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_ns);
 
 /* Brokered: raise the payload. */
 void timeline_advance(struct timeline *timeline, uint64_t value);
 
-/* `reason` may be NULL: then the cause gets a sentence of its own. No-op on a failed timeline. */
+/* `reason` NULL: a sentence made from the cause. No-op on a failed timeline. */
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);
 
-/* Why it failed, in words; "" while alive. */
+/* Why the timeline failed, in words; "" while it is alive. */
 const char *timeline_reason(const struct timeline *timeline);
 
 /* The signaler lets go: fail with `cause` and drop the shared pages. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
 
-/* NULL once it let go. */
+/* NULL once the signaler let go. */
 struct client *timeline_signaler(const struct timeline *timeline);
 struct registry *timeline_registry(const struct timeline *timeline);
 
-/* To add to. Made with the first that is counted, since most timelines are idle; where there is no
- * memory for that, it is not counted. */
+/* The counters to add to. Made with the first count, since most timelines are idle; without memory the
+ * count is lost. */
 struct timeline_counters *timeline_count(struct timeline *timeline);
 
-/* 0 reached, -EAGAIN, or the error. Looks at what is known, not at the payload. */
+/* 0 reached, -EAGAIN undecided, or the error. By the last look; does not read the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
 
-/* What follows is for arm.c. */
+/* For arm.c. */
 void timeline_complete(struct timeline *timeline); /* the arms whose points are decided */
 void timeline_take_off(struct timeline *timeline, struct arm *arm);
 void timeline_publish(struct timeline *timeline, uint64_t monitored);
 uint64_t
 timeline_smallest(const struct timeline *timeline); /* armed point, or FBK_MONITORED_NONE */
 
-/* Registered memory: all but its owner read the shadow in the control page. */
+/* In registered memory: all but its owner read the shadow in the control page. */
 static inline bool timeline_shadowed(const struct timeline *timeline)
 {
 	return timeline->slot.page->backing == FBK_BACKING_OWN;
@@ -136,7 +138,7 @@ static inline uint32_t timeline_flags(const struct timeline *timeline)
 	       (timeline->ring ? FBK_TIMELINE_RING : 0U);
 }
 
-/* In shared memory; not once the signaler let go. */
+/* In shared memory; not to be called once the signaler let go. */
 static inline struct fbk_payload_slot *timeline_payload(const struct timeline *timeline)
 {
 	return fbk_payload_slot_at(timeline->slot.page->memory, timeline->slot.payload);
@@ -147,13 +149,13 @@ static inline struct fbk_control_slot *timeline_control(const struct timeline *t
 	return fbk_control_slot_at(timeline->set->control->memory, timeline->slot.control);
 }
 
-/* Smallest armed point as published; FBK_MONITORED_NONE for none. */
+/* The smallest armed point as published; FBK_MONITORED_NONE for none. */
 static inline uint64_t timeline_monitored(const struct timeline *timeline)
 {
 	if (!timeline->set) {
 		return FBK_MONITORED_NONE;
 	}
-	/* relaxed: written by this thread alone */
+	/* relaxed: only this thread writes it */
 	return atomic_load_explicit(&timeline_control(timeline)->monitored, memory_order_relaxed);
 }
 

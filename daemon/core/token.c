@@ -13,7 +13,7 @@
 static int inode_of(int fd, uint64_t *ret_inode)
 {
 	struct statx status;
-	/* DONT_SYNC: answered from memory, also for a file whose server hangs */
+	/* DONT_SYNC: the kernel answers from memory, even for a file whose server hangs */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &status) < 0) {
 		return -errno;
 	}

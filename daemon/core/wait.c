@@ -28,7 +28,7 @@ struct wait wait_of_arm(const struct arm *arm, enum wait_way way, const struct c
 
 void wait_take_times(struct wait *wait, const struct fbk_pair_cell *cell, uint64_t floor_ns)
 {
-	/* relaxed, both: for people. Read once: the client may scribble here at any time. */
+	/* relaxed, both: for reports. Read once: the client may scribble here at any time. */
 	uint64_t since = atomic_load_explicit(&cell->since_ns, memory_order_relaxed);
 	uint64_t until = atomic_load_explicit(&cell->until_ns, memory_order_relaxed);
 	uint64_t now = clock_now_ns();

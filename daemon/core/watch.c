@@ -102,7 +102,7 @@ int watch_cancel(struct client *client, uint64_t number)
 const struct watch *watch_from(const struct client *client, uint64_t number)
 {
 	struct watch key = { .number = number };
-	/* the macro takes no const head; it changes nothing */
+	/* the macro takes no const head, and changes nothing */
 	return RB_NFIND(watch_tree, (struct watch_tree *)&client->watches, &key);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A watch: tells a client once, by an event on its socket, that a point is decided or that the
- * watch's deadline passed. Owned by its client until told or cancelled; loop's thread only.
+ * A watch: notifies a client once, by an event on its socket, that a point is decided or that the
+ * watch's deadline passed. Owned by its client until notified or cancelled; loop's thread only.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ struct watch {
 	uint64_t number;         /* the client's */
 	int result;
 	bool fired;
-	TAILQ_ENTRY(watch) fired_links; /* of the client, while not told */
+	TAILQ_ENTRY(watch) fired_links; /* of the client, until notified */
 	struct wheel_timer deadline;
 	struct charge charge;
 };
@@ -28,14 +28,14 @@ struct watch {
 int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_t deadline_ns);
 int watch_cancel(struct client *client, uint64_t number); /* -ENOENT */
 
-/* The one with the smallest number from `number` on, or NULL. */
+/* The watch with the smallest number from `number` on, or NULL. */
 const struct watch *watch_from(const struct client *client, uint64_t number);
 
-/* Takes up to `size` watches that fired off the client's list, and ends them. Returns how many. */
+/* Take up to `size` fired watches off the client's list and end them; returns how many. */
 size_t watch_take_fired(struct client *client, uint64_t *ret_numbers, int32_t *ret_results,
 			size_t size);
 
 struct wait watch_wait(const struct watch *watch);
 
-/* A closed handle's watches go without being told. */
+/* The watches of a closed handle end without a notification. */
 extern const struct observer watch_observer;

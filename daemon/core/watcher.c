@@ -17,16 +17,16 @@
 #include "proto/container.h"
 #include "proto/narrow.h"
 
-#define STACK_SIZE     (128 * 1024)      /* it needs 4 KiB; sanitizers need more */
-#define LINGER_NS      (100 * NS_PER_MS) /* so that one frame after the other needs no new thread */
+#define STACK_SIZE     (128 * 1024)      /* the thread needs 4 KiB; sanitizers need more */
+#define LINGER_NS      (100 * NS_PER_MS) /* so that not every frame starts a thread */
 #define LOOKS_PER_TURN 16                /* under the mutex */
-#define NAP_NS         (5 * NS_PER_US)   /* too short to sleep */
-#define HITS_PER_TURN  256               /* of the loop; then others have theirs */
+#define NAP_NS         (5 * NS_PER_US)   /* too short for a sleep */
+#define HITS_PER_TURN  256               /* of the loop; then other events have their turn */
 #define BUDGET_EVERY   16                /* turns between two looks at the CPU clock */
 #define GUARD_MIN_NS   (50 * NS_PER_US)
 #define GUARD_MAX_NS   (5 * NS_PER_MS)
 
-/* Poison that is watched over. */
+/* Poison that the watcher restores. */
 struct guard {
 	struct watched watched;
 	struct set *set;
@@ -35,24 +35,24 @@ struct guard {
 
 struct watcher {
 	struct registry *registry;
-	int told; /* an eventfd: something is hit. Written by the thread, never read */
+	int told; /* an eventfd that the thread writes after a hit; never read */
 	struct event *event;
 	bool started; /* there is a thread to join */
 	bool complained;
 	pthread_t thread;
 	LIST_HEAD(, guard) guards;
 
-	_Atomic uint32_t wanted; /* the loop is at the door */
+	_Atomic uint32_t wanted; /* the loop wants the mutex */
 	_Atomic uint64_t polls;
 
 	pthread_mutex_t mutex;
 	pthread_cond_t roused;
 	struct heap queue;
 	TAILQ_HEAD(, watched) hits;
-	uint64_t sleeps_until; /* 0: need not be roused */
+	uint64_t sleeps_until; /* 0: must not be roused */
 	bool stop, ended;
 
-	struct budget budget; /* the thread's, and of the next one */
+	struct budget budget; /* outlives the thread: the next one goes on with it */
 };
 
 static void cpu_relax(void)
@@ -73,13 +73,13 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* When to look next; 0: the loop is to be told. */
+/* When to look next; 0: a hit, of which the loop must be notified. */
 static uint64_t watched_look(struct watched *watched, uint64_t now)
 {
 	uint64_t payload;
 	if (watched->narrow) {
-		/* seq_cst: after the monitored value was published, or a value that the loop will
-		 * read itself; read once, the device may write at any time */
+		/* seq_cst: after the loop published the monitored value; else the loop reads the
+		 * payload itself. Read once: the device may write at any time. */
 		payload = fbk_narrow_extend(
 			watched->seen,
 			atomic_load_explicit(fbk_narrow_word(&watched->slot->payload),
@@ -100,13 +100,13 @@ static uint64_t watched_look(struct watched *watched, uint64_t now)
 	return next > now ? next : now + 1; /* not again in this turn */
 }
 
-/* Puts poison back. When to look next; 0: its time is over. */
+/* Restores poison. When to look next; 0: the guard's time is over. */
 static uint64_t guard_look(struct watched *watched, uint64_t now)
 {
 	if (watched->narrow) {
 		uint32_t poison = (uint32_t)watched->value;
-		/* relaxed: the control page says what became of the timeline; this only sets
-		 * hardware free. An exchange, so that nothing but what was read is overwritten. */
+		/* relaxed: the control page has the state of the timeline; poison only releases
+		 * hardware that waits. An exchange, so that it overwrites only the word it read. */
 		uint32_t word = atomic_load_explicit(fbk_narrow_word(&watched->slot->payload),
 						     memory_order_relaxed);
 		if (word != poison) {
@@ -128,7 +128,7 @@ static uint64_t guard_look(struct watched *watched, uint64_t now)
 	return now >= watched->until_ns ? 0 : now + pause;
 }
 
-/* Under the mutex: what is due, up to a few. Returns whether the loop is to be told. */
+/* Under the mutex: look at the payloads that are due, at most LOOKS_PER_TURN. True: the loop must be notified. */
 static bool watcher_turn(struct watcher *watcher, uint64_t now)
 {
 	bool tell = false;
@@ -163,7 +163,7 @@ static void watcher_sleep(struct watcher *watcher, uint64_t until_ns, bool rousa
 	budget_settle(&watcher->budget, clock_now_ns(), cpu_now_ns());
 }
 
-/* Without the mutex for a moment: mutexes are not fair, the loop comes first. */
+/* Release the mutex for a moment: mutexes are not fair, and the loop must come first. */
 static void watcher_step_aside(struct watcher *watcher, bool tell)
 {
 	pthread_mutex_unlock(&watcher->mutex);
@@ -171,7 +171,7 @@ static void watcher_step_aside(struct watcher *watcher, bool tell)
 		eventfd_write(watcher->told, 1);
 	}
 	cpu_relax();
-	/* relaxed: a courtesy; the mutex does what counts */
+	/* relaxed: only for fairness; the mutex orders all data */
 	while (atomic_load_explicit(&watcher->wanted, memory_order_relaxed) > 0) {
 		sched_yield();
 	}
@@ -183,7 +183,7 @@ static void *watcher_run(void *arg)
 	struct watcher *watcher = arg;
 	uint64_t idle_since = 0;
 	prctl(PR_SET_NAME, "fbk-watcher");
-	prctl(PR_SET_TIMERSLACK, 1UL); /* its sleeps end when they should */
+	prctl(PR_SET_TIMERSLACK, 1UL); /* so that sleeps end on time */
 	pthread_mutex_lock(&watcher->mutex);
 	watcher->budget.cpu_ns = 0;
 	for (unsigned int turn = 0; !watcher->stop; turn++) {
@@ -237,13 +237,13 @@ static int watcher_start(struct watcher *watcher)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
-	watcher_join(watcher); /* it has left the mutex for good, and ends */
+	watcher_join(watcher); /* the old thread never takes the mutex again, and ends */
 	watcher->ended = false;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	sigfillset(&all);
-	sigdelset(&all, SIGBUS); /* see foreign.h: it is for the thread that reads */
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+	sigdelset(&all, SIGBUS); /* see foreign.h: the thread that reads gets it */
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* the loop's thread takes all others */
 	int r = pthread_create(&watcher->thread, &attributes, watcher_run, watcher);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
@@ -278,7 +278,7 @@ static void watcher_queue(struct watcher *watcher, struct watched *watched, uint
 		pthread_cond_signal(&watcher->roused);
 	}
 	if (start) {
-		watcher_start(watcher); /* if not: the next one tries again */
+		watcher_start(watcher); /* on an error the next call tries again */
 	}
 }
 
@@ -349,7 +349,7 @@ void watcher_guard(struct watcher *watcher, struct set *set, struct fbk_payload_
 	uint64_t poison_ms = policy_settings(watcher->registry->policy)->poison_ms;
 	struct guard *guard = poison_ms ? calloc(1, sizeof(*guard)) : NULL;
 	if (!guard) {
-		return; /* the control page says that it failed, whatever the payload is */
+		return; /* the control page says that the timeline failed, whatever the payload */
 	}
 	uint64_t now = clock_now_ns();
 	guard->set = set;
@@ -388,7 +388,7 @@ int watcher_create(struct registry *registry, struct watcher **ret_watcher)
 	pthread_cond_init(&watcher->roused, &clock);
 	pthread_condattr_destroy(&clock);
 	pthread_mutexattr_init(&adaptive);
-	/* The loop spins for the moment that the thread takes, rather than sleep. */
+	/* The thread holds it for a moment only: the loop spins rather than sleeps. */
 	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&watcher->mutex, &adaptive);
 	pthread_mutexattr_destroy(&adaptive);

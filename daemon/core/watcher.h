@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The watcher: polls the payloads of devices that signal by stores alone and ring nobody, while a
- * point of theirs is monitored, and keeps poison in the payloads of what failed. The daemon's second
- * thread; it lives only while something is armed, and a moment longer.
+ * The watcher: polls the payloads of silent devices, which signal by stores alone, while one of their
+ * points is monitored, and keeps poison in the payloads of failed timelines. It is the daemon's second
+ * thread. The thread lives only while a payload is armed, and a moment longer.
  *
- * The functions here are the loop's. What is shared with the thread is under one mutex, which it
- * holds for a few looks at a time; it reads and writes nothing of the daemon's but payloads, and
- * those only under the mutex: what was disarmed is not touched any more. Owned by the registry.
+ * The loop's thread calls the functions here. One mutex guards all shared data; the watcher's thread holds
+ * it for a few looks at a time. That thread accesses payloads only under the mutex, so it never touches a
+ * payload that was disarmed. Owned by the registry.
  */
 #pragma once
 
@@ -24,42 +24,42 @@ struct watcher;
 enum watched_state {
 	WATCHED_IDLE, /* the watcher does not know it */
 	WATCHED_QUEUED,
-	WATCHED_HIT, /* the loop has been told, and has not come yet */
+	WATCHED_HIT, /* the loop was notified and has not served it yet */
 };
 
-/* A payload that is polled; embedded in what wants to know. All zero, but for what is said, at
- * first. Everything but `hit` is the watcher's. */
+/* A payload that is polled; embedded in its timeline's part or in a guard. The owner sets `narrow` and
+ * `hit`, and zeroes the rest; the watcher owns all but `hit`. */
 struct watched {
 	struct heap_node node; /* key: when to look next */
 	TAILQ_ENTRY(watched) hits;
 	enum watched_state state;
-	bool narrow; /* 32 bits; set before */
+	bool narrow; /* 32 bits */
 	bool guard;
 	struct fbk_payload_slot *slot;
-	uint64_t seen, value; /* a guard's: the poison of a narrow one */
+	uint64_t seen, value; /* value in a guard: the poison of a narrow payload */
 	uint64_t since_ns, looked_ns;
-	uint64_t until_ns; /* a guard's end */
+	uint64_t until_ns; /* when a guard ends */
 	struct pace pace;
-	/* On the loop, once, not armed any more; may free what embeds it. */
+	/* Called once, on the loop, with the payload disarmed; may free what embeds it. */
 	void (*hit)(struct watched *watched);
 };
 
 /* `ret_watcher` gets NULL where policy leaves it no CPU time. */
 int watcher_create(struct registry *registry, struct watcher **ret_watcher);
-void watcher_destroy(struct watcher *watcher); /* nothing is armed but guards; takes NULL */
+void watcher_destroy(struct watcher *watcher); /* only guards may be armed; takes NULL */
 
-/* Hit once the payload is `value` or more, or less than `seen`, or no point. Arms it anew when it is
- * armed already. Allocates nothing. */
+/* Calls `hit` once the payload is `value` or more, less than `seen`, or not a valid point. Re-arms a payload
+ * that is armed already. Allocates nothing. */
 void watcher_arm(struct watcher *watcher, struct watched *watched, struct fbk_payload_slot *slot,
 		 uint64_t seen, uint64_t value);
 
-/* On return the watcher has let go of the payload, and of a hit that was not taken. */
+/* On return the watcher has let go of the payload, and of a hit that was not served. */
 void watcher_disarm(struct watcher *watcher, struct watched *watched);
 
-/* Put poison back, for as long as policy says, wherever a device overwrites it: `word` is what the
- * lower half of a narrow payload was set to. Keeps the set's pages until then. */
+/* Restore poison that a device overwrites, for as long as policy says. `word` is the poisoned word of a
+ * narrow payload. Keeps the set's pages until then. */
 void watcher_guard(struct watcher *watcher, struct set *set, struct fbk_payload_slot *slot,
 		   bool narrow, uint32_t word);
 
-/* How many looks it took so far. */
+/* How many looks it has taken. */
 uint64_t watcher_polls(const struct watcher *watcher);
