@@ -20,8 +20,8 @@ static void promise_forget_asker(struct export *export)
 	}
 }
 
-/* What goes out may come back, to be followed. An eventfd of ours is kept anyhow; of the others a
- * duplicate is. */
+/* A fence that went out may come back as an import. To find it then, keep an fd of its description: the provider's own,
+ * or a duplicate. */
 static int export_keep(struct export *export, int fd)
 {
 	bool kept = export->provider->keeps_fd;
@@ -59,7 +59,7 @@ static void export_destroy(struct export *export)
 	free(export);
 }
 
-/* How an export or a promise ended, for people. */
+/* Count how an export or a promise ended, for reports. */
 static void export_count(const struct export *export, struct timeline *timeline, bool decided,
 			 bool reached)
 {
@@ -100,8 +100,7 @@ static void export_decided(struct arm *arm, struct timeline *timeline, int resul
 	export_finish(container_of(arm, struct export, arm), timeline, result);
 }
 
-/* What the kernel was promised did not come: the owner is to blame, and is not believed again until
- * it delivers. */
+/* A promise was not kept: blame the device, and refuse new promises until it reaches a point. */
 static void promise_break(struct export *export, struct timeline *timeline)
 {
 	const struct registry *registry = export->translator->registry;
@@ -118,7 +117,7 @@ static void promise_break(struct export *export, struct timeline *timeline)
 						 .device = timeline->device->name },
 			  "%s; whoever waited in the kernel saw success", reason);
 	timeline->device->promise_broken = true;
-	/* Failed first: who is woken by the fence, and asks us, is told. */
+	/* Fail the timeline first: a waiter that the fence wakes, and that asks, must see the failure. */
 	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
 	export_finish(export, timeline, -ETIME);
 }
@@ -139,7 +138,7 @@ static void export_expired(struct wheel_timer *timer)
 	}
 }
 
-/* Make it, charged; not armed yet. */
+/* Make the export and charge it; not armed yet. */
 static int export_make(struct translator *translator, struct client *client,
 		       const struct provider *provider, bool promise, uint64_t value, int *ret_fd,
 		       struct export **ret_export)
@@ -238,7 +237,7 @@ int export_reached(struct translator *translator, struct handle *handle, uint64_
 			 strerrordesc_np(-r));
 		return r;
 	}
-	/* It goes out signalled: made and fired at once. */
+	/* It goes out signalled, so it counts as made and fired. */
 	struct counters *all = &translator->registry->counters;
 	struct timeline_counters *own = timeline_count(timeline);
 	all->exports++;
@@ -272,8 +271,7 @@ int export_promises_work(struct translator *translator, char *detail)
 static int promise_check(struct translator *translator, const struct timeline *timeline,
 			 bool implicit, char *detail)
 {
-	/* A point that waits for itself is none that could be asked about here: who declares the wait
-	 * that closes the cycle is refused. */
+	/* No search for a cycle here: the daemon refuses the declared wait that would close one. */
 	int r = export_promises_work(translator, detail);
 	if (r < 0) {
 		return r;
@@ -361,7 +359,7 @@ struct wait export_wait(const struct export *export)
 {
 	struct wait wait = wait_of_arm(&export->arm, export->promise ? WAIT_PROMISE : WAIT_EXPORT,
 				       export->asker);
-	wait.uid = user_uid(export->charge.user); /* also of one who is gone */
+	wait.uid = user_uid(export->charge.user); /* also when the asker is gone */
 	wait.deadline_ns = export->deadline.deadline_ns;
 	return wait;
 }

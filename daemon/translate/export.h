@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * An export: a kernel primitive that fires when a point is decided or its deadline passes. A late one
- * is nothing the kernel waits for before; it belongs to the client that asked. A promise is: it
- * belongs to nobody's client, since whoever asked may be gone while the kernel still relies on it,
- * and when its deadline passes the timeline fails. Both outlive the handle they were made through, and
- * are charged to who asked. Loop's thread only.
+ * An export: a kernel primitive that fires when a point is decided or its deadline passes. The kernel never waits for a
+ * late export before it fires; it is owned by the client that asked. The kernel does wait for a promise. So a promise
+ * is owned by the translator, outlives the client that asked, and fails the timeline when its deadline passes. Both
+ * outlive the handle that they were made through, and are charged to the user that asked. Loop's thread only.
  */
 #pragma once
 
@@ -19,12 +18,12 @@
 struct export
 {
 	LIST_ENTRY(export) links;       /* of the client; a promise: of the translator */
-	LIST_ENTRY(export) asked_links; /* of who asked for a promise, while that is there */
-	struct client *asker;           /* NULL: gone, which a promise outlives */
+	LIST_ENTRY(export) asked_links; /* a promise: of the asker, while that lives */
+	struct client *asker;           /* NULL: gone; a promise outlives it */
 	struct translator *translator;
 	struct arm arm;
 	struct origin origin;
-	int duplicate; /* of what went out, for that; -1: the provider has one */
+	int duplicate; /* of the fd that went out, for `origin`; -1: the provider keeps one */
 	uint64_t value;
 	const struct provider *provider;
 	union provided provided;
@@ -38,7 +37,7 @@ struct export
 int export_create(struct translator *translator, struct handle *handle, uint64_t value,
 		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail);
 
-/* A sync_file for a point that is reached. -EAGAIN: it is not. */
+/* A signalled sync_file for a point that is reached. -EAGAIN: the point is not reached. */
 int export_reached(struct translator *translator, struct handle *handle, uint64_t value,
 		   int *ret_fd, char *detail);
 
@@ -46,15 +45,15 @@ int export_reached(struct translator *translator, struct handle *handle, uint64_
 int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
 		   bool implicit, int *ret_fd, char *detail);
 
-/* May promises be made at all here? 0, or why not. */
+/* Can promises be made on this machine, by this policy? 0, or an error with a `detail`. */
 int export_promises_work(struct translator *translator, char *detail);
 
-/* The export that this fence, which a client passed, is of; NULL: none that is known. `syncobj_point` is
- * what is waited for in a syncobj. */
+/* The export behind a fence that a client passed; NULL: none is known. `syncobj_point` is the point of a syncobj that
+ * the client waits for. */
 const struct export *export_find(const struct translator *translator, int fd,
 				 uint64_t syncobj_point);
 
-struct wait export_wait(const struct export *export); /* or a promise */
+struct wait export_wait(const struct export *export); /* takes promises too */
 
-/* When a client ends, what it exported fires, since others may poll it. Promises stay. */
+/* When a client ends, its exports fire, since other processes may poll them. Promises stay. */
 extern const struct observer export_observer;

@@ -12,8 +12,8 @@
 #include "proto/container.h"
 #include "translator.h"
 
-#define HINTS_MAX 64 /* fences that one deadline is passed on to */
-#define LOOKS_MAX 64 /* points that one deadline has looked at */
+#define HINTS_MAX 64 /* one deadline is passed on to this many fences */
+#define LOOKS_MAX 64 /* one deadline looks at this many points */
 
 static void part_release(struct import_part *part)
 {
@@ -31,7 +31,7 @@ static void part_release(struct import_part *part)
 	part->fd = -1;
 }
 
-/* Stop listening and let go of the fences. */
+/* Stop the notifiers and close the fences. */
 static void import_release(struct import *import)
 {
 	struct registry *registry = timeline_registry(import->timeline);
@@ -43,7 +43,7 @@ static void import_release(struct import *import)
 	charge_release(&import->fd_charge);
 }
 
-/* Off its timeline's list. */
+/* It must be off its timeline's list. */
 static void import_free(struct import *import)
 {
 	import_release(import);
@@ -77,7 +77,7 @@ static void import_drop(struct source *source)
 	import_free(import);
 }
 
-/* The first is decided. Whoever waits is woken before anything is cleaned up, which takes as long. */
+/* The first import is decided. Wake the waiters before the cleanup, which takes as long. */
 static void import_advance(struct timeline *timeline)
 {
 	struct source_queue *sources = &timeline->brokered->sources;
@@ -89,7 +89,8 @@ static void import_advance(struct timeline *timeline)
 		TAILQ_REMOVE(sources, &first->source, links);
 		TAILQ_INSERT_TAIL(&over, &first->source, links);
 	}
-	timeline_advance(timeline, value); /* it may jump too far: then all the others are gone */
+	timeline_advance(timeline,
+			 value); /* may fail the timeline: then the other imports are gone */
 	first = import_first(timeline);
 	if (first && first->decided) {
 		enum fbk_cause cause =
@@ -118,12 +119,12 @@ static void import_decide(struct import *import, int result)
 	if (import == import_first(timeline)) {
 		import_advance(timeline);
 	} else {
-		import_release(import); /* it stays in its place in the order */
+		import_release(import); /* it keeps its place in the order */
 	}
 }
 
-/* One fence is done. The point is when all are, also when one failed: the others may still be using
- * what it is about. */
+/* One fence is done. The point waits for all fences, also when one failed: the others' devices may still use the
+ * data. */
 static void import_notified(void *arg, int result)
 {
 	struct import_part *part = arg;
@@ -138,7 +139,7 @@ static void import_notified(void *arg, int result)
 	}
 }
 
-/* True: it is decided now, and may be gone. */
+/* True: the import is decided now, and may be freed. */
 static bool import_look(struct import *import)
 {
 	unsigned int count = import->count;
@@ -157,7 +158,7 @@ static bool import_look(struct import *import)
 	return false;
 }
 
-/* The timer may be served before fences that signalled earlier, when this process did not run. */
+/* When this process did not run, the loop may serve the timer before fences that signalled earlier: look first. */
 static void import_expired(struct wheel_timer *timer)
 {
 	struct import *import = container_of(timer, struct import, deadline);
@@ -178,7 +179,7 @@ static int import_check_order(const struct timeline *timeline, uint64_t value)
 	return value > timeline->brokered->given ? 0 : -EALREADY;
 }
 
-/* Not among its timeline's yet. */
+/* Makes an import that is not on its timeline's list yet. */
 static int import_make(struct handle *handle, uint64_t value, unsigned int count,
 		       struct import **ret_import)
 {
@@ -211,8 +212,8 @@ static void import_append(struct import *import)
 	import->timeline->brokered->given = import->value;
 }
 
-/* Fences of ours that came back: what do they wait for? One that fired meanwhile, or whose timeline
- * failed, is followed all the same. */
+/* Add the waits for points behind fences that this daemon exported. A fence that fired meanwhile, or whose timeline
+ * failed, is imported all the same. */
 static int import_find_waits(struct translator *translator, struct import *import,
 			     const struct import_fences *fences, struct user *user, char *detail)
 {
@@ -269,9 +270,9 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	}
 	r = import_find_waits(translator, import, fences, user, detail);
 	if (r == 0) {
-		r = import_check_order(timeline, value); /* it was looked at, and may have failed */
+		r = import_check_order(timeline, value); /* a look may have failed the timeline */
 	}
-	/* A syncobj's point takes a second one: its fence. */
+	/* A syncobj's point takes a second fd: its fence. */
 	unsigned int fds = fences->count + (fences->kinds[0] == FBK_SYNCOBJ_TIMELINE);
 	if (r == 0) {
 		r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);

@@ -11,8 +11,8 @@
 #include "proto/container.h"
 #include "translator.h"
 
-/* Go on in a callback of its own, among the requests: a signaler that never pauses would else keep
- * the loop in here, or the requests from being served. */
+/* Go on in a callback of its own, with the priority of requests: else a signaler that never pauses would keep the loop
+ * in here, or starve the requests. */
 static void mirror_go_on(struct mirror *mirror)
 {
 	event_active(mirror->again, EV_TIMEOUT, 0);
@@ -63,7 +63,7 @@ static void mirror_decided(struct arm *arm, struct timeline *timeline, int resul
 
 static void mirror_to_next(struct mirror *mirror)
 {
-	/* What is signalled by its client needs us only when the timeline fails. */
+	/* A client that signals the syncobj itself needs the daemon only when the timeline fails. */
 	uint64_t next = mirror->direct ? FBK_POINT_MAX : mirror->signalled + 1;
 	arm_add(&mirror->arm, mirror->timeline, next);
 }
@@ -79,7 +79,7 @@ static void mirror_fail(struct mirror *mirror, enum fbk_cause cause, int error, 
 	timeline_fail(mirror->timeline, cause, error, reason);
 }
 
-/* Where the syncobj is now: advance the timeline to that. */
+/* Advance the timeline to the value of the syncobj. */
 static void mirror_take(struct mirror *mirror, uint64_t at_least)
 {
 	struct timeline *timeline = mirror->timeline;
@@ -93,7 +93,8 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, -EIO, "was set to the value for failed");
 		return;
 	}
-	value = value > at_least ? value : at_least; /* at once reset again: that point counts */
+	value = value > at_least ? value
+				 : at_least; /* counts even if the syncobj was reset since */
 	if (value > timeline->brokered->given) {
 		timeline->brokered->given = value;
 	}
@@ -123,7 +124,7 @@ static void mirror_from_next(struct mirror *mirror)
 	}
 }
 
-/* Somebody looks at the timeline: was the syncobj reset? */
+/* The timeline is being looked at: was the syncobj reset? */
 static void mirror_look(struct source *source)
 {
 	struct mirror *mirror = container_of(source, struct mirror, source);
@@ -179,7 +180,7 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (!mirror->from) {
-		mirror_to_next(mirror); /* failed meanwhile: that is passed on at once */
+		mirror_to_next(mirror); /* passes on at once that the timeline failed meanwhile */
 	} else if (mirror->timeline->cause == FBK_CAUSE_NONE) {
 		mirror_from_next(mirror);
 	} else {
@@ -264,7 +265,7 @@ int mirror_create(struct translator *translator, struct handle *handle, int fd, 
 	mirror->number = ++client->next_object;
 	client->registry->counters.mirrors++;
 	if (!from && !direct && mirror->timeline->seen > 0) {
-		mirror_signal(mirror, mirror->timeline->seen); /* what is reached already */
+		mirror_signal(mirror, mirror->timeline->seen); /* points that are reached already */
 	}
 	if (!from && !mirror->ended) {
 		mirror_go_on(mirror);
@@ -288,7 +289,7 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 	free(mirror);
 }
 
-/* After the timeline failed, which a mirror passes on. */
+/* If the client was the signaler, the timeline has failed before this, and the mirror has passed that on. */
 static void mirror_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
 	(void)cause;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A mirror: a standing translation between a timeline and a drm_syncobj, made once. Belongs to the
- * handle it was made through, and ends with it; what still waits for the syncobj then is let go, with
- * the value that says "failed", unless the client took the mirror down itself. Loop's thread only.
+ * A mirror: a standing translation between a timeline and a drm_syncobj, made once. Owned by the client, and ends with
+ * the handle that it was made through. At that end it releases the waiters of the syncobj with the value that means
+ * "failed", unless the client destroyed the mirror itself. Loop's thread only.
  */
 #pragma once
 
@@ -16,30 +16,30 @@ struct mirror {
 	LIST_ENTRY(mirror) links; /* of the client */
 	struct handle *handle;
 	struct timeline *timeline;
-	struct source source; /* from: of the timeline */
+	struct source source; /* from: on the timeline's list */
 	uint32_t number;      /* the client's */
-	bool from;            /* the timeline follows the syncobj */
-	bool direct;          /* to: its client signals the syncobj; we only end it */
-	bool ended;           /* nothing is translated any more */
+	bool from;   /* true: the timeline follows the syncobj; false ("to"): the reverse */
+	bool direct; /* to: the client signals the syncobj; the daemon only ends it */
+	bool ended;  /* it translates no more */
 	uint32_t syncobj;
-	uint64_t signalled;           /* to: what the syncobj has; not what was seen since */
+	uint64_t signalled;           /* to: the value of the syncobj; `seen` may be ahead */
 	struct arm arm;               /* to: the next point */
 	struct syncobj_follow follow; /* from */
-	struct event *again;          /* go on after the callback that is running */
+	struct event *again;          /* goes on in a callback of its own */
 	struct charge charge;
 	struct charge fd_charge;
 };
 
-/* `fd` is a classified syncobj's, and stays the caller's. */
+/* `fd` was classified as a syncobj, and stays the caller's. */
 int mirror_create(struct translator *translator, struct handle *handle, int fd, bool from,
 		  bool direct, struct mirror **ret_mirror, char *detail);
 
-/* `silent`: the syncobj is left as it is. */
+/* `silent`: leave the syncobj as it is. */
 void mirror_destroy(struct mirror *mirror, bool silent);
 
 struct mirror *mirror_find(const struct client *client, uint32_t number);
 
-/* Does it follow a syncobj? */
+/* Does the timeline follow a syncobj? */
 bool mirror_follows(const struct timeline *timeline);
 
 extern const struct observer mirror_observer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * An imported eventfd is one point: its first readable edge signals it. It is never read: its
+ * An imported eventfd is one point: its first readable edge signals the point. The daemon never reads it: the
  * description is shared, and a read could block once the other side cleared O_NONBLOCK.
  */
 #include <errno.h>
@@ -48,7 +48,7 @@ static int eventfd_start(struct translator *translator, const struct fence *fenc
 	}
 	state->fn = fn;
 	state->arg = arg;
-	/* Persistent: who waits is woken before the event is taken off, which is a system call. */
+	/* Persistent, so that waiters are woken before the event is deleted, which is a system call. */
 	state->event = event_new(translator->registry->loop.base, fence->fd,
 				 EV_READ | EV_ET | EV_PERSIST, eventfd_readable, state);
 	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
@@ -64,7 +64,7 @@ static int eventfd_look(void *opaque)
 {
 	const struct eventfd_state *state = opaque;
 	struct pollfd entry = { .fd = event_get_fd(state->event), .events = POLLIN };
-	/* Can't block: an eventfd's poll takes no lock. */
+	/* Never blocks: the poll function of an eventfd takes no lock. */
 	return poll(&entry, 1, 0) == 1 && entry.revents & POLLIN ? 0 : -EAGAIN;
 }
 

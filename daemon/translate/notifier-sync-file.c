@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A sync_file, its own edge: polling never says that it failed, so its state is read when it is
- * signalled. A client's is confirmed first, which takes a sync_file of our own.
+ * A sync_file, polled for its edge. Polling does not tell success from failure, so the state is read once it has
+ * signalled. A client's sync_file is confirmed first, by means of one that the daemon made.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -26,7 +26,7 @@ static void sync_file_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct sync_file_follow *state = arg;
 	int result = sync_file_state(fd);
-	if (result != -EAGAIN) {               /* else an edge that was none */
+	if (result != -EAGAIN) {               /* else a spurious edge */
 		state->fn(state->arg, result); /* frees the state */
 	}
 }
@@ -83,7 +83,7 @@ static int sync_file_look(void *opaque)
 static void sync_file_hint(void *opaque, uint64_t deadline_ns)
 {
 	struct sync_file_follow *state = opaque;
-	sync_file_set_deadline(state->fd, deadline_ns); /* where the kernel knows of such things */
+	sync_file_set_deadline(state->fd, deadline_ns); /* older kernels refuse the ioctl */
 }
 
 const struct notifier notifier_sync_file = {

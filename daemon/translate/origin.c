@@ -5,7 +5,7 @@
 
 #include "daemon/base/description.h"
 
-/* Where descriptions can't be compared all seem to be one. */
+/* Where descriptions can't be compared, all compare as equal. */
 static int origin_compare(const struct origin *a, const struct origin *b)
 {
 	int order = description_order(a->fd, b->fd);
@@ -33,8 +33,8 @@ void origin_forget(struct origin *origin)
 struct origin *origin_find(const struct origins *origins, int fd)
 {
 	struct origin key = { .fd = fd };
-	/* the macro takes no const head; it changes nothing */
+	/* the macro takes no const head, and changes nothing */
 	struct origin *origin = RB_FIND(origin_tree, (struct origin_tree *)&origins->tree, &key);
-	/* found, not merely not told apart */
+	/* a true match, not an error of the comparison */
 	return origin && description_order(fd, origin->fd) == 0 ? origin : NULL;
 }

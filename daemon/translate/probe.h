@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What this kernel and machine offer the daemon, found once at start by trying, never by a version
- * number. Read-only after probe_run().
+ * What this kernel and machine offer the daemon. Each item is tried once at start; version numbers are
+ * never compared. Read-only after probe_run().
  */
 #pragma once
 
@@ -17,7 +17,7 @@ enum probe_item {
 	PROBE_AIO_EVENTFD,  /* IOCB_FLAG_RESFD: eventfd exports */
 	PROBE_PROC,         /* /proc: read-only page fds, classification */
 	PROBE_DRM,          /* a DRM device */
-	PROBE_SYNC_FILE,    /* a sync_file of our own: late exports, confirming a client's */
+	PROBE_SYNC_FILE,    /* the daemon makes a sync_file: late exports, confirming a client's */
 	PROBE_SYNCOBJ,      /* timeline syncobjs */
 	PROBE_SYNCOBJ_WAIT, /* DRM_IOCTL_SYNCOBJ_EVENTFD */
 	PROBE_UDMABUF,      /* fence pages as dma-bufs */
@@ -38,8 +38,8 @@ struct probe {
 
 struct translator;
 
-/* Fills in translator->probe; its aio, drm and policy are there already. */
+/* Fills in `probe`. The translator's aio, drm and memory_lock must be set, and the registry's policy. */
 void probe_run(struct probe *probe, struct translator *translator);
 
-/* What the daemon cannot do without: NULL, or the sentence that says what is missing. */
+/* NULL, or a sentence that names a missing item without which the daemon can't run. */
 const char *probe_fatal(const struct probe *probe);

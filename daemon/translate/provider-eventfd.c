@@ -37,7 +37,7 @@ static int eventfd_create(struct translator *translator, int *ret_fd, union prov
 	return 0;
 }
 
-/* An eventfd can't say what happened: whoever it wakes asks the library. */
+/* An eventfd carries no result: the process that it wakes asks the library. */
 static int eventfd_fire(struct translator *translator, union provided *provided, uint64_t point,
 			int result)
 {
@@ -49,7 +49,7 @@ static int eventfd_fire(struct translator *translator, union provided *provided,
 static void eventfd_destroy(struct translator *translator, union provided *provided)
 {
 	(void)translator;
-	close(provided->fd); /* our own object: close can't block */
+	close(provided->fd); /* our own eventfd: close never blocks */
 }
 
 const struct provider provider_eventfd = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A new drm_syncobj whose point is signalled when the fence page says so. There is no fence in it
- * before, so nothing in the kernel relies on us: that is what makes it legal.
+ * A new drm_syncobj, whose point the daemon signals once the timeline's point is decided. Before that the syncobj
+ * holds no fence, so the kernel waits for nothing of ours: that makes it legal.
  */
 #include <errno.h>
 #include <stdio.h>

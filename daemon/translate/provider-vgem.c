@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Unsignalled sync_files from vgem, a test driver that stock kernels have. A fence is attached to a
- * buffer object of ours as its writer, and the dma-buf of that object exports it. Each object carries
- * one fence at a time, so there is a pool of them. The kernel never gives a fence's number back until
- * the file is closed: after FENCES_PER_FILE a fresh file takes over, and the old one goes when its
- * last fence is signalled (closing it sooner would signal them all, as success).
+ * Unsignalled sync_files from vgem, a test driver in stock kernels. The daemon attaches a fence to one of its buffer
+ * objects, as the writer, and exports it from the dma-buf of that object. An object carries one fence at a time, so
+ * there is a pool of objects. The kernel reuses no fence number until the file is closed. So after FENCES_PER_FILE a
+ * fresh file takes over. The old file is closed when its last fence is signalled; closing it sooner would signal all
+ * its fences, as success.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "daemon/base/log.h"
 #include "provider.h"
 
-/* As in the kernel's vgem_drm.h, which the headers of Debian 12 leave out. */
+/* From the kernel's vgem_drm.h, which Debian 12 does not package. */
 struct vgem_fence_attach {
 	uint32_t handle, flags, out_fence, pad;
 };
@@ -37,7 +37,7 @@ struct vgem_fence_signal {
 
 struct vgem_file {
 	int fd;
-	unsigned int fences; /* ever attached */
+	unsigned int fences; /* attached so far */
 	unsigned int in_flight;
 	LIST_HEAD(, vgem_object) free;
 };
@@ -111,7 +111,7 @@ static void file_destroy(struct translator *translator, struct vgem_file *file)
 	free(file);
 }
 
-/* A retired file goes with its last fence. */
+/* A file that is no longer current is closed after its last fence. */
 static void file_put(struct translator *translator, struct vgem_file *file)
 {
 	if (file != translator->vgem->current && file->in_flight == 0) {
@@ -217,7 +217,7 @@ static int vgem_create(struct translator *translator, int *ret_fd, union provide
 		if (r < 0) {
 			object_destroy(translator, object);
 		}
-	} while (r == -EBUSY); /* one that could not be signalled: the next, or a fresh one */
+	} while (r == -EBUSY); /* its last fence could not be signalled: try another object */
 	if (r < 0) {
 		return r;
 	}
@@ -226,7 +226,7 @@ static int vgem_create(struct translator *translator, int *ret_fd, union provide
 	return 0;
 }
 
-/* A vgem fence can't carry an error: whatever happened, its consumer sees success. */
+/* A vgem fence carries no error: its waiters always see success. */
 static int vgem_fire(struct translator *translator, union provided *provided, uint64_t point,
 		     int result)
 {
@@ -236,7 +236,7 @@ static int vgem_fire(struct translator *translator, union provided *provided, ui
 	struct vgem_object *object = provided->pointer;
 	struct vgem_fence_signal signal = { .fence = object->fence };
 	if (drmIoctl(object->file->fd, IOCTL_FENCE_SIGNAL, &signal) < 0) {
-		return errno == ETIMEDOUT ? -ETIME : -errno; /* the kernel's own bound came first */
+		return errno == ETIMEDOUT ? -ETIME : -errno; /* vgem's own timeout came first */
 	}
 	return 0;
 }

@@ -17,7 +17,7 @@
 
 #define ABANDONED_NS (60 * NS_PER_S)
 
-/* An eventfd of ours that the kernel raises once something is submitted for a point. */
+/* A wait for a submission: an eventfd of ours, which the kernel raises once a fence is submitted for a point. */
 struct submit_arm {
 	LIST_ENTRY(submit_arm) links; /* of the translator */
 	struct translator *translator;
@@ -47,8 +47,8 @@ static void submit_forget(struct wheel_timer *timer)
 	submit_destroy(container_of(timer, struct submit_arm, forget));
 }
 
-/* The kernel keeps what was armed for as long as the syncobj lives, and says nothing when that goes.
- * So it stays charged for a while: nobody can pile them up through us faster than that. */
+/* The kernel keeps the armed eventfd for as long as the syncobj lives, and does not report the end of the syncobj. So
+ * the charge stays for a while, which bounds how fast a client can pile up such waits. */
 static void submit_abandon(struct submit_arm *arm)
 {
 	if (arm) {
@@ -71,10 +71,10 @@ static void follow_done(struct syncobj_follow *follow, int result)
 {
 	if (follow->sync_file >= 0) {
 		event_del(follow->signalled);
-		close(follow->sync_file); /* ours, of a fence: close can't block */
+		close(follow->sync_file); /* our own sync_file: close never blocks */
 		follow->sync_file = -1;
 	}
-	follow->fn(follow->arg, result); /* may free it */
+	follow->fn(follow->arg, result); /* may free `follow` */
 }
 
 static void follow_signalled(evutil_socket_t fd, short what, void *arg)
@@ -89,7 +89,7 @@ static void follow_signalled(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* There is a fence: wait for it. -ENOENT: there is none yet. */
+/* Wait for the fence of the point. -ENOENT: none was submitted yet. */
 static int follow_fence(struct syncobj_follow *follow)
 {
 	int fd;
@@ -122,7 +122,7 @@ static void submit_raised(evutil_socket_t fd, short what, void *arg)
 	follow->submit = NULL;
 	int r = follow_fence(follow);
 	if (r < 0) {
-		/* It was reset between: its holder took back what it had submitted. */
+		/* -ENOENT: a holder reset the syncobj in between, which withdrew the fence. */
 		follow_done(follow, r == -ENOENT ? -ECANCELED : r);
 	}
 }
@@ -238,7 +238,7 @@ int syncobj_follow_look(struct syncobj_follow *follow)
 		return -EAGAIN;
 	}
 	int state = sync_file_state(fd);
-	close(fd); /* ours, of a fence: close can't block */
+	close(fd); /* our own sync_file: close never blocks */
 	return state;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Waits for points of a drm_syncobj, one after the other, with their errors: first for something to be
- * submitted for the point, then for that fence. Embedded in what needs it. What the kernel can't take
- * back, waiting for a submission, is charged to a user, and stays so for a minute once it is
- * abandoned. Loop's thread only.
+ * Waits for points of a drm_syncobj, one after the other, and reports their errors: waits first until a fence is
+ * submitted for the point, then for that fence. Embedded in an import's state or a mirror. The kernel can't cancel a
+ * wait for a submission; such a wait is charged to a user, and for a minute more after it is abandoned. Loop's thread
+ * only.
  */
 #pragma once
 
@@ -21,8 +21,8 @@ struct syncobj_follow {
 	uint64_t point;
 	notifier_fn *fn;
 	void *arg;
-	struct submit_arm *submit; /* nothing was submitted yet; NULL: not waited for */
-	int sync_file;             /* of the point; -1 */
+	struct submit_arm *submit; /* the wait for a submission; NULL: none */
+	int sync_file;             /* of the point; -1: none */
 	struct event *signalled;
 };
 
@@ -31,14 +31,13 @@ int syncobj_follow_init(struct syncobj_follow *follow, struct translator *transl
 			const struct fence *fence, notifier_fn *fn, void *arg, char *detail);
 void syncobj_follow_finish(struct syncobj_follow *follow);
 
-/* Wait for `point` (0: the fence that a binary one holds now); `fn` is called for it once. Not while
- * another is waited for. */
+/* Wait for `point` (0: the fence that a binary syncobj holds now); `fn` is called once. Only one point at a time. */
 int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *detail);
 
-/* Those that were abandoned too, at the end. */
+/* The daemon ends: destroy all waits for submissions, also abandoned ones. */
 void submit_arms_finish(struct translator *translator);
 
-/* Read its state now: -EAGAIN, or what `fn` would be told. */
+/* Read the point's state now: -EAGAIN, or the result that `fn` would get. */
 int syncobj_follow_look(struct syncobj_follow *follow);
 
 void syncobj_follow_hint(struct syncobj_follow *follow, uint64_t deadline_ns);

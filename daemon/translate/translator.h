@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the translation to kernel fences and back shares: the devices and contexts that make and signal them, and
- * what is under way. Filled in by daemon.c. Loop's thread only.
+ * What exports, imports and mirrors share: the DRM devices and contexts that make and signal kernel fences, and the
+ * promises that are under way. daemon.c fills it in. Loop's thread only.
  */
 #pragma once
 
@@ -21,13 +21,13 @@ struct translator {
 	struct registry *registry;
 	struct aio aio;
 	struct drm drm;
-	struct vgem *vgem;      /* provider-vgem.c; NULL: not used */
-	int memory_lock;        /* 0: all memory stays in RAM (rule R13); else why not */
+	struct vgem *vgem;      /* provider-vgem.c; NULL: not in use */
+	int memory_lock;        /* 0: all memory is locked in RAM (rule R13); else the error */
 	struct origins origins; /* exports that may come back as imports */
 	LIST_HEAD(, submit_arm) submit_arms; /* syncobj-follow.c */
 	LIST_HEAD(, export) promises;
 	unsigned int promise_count;
-	bool stopping; /* nothing more is promised */
-	/* While stopping: the last promise is kept or broken. */
+	bool stopping; /* no new promise is made */
+	/* Called while stopping, when the last promise is kept or broken. */
 	void (*promises_over)(struct translator *translator);
 };
