@@ -17,19 +17,20 @@
 #include "daemon/base/process.h"
 #include "daemon/core/watch.h"
 
-#define BLAME_LOOKED_AT 1024       /* waits of one process, of which the oldest is followed */
-#define BLAME_POLL_NS   (NS_PER_S) /* a deadline that is shorter is a client's way of polling */
+#define BLAME_LOOKED_AT 1024       /* looks at this many waits of a process; follows the oldest */
+#define BLAME_POLL_NS   (NS_PER_S) /* a client with a shorter timeout is polling */
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
-/* A frame that may come or not; a change of a link is nobody's to bring. */
+/* Does it wait for the next frame on a lane? (The other idle timeline is a link's state, whose next change no process
+ * owes.) */
 static bool wait_is_for_frame(const struct wait *wait)
 {
 	return wait->timeline->idle && !wait->timeline->brokered;
 }
 
-/* What a process waits for at its own devices keeps it from nothing that it does for others. The next frame may:
- * that is followed where there is nothing else. */
+/* Takes the older wait. A process's waits for its own devices are left out: they do not keep it from signalling for
+ * others. A wait for the next frame may do so; it is followed only where there is no other wait. */
 static void wait_older(struct wait *oldest, const struct client *client, struct wait other)
 {
 	if (!other.timeline || timeline_signaler(other.timeline) == client ||
@@ -45,14 +46,14 @@ static void wait_older(struct wait *oldest, const struct client *client, struct 
 	}
 }
 
-/* What this process has been waiting for longest, of the first that are found. */
+/* The oldest wait of this process, among the first BLAME_LOOKED_AT. */
 static struct wait oldest_wait_of(const struct client *client)
 {
 	struct wait oldest = { 0 };
 	unsigned int left = BLAME_LOOKED_AT;
 	const struct export *export;
 	LIST_FOREACH(export, &client->promises, asked_links) {
-		wait_older(&oldest, client, export_wait(export)); /* it waits in the kernel */
+		wait_older(&oldest, client, export_wait(export)); /* waited for in the kernel */
 	}
 	LIST_FOREACH(export, &client->exports, links) {
 		if (left == 0) {
@@ -100,7 +101,7 @@ static enum blame_end process_end(pid_t pid)
 
 /* ------------------------------------------------------------------------------------ the chain -- */
 
-/* The step from which on it is a cycle; `chain->count` when it is none. */
+/* The step at which a cycle begins; `chain->count` when there is none. */
 static size_t chain_begin(const struct blame_chain *chain, const struct client *waiter,
 			  const struct client *signaler)
 {
@@ -115,18 +116,18 @@ static size_t chain_begin(const struct blame_chain *chain, const struct client *
 	return chain->count;
 }
 
-/* What is to be said of the last step; or, where the chain goes on, `ret_next` with a timeline. */
+/* How the chain ends at its last step. Where it goes on, `ret_next` has a timeline. */
 static enum blame_end chain_last(struct blame_chain *chain, const struct client *waiter,
 				 struct wait *ret_next)
 {
 	struct timeline *timeline = chain->steps[chain->count - 1].timeline;
 	uint64_t value = chain->steps[chain->count - 1].value;
-	timeline_refresh(timeline); /* nobody is blamed for what is done */
+	timeline_refresh(timeline); /* no process is blamed for a point that is reached */
 	int state = timeline_point_state(timeline, value);
 	if (state != -EAGAIN) {
 		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
 	}
-	/* Of a fence it is not known whose it is, but who brought it is the first to ask. */
+	/* The signaler of a kernel fence is unknown. The process that imported the fence is the first to blame. */
 	enum blame_end end = process_end(timeline->device->pid);
 	if (end != BLAME_STOPPED && (import_pending(timeline, value) || mirror_follows(timeline))) {
 		return BLAME_FENCE;
@@ -143,8 +144,8 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
 
-/* Whether somebody is at the end of the chain who can't bring the frame that all behind wait for. Of who can it is
- * not known whether there is one. */
+/* Is the process at the end of the chain certainly unable to signal? Of a process that runs it is unknown whether it
+ * owes the frame that the others wait for. */
 static bool chain_is_certain(const struct blame_chain *chain)
 {
 	return chain->end == BLAME_STOPPED || chain->end == BLAME_HANGS || chain->end == BLAME_DEAD;
@@ -154,7 +155,7 @@ void blame_follow(struct timeline *timeline, uint64_t value, const struct client
 		  struct blame_chain *ret_chain)
 {
 	struct wait next = { .timeline = timeline, .value = value };
-	size_t frame = 0; /* steps before the first that is for a frame; 0: there is none */
+	size_t frame = 0; /* steps before the first wait for a frame; 0: no such wait */
 	enum blame_end frame_end = BLAME_SILENT;
 	ret_chain->count = 0;
 	do {
@@ -177,7 +178,7 @@ void blame_follow(struct timeline *timeline, uint64_t value, const struct client
 
 static const struct {
 	const char *name;
-	const char *says; /* of the last one of a chain */
+	const char *says; /* follows the name of the last process of a chain */
 } ends[] = {
 	[BLAME_REACHED] = { "reached", "is reached" },
 	[BLAME_FAILED] = { "failed", "failed" },

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who is to blame when a point does not come. A chain follows what the signaler itself waits for, from timeline to
- * timeline, to the one process that waits for nobody; everything that is said of it is made from the records of
- * wait.h. Looks only; loop's thread.
+ * Who is to blame when a point does not come. A chain goes from the point to the wait of its signaler, from there to
+ * the signaler of that, and so on, up to a process that waits for no other. It is made from the records of wait.h
+ * alone. Looks at timelines and changes nothing else; loop's thread only.
  */
 #pragma once
 
@@ -22,10 +22,10 @@ enum blame_end {
 	BLAME_STOPPED,
 	BLAME_HANGS,
 	BLAME_DEAD,
-	BLAME_SILENT, /* waits for nobody here, and has not delivered */
+	BLAME_SILENT, /* waits for no process here, and has not signalled */
 	BLAME_FENCE,  /* follows a kernel fence that has not signalled */
 	BLAME_CYCLE,
-	BLAME_DEEP, /* goes on */
+	BLAME_DEEP, /* longer than BLAME_DEPTH */
 };
 
 struct blame_step {
@@ -36,23 +36,23 @@ struct blame_step {
 struct blame_chain {
 	size_t count;
 	struct blame_step steps[BLAME_DEPTH];
-	size_t cycle; /* the first step that is in it, for BLAME_CYCLE */
+	size_t cycle; /* BLAME_CYCLE: its first step */
 	enum blame_end end;
 };
 
-/* Looks at each timeline on the way: nobody is blamed for what is done. `waiter` may be NULL. */
+/* Looks at each timeline on the way, so that no process is blamed for a point that is reached. `waiter` may be NULL. */
 void blame_follow(struct timeline *timeline, uint64_t value, const struct client *waiter,
 		  struct blame_chain *ret_chain);
 
 const char *blame_end_name(enum blame_end end);
 
-/* The likely cause, in a sentence of its own. */
+/* The likely cause, as a sentence. */
 void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size);
 
-/* The whole chain. */
+/* The whole chain, in words. */
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 
-/* Its deadline passed: a line in the log, unless it was that short that its client is polling. */
+/* The wait's deadline passed: log the chain, unless the timeout was so short that the client is polling. */
 void blame_log_expired(const struct wait *wait);
 
 /* For the registry. */

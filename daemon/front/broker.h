@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The whole daemon: the core's registry, the translation to kernel fences, and the ways in. daemon.c alone puts it
- * together and takes it apart. Loop's thread only.
+ * The whole daemon: the core's registry, the translator to kernel fences, the probe and the connections. daemon.c alone
+ * assembles it and takes it apart. Loop's thread only.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct broker {
 	struct event *closer_alarm;
 	LIST_HEAD(, connection) connections;
 	LIST_HEAD(, connection) dying;
-	struct event *reaper; /* destroys those once the running callbacks have returned */
+	struct event *reaper; /* destroys the dying once the running callbacks have returned */
 };
 
 static inline struct broker *broker_of(const struct client *client)

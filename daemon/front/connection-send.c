@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a client sends. A client that does not read can make us keep one reply and a few fds, all
- * charged to its user; after that nothing more is taken from it, and in the end it goes.
+ * The sending half of a connection. A client that does not read can make the daemon keep one reply and a few fds, all
+ * charged to its user. After that the daemon takes no more requests from it, and disconnects it in the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 static void reply_finish(struct connection_reply *reply)
 {
 	for (size_t i = 0; i < reply->fd_count; i++) {
-		close(reply->fds[i]); /* duplicates of our own objects: close can't block */
+		close(reply->fds[i]); /* duplicates of our own fds: close never blocks */
 	}
 	free(reply->bytes);
 	charge_release(&reply->charge);
@@ -58,8 +58,8 @@ static int reply_keep(struct connection *connection, const uint8_t *bytes, size_
 }
 
 /*
- * The kernel counts fds that were sent and not received, for all of our clients together, and at our
- * limit of open files nobody gets any. So each client may have a few.
+ * The kernel counts fds that were sent and not received, for all clients of the daemon together. When the count
+ * reaches the daemon's limit of open files, no client gets any. So each client may have a few.
  */
 bool connection_outbox_open(struct connection *connection)
 {
@@ -84,7 +84,7 @@ bool connection_outbox_open(struct connection *connection)
 	return false;
 }
 
-/* The peer's queue is full, or too many fds are on their way at this moment. */
+/* The peer's queue is full, or too many fds are in flight at this moment. */
 static bool send_is_late(int r)
 {
 	return r == -EAGAIN || r == -ETOOMANYREFS;
@@ -116,7 +116,7 @@ void connection_send(struct connection *connection, const Fbk__Wire__Message *me
 		return;
 	}
 	if (r == -EPIPE || r == -ECONNRESET) {
-		return; /* its hang-up is on the way */
+		return; /* the event of its hang-up follows */
 	}
 	if (send_is_late(r)) {
 		int late = r;
@@ -149,7 +149,7 @@ static int connection_flush_reply(struct connection *connection)
 	return 0;
 }
 
-/* Tell which watches fired. -EAGAIN: the socket is full. */
+/* Send the watches that fired. -EAGAIN: the socket is full. */
 static int connection_tell_watches(struct connection *connection)
 {
 	uint64_t numbers[WATCHES_PER_EVENT];
@@ -194,7 +194,7 @@ void connection_writable(evutil_socket_t fd, short what, void *arg)
 
 void connection_flush_soon(struct connection *connection)
 {
-	/* After the running callback, still in this turn: what fired together is told together. */
+	/* After the running callback, in the same turn: watches that fire together go in one message. */
 	event_active(connection->writable, EV_WRITE, 0);
 }
 
@@ -215,11 +215,11 @@ void connection_refuse(int socket, int error, const char *detail)
 {
 	uint8_t bytes[512];
 	Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
-	message.serial = 1; /* the Hello that it sends, or sent */
+	message.serial = 1; /* that of its Hello, which may still come */
 	message.error = error;
 	message.detail = (char *)(uintptr_t)detail;
 	size_t size = fbk__wire__message__pack(&message, bytes);
-	wire_send(socket, bytes, size, NULL, 0); /* it may be gone: so be it */
+	wire_send(socket, bytes, size, NULL, 0); /* an error means that the peer is gone: ignored */
 }
 
 void connection_outbox_finish(struct connection *connection)

@@ -42,11 +42,11 @@ int connection_credentials(int socket, struct credentials *ret_credentials)
 	size = sizeof(credentials->groups);
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, credentials->groups, &size) == 0) {
 		credentials->group_count = size / sizeof(gid_t);
-	} /* in more groups than we look at: then none of them counts, which only takes rights */
+	} /* in more groups than fit: then none counts, which can only deny rights */
 
 	size = sizeof(credentials->pidfd);
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &credentials->pidfd, &size) < 0) {
-		/* before Linux 6.5; a process that exited since is told by the hang-up */
+		/* before Linux 6.5; the hang-up reports a process that exited since */
 		credentials->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
 	}
 	if (credentials->pidfd < 0) {
@@ -73,13 +73,13 @@ static void connection_fed(struct wheel_timer *timer)
 {
 	struct connection *connection = container_of(timer, struct connection, starving);
 	if (connection->reply.size > 0) {
-		connection_flush_soon(connection); /* that one first: then it is read again */
+		connection_flush_soon(connection); /* the reply first; reading resumes after it */
 	} else {
 		event_add(connection->readable, NULL);
 	}
 }
 
-/* Rule R10: with room for all fds of a packet, one cut short is the sender's fault. */
+/* Rule R10: receive only with room for all fds of a packet; then a truncated packet is the sender's fault. */
 static bool connection_may_receive(struct connection *connection)
 {
 	if (connection->reply.size > 0 || connection->closing) {
@@ -97,7 +97,7 @@ static bool connection_may_receive(struct connection *connection)
 	return !connection->closing;
 }
 
-/* A request ends a connection only here, where its answer has been sent. */
+/* The only place where a request ends the connection: after its answer was sent. */
 static void connection_follow_up(struct connection *connection, enum answer_then then)
 {
 	if (then == ANSWER_THEN_LEAVE) {
@@ -153,7 +153,7 @@ static bool connection_receive(struct connection *connection)
 	if (r > 0) {
 		connection_answer(connection, &packet);
 	}
-	/* Handlers take what they keep by setting it to -1. */
+	/* A handler that keeps an fd has set it to -1. */
 	closer_close_all(&registry->closer, packet.fds, packet.fd_count);
 	if (r == 0) {
 		connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
@@ -181,8 +181,8 @@ static void connection_exited(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct connection *connection = arg;
-	/* What it sent before it died still counts: it was asked for while it lived. Bounded: a
-	 * child that it forked may still be sending. */
+	/* Requests that it sent before it died still count. Bounded, as a forked child may still be
+	 * sending. */
 	for (int i = 0; i < CONNECTION_LAST_REQUESTS && connection_receive(connection); i++) {
 	}
 	connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
@@ -217,11 +217,11 @@ static int connection_listen(struct connection *connection)
 	return 0;
 }
 
-/* The client and its connection are each charged for what they are. */
+/* The client and its connection have a charge each. */
 static int connection_admit(struct connection *connection)
 {
 	int r = client_admit(connection->client);
-	if (r == 0) { /* the socket, and what may lie unread in it */
+	if (r == 0) { /* the socket, and the fds that may be unread in it */
 		r = charge_take(&connection->fd_charge, connection->client->user, ACCOUNT_FDS,
 				1 + CONNECTION_FLIGHT_MAX);
 	}
@@ -292,7 +292,7 @@ void connection_end(struct connection *connection, enum fbk_cause cause, const c
 	bell_mute(&client->bell);
 	LIST_REMOVE(connection, links);
 	LIST_INSERT_HEAD(&broker->dying, connection, links);
-	/* Not now: a callback that runs may still use it. */
+	/* Not now: a running callback may still use the connection. */
 	event_active(broker->reaper, EV_TIMEOUT, 0);
 }
 
@@ -306,7 +306,7 @@ void connection_destroy(struct connection *connection)
 	event_drop(connection->exited);
 	client_end(connection->client, connection->cause);
 	connection_outbox_finish(connection);
-	/* Packets nobody read may hold fds whose close blocks: not here. */
+	/* Unread packets may hold fds whose close blocks: leave it to the closer. */
 	closer_close(&registry->closer, connection->socket);
 	charge_release(&connection->fd_charge);
 	LIST_REMOVE(connection, links);

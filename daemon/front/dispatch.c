@@ -14,12 +14,12 @@ struct dispatch_entry {
 	const char *name;
 	request_fn *handler;
 	size_t size_max; /* of the whole packet */
-	size_t fd_count; /* at least */
-	size_t fd_more;  /* and at most that many more */
+	size_t fd_count; /* the least */
+	size_t fd_more;  /* this many more are allowed */
 	bool on_timeline;
-	size_t handle_offset; /* of the field in the body that names a timeline, if it is on one */
-	uint32_t right;       /* on that timeline: all of this mask */
-	enum policy_inspect inspect; /* what policy must allow at least */
+	size_t handle_offset; /* on_timeline: of the field in the body that names the timeline */
+	uint32_t right;       /* on_timeline: needs all of this mask */
+	enum policy_inspect inspect; /* the least that policy must allow */
 	bool before_hello;
 };
 
@@ -114,7 +114,7 @@ int handle_check(const struct client *client, uint32_t number, uint32_t right, c
 	return 0;
 }
 
-/* All that is checked before a handler runs. */
+/* All checks before a handler runs. */
 static int entry_check(const struct dispatch_entry *entry, struct client *client, const void *body,
 		       const struct wire_packet *packet, struct handle **ret_handle, char *detail)
 {
@@ -244,14 +244,14 @@ enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *r
 	answer->message.serial = request->serial;
 	int r = entry_check(entry, client, body, packet, &handle, answer->detail);
 	if (r == 0) {
-		packet->fds[packet->fd_count] = -1; /* the table's counts leave room */
+		packet->fds[packet->fd_count] = -1; /* there is room: the table bounds the count */
 		r = entry->handler(client, handle, body, packet->fds, answer);
 	}
 	client->registry->counters.requests++;
 	if (r < 0) {
 		answer_error(answer, client, r);
 	}
-	/* Whoever was not let in has no second try on the same connection. */
+	/* A refused client has no second try on the same connection. */
 	bool refused = r == -EPROTONOSUPPORT || (r < 0 && !client->greeted);
 	return refused ? ANSWER_THEN_HANG_UP : answer->then;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * From a packet to its handler. One table says for each request what it may weigh, how many fds it
- * carries and which right it needs; nothing else decides that. Loop's thread only.
+ * From a packet to its handler. One table decides for each request how large it may be, how many fds it
+ * carries and which right it needs. Loop's thread only.
  */
 #pragma once
 
@@ -15,21 +15,21 @@ struct handle;
 
 #define ANSWER_FDS_MAX 2
 
-/* What becomes of the connection once the answer is sent. */
+/* What happens to the connection once the answer is sent. */
 enum answer_then {
 	ANSWER_THEN_GO_ON,
 	ANSWER_THEN_HANG_UP,
-	ANSWER_THEN_LEAVE, /* the client said goodbye: not a death */
+	ANSWER_THEN_LEAVE, /* after Goodbye: the client left, and did not die */
 };
 
-/* What a handler answers: the message, fds that are closed once it is sent, and room for the bodies
- * that it points to. */
+/* A handler's answer: the message, fds that are closed once it is sent, and room for the bodies that the
+ * message points to. */
 struct answer {
 	Fbk__Wire__Message message;
 	int fds[ANSWER_FDS_MAX];
 	size_t fd_count;
 	char detail[FBK_REASON_SIZE];
-	bool silent; /* no answer is owed */
+	bool silent; /* send no answer */
 	enum answer_then then;
 	Fbk__Wire__Object object;
 	Fbk__Wire__Timeline timeline;
@@ -50,31 +50,31 @@ int answer_duplicate(struct answer *answer, int fd);
 int answer_object(struct answer *answer, uint32_t id);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
-/* A handle that a request names, with all of these rights. The table does so for the first; `what` is
- * the request. -ENOENT or -EPERM, with the sentence. */
+/* The handle that a request names, checked for all of these rights. The table does so for a request's first
+ * handle. `what` is the request's name, for `detail`. -ENOENT, -EPERM. */
 int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
 		 struct handle **ret_handle, char *detail);
 
-int point_check(uint64_t value, struct answer *answer); /* -ERANGE: it is none */
+int point_check(uint64_t value, struct answer *answer); /* -ERANGE: not a point */
 
-/* What the wire says of a slot. */
+/* Describe a slot for the wire. */
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);
 
 /* Close the fds of an answer that was sent. */
 void answer_finish(struct answer *answer);
 
-/* The sentence for an error that has no other. `text` has FBK_REASON_SIZE bytes. */
+/* A sentence for an error without a detail. `text` has FBK_REASON_SIZE bytes. */
 void error_explain(const struct client *client, int error, char *text);
 
 /*
- * Decide and do one request; whoever calls sends the answer, and finishes it. Of the packet its size and its fds
- * are used, which the caller closes; a handler that keeps one sets it to -1.
+ * Check and serve one request; the caller sends the answer and finishes it. Uses the packet's size and fds. The caller
+ * closes the fds; a handler that keeps one sets it to -1.
  */
 enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *request,
 			      struct wire_packet *packet, struct answer *ret_answer);
 
-/* `body` is the message inside the request; `handle` what the table asked for, else NULL; `fds`
- * as many as the table says, then -1. */
+/* `body` is the message inside the request; `handle` the one that the table checked, or NULL; `fds` are as
+ * many as the table allows, then -1. */
 typedef int request_fn(struct client *client, struct handle *handle, const void *body, int *fds,
 		       struct answer *answer);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Links as people see them: who hands what to whom, and where each buffer is. */
+/* The list of links for fencectl: both ends, the routes, and which end has each buffer. */
 #include <stdio.h>
 
 #include "broker.h"
@@ -58,7 +58,7 @@ static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry
 	}
 	entry->buffers = room->buffer_list + first;
 	entry->n_buffers = room->buffer_count - first;
-	/* What is not given back: as the producer's ring says, which it may scribble over. */
+	/* The frames that are not released yet, from the producer's ring. The producer may scribble there. */
 	uint64_t from = entry->returned + 1;
 	for (uint64_t n = from > link->from ? from : link->from;
 	     lane && n <= entry->handed && n < from + FBK_RING_SIZE; n++) {
@@ -117,7 +117,7 @@ int request_inspect_links(struct client *client, struct handle *handle, const vo
 	fbk__wire__link_list__init(&room.list);
 	room.list.links = room.entry_list;
 	room.buffer_count = 0;
-	LIST_FOREACH(link, &client->registry->links, links) { /* ids fall */
+	LIST_FOREACH(link, &client->registry->links, links) { /* by falling id */
 		if ((request->after_id && link->id >= request->after_id) ||
 		    !inspect_may_see(client, link->state->device->uid)) {
 			continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which way a fence would go between two devices: what route_choose() says, for fencectl explain. */
+/* The routes between two devices, by route_choose(), for `fencectl explain`. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@ static char *text(const char *string)
 	return (char *)(uintptr_t)string;
 }
 
-/* ------------------------------------------------------------------------ who is meant by a name -- */
+/* ------------------------------------------------------------------------ from a name to a device -- */
 
-/* Of "#ID", or of "ID" for those who don't want to quote the # for their shell; else 0, which none has. */
+/* The id in "#ID", or in "ID", which needs no quotes in a shell; else 0, which no device has. */
 static uint64_t id_parse(const char *name)
 {
 	const char *digits = name[0] == '#' ? name + 1 : name;
@@ -36,7 +36,7 @@ static uint64_t id_parse(const char *name)
 	return *end == '\0' && errno == 0 ? id : 0;
 }
 
-/* Those of that name, or (NULL) all; returns how many that the client may see. */
+/* The devices of that name, or (NULL) all, that the client may see; returns how many, and the oldest. */
 static size_t devices_named(const struct client *client, const char *name,
 			    const struct device **ret_device)
 {
@@ -64,7 +64,7 @@ static const struct device *device_by_id(const struct client *client, uint64_t i
 	return NULL;
 }
 
-/* Goes on with "#12 (pid 1234), ..." or "gpu0, ...", as many as there is room for: the newest first. */
+/* Appends "#12 (pid 1234), ..." or "gpu0, ...", newest first, as far as there is room. */
 static void devices_list(const struct client *client, const char *name, char *detail)
 {
 	static const char more[] = ", ...";
@@ -116,7 +116,7 @@ static int device_meant(const struct client *client, const char *name,
 			 FBK_NAME_SIZE - 1);
 		return -EINVAL;
 	}
-	/* What begins with # is an id first: a device may be called so to be taken for another. */
+	/* Try a name that begins with # as an id first: a device may have such a name to pass for another. */
 	uint64_t id = id_parse(name);
 	size_t count = 0;
 	if (name[0] != '#' || !(device = device_by_id(client, id))) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What `fencectl stuck` shows. */
+/* The list for `fencectl stuck`. */
 #include <errno.h>
 
 #include "blame.h"
@@ -7,7 +7,7 @@
 #include "dispatch.h"
 #include "stuck.h"
 
-#define STUCK_MAX 10 /* of at most 1350 bytes each in a packet of 16 KiB */
+#define STUCK_MAX 10 /* entries of up to 1350 bytes each, in a packet of 16 KiB */
 
 struct stuck_room {
 	Fbk__Wire__StuckList list;
@@ -79,14 +79,14 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct wait *wait,
 	entry->waiting_ms = ms_since(wait->since_ns, now_ns);
 	entry->has_deadline = wait->deadline_ns != 0;
 	if (entry->has_deadline) {
-		/* unsigned, and so never too large for either sign */
+		/* the difference is unsigned, so its milliseconds fit with either sign */
 		entry->deadline_ms = wait->deadline_ns >= now_ns
 					     ? (int64_t)((wait->deadline_ns - now_ns) / NS_PER_MS)
 					     : -(int64_t)ms_since(wait->deadline_ns, now_ns);
 	}
 }
 
-/* Nothing is listed that the payload says is reached; a look may also end others that were found. */
+/* List the wait unless a look shows that its point is decided. That look may also end other waits that were found. */
 static void stuck_judge(struct stuck_room *room, const struct wait *wait)
 {
 	size_t index = room->list.n_stuck;
@@ -101,7 +101,7 @@ static void stuck_judge(struct stuck_room *room, const struct wait *wait)
 	room->list.n_stuck++;
 }
 
-/* 0: all, also what has just begun. */
+/* The time before which a listed wait began. An age of 0 lists all waits, also new ones. */
 static uint64_t before_of(uint64_t older_ms, uint64_t now_ns)
 {
 	if (older_ms == 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What fencectl shows, made from the daemon's own structures and nothing else. */
+/* The lists for fencectl, made from the daemon's own structures. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 #include "daemon/core/timeline.h"
 #include "daemon/core/watcher.h"
 
-#define USERS_MAX     16 /* of about 560 bytes each in a packet of 16 KiB */
+#define USERS_MAX     16 /* entries of about 560 bytes each, in a packet of 16 KiB */
 #define DEVICES_MAX   32
 #define TIMELINES_MAX 24
 #define COUNTERS_MAX  40
@@ -179,7 +179,7 @@ int request_inspect_devices(struct client *client, struct handle *handle, const 
 
 	fbk__wire__device_list__init(&room.list);
 	room.list.devices = room.device_list;
-	LIST_FOREACH(device, &client->registry->devices, links) { /* ids fall */
+	LIST_FOREACH(device, &client->registry->devices, links) { /* by falling id */
 		if ((request->after_id && device->id >= request->after_id) ||
 		    !inspect_may_see(client, device->client->subject.uid)) {
 			continue;
@@ -220,7 +220,7 @@ void timeline_describe(Fbk__Wire__TimelineState *ret, const struct timeline *tim
 	ret->uid = device->uid;
 }
 
-/* The rest, for who may inspect it. */
+/* The rest, for clients that may inspect the timeline. */
 static void timeline_describe_use(Fbk__Wire__TimelineState *ret, const struct timeline *timeline)
 {
 	static const struct timeline_counters none;
@@ -262,7 +262,7 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 
 	fbk__wire__timeline_list__init(&room.list);
 	room.list.timelines = room.timeline_list;
-	LIST_FOREACH(timeline, &client->registry->timelines, links) { /* ids fall */
+	LIST_FOREACH(timeline, &client->registry->timelines, links) { /* by falling id */
 		if ((request->after_id && timeline->id >= request->after_id) ||
 		    !inspect_may_see(client, timeline->device->uid)) {
 			continue;
@@ -271,7 +271,7 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 			room.list.next = room.timelines[TIMELINES_MAX - 1].id;
 			break;
 		}
-		timeline_refresh(timeline); /* show what is, not what was last seen */
+		timeline_refresh(timeline); /* show the payload as it is now */
 		size_t index = room.list.n_timelines++;
 		timeline_describe(&room.timelines[index], timeline);
 		timeline_describe_use(&room.timelines[index], timeline);

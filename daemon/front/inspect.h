@@ -10,8 +10,8 @@
 struct client;
 struct timeline;
 
-/* May this client be shown what belongs to that user? */
+/* May this client see the objects of that user? */
 bool inspect_may_see(const struct client *client, uid_t uid);
 
-/* What everybody may be told who has it open. It points into the timeline; `rights` are the caller's to add. */
+/* The part that every client with the timeline open may see. It points into the timeline; the caller adds `rights`. */
 void timeline_describe(Fbk__Wire__TimelineState *ret, const struct timeline *timeline);

@@ -66,7 +66,7 @@ static int make_directory(const char *path, bool user_mode, char *error, size_t 
 	return r;
 }
 
-/* Who holds the lock of this file, as far as is written there. */
+/* The pid in the lock file: that of the holder, or of the last one. */
 static pid_t lock_holder(int fd)
 {
 	char text[16] = "";
@@ -75,7 +75,7 @@ static pid_t lock_holder(int fd)
 	return (pid_t)strtol(text, NULL, 10);
 }
 
-/* A daemon that was killed leaves its closing helper for a moment, and that shares its files. */
+/* Waits a moment for a dead holder: the closing helper of a killed daemon shares its files and ends later. */
 static int lock_take(int fd)
 {
 	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
@@ -90,7 +90,7 @@ static int lock_take(int fd)
 	return 0;
 }
 
-/* The lock says whether a daemon serves this path; the socket file alone can't. */
+/* The lock shows whether a daemon serves this path; the socket file alone does not. */
 static int listener_lock(struct listener *listener, const char *path, char *error,
 			 size_t error_size)
 {
@@ -125,7 +125,7 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct stat status;
-	strcpy(address.sun_path, path); /* its length was checked */
+	strcpy(address.sun_path, path); /* listener_open checked its length */
 	if (lstat(path, &status) == 0) {
 		if (!S_ISSOCK(status.st_mode)) {
 			snprintf(error, error_size,
@@ -134,7 +134,7 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 				 path);
 			return -EEXIST;
 		}
-		unlink(path); /* stale: we hold the lock */
+		unlink(path); /* stale, as we hold the lock */
 	}
 	listener->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->socket < 0 ||
@@ -147,7 +147,7 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 		return r;
 	}
 	listener->path = strdup(path);
-	/* Who may do what is for the policy to say, with a reason; not for the file's mode. */
+	/* Open to every user: the policy decides, and gives a reason; the file's mode could not. */
 	if (!listener->path || chmod(path, user_mode ? 0600 : 0666) < 0 ||
 	    listen(listener->socket, LISTEN_BACKLOG) < 0) {
 		int r = -errno;
@@ -209,8 +209,8 @@ static void listener_fed(struct wheel_timer *timer)
 	}
 }
 
-/* Out of fds: take the connection with the reserve and drop it, or it would wake us for ever. What is
- * dropped is closed a little later, and only then the reserve can be had again. */
+/* Out of fds: accept with the reserve and drop the connection, else it would wake the loop for ever. The closer closes
+ * the dropped socket a little later; only then can the reserve be opened again. */
 static void listener_refuse(struct listener *listener)
 {
 	struct registry *registry = &listener->broker->registry;
@@ -255,7 +255,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 			continue;
 		}
 		if (socket < 0) {
-			return; /* EAGAIN, or a client that is gone again */
+			return; /* EAGAIN, or the client is gone already */
 		}
 		int r = listener_admit(listener, socket);
 		if (r < 0) {
@@ -294,7 +294,7 @@ void listener_close(struct listener *listener)
 		close(listener->reserve);
 	}
 	if (listener->lock >= 0) {
-		close(listener->lock); /* the file stays: removing it would let two hold it */
+		close(listener->lock); /* the file stays: without it two daemons could hold locks */
 	}
 	*listener = (struct listener){ .socket = -1, .lock = -1, .reserve = -1 };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The request that tells of a wait. */
+/* The request that declares a wait of one point for another. */
 #include <errno.h>
 #include <stdio.h>
 

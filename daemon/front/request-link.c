@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests about links: offered, accepted, asked about, and what their ends show each other. */
+/* Requests about links: offer, accept, join, end and names; and the points and buffers that the ends exchange. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 static char *text(const char *string)
 {
-	return (char *)(uintptr_t)string; /* the message is only packed */
+	return (char *)(uintptr_t)string; /* packing does not write to it */
 }
 
 static int answer_no_link(struct answer *answer, const struct handle *handle)
@@ -40,7 +40,7 @@ static int link_find(struct client *client, struct handle *handle, struct link *
 	return 0;
 }
 
-/* The one that offered says which peer it means; the other has only one. */
+/* The offerer states the epoch of the peer that it means. The accepter has one peer only. */
 static int link_find_peer(struct client *client, struct handle *handle, uint64_t epoch,
 			  struct link **ret_link, int *ret_side, struct answer *answer)
 {
@@ -200,7 +200,7 @@ int request_link_point_get(struct client *client, struct handle *handle, const v
 	return answer_duplicate(answer, peer->tokens[request->number]);
 }
 
-/* With no planes at all where it does not say how each of them lies. */
+/* No planes, which link_set_buffer() refuses, where offsets and strides differ in number. */
 static struct link_buffer buffer_read(const Fbk__Wire__Buffer *message, int fd)
 {
 	struct link_buffer buffer = {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests about the memory of fences: registered by a device, or asked for as a dma-buf. */
+/* Requests about fence memory: register a device's own, or get a page as a dma-buf. */
 #include <errno.h>
 #include <stdio.h>
 

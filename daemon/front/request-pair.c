@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests of the pair path: a waiter asks for a cell, a signaler for the list of them. */
+/* Requests of the pair path: a waiter asks for a cell, a signaler for the list of cells. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -44,7 +44,7 @@ static bool page_known(const Fbk__Wire__PairList *request, uint64_t id)
 }
 
 /* Cells on pages that the signaler does not have come first, each with its page's fd, as many as one
- * reply carries; it asks again for the others, and then has these. */
+ * reply carries. The signaler asks again for the others, and then has those pages. */
 int request_pair_list(struct client *client, struct handle *handle, const void *body, int *fds,
 		      struct answer *answer)
 {
@@ -84,7 +84,7 @@ int request_pair_list(struct client *client, struct handle *handle, const void *
 	for (size_t i = 0; i < list->n_cells; i++) {
 		answer->cell_list[i] = &answer->cells[i];
 	}
-	/* relaxed: written by this thread alone */
+	/* relaxed: only this thread writes it */
 	list->generation = unknown == list->fresh
 				   ? atomic_load_explicit(&timeline_control(timeline)->generation,
 							  memory_order_relaxed)

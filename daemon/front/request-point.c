@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests about points: signalled, followed, watched, exported, blamed for. */
+/* Requests about points: signal, import, watch, export, promise, blame. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "daemon/core/received.h"
 #include "daemon/core/watch.h"
 
-/* Deadlines that a client may choose, cut to what policy allows. */
+/* A client's deadline, bounded by what policy allows. */
 static uint64_t deadline_bounded(uint64_t deadline_ns, uint64_t longest_ms)
 {
 	uint64_t latest = clock_now_ns() + longest_ms * NS_PER_MS;
@@ -170,7 +170,7 @@ int request_point_promise(struct client *client, struct handle *handle, const vo
 	return r;
 }
 
-/* What each fd is, without touching it. */
+/* Classify each fd without touching it. */
 static int fences_classify(struct client *client, struct import_fences *fences, int *kinds,
 			   struct answer *answer)
 {

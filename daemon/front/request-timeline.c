@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests about timelines as a whole: made, shared, opened, failed, asked about. */
+/* Requests about timelines as a whole: create, share, open, close, fail, info. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +30,8 @@ void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
 	ret->slot = slot;
 }
 
-/* Writable for its signaler until that has mapped it, and read-only for all others after. Registered
- * memory: its owner has it, and nobody else gets it. */
+/* An fd of the payload page: writable for the signaler until it has mapped the page, read-only for all clients after
+ * that. None of registered memory, which only its owner maps. */
 static int answer_payload(struct answer *answer, const struct page *page, bool writable)
 {
 	int fd;
@@ -150,7 +150,7 @@ static int timeline_make(struct client *client, struct device *device,
 			 "set %u is full (%u timelines, ended ones too): make another",
 			 request->set, set->control->slots);
 	}
-	set_unref(set); /* the timeline holds its own */
+	set_unref(set); /* the timeline holds its own reference */
 	return r;
 }
 

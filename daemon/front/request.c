@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests about the connection itself, devices and sets. As in all request-*.c: handlers that the
- * dispatch table names, after it has checked size, fds and rights.
+ * Requests about the connection itself, devices and sets. As in all request-*.c, the dispatch table calls the
+ * handlers after it has checked size, fds and rights.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -32,7 +32,7 @@ static void search_take(struct search *search, struct wait wait)
 	}
 }
 
-/* Each of these goes on at `*at`, and returns true when it came to the end. */
+/* Each of these goes on at `*at`, and returns true at the end of its part. */
 
 static bool search_handles(struct search *search, const struct client *client, uint64_t *at)
 {
@@ -69,7 +69,7 @@ static bool search_watches(struct search *search, const struct client *client, u
 	return true;
 }
 
-/* Lists are the newest first. What is passed over again costs little, and is bounded by policy. */
+/* The lists begin with the newest. Skipping the part that is done costs little, and policy bounds it. */
 static bool search_export(struct search *search, const struct export *export, uint64_t *at)
 {
 	if (*at != 0 && export->arm.since_ns >= *at) {
@@ -153,7 +153,7 @@ bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t
 	const struct client *other;
 	uint64_t from = place->client;
 	if (from != STUCK_ORPHANS) {
-		LIST_FOREACH(other, &client->registry->clients, links) { /* ids fall */
+		LIST_FOREACH(other, &client->registry->clients, links) { /* by falling id */
 			if (from != 0 && other->id > from) {
 				continue;
 			}

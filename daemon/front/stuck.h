@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Goes through everything that waits, a bounded number at a time, from the newest client to the oldest and
- * then the promises whose asker is gone. A place is where to go on: it names no memory, so that anything may
- * come and go in between; what stays is passed once. Looks at no payload and changes nothing. Loop's thread
- * only.
+ * Goes through all waits, a bounded number at a time: clients from the newest to the oldest, then the promises whose
+ * asker is gone. A place says where to go on. It is made of numbers, not pointers, so waits may come and go between
+ * calls; a wait that stays is passed once. Looks at no payload and changes nothing. Loop's thread only.
  */
 #pragma once
 
@@ -13,11 +12,11 @@
 
 #include "daemon/core/wait.h"
 
-/* The parts of a client, in the order in which they are gone through. A new kind of waiter gets its own. */
+/* The parts of a client, in their order. A new kind of wait gets a part of its own. */
 enum stuck_part {
-	STUCK_HANDLES,  /* `wait`: the next handle's number */
+	STUCK_HANDLES,  /* `wait` of the place: the next handle's number */
 	STUCK_WATCHES,  /* the next watch's number */
-	STUCK_EXPORTS,  /* armed before then; 0: all */
+	STUCK_EXPORTS,  /* a time: goes on with those armed before it; 0: all */
 	STUCK_PROMISES, /* the same */
 	STUCK_PARTS,
 };
@@ -28,16 +27,16 @@ struct stuck_place {
 	uint64_t wait;
 };
 
-#define STUCK_ORPHANS UINT64_MAX /* in place of a client: promises of those who are gone */
+#define STUCK_ORPHANS UINT64_MAX /* instead of a client: promises whose asker is gone */
 
-/* Things looked at in one go, at most. */
+/* One call looks at this many objects at most. */
 #define STUCK_WORK_MAX 1024
 /* A handle has up to four waits. */
 #define STUCK_FOUND_MIN 4
 
 /*
- * Fills in up to `size` (at least STUCK_FOUND_MIN) of what waits since before `before_ns`, or whose deadline is
- * past, and that `client` may see; moves `place` on. False: there is no more.
+ * Fills in up to `size` (STUCK_FOUND_MIN or more) waits that `client` may see and that began before `before_ns` or are
+ * past their deadline; moves `place` on. False: there are no more.
  */
 bool stuck_find(const struct client *client, struct stuck_place *place, uint64_t before_ns,
 		struct wait *ret_waits, size_t size, size_t *ret_count);
