@@ -28,8 +28,10 @@ int fbk_point_flush(struct fbk_point point, const void *data, size_t size)
 	if (r <= 0 || size == 0) {
 		return r < 0 ? r : 0;
 	}
-	/* A read is answered after the writes on the same way to the same target that came before it.
-	 * The ends of the data may lie behind different ones. */
+	/* The read is answered after the writes that took the same path to the same target before it,
+	 * and that is all it flushes: not writes over another PCIe path, not writes with relaxed
+	 * ordering, not a NIC's peer-to-peer writes to GPU memory. The two ends of the data may lie
+	 * behind different paths, so both are read. */
 	const volatile char *bytes = data;
 	(void)bytes[0];
 	(void)bytes[size - 1];
