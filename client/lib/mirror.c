@@ -164,7 +164,7 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 	int kind = fbk_fence_classify(timeline->context, syncobj_fd);
 	if (kind != FBK_SYNCOBJ_TIMELINE) {
 		return kind < 0 ? kind
-				: error_set(-EBADF, "file descriptor %d is no drm_syncobj",
+				: error_set(-EBADF, "file descriptor %d is not a drm_syncobj",
 					    syncobj_fd);
 	}
 	int r = mirrors_create(timeline);

@@ -34,7 +34,7 @@ static int dmabuf_check(struct fbk_context *context, int fd)
 	}
 	return kind == FBK_DMA_BUF_IMPLICIT
 		       ? 0
-		       : error_set(-EBADF, "file descriptor %d is no dma-buf", fd);
+		       : error_set(-EBADF, "file descriptor %d is not a dma-buf", fd);
 }
 
 static int dmabuf_error(const char *what)

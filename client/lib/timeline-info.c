@@ -31,8 +31,7 @@ static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_time
 			atomic_load_explicit(&control->failed_from, memory_order_relaxed);
 	}
 	snprintf(info->reason, sizeof(info->reason),
-		 "the daemon is gone; what signals timeline %s can't be told any more",
-		 timeline->name);
+		 "the daemon is gone; the signaler of timeline %s is unknown now", timeline->name);
 }
 
 static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_timeline_info *info)

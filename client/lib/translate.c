@@ -64,7 +64,7 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
 		return kind;
 	}
 	if (point.timeline && kind != FBK_SYNCOBJ_TIMELINE) {
-		return error_set(-EBADF, "file descriptor %d is no drm_syncobj", syncobj_fd);
+		return error_set(-EBADF, "file descriptor %d is not a drm_syncobj", syncobj_fd);
 	}
 	return signal_on(point, &syncobj_fd, 1, syncobj_point);
 }
@@ -100,7 +100,7 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size)
 {
 	struct reply reply;
 	if (!point.timeline) {
-		return error_set(-EINVAL, "nobody is to blame for the signalled point");
+		return error_set(-EINVAL, "the signalled point has no signaler to blame");
 	}
 	REQUEST(request, POINT_BLAME, point_blame, .handle = point.timeline->handle,
 		.value = point.value);
@@ -111,7 +111,7 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size)
 	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_TEXT) {
 		wire_text_copy(ret_text, text_size, reply.message->text->text);
 	} else {
-		r = error_set(-EPROTO, "the daemon blames nobody");
+		r = error_set(-EPROTO, "the daemon's reply has no blame text");
 	}
 	reply_finish(&reply);
 	return r;

@@ -199,8 +199,7 @@ void closer_close(struct closer *closer, int fd)
 	struct closer_ring *ring = closer->ring;
 	if (closer_pending(closer) > closer->mask) {
 		/* Only when the limit of open files was raised from outside, and that many hang. */
-		log_error("the list of what is to be closed is full: file descriptor %d stays open",
-			  fd);
+		log_error("close queue full: file descriptor %d stays open", fd);
 		return;
 	}
 	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);

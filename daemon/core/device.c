@@ -103,8 +103,7 @@ static int spec_check(const struct device_spec *spec, char *detail)
 	int r = spec_check_ranges(spec, detail);
 	if (r == 0 && spec->visibility == FBK_VISIBLE_IRQ && spec->silent) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "%s has its data visible by an interrupt, so it is not silent: its "
-			 "process signals",
+			 "%s is FBK_VISIBLE_IRQ, so it cannot be silent: its process signals",
 			 spec->name);
 		return -EINVAL;
 	}
@@ -233,7 +232,8 @@ int device_add_memory(struct device *device, int dmabuf, uint64_t offset, uint64
 	struct page *page;
 	if (device->backing != FBK_BACKING_OWN) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "the fence pages of %s are of backing %s: it needs no memory of its own",
+			 "the fence pages of %s have backing %s: fbk_device_add_memory() needs "
+			 "FBK_BACKING_OWN",
 			 device->name, backing_names[device->backing]);
 		return -EOPNOTSUPP;
 	}

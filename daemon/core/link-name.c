@@ -105,8 +105,8 @@ static int no_offer(const char *name, const struct link *oldest, unsigned int co
 		snprintf(detail, FBK_REASON_SIZE, "the link named %s is taken by %s", name,
 			 client_label(oldest->sides[1].client));
 	} else {
-		snprintf(detail, FBK_REASON_SIZE, "nobody %spublishes a link named %s",
-			 own ? "but this client itself " : "", name);
+		snprintf(detail, FBK_REASON_SIZE, "no %sclient publishes a link named %s",
+			 own ? "other " : "", name);
 	}
 	return oldest ? -EBUSY : -ENOENT;
 }

@@ -167,7 +167,7 @@ struct link *link_of(const struct handle *handle)
 static int lane_check(const struct client *client, const struct handle *lane, char *detail)
 {
 	if (!lane || !lane->timeline->ring || timeline_signaler(lane->timeline) != client) {
-		snprintf(detail, FBK_REASON_SIZE, "that is not a lane that this client signals");
+		snprintf(detail, FBK_REASON_SIZE, "that timeline is not a lane of this client");
 		return -EINVAL;
 	}
 	return 0;
@@ -180,8 +180,8 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	struct timeline *state = handle->timeline;
 	if (!state->brokered || timeline_signaler(state) != client || state->brokered->link) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "timeline %s can't be the state of a link: that is a brokered one of who "
-			 "offers, for this alone",
+			 "timeline %s can't be the state of a link: it must be a brokered timeline "
+			 "of the offering client, used for nothing else",
 			 state->name);
 		return -EINVAL;
 	}
@@ -309,7 +309,7 @@ int link_join(struct link *link, const struct client *client, uint64_t from, uin
 	      char *detail)
 {
 	if (link_producer(link)->client != client) {
-		snprintf(detail, FBK_REASON_SIZE, "it is the producer who joins");
+		snprintf(detail, FBK_REASON_SIZE, "only the producer joins");
 		return -EPERM;
 	}
 	if (!link->sides[ACCEPTER].client || link->from || link->epoch != epoch) {

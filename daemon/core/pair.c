@@ -133,7 +133,7 @@ int pair_join(struct handle *handle, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
 	if (timeline->brokered) {
-		snprintf(detail, FBK_REASON_SIZE, "the daemon signals %s, and wakes who waits",
+		snprintf(detail, FBK_REASON_SIZE, "the daemon signals %s and wakes its waiters",
 			 timeline->name);
 		return -EINVAL;
 	}
@@ -143,17 +143,15 @@ int pair_join(struct handle *handle, char *detail)
 	}
 	if (timeline_shadowed(timeline)) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "%s lies in memory of its driver's: the daemon tells its value, and wakes "
-			 "who waits",
+			 "%s lies in registered memory: the daemon publishes its value and wakes "
+			 "its waiters",
 			 timeline->name);
 		return -EINVAL;
 	}
 	if (timeline->watched) {
-		snprintf(
-			detail, FBK_REASON_SIZE,
-			"%s signals %s without telling anybody: the daemon polls it, and wakes who "
-			"waits",
-			timeline->device->name, timeline->name);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s signals %s silently: the daemon polls it and wakes its waiters",
+			 timeline->device->name, timeline->name);
 		return -EINVAL;
 	}
 	if (handle->pair && handle->pair->listed) {
@@ -162,7 +160,7 @@ int pair_join(struct handle *handle, char *detail)
 	int r = list_make_room(timeline, handle->client->user);
 	if (r < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "the signaler of %s wakes %d processes by itself already, the most; the "
+			 "the signaler of %s already wakes %d processes directly, the maximum; the "
 			 "daemon wakes the others",
 			 timeline->name, TIMELINE_PAIRS_MAX);
 		return r;

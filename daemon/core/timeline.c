@@ -380,7 +380,7 @@ void timeline_look(struct timeline *timeline)
 		MUTANT_STRETCH();
 		if (page_lost(timeline->slot.page)) {
 			timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, -EIO,
-				      "the driver took the memory of its fence away");
+				      "the driver took the fence memory away");
 			return;
 		}
 		if (!timeline_accept(timeline, payload)) {
@@ -413,11 +413,11 @@ void timeline_advance(struct timeline *timeline, uint64_t value)
 
 static const char *const cause_sentences[] = {
 	[FBK_CAUSE_NONE] = "",
-	[FBK_CAUSE_OWNER_DIED] = "died or was cut off",
+	[FBK_CAUSE_OWNER_DIED] = "died or was disconnected",
 	[FBK_CAUSE_OWNER_LEFT] = "closed it",
 	[FBK_CAUSE_OWNER_FAILED] = "failed it",
-	[FBK_CAUSE_DEADLINE] = "did not deliver in time",
-	[FBK_CAUSE_POLICING] = "wrote nonsense to it",
+	[FBK_CAUSE_DEADLINE] = "missed the deadline",
+	[FBK_CAUSE_POLICING] = "wrote an implausible payload",
 	[FBK_CAUSE_ADMIN] = "was stopped by the administrator",
 	[FBK_CAUSE_FENCE_ERROR] = "waited for a kernel fence that failed",
 	[FBK_CAUSE_DAEMON_LOST] = "lost the daemon",

@@ -185,7 +185,7 @@ static const struct {
 	[BLAME_STOPPED] = { "stopped", "is stopped" },
 	[BLAME_HANGS] = { "hangs", "hangs in the kernel" },
 	[BLAME_DEAD] = { "dead", "is dead" },
-	[BLAME_SILENT] = { "silent", "waits for nobody here and has not delivered" },
+	[BLAME_SILENT] = { "silent", "waits for no process here and has not signalled" },
 	[BLAME_FENCE] = { "fence", "follows a kernel fence that has not signalled" },
 	[BLAME_CYCLE] = { "cycle", "" },
 	[BLAME_DEEP] = { "deep", "" },
@@ -251,8 +251,7 @@ void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size
 		text_add(&text, "more than %d processes wait for one another", BLAME_DEPTH);
 		break;
 	case BLAME_REACHED:
-		text_add(&text, "%s has come now, and who waited for it has not gone on yet",
-			 last->name);
+		text_add(&text, "%s is reached now; its waiter has not run yet", last->name);
 		break;
 	case BLAME_FAILED:
 		text_add(&text, "%s failed: %s", last->name, timeline_reason(last));

@@ -125,7 +125,7 @@ static void connection_answer(struct connection *connection, struct wire_packet 
 		registry->counters.malformed++;
 		registry->counters.fds_refused += packet->fd_count;
 		connection_end(connection, FBK_CAUSE_OWNER_DIED,
-			       "it sent a packet that is no request");
+			       "it sent a packet that is not a request");
 		return;
 	}
 	enum answer_then then = dispatch_run(client, request, packet, &answer);

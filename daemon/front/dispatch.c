@@ -138,7 +138,7 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 	    packet->fd_count > entry->fd_count + entry->fd_more) {
 		client->registry->counters.fds_refused += packet->fd_count;
 		snprintf(detail, FBK_REASON_SIZE,
-			 "%s: %zu file descriptors came, %zu%s belong to it", entry->name,
+			 "%s: %zu file descriptors received, %zu%s expected", entry->name,
 			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
 		return -EINVAL;
 	}

@@ -96,8 +96,7 @@ static int explain_unknown(const struct client *client, const char *name, char *
 {
 	const struct device *device;
 	if (devices_named(client, NULL, &device) == 0) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "no device %s, and no other: a program has to register it first", name);
+		snprintf(detail, FBK_REASON_SIZE, "no device %s; no devices are registered", name);
 		return -ENOENT;
 	}
 	snprintf(detail, FBK_REASON_SIZE, "no device %s; there are: ", name);

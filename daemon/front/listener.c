@@ -100,7 +100,7 @@ static int listener_lock(struct listener *listener, const char *path, char *erro
 	if (fd < 0) {
 		int r = -errno;
 		snprintf(error, error_size,
-			 "cannot write %s: %s; run as a user who may, or choose "
+			 "cannot write %s: %s; run as a user that may write it, or choose "
 			 "another place with --socket",
 			 lock_path, strerrordesc_np(-r));
 		return r;

@@ -234,7 +234,7 @@ int request_link_buffer(struct client *client, struct handle *handle, const void
 		return r;
 	}
 	if (!request->buffer) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "a request about no buffer");
+		snprintf(answer->detail, FBK_REASON_SIZE, "the request names no buffer");
 		return -EINVAL;
 	}
 	struct link_buffer buffer = buffer_read(request->buffer, fds[0]);

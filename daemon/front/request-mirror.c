@@ -54,8 +54,7 @@ int request_mirror_to(struct client *client, struct handle *handle, const void *
 	const Fbk__Wire__MirrorTo *request = body;
 	if (request->direct && timeline_signaler(handle->timeline) != client) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "only who signals %s can signal a syncobj with it",
-			 handle->timeline->name);
+			 "only the signaler of %s can mirror it directly", handle->timeline->name);
 		return -EPERM;
 	}
 	return mirror_make(client, handle, fds[0], false, request->direct, answer);
@@ -67,7 +66,7 @@ int request_mirror_from(struct client *client, struct handle *handle, const void
 	(void)body;
 	if (!handle->timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "timeline %s is signalled in memory, by who made it: only a brokered one "
+			 "timeline %s is signalled in memory by its maker: only a brokered one "
 			 "follows a syncobj",
 			 handle->timeline->name);
 		return -EINVAL;

@@ -53,11 +53,11 @@ static int brokered_check(const struct timeline *timeline, struct answer *answer
 	if (timeline->brokered) {
 		return 0;
 	}
-	snprintf(answer->detail, FBK_REASON_SIZE,
-		 "timeline %s is signalled in memory, by who made it: only a brokered one is "
-		 "signalled "
-		 "by the daemon",
-		 timeline->name);
+	snprintf(
+		answer->detail, FBK_REASON_SIZE,
+		"timeline %s is signalled in memory by its maker: only a brokered one is signalled "
+		"by the daemon",
+		timeline->name);
 	return -EINVAL;
 }
 
@@ -119,8 +119,7 @@ int request_watch_cancel(struct client *client, struct handle *handle, const voi
 	const Fbk__Wire__WatchCancel *request = body;
 	int r = watch_cancel(client, request->watch);
 	if (r < 0) {
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "watch %llu does not exist, or was told already",
+		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu does not exist, or has fired",
 			 (unsigned long long)request->watch);
 	}
 	answer->silent = request->quiet;

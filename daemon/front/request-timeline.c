@@ -142,7 +142,7 @@ static int timeline_make(struct client *client, struct device *device,
 	r = timeline_create(device, set, request->name, request->flags, ret_timeline);
 	if (r == -ENOBUFS) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "%s has no memory of its own with room for a timeline: add some first",
+			 "%s has no free fence memory: add some with fbk_device_add_memory()",
 			 device->name);
 		r = -ENOSPC;
 	} else if (r == -ENOSPC) {
@@ -199,7 +199,7 @@ int request_page_mapped(struct client *client, struct handle *none, const void *
 			return page_seal(handle->timeline->slot.page);
 		}
 	}
-	snprintf(answer->detail, FBK_REASON_SIZE, "this client writes no page %llu",
+	snprintf(answer->detail, FBK_REASON_SIZE, "this client is not the writer of page %llu",
 		 (unsigned long long)request->page_id);
 	return -ENOENT;
 }
@@ -244,9 +244,8 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 	struct token *token = token_find(client->registry, fds[0]);
 	if (!token) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "that fd is no token of this daemon, or who made it has closed the "
-			 "timeline; a "
-			 "token that was opened again through /proc is none");
+			 "not a token of this daemon, or its maker closed the timeline; a token "
+			 "reopened through /proc does not count");
 		return received_refuse(client->registry, -EBADF);
 	}
 	struct timeline *timeline = token->handle->timeline;

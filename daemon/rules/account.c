@@ -25,7 +25,7 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_MIRRORS] = { "mirrors", 256, "timelines mirrored to or from syncobjs" },
 	[ACCOUNT_LINKS] = { "links", 1024, "links offered" },
 	[ACCOUNT_SYNCOBJ_ARMS] = { "syncobj_arms", 512, "syncobj points waited for" },
-	[ACCOUNT_EDGES] = { "edges", 16384, "points that wait for others, as far as is known" },
+	[ACCOUNT_EDGES] = { "edges", 16384, "known waits of one point for another" },
 	[ACCOUNT_QUEUED_BYTES] = { "queued_bytes", UINT64_C(4) << 20, "bytes of unread messages" },
 	[ACCOUNT_LOG_LINES] = { "log_lines", 100, "log lines caused in 10 seconds" },
 };

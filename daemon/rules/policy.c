@@ -19,7 +19,7 @@ const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
 	  "the most by which a payload may plausibly rise at once" },
 	/* At most 1.5 s: vgem's fences time out after 10 s, in newer kernels after 2 s. */
 	{ "promise_ms", 1000, 1, 1500, 1, offsetof(struct policy_settings, promise_ms),
-	  "milliseconds until a promise that is not kept is broken" },
+	  "deadline of a promise in milliseconds" },
 	{ "poison_ms", 2000, 0, 60000, 1, offsetof(struct policy_settings, poison_ms),
 	  "milliseconds for which poison is put back where a device overwrites it" },
 	{ "watcher_cpu_percent", 10, 0, 100, 1,

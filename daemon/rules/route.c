@@ -144,7 +144,7 @@ static uint32_t payload_kind(const struct route_device *signaler)
 
 /* -------------------------------------------------------------------------------------- checks -- */
 
-/* True where this check passes; else `ret_why` gets the reason. No reason is longer than 105 characters,
+/* True where this check passes; else `ret_why` gets the reason. No reason is longer than 103 characters,
  * so that explain_none() can append to it. */
 typedef bool check_fn(const struct question *question, enum fbk_route route, char *ret_why);
 
@@ -163,8 +163,9 @@ static bool check_points(const struct question *question, enum fbk_route route, 
 		}
 	}
 	size_t count = kind_names(signaler->signals, kinds);
-	size_t used = (size_t)snprintf(ret_why, FBK_REASON_SIZE,
-				       "no point comes of what %s signals here: ", signaler->name);
+	size_t used =
+		(size_t)snprintf(ret_why, FBK_REASON_SIZE,
+				 "no import for the fences that %s signals: ", signaler->name);
 	for (size_t i = 0; i < count && used < FBK_REASON_SIZE; i++) {
 		used += (size_t)snprintf(ret_why + used, FBK_REASON_SIZE - used, "%s%s",
 					 i > 0 ? ", " : "", kinds[i]);
@@ -181,7 +182,7 @@ static bool check_masks(const struct question *question, enum fbk_route route, c
 					 : !takes(question->signaler, route) ? question->signaler
 									     : NULL;
 	if (who) {
-		snprintf(ret_why, FBK_REASON_SIZE, "%s leaves it out of its routes", who->name);
+		snprintf(ret_why, FBK_REASON_SIZE, "%s does not accept this route", who->name);
 	}
 	return !who;
 }
@@ -217,7 +218,7 @@ static bool check_kind(const struct question *question, enum fbk_route route, ch
 	}
 	if (route == FBK_ROUTE_GATE && waiter->waits) {
 		snprintf(ret_why, FBK_REASON_SIZE,
-			 "%s waits on fences: a gate is for what waits on nothing", waiter->name);
+			 "%s waits on fences: a gate is for devices without fences", waiter->name);
 		return false;
 	}
 	if (wanted & ~waiter->waits) {
@@ -234,8 +235,8 @@ static bool check_visibility(const struct question *question, enum fbk_route rou
 	if (signaler->visibility != FBK_VISIBLE_FLUSH || !rules[route].before_process) {
 		return true;
 	}
-	snprintf(ret_why, FBK_REASON_SIZE,
-		 "data of %s comes after its fence: a process must flush it", signaler->name);
+	snprintf(ret_why, FBK_REASON_SIZE, "%s needs a read-back before its data is visible",
+		 signaler->name);
 	return false;
 }
 
@@ -316,13 +317,13 @@ static void explain_none(const struct question *question, enum fbk_route nearest
 	}
 	if (step == STEP_MASKS) {
 		snprintf(why, FBK_REASON_SIZE,
-			 "%s and %s put up with no route in common: let both take cpu-wait",
+			 "%s and %s have no accepted route in common: let both accept cpu-wait",
 			 signaler, waiter);
 		return;
 	}
 	bool waiter_takes = takes(question->waiter, FBK_ROUTE_CPU_WAIT);
 	bool both = !waiter_takes && !takes(question->signaler, FBK_ROUTE_CPU_WAIT);
-	snprintf(why, FBK_REASON_SIZE, "%s; or let %s take cpu-wait", choice->why[nearest],
+	snprintf(why, FBK_REASON_SIZE, "%s; or let %s accept cpu-wait", choice->why[nearest],
 		 both           ? "both"
 		 : waiter_takes ? signaler
 				: waiter);

@@ -82,9 +82,8 @@ static void export_finish(struct export *export, struct timeline *timeline, int 
 	int r = export->provider->fire(export->translator, &export->provided, export->value,
 				       result);
 	if (r == -ETIME) {
-		log_error(
-			"the kernel ended a promise by itself, as success: this daemon did not run "
-			"for longer than the kernel bears");
+		log_error("the kernel signalled a promise as success: this daemon was stopped for "
+			  "longer than vgem's timeout");
 	} else if (r < 0) {
 		log_error(
 			"an exported %s could not be signalled: %s; its holder waits until its own "
@@ -115,7 +114,7 @@ static void promise_break(struct export *export, struct timeline *timeline)
 						 .pid = timeline->device->pid,
 						 .timeline = timeline->name,
 						 .device = timeline->device->name },
-			  "%s; whoever waited in the kernel saw success", reason);
+			  "%s; waiters in the kernel saw success", reason);
 	timeline->device->promise_broken = true;
 	/* Fail the timeline first: a waiter that the fence wakes, and that asks, must see the failure. */
 	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);
@@ -254,14 +253,13 @@ int export_promises_work(struct translator *translator, char *detail)
 	if (!policy_settings(translator->registry->policy)->promises) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "promises are off: the administrator would have to set `promises` and add "
-			 "a rule with `promise` (fencebroker-policy(5) says what that breaks)");
+			 "a rule with `promise` (see fencebroker-policy(5) for what that breaks)");
 		return -EPERM;
 	}
 	if (translator->memory_lock < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "the daemon's memory could not be locked (%s), and who signals for the "
-			 "kernel "
-			 "must not wait for memory: raise LimitMEMLOCK=",
+			 "the daemon's memory could not be locked (%s), and a process that signals "
+			 "for the kernel must not wait for memory: raise LimitMEMLOCK=",
 			 strerrordesc_np(-translator->memory_lock));
 		return -EPERM;
 	}
@@ -298,8 +296,8 @@ static int promise_check(struct translator *translator, const struct timeline *t
 	}
 	if (timeline->device->promise_broken) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "%s (pid %d) broke its last promise: no other until a point of its is "
-			 "reached",
+			 "%s (pid %d) broke its last promise: no new promise until one of its "
+			 "points is reached",
 			 timeline->device->name, timeline->device->pid);
 		return -ETIME;
 	}
@@ -321,8 +319,7 @@ int export_promise(struct translator *translator, struct handle *handle, uint64_
 	}
 	r = export_make(translator, handle->client, &provider_vgem, true, value, ret_fd, &export);
 	if (r == -ENOSPC) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "as many promises are under way as the daemon makes at a time");
+		snprintf(detail, FBK_REASON_SIZE, "the daemon's limit of promises is reached");
 	}
 	if (r < 0) {
 		return r;

@@ -241,7 +241,7 @@ static int part_start(struct translator *translator, struct import_part *part,
 {
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "a dma-buf is not followed itself: its fences are, as a sync_file");
+			 "a dma-buf is no fence: export its fences as a sync_file");
 		return -EOPNOTSUPP;
 	}
 	int r = notifier->start(translator, fence, import_notified, part, &part->notifier_state,

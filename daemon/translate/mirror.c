@@ -137,7 +137,7 @@ static void mirror_look(struct source *source)
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 	} else if (value < mirror->timeline->seen) {
 		mirror_fail(mirror, FBK_CAUSE_POLICING, -EPROTO,
-			    "was reset, or stepped back, by one who holds it too");
+			    "was reset or stepped back by another holder");
 	}
 }
 

@@ -52,7 +52,7 @@ static int sync_file_start(struct translator *translator, const struct fence *fe
 	int r = sync_file_confirm(translator->drm.own_sync_file, fence->fd);
 	if (r < 0) {
 		translator->registry->counters.fds_refused++;
-		snprintf(detail, FBK_REASON_SIZE, "that fd is no sync_file: the kernel says %s",
+		snprintf(detail, FBK_REASON_SIZE, "that fd is not a sync_file: %s",
 			 strerrordesc_np(-r));
 		return r;
 	}

@@ -121,8 +121,7 @@ static void probe_promises(struct probe *probe, struct translator *translator)
 	char why[FBK_REASON_SIZE];
 	bool works = export_promises_work(translator, why) == 0;
 	result_set(probe, PROBE_PROMISE, "promises", works,
-		   works ? "ON, by policy, from vgem: the kernel is told success whatever happens"
-			 : why);
+		   works ? "ON, by policy, from vgem: a broken promise reads as success" : why);
 }
 
 static uint64_t feature_bit(enum fbk_feature feature, bool works)

@@ -47,11 +47,11 @@ START_TEST(wrong_fd_count)
 	REQUEST(open, TIMELINE_OPEN, timeline_open);
 	REQUEST(set, SET_CREATE, set_create);
 	ck_assert_int_eq(client_call(&client, &open, NULL, 0, NULL), -EINVAL);
-	client_expect_detail(&client, "timeline_open: 0 file descriptors came, 1 belong");
+	client_expect_detail(&client, "timeline_open: 0 file descriptors received, 1 expected");
 	ck_assert_int_eq(client_call(&client, &open, fds, 2, NULL), -EINVAL);
-	client_expect_detail(&client, "timeline_open: 2 file descriptors came, 1 belong");
+	client_expect_detail(&client, "timeline_open: 2 file descriptors received, 1 expected");
 	ck_assert_int_eq(client_call(&client, &set, fds, 1, NULL), -EINVAL);
-	client_expect_detail(&client, "set_create: 1 file descriptors came, 0 belong");
+	client_expect_detail(&client, "set_create: 1 file descriptors received, 0 expected");
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"), refused + 3);
 	close(fds[0]);
 	close(fds[1]);
@@ -69,7 +69,7 @@ START_TEST(fds_without_end)
 	REQUEST(request, TIMELINE_OPEN, timeline_open);
 	for (int round = 0; round < 20; round++) {
 		ck_assert_int_eq(client_call(&client, &request, fds, WIRE_FDS_ROOM, NULL), -EINVAL);
-		client_expect_detail(&client, "253 file descriptors came");
+		client_expect_detail(&client, "253 file descriptors received");
 		bystander_round(&bystander);
 	}
 	client_send_raw(&client, "garbage", 7, fds, WIRE_FDS_ROOM);
@@ -204,7 +204,7 @@ START_TEST(several_fences)
 	request.point_signal_on->handle = view.handle;
 	request.point_signal_on->value = 1;
 	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX + 1, NULL), -EINVAL);
-	client_expect_detail(&client, "1 or more belong to it");
+	client_expect_detail(&client, "1 or more expected");
 	int last = fds[FBK_FENCES_MAX - 1];
 	fds[FBK_FENCES_MAX - 1] = client.socket;
 	ck_assert_int_eq(client_call(&client, &request, fds, FBK_FENCES_MAX, NULL), -EBADF);
@@ -243,7 +243,7 @@ START_TEST(wrong_fd_kind)
 	}
 	if (kinds[_i].open) {
 		ck_assert_int_eq(view_open(&client, fd, &opened), -EBADF);
-		client_expect_detail(&client, "no token of this daemon");
+		client_expect_detail(&client, "not a token of this daemon");
 	}
 	expect_no_mirror(&view, fd);
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "fds_refused"),

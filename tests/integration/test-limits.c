@@ -435,11 +435,11 @@ START_TEST(log_lines)
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "log_lines_dropped"), 2);
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "malformed"), LOG_LINES + 2);
 	daemon_log_text(&fencebrokerd, log, sizeof(log));
-	ck_assert_uint_eq(count_of(log, "no request; disconnected"), LOG_LINES);
+	ck_assert_uint_eq(count_of(log, "not a request; disconnected"), LOG_LINES);
 	if (getuid() == 0) {
 		ck_assert_int_eq(child_wait(child_start(stranger_misbehaves, NULL)), 0);
 		daemon_log_text(&fencebrokerd, log, sizeof(log));
-		ck_assert_uint_eq(count_of(log, "no request; disconnected"), LOG_LINES + 1);
+		ck_assert_uint_eq(count_of(log, "not a request; disconnected"), LOG_LINES + 1);
 		ck_assert_ptr_nonnull(strstr(log, "uid 65534): it sent a packet"));
 	}
 	bystander_round(&bystander);

@@ -205,8 +205,8 @@ START_TEST(stopped_producer_is_blamed)
 	close(token);
 	blame(scaled, text, sizeof(text));
 	snprintf(expected, sizeof(expected),
-		 "scaled point 1 (now 0) of scaler (pid %d), which waits for nobody here and has "
-		 "not delivered",
+		 "scaled point 1 (now 0) of scaler (pid %d), which waits for no process here and "
+		 "has not signalled",
 		 (int)consumer.pid);
 	ck_assert_str_eq(text, expected);
 	send_word(stopped_producer.socket, 0, -1);

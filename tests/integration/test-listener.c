@@ -190,8 +190,8 @@ START_TEST(directory_not_writable)
 {
 	char directory[96];
 	struct daemon_options options = { .uid = geteuid() == 0 ? NOBODY : 0 };
-	const char *words[] = { second.socket, "Permission denied", "run as a user who may",
-				"--socket", NULL };
+	const char *words[] = { second.socket, "Permission denied",
+				"run as a user that may write it", "--socket", NULL };
 	snprintf(directory, sizeof(directory), "%.64s/closed", second.directory);
 	snprintf(second.socket, sizeof(second.socket), "%.80s/socket", directory);
 	ck_assert_int_eq(mkdir(directory, 0555), 0);

@@ -140,10 +140,10 @@ START_TEST(not_ones_own)
 	service_open(&service);
 	expect_ok(fbk_link_publish(service.link, "mine"));
 	expect_error(fbk_link_find(service.context, "mine", &offer), -ENOENT,
-		     "nobody but this client itself publishes a link named mine");
+		     "no other client publishes a link named mine");
 	ck_assert_int_eq(offer, -1);
 	ck_assert_int_eq(find("mine"), 0);
-	expect_error(find("yours"), -ENOENT, "nobody publishes a link named yours");
+	expect_error(find("yours"), -ENOENT, "no client publishes a link named yours");
 	fbk_disconnect(service.context);
 }
 END_TEST
@@ -279,7 +279,7 @@ static const struct refusal {
 	  "uid 65534 may not publish a link as encoders (no rule matches)" },
 	{ SERVED, false, "camera", -EPERM,
 	  "uid 65534 may not find a link as camera (no rule matches)" },
-	{ SERVED, false, "encoder.7", -ENOENT, "nobody publishes" },
+	{ SERVED, false, "encoder.7", -ENOENT, "no client publishes" },
 	{ BARRED, true, "own.one", 0, "" },
 	{ BARRED, true, "camera", -EPERM, "policy.conf:6)" },
 	{ BARRED, false, "own.one", -EPERM, "policy.conf:5)" },

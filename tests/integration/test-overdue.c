@@ -138,7 +138,7 @@ START_TEST(own_device)
 	pair_open(0);
 	ck_assert_int_eq(view_watch(&signals, 1, deadline_ms(PATIENCE_MS), 1), 0);
 	struct json_object *entry = stuck_one("watch");
-	expect_cause(entry, "silent", getpid(), "waits for nobody here");
+	expect_cause(entry, "silent", getpid(), "waits for no process here");
 	expect_chain(entry, (pid_t[]){ getpid() }, 1);
 	json_object_put(entry);
 	pair_close();
@@ -184,7 +184,7 @@ START_TEST(imported)
 	json_object_put(list);
 	ck_assert_int_eq(view_watch(&waits, 6, deadline_ms(PATIENCE_MS), 2), 0); /* not given yet */
 	list = stuck_await(&server, 3);
-	expect_cause(entry_of(list, "point", 6), "silent", getpid(), "has not delivered");
+	expect_cause(entry_of(list, "point", 6), "silent", getpid(), "has not signalled");
 	json_object_put(list);
 
 	ck_assert_int_eq(eventfd_write(fence, 1), 0);

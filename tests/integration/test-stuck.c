@@ -196,7 +196,8 @@ START_TEST(chain_of_three)
 		actor_stop(&a);
 	}
 	const char *end = _i == 0 ? "stopped" : "silent";
-	const char *says = _i == 0 ? "is stopped" : "waits for nobody here and has not delivered";
+	const char *says =
+		_i == 0 ? "is stopped" : "waits for no process here and has not signalled";
 	struct json_object *list = stuck_await(&server, 2);
 	struct json_object *entry = entry_of(list, "waiter_pid", c.peer.pid);
 	expect_cause(entry, end, a.peer.pid, says);
@@ -299,7 +300,7 @@ START_TEST(pair_path)
 		struct json_object *entry = json_object_array_get_idx(list, 0);
 		paired = strcmp(word_of(entry, "by"), "pair wait") == 0;
 		ck_assert_int_eq(number_of(entry, "waiter_pid"), b.peer.pid);
-		expect_cause(entry, "silent", a.peer.pid, "has not delivered");
+		expect_cause(entry, "silent", a.peer.pid, "has not signalled");
 		json_object_put(list);
 		actor_signal(&a);
 		ck_assert_int_eq(actor_result(&b), 0);

@@ -259,7 +259,7 @@ START_TEST(refused)
 					.silent = true,
 					.visibility = FBK_VISIBLE_IRQ };
 	ck_assert_int_eq(fbk_device_register(producer, &desc, &device), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "interrupt"));
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "FBK_VISIBLE_IRQ"));
 
 	engine_start(&engine, FBK_VISIBLE_FLUSH);
 	char byte = 0;

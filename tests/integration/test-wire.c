@@ -259,7 +259,7 @@ START_TEST(unknown_objects)
 	ck_assert_int_eq(view_request_signal(&beyond, 1), -ENOENT);
 	client_expect_detail(&client, "no timeline 4294967295");
 	ck_assert_int_eq(page_mapped(&client, bystander.signals.payload_page), -ENOENT);
-	client_expect_detail(&client, "writes no page");
+	client_expect_detail(&client, "is not the writer of page");
 	/* another client's device is unknown here, whatever its number */
 	ck_assert_int_eq(view_create(&bystander.waiter, device, 0, "a", 0, &view), -ENOENT);
 	expect_alive();

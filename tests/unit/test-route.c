@@ -352,7 +352,7 @@ static const struct named_case {
 	{ &vcn0, &gpu0, RELEASE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_CPU_WAIT,
 	  "gpu0 is started by its process, which waits" },
 	{ &bell, &bell, ACQUIRE, &bare, FBK_ROUTE_EVENTFD, FBK_ROUTE_CPU_WAIT,
-	  "bell leaves it out of its routes" },
+	  "bell does not accept this route" },
 	/* why not */
 	{ &vcn0, &gpu0, RELEASE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_NATIVE,
 	  "vcn0 signals nothing in memory" },
@@ -365,9 +365,9 @@ static const struct named_case {
 	{ &gpu0, &amd0, ACQUIRE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_NATIVE,
 	  "amd0 can map no fence memory but its own" },
 	{ &far0, &gpu0, ACQUIRE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_NATIVE,
-	  "data of far0 comes after its fence: a process must flush it" },
+	  "far0 needs a read-back before its data is visible" },
 	{ &far0, &wl0, ACQUIRE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_SYNCOBJ_MIRROR,
-	  "data of far0 comes after its fence: a process must flush it" },
+	  "far0 needs a read-back before its data is visible" },
 	{ &far0, &wl0, ACQUIRE, &plain, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_CPU_WAIT,
 	  "wl0 is started by its process, which waits; its process flushes the data first" },
 	{ &gpu0, &wl0, ACQUIRE, &bare, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_SYNCOBJ_MIRROR,
@@ -377,7 +377,7 @@ static const struct named_case {
 	{ &gpu0, &vcn0, ACQUIRE, &bare, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_EVENTFD,
 	  "vcn0 does not wait on eventfd" },
 	{ &gpu0, &vcn0, ACQUIRE, &bare, FBK_ROUTE_CPU_WAIT, FBK_ROUTE_GATE,
-	  "vcn0 waits on fences: a gate is for what waits on nothing" },
+	  "vcn0 waits on fences: a gate is for devices without fences" },
 	{ &gpu0, &crtc, RELEASE, &all, FBK_ROUTE_SYNC_FILE_LATE, FBK_ROUTE_DMA_BUF_IMPLICIT,
 	  "no release is promised: a promise that expires reads as success" },
 	{ &gpu0, &crtc, ACQUIRE, &plain, FBK_ROUTE_SYNC_FILE_LATE, FBK_ROUTE_DMA_BUF_IMPLICIT,
@@ -387,27 +387,27 @@ static const struct named_case {
 	  "policy promises nothing in a dma-buf's fences: set `implicit_promises`" },
 	/* no route */
 	{ &gpu0, &eager, ACQUIRE, &plain, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "promises are off, or nothing makes them: see `fencectl status`; or let eager take "
+	  "promises are off, or nothing makes them: see `fencectl status`; or let eager accept "
 	  "cpu-wait" },
 	{ &gpu0, &eager, RELEASE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "no release is promised: a promise that expires reads as success; or let eager take "
+	  "no release is promised: a promise that expires reads as success; or let eager accept "
 	  "cpu-wait" },
 	{ &pure, &vcn0, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "vcn0 does not wait on memory64, which pure has; or let pure take cpu-wait" },
+	  "vcn0 does not wait on memory64, which pure has; or let pure accept cpu-wait" },
 	{ &pure, &pure, ACQUIRE, &all, FBK_ROUTE_NATIVE, FBK_ROUTE_NATIVE,
 	  "pure looks at the memory itself" },
 	{ &pure, &bell, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "pure and bell put up with no route in common: let both take cpu-wait" },
+	  "pure and bell have no accepted route in common: let both accept cpu-wait" },
 	{ &gpu0, &two0, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "two0 does not wait on eventfd; or let two0 take cpu-wait" },
+	  "two0 does not wait on eventfd; or let two0 accept cpu-wait" },
 	{ &bell, &two0, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "two0 does not wait on eventfd; or let both take cpu-wait" },
+	  "two0 does not wait on eventfd; or let both accept cpu-wait" },
 	{ &pure, &bell, ACQUIRE, &all, FBK_ROUTE_NONE, FBK_ROUTE_EVENTFD,
-	  "pure leaves it out of its routes" },
+	  "pure does not accept this route" },
 	{ &vcn0, &gpu0, RELEASE, &bare, FBK_ROUTE_NONE, FBK_ROUTE_NONE,
-	  "no point comes of what vcn0 signals here: sync_file; see `fencectl doctor`" },
+	  "no import for the fences that vcn0 signals: sync_file; see `fencectl doctor`" },
 	{ &vcn0, &gpu0, RELEASE, &bare, FBK_ROUTE_NONE, FBK_ROUTE_CPU_WAIT,
-	  "no point comes of what vcn0 signals here: sync_file; see `fencectl doctor`" },
+	  "no import for the fences that vcn0 signals: sync_file; see `fencectl doctor`" },
 };
 
 START_TEST(named_cases)

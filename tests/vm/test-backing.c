@@ -330,7 +330,7 @@ START_TEST(taken_away_from_a_sleeper)
 	ck_assert_int_eq(fbk_timeline_info(engine.seen, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_OWNER_FAILED);
 	ck_assert_uint_eq(info.failed_from, 4);
-	ck_assert_ptr_nonnull(strstr(info.reason, "took the memory"));
+	ck_assert_ptr_nonnull(strstr(info.reason, "took the fence memory"));
 	ck_assert_int_eq(fbk_point_check(engine_point(&engine, 3)), 0); /* reached stays reached */
 	/* another timeline of the same process goes on */
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);

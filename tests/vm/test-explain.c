@@ -121,7 +121,7 @@ START_TEST(syncobjs_by_kernel)
 		expect("gpu0", "wl0", "cpu-wait", "none", "acquire", "syncobj-mirror",
 		       "nothing makes syncobj mirrors here: see `fencectl doctor`");
 		expect("gpu0", "wl0", "cpu-wait", "none", "release", "none",
-		       "no point comes of what wl0 signals here: syncobj-timeline; see "
+		       "no import for the fences that wl0 signals: syncobj-timeline; see "
 		       "`fencectl doctor`");
 	}
 }
@@ -132,7 +132,7 @@ START_TEST(explicit_ones_only)
 	expect("gpu0", "screen", "cpu-wait", "cpu-wait", "acquire", "dma-buf-implicit",
 	       "policy promises nothing in a dma-buf's fences: set `implicit_promises`");
 	expect("gpu0", "eager", "sync_file-promise", "cpu-wait", "acquire", "native",
-	       "eager leaves it out of its routes");
+	       "eager does not accept this route");
 }
 END_TEST
 

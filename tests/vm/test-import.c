@@ -131,7 +131,7 @@ START_TEST(never_signals)
 	ck_assert_int_eq(fbk_point_signal_on(point(1), fence(&id)), 0);
 	ck_assert_int_eq(wait_for(1), -ETIME);
 	ck_assert_uint_ge(now_ms() - before, IMPORT_MS);
-	expect_failed(-ETIME, FBK_CAUSE_DEADLINE, "in time");
+	expect_failed(-ETIME, FBK_CAUSE_DEADLINE, "missed the deadline");
 	ck_assert_uint_eq(lab_counter(&lab.daemon, "imports_failed"), 1);
 }
 END_TEST

@@ -477,7 +477,7 @@ START_TEST(daemon_that_does_not_run)
 	close(fd);
 	fbk_disconnect(lab.waiter);
 	fbk_disconnect(lab.signaler);
-	expect_log("the kernel ended a promise by itself");
+	expect_log("the kernel signalled a promise as success");
 }
 END_TEST
 

@@ -119,7 +119,7 @@ void consumer_collect(struct fbk_link *link)
 		r = consumer_ack(link);
 	}
 	if (r == -EPROTO || r == -EBADF || r == -ENOENT || r == -ESTALE) {
-		consumer_dismiss(link, -EPROTO, "what it gives back is nonsense");
+		consumer_dismiss(link, -EPROTO, "its release entries are invalid");
 	} else if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
 		consumer_lost(link, r); /* its lane failed: it is gone */
 	}

@@ -26,7 +26,7 @@ static int exchange_nobody(const struct fbk_exchange *exchange)
 	return error_set(-ENOTCONN, "no consumer is there: %s",
 			 !half                       ? "the exchange has no links"
 			 : half->link->info.cause[0] ? half->link->info.cause
-						     : "nobody accepted the link yet");
+						     : "no peer has accepted the link yet");
 }
 
 /* Can it be handed over, with that point? */

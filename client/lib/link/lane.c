@@ -25,7 +25,7 @@ int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *
 	if (!lane_entry_read(lane_page(lane), sequence, &entry) || entry.index >= FBK_BUFFERS_MAX ||
 	    entry.timeline > FBK_LANE_POINTS || entry.result > 0 || entry.result < -4095 ||
 	    (entry.timeline > 0 && (entry.value == 0 || entry.value > FBK_POINT_MAX))) {
-		return error_set(-EPROTO, "the peer's frame %llu is nonsense",
+		return error_set(-EPROTO, "the peer's frame %llu is invalid",
 				 (unsigned long long)sequence);
 	}
 	*ret_entry = entry;

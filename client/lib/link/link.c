@@ -129,7 +129,7 @@ int link_refresh(struct fbk_link *link)
 static int info_over(const struct fbk_link_info *info)
 {
 	return error_set(-EPIPE, "%s",
-			 info->cause[0] ? info->cause : "nobody accepted the link yet");
+			 info->cause[0] ? info->cause : "no peer has accepted the link yet");
 }
 
 int link_over(const struct fbk_link *link)
