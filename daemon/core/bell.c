@@ -5,21 +5,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "proto/cells.h"
-
 #define BELL_LOOKS_PER_TURN 256
 #define BELL_RINGS_IN_A_ROW 64
-
-void bell_wake_cell(struct bell *bell, uint32_t number)
-{
-	struct fbk_pair_page *pair = bell_page(bell);
-	bell->registry->counters.wakes++;
-	cell_bump(&pair->cells[number]);
-	/* seq_cst: after the bump above; the waiter sets it before it re-reads its points */
-	if (atomic_load_explicit(&pair->cells[0].minimum, memory_order_seq_cst) == 0) {
-		cell_bump(&pair->cells[0]);
-	}
-}
 
 static void bell_look_word(struct bell *bell, uint32_t word, uint64_t bits)
 {

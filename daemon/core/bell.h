@@ -2,8 +2,8 @@
 /*
  * A client's doorbell and its pair page: an eventfd that the client writes and the daemon polls without reading, and
  * memory that only the two of them map. The client lowers the minimum of a cell, sets the cell's bit, and rings; the
- * daemon takes the bits and looks at those cells. In the other direction the daemon bumps a cell and wakes the threads
- * that sleep on it (rule R2). Embedded in the client; loop's thread only.
+ * daemon takes the bits and looks at those cells. In the other direction (cell-arm.h) the daemon bumps a cell and
+ * wakes the threads that sleep on it. Embedded in the client; loop's thread only.
  */
 #pragma once
 
@@ -38,6 +38,3 @@ static inline struct fbk_pair_page *bell_page(const struct bell *bell)
 {
 	return bell->pair->memory;
 }
-
-/* Wake the threads that sleep on this cell, and those that sleep on all cells. */
-void bell_wake_cell(struct bell *bell, uint32_t number);

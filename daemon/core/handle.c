@@ -4,48 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cell-arm.h"
 #include "proto/cells.h"
 #include "proto/container.h"
 
 static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 {
 	return &bell_page(&handle->client->bell)->cells[handle->number];
-}
-
-/* ------------------------------------------------------------------------- the arm of its cell -- */
-
-struct cell_arm {
-	struct arm arm;
-	struct handle *handle;
-};
-
-static void cell_arm_done(struct arm *arm, struct timeline *timeline, int result)
-{
-	struct handle *handle = container_of(arm, struct cell_arm, arm)->handle;
-	(void)result; /* the woken thread looks for itself */
-	timeline_count(timeline)->wakes++;
-	bell_wake_cell(&handle->client->bell, handle->number);
-}
-
-static int cell_arm_create(struct handle *handle)
-{
-	struct cell_arm *cell_arm = calloc(1, sizeof(*cell_arm));
-	if (!cell_arm) {
-		return -ENOMEM;
-	}
-	cell_arm->handle = handle;
-	cell_arm->arm.done = cell_arm_done;
-	handle->cell_arm = &cell_arm->arm;
-	return 0;
-}
-
-static void cell_arm_destroy(struct handle *handle)
-{
-	if (handle->cell_arm) {
-		arm_remove(handle->cell_arm);
-		free(container_of(handle->cell_arm, struct cell_arm, arm));
-		handle->cell_arm = NULL;
-	}
 }
 
 /* --------------------------------------------------------------------------- birth and death --- */
@@ -78,7 +43,8 @@ void handle_destroy(struct handle *handle, enum fbk_cause cause)
 	struct timeline *timeline = handle->timeline;
 	struct client *client = handle->client;
 
-	cell_arm_destroy(handle);
+	cell_arm_destroy(handle->cell_arm);
+	handle->cell_arm = NULL;
 	if (timeline_signaler(timeline) == client) {
 		timeline_orphan(timeline, cause);
 	}
@@ -108,7 +74,8 @@ struct handle *handle_of(const struct client *client, const struct timeline *tim
 static void handle_look(struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
-	/* seq_cst: after the bell bits were taken, before the payload is read; the client lowers the
+	struct bell *bell = &handle->client->bell;
+	/* seq_cst: after the bell was taken, before the payload is read; the client lowers the
 	 * minimum before it rings. Read once: the client may scribble here at any time. */
 	uint64_t minimum =
 		atomic_load_explicit(&handle_cell(handle)->minimum, memory_order_seq_cst);
@@ -117,10 +84,10 @@ static void handle_look(struct handle *handle)
 		timeline_refresh(timeline);
 		return;
 	}
-	if (!handle->cell_arm && cell_arm_create(handle) < 0) {
-		/* A ring has no reply that could carry the error. Wake the waiter: it looks for
-		 * itself and rings again, until there is memory or its deadline passes. */
-		bell_wake_cell(&handle->client->bell, handle->number);
+	if (!handle->cell_arm && cell_arm_create(bell, handle->number, &handle->cell_arm) < 0) {
+		/* There is no request that could fail. Woken, it looks for itself and rings again:
+		 * until there is memory, or its deadline comes. */
+		cell_arm_wake(bell, handle->number);
 		return;
 	}
 	struct arm *arm = handle->cell_arm;
