@@ -10,7 +10,7 @@ problem() {
 	fail "$*"
 }
 
-install -m 0755 "$bin/fencebrokerd" "$bin/fencectl" /usr/local/bin/
+install -m 0755 "$bin/fencebrokerd" "$bin/fencectl" "$bin/../tests/service-client" /usr/local/bin/
 install -m 0644 "$units"/fencebroker.{service,socket} /etc/systemd/system/
 install -m 0644 -D "$source/policies/system.conf" /usr/local/share/fencebroker/system.conf
 systemd-sysusers "$source/systemd/sysusers.d/fencebroker.conf"
@@ -53,6 +53,35 @@ pid=$(systemctl show -P MainPID fencebroker)
 locked=$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")
 [ "$locked" -gt 1000 ] || problem "only $locked KiB are locked"
 [ "$(cat "/proc/$pid/oom_score_adj")" = -900 ] || problem "it may be killed for memory"
+
+# What it logs of clients: journal entries with fields. These clients belong to nobody.
+entry() { # MESSAGE-ID PID; waits for the daemon's one entry of that kind about that client
+	local found
+	for _ in $(seq 100); do
+		found=$(journalctl -q -u fencebroker -o json "MESSAGE_ID=$1" "FENCEBROKER_PID=$2")
+		[ -z "$found" ] || break
+		sleep 0.1
+	done
+	[ "$(grep -c . <<<"$found")" -eq 1 ] || problem "not one entry of $2 but: $found"
+	printf '%s\n' "$found"
+}
+expect_entry() { # MESSAGE-ID VERB TIMELINE DEVICE WORDS; null: the entry has no such field
+	local client found
+	setpriv --reuid nobody --regid nogroup --clear-groups /usr/local/bin/service-client "$2" &
+	client=$!
+	wait "$client" || problem "service-client $2"
+	found=$(entry "$1" "$client")
+	jq -e --arg uid "$(id -u nobody)" --arg daemon "$pid" --arg timeline "$3" --arg device "$4" \
+		--arg words "$5" '.PRIORITY == "4" and .FENCEBROKER_UID == $uid and ._PID == $daemon
+		and .SYSLOG_IDENTIFIER == "fencebrokerd"
+		and (.FENCEBROKER_TIMELINE | tostring) == $timeline
+		and (.FENCEBROKER_DEVICE | tostring) == $device
+		and (.MESSAGE | contains($words))' <<<"$found" >/dev/null ||
+		problem "service-client $2 is logged as: $found"
+}
+expect_entry 6da181d4143c40388c19f9e1a5d53cb9 malformed null null disconnected
+expect_entry ed4dcea8ac8a4293829d135806190383 expire frame gpu0 'its watch expired: frame point 1'
+expect_entry a56f33af705f42b79d5a788fc403ebf2 break-promise frame gpu0 'not reached in 1000 ms'
 
 # After SIGKILL systemd starts it again.
 systemctl kill -s KILL fencebroker
