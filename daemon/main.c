@@ -11,11 +11,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "daemon/front/broker.h"
 #include "daemon.h"
 #include "daemon/base/foreign.h"
-#include "daemon/front/listener.h"
 #include "daemon/base/log.h"
+#include "daemon/front/broker.h"
+#include "daemon/front/listener.h"
 #include "proto/version.h"
 
 #define SYSTEM_SOCKET "/run/fencebroker/socket"

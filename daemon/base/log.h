@@ -13,7 +13,6 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <sys/types.h>
-
 #include <systemd/sd-id128.h>
 
 /* What a client did wrong, and how the daemon answered. */

@@ -5,16 +5,16 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/rules/account.h"
 #include "bell.h"
 #include "client/include/fencebroker.h"
+#include "daemon/rules/account.h"
 #include "daemon/rules/graph.h"
-#include <bsd/sys/queue.h>
-#include <bsd/sys/tree.h>
 #include "daemon/rules/policy.h"
 #include "registry.h"
 

@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/rules/account.h"
 #include "client.h"
 #include "client/include/fencebroker.h"
+#include "daemon/rules/account.h"
 #include "page.h"
 
 struct route_device;

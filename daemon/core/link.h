@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "daemon/rules/account.h"
+#include "daemon/rules/route.h"
 #include "handle.h"
 #include "proto/page.h"
-#include "daemon/rules/route.h"
 
 struct token;
 

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/rules/account.h"
 #include "client/include/fencebroker.h"
+#include "daemon/rules/account.h"
 #include "proto/page.h"
 
 struct foreign;

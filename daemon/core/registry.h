@@ -5,16 +5,16 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/rules/account.h"
 #include "client/include/fencebroker.h"
 #include "daemon/base/closer.h"
 #include "daemon/base/counters.h"
-#include "daemon/rules/graph.h"
-#include <bsd/sys/queue.h>
 #include "daemon/base/loop.h"
+#include "daemon/rules/account.h"
+#include "daemon/rules/graph.h"
 #include "daemon/rules/policy.h"
 #include "proto/classify.h"
 

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/rules/account.h"
 #include "client/include/fencebroker.h"
-#include "proto/heap.h"
+#include "daemon/rules/account.h"
 #include "device.h"
+#include "proto/heap.h"
 #include "set.h"
 #include "source.h"
 

@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/heap.h"
 #include "daemon/base/pace.h"
+#include "proto/heap.h"
 #include "proto/page.h"
 #include "set.h"
 

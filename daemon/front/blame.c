@@ -6,16 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/core/client-log.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/base/process.h"
+#include "daemon/core/client-log.h"
+#include "daemon/core/link.h"
+#include "daemon/core/pair.h"
+#include "daemon/core/watch.h"
 #include "daemon/translate/export.h"
 #include "daemon/translate/import.h"
-#include "daemon/core/link.h"
-#include "daemon/base/log.h"
 #include "daemon/translate/mirror.h"
-#include "daemon/core/pair.h"
-#include "daemon/base/process.h"
-#include "daemon/core/watch.h"
 
 #define BLAME_LOOKED_AT 1024       /* looks at this many waits of a process; follows the oldest */
 #define BLAME_POLL_NS   (NS_PER_S) /* a client with a shorter timeout is polling */

@@ -9,8 +9,8 @@
 
 #include "daemon/core/client.h"
 #include "daemon/translate/probe.h"
-#include "proto/container.h"
 #include "daemon/translate/translator.h"
+#include "proto/container.h"
 
 struct connection;
 

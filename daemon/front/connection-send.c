@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "daemon/base/clock.h"
 #include "connection.h"
-#include "proto/wire.h"
+#include "daemon/base/clock.h"
 #include "daemon/core/watch.h"
+#include "proto/wire.h"
 
 #define CONNECTION_UNREAD_NS (5 * NS_PER_S)
 #define WATCHES_PER_EVENT    256

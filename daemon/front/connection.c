@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "daemon/core/client-log.h"
 #include "daemon/base/clock.h"
-#include "dispatch.h"
 #include "daemon/base/log.h"
+#include "daemon/core/client-log.h"
+#include "dispatch.h"
 #include "proto/wire.h"
 
 #define CONNECTION_REQUESTS_PER_TURN 16

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/core/handle.h"
 #include "daemon/base/log.h"
+#include "daemon/core/handle.h"
 
 struct dispatch_entry {
 	const char *name;

@@ -6,10 +6,10 @@
 #pragma once
 
 #include "client/include/fencebroker.h"
-#include "proto/fencebroker.pb-c.h"
-#include "proto/wire.h"
 #include "daemon/core/client.h"
 #include "daemon/core/pair.h"
+#include "proto/fencebroker.pb-c.h"
+#include "proto/wire.h"
 
 struct handle;
 

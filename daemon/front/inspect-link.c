@@ -4,9 +4,9 @@
 
 #include "broker.h"
 #include "daemon/core/device.h"
+#include "daemon/core/link.h"
 #include "dispatch.h"
 #include "inspect.h"
-#include "daemon/core/link.h"
 #include "proto/lane.h"
 
 #define LINKS_MAX   8 /* in a packet, with all their buffers */

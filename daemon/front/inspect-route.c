@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "broker.h"
+#include "daemon/core/client.h"
 #include "daemon/core/device.h"
+#include "daemon/rules/route.h"
 #include "dispatch.h"
 #include "inspect.h"
-#include "daemon/rules/route.h"
-#include "daemon/core/client.h"
 
 #define WAYS        2
 #define ENTRIES_MAX (WAYS * ROUTE_COUNT)

@@ -7,13 +7,13 @@
 #include "broker.h"
 #include "daemon/base/clock.h"
 #include "daemon/core/device.h"
-#include "dispatch.h"
 #include "daemon/core/handle.h"
-#include "inspect.h"
-#include "daemon/rules/kind.h"
-#include "proto/version.h"
 #include "daemon/core/timeline.h"
 #include "daemon/core/watcher.h"
+#include "daemon/rules/kind.h"
+#include "dispatch.h"
+#include "inspect.h"
+#include "proto/version.h"
 
 #define USERS_MAX     16 /* entries of about 560 bytes each, in a packet of 16 KiB */
 #define DEVICES_MAX   32

@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "connection.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "proto/container.h"
-#include "connection.h"
 
 #define LISTEN_BACKLOG       256
 #define LOCK_PATIENCE_NS     (2 * NS_PER_S)

@@ -5,8 +5,8 @@
 
 #include "broker.h"
 #include "daemon/core/depend.h"
-#include "dispatch.h"
 #include "daemon/core/handle.h"
+#include "dispatch.h"
 
 int request_point_depends(struct client *client, struct handle *handle, const void *body, int *fds,
 			  struct answer *answer)

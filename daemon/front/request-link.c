@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "daemon/core/device.h"
-#include "dispatch.h"
 #include "daemon/core/handle.h"
 #include "daemon/core/link.h"
 #include "daemon/core/token.h"
+#include "dispatch.h"
 
 static char *text(const char *string)
 {

@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "daemon/core/device.h"
-#include "dispatch.h"
 #include "daemon/core/handle.h"
 #include "daemon/core/received.h"
+#include "dispatch.h"
 
 int request_device_memory(struct client *client, struct handle *none, const void *body, int *fds,
 			  struct answer *answer)

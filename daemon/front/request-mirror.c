@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "broker.h"
-#include "dispatch.h"
 #include "daemon/core/handle.h"
-#include "daemon/translate/mirror.h"
 #include "daemon/core/received.h"
+#include "daemon/translate/mirror.h"
+#include "dispatch.h"
 
 int request_syncobj_create(struct client *client, struct handle *handle, const void *body, int *fds,
 			   struct answer *answer)

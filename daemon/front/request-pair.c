@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "dispatch.h"
 #include "daemon/core/handle.h"
 #include "daemon/core/pair.h"
+#include "dispatch.h"
 
 static void cell_describe(Fbk__Wire__Page *ret, const struct pair *pair)
 {

@@ -7,12 +7,12 @@
 #include "blame.h"
 #include "broker.h"
 #include "daemon/base/clock.h"
-#include "dispatch.h"
-#include "daemon/translate/export.h"
 #include "daemon/core/handle.h"
-#include "daemon/translate/import.h"
 #include "daemon/core/received.h"
 #include "daemon/core/watch.h"
+#include "daemon/translate/export.h"
+#include "daemon/translate/import.h"
+#include "dispatch.h"
 
 /* A client's deadline, bounded by what policy allows. */
 static uint64_t deadline_bounded(uint64_t deadline_ns, uint64_t longest_ms)

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/core/device.h"
-#include "dispatch.h"
-#include "inspect.h"
-#include "daemon/core/handle.h"
 #include "daemon/core/client-set.h"
+#include "daemon/core/device.h"
+#include "daemon/core/handle.h"
 #include "daemon/core/received.h"
 #include "daemon/core/token.h"
+#include "dispatch.h"
+#include "inspect.h"
 
 #define SET_SIZE_OF_ONE 4096
 

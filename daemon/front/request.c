@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "broker.h"
-#include "daemon/core/device.h"
-#include "dispatch.h"
 #include "daemon/core/client-set.h"
+#include "daemon/core/device.h"
 #include "daemon/core/handle.h"
+#include "dispatch.h"
 #include "proto/version.h"
 
 /* ------------------------------------------------------------------------------- connection -- */

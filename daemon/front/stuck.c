@@ -3,12 +3,12 @@
 
 #include "broker.h"
 #include "daemon/base/clock.h"
-#include "daemon/translate/export.h"
-#include "daemon/translate/import.h"
-#include "inspect.h"
 #include "daemon/core/link.h"
 #include "daemon/core/pair.h"
 #include "daemon/core/watch.h"
+#include "daemon/translate/export.h"
+#include "daemon/translate/import.h"
+#include "inspect.h"
 
 struct search {
 	const struct client *asker;

@@ -8,9 +8,9 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "notifier.h"
+#include "translator.h"
 
 struct eventfd_state {
 	struct event *event;

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "notifier.h"
 #include "proto/sync-file.h"
+#include "translator.h"
 
 struct sync_file_follow {
 	struct event *event;

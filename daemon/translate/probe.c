@@ -11,9 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "export.h"
+#include "translator.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77

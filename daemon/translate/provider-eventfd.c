@@ -5,9 +5,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "provider.h"
+#include "translator.h"
 
 static int eventfd_probe(struct translator *translator, char *why)
 {

@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "provider.h"
+#include "translator.h"
 
 static int syncobj_probe(struct translator *translator, char *why)
 {

@@ -16,10 +16,10 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "daemon/base/log.h"
 #include "provider.h"
+#include "translator.h"
 
 /* From the kernel's vgem_drm.h, which Debian 12 does not package. */
 struct vgem_fence_attach {

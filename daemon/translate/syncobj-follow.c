@@ -9,11 +9,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "translator.h"
 #include "client/include/fencebroker.h"
 #include "daemon/base/clock.h"
 #include "proto/container.h"
 #include "proto/sync-file.h"
+#include "translator.h"
 
 #define ABANDONED_NS (60 * NS_PER_S)
 

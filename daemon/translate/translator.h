@@ -5,13 +5,13 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdbool.h>
 
 #include "daemon/base/aio.h"
-#include <bsd/sys/queue.h>
+#include "daemon/core/registry.h"
 #include "origin.h"
 #include "proto/drm.h"
-#include "daemon/core/registry.h"
 
 struct export;
 struct submit_arm;
