@@ -32,3 +32,12 @@ for line in 'WARNING: CPU: 0 PID: 1 at fs/file.c:1' 'BUG: unable to handle page 
 	grep -qF "$line" <<<"$output" || fail "not printed: $line"
 done
 expect 0 '' -- sh -c "echo '<6>Warning: harmless, for once' >/dev/kmsg"
+# A late vivid is no fault; another late driver is.
+late() { # FUNCTION
+	"$guest" exec "$dir" -- sh -c "for line in 'schedule_timeout: wrong timeout value ffffffffffffffff' 'Call Trace:' \
+		' <TASK>' ' $1+0x3b2/0x440' ' </TASK>'; do echo \"<6>\$line\" >/dev/kmsg; done"
+}
+late vivid_thread_vid_cap || fail "late vivid: status $?"
+status=0
+late another_thread >/dev/null || status=$?
+[ $status -eq 70 ] || fail "late driver: status $status"
