@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib/common.sh"
 
 command -v ninja >/dev/null || skip "there is no ninja"
-needed="libsystemd libdrm liburing libevent_core libprotobuf-c libconfig json-c smartcols"
+needed="libsystemd libbsd libdrm liburing libevent_core libprotobuf-c libconfig json-c smartcols"
 real=$(command -v pkg-config) || skip "there is no pkg-config"
 
 cat >"$work/pkg-config" <<EOF
