@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "daemon/rules/kind.h"
-#include "daemon/rules/route.h"
 
 #define PAGE_ALIGN_GPU 65536
 
@@ -276,7 +275,7 @@ struct device *device_find(const struct client *client, uint32_t handle)
 	return NULL;
 }
 
-void device_route(const struct device *device, struct route_device *ret)
+static void device_route(const struct device *device, struct route_device *ret)
 {
 	*ret = (struct route_device){
 		.name = device->name,
@@ -288,7 +287,7 @@ void device_route(const struct device *device, struct route_device *ret)
 	};
 }
 
-void device_route_world(const struct device *signaler, struct route_world *ret)
+static void device_route_world(const struct device *signaler, struct route_world *ret)
 {
 	const struct registry *registry = signaler->registry;
 	*ret = (struct route_world){
@@ -296,6 +295,17 @@ void device_route_world(const struct device *signaler, struct route_world *ret)
 		.may_promise = signaler->may_promise,
 		.may_promise_implicitly = policy_settings(registry->policy)->implicit_promises,
 	};
+}
+
+void device_choose_route(const struct device *signaler, const struct device *waiter,
+			 enum route_way way, struct route_choice *ret_choice)
+{
+	struct route_device from, to;
+	struct route_world world;
+	device_route(signaler, &from);
+	device_route(waiter, &to);
+	device_route_world(signaler, &world);
+	route_choose(&from, &to, way, &world, ret_choice);
 }
 
 static void device_client_ended(struct client *client, enum fbk_cause cause)

@@ -13,10 +13,8 @@
 #include "client.h"
 #include "client/include/fencebroker.h"
 #include "daemon/rules/account.h"
+#include "daemon/rules/route.h"
 #include "page.h"
-
-struct route_device;
-struct route_world;
 
 /* A client's description of a device that it registers; not checked yet. */
 struct device_spec {
@@ -74,10 +72,9 @@ struct page *device_memory_with_room(const struct device *device);
 
 struct device *device_find(const struct client *client, uint32_t handle);
 
-/* The arguments of route_choose(): a device, whose name is borrowed, and the facts outside the two devices when
- * `signaler` signals. */
-void device_route(const struct device *device, struct route_device *ret);
-void device_route_world(const struct device *signaler, struct route_world *ret);
+/* The route of a fence from one to the other, and why: route_choose() for these two, this policy and this machine. */
+void device_choose_route(const struct device *signaler, const struct device *waiter,
+			 enum route_way way, struct route_choice *ret_choice);
 
 /* Does it write payloads of 32 bits? A device that can write 64 bits does not, nor one whose process signals for
  * it. */

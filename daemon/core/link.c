@@ -231,25 +231,14 @@ static void link_destroy(struct link *link)
 	free(link);
 }
 
-static void link_choose(const struct device *signaler, const struct device *waiter,
-			enum route_way way, struct route_choice *ret_choice)
-{
-	struct route_device from, to;
-	struct route_world world;
-	device_route(signaler, &from);
-	device_route(waiter, &to);
-	device_route_world(signaler, &world);
-	route_choose(&from, &to, way, &world, ret_choice);
-}
-
 /* Choose the acquire and the release route. */
 static int link_route(struct link *link, const struct device *offers, const struct device *accepts,
 		      char *detail)
 {
 	const struct device *producer = link->producer == OFFERER ? offers : accepts;
 	const struct device *consumer = link->producer == OFFERER ? accepts : offers;
-	link_choose(producer, consumer, ROUTE_ACQUIRE, &link->acquire);
-	link_choose(consumer, producer, ROUTE_RELEASE, &link->release);
+	device_choose_route(producer, consumer, ROUTE_ACQUIRE, &link->acquire);
+	device_choose_route(consumer, producer, ROUTE_RELEASE, &link->release);
 	const struct route_choice *missing = !link->acquire.route   ? &link->acquire
 					     : !link->release.route ? &link->release
 								    : NULL;

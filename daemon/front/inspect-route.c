@@ -150,12 +150,7 @@ static void way_describe(struct route_room *room, enum route_way way, const stru
 		[ROUTE_ACQUIRE] = "acquire", [ROUTE_RELEASE] = "release"
 	};
 	struct route_choice *choice = &room->choices[way];
-	struct route_device from, to;
-	struct route_world world;
-	device_route(signaler, &from);
-	device_route(waiter, &to);
-	device_route_world(signaler, &world);
-	route_choose(&from, &to, way, &world, choice);
+	device_choose_route(signaler, waiter, way, choice);
 	for (enum fbk_route route = FBK_ROUTE_NONE; route < ROUTE_COUNT; route++) {
 		if (route == FBK_ROUTE_NONE && choice->route != FBK_ROUTE_NONE) {
 			continue;

@@ -49,10 +49,10 @@ static int eventfd_start(struct translator *translator, const struct fence *fenc
 	state->fn = fn;
 	state->arg = arg;
 	/* Persistent, so that waiters are woken before the event is deleted, which is a system call. */
-	state->event = event_new(translator->registry->loop.base, fence->fd,
-				 EV_READ | EV_ET | EV_PERSIST, eventfd_readable, state);
-	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
-	    event_add(state->event, NULL) < 0) {
+	state->event =
+		loop_listen(&translator->registry->loop, fence->fd, EV_READ | EV_ET | EV_PERSIST,
+			    PRIORITY_FENCE, eventfd_readable, state);
+	if (!state->event) {
 		eventfd_stop(state);
 		return -ENOMEM;
 	}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "client/include/fencebroker.h"
+#include "daemon/core/received.h"
 #include "notifier.h"
 #include "proto/sync-file.h"
 #include "translator.h"
@@ -51,10 +52,9 @@ static int sync_file_start(struct translator *translator, const struct fence *fe
 	}
 	int r = sync_file_confirm(translator->drm.own_sync_file, fence->fd);
 	if (r < 0) {
-		translator->registry->counters.fds_refused++;
 		snprintf(detail, FBK_REASON_SIZE, "that fd is not a sync_file: %s",
 			 strerrordesc_np(-r));
-		return r;
+		return received_refuse(translator->registry, r);
 	}
 	struct sync_file_follow *state = calloc(1, sizeof(*state));
 	if (!state) {
@@ -63,10 +63,10 @@ static int sync_file_start(struct translator *translator, const struct fence *fe
 	state->fd = fence->fd;
 	state->fn = fn;
 	state->arg = arg;
-	state->event = event_new(translator->registry->loop.base, fence->fd,
-				 EV_READ | EV_ET | EV_PERSIST, sync_file_readable, state);
-	if (!state->event || event_priority_set(state->event, PRIORITY_FENCE) < 0 ||
-	    event_add(state->event, NULL) < 0) {
+	state->event =
+		loop_listen(&translator->registry->loop, fence->fd, EV_READ | EV_ET | EV_PERSIST,
+			    PRIORITY_FENCE, sync_file_readable, state);
+	if (!state->event) {
 		sync_file_stop(state);
 		return -ENOMEM;
 	}

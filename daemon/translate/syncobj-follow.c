@@ -148,12 +148,9 @@ static int follow_submit(struct syncobj_follow *follow)
 		r = arm->eventfd < 0 ? -errno : 0;
 	}
 	if (r == 0) {
-		arm->event = event_new(translator->registry->loop.base, arm->eventfd, EV_READ,
-				       submit_raised, arm);
-		r = !arm->event || event_priority_set(arm->event, PRIORITY_FENCE) < 0 ||
-				    event_add(arm->event, NULL) < 0
-			    ? -ENOMEM
-			    : 0;
+		arm->event = loop_listen(&translator->registry->loop, arm->eventfd, EV_READ,
+					 PRIORITY_FENCE, submit_raised, arm);
+		r = arm->event ? 0 : -ENOMEM;
 	}
 	if (r == 0) {
 		r = syncobj_arm_submit(&translator->drm, follow->handle, follow->point,
