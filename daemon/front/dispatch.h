@@ -45,6 +45,12 @@ struct answer {
 	char text_buffer[512];
 };
 
+/* A string for a message: protobuf-c has them without const, and packing does not write to them. */
+static inline char *text(const char *string)
+{
+	return (char *)(uintptr_t)string;
+}
+
 void answer_fd(struct answer *answer, int fd); /* takes it */
 int answer_duplicate(struct answer *answer, int fd);
 int answer_object(struct answer *answer, uint32_t id);

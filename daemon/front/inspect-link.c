@@ -28,11 +28,6 @@ static const char *const phase_names[] = {
 	[FBK_LINK_ENDED] = "ended",
 };
 
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)string;
-}
-
 static uint64_t lane_seen(struct timeline *lane)
 {
 	if (!lane) {

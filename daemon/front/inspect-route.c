@@ -15,12 +15,6 @@
 #define WAYS        2
 #define ENTRIES_MAX (WAYS * ROUTE_COUNT)
 
-/* protobuf-c's strings are not const, and packing does not write to them */
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)string;
-}
-
 /* ------------------------------------------------------------------------ from a name to a device -- */
 
 /* The id in "#ID", or in "ID", which needs no quotes in a shell; else 0, which no device has. */

@@ -18,12 +18,6 @@ struct stuck_room {
 	char causes[STUCK_MAX][FBK_REASON_SIZE];
 };
 
-/* protobuf-c's strings are not const, and packing does not write to them */
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)string;
-}
-
 static void step_describe(Fbk__Wire__StuckStep *entry, const struct blame_step *step)
 {
 	const struct timeline *timeline = step->timeline;

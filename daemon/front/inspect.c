@@ -20,12 +20,6 @@
 #define TIMELINES_MAX 24
 #define COUNTERS_MAX  40
 
-/* protobuf-c's strings are not const, and packing does not write to them */
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)string;
-}
-
 bool inspect_may_see(const struct client *client, uid_t uid)
 {
 	return policy_inspect(client->registry->policy, &client->subject, NULL) ==

@@ -10,11 +10,6 @@
 #include "daemon/core/token.h"
 #include "dispatch.h"
 
-static char *text(const char *string)
-{
-	return (char *)(uintptr_t)string; /* packing does not write to it */
-}
-
 static int answer_no_link(struct answer *answer, const struct handle *handle)
 {
 	snprintf(answer->detail, FBK_REASON_SIZE, "timeline %s is not the state of a link",

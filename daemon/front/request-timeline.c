@@ -79,7 +79,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 					      ? FBK_VISIBLE_ORDERED
 					      : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
-	answer->timeline.name = (char *)(uintptr_t)timeline->name;
+	answer->timeline.name = text(timeline->name);
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
 	answer->message.timeline = &answer->timeline;
 	return 0;

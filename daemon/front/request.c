@@ -62,7 +62,7 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	fbk__wire__welcome__init(welcome);
 	welcome->version =
 		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
-	welcome->daemon_version = (char *)(uintptr_t)FBK_VERSION_STRING;
+	welcome->daemon_version = text(FBK_VERSION_STRING);
 	welcome->features = registry->features;
 	welcome->spin_ns = settings->spin_ns;
 	welcome->max_wait_ms = settings->max_wait_ms;
