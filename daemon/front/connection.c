@@ -20,6 +20,8 @@
 #define CONNECTION_LAST_REQUESTS     256
 #define CONNECTION_GREETING_NS       (5 * NS_PER_S)
 
+_Static_assert(ANSWER_FDS_MAX <= CONNECTION_REPLY_FDS, "an answer that is kept fits");
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
