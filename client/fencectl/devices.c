@@ -6,9 +6,9 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },      { "NAME", 0 },       { "CLASS", 0 },  { "WAITS ON", 0 },
-	{ "SIGNALS", 0 }, { "VISIBILITY", 0 }, { "MEMORY", 0 }, { "TIMELINES", 1 },
-	{ "PID", 1 },     { "UID", 1 },        { "CLIENT", 0 },
+	{ "ID", 1 },      { "NAME", 0 },       { "CLASS", 0 },     { "WAITS ON", 0 },
+	{ "SIGNALS", 0 }, { "VISIBILITY", 0 }, { "MEMORY", 0 },    { "TIMELINES", 1 },
+	{ "PID", 1 },     { "UID", 1 },        { "CLIENT ID", 1 }, { "CLIENT", 0 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -44,6 +44,7 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 		table_number(device->timelines),
 		table_number((uint64_t)device->pid),
 		table_number(device->uid),
+		table_number(device->client_id),
 		device->client,
 	};
 	table_row(table, cells, COLUMNS);

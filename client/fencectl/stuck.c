@@ -31,11 +31,16 @@ static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *e
 {
 	char deadline[32] = "";
 	char owner[128];
+	char client[32] = "";
 	char chain[512];
 	if (entry->has_deadline) {
 		snprintf(deadline, sizeof(deadline), "%lld", (long long)entry->deadline_ms);
 	}
-	snprintf(owner, sizeof(owner), "%s (pid %d)", entry->device, entry->pid);
+	if (entry->client_id > 0) {
+		snprintf(client, sizeof(client), ", client %llu",
+			 (unsigned long long)entry->client_id);
+	}
+	snprintf(owner, sizeof(owner), "%s (pid %d%s)", entry->device, entry->pid, client);
 	chain_text(chain, sizeof(chain), entry);
 	const char *cells[COLUMNS] = {
 		entry->waiter_pid ? entry->waiter : "(gone)",

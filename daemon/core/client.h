@@ -42,6 +42,7 @@ struct client {
 	struct policy_subject subject; /* the same, for policy */
 	bool greeted;                  /* its Hello was answered */
 	bool ending;                   /* it gets no more notifications */
+	bool admin;                    /* may fail timelines, evict clients and reload the policy */
 
 	struct user *user;
 	struct charge charge;

@@ -374,7 +374,8 @@ static void link_handle_closed(struct handle *handle, enum fbk_cause cause)
 	if (link->sides[OFFERER].client == client) {
 		link_destroy(link); /* the peer sees the state timeline fail */
 	} else if (link->sides[ACCEPTER].client == client) {
-		link_end(link, client, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
+		link_end(link, client, cause_error(cause),
+			 cause == FBK_CAUSE_ADMIN ? "the administrator evicted it" : NULL);
 	}
 }
 

@@ -233,6 +233,18 @@ static void timeline_drop_pages(struct timeline *timeline)
 	set_unref(set);
 }
 
+int cause_error(enum fbk_cause cause)
+{
+	switch (cause) {
+	case FBK_CAUSE_OWNER_DIED:
+		return -EOWNERDEAD;
+	case FBK_CAUSE_ADMIN:
+		return -ECANCELED;
+	default:
+		return -EPIPE;
+	}
+}
+
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 {
 	if (!timeline->set) {
@@ -241,7 +253,7 @@ void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
 	if (!MUTANT(DEATH_UNREAD)) {
 		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
 	}
-	timeline_fail(timeline, cause, cause == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE, NULL);
+	timeline_fail(timeline, cause, cause_error(cause), NULL);
 	timeline->device->timelines--;
 	/* The timeline never changes again. Clients that mapped the pages keep them; the daemon need
 	 * not, and a waiter that stays must not cost the user of the former signaler. */

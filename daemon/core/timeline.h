@@ -108,6 +108,9 @@ const char *timeline_reason(const struct timeline *timeline);
 /* The signaler lets go: fail with `cause` and drop the shared pages. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
 
+/* The error of a timeline whose signaler ended with that cause. */
+int cause_error(enum fbk_cause cause);
+
 /* NULL once the signaler let go. */
 struct client *timeline_signaler(const struct timeline *timeline);
 struct registry *timeline_registry(const struct timeline *timeline);

@@ -181,7 +181,7 @@ void connection_writable(evutil_socket_t fd, short what, void *arg)
 	struct connection *connection = arg;
 	int r = connection_flush_reply(connection);
 	if (r == 0 && connection->hangup_after_reply) {
-		connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+		connection_end(connection, connection->cause, NULL);
 		return;
 	}
 	if (r == 0) {

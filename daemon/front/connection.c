@@ -107,7 +107,7 @@ static void connection_follow_up(struct connection *connection, enum answer_then
 	} else if (then == ANSWER_THEN_HANG_UP) {
 		connection->hangup_after_reply = true;
 		if (connection->reply.size == 0) {
-			connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+			connection_end(connection, connection->cause, NULL);
 		}
 	}
 }
@@ -230,6 +230,12 @@ static int connection_admit(struct connection *connection)
 	return r;
 }
 
+/* Root administers the system's daemon, and each user its own. */
+static bool credentials_administer(const struct credentials *credentials, bool user_mode)
+{
+	return credentials->uid == 0 || (user_mode && credentials->uid == geteuid());
+}
+
 int connection_create(struct broker *broker, int socket, const struct credentials *credentials)
 {
 	struct registry *registry = &broker->registry;
@@ -254,6 +260,7 @@ int connection_create(struct broker *broker, int socket, const struct credential
 	connection->starving.fire = connection_fed;
 	client->notify = connection_notify;
 	client->connection = connection;
+	client->admin = credentials_administer(credentials, broker->user_mode);
 	LIST_INSERT_HEAD(&broker->connections, connection, links);
 
 	r = connection_admit(connection);

@@ -42,7 +42,7 @@ struct connection {
 	struct charge fd_charge;
 	bool hangup_after_reply;
 	bool closing;         /* on `dying` */
-	enum fbk_cause cause; /* that its client ends with */
+	enum fbk_cause cause; /* that its client ends with, also after the hang-up */
 };
 
 /* The credentials of the peer of a socket, with an open pidfd. */

@@ -20,6 +20,7 @@ struct dispatch_entry {
 	size_t handle_offset; /* on_timeline: of the field in the body that names the timeline */
 	uint32_t right;       /* on_timeline: needs all of this mask */
 	enum policy_inspect inspect; /* the least that policy must allow */
+	bool admin;                  /* only for administrators */
 	bool before_hello;
 };
 
@@ -83,6 +84,8 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, 64, INSPECTS),
 	ENTRY(INSPECT_ROUTE, inspect_route, 128, INSPECTS),
 	ENTRY(INSPECT_STUCK, inspect_stuck, 96, INSPECTS),
+	ENTRY(ADMIN_FAIL, admin_fail, 512, .admin = true),
+	ENTRY(ADMIN_EVICT, admin_evict, 512, .admin = true),
 };
 
 static const char *right_name(uint32_t missing)
@@ -141,6 +144,13 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 			 "%s: %zu file descriptors received, %zu%s expected", entry->name,
 			 packet->fd_count, entry->fd_count, entry->fd_more ? " or more" : "");
 		return -EINVAL;
+	}
+	if (entry->admin && !client->admin) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "%s: uid %u is no administrator here: be root, or use fencectl over the "
+			 "bus, where polkit decides",
+			 entry->name, client->subject.uid);
+		return -EPERM;
 	}
 	if (entry->inspect > POLICY_INSPECT_NONE &&
 	    policy_inspect(client->registry->policy, &client->subject, NULL) < entry->inspect) {

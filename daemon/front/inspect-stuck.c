@@ -7,7 +7,7 @@
 #include "dispatch.h"
 #include "stuck.h"
 
-#define STUCK_MAX 10 /* entries of up to 1350 bytes each, in a packet of 16 KiB */
+#define STUCK_MAX 10 /* entries of up to 1361 bytes each, in a packet of 16 KiB */
 
 struct stuck_room {
 	Fbk__Wire__StuckList list;
@@ -61,6 +61,7 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct wait *wait,
 	entry->pid = timeline->device->pid;
 	entry->uid = timeline->device->uid;
 	entry->unit = text(owner ? owner->credentials.unit : "");
+	entry->client_id = owner ? owner->id : 0;
 	entry->point = wait->value;
 	entry->value = timeline->seen;
 	if (timeline->counters) {

@@ -159,6 +159,7 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->uid = client->subject.uid;
 	entry->client = text(client->name);
 	entry->unit = text(client->credentials.unit);
+	entry->client_id = client->id;
 	room->device_list[index] = entry;
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/front/dispatch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -166,7 +167,14 @@ START_TEST(an_error_carries_nothing)
 }
 END_TEST
 
-static const enum fbk_cause causes[] = { FBK_CAUSE_OWNER_DIED, FBK_CAUSE_OWNER_LEFT };
+static const struct {
+	enum fbk_cause cause;
+	int error;
+} ends[] = {
+	{ FBK_CAUSE_OWNER_DIED, -EOWNERDEAD },
+	{ FBK_CAUSE_OWNER_LEFT, -EPIPE },
+	{ FBK_CAUSE_ADMIN, -ECANCELED },
+};
 
 /* The cause of a client's end is an argument, and becomes that of its timelines. */
 START_TEST(ends_with_its_cause)
@@ -175,11 +183,10 @@ START_TEST(ends_with_its_cause)
 	greet(other);
 	const struct timeline *timeline = timeline_opened(timeline_made());
 	ck_assert_int_eq(timeline->cause, FBK_CAUSE_NONE);
-	client_end(client, causes[_i]);
+	client_end(client, ends[_i].cause);
 	client = NULL;
-	ck_assert_int_eq(timeline->cause, causes[_i]);
-	ck_assert_int_eq(timeline->error,
-			 causes[_i] == FBK_CAUSE_OWNER_DIED ? -EOWNERDEAD : -EPIPE);
+	ck_assert_int_eq(timeline->cause, ends[_i].cause);
+	ck_assert_int_eq(timeline->error, ends[_i].error);
 }
 END_TEST
 
@@ -204,14 +211,50 @@ START_TEST(a_watch_is_kept)
 }
 END_TEST
 
+/* The table asks for the right before a handler runs, whatever the request says. */
+START_TEST(administration_needs_the_right)
+{
+	greet(client);
+	greet(other);
+	uint64_t id = client_handle(client, timeline_made())->timeline->id;
+	RUN(other, ADMIN_FAIL, admin_fail, AdminFail, message_.id = id);
+	ck_assert_int_eq(answer.message.error, -EPERM);
+	ck_assert_ptr_nonnull(strstr(answer.detail, "fencectl"));
+	RUN(other, ADMIN_EVICT, admin_evict, AdminEvict, message_.client = client->id);
+	ck_assert_int_eq(answer.message.error, -EPERM);
+	other->admin = true;
+	RUN(other, ADMIN_FAIL, admin_fail, AdminFail, message_.id = id; message_.dry_run = true);
+	ck_assert_int_eq(answer.message.error, 0);
+	ck_assert_uint_eq(answer.message.affected->n_text, 1);
+	RUN(other, ADMIN_FAIL, admin_fail, AdminFail, message_.id = id);
+	ck_assert_int_eq(answer.message.error, 0);
+	RUN(other, ADMIN_FAIL, admin_fail, AdminFail, message_.id = id);
+	ck_assert_int_eq(answer.message.error, -EALREADY);
+}
+END_TEST
+
+/* Nothing can be disconnected that has no connection. */
+START_TEST(eviction_needs_a_connection)
+{
+	greet(client);
+	greet(other);
+	other->admin = true;
+	RUN(other, ADMIN_EVICT, admin_evict, AdminEvict, message_.client = client->id);
+	ck_assert_int_eq(answer.message.error, -ENOENT);
+	ck_assert(!client->ending);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, hello_comes_first);
 	tcase_add_test(tcase, goodbye_leaves);
 	tcase_add_test(tcase, an_error_carries_nothing);
-	ADD_LOOP(tcase, ends_with_its_cause, causes);
+	ADD_LOOP(tcase, ends_with_its_cause, ends);
 	tcase_add_test(tcase, a_watch_is_kept);
+	tcase_add_test(tcase, administration_needs_the_right);
+	tcase_add_test(tcase, eviction_needs_a_connection);
 }
 
 int main(void)
