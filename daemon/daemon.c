@@ -23,6 +23,7 @@
 #include "daemon/core/watcher.h"
 #include "daemon/front/blame.h"
 #include "daemon/front/broker.h"
+#include "daemon/front/bus.h"
 #include "daemon/front/connection.h"
 #include "daemon/translate/export.h"
 #include "daemon/translate/mirror.h"
@@ -30,14 +31,33 @@
 #include "daemon/translate/syncobj-follow.h"
 #include "proto/wire.h"
 
-#define FDS_RESERVED 32 /* for the daemon's own use while it serves */
+#define FDS_RESERVED \
+	128 /* for the daemon's own use while it serves, and for calls over the bus that wait */
 
 /* The order in which a client's objects end: its exports fire while their timelines still exist; its handles close,
  * each with the objects that hang on it; its devices and sets go last. */
 static const struct observer *const observers[] = {
-	&export_observer, &link_observer,   &handle_observer, &watch_observer,      &token_observer,
-	&pair_observer,   &mirror_observer, &device_observer, &client_set_observer, NULL,
+	&export_observer,
+	&link_observer,
+	&handle_observer,
+	&watch_observer,
+	&token_observer,
+	&pair_observer,
+	&mirror_observer,
+	&device_observer,
+	&client_set_observer,
+	&bus_observer,
+	NULL,
 };
+
+/* Blame is logged, and the bus is told. */
+static void wait_expired(const struct wait *wait)
+{
+	blame_ops.expired(wait);
+	bus_wait_expired(wait);
+}
+
+static const struct blame_ops blame = { .expired = wait_expired, .describe = blame_describe };
 
 /* ------------------------------------------------------------------------------ the account -- */
 
@@ -126,6 +146,7 @@ void broker_stop(struct broker *broker)
 	LIST_FOREACH_SAFE(connection, &broker->connections, links, next) {
 		connection_tell_stopping(connection, within_ms);
 	}
+	bus_stopping(broker, within_ms);
 	/* Each promise ends by its own deadline before this. */
 	loop_arm(&registry->loop, &broker->stop_timer,
 		 within_ms ? clock_now_ns() + within_ms * NS_PER_MS : 0);
@@ -160,7 +181,7 @@ static struct broker *broker_alloc(void)
 	struct registry *registry = &broker->registry;
 	struct translator *translator = &broker->translator;
 	registry->observers = observers;
-	registry->blame = &blame_ops;
+	registry->blame = &blame;
 	registry->started_ns = clock_now_ns();
 	registry->classifier.reference_fd = -1;
 	registry->udmabuf = -ENODEV;
@@ -266,6 +287,7 @@ void broker_destroy(struct broker *broker)
 	struct registry *registry = &broker->registry;
 	struct translator *translator = &broker->translator;
 	broker_end_clients(broker);
+	bus_destroy(broker);
 	watcher_destroy(registry->watcher); /* its guards hold the last sets */
 	graph_finish(&registry->graph);
 	client_log_finish(registry);

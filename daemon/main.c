@@ -15,6 +15,8 @@
 #include "daemon/base/foreign.h"
 #include "daemon/base/log.h"
 #include "daemon/front/broker.h"
+#include "daemon/front/bus-address.h"
+#include "daemon/front/bus.h"
 #include "daemon/front/listener.h"
 #include "proto/version.h"
 
@@ -29,6 +31,7 @@ struct options {
 	bool check_policy;
 	const char *socket;
 	const char *policy;
+	const char *bus;
 };
 
 static const char help_text[] =
@@ -41,6 +44,9 @@ static const char help_text[] =
 	"  -p, --policy FILE    read this policy (default " SYSTEM_POLICY ",\n"
 	"                       with --user ~/.config/fencebroker/policy.conf;\n"
 	"                       built-in when that file does not exist)\n"
+	"  -b, --bus ADDRESS    be on this bus: an address, system, session or none\n"
+	"                       (default the system bus, with --user the session's;\n"
+	"                       with --socket none)\n"
 	"  -c, --check-policy   check the policy, and exit\n"
 	"  -v, --verbose        log what clients do\n"
 	"  -h, --help           show this\n"
@@ -56,6 +62,7 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 		{ "user", no_argument, NULL, 'u' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "policy", required_argument, NULL, 'p' },
+		{ "bus", required_argument, NULL, 'b' },
 		{ "check-policy", no_argument, NULL, 'c' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -63,7 +70,7 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
-	while ((option = getopt_long(argc, argv, "us:p:cvhV", long_options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "us:p:b:cvhV", long_options, NULL)) >= 0) {
 		switch (option) {
 		case 'u':
 			options->user_mode = true;
@@ -73,6 +80,9 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 			break;
 		case 'p':
 			options->policy = optarg;
+			break;
+		case 'b':
+			options->bus = optarg;
 			break;
 		case 'c':
 			options->check_policy = true;
@@ -178,6 +188,32 @@ static int signals_open(void)
 	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* The bus that the options choose: a daemon at a socket of its own is not the one that programs look for. */
+static int join_bus(struct broker *broker, const struct options *options)
+{
+	static char text[PATH_MAX];
+	const char *address = options->bus         ? options->bus
+			      : options->socket    ? "none"
+			      : options->user_mode ? "session"
+						   : "system";
+	bool session = strcmp(address, "session") == 0;
+	if (strcmp(address, "none") == 0) {
+		return 0;
+	}
+	if (session || strcmp(address, "system") == 0) {
+		address = bus_address_of(session, text, sizeof(text));
+	}
+	int r = address ? bus_create(broker, address) : 0;
+	if (r < 0) {
+		log_error("cannot be on the bus at %s: %s", address,
+			  r == -EINVAL
+				  ? "--bus takes the address of a unix socket, system, session "
+				    "or none"
+				  : strerrordesc_np(-r));
+	}
+	return r;
+}
+
 static int serve(struct broker *broker, struct listener *listener)
 {
 	int signals = signals_open();
@@ -256,7 +292,8 @@ int main(int argc, char **argv)
 		log_error("this kernel cannot run the daemon: %s", missing);
 		r = -ENOSYS;
 	} else {
-		r = serve(broker, &listener);
+		r = join_bus(broker, &options);
+		r = r < 0 ? r : serve(broker, &listener);
 	}
 	listener_close(&listener);
 	broker_destroy(broker);

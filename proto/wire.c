@@ -7,20 +7,47 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04 /* Linux 6.5 */
+#endif
+
 union control {
 	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(sizeof(int) * WIRE_FDS_ROOM)];
+	uint8_t bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int)) +
+		      CMSG_SPACE(sizeof(int) * WIRE_FDS_ROOM)];
 };
 
-static void packet_take_fds(struct wire_packet *packet, struct msghdr *header)
+static void packet_take_part(struct wire_packet *packet, const struct cmsghdr *part)
 {
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
-		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-			continue;
-		}
-		size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	struct wire_sender *sender = &packet->sender;
+	struct ucred credentials;
+	size_t count;
+	switch (part->cmsg_type) {
+	case SCM_RIGHTS:
+		count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(packet->fds + packet->fd_count, CMSG_DATA(part), count * sizeof(int));
 		packet->fd_count += count;
+		break;
+	case SCM_CREDENTIALS:
+		memcpy(&credentials, CMSG_DATA(part), sizeof(credentials));
+		sender->pid = credentials.pid;
+		sender->uid = credentials.uid;
+		break;
+	case SCM_PIDFD:
+		memcpy(&sender->pidfd, CMSG_DATA(part), sizeof(sender->pidfd));
+		break;
+	default:
+		break;
+	}
+}
+
+static void packet_take_parts(struct wire_packet *packet, struct msghdr *header)
+{
+	packet->sender = (struct wire_sender){ .pidfd = -1 };
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		if (part->cmsg_level == SOL_SOCKET) {
+			packet_take_part(packet, part);
+		}
 	}
 }
 
@@ -49,7 +76,7 @@ int wire_receive(int socket, struct wire_packet *packet)
 	if (size < 0) {
 		return errno == ECONNRESET ? 0 : -errno;
 	}
-	packet_take_fds(packet, &header);
+	packet_take_parts(packet, &header);
 	if (header.msg_flags & MSG_TRUNC) {
 		return -EMSGSIZE;
 	}

@@ -17,10 +17,18 @@
 #define WIRE_PACKET_MAX 16384
 #define WIRE_FDS_ROOM   253 /* SCM_MAX_FD: the kernel passes no more in one packet */
 
+/* Who sent a packet, where the receiving socket has SO_PASSCRED. */
+struct wire_sender {
+	pid_t pid; /* 0: not known */
+	uid_t uid;
+	int pidfd; /* with SO_PASSPIDFD, the receiver's to close; else -1 */
+};
+
 struct wire_packet {
 	size_t size;
 	size_t fd_count;
 	int fds[WIRE_FDS_ROOM];
+	struct wire_sender sender;
 	_Alignas(16) uint8_t bytes[WIRE_PACKET_MAX];
 };
 

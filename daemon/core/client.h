@@ -40,9 +40,10 @@ struct client {
 	char name[FBK_NAME_SIZE]; /* the name in its Hello; "" before that */
 	struct credentials credentials;
 	struct policy_subject subject; /* the same, for policy */
-	bool greeted;                  /* its Hello was answered */
-	bool ending;                   /* it gets no more notifications */
-	bool admin;                    /* may fail timelines, evict clients and reload the policy */
+	bool greeted; /* it may make requests: its Hello was answered, or it came over the bus */
+	bool said_hello;
+	bool ending; /* it gets no more notifications */
+	bool admin;  /* may fail timelines, evict clients and reload the policy */
 
 	struct user *user;
 	struct charge charge;

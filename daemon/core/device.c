@@ -161,6 +161,14 @@ static int device_choose_backing(struct device *device, const struct device_spec
 	return 0;
 }
 
+void devices_adopt_process(struct client *client)
+{
+	struct device *device;
+	LIST_FOREACH(device, &client->devices, client_links) {
+		device->pid = client->credentials.pid;
+	}
+}
+
 int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail)
 {
@@ -204,6 +212,7 @@ int device_register(struct client *client, const struct device_spec *spec,
 	LIST_INSERT_HEAD(&client->devices, device, client_links);
 	LIST_INSERT_HEAD(&registry->devices, device, links);
 	registry->device_count++;
+	registry_device_registered(registry, device);
 	*ret_device = device;
 	return 0;
 }

@@ -84,6 +84,9 @@ static inline bool device_signals_narrow(const struct device *device)
 	       (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
 }
 
+/* The client's process is known now: it has the client's credentials. */
+void devices_adopt_process(struct client *client);
+
 const char *device_class_name(enum fbk_device_class class);
 const char *device_visibility_name(enum fbk_visibility visibility);
 const char *device_backing_name(enum fbk_backing backing);

@@ -30,6 +30,11 @@ void registry_handle_closed(struct registry *registry, struct handle *handle, en
 	OBSERVE(registry, handle_closed, handle, cause);
 }
 
+void registry_device_registered(struct registry *registry, struct device *device)
+{
+	OBSERVE(registry, device_registered, device);
+}
+
 void registry_device_unregistered(struct registry *registry, struct device *device)
 {
 	OBSERVE(registry, device_unregistered, device);

@@ -37,6 +37,7 @@ struct observer {
 	void (*client_ended)(struct client *client, enum fbk_cause cause);
 	/* If the client was the signaler, the timeline has failed before this. */
 	void (*handle_closed)(struct handle *handle, enum fbk_cause cause);
+	void (*device_registered)(struct device *device);
 	void (*device_unregistered)(struct device *device);
 	void (*timeline_failed)(struct timeline *timeline);
 };
@@ -89,5 +90,6 @@ uint64_t registry_free_fds(const struct registry *registry);
 /* Call the observers that are interested. */
 void registry_client_ended(struct registry *registry, struct client *client, enum fbk_cause cause);
 void registry_handle_closed(struct registry *registry, struct handle *handle, enum fbk_cause cause);
+void registry_device_registered(struct registry *registry, struct device *device);
 void registry_device_unregistered(struct registry *registry, struct device *device);
 void registry_timeline_failed(struct registry *registry, struct timeline *timeline);

@@ -12,12 +12,14 @@
 #include "daemon/translate/translator.h"
 #include "proto/container.h"
 
+struct bus;
 struct connection;
 
 struct broker {
 	struct registry registry;
 	struct translator translator;
 	struct probe probe;
+	struct bus *bus; /* NULL: it is on no bus */
 	const char *policy_name;
 	bool user_mode;
 	bool stopping;

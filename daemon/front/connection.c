@@ -13,6 +13,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/core/client-log.h"
+#include "daemon/core/device.h"
 #include "dispatch.h"
 #include "proto/wire.h"
 
@@ -22,11 +23,24 @@
 
 _Static_assert(ANSWER_FDS_MAX <= CONNECTION_REPLY_FDS, "an answer that is kept fits");
 
+#ifndef SO_PASSPIDFD /* Linux 6.5 */
+#define SO_PASSPIDFD 76
+#endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
 
 /* ------------------------------------------------------------------------------ credentials -- */
+
+static void credentials_find_unit(struct credentials *credentials)
+{
+	char *unit = NULL;
+	credentials->unit[0] = '\0';
+	if (sd_pid_get_unit(credentials->pid, &unit) >= 0) {
+		wire_text_copy(credentials->unit, sizeof(credentials->unit), unit);
+	}
+	free(unit);
+}
 
 int connection_credentials(int socket, struct credentials *ret_credentials)
 {
@@ -54,11 +68,7 @@ int connection_credentials(int socket, struct credentials *ret_credentials)
 	if (credentials->pidfd < 0) {
 		return -errno;
 	}
-	char *unit = NULL;
-	if (sd_pid_get_unit(cred.pid, &unit) >= 0) {
-		wire_text_copy(credentials->unit, sizeof(credentials->unit), unit);
-	}
-	free(unit);
+	credentials_find_unit(credentials);
 	return 0;
 }
 
@@ -141,6 +151,58 @@ static void connection_answer(struct connection *connection, struct wire_packet 
 	connection_follow_up(connection, then);
 }
 
+static void connection_exited(evutil_socket_t fd, short what, void *arg);
+
+static int connection_listen_exit(struct connection *connection)
+{
+	connection->exited = loop_listen(&connection->broker->registry.loop,
+					 connection->client->credentials.pidfd, EV_READ,
+					 PRIORITY_REQUEST, connection_exited, connection);
+	return connection->exited ? 0 : -ENOMEM;
+}
+
+/* Who came over the bus speaks for the first time: from now on that process is the client. */
+static int connection_meet(struct connection *connection, struct wire_sender *sender)
+{
+	struct credentials *credentials = &connection->client->credentials;
+	const int off = 0;
+	if (sender->pid == 0 || sender->uid != credentials->uid) {
+		return -EPERM;
+	}
+	if (sender->pidfd < 0) { /* before Linux 6.5 */
+		sender->pidfd = (int)syscall(SYS_pidfd_open, sender->pid, 0);
+	}
+	if (sender->pidfd < 0) {
+		return -ESRCH;
+	}
+	if (credentials->pidfd >= 0) {
+		close(credentials->pidfd);
+	}
+	credentials->pid = sender->pid;
+	credentials->pidfd = sender->pidfd;
+	sender->pidfd = -1;
+	credentials_find_unit(credentials);
+	devices_adopt_process(connection->client);
+	setsockopt(connection->socket, SOL_SOCKET, SO_PASSCRED, &off, sizeof(off));
+	setsockopt(connection->socket, SOL_SOCKET, SO_PASSPIDFD, &off, sizeof(off));
+	connection->anonymous = false;
+	return connection_listen_exit(connection);
+}
+
+static bool connection_knows(struct connection *connection, struct wire_packet *packet)
+{
+	int r = connection->anonymous ? connection_meet(connection, &packet->sender) : 0;
+	if (packet->sender.pidfd >= 0) {
+		close(packet->sender.pidfd); /* the kernel's own: never blocks */
+	}
+	if (r < 0) {
+		connection_end(connection, FBK_CAUSE_OWNER_DIED,
+			       r == -EPERM ? "it is not of the user that registered it over the bus"
+					   : strerrordesc_np(-r));
+	}
+	return r == 0;
+}
+
 static bool connection_receive(struct connection *connection)
 {
 	static struct wire_packet packet;
@@ -152,7 +214,7 @@ static bool connection_receive(struct connection *connection)
 	if (r == -EAGAIN) {
 		return false;
 	}
-	if (r > 0) {
+	if (r > 0 && connection_knows(connection, &packet)) {
 		connection_answer(connection, &packet);
 	}
 	/* A handler that keeps an fd has set it to -1. */
@@ -208,15 +270,13 @@ static int connection_listen(struct connection *connection)
 	struct loop *loop = &connection->broker->registry.loop;
 	connection->readable = loop_listen(loop, connection->socket, EV_READ | EV_PERSIST,
 					   PRIORITY_REQUEST, connection_readable, connection);
-	connection->exited = loop_listen(loop, connection->client->credentials.pidfd, EV_READ,
-					 PRIORITY_REQUEST, connection_exited, connection);
 	connection->writable = event_new(loop->base, connection->socket, EV_WRITE,
 					 connection_writable, connection);
-	if (!connection->readable || !connection->writable || !connection->exited) {
+	if (!connection->readable || !connection->writable) {
 		return -ENOMEM;
 	}
 	event_priority_set(connection->writable, PRIORITY_FENCE);
-	return 0;
+	return connection->anonymous ? 0 : connection_listen_exit(connection);
 }
 
 /* The client and its connection have a charge each. */
@@ -236,25 +296,22 @@ static bool credentials_administer(const struct credentials *credentials, bool u
 	return credentials->uid == 0 || (user_mode && credentials->uid == geteuid());
 }
 
-int connection_create(struct broker *broker, int socket, const struct credentials *credentials)
+static int connection_alloc(struct broker *broker, const struct credentials *credentials,
+			    struct connection **ret_connection)
 {
-	struct registry *registry = &broker->registry;
-	struct connection *connection = calloc(1, sizeof(*connection));
-	struct client *client = NULL;
-	int r = client_create(registry, credentials, &client);
-	if (!connection || r < 0) {
-		r = -ENOMEM;
-		connection_refuse(socket, r, strerrordesc_np(-r));
-		closer_close(&registry->closer, socket);
-		if (client) {
-			client_end(client, FBK_CAUSE_OWNER_DIED);
-		}
-		free(connection);
+	struct client *client;
+	int r = client_create(&broker->registry, credentials, &client);
+	if (r < 0) {
 		return r;
+	}
+	struct connection *connection = calloc(1, sizeof(*connection));
+	if (!connection) {
+		client_end(client, FBK_CAUSE_OWNER_DIED);
+		return -ENOMEM;
 	}
 	connection->broker = broker;
 	connection->client = client;
-	connection->socket = socket;
+	connection->socket = -1;
 	connection->cause = FBK_CAUSE_OWNER_DIED;
 	connection->greeting.fire = connection_not_greeted;
 	connection->starving.fire = connection_fed;
@@ -262,21 +319,74 @@ int connection_create(struct broker *broker, int socket, const struct credential
 	client->connection = connection;
 	client->admin = credentials_administer(credentials, broker->user_mode);
 	LIST_INSERT_HEAD(&broker->connections, connection, links);
+	*ret_connection = connection;
+	return 0;
+}
 
-	r = connection_admit(connection);
+/* Serve the socket from now on. A connection that fails is destroyed, without its socket. */
+static int connection_start(struct connection *connection, int socket, char *detail)
+{
+	connection->socket = socket;
+	int r = connection_admit(connection);
 	if (r == 0) {
 		r = connection_listen(connection);
 	}
+	if (r == 0 && connection->registrar) {
+		r = client_greet(connection->client, detail);
+	}
 	if (r < 0) {
-		char detail[FBK_REASON_SIZE];
-		error_explain(client, r, detail);
-		connection_refuse(socket, r, detail);
+		if (!detail[0]) {
+			error_explain(connection->client, r, detail);
+		}
+		connection->socket = -1;
 		connection->closing = true;
 		connection_destroy(connection);
+	}
+	return r;
+}
+
+int connection_create(struct broker *broker, int socket, const struct credentials *credentials,
+		      struct connection **ret_connection, char *detail)
+{
+	struct connection *connection;
+	int r = connection_alloc(broker, credentials, &connection);
+	detail[0] = '\0';
+	if (r == 0) {
+		r = connection_start(connection, socket, detail);
+	} else {
+		wire_text_copy(detail, FBK_REASON_SIZE, strerrordesc_np(-r));
+	}
+	if (r < 0) {
 		return r;
 	}
-	loop_arm(&registry->loop, &connection->greeting, clock_now_ns() + CONNECTION_GREETING_NS);
+	loop_arm(&broker->registry.loop, &connection->greeting,
+		 clock_now_ns() + CONNECTION_GREETING_NS);
+	*ret_connection = connection;
 	return 0;
+}
+
+int connection_create_for_bus(struct broker *broker, int socket,
+			      const struct credentials *credentials, const char *registrar,
+			      struct connection **ret_connection, char *detail)
+{
+	const int on = 1;
+	struct connection *connection;
+	int r = connection_alloc(broker, credentials, &connection);
+	detail[0] = '\0';
+	if (r < 0) {
+		wire_text_copy(detail, FBK_REASON_SIZE, strerrordesc_np(-r));
+		return r;
+	}
+	connection->anonymous = true;
+	connection->registrar = strdup(registrar);
+	wire_text_copy(connection->client->name, FBK_NAME_SIZE, registrar);
+	setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+	setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* fails before Linux 6.5 */
+	r = connection_start(connection, socket, detail);
+	if (r == 0) {
+		*ret_connection = connection;
+	}
+	return r;
 }
 
 void connection_end(struct connection *connection, enum fbk_cause cause, const char *why)
@@ -297,7 +407,9 @@ void connection_end(struct connection *connection, enum fbk_cause cause, const c
 	client->ending = true;
 	event_del(connection->readable);
 	event_del(connection->writable);
-	event_del(connection->exited);
+	if (connection->exited) {
+		event_del(connection->exited);
+	}
 	bell_mute(&client->bell);
 	LIST_REMOVE(connection, links);
 	LIST_INSERT_HEAD(&broker->dying, connection, links);
@@ -319,5 +431,6 @@ void connection_destroy(struct connection *connection)
 	closer_close(&registry->closer, connection->socket);
 	charge_release(&connection->fd_charge);
 	LIST_REMOVE(connection, links);
+	free(connection->registrar);
 	free(connection);
 }

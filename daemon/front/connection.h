@@ -40,6 +40,8 @@ struct connection {
 	struct wheel_timer greeting; /* bounds the time until Hello */
 	struct wheel_timer starving; /* paused for a moment: try again then */
 	struct charge fd_charge;
+	char *registrar; /* over the bus: the unique name that registered its device; else NULL */
+	bool anonymous;  /* over the bus: its process is known once it speaks */
 	bool hangup_after_reply;
 	bool closing;         /* on `dying` */
 	enum fbk_cause cause; /* that its client ends with, also after the hang-up */
@@ -48,8 +50,19 @@ struct connection {
 /* The credentials of the peer of a socket, with an open pidfd. */
 int connection_credentials(int socket, struct credentials *ret_credentials);
 
-/* Takes the socket and credentials->pidfd, also when it fails. After a failure the peer has got the reason. */
-int connection_create(struct broker *broker, int socket, const struct credentials *credentials);
+/* Takes credentials->pidfd, also when it fails; the socket only when it succeeds. `detail`, of FBK_REASON_SIZE bytes,
+ * says why it failed. */
+int connection_create(struct broker *broker, int socket, const struct credentials *credentials,
+		      struct connection **ret_connection, char *detail);
+
+/*
+ * The same for one end of a socketpair, whose other end the program at the bus gets that has this unique name. The
+ * credentials are those that the bus has: they decide what it may. Its process is that of its first packet, whose
+ * user must be the same, and whose end ends the connection; until then only the hang-up does. It need not say Hello.
+ */
+int connection_create_for_bus(struct broker *broker, int socket,
+			      const struct credentials *credentials, const char *registrar,
+			      struct connection **ret_connection, char *detail);
 
 /* End the connection, and its client with that cause. The connection moves to `dying`, and is freed when the running
  * callbacks have returned. `why` is logged when not NULL. */

@@ -126,10 +126,10 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 			 "this daemon does not know that request: it is older than the client");
 		return -EOPNOTSUPP;
 	}
-	if (entry->before_hello == client->greeted) {
+	if (entry->before_hello ? client->said_hello : !client->greeted) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 client->greeted ? "Hello comes once, and first"
-					 : "the first request is Hello");
+			 entry->before_hello ? "Hello comes once, and first"
+					     : "the first request is Hello");
 		return -EPROTO;
 	}
 	if (packet->size > entry->size_max) {

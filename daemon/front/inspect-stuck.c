@@ -5,6 +5,7 @@
 #include "blame.h"
 #include "daemon/base/clock.h"
 #include "dispatch.h"
+#include "inspect.h"
 #include "stuck.h"
 
 #define STUCK_MAX 10 /* entries of up to 1361 bytes each, in a packet of 16 KiB */
@@ -94,6 +95,16 @@ static void stuck_judge(struct stuck_room *room, const struct wait *wait)
 	chain_describe(room, index, &chain);
 	room->entry_list[index] = &room->entries[index];
 	room->list.n_stuck++;
+}
+
+const Fbk__Wire__StuckEntry *stuck_describe(const struct wait *wait)
+{
+	static struct stuck_room room;
+	struct blame_chain chain;
+	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
+	wait_describe(&room.entries[0], wait, clock_now_ns());
+	chain_describe(&room, 0, &chain);
+	return &room.entries[0];
 }
 
 /* The time before which a listed wait began. An age of 0 lists all waits, also new ones. */

@@ -22,9 +22,7 @@
 
 bool inspect_may_see(const struct client *client, uid_t uid)
 {
-	return policy_inspect(client->registry->policy, &client->subject, NULL) ==
-		       POLICY_INSPECT_ALL ||
-	       client->subject.uid == uid;
+	return policy_may_see(client->registry->policy, &client->subject, uid);
 }
 
 struct status_room {
@@ -137,19 +135,18 @@ struct device_room {
 	const char *signals[DEVICES_MAX][KIND_COUNT];
 };
 
-static void device_describe(struct device_room *room, const struct device *device)
+static void device_fill(Fbk__Wire__Device *entry, const struct device *device,
+			const char *waits[KIND_COUNT], const char *signals[KIND_COUNT])
 {
-	size_t index = room->list.n_devices++;
-	Fbk__Wire__Device *entry = &room->devices[index];
 	const struct client *client = device->client;
 	fbk__wire__device__init(entry);
 	entry->id = device->id;
 	entry->name = text(device->name);
 	entry->class_ = text(device_class_name(device->class));
-	entry->n_waits = kind_names(device->waits, room->waits[index]);
-	entry->waits = (char **)(uintptr_t)room->waits[index];
-	entry->n_signals = kind_names(device->signals, room->signals[index]);
-	entry->signals = (char **)(uintptr_t)room->signals[index];
+	entry->n_waits = kind_names(device->waits, waits);
+	entry->waits = (char **)(uintptr_t)waits;
+	entry->n_signals = kind_names(device->signals, signals);
+	entry->signals = (char **)(uintptr_t)signals;
 	entry->silent = device->silent;
 	entry->visibility = text(device_visibility_name(device->visibility));
 	entry->page_align = device->page_align;
@@ -160,7 +157,21 @@ static void device_describe(struct device_room *room, const struct device *devic
 	entry->client = text(client->name);
 	entry->unit = text(client->credentials.unit);
 	entry->client_id = client->id;
-	room->device_list[index] = entry;
+}
+
+const Fbk__Wire__Device *device_describe(const struct device *device)
+{
+	static Fbk__Wire__Device entry;
+	static const char *waits[KIND_COUNT], *signals[KIND_COUNT];
+	device_fill(&entry, device, waits, signals);
+	return &entry;
+}
+
+static void device_list(struct device_room *room, const struct device *device)
+{
+	size_t index = room->list.n_devices++;
+	device_fill(&room->devices[index], device, room->waits[index], room->signals[index]);
+	room->device_list[index] = &room->devices[index];
 }
 
 int request_inspect_devices(struct client *client, struct handle *handle, const void *body,
@@ -183,7 +194,7 @@ int request_inspect_devices(struct client *client, struct handle *handle, const 
 			room.list.next = room.devices[DEVICES_MAX - 1].id;
 			break;
 		}
-		device_describe(&room, device);
+		device_list(&room, device);
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_DEVICES;
 	answer->message.devices = &room.list;

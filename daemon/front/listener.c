@@ -20,6 +20,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "proto/container.h"
+#include "proto/wire.h"
 
 #define LISTEN_BACKLOG       256
 #define LOCK_PATIENCE_NS     (2 * NS_PER_S)
@@ -233,13 +234,19 @@ static int listener_admit(struct listener *listener, int socket)
 {
 	struct broker *broker = listener->broker;
 	struct credentials credentials;
+	struct connection *connection;
+	char detail[FBK_REASON_SIZE];
 	int r = connection_credentials(socket, &credentials);
 	if (r < 0) {
-		connection_refuse(socket, r, strerrordesc_np(-r));
-		closer_close(&broker->registry.closer, socket);
-		return r;
+		wire_text_copy(detail, sizeof(detail), strerrordesc_np(-r));
+	} else {
+		r = connection_create(broker, socket, &credentials, &connection, detail);
 	}
-	return connection_create(broker, socket, &credentials);
+	if (r < 0) {
+		connection_refuse(socket, r, detail);
+		closer_close(&broker->registry.closer, socket);
+	}
+	return r;
 }
 
 static void listener_accept(evutil_socket_t fd, short what, void *arg)

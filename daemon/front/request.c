@@ -16,6 +16,23 @@
 
 /* ------------------------------------------------------------------------------- connection -- */
 
+int client_greet(struct client *client, char *detail)
+{
+	struct registry *registry = client->registry;
+	const char *rule = "";
+	if (!policy_may_connect(registry->policy, &client->subject, &rule)) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "policy does not let uid %u connect (%s): ask the administrator to add a "
+			 "rule",
+			 client->subject.uid, rule);
+		registry->counters.refused++;
+		return -EPERM;
+	}
+	int r = bell_open(&client->bell, client->user, handle_rung);
+	client->greeted = r == 0;
+	return r;
+}
+
 int request_hello(struct client *client, struct handle *handle, const void *body, int *fds,
 		  struct answer *answer)
 {
@@ -24,7 +41,6 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	const Fbk__Wire__Hello *hello = body;
 	const struct broker *broker = broker_of(client);
 	struct registry *registry = client->registry;
-	const char *rule = "";
 	char name[FBK_NAME_SIZE];
 
 	wire_text_copy(name, sizeof(name), hello->name);
@@ -38,15 +54,7 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 		registry->counters.refused++;
 		return -EPROTONOSUPPORT;
 	}
-	if (!policy_may_connect(registry->policy, &client->subject, &rule)) {
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "policy does not let uid %u connect (%s): ask the administrator to add a "
-			 "rule",
-			 client->subject.uid, rule);
-		registry->counters.refused++;
-		return -EPERM;
-	}
-	int r = bell_open(&client->bell, client->user, handle_rung);
+	int r = client->greeted ? 0 : client_greet(client, answer->detail);
 	if (r == 0) {
 		r = answer_duplicate(answer, client->bell.pair->fd);
 	}
@@ -69,7 +77,7 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	welcome->user_mode = broker->user_mode;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
-	client->greeted = true;
+	client->said_hello = true;
 	return 0;
 }
 

@@ -205,6 +205,13 @@ static void limits_fill(uint64_t limits[ACCOUNT_RESOURCE_COUNT], uint32_t *open,
 	*open &= ~from->present;
 }
 
+bool policy_may_see(const struct policy *policy, const struct policy_subject *subject, uid_t uid)
+{
+	enum policy_inspect inspect = policy_inspect(policy, subject, NULL);
+	return inspect == POLICY_INSPECT_ALL ||
+	       (inspect == POLICY_INSPECT_OWN && subject->uid == uid);
+}
+
 void policy_limits(const struct policy *policy, const struct policy_subject *subject,
 		   uint64_t ret_limits[ACCOUNT_RESOURCE_COUNT])
 {

@@ -85,5 +85,8 @@ bool policy_may_find(const struct policy *policy, const struct policy_subject *s
 enum policy_inspect policy_inspect(const struct policy *policy,
 				   const struct policy_subject *subject, const char **ret_rule);
 
+/* May the subject see objects of that user? */
+bool policy_may_see(const struct policy *policy, const struct policy_subject *subject, uid_t uid);
+
 void policy_limits(const struct policy *policy, const struct policy_subject *subject,
 		   uint64_t ret_limits[ACCOUNT_RESOURCE_COUNT]);
