@@ -232,7 +232,7 @@ static int serve_look_at(struct device_call *call, uint32_t handle)
 		r = sd_bus_message_new_method_return(call->message, &reply);
 	}
 	if (r >= 0) {
-		r = bus_append_message(reply, &call->answer.state.base);
+		r = bus_append_message(reply, &call->answer.state.base, TIMELINE_FIELDS_OPEN);
 	}
 	if (r >= 0) {
 		r = sd_bus_send(NULL, reply, NULL);
@@ -359,8 +359,39 @@ static const sd_bus_vtable device_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
+/* For `busctl tree`: what the caller may inspect. */
+static int devices_enumerate(sd_bus *connection, const char *prefix, void *arg, char ***ret_nodes,
+			     sd_bus_error *error)
+{
+	(void)prefix;
+	(void)error;
+	struct bus *bus = arg;
+	const struct registry *registry = &bus->broker->registry;
+	const struct bus_peer *peer =
+		bus_peer_of(&bus->peers, sd_bus_get_current_message(connection));
+	const struct device *device;
+	size_t count = 0;
+	char **nodes = calloc(registry->device_count + (size_t)1, sizeof(*nodes));
+	if (!nodes) {
+		return -ENOMEM;
+	}
+	LIST_FOREACH(device, &registry->devices, links) {
+		char path[BUS_PATH_SIZE];
+		if (peer && policy_may_see(registry->policy, &peer->subject, device->uid)) {
+			bus_device_path(device->id, path);
+			nodes[count] = strdup(path);
+			count += nodes[count] != NULL;
+		}
+	}
+	*ret_nodes = nodes; /* sd-bus frees it */
+	return 0;
+}
+
 int bus_device_setup(struct bus *bus)
 {
-	return sd_bus_add_fallback_vtable(bus->transport.bus, NULL, BUS_DEVICES, BUS_DEVICE,
-					  device_vtable, device_object_find, bus);
+	int r = sd_bus_add_fallback_vtable(bus->transport.bus, NULL, BUS_DEVICES, BUS_DEVICE,
+					   device_vtable, device_object_find, bus);
+	return r < 0 ? r
+		     : sd_bus_add_node_enumerator(bus->transport.bus, NULL, BUS_DEVICES,
+						  devices_enumerate, bus);
 }

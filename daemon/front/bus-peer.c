@@ -195,6 +195,7 @@ static void peer_free(struct bus_peer *peer)
 	}
 	sd_bus_slot_unref(peer->asked);
 	sd_bus_slot_unref(peer->gone);
+	sd_bus_slot_unref(peer->present);
 	if (peer->credentials.pidfd >= 0) {
 		close(peer->credentials.pidfd);
 	}
@@ -316,6 +317,29 @@ static int on_gone(sd_bus_message *message, void *arg, sd_bus_error *error)
 	return 0;
 }
 
+static int on_present(sd_bus_message *reply, void *arg, sd_bus_error *error)
+{
+	(void)error;
+	struct bus_peer *peer = arg;
+	int present = 1;
+	peer->present = sd_bus_slot_unref(peer->present);
+	if (sd_bus_message_read(reply, "b", &present) >= 0 && !present) {
+		peer->peers->gone(peer);
+	}
+	return 1;
+}
+
+/* The match is in force from now on: it may have left before. */
+static int on_match(sd_bus_message *reply, void *arg, sd_bus_error *error)
+{
+	(void)reply;
+	(void)error;
+	struct bus_peer *peer = arg;
+	sd_bus_call_method_async(peer->peers->transport->bus, &peer->present, DRIVER, DRIVER_PATH,
+				 DRIVER, "NameHasOwner", on_present, peer, "s", peer->name);
+	return 1;
+}
+
 int bus_peer_pin(struct bus_peer *peer)
 {
 	char match[BUS_NAME_SIZE + 160];
@@ -325,7 +349,7 @@ int bus_peer_pin(struct bus_peer *peer)
 			 "',interface='" DRIVER "',member='NameOwnerChanged',arg0='%s'",
 			 peer->name);
 		int r = sd_bus_add_match_async(peer->peers->transport->bus, &peer->gone, match,
-					       on_gone, NULL, peer);
+					       on_gone, on_match, peer);
 		if (r < 0) {
 			return r;
 		}
@@ -339,6 +363,7 @@ void bus_peer_unpin(struct bus_peer *peer)
 {
 	if (--peer->pins == 0) {
 		peer->gone = sd_bus_slot_unref(peer->gone);
+		peer->present = sd_bus_slot_unref(peer->present);
 		TAILQ_INSERT_TAIL(&peer->peers->unpinned, peer, links);
 	}
 }

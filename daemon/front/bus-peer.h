@@ -38,7 +38,8 @@ struct bus_peer {
 	TAILQ_HEAD(, bus_kept) kept;
 	unsigned int kept_count;
 	unsigned int pins;
-	sd_bus_slot *gone; /* while it is pinned */
+	sd_bus_slot *gone;    /* while it is pinned: the match that tells */
+	sd_bus_slot *present; /* whether it was there when that match began */
 	struct stuck_place stuck_place;
 	uint64_t stuck_next; /* the number of that place; 0: none */
 	char name[];

@@ -161,9 +161,14 @@ static int append_device(sd_bus_message *message, const void *subject)
 	return sd_bus_message_append_basic(message, 'o', path);
 }
 
-static int append_message(sd_bus_message *message, const void *subject)
+static int append_wait(sd_bus_message *message, const void *subject)
 {
-	return bus_append_message(message, subject);
+	return bus_append_message(message, subject, BUS_ALL_FIELDS);
+}
+
+static int append_timeline(sd_bus_message *message, const void *subject)
+{
+	return bus_append_message(message, subject, TIMELINE_FIELDS_OPEN);
 }
 
 static int append_number(sd_bus_message *message, const void *subject)
@@ -188,7 +193,7 @@ void bus_signal_failed(struct bus *bus, struct timeline *timeline)
 	}
 	timeline_describe(&state, timeline);
 	signal_emit(bus, &(struct signal){ .member = "TimelineFailed",
-					   .append = append_message,
+					   .append = append_timeline,
 					   .subject = &state,
 					   .of_user = true,
 					   .uid = timeline->device->uid });
@@ -201,7 +206,7 @@ void bus_signal_stuck(struct bus *bus, const struct wait *wait)
 	}
 	const Fbk__Wire__StuckEntry *entry = stuck_describe(wait);
 	signal_emit(bus, &(struct signal){ .member = "Stuck",
-					   .append = append_message,
+					   .append = append_wait,
 					   .subject = entry,
 					   .of_user = true,
 					   .uid = wait->uid });

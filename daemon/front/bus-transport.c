@@ -59,15 +59,20 @@ static void watch_start(struct bus_transport *transport)
 	if (transport->watch < 0) {
 		return;
 	}
-	const char *folder = memcpy(path, transport->address.socket.sun_path, sizeof(path));
+	char *folder = memcpy(path, transport->address.socket.sun_path, sizeof(path));
 	int r;
 	do {
-		folder = dirname((char *)(uintptr_t)folder);
+		folder = dirname(folder);
 		r = inotify_add_watch(transport->watch, folder,
 				      IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF);
 	} while (r < 0 && strcmp(folder, "/") != 0 && strcmp(folder, ".") != 0);
-	transport->appeared = loop_listen(&transport->registry->loop, transport->watch, EV_READ,
-					  PRIORITY_REQUEST, watch_fired, transport);
+	transport->appeared =
+		r < 0 ? NULL
+		      : loop_listen(&transport->registry->loop, transport->watch, EV_READ,
+				    PRIORITY_REQUEST, watch_fired, transport);
+	if (!transport->appeared) {
+		watch_stop(transport); /* then the wheel tries on */
+	}
 }
 
 /* ------------------------------------------------------------------------------ life with sd-bus -- */
@@ -202,10 +207,16 @@ static void transport_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct bus_transport *transport = arg;
+	struct counters *counters = &transport->registry->counters;
+	uint64_t begun_ns = clock_now_ns();
 	transport->registry->bells_in_a_row = 0;
 	for (int i = 0; i < BUS_MESSAGES_PER_TURN && transport_receive(transport); i++) {
 	}
 	transport_turn(transport);
+	uint64_t took_us = (clock_now_ns() - begun_ns) / NS_PER_US;
+	if (took_us > counters->bus_turn_max_us) {
+		counters->bus_turn_max_us = took_us;
+	}
 }
 
 static void transport_writable(evutil_socket_t fd, short what, void *arg)

@@ -51,7 +51,7 @@ static int value_append(sd_bus_message *reply, const ProtobufCFieldDescriptor *f
 		return sd_bus_message_append_basic(reply, 's', *(char *const *)value);
 	}
 	if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-		return bus_append_message(reply, *(ProtobufCMessage *const *)value);
+		return bus_append_message(reply, *(ProtobufCMessage *const *)value, BUS_ALL_FIELDS);
 	}
 	if (field->type == PROTOBUF_C_TYPE_BOOL) {
 		int number = *(const protobuf_c_boolean *)value;
@@ -93,12 +93,14 @@ static int field_append(sd_bus_message *reply, const ProtobufCMessage *message,
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int bus_append_message(sd_bus_message *reply, const ProtobufCMessage *message)
+int bus_append_message(sd_bus_message *reply, const ProtobufCMessage *message, uint32_t last)
 {
 	const ProtobufCMessageDescriptor *type = message->descriptor;
 	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	for (unsigned int i = 0; r >= 0 && i < type->n_fields; i++) {
-		r = field_append(reply, message, &type->fields[i]);
+		if (type->fields[i].id <= last) {
+			r = field_append(reply, message, &type->fields[i]);
+		}
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -107,7 +109,7 @@ int bus_append_messages(sd_bus_message *reply, ProtobufCMessage *const *messages
 {
 	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 	for (size_t i = 0; r >= 0 && i < count; i++) {
-		r = bus_append_message(reply, messages[i]);
+		r = bus_append_message(reply, messages[i], BUS_ALL_FIELDS);
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }

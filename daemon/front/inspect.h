@@ -15,7 +15,9 @@ struct wait;
 /* May this client see the objects of that user? */
 bool inspect_may_see(const struct client *client, uid_t uid);
 
-/* The part that every client with the timeline open may see. It points into the timeline; the caller adds `rights`. */
+/* The part that every client with the timeline open may see: the fields up to that number. It points into the
+ * timeline; the caller adds `rights`. */
+#define TIMELINE_FIELDS_OPEN 13
 void timeline_describe(Fbk__Wire__TimelineState *ret, const struct timeline *timeline);
 
 /* A device. Valid until the next call. */
