@@ -105,6 +105,49 @@ static void registry_set_ceilings(struct registry *registry)
 	}
 }
 
+/* -------------------------------------------------------------------------------- a new policy -- */
+
+static void registry_set_watcher(struct registry *registry)
+{
+	uint64_t percent = policy_settings(registry->policy)->watcher_cpu_percent;
+	int r = 0;
+	if (!registry->watcher) {
+		r = watcher_create(registry, &registry->watcher);
+		registry->base_fds += registry->watcher ? 1 : 0;
+	} else if (percent > 0) {
+		watcher_set_percent(registry->watcher, percent);
+	} else {
+		log_warning("watcher_cpu_percent = 0 takes effect when the daemon starts again");
+	}
+	if (r < 0) {
+		log_warning("no watcher: %s", strerrordesc_np(-r));
+	}
+}
+
+/* A process that signals for the kernel must not wait for memory (rule R13). */
+static void translator_lock_memory(struct translator *translator)
+{
+	if (policy_settings(translator->registry->policy)->promises &&
+	    translator->memory_lock < 0) {
+		translator->memory_lock = memory_lock();
+	}
+}
+
+/* What exists stays, with the rights that it was given. Nothing keeps pointers into the old policy. */
+static void broker_apply_policy(struct reload *reload, struct policy *policy, const char *name)
+{
+	struct broker *broker = container_of(reload, struct broker, reload);
+	struct registry *registry = &broker->registry;
+	policy_destroy(registry->policy);
+	registry->policy = policy;
+	broker->policy_name = name;
+	clients_set_limits(registry);
+	registry_set_watcher(registry);
+	translator_lock_memory(&broker->translator);
+	probe_promises(&broker->probe, &broker->translator);
+	registry->features = broker->probe.features;
+}
+
 /* ----------------------------------------------------------------------------------- running -- */
 
 int broker_run(struct broker *broker)
@@ -192,6 +235,8 @@ static struct broker *broker_alloc(void)
 	translator->memory_lock = -ENOTSUP;
 	translator->promises_over = broker_promises_over;
 	broker->stop_timer.fire = broker_stop_now;
+	broker->reload.loop = &registry->loop;
+	broker->reload.apply = broker_apply_policy;
 	return broker;
 }
 
@@ -235,9 +280,7 @@ static void broker_init_translation(struct broker *broker)
 	}
 	registry->udmabuf = udmabuf_open();
 	drm_open(&translator->drm);
-	if (policy_settings(registry->policy)->promises) {
-		translator->memory_lock = memory_lock();
-	}
+	translator_lock_memory(translator);
 	probe_run(&broker->probe, translator);
 	registry->features = broker->probe.features;
 }
@@ -286,6 +329,7 @@ void broker_destroy(struct broker *broker)
 	}
 	struct registry *registry = &broker->registry;
 	struct translator *translator = &broker->translator;
+	reload_finish(&broker->reload); /* while its waiters can still be answered */
 	broker_end_clients(broker);
 	bus_destroy(broker);
 	watcher_destroy(registry->watcher); /* its guards hold the last sets */

@@ -137,23 +137,11 @@ static int default_paths(const struct options *options, char *socket, char *poli
 	return 0;
 }
 
-static struct policy *policy_read(const struct options *options, const char *path,
-				  const char **ret_name)
+static struct policy *policy_read(const struct policy_source *source, const char **ret_name)
 {
 	struct policy *policy;
 	char error[512];
-	int r;
-	/* A file that exists and can't be read is an error; the built-in policy is for a missing one. */
-	if (options->policy || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
-		*ret_name = options->policy ? options->policy : path;
-		r = policy_load_file(*ret_name, &policy, error, sizeof(error));
-	} else {
-		*ret_name = "built-in";
-		r = policy_load_string(
-			*ret_name, options->user_mode ? policy_default_user : policy_default_system,
-			&policy, error, sizeof(error));
-	}
-	if (r < 0) {
+	if (policy_source_load(source, &policy, ret_name, error, sizeof(error)) < 0) {
 		log_error("%s", error);
 		return NULL;
 	}
@@ -265,7 +253,12 @@ int main(int argc, char **argv)
 	if (default_paths(&options, socket, policy_path, sizeof(socket)) < 0) {
 		return EXIT_FAILURE;
 	}
-	struct policy *policy = policy_read(&options, policy_path, &policy_name);
+	const struct policy_source source = {
+		.path = options.policy ? options.policy : policy_path,
+		.required = options.policy,
+		.built_in = options.user_mode ? policy_default_user : policy_default_system,
+	};
+	struct policy *policy = policy_read(&source, &policy_name);
 	if (!policy) {
 		return EXIT_FAILURE;
 	}
@@ -287,6 +280,7 @@ int main(int argc, char **argv)
 		listener_close(&listener);
 		return EXIT_FAILURE;
 	}
+	broker->reload.source = source;
 	const char *missing = probe_fatal(&broker->probe);
 	if (missing) {
 		log_error("this kernel cannot run the daemon: %s", missing);

@@ -97,10 +97,24 @@ int client_create(struct registry *registry, const struct credentials *credentia
 		free(client);
 		return r;
 	}
+	if (user_usage(client->user, ACCOUNT_SESSIONS) == 0) {
+		/* The policy may have changed since the user's last client, which left charges. */
+		user_set_limits(client->user, limits);
+	}
 	LIST_INSERT_HEAD(&registry->clients, client, links);
 	registry->client_count++;
 	*ret_client = client;
 	return 0;
+}
+
+void clients_set_limits(struct registry *registry)
+{
+	const struct client *client;
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
+	LIST_FOREACH(client, &registry->clients, links) {
+		policy_limits(registry->policy, &client->subject, limits);
+		user_set_limits(client->user, limits);
+	}
 }
 
 int client_admit(struct client *client)

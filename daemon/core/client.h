@@ -74,6 +74,9 @@ struct client {
 int client_create(struct registry *registry, const struct credentials *credentials,
 		  struct client **ret_client);
 
+/* The policy is new: it sets the limits of all users. As before, a user's oldest client decides. */
+void clients_set_limits(struct registry *registry);
+
 /* Charge what every client costs, before it is served. -EDQUOT, -ENFILE. */
 int client_admit(struct client *client);
 

@@ -411,6 +411,13 @@ int watcher_create(struct registry *registry, struct watcher **ret_watcher)
 	return 0;
 }
 
+void watcher_set_percent(struct watcher *watcher, uint64_t percent)
+{
+	watcher_enter(watcher);
+	watcher->budget.percent = percent;
+	pthread_mutex_unlock(&watcher->mutex);
+}
+
 void watcher_destroy(struct watcher *watcher)
 {
 	if (!watcher) {

@@ -48,6 +48,9 @@ struct watched {
 int watcher_create(struct registry *registry, struct watcher **ret_watcher);
 void watcher_destroy(struct watcher *watcher); /* only guards may be armed; takes NULL */
 
+/* The policy is new: the watcher gets this share of a CPU, 1 to 100 percent. */
+void watcher_set_percent(struct watcher *watcher, uint64_t percent);
+
 /* Calls `hit` once the payload is `value` or more, less than `seen`, or not a valid point. Re-arms a payload
  * that is armed already. Allocates nothing. */
 void watcher_arm(struct watcher *watcher, struct watched *watched, struct fbk_payload_slot *slot,

@@ -11,6 +11,7 @@
 #include "daemon/translate/probe.h"
 #include "daemon/translate/translator.h"
 #include "proto/container.h"
+#include "reload.h"
 
 struct bus;
 struct connection;
@@ -20,7 +21,8 @@ struct broker {
 	struct translator translator;
 	struct probe probe;
 	struct bus *bus; /* NULL: it is on no bus */
-	const char *policy_name;
+	struct reload reload;
+	const char *policy_name; /* a path, or POLICY_BUILT_IN */
 	bool user_mode;
 	bool stopping;
 	struct wheel_timer stop_timer;

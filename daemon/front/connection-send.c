@@ -130,6 +130,47 @@ void connection_send(struct connection *connection, const Fbk__Wire__Message *me
 	}
 }
 
+int late_answer_create(struct client *client, uint64_t serial, struct late_answer **ret_answer)
+{
+	struct late_answer *answer = calloc(1, sizeof(*answer));
+	int r = answer ? charge_take(&answer->charge, client->user, ACCOUNT_QUEUED_BYTES,
+				     sizeof(*answer))
+		       : -ENOMEM;
+	if (r < 0) {
+		free(answer);
+		return r;
+	}
+	answer->serial = serial;
+	*ret_answer = answer;
+	return 0;
+}
+
+void late_answer_destroy(struct late_answer *answer)
+{
+	charge_release(&answer->charge);
+	free(answer);
+}
+
+static void connection_flush_late(struct connection *connection)
+{
+	struct late_answer *answer;
+	while (connection->reply.size == 0 && (answer = STAILQ_FIRST(&connection->late))) {
+		Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
+		message.serial = answer->serial;
+		message.error = answer->error;
+		message.detail = answer->detail;
+		STAILQ_REMOVE_HEAD(&connection->late, links);
+		connection_send(connection, &message, NULL, 0);
+		late_answer_destroy(answer);
+	}
+}
+
+void connection_send_late(struct connection *connection, struct late_answer *answer)
+{
+	STAILQ_INSERT_TAIL(&connection->late, answer, links);
+	connection_flush_late(connection);
+}
+
 static int connection_flush_reply(struct connection *connection)
 {
 	struct connection_reply *reply = &connection->reply;
@@ -185,6 +226,7 @@ void connection_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (r == 0) {
+		connection_flush_late(connection);
 		r = connection_tell_watches(connection);
 	}
 	if (r < 0 && !connection->closing) {
@@ -224,5 +266,10 @@ void connection_refuse(int socket, int error, const char *detail)
 
 void connection_outbox_finish(struct connection *connection)
 {
+	struct late_answer *answer;
 	reply_finish(&connection->reply);
+	while ((answer = STAILQ_FIRST(&connection->late))) {
+		STAILQ_REMOVE_HEAD(&connection->late, links);
+		late_answer_destroy(answer);
+	}
 }

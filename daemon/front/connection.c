@@ -313,6 +313,7 @@ static int connection_alloc(struct broker *broker, const struct credentials *cre
 	connection->client = client;
 	connection->socket = -1;
 	connection->cause = FBK_CAUSE_OWNER_DIED;
+	STAILQ_INIT(&connection->late);
 	connection->greeting.fire = connection_not_greeted;
 	connection->starving.fire = connection_fed;
 	client->notify = connection_notify;

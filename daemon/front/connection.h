@@ -18,6 +18,7 @@ struct broker;
 #define CONNECTION_REPLY_FDS   2
 #define CONNECTION_FLIGHT_MAX  8 /* fds that may be unread in its socket */
 #define CONNECTION_STARVING_NS (20 * NS_PER_MS)
+#define LATE_DETAIL_SIZE       512
 
 /* The reply that did not fit into the socket. While there is one, the connection reads no requests. */
 struct connection_reply {
@@ -28,6 +29,15 @@ struct connection_reply {
 	struct charge charge;
 };
 
+/* An answer that comes after its handler has returned. Made with room for its text, and charged, by the handler. */
+struct late_answer {
+	STAILQ_ENTRY(late_answer) links;
+	uint64_t serial;
+	int error;
+	char detail[LATE_DETAIL_SIZE];
+	struct charge charge;
+};
+
 struct connection {
 	LIST_ENTRY(connection) links; /* of the broker: connections, or dying */
 	struct broker *broker;
@@ -35,7 +45,8 @@ struct connection {
 	int socket;
 	struct event *readable, *writable, *exited;
 	struct connection_reply reply;
-	size_t flight;               /* fds sent since the peer had last read everything */
+	STAILQ_HEAD(, late_answer) late; /* not sent yet, since there is a kept reply */
+	size_t flight;                   /* fds sent since the peer had last read everything */
 	uint64_t unread_since_ns;    /* since when unread fds stop its requests; 0: they do not */
 	struct wheel_timer greeting; /* bounds the time until Hello */
 	struct wheel_timer starving; /* paused for a moment: try again then */
@@ -72,6 +83,11 @@ void connection_destroy(struct connection *connection);
 /* connection-send.c, from here on. Send a message with fds, which stay the caller's. */
 void connection_send(struct connection *connection, const Fbk__Wire__Message *message,
 		     const int *fds, size_t fd_count);
+
+/* Takes the answer. Sends it after a reply that is kept. */
+int late_answer_create(struct client *client, uint64_t serial, struct late_answer **ret_answer);
+void late_answer_destroy(struct late_answer *answer);
+void connection_send_late(struct connection *connection, struct late_answer *answer);
 
 /* May another request be answered? False while the peer leaves too many fds unread. */
 bool connection_outbox_open(struct connection *connection);

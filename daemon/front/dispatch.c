@@ -86,6 +86,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_STUCK, inspect_stuck, 96, INSPECTS),
 	ENTRY(ADMIN_FAIL, admin_fail, 512, .admin = true),
 	ENTRY(ADMIN_EVICT, admin_evict, 512, .admin = true),
+	ENTRY(ADMIN_RELOAD, admin_reload, 64, .admin = true),
 };
 
 static const char *right_name(uint32_t missing)

@@ -100,4 +100,4 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_link_accept, request_link_info, request_link_join, request_link_end,
 	request_link_point, request_link_point_get, request_link_buffer, request_link_buffer_get,
 	request_link_publish, request_link_find, request_inspect_links, request_admin_fail,
-	request_admin_evict;
+	request_admin_evict, request_admin_reload;

@@ -2,6 +2,7 @@
 /* Requests of an administrator: fail a timeline, evict a client, read the policy anew. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "affected.h"
 #include "broker.h"
@@ -84,23 +85,16 @@ int request_admin_fail(struct client *client, struct handle *handle, const void 
 
 /* ------------------------------------------------------------------------------- evict a client -- */
 
-static int client_find(const struct client *by, uint64_t id, struct client **ret_client,
-		       char *detail)
+static struct client *client_connected(const struct registry *registry, uint64_t id)
 {
 	struct client *client;
-	LIST_FOREACH(client, &by->registry->clients, links) { /* by falling id */
+	LIST_FOREACH(client, &registry->clients, links) { /* by falling id */
 		if (client->id <= id) {
 			break;
 		}
 	}
-	if (!client || client->id != id || client->ending || !client->connection) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "no client %llu is connected: `fencectl devices` lists those with devices",
-			 (unsigned long long)id);
-		return -ENOENT;
-	}
-	*ret_client = client;
-	return 0;
+	bool found = client && client->id == id && client->connection && !client->ending;
+	return found ? client : NULL;
 }
 
 /* Points that are reached by now are not listed as waited for. */
@@ -131,11 +125,13 @@ int request_admin_evict(struct client *client, struct handle *handle, const void
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__AdminEvict *request = body;
-	struct client *evicted;
+	struct client *evicted = client_connected(client->registry, request->client);
 	char reason[FBK_REASON_SIZE];
-	int r = client_find(client, request->client, &evicted, answer->detail);
-	if (r < 0) {
-		return r;
+	if (!evicted) {
+		snprintf(answer->detail, FBK_REASON_SIZE,
+			 "no client %llu is connected: `fencectl devices` lists those with devices",
+			 (unsigned long long)request->client);
+		return -ENOENT;
 	}
 	client_refresh(evicted);
 	affected_by_client(&affected, translator_of(client), evicted);
@@ -146,4 +142,57 @@ int request_admin_evict(struct client *client, struct handle *handle, const void
 		client_evict(evicted, client, answer);
 	}
 	return answer_affected(answer);
+}
+
+/* ------------------------------------------------------------------------------------- reload -- */
+
+struct reloading {
+	struct reload_waiter waiter;
+	struct registry *registry;
+	uint64_t client; /* which may be gone by the time that the answer comes */
+	struct late_answer *answer;
+};
+
+static void reloading_done(struct reload_waiter *waiter, int error, const char *detail)
+{
+	struct reloading *reloading = container_of(waiter, struct reloading, waiter);
+	struct registry *registry = reloading->registry;
+	struct late_answer *answer = reloading->answer;
+	const struct client *client = client_connected(registry, reloading->client);
+	free(reloading);
+	registry->counters.errors += error < 0;
+	if (!client) {
+		late_answer_destroy(answer);
+		return;
+	}
+	answer->error = error;
+	wire_text_copy(answer->detail, sizeof(answer->detail), error < 0 ? detail : "");
+	connection_send_late(client->connection, answer);
+}
+
+int request_admin_reload(struct client *client, struct handle *handle, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)handle;
+	(void)body;
+	(void)fds;
+	struct reloading *reloading = calloc(1, sizeof(*reloading));
+	int r = reloading ? late_answer_create(client, answer->message.serial, &reloading->answer)
+			  : -ENOMEM;
+	if (r < 0) {
+		free(reloading);
+		return r;
+	}
+	reloading->waiter.done = reloading_done;
+	reloading->registry = client->registry;
+	reloading->client = client->id;
+	r = reload_start(&broker_of(client)->reload, &reloading->waiter);
+	if (r < 0) {
+		late_answer_destroy(reloading->answer);
+		free(reloading);
+		return r;
+	}
+	log_info("uid %u has the policy read anew", client->subject.uid);
+	answer->silent = true;
+	return 0;
 }

@@ -180,6 +180,11 @@ uint64_t user_limit(const struct user *user, enum account_resource resource)
 	return user->limits[resource];
 }
 
+void user_set_limits(struct user *user, const uint64_t limits[ACCOUNT_RESOURCE_COUNT])
+{
+	memcpy(user->limits, limits, sizeof(user->limits));
+}
+
 /* Is there room under the ceiling, and does the user's part of it stay fair? */
 static bool user_ceiling_allows(const struct user *user, enum account_resource resource,
 				uint64_t amount)
@@ -203,7 +208,9 @@ static bool user_ceiling_allows(const struct user *user, enum account_resource r
 static int user_take(struct user *user, enum account_resource resource, uint64_t amount)
 {
 	assert(resource < ACCOUNT_RESOURCE_COUNT);
-	if (amount > user->limits[resource] - user->usage[resource]) {
+	uint64_t limit = user->limits[resource];
+	uint64_t usage = user->usage[resource];
+	if (usage > limit || amount > limit - usage) { /* above a limit that was lowered since */
 		user->refused = &account_limits[resource];
 		return -EDQUOT;
 	}

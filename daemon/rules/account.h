@@ -99,6 +99,9 @@ uid_t user_uid(const struct user *user);
 uint64_t user_usage(const struct user *user, enum account_resource resource);
 uint64_t user_limit(const struct user *user, enum account_resource resource);
 
+/* New limits. What exceeds them stays charged, and the user gets no more until it is below. */
+void user_set_limits(struct user *user, const uint64_t limits[ACCOUNT_RESOURCE_COUNT]);
+
 /*
  * Charge `amount` to an empty charge. 0, or with nothing changed:
  *   -EDQUOT  above the user's own limit

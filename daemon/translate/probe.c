@@ -116,17 +116,19 @@ static void probe_udmabuf(struct probe *probe, const struct registry *registry)
 		      : "no /dev/udmabuf that can be opened: fence pages are imported by address");
 }
 
-static void probe_promises(struct probe *probe, struct translator *translator)
+static uint64_t feature_bit(enum fbk_feature feature, bool works)
+{
+	return works ? UINT64_C(1) << feature : 0;
+}
+
+void probe_promises(struct probe *probe, struct translator *translator)
 {
 	char why[FBK_REASON_SIZE];
 	bool works = export_promises_work(translator, why) == 0;
 	result_set(probe, PROBE_PROMISE, "promises", works,
 		   works ? "ON, by policy, from vgem: a broken promise reads as success" : why);
-}
-
-static uint64_t feature_bit(enum fbk_feature feature, bool works)
-{
-	return works ? UINT64_C(1) << feature : 0;
+	probe->features &= ~feature_bit(FBK_FEATURE_PROMISE, true);
+	probe->features |= feature_bit(FBK_FEATURE_PROMISE, works);
 }
 
 void probe_run(struct probe *probe, struct translator *translator)
@@ -138,9 +140,7 @@ void probe_run(struct probe *probe, struct translator *translator)
 	probe_proc(probe);
 	probe_drm(probe, drm);
 	probe_udmabuf(probe, translator->registry);
-	probe_promises(probe, translator);
 	bool eventfds = translator->aio.source >= 0;
-	bool promises = probe->results[PROBE_PROMISE].works;
 	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
 		   eventfds ? "eventfds are raised without blocking"
 			    : "no AIO context: raise fs.aio-max-nr; eventfds can't be exported");
@@ -156,8 +156,8 @@ void probe_run(struct probe *probe, struct translator *translator)
 		feature_bit(FBK_FEATURE_DMA_BUF_IMPLICIT, drm->own_sync_file >= 0) |
 		feature_bit(FBK_FEATURE_SYNCOBJ, drm->syncobj >= 0) |
 		feature_bit(FBK_FEATURE_MIRRORS, drm->syncobj >= 0 && drm->eventfd) |
-		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, translator->registry->udmabuf >= 0) |
-		feature_bit(FBK_FEATURE_PROMISE, promises);
+		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, translator->registry->udmabuf >= 0);
+	probe_promises(probe, translator);
 }
 
 const char *probe_fatal(const struct probe *probe)

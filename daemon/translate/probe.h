@@ -43,3 +43,6 @@ void probe_run(struct probe *probe, struct translator *translator);
 
 /* NULL, or a sentence that names a missing item without which the daemon can't run. */
 const char *probe_fatal(const struct probe *probe);
+
+/* The policy is new: can promises be made now? Sets that result and its feature. */
+void probe_promises(struct probe *probe, struct translator *translator);

@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib-device.h"
 #include "lib-view.h"
 
 #define NOBODY 65534
@@ -296,6 +298,229 @@ START_TEST(evict_unknown)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------- reload -- */
+
+static void policy_put(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+	EXPECT(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static int ask_reload(struct client *client)
+{
+	REQUEST(request, ADMIN_RELOAD, admin_reload);
+	return client_call(client, &request, NULL, 0, NULL);
+}
+
+static int try_device(struct client *client, const char *name)
+{
+	REQUEST(request, DEVICE_REGISTER, device_register);
+	request.device_register->name = (char *)(uintptr_t)name;
+	request.device_register->class_ = FBK_CPU;
+	request.device_register->signals = FBK_MEMORY64;
+	return client_call(client, &request, NULL, 0, NULL);
+}
+
+static int newcomer_run(void *arg)
+{
+	const int *expected = arg;
+	struct client client;
+	client_open(&client, &fencebrokerd);
+	EXPECT(try_device(&client, "new") == *expected);
+	client_close(&client);
+	return 0;
+}
+
+static void expect_newcomer(int result)
+{
+	ck_assert_int_eq(child_wait(child_start(newcomer_run, &result)), 0);
+}
+
+static const char no_devices[] =
+	"version = 1;\n"
+	"rules: (\n"
+	"  { user = \"*\"; connect = true; register = false; inspect = \"all\"; }\n"
+	");\n";
+
+START_TEST(reload_changes_the_rules)
+{
+	struct doomed stays;
+	doomed_begin(&stays, 0);
+	expect_newcomer(0);
+	policy_put(fencebrokerd.policy, no_devices);
+	expect_newcomer(0); /* not yet */
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	expect_newcomer(-EPERM);
+	ck_assert_int_eq(try_device(&signaler, "cpu1"), -EPERM);
+	client_expect_detail(&signaler, "policy.conf:3");
+	expect_logged("policy.conf is in force");
+
+	/* what exists stays, and works */
+	ck_assert(view_signal(&stays.signals, 0, POINT));
+	ck_assert_int_eq(point_wait(&stays.waits, POINT, PATIENCE_MS), 0);
+	policy_put(fencebrokerd.policy, policy);
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	expect_newcomer(0);
+}
+END_TEST
+
+/* Limits of users that are here already; what they hold above a lower limit they keep. */
+START_TEST(reload_changes_limits)
+{
+	char text[512];
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "more%d", i);
+		ck_assert_int_eq(try_device(&signaler, name), 0);
+	}
+	snprintf(text, sizeof(text), "%slimits: { devices = 2; };\n", policy);
+	policy_put(fencebrokerd.policy, text);
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	ck_assert_int_eq(try_device(&signaler, "another"), -EDQUOT);
+	ck_assert_uint_eq(client_usage(&admin, getuid(), "devices"), 4);
+	snprintf(text, sizeof(text), "%slimits: { devices = 5; };\n", policy);
+	policy_put(fencebrokerd.policy, text);
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	ck_assert_int_eq(try_device(&signaler, "another"), 0);
+	ck_assert_int_eq(try_device(&signaler, "last"), -EDQUOT);
+}
+END_TEST
+
+static const struct {
+	const char *text; /* NULL: there is no file */
+	int error;
+	const char *says;
+} broken[] = {
+	{ "version = 1;\nrules: (\n  { user = 0; connect = 5; }\n);\n", -EINVAL,
+	  "/policy.conf:3: " },
+	{ "version = 1;\n", -EINVAL, "/policy.conf:1: \"rules\" is missing" },
+	{ "version = 1;\nrules: ( { user = \"no such user\"; connect = true; } );\n", -EINVAL,
+	  "/policy.conf:2: there is no user" },
+	{ NULL, -ENOENT, "/policy.conf: " },
+};
+
+START_TEST(reload_refuses_a_broken_file)
+{
+	if (broken[_i].text) {
+		policy_put(fencebrokerd.policy, broken[_i].text);
+	} else {
+		ck_assert_int_eq(unlink(fencebrokerd.policy), 0);
+	}
+	ck_assert_int_eq(ask_reload(&admin), broken[_i].error);
+	client_expect_detail(&admin, broken[_i].says);
+	expect_logged("the policy stays as it was: ");
+	expect_newcomer(0);
+	policy_put(fencebrokerd.policy, no_devices);
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	expect_newcomer(-EPERM);
+}
+END_TEST
+
+/* Requests that are sent together share runs; each is answered. */
+START_TEST(reloads_together)
+{
+	unsigned int answered = 0;
+	for (int i = 0; i < 20; i++) {
+		REQUEST(request, ADMIN_RELOAD, admin_reload);
+		request.serial = 1000 + (uint64_t)i;
+		uint8_t bytes[64];
+		size_t size = fbk__wire__request__pack(&request, bytes);
+		ck_assert_int_eq(client_send_raw(&admin, bytes, size, NULL, 0), 0);
+	}
+	uint32_t serials = 0;
+	for (; answered < 20; answered++) {
+		struct reply reply;
+		ck_assert(client_receive(&admin, &reply));
+		ck_assert_int_eq(reply.message->error, 0);
+		ck_assert_uint_ge(reply.message->serial, 1000);
+		serials |= UINT32_C(1) << (reply.message->serial - 1000);
+		reply_free(&reply);
+	}
+	ck_assert_uint_eq(serials, (UINT32_C(1) << 20) - 1);
+}
+END_TEST
+
+/* The answer finds nobody. */
+START_TEST(reload_and_leave)
+{
+	for (int i = 0; i < 20; i++) {
+		struct client leaves;
+		client_open(&leaves, &fencebrokerd);
+		REQUEST(request, ADMIN_RELOAD, admin_reload);
+		client_send(&leaves, &request, NULL, 0);
+		client_close(&leaves);
+	}
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	client_ping(&signaler);
+}
+END_TEST
+
+/* The daemon ends while it reads: see also the unit's test, where that hangs. */
+START_TEST(reload_and_stop)
+{
+	REQUEST(request, ADMIN_RELOAD, admin_reload);
+	client_send(&admin, &request, NULL, 0);
+	daemon_terminate(&fencebrokerd);
+}
+END_TEST
+
+#define RELOADS 100
+
+START_TEST(reloads_while_clients_work)
+{
+	struct bystander bystander;
+	bystander_open(&bystander, &fencebrokerd);
+	ck_assert_int_eq(ask_reload(&admin), 0);
+	unsigned int fds = daemon_fd_count(&fencebrokerd);
+	for (int i = 0; i < RELOADS; i++) {
+		policy_put(fencebrokerd.policy, i % 2 ? policy : no_devices);
+		REQUEST(request, ADMIN_RELOAD, admin_reload);
+		client_send(&admin, &request, NULL, 0);
+		bystander_round(&bystander);
+		struct reply reply;
+		ck_assert(client_receive(&admin, &reply));
+		ck_assert_int_eq(reply.message->error, 0);
+		reply_free(&reply);
+	}
+	daemon_await_fds(&fencebrokerd, fds);
+	daemon_await_no_task(&fencebrokerd, "fbk-policy");
+	daemon_settled(&fencebrokerd, 300);
+	bystander_close(&bystander);
+}
+END_TEST
+
+/* The built-in policy stays until there is a file. */
+START_TEST(reload_finds_a_new_file)
+{
+	char path[160];
+	struct reply reply;
+	struct client client;
+	struct daemon own;
+	daemon_serve(&own, NULL);
+	client_open(&client, &own);
+	ck_assert_int_eq(ask_reload(&client), 0);
+	REQUEST(request, INSPECT_STATUS, inspect_status);
+	ck_assert_int_eq(client_call(&client, &request, NULL, 0, &reply), 0);
+	ck_assert_str_eq(reply.message->status->policy, "built-in");
+	reply_free(&reply);
+
+	snprintf(path, sizeof(path), "%s/fencebroker", own.directory);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	strcat(path, "/policy.conf");
+	policy_put(path, no_devices);
+	ck_assert_int_eq(ask_reload(&client), 0);
+	ck_assert_int_eq(try_device(&client, "cpu0"), -EPERM);
+	ck_assert_int_eq(client_call(&client, &request, NULL, 0, &reply), 0);
+	ck_assert_str_eq(reply.message->status->policy, path);
+	reply_free(&reply);
+	ck_assert_int_eq(unlink(path), 0);
+	*strrchr(path, '/') = '\0';
+	ck_assert_int_eq(rmdir(path), 0);
+	client_close(&client);
+	daemon_stop(&own);
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------- who may ask -- */
 
 static int stranger_run(void *arg)
@@ -308,6 +533,7 @@ static int stranger_run(void *arg)
 	EXPECT(strstr(stranger.detail, "be root") && strstr(stranger.detail, "polkit"));
 	EXPECT(ask_fail(&stranger, ids[0], "", false) == -EPERM);
 	EXPECT(ask_evict(&stranger, ids[1], "", false) == -EPERM);
+	EXPECT(ask_reload(&stranger) == -EPERM);
 	client_ping(&stranger);
 	client_close(&stranger);
 	return 0;
@@ -335,6 +561,7 @@ static int user_run(void *arg)
 	EXPECT(view_create(&client, client_device(&client, "cpu0"), 0, "line", 0, &view) == 0);
 	EXPECT(ask_fail(&client, view.id, "", false) == 0);
 	EXPECT(view_status(&view) == FBK_STATUS_FAILED);
+	EXPECT(ask_reload(&client) == 0);
 	client_close(&client);
 	return 0;
 }
@@ -361,6 +588,14 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, evict_ends_the_client);
 	tcase_add_test(tcase, evict_oneself);
 	tcase_add_test(tcase, evict_unknown);
+	tcase_add_test(tcase, reload_changes_the_rules);
+	tcase_add_test(tcase, reload_changes_limits);
+	ADD_LOOP(tcase, reload_refuses_a_broken_file, broken);
+	tcase_add_test(tcase, reloads_together);
+	tcase_add_test(tcase, reload_and_leave);
+	tcase_add_test(tcase, reload_and_stop);
+	tcase_add_test(tcase, reloads_while_clients_work);
+	tcase_add_test(tcase, reload_finds_a_new_file);
 	tcase_add_test(tcase, another_user_may_not);
 	tcase_add_test(tcase, a_user_administers_its_own);
 }

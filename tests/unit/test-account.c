@@ -46,6 +46,31 @@ START_TEST(table_complete)
 }
 END_TEST
 
+/* What exceeds a lower limit stays, and nothing is added until it is below. */
+START_TEST(limits_set_anew)
+{
+	struct charge charge = { 0 };
+	limits[ACCOUNT_FDS] = 5;
+	struct user *user = user_of(1000);
+	ck_assert_int_eq(charge_take(&charge, user, ACCOUNT_FDS, 5), 0);
+	limits[ACCOUNT_FDS] = 3;
+	user_set_limits(user, limits);
+	ck_assert_uint_eq(user_limit(user, ACCOUNT_FDS), 3);
+	ck_assert_uint_eq(user_usage(user, ACCOUNT_FDS), 5);
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_FDS, 1), -EDQUOT);
+	charge_shrink(&charge, 2);
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_FDS, 1), -EDQUOT);
+	charge_shrink(&charge, 1);
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_FDS, 1), 0);
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_FDS, 1), -EDQUOT);
+	limits[ACCOUNT_FDS] = 4;
+	user_set_limits(user, limits);
+	ck_assert_int_eq(charge_grow(&charge, user, ACCOUNT_FDS, 1), 0);
+	charge_release(&charge);
+	user_unref(user);
+}
+END_TEST
+
 START_TEST(users_found_by_uid)
 {
 	limits[ACCOUNT_FDS] = 5;
@@ -511,6 +536,7 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, table_complete);
+	tcase_add_test(tcase, limits_set_anew);
 	tcase_add_test(tcase, users_found_by_uid);
 	tcase_add_test(tcase, many_users);
 	tcase_add_test(tcase, limit_is_exact);

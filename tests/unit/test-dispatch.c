@@ -222,7 +222,11 @@ START_TEST(administration_needs_the_right)
 	ck_assert_ptr_nonnull(strstr(answer.detail, "fencectl"));
 	RUN(other, ADMIN_EVICT, admin_evict, AdminEvict, message_.client = client->id);
 	ck_assert_int_eq(answer.message.error, -EPERM);
+	RUN(other, ADMIN_RELOAD, admin_reload, AdminReload);
+	ck_assert_int_eq(answer.message.error, -EPERM);
 	other->admin = true;
+	RUN(other, ADMIN_RELOAD, admin_reload, AdminReload);
+	ck_assert_int_eq(answer.message.error, -EOPNOTSUPP); /* there is no file to read */
 	RUN(other, ADMIN_FAIL, admin_fail, AdminFail, message_.id = id; message_.dry_run = true);
 	ck_assert_int_eq(answer.message.error, 0);
 	ck_assert_uint_eq(answer.message.affected->n_text, 1);
