@@ -146,6 +146,7 @@ static void broker_apply_policy(struct reload *reload, struct policy *policy, co
 	translator_lock_memory(&broker->translator);
 	probe_promises(&broker->probe, &broker->translator);
 	registry->features = broker->probe.features;
+	bus_policy_changed(broker);
 }
 
 /* ----------------------------------------------------------------------------------- running -- */

@@ -428,6 +428,68 @@ static int method_evict_client(sd_bus_message *message, void *arg, sd_bus_error 
 	return admin_call(message, arg, BUS_NAME ".evict-client", serve_evict);
 }
 
+/* A caller that waits for the policy to be read. */
+struct bus_reload {
+	LIST_ENTRY(bus_reload) links;
+	struct bus *bus;
+	struct reload_waiter waiter;
+	sd_bus_message *message;
+};
+
+static void reload_free(struct bus_reload *reload)
+{
+	reload_forget(&reload->waiter);
+	LIST_REMOVE(reload, links);
+	sd_bus_message_unref(reload->message);
+	free(reload);
+}
+
+static void on_reloaded(struct reload_waiter *waiter, int error, const char *detail)
+{
+	struct bus_reload *reload = container_of(waiter, struct bus_reload, waiter);
+	if (error < 0) {
+		bus_reply_error(reload->message, error, detail);
+	} else {
+		sd_bus_reply_method_return(reload->message, NULL);
+	}
+	bus_transport_sent(&reload->bus->transport);
+	reload_free(reload);
+}
+
+static int serve_reload(struct bus *bus, const struct bus_peer *peer, sd_bus_message *message)
+{
+	(void)peer;
+	struct bus_reload *reload = calloc(1, sizeof(*reload));
+	if (!reload) {
+		return bus_reply_error(message, -ENOMEM, NULL);
+	}
+	reload->bus = bus;
+	reload->waiter.done = on_reloaded;
+	reload->message = sd_bus_message_ref(message);
+	LIST_INSERT_HEAD(&bus->reloads, reload, links);
+	int r = reload_start(&bus->broker->reload, &reload->waiter);
+	if (r < 0) {
+		reload_free(reload);
+		return bus_reply_error(message, r, NULL);
+	}
+	return 1;
+}
+
+static int method_reload(sd_bus_message *message, void *arg, sd_bus_error *error)
+{
+	(void)error;
+	struct manager_call call;
+	int r = call_begin(&call, message, arg);
+	return r < 0 ? r : bus_check(arg, call.peer, message, BUS_NAME ".reload", serve_reload);
+}
+
+void bus_manager_lost(struct bus *bus)
+{
+	while (!LIST_EMPTY(&bus->reloads)) {
+		reload_free(LIST_FIRST(&bus->reloads));
+	}
+}
+
 /* ------------------------------------------------------------------------------- its properties -- */
 
 static int get_version(sd_bus *connection, const char *path, const char *interface,
@@ -540,6 +602,8 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("EvictClient", SD_BUS_ARGS("t", id, "s", reason, "t", flags),
 				SD_BUS_RESULT("as", affected), method_evict_client,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_unsubscribe,
@@ -550,7 +614,7 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_SIGNAL_WITH_ARGS("Stuck", SD_BUS_ARGS("a{sv}", wait), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Stopping", SD_BUS_ARGS("t", within_ms), 0),
 	CONSTANT("Version", "s", get_version),
-	CONSTANT("Features", "as", get_features),
+	SD_BUS_PROPERTY("Features", "as", get_features, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	CONSTANT("UserMode", "b", get_user_mode),
 	SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),

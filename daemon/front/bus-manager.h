@@ -6,3 +6,6 @@
 
 /* Add its object to a new connection. */
 int bus_manager_setup(struct bus *bus);
+
+/* The bus is gone: nobody waits for an answer any more. */
+void bus_manager_lost(struct bus *bus);

@@ -24,6 +24,7 @@ struct bus {
 	LIST_HEAD(, bus_check) checks; /* what polkit is asked */
 	unsigned int check_count;
 	uint64_t next_check, next_stuck; /* the last number given */
+	LIST_HEAD(, bus_reload) reloads; /* that callers wait for */
 	LIST_HEAD(, bus_subscriber) subscribers;
 	unsigned int subscriber_count;
 };

@@ -73,6 +73,7 @@ static void bus_lost(struct bus_transport *transport)
 	struct bus *bus = bus_of(transport);
 	struct connection *connection;
 	bus_checks_lost(bus);
+	bus_manager_lost(bus);
 	bus_subscribers_lost(bus);
 	bus_peers_lost(&bus->peers);
 	/* The next bus may give the same names to others. */
@@ -149,6 +150,16 @@ void bus_wait_expired(const struct wait *wait)
 	struct bus *bus = bus_at(timeline_registry(wait->timeline));
 	if (bus) {
 		bus_signal_stuck(bus, wait);
+	}
+}
+
+void bus_policy_changed(struct broker *broker)
+{
+	struct bus *bus = broker->bus;
+	if (bus && bus_transport_has_room(&bus->transport)) {
+		sd_bus_emit_properties_changed(bus->transport.bus, BUS_PATH, BUS_MANAGER, "Policy",
+					       "Features", NULL);
+		bus_transport_sent(&bus->transport);
 	}
 }
 
