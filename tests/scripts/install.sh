@@ -61,6 +61,42 @@ done
 kill %1
 wait %1 || fail "SIGTERM is not a clean end"
 
+# The bus finds its files, and takes them.
+share=$prefix/share
+for file in dbus-1/system.d/org.fencebroker1.conf dbus-1/system-services/org.fencebroker1.service \
+	dbus-1/services/org.fencebroker1.service dbus-1/interfaces/org.fencebroker1.xml \
+	polkit-1/actions/org.fencebroker1.policy; do
+	[ -s "$share/$file" ] || fail "share/$file is not installed"
+done
+grep -qx 'SystemdService=fencebroker.service' "$share"/dbus-1/{system-,}services/org.fencebroker1.service ||
+	fail "a call on the bus starts no unit"
+for bus in system session; do
+	policy= services="<servicedir>$share/dbus-1/services</servicedir>"
+	if [ "$bus" = system ]; then
+		policy="<include>$share/dbus-1/system.d/org.fencebroker1.conf</include>"
+		services="<servicedir>$share/dbus-1/system-services</servicedir>"
+	fi
+	cat >"$work/$bus.conf" <<END
+<busconfig>
+<type>$bus</type> <listen>unix:tmpdir=$work</listen> $services
+<policy context="default"> <allow user="*"/> <allow send_destination="*"/> <allow receive_sender="*"/> </policy>
+$policy
+</busconfig>
+END
+	dbus-run-session --config-file="$work/$bus.conf" -- dbus-send --session --print-reply \
+		--dest=org.freedesktop.DBus / org.freedesktop.DBus.ListActivatableNames >"$work/out" 2>"$work/log" ||
+		fail "the $bus bus does not start: $(cat "$work/log")"
+	grep -q '"org.fencebroker1"' "$work/out" || fail "the $bus bus starts no org.fencebroker1: $(cat "$work/log")"
+done
+xmllint --noout "$share"/dbus-1/{system.d/org.fencebroker1.conf,interfaces/org.fencebroker1.xml} ||
+	fail "the bus's files are no XML"
+xmllint --nonet --noout --dtdvalid /usr/share/polkit-1/policyconfig-1.dtd \
+	"$share/polkit-1/actions/org.fencebroker1.policy" || fail "polkit does not take its actions"
+# Each action that the interface names, and no other.
+[ "$(grep -oP 'Action" value="\K[^"]+' "$share/dbus-1/interfaces/org.fencebroker1.xml" | sort)" = \
+	"$(grep -oP 'action id="\K[^"]+' "$share/polkit-1/actions/org.fencebroker1.policy" | sort)" ] ||
+	fail "the interface and polkit name other actions"
+
 for page in fencebroker.7 fence-vulkan.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 fence-bench.1; do
 	[ -n "$(find "$prefix" -name "$page")" ] || fail "the manual page $page is not installed"
 done
