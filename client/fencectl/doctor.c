@@ -87,6 +87,8 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
 		doctor_add(doctor, "daemon", CHECK_WORKS, false, use, "",
 			   "version %s, pid %d, protocol %u, %u clients", status->daemon_version,
 			   status->pid, status->protocol_version, status->sessions);
+		doctor->daemon_pid = (int)status->pid;
+		doctor->daemon_user_mode = status->user_mode;
 		doctor_daemon_kernel(doctor, status);
 		reply_finish(&reply);
 	} else {
@@ -222,6 +224,7 @@ int verb_doctor(const struct options *options)
 	doctor_memory(&doctor);
 	doctor_drm(&doctor);
 	doctor_daemon(&doctor, options->socket);
+	doctor_bus(&doctor);
 	for (size_t i = 0; i < doctor.count; i++) {
 		core = core && !(doctor.checks[i].core && doctor.checks[i].result == CHECK_MISSING);
 	}

@@ -29,6 +29,8 @@ struct check {
 struct doctor {
 	struct check checks[CHECKS_MAX];
 	size_t count;
+	int daemon_pid;        /* 0: none runs, or it does not say */
+	bool daemon_user_mode; /* it serves one user, on the session bus */
 };
 
 /* Add a check; the note is the result. */
@@ -43,3 +45,4 @@ void doctor_memory(struct doctor *doctor);
 void doctor_process(struct doctor *doctor);
 void doctor_drm(struct doctor *doctor);
 void doctor_daemon(struct doctor *doctor, const char *socket);
+void doctor_bus(struct doctor *doctor); /* after doctor_daemon: it says which bus */

@@ -17,7 +17,8 @@ static const struct verb verbs[] = {
 	{ "explain", " A B", 2, "the routes A -> B (acquire) and A <- B (release), and why",
 	  verb_explain },
 	{ "stuck", "", 0, "stuck waits: waiter, signaler, and likely cause", verb_stuck },
-	{ "doctor", "", 0, "kernel features and routes that work here, and how to get the rest",
+	{ "doctor", "", 0,
+	  "kernel features, routes and bus: what works here, and how to get the rest",
 	  verb_doctor },
 };
 

@@ -30,6 +30,10 @@ for name in syncobj-timeline syncobj-eventfd sync-file-deadline; do
 	check "$name" "$newer"
 done
 check sw_sync missing
+check bus works
+check bus-policy missing # nothing is installed here
+check polkit works
+check polkit-actions missing
 for name in "memory to memory" "memory to eventfd (late)" "eventfd to memory" \
 	"memory to sync_file (late)" "sync_file to memory" "dma-buf fences to memory" \
 	"memory to sync_file (promise)"; do
