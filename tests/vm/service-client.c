@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A client of the installed service for guest-service.sh: provokes one of the daemon's log entries. Its device is
- * "gpu0", its timeline "frame"; it signals nothing. Exits with 0 when the daemon did what it logs.
+ * A client of the installed service. For guest-service.sh it provokes one of the daemon's log entries: its device is
+ * "gpu0", its timeline "frame"; it signals nothing, and exits with 0 when the daemon did what it logs. For guest-bus.sh
+ * it hands points over until its standard input ends.
  */
 #include <errno.h>
 #include <fencebroker.h>
@@ -24,6 +25,13 @@ static void require(bool condition, const char *what)
 		fprintf(stderr, "service-client: %s: %s\n", what, fbk_error_detail());
 		exit(EXIT_FAILURE);
 	}
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 static bool readable(int fd)
@@ -75,11 +83,8 @@ static void watch_expire(void)
 {
 	struct fbk_context *context = connect_service();
 	struct fbk_point point = point_create(context);
-	struct timespec now;
 	int result = 1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t now_ns = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-	require(fbk_point_watch(point, now_ns + DEADLINE_NS, watch_fired, &result, NULL) == 0,
+	require(fbk_point_watch(point, clock_ns() + DEADLINE_NS, watch_fired, &result, NULL) == 0,
 		"watch");
 	while (result == 1) {
 		require(readable(fbk_context_fd(context)), "the watch never fired");
@@ -100,6 +105,36 @@ static void promise_break(void)
 	fbk_disconnect(context);
 }
 
+/* Each point is signalled by one client and exported by another, which takes the daemon. Prints the points, and the
+ * longest hand-over in milliseconds. */
+static void hand_over(void)
+{
+	struct fbk_context *consumer = connect_service();
+	struct fbk_point point = point_create(connect_service());
+	struct pollfd end = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct fbk_timeline *opened;
+	uint64_t longest_ns = 0;
+	int token, fence;
+	require(fbk_timeline_share(point.timeline, FBK_RIGHT_WAIT, &token) == 0, "share");
+	require(fbk_timeline_open(consumer, token, &opened) == 0, "open");
+	printf("started\n");
+	fflush(stdout);
+	for (; poll(&end, 1, 5) == 0; point.value++) {
+		uint64_t start_ns = clock_ns();
+		struct fbk_point awaited = { opened, point.value };
+		require(fbk_point_export(awaited, FBK_EVENTFD, start_ns + UINT64_C(30000000000),
+					 &fence) == 0,
+			"export");
+		require(fbk_timeline_signal(point.timeline, point.value) == 0, "signal");
+		require(readable(fence) && fbk_point_check(awaited) == 0, "not reached");
+		close(fence);
+		uint64_t took_ns = clock_ns() - start_ns;
+		longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+	}
+	printf("%llu %llu\n", (unsigned long long)point.value - 1,
+	       (unsigned long long)longest_ns / 1000000);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct {
@@ -109,6 +144,7 @@ int main(int argc, char *argv[])
 		{ "malformed", send_malformed },
 		{ "expire", watch_expire },
 		{ "break-promise", promise_break },
+		{ "hand-over", hand_over },
 	};
 	for (size_t i = 0; argc == 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0) {
@@ -116,6 +152,6 @@ int main(int argc, char *argv[])
 			return EXIT_SUCCESS;
 		}
 	}
-	fprintf(stderr, "usage: service-client malformed | expire | break-promise\n");
+	fprintf(stderr, "usage: service-client malformed | expire | break-promise | hand-over\n");
 	return EXIT_FAILURE;
 }
