@@ -20,6 +20,7 @@
 #include "bench.h"
 #include "host.h"
 
+#define DBUS_DAEMON   "/usr/bin/dbus-daemon"
 #define READY_MS      20000
 #define PARENT_MAX    40 /* sun_path holds 108 bytes, with what follows */
 #define IDLE_LOOK_MS  50
@@ -32,6 +33,13 @@ const char daemon_policy_open[] =
 	"  page_bytes = 1073741824; };\n"
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n"
 	"  inspect = \"own\"; } );\n";
+
+/* Every user may do everything, as much as it likes. */
+static const char bus_configuration[] =
+	"<busconfig><type>custom</type><auth>EXTERNAL</auth>\n"
+	"<policy context='default'><allow user='*'/><allow own='*'/>\n"
+	"<allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/></policy>\n"
+	"<limit name='max_replies_per_connection'>50000</limit></busconfig>\n";
 
 int bench_path(const char *name, char *ret_path, size_t size)
 {
@@ -111,8 +119,14 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 	snprintf(policy, sizeof(policy), "%s/policy", daemon->directory);
 	snprintf(notify, sizeof(notify), "%s/notify", daemon->directory);
 	char *user[] = { "fencebrokerd", "--user", "--socket", (char *)daemon->socket, NULL };
-	char *system[] = { "fencebrokerd",         "--policy", policy, "--socket",
-			   (char *)daemon->socket, NULL };
+	char *system[] = { "fencebrokerd",
+			   "--policy",
+			   policy,
+			   "--socket",
+			   (char *)daemon->socket,
+			   setup->bus ? "--bus" : NULL,
+			   (char *)setup->bus,
+			   NULL };
 	setenv("NOTIFY_SOCKET", notify, 1);
 	if (setup->preload) {
 		setenv("LD_PRELOAD", setup->preload, 1);
@@ -189,45 +203,69 @@ int daemon_start(struct daemon *daemon, const struct daemon_setup *setup)
 	return r;
 }
 
-int daemon_start_dbus(struct daemon *daemon)
+/* dbus-daemon with this argument that names its configuration, pinned there. */
+static int dbus_start(struct daemon *daemon, const char *configuration, enum place place)
 {
 	int address[2];
-	char print[32];
-	if (access("/usr/bin/dbus-daemon", X_OK) < 0) {
-		return bench_skip("there is no dbus-daemon here to compare with");
-	}
-	int r = directory_make(daemon);
-	if (r < 0) {
-		return r;
-	}
+	char print[32], listen[128];
 	if (pipe2(address, O_CLOEXEC) < 0) {
-		directory_remove(daemon);
 		return bench_fail("pipe: %s", strerror(errno));
 	}
 	snprintf(print, sizeof(print), "--print-address=%d", STDOUT_FILENO);
-	char *arguments[] = { "dbus-daemon", "--session", print, "--nofork",
-			      "--nopidfile", NULL,        NULL };
-	char listen[128];
 	snprintf(listen, sizeof(listen), "--address=unix:path=%s", daemon->socket);
-	arguments[5] = listen;
+	char *arguments[] = { "dbus-daemon", (char *)configuration, print,
+			      "--nofork",    "--nopidfile",         listen,
+			      NULL };
 	fflush(NULL);
 	uint64_t start = host_now();
 	daemon->pid = fork();
 	if (daemon->pid == 0) {
-		host_pin(PLACE_RELAY);
+		host_pin(place);
 		int log = open("/dev/null", O_WRONLY);
 		dup2(log, STDERR_FILENO);
 		dup2(address[1], STDOUT_FILENO);
 		close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 		unsetenv("NOTIFY_SOCKET");
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execv("/usr/bin/dbus-daemon", arguments);
+		execv(DBUS_DAEMON, arguments);
 		_exit(127);
 	}
 	close(address[1]);
-	r = word_await(daemon, address[0], "unix:");
+	int r = word_await(daemon, address[0], "unix:");
 	daemon->start_ns = host_now() - start;
 	close(address[0]);
+	return r;
+}
+
+int daemon_start_dbus(struct daemon *daemon)
+{
+	if (access(DBUS_DAEMON, X_OK) < 0) {
+		return bench_skip("there is no dbus-daemon here to compare with");
+	}
+	int r = directory_make(daemon);
+	if (r == 0) {
+		r = dbus_start(daemon, "--session", PLACE_RELAY);
+	}
+	if (r < 0) {
+		daemon_stop(daemon);
+	}
+	return r;
+}
+
+int daemon_start_bus(struct daemon *daemon)
+{
+	char argument[128];
+	if (access(DBUS_DAEMON, X_OK) < 0) {
+		return bench_skip("there is no dbus-daemon here");
+	}
+	int r = directory_make(daemon);
+	if (r == 0) {
+		r = policy_write(daemon, bus_configuration);
+	}
+	if (r == 0) {
+		snprintf(argument, sizeof(argument), "--config-file=%s/policy", daemon->directory);
+		r = dbus_start(daemon, argument, PLACE_PARTNER);
+	}
 	if (r < 0) {
 		daemon_stop(daemon);
 	}

@@ -17,14 +17,16 @@ struct daemon_setup {
 	const char *policy;  /* NULL: --user with the built-in one */
 	const char *preload; /* NULL: none; else LD_PRELOAD, with FENCE_BENCH_COUNT = `count` */
 	const char *count;
+	const char *bus; /* NULL: none; else its address, with `policy` */
 };
 
 /* The policy of a system daemon that lets everybody connect and register. */
 extern const char daemon_policy_open[];
 
 int daemon_start(struct daemon *daemon, const struct daemon_setup *setup);
-int daemon_start_dbus(struct daemon *daemon);
-void daemon_stop(struct daemon *daemon); /* no-op for one that was not started */
+int daemon_start_dbus(struct daemon *daemon); /* as for a session, to compare with */
+int daemon_start_bus(struct daemon *daemon);  /* dbus-daemon, for a row: open to all users */
+void daemon_stop(struct daemon *daemon);      /* no-op for one that was not started */
 
 /* Its anonymous memory (smaps_rollup): heap and stacks, no shared pages. Bytes, or -1. */
 long daemon_anonymous(const struct daemon *daemon);

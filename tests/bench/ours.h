@@ -39,6 +39,8 @@ extern const struct side ours_stages;        /* devices wait for points */
 extern const struct side ours_stages_waited; /* processes wait for devices */
 extern const struct side ours_start;
 extern const struct side ours_memory;
+extern const struct side ours_bus_register; /* and the close of its socket */
+extern const struct side ours_bus_flood;    /* ListDevices, while another user floods the daemon */
 
 /* ROW_VALUE */
 int ours_heap_timeline(double *ret_value, char *ret_note);

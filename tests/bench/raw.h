@@ -22,6 +22,8 @@ extern const struct side raw_requests;       /* the same, 32 under way */
 extern const struct side raw_syncobj;        /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
 extern const struct side raw_dbus_start;     /* until dbus-daemon prints its address */
 extern const struct side raw_dbus_memory;    /* its anonymous memory at that time */
+extern const struct side raw_bus_register;   /* RegisterDevice of a bare service */
+extern const struct side raw_bus_flood;      /* Peer.Ping of our daemon under a flood */
 
 #define WAIT_ANY_COUNT 64
 
