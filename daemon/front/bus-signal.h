@@ -13,7 +13,7 @@
 #define BUS_SIGNALS_AT_ONCE          64
 #define BUS_SIGNALS_PER_S            32
 
-/* 0, or -EDQUOT with `detail`. Once is enough: -EALREADY. */
+/* 0, also when it is subscribed already; or -EDQUOT with `detail`. */
 int bus_subscribe(struct bus *bus, struct bus_peer *peer, const char **ret_detail);
 void bus_unsubscribe(struct bus *bus, const struct bus_peer *peer); /* also one that has not */
 void bus_subscribers_lost(struct bus *bus);                         /* the bus is gone */
