@@ -197,6 +197,17 @@ struct fbk_point {
  */
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 
+/*
+ * The same over a connected socket: the one that RegisterDevice() of org.fencebroker1 on D-Bus returned, which sandboxed
+ * programs can reach. Takes the fd, also when it fails. The device that was registered with it is
+ * fbk_context_device(). The process that calls this is the client from then on.
+ *   -EPROTO  the socket is not connected to a daemon
+ */
+int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context);
+
+/* The device that was registered over D-Bus with this connection; NULL: none. As any device, it can be unregistered. */
+struct fbk_device *fbk_context_device(struct fbk_context *context);
+
 /* End the connection and free the context and all that belongs to it. Timelines that this process
  * signals fail with FBK_CAUSE_OWNER_LEFT for all other processes. Takes NULL. */
 void fbk_disconnect(struct fbk_context *context);

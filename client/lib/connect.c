@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A context from its first to its last: what it is made of is put together here. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "device.h"
 #include "error.h"
 #include "export.h"
 #include "guard.h"
@@ -87,6 +89,10 @@ static int context_greet(struct fbk_context *context)
 		reply_finish(&reply);
 		return error_set(-EPROTO, "the daemon did not answer Hello with Welcome");
 	}
+	if (welcome->device && (r = device_adopt(context, welcome->device)) < 0) {
+		reply_finish(&reply);
+		return r;
+	}
 	context->features = welcome->features;
 	/* Spinning keeps the only CPU from the signaler. */
 	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
@@ -127,13 +133,11 @@ static int context_mark(struct fbk_context *context)
 	return 0;
 }
 
-int fbk_connect(const char *path, struct fbk_context **ret_context)
+/* `socket`: -1 to connect to `path`, or a connected one, which it takes. */
+static int context_start(struct fbk_context *context, int socket, const char *path)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	struct fbk_context *context = context_create();
-	if (!context) {
-		return error_plain(-ENOMEM);
-	}
+	context->socket = socket;
 	int r = context_mark(context);
 	if (r == 0) {
 		r = context_make_fds(context);
@@ -144,7 +148,7 @@ int fbk_connect(const char *path, struct fbk_context **ret_context)
 	if (r == 0) {
 		r = exports_create(context);
 	}
-	if (r == 0) {
+	if (r == 0 && socket < 0) {
 		r = context_connect(context, path);
 	}
 	if (r == 0) {
@@ -153,12 +157,47 @@ int fbk_connect(const char *path, struct fbk_context **ret_context)
 	if (r == 0 && epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->socket, &event) < 0) {
 		r = error_plain(-errno);
 	}
+	return r;
+}
+
+static int connect_by(int socket, const char *path, struct fbk_context **ret_context)
+{
+	struct fbk_context *context = context_create();
+	if (!context) {
+		if (socket >= 0) {
+			close(socket);
+		}
+		return error_plain(-ENOMEM);
+	}
+	int r = context_start(context, socket, path);
 	if (r < 0) {
 		fbk_disconnect(context);
 		return r;
 	}
 	*ret_context = context;
 	return 0;
+}
+
+int fbk_connect(const char *path, struct fbk_context **ret_context)
+{
+	return connect_by(-1, path, ret_context);
+}
+
+int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context)
+{
+	int type;
+	socklen_t size = sizeof(type);
+	if (fcntl(socket_fd, F_GETFD) < 0) {
+		return error_set(-EBADF, "%d is not an open file descriptor", socket_fd);
+	}
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    type != SOCK_SEQPACKET) {
+		close(socket_fd);
+		return error_set(-EPROTO,
+				 "that fd is not the socket that RegisterDevice() returned");
+	}
+	fcntl(socket_fd, F_SETFD, FD_CLOEXEC);
+	return connect_by(socket_fd, NULL, ret_context);
 }
 
 static void context_goodbye(struct fbk_context *context)

@@ -50,6 +50,7 @@ struct fbk_context {
 	pthread_mutex_t opening; /* one open or close of a timeline at a time */
 	pthread_mutex_t mutex;
 	struct child_list children;
+	struct fbk_device *device;   /* one of them: that was registered over D-Bus, or NULL */
 	LIST_HEAD(, page_map) pages; /* page-map.c */
 	struct watches *watches;     /* watch.c */
 	struct uring *uring;         /* uring.c; NULL until one was asked for */

@@ -14,11 +14,23 @@
 static void device_drop(struct child *child)
 {
 	struct fbk_device *device = container_of(child, struct fbk_device, child);
+	if (device->context->device == device) {
+		device->context->device = NULL;
+	}
 	page_maps_release(device->context, device);
 	free(device);
 }
 
 static const struct child_ops device_child = { .drop = device_drop };
+
+static void device_begin(struct fbk_context *context, struct fbk_device *device, uint32_t backing)
+{
+	device->backing = backing ? (enum fbk_backing)backing : FBK_BACKING_HOST;
+	device->context = context;
+	pthread_mutex_lock(&context->mutex);
+	child_add(&context->children, &device->child, &device_child);
+	pthread_mutex_unlock(&context->mutex);
+}
 
 int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
 			struct fbk_device **ret_device)
@@ -38,13 +50,26 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 		free(device);
 		return r;
 	}
-	device->backing = backing ? (enum fbk_backing)backing : FBK_BACKING_HOST;
-	device->context = context;
-	pthread_mutex_lock(&context->mutex);
-	child_add(&context->children, &device->child, &device_child);
-	pthread_mutex_unlock(&context->mutex);
+	device_begin(context, device, backing);
 	*ret_device = device;
 	return 0;
+}
+
+int device_adopt(struct fbk_context *context, const Fbk__Wire__Object *object)
+{
+	struct fbk_device *device = calloc(1, sizeof(*device));
+	if (!device) {
+		return error_plain(-ENOMEM);
+	}
+	device->number = object->id;
+	device_begin(context, device, object->backing);
+	context->device = device;
+	return 0;
+}
+
+struct fbk_device *fbk_context_device(struct fbk_context *context)
+{
+	return context->device;
 }
 
 enum fbk_backing fbk_device_backing(const struct fbk_device *device)

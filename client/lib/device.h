@@ -19,3 +19,8 @@ struct fbk_set {
 	struct fbk_context *context;
 	uint32_t number;
 };
+
+struct Fbk__Wire__Object;
+
+/* Make the device that the daemon's Welcome names. */
+int device_adopt(struct fbk_context *context, const struct Fbk__Wire__Object *object);

@@ -75,6 +75,12 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	welcome->spin_ns = settings->spin_ns;
 	welcome->max_wait_ms = settings->max_wait_ms;
 	welcome->user_mode = broker->user_mode;
+	const struct device *device = LIST_FIRST(&client->devices);
+	if (device) {
+		answer_object(answer, device->handle);
+		answer->object.backing = device->backing;
+		welcome->device = &answer->object;
+	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
 	client->said_hello = true;
