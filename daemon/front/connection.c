@@ -2,6 +2,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -203,6 +204,15 @@ static bool connection_knows(struct connection *connection, struct wire_packet *
 	return r == 0;
 }
 
+/* A hang-up without Goodbye is a death, but for a program from the bus that never spoke: closing the socket is its only
+ * way to leave. */
+static enum fbk_cause connection_hangup_cause(const struct connection *connection)
+{
+	struct pollfd process = { .fd = connection->client->credentials.pidfd, .events = POLLIN };
+	bool left = connection->anonymous && poll(&process, 1, 0) == 0;
+	return left ? FBK_CAUSE_OWNER_LEFT : FBK_CAUSE_OWNER_DIED;
+}
+
 static bool connection_receive(struct connection *connection)
 {
 	static struct wire_packet packet;
@@ -220,7 +230,7 @@ static bool connection_receive(struct connection *connection)
 	/* A handler that keeps an fd has set it to -1. */
 	closer_close_all(&registry->closer, packet.fds, packet.fd_count);
 	if (r == 0) {
-		connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
+		connection_end(connection, connection_hangup_cause(connection), NULL);
 	} else if (r < 0) {
 		registry->counters.malformed++;
 		connection_end(connection, FBK_CAUSE_OWNER_DIED,
