@@ -31,8 +31,7 @@
 #include "daemon/translate/syncobj-follow.h"
 #include "proto/wire.h"
 
-#define FDS_RESERVED \
-	128 /* for the daemon's own use while it serves, and for calls over the bus that wait */
+#define FDS_RESERVED 32 /* for the daemon's own use while it serves */
 
 /* The order in which a client's objects end: its exports fire while their timelines still exist; its handles close,
  * each with the objects that hang on it; its devices and sets go last. */
@@ -90,10 +89,10 @@ static uint64_t fd_limit(void)
 	return limit.rlim_cur;
 }
 
-static void registry_set_ceilings(struct registry *registry)
+static void registry_set_ceilings(struct registry *registry, uint64_t reserved)
 {
 	registry->base_fds = count_open_fds();
-	uint64_t kept = registry->base_fds + FDS_RESERVED + WIRE_FDS_ROOM;
+	uint64_t kept = registry->base_fds + reserved + WIRE_FDS_ROOM;
 	uint64_t ceiling = registry->fd_limit > kept ? registry->fd_limit - kept : 0;
 	account_set_ceiling(registry->account, ACCOUNT_REGISTERED_PAGES, FOREIGN_MAX);
 	account_set_ceiling(registry->account, ACCOUNT_FDS, ceiling);
@@ -303,9 +302,18 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		return r;
 	}
 	broker_init_translation(broker);
-	registry_set_ceilings(&broker->registry);
+	registry_set_ceilings(&broker->registry, FDS_RESERVED);
 	*ret_broker = broker;
 	return 0;
+}
+
+int broker_join_bus(struct broker *broker, const char *address)
+{
+	int r = bus_create(broker, address);
+	if (r == 0) {
+		registry_set_ceilings(&broker->registry, FDS_RESERVED + BUS_FDS_RESERVED);
+	}
+	return r;
 }
 
 static void broker_end_clients(struct broker *broker)

@@ -10,6 +10,8 @@ struct policy;
 /* Takes the policy, also when it fails. */
 int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
 		  struct broker **ret_broker);
+/* Before it runs: be on the bus at that address too. As bus_create(). */
+int broker_join_bus(struct broker *broker, const char *address);
 int broker_run(struct broker *broker);      /* until broker_stop() is done; else an error */
 void broker_destroy(struct broker *broker); /* ends all clients; takes NULL */
 

@@ -16,7 +16,6 @@
 #include "daemon/base/log.h"
 #include "daemon/front/broker.h"
 #include "daemon/front/bus-address.h"
-#include "daemon/front/bus.h"
 #include "daemon/front/listener.h"
 #include "proto/version.h"
 
@@ -191,7 +190,7 @@ static int join_bus(struct broker *broker, const struct options *options)
 	if (session || strcmp(address, "system") == 0) {
 		address = bus_address_of(session, text, sizeof(text));
 	}
-	int r = address ? bus_create(broker, address) : 0;
+	int r = address ? broker_join_bus(broker, address) : 0;
 	if (r < 0) {
 		log_error("cannot be on the bus at %s: %s", address,
 			  r == -EINVAL

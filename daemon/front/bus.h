@@ -12,6 +12,8 @@
 
 struct broker;
 
+#define BUS_FDS_RESERVED 96 /* its own, and those of calls whose callers are not known yet */
+
 /* Go to the bus at that address, which stays the caller's, now or as soon as it is there. -EINVAL: not the address
  * of a unix socket. */
 int bus_create(struct broker *broker, const char *address);
