@@ -12,8 +12,9 @@
 struct options {
 	bool json;
 	const char *socket;                 /* NULL: the library's default */
-	const char *operands[OPERANDS_MAX]; /* as many as the verb takes */
+	const char *operands[OPERANDS_MAX]; /* those that are given; then NULL */
 	uint64_t older_ms;
+	bool dry_run;
 };
 
 /* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE. */
@@ -25,7 +26,8 @@ struct options {
 struct verb {
 	const char *name;
 	const char *operands; /* their names in --help; "" for none */
-	int operand_count;
+	int operand_count;    /* the most */
+	int optional;         /* this many of them may be left out */
 	const char *summary;
 	int (*run)(const struct options *options); /* an exit status */
 };
@@ -37,6 +39,12 @@ int verb_links(const struct options *options);
 int verb_explain(const struct options *options);
 int verb_stuck(const struct options *options);
 int verb_doctor(const struct options *options);
+int verb_fail(const struct options *options);
+int verb_evict(const struct options *options);
+int verb_reload(const struct options *options);
+
+/* A decimal number, and nothing else. */
+bool number_read(const char *text, uint64_t *ret_number);
 
 /* Connect, or print to stderr why not and what to do. */
 int connect_or_explain(const struct options *options, struct fbk_context **ret_context);

@@ -196,11 +196,18 @@ static int reply_judge(struct reply *reply, size_t fds_wanted)
 	return error;
 }
 
-int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
-		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply)
+/* How long a request may take, and its fds. */
+struct call {
+	uint64_t timeout_ns;
+	const int *fds;
+	size_t fd_count, fds_wanted;
+};
+
+static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
+		    const struct call *call, struct reply *ret_reply)
 {
 	struct pending pending = { 0 };
-	uint64_t deadline = now_ns() + REPLY_TIMEOUT_NS;
+	uint64_t deadline = now_ns() + call->timeout_ns;
 	int r = context_check(context);
 	if (r < 0) {
 		return r;
@@ -210,14 +217,14 @@ int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const
 	request->serial = pending.serial;
 	LIST_INSERT_HEAD(&context->pendings, &pending, links);
 	pthread_mutex_unlock(&context->mutex);
-	r = request_put(context, request, fds, fd_count, deadline);
+	r = request_put(context, request, call->fds, call->fd_count, deadline);
 	pthread_mutex_lock(&context->mutex);
 	while (r == 0 && !pending.done) {
 		if (context_lost(context)) {
 			r = error_set(-ENOTCONN, "the daemon is gone");
 		} else if (now_ns() >= deadline) {
 			r = error_set(-ETIMEDOUT, "the daemon did not answer in %d seconds",
-				      (int)(REPLY_TIMEOUT_NS / 1000000000));
+				      (int)(call->timeout_ns / 1000000000));
 		} else {
 			request_wait(context, deadline);
 		}
@@ -225,7 +232,7 @@ int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const
 	LIST_REMOVE(&pending, links);
 	pthread_mutex_unlock(&context->mutex);
 	if (r == 0) {
-		r = reply_judge(&pending.reply, fds_wanted);
+		r = reply_judge(&pending.reply, call->fds_wanted);
 	} else if (pending.done) {
 		reply_finish(&pending.reply);
 	}
@@ -233,6 +240,19 @@ int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const
 		*ret_reply = pending.reply;
 	}
 	return r;
+}
+
+int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply)
+{
+	const struct call call = { REPLY_TIMEOUT_NS, fds, fd_count, fds_wanted };
+	return call_run(context, request, &call, ret_reply);
+}
+
+int request_call_within(struct fbk_context *context, Fbk__Wire__Request *request,
+			uint64_t timeout_ns, struct reply *ret_reply)
+{
+	return call_run(context, request, &(struct call){ .timeout_ns = timeout_ns }, ret_reply);
 }
 
 int request_do_fds(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,

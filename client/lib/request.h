@@ -30,6 +30,10 @@ struct reply {
 int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply);
 
+/* The same without fds, for a request that may take longer than others: -ETIMEDOUT after that time. */
+int request_call_within(struct fbk_context *context, Fbk__Wire__Request *request,
+			uint64_t timeout_ns, struct reply *ret_reply);
+
 /* How many fds the reply carries depends on what it says: then they are counted with reply_check_fds(). */
 #define FDS_MAY_DIFFER SIZE_MAX
 int reply_check_fds(const struct reply *reply, size_t fds_wanted);

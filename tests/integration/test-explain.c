@@ -234,8 +234,8 @@ START_TEST(usage)
 	ck_assert_int_eq(fencectl("explained gpu0 vcn0"), 2);
 	expect_said("unknown verb explained");
 	ck_assert_int_eq(fencectl("--help"), 0);
-	expect_said("  explain A B    the routes A -> B");
-	expect_said("  devices        registered");
+	expect_said("  explain A B        the routes A -> B");
+	expect_said("  devices            registered");
 }
 END_TEST
 
