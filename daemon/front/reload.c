@@ -2,6 +2,7 @@
 #include "reload.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/log.h"
 #include "daemon/rules/policy.h"
 
-#define STACK_SIZE (512 * 1024) /* look-ups run code of name services */
-#define PATIENCE_S 1            /* for a thread to end when the daemon ends */
+#define STACK_SIZE  (512 * 1024) /* look-ups run code of name services */
+#define PATIENCE_MS 1000         /* for a thread to end when the daemon ends */
 
 /* Shared by the thread and the loop, as the loop may give up a thread that hangs: the last of them frees it. */
 struct reload_run {
@@ -200,10 +200,10 @@ void reload_forget(struct reload_waiter *waiter)
 /* A thread that hangs keeps what it uses. */
 static void run_give_up(struct reload_run *run)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += PATIENCE_S;
-	if (pthread_clockjoin_np(run->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+	struct pollfd polled = { .fd = run->ended, .events = POLLIN };
+	if (poll(&polled, 1, PATIENCE_MS) == 1) {
+		pthread_join(run->thread, NULL);
+	} else {
 		log_warning("reading the policy hangs in a look-up: not waiting for it");
 		pthread_detach(run->thread);
 	}

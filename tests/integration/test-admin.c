@@ -440,6 +440,60 @@ START_TEST(reloads_together)
 }
 END_TEST
 
+#define UNREAD 150
+
+/* The answer comes while the daemon keeps another that the client's socket does not take. */
+START_TEST(reload_meets_a_full_socket)
+{
+	unsigned int seen = 0;
+	bool reloaded = false;
+	FILE *file = fopen(fencebrokerd.policy, "ae");
+	for (int i = 0; i < 4000; i++) { /* takes a while to read */
+		EXPECT(fputs("# a comment that has to be read to its very end\n", file) >= 0);
+	}
+	EXPECT(fclose(file) == 0);
+	REQUEST(reload, ADMIN_RELOAD, admin_reload);
+	client_send(&admin, &reload, NULL, 0);
+	for (int i = 0; i < UNREAD; i++) {
+		REQUEST(status, INSPECT_STATUS, inspect_status);
+		client_send(&admin, &status, NULL, 0);
+	}
+	expect_logged("is in force");
+	client_ping(&signaler);
+	while (seen < UNREAD || !reloaded) {
+		struct reply reply;
+		ck_assert(client_receive(&admin, &reply));
+		ck_assert_int_eq(reply.message->error, 0);
+		if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_STATUS) {
+			seen++;
+		} else {
+			ck_assert(!reloaded);
+			reloaded = true;
+		}
+		reply_free(&reply);
+	}
+	client_ping(&admin);
+}
+END_TEST
+
+/* The watcher appears with a policy that gives it time; promises do with one that allows them, where there is vgem. */
+START_TEST(reload_changes_settings)
+{
+	static const char *const settings[] = { "watcher_cpu_percent = 0;",
+						"watcher_cpu_percent = 20; promises = true;",
+						"watcher_cpu_percent = 1;",
+						"watcher_cpu_percent = 0;" };
+	char text[512];
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "%ssettings: { %s };\n", policy, settings[i]);
+		policy_put(fencebrokerd.policy, text);
+		ck_assert_int_eq(ask_reload(&admin), 0);
+	}
+	expect_logged("watcher_cpu_percent = 0 takes effect when the daemon starts again");
+	client_ping(&signaler);
+}
+END_TEST
+
 /* The answer finds nobody. */
 START_TEST(reload_and_leave)
 {
@@ -592,6 +646,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, reload_changes_limits);
 	ADD_LOOP(tcase, reload_refuses_a_broken_file, broken);
 	tcase_add_test(tcase, reloads_together);
+	tcase_add_test(tcase, reload_meets_a_full_socket);
+	tcase_add_test(tcase, reload_changes_settings);
 	tcase_add_test(tcase, reload_and_leave);
 	tcase_add_test(tcase, reload_and_stop);
 	tcase_add_test(tcase, reloads_while_clients_work);

@@ -93,6 +93,31 @@ START_TEST(wakes_a_sleeper)
 }
 END_TEST
 
+/* A policy that is read anew gives the watcher its time; no poll was made before. */
+START_TEST(begins_with_a_new_policy)
+{
+	struct wait wait;
+	struct reply reply;
+	silent_stop(&device);
+	end();
+	daemon_serve(&server, POLICY("watcher_cpu_percent = 0;"));
+	client_open(&observer, &server);
+	context = peer_connect(&server);
+	FILE *file = fopen(server.policy, "we");
+	EXPECT(file && fputs(POLICY("watcher_cpu_percent = 10;"), file) >= 0);
+	EXPECT(fclose(file) == 0);
+	REQUEST(request, ADMIN_RELOAD, admin_reload);
+	ck_assert_int_eq(client_call(&observer, &request, NULL, 0, &reply), 0);
+	reply_free(&reply);
+	silent_start(&device, &server, FBK_MEMORY64);
+	timeline = silent_open(&device, context);
+	wait_start(&wait, 5, FBK_DEADLINE_MAX);
+	silent_store(&device, 5);
+	ck_assert_int_eq(wait_end(&wait), 0);
+	ck_assert_uint_ge(client_counter(&observer, "watcher_polls"), 1);
+}
+END_TEST
+
 static int told;
 
 static void on_point(void *arg, struct fbk_point point, int result)
@@ -419,6 +444,7 @@ static void add_ready(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, wakes_a_sleeper);
+	tcase_add_test(tcase, begins_with_a_new_policy);
 	tcase_add_test(tcase, delivers_a_watch);
 	tcase_add_test(tcase, fires_an_export);
 	tcase_add_test(tcase, goes_on_to_the_next_point);
