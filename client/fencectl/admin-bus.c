@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-bus.h>
 
 #include "admin.h"
+#include "bus.h"
 
-#define BUS_NAME      "org.fencebroker1"
 #define BUS_OBJECT    "/org/fencebroker1"
 #define BUS_INTERFACE "org.fencebroker1.Manager"
 #define DRY_RUN       UINT64_C(1) /* in flags */
@@ -72,7 +71,7 @@ int admin_over_bus(const struct admin_request *request, const char *name, enum a
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus *bus = NULL;
-	int r = which == ADMIN_BUS_SESSION ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+	int r = bus_open(which == ADMIN_BUS_SESSION, &bus);
 	if (r < 0) {
 		return -ENOTCONN;
 	}

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What the doctor's checks of the bus share: an open bus, asked with patience, and where files are. */
+/* What the doctor's checks of the bus share: who answers for a name, and where files are. */
 #pragma once
 
-#include <systemd/sd-bus.h>
-
+#include "bus.h"
 #include "doctor.h"
-
-/* A bus, polkitd or a daemon that does not answer in this time does not work. */
-#define BUS_PATIENCE_US UINT64_C(2000000)
 
 enum bus_service {
 	BUS_ABSENT,      /* nobody owns the name, and no call starts anybody */

@@ -228,12 +228,30 @@ START_TEST(a_given_socket)
 }
 END_TEST
 
+/* The daemon takes its place on the bus. */
+static void own_joins_the_bus(void)
+{
+	const char *const args[] = { "fencebrokerd", "--user", "--verbose", "--socket",
+				     own.socket,     "--bus",  bus_address, NULL };
+	uint64_t deadline = now_ms() + PATIENCE_MS;
+	daemon_terminate(&own);
+	daemon_start(&own, &(struct daemon_options){ .args = args });
+	do {
+		ck_assert_uint_lt(now_ms(), deadline);
+		fencectl("doctor");
+	} while (!strstr(said, " owns org.fencebroker1"));
+}
+
+/* _i: 0: over the socket, 1: over the bus. */
 START_TEST(fails_and_evicts)
 {
 	struct client client;
 	struct view one, other;
 	char arguments[64];
 	setup_bus(true);
+	if (_i == 1) {
+		own_joins_the_bus();
+	}
 	client_open(&client, &own);
 	uint32_t device = client_device(&client, "cpu0");
 	ck_assert_int_eq(view_create(&client, device, 0, "one", 0, &one), 0);
@@ -260,6 +278,8 @@ START_TEST(fails_and_evicts)
 	client_expect_end(&client);
 	ck_assert_uint_eq(view_status(&other), FBK_STATUS_FAILED);
 	client_close(&client);
+	ck_assert_int_eq(fencectl("reload"), 0);
+	ck_assert_str_eq(said, "");
 }
 END_TEST
 
@@ -281,7 +301,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, over_the_bus, 0, 2);
 	tcase_add_loop_test(tcase, then_over_the_socket, 0, 3);
 	tcase_add_test(tcase, a_given_socket);
-	tcase_add_test(tcase, fails_and_evicts);
+	tcase_add_loop_test(tcase, fails_and_evicts, 0, 2);
 	ADD_LOOP(tcase, wrong_usage, wrong);
 }
 
