@@ -121,3 +121,14 @@ own org.fencebroker1
 bus=unix:path=$work/none
 DBUS_SESSION_BUS_ADDRESS=$session doctor --socket "$work/socket"
 check bus-name limited "not the daemon of this socket"
+leave
+
+# A daemon that is on the bus.
+"$bin/fencebrokerd" --user --socket "$work/other" --bus "$session" 2>"$work/daemon.log" &
+daemon=$!
+until grep -q 'on the bus' "$work/daemon.log"; do
+	kill -0 $daemon || fail "the daemon does not run: $(cat "$work/daemon.log")"
+	sleep 0.05
+done
+DBUS_SESSION_BUS_ADDRESS=$session doctor --socket "$work/other"
+check bus-name works "pid $daemon of uid $(id -u) owns"
