@@ -57,11 +57,11 @@ def outlives_the_bus_connection(world):
     """The socket alone keeps it: nobody else gets the rights of who registered it."""
     world.start()
     observer = world.connect()
-    with Connection(world.bus, USER) as client:
+    with Connection(world.bus) as client:
         path, fd = client.register()
         _, token = client.timeline(path)
     check(listed(observer, path), "the device ended with the bus connection")
-    with Connection(world.bus, USER) as later:
+    with Connection(world.bus) as later:
         refused("NotPermitted", lambda: later.device(path, "LookAt", "h", 0, fds=[token]))
     with Packets(fd) as packets:
         reply, fds = packets.create(1, "line")
@@ -70,6 +70,18 @@ def outlives_the_bus_connection(world):
             os.close(each)
     await_gone(observer, path)
     os.close(token)
+
+
+@test
+def another_user_at_the_socket(world):
+    """A socket that was passed on to another user serves nobody."""
+    world.start()
+    observer, client = world.connect(), world.connect(USER)
+    path, fd = client.register()
+    with Packets(fd) as packets:  # as root
+        reply, _ = packets.create(1, "line")
+        check(reply == () or ERROR in reply, f"another user is served: {reply}")
+    await_gone(observer, path)
 
 
 @test
