@@ -111,7 +111,10 @@ client=$!
 soon grep -q started "$work/hand-over"
 works root ListDevices
 device=$(grep -oE '/org/fencebroker1/device/[0-9]+' <<<"$answer") || problem "no device is listed: $answer"
-busctl tree --list $name | grep -qx /org/fencebroker1 || problem "the tree is $(busctl tree $name)"
+busctl tree --list $name >"$work/tree"
+grep -qx "$device" "$work/tree" || problem "the tree has no $device: $(cat "$work/tree")"
+as nobody busctl tree --list $name >"$work/tree"
+! grep -qx "$device" "$work/tree" || problem "nobody sees $device in the tree"
 {
 	busctl introspect --xml-interface $name /org/fencebroker1 | described
 	busctl introspect --xml-interface $name "$device" | described
