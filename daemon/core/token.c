@@ -110,6 +110,22 @@ struct token *token_find(struct registry *registry, int fd)
 	return NULL;
 }
 
+/* By the inode alone: no client gets more by that than a handle that it has. */
+struct handle *token_opened(const struct client *client, int fd)
+{
+	uint64_t inode;
+	if (inode_of(fd, &inode) < 0) {
+		return NULL;
+	}
+	for (uint32_t number = 1; number < client->handles_size; number++) {
+		struct handle *handle = client->handles[number];
+		if (handle && handle->opened_by == inode) {
+			return handle;
+		}
+	}
+	return NULL;
+}
+
 static void token_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
 	(void)cause;

@@ -31,3 +31,6 @@ extern const struct observer token_observer;
 
 /* The token behind `fd`, or NULL. Nothing but statx(2) touches the fd, which is a stranger's. */
 struct token *token_find(struct registry *registry, int fd);
+
+/* The client's own handle that this token opened, also once the token has ended with its maker; or NULL. */
+struct handle *token_opened(const struct client *client, int fd);

@@ -131,7 +131,8 @@ static int call_end(struct device_call *call, int r)
 	return r < 0 ? bus_reply_error(call->message, r, call->detail) : r;
 }
 
-/* Reads a token, and opens its timeline unless that is open already. */
+/* Reads a token, and opens its timeline unless that is open already. One whose maker is gone still names what it opened,
+ * so that the cause can be learnt. */
 static int read_token(struct device_call *call, uint32_t *ret_handle)
 {
 	int placeholder;
@@ -143,9 +144,9 @@ static int read_token(struct device_call *call, uint32_t *ret_handle)
 		return -EBADF;
 	}
 	const struct token *token = token_find(call->client->registry, *fd);
-	const struct handle *handle =
-		token ? handle_of(call->client, token->handle->timeline) : NULL;
-	if (handle && (token->rights & ~handle->rights) == 0) {
+	const struct handle *handle = token ? handle_of(call->client, token->handle->timeline)
+					    : token_opened(call->client, *fd);
+	if (handle && (!token || (token->rights & ~handle->rights) == 0)) {
 		*ret_handle = handle->number;
 		return 0;
 	}

@@ -261,6 +261,7 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 		return r;
 	}
 	handle->rights |= rights;
+	handle->opened_by = token->inode;
 	r = answer_timeline(answer, handle);
 	if (r == -EAGAIN) {
 		snprintf(answer->detail, FBK_REASON_SIZE,

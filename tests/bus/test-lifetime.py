@@ -3,7 +3,7 @@
 import os
 import time
 
-from harness import NOBODY, USER, BusError, await_, check, refused, sanitized, test
+from harness import NOBODY, USER, BusError, await_, check, readable, refused, sanitized, test
 from packet import ERROR, TIMELINE, WELCOME, Packets
 from wire import DEVICE, NAME, Connection
 
@@ -70,6 +70,30 @@ def outlives_the_bus_connection(world):
             os.close(each)
     await_gone(observer, path)
     os.close(token)
+
+
+@test
+def signaler_goes(world):
+    """Who had the timeline open learns the cause by the token, which is dead for all others."""
+    world.start()
+    consumer, late = world.connect(), world.connect()
+    path, fd = consumer.register("consumer")
+    late_path, late_fd = late.register("late")
+    with Connection(world.bus) as producer:
+        made, made_fd = producer.register("producer")
+        _, token = producer.timeline(made)
+        reply = consumer.device(path, "Export", "htt", 0, 1, 60_000_000, fds=[token])
+        ready = reply.fds[reply.body[0]]
+        os.close(made_fd)
+        check(readable(ready), "the export does not fire")
+    state = consumer.device(path, "LookAt", "h", 0, fds=[token]).body[0]
+    check(state["failed_from"].value == 1 and state["error"].value < 0, f"it is alive: {state}")
+    check("producer" in state["reason"].value, f"nobody is named: {state}")
+    refused("InvalidArgument", lambda: late.device(late_path, "LookAt", "h", 0, fds=[token]))
+    consumer.device(path, "CloseTimeline", "h", 0, fds=[token])
+    refused("InvalidArgument", lambda: consumer.device(path, "LookAt", "h", 0, fds=[token]))
+    for each in (fd, late_fd, ready, token):
+        os.close(each)
 
 
 @test
