@@ -15,9 +15,27 @@ static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 
 /* --------------------------------------------------------------------------- birth and death --- */
 
+static void handle_rung(struct bell *bell, uint32_t number);
+
+int client_open_bell(struct client *client)
+{
+	if (client->bell.pair) {
+		return 0;
+	}
+	int r = bell_open(&client->bell, client->user, handle_rung);
+	if (r < 0) {
+		bell_close(&client->bell);
+	}
+	return r;
+}
+
 int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
 		  struct handle **ret_handle)
 {
+	int r = client_open_bell(client);
+	if (r < 0) {
+		return r;
+	}
 	struct handle *handle = calloc(1, sizeof(*handle));
 	if (!handle) {
 		return -ENOMEM;
@@ -26,7 +44,7 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 	handle->timeline = timeline;
 	handle->rights = rights;
 
-	int r = client_add_handle(client, handle, &handle->number);
+	r = client_add_handle(client, handle, &handle->number);
 	if (r < 0) {
 		free(handle);
 		return r;
@@ -101,8 +119,9 @@ static void handle_look(struct handle *handle)
 	arm_add(arm, timeline, minimum);
 }
 
-void handle_rung(struct bell *bell, uint32_t number)
+static void handle_rung(struct bell *bell, uint32_t number)
 {
+	/* The client rang for this handle: arm the point that its cell asks for, and look. */
 	const struct client *client = container_of(bell, struct client, bell);
 	struct handle *handle = client_handle(client, number);
 	if (handle) {

@@ -44,8 +44,9 @@ void handles_orphan(struct client *client, const struct device *device, enum fbk
 
 struct handle *handle_of(const struct client *client, const struct timeline *timeline);
 
-/* The client rang for this handle: arm the point that its cell asks for, and look. For bell_open(). */
-void handle_rung(struct bell *bell, uint32_t number);
+/* Open the client's bell, unless it is open: each handle has a cell in its page. handle_create() does so; a client that
+ * has no handle and does not ask for its bell costs no page. */
+int client_open_bell(struct client *client);
 
 /* The wait through the cell of this handle. */
 struct wait handle_wait(const struct handle *handle);

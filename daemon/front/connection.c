@@ -343,7 +343,8 @@ static int connection_start(struct connection *connection, int socket, char *det
 		r = connection_listen(connection);
 	}
 	if (r == 0 && connection->registrar) {
-		r = client_greet(connection->client, detail);
+		r = client_may_connect(connection->client, detail);
+		connection->client->greeted = r == 0;
 	}
 	if (r < 0) {
 		if (!detail[0]) {

@@ -63,9 +63,8 @@ int handle_check(const struct client *client, uint32_t number, uint32_t right, c
 
 int point_check(uint64_t value, struct answer *answer); /* -ERANGE: not a point */
 
-/* May the client use this daemon? Then it gets its bell, and may make requests: at its Hello, or when it comes over the
- * bus. -EPERM with a detail. */
-int client_greet(struct client *client, char *detail);
+/* May the client use this daemon? -EPERM with a detail. */
+int client_may_connect(const struct client *client, char *detail);
 
 /* Describe a slot for the wire. */
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);

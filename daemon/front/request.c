@@ -16,21 +16,17 @@
 
 /* ------------------------------------------------------------------------------- connection -- */
 
-int client_greet(struct client *client, char *detail)
+int client_may_connect(const struct client *client, char *detail)
 {
-	struct registry *registry = client->registry;
 	const char *rule = "";
-	if (!policy_may_connect(registry->policy, &client->subject, &rule)) {
+	if (!policy_may_connect(client->registry->policy, &client->subject, &rule)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "policy does not let uid %u connect (%s): ask the administrator to add a "
 			 "rule",
 			 client->subject.uid, rule);
-		registry->counters.refused++;
 		return -EPERM;
 	}
-	int r = bell_open(&client->bell, client->user, handle_rung);
-	client->greeted = r == 0;
-	return r;
+	return 0;
 }
 
 int request_hello(struct client *client, struct handle *handle, const void *body, int *fds,
@@ -54,7 +50,11 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 		registry->counters.refused++;
 		return -EPROTONOSUPPORT;
 	}
-	int r = client->greeted ? 0 : client_greet(client, answer->detail);
+	int r = client->greeted ? 0 : client_may_connect(client, answer->detail);
+	registry->counters.refused += r < 0;
+	if (r == 0) {
+		r = client_open_bell(client);
+	}
 	if (r == 0) {
 		r = answer_duplicate(answer, client->bell.pair->fd);
 	}
@@ -83,6 +83,7 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
+	client->greeted = true;
 	client->said_hello = true;
 	return 0;
 }
