@@ -389,6 +389,7 @@ def replies_unread(world):
     """Calls without end, and no reply read until all are sent. Each has its answer in the end: the bus itself
     refuses what is too much for it, or disconnects the sender."""
     world.start()
+    observer = world.connect()
     with unharmed(world), device(world) as (client, path, _):
         serials = []
         try:
@@ -411,6 +412,8 @@ def replies_unread(world):
             check(answered > 0, "nothing was answered")
         except Gone as gone:
             print(f"  {world.kind}: disconnected after {len(serials)} calls: {gone}")
+    turn = observer.get(ROOT, MANAGER, "Counters")["bus_turn_max_us"]
+    print(f"  {world.kind}: the loop spent {turn} us at the bus at most")
 
 
 @test
