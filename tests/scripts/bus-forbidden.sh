@@ -4,44 +4,63 @@
 . "$(dirname "$0")/lib/common.sh"
 
 names=(
-	'sd_bus_query_sender_\w+' 'sd_bus_track_add_\w+' sd_bus_call sd_bus_call_method 'sd_bus_flush\w*'
-	sd_bus_request_name sd_bus_release_name sd_bus_add_match sd_bus_match_signal 'sd_bus_open\w*'
-	'sd_bus_default\w*' sd_bus_wait sd_bus_get_name_creds sd_bus_get_owner_creds sd_bus_set_property
-	'sd_bus_get_property\w*'
+	'sd_bus_query_sender_[a-z_]+' 'sd_bus_track_add_[a-z_]+' sd_bus_call sd_bus_call_method 'sd_bus_flush[a-z_]*'
+	sd_bus_request_name sd_bus_release_name sd_bus_add_match sd_bus_match_signal 'sd_bus_open[a-z_]*'
+	'sd_bus_default[a-z_]*' sd_bus_wait sd_bus_get_name_creds sd_bus_get_owner_creds sd_bus_set_property
+	'sd_bus_get_property[a-z_]*'
 )
-calls="\\b($(IFS='|' && echo "${names[*]}"))[[:space:]]*\\("
+calls="(^|[^a-z_])($(IFS='|' && echo "${names[*]}"))[[:space:]]*[(]"
 
-# The file without its comments, in which such a name may stand; with its line numbers.
-code() { # FILE
-	${CC:-cc} -fpreprocessed -dD -E "$1" 2>/dev/null | grep -v '^# '
-}
-
-# Methods and writable properties, each from its macro to the parenthesis that closes it.
-privileged() {
-	awk '
-		!on && !/^#/ && match($0, /SD_BUS_(METHOD|WRITABLE_PROPERTY)[A-Z_]*[[:space:]]*\(/) {
-			on = 1; text = ""; depth = 0
+# A line for each fault under DIRECTORY: a call outside of comments and strings, and a method or writable property,
+# from its macro to the parenthesis that closes it, that not everybody may use.
+faults() { # DIRECTORY
+	find "$1" -name '*.[ch]' -print0 | sort -z | xargs -0r awk -v calls="$calls" '
+		function code(line,    out, at) {
+			gsub(/"([^"\\]|\\.)*"/, "\"\"", line)
+			while (line != "") {
+				if (comment) {
+					at = index(line, "*/")
+					if (!at) {
+						return out
+					}
+					comment = 0
+					line = substr(line, at + 2)
+				} else if (!match(line, /\/[*\/]/)) {
+					return out line
+				} else {
+					out = out substr(line, 1, RSTART - 1)
+					if (substr(line, RSTART, 2) == "//") {
+						return out
+					}
+					comment = 1
+					line = substr(line, RSTART + 2)
+				}
+			}
+			return out
 		}
-		on {
-			text = text $0
-			depth += gsub(/\(/, "(") - gsub(/\)/, ")")
-			if (depth <= 0) {
-				on = 0
-				gsub(/[[:space:]]+/, " ", text)
-				if (text !~ /SD_BUS_VTABLE_UNPRIVILEGED/) {
-					print "without SD_BUS_VTABLE_UNPRIVILEGED:" text
+		FNR == 1 { comment = 0; member = 0 }
+		{
+			line = code($0)
+			if (line ~ calls) {
+				print FILENAME ":" FNR ": " line
+			}
+			if (!member && line !~ /^#/ && line ~ /SD_BUS_(METHOD|WRITABLE_PROPERTY)[A-Z_]*[[:space:]]*\(/) {
+				member = 1
+				text = ""
+				depth = 0
+			}
+			if (member) {
+				text = text line
+				depth += gsub(/\(/, "(", line) - gsub(/\)/, ")", line)
+				if (depth <= 0) {
+					member = 0
+					if (text !~ /SD_BUS_VTABLE_UNPRIVILEGED/) {
+						gsub(/[[:space:]]+/, " ", text)
+						print FILENAME ":" FNR ": without SD_BUS_VTABLE_UNPRIVILEGED:" text
+					}
 				}
 			}
 		}'
-}
-
-# A line for each fault under DIRECTORY.
-faults() { # DIRECTORY
-	local file
-	while read -r file; do
-		code "$file" | grep -E "$calls" | sed "s|^|$file: |" || true
-		code "$file" | privileged | sed "s|^|$file: |"
-	done < <(find "$1" -name '*.[ch]' | sort)
 }
 
 found=$(faults "$source/daemon")
@@ -63,15 +82,15 @@ good() {
 	[ -z "$found" ] || fail "found where it is not: $1: $found"
 }
 for name in "${names[@]}"; do
-	plain=${name//\\w+/creds}
-	plain=${plain//\\w\*/}
+	plain=${name/'[a-z_]+'/creds}
+	plain=${plain/'[a-z_]*'/}
 	bad "$plain" "	r = $plain(bus, &x);"
 	bad "$plain, across lines" "	r = $plain (
 		bus, &x);"
 	good "$plain in a comment" "/* $plain() would wait
 	$plain(bus) */ int x; // $plain(bus)"
 	case $name in
-	*\\w*) bad "${plain}_system" "	r = ${plain}_system(bus);" ;; # all that start so
+	*\[*) bad "${plain}_system" "	r = ${plain}_system(bus);" ;; # all that start so
 	*) good "${plain}_async" "	r = ${plain}_async(bus, &x);" ;;
 	esac
 done
