@@ -50,38 +50,70 @@ int bus_reply_error(sd_bus_message *call, int error, const char *detail)
 					  detail && detail[0] ? detail : strerrordesc_np(-error));
 }
 
-struct client *bus_caller(struct bus *bus, const struct bus_peer *peer)
+int bus_call_begin(struct bus_call *call, struct bus *bus, sd_bus_message *message)
 {
-	struct credentials credentials = peer->credentials;
-	struct client *client;
+	*call = (struct bus_call){
+		.bus = bus,
+		.message = message,
+		.peer = bus_peer_of(&bus->peers, message),
+	};
+	bus->broker->registry.counters.bus_calls++;
+	return call->peer ? 0 : -EACCES;
+}
+
+static int call_make_client(struct bus_call *call)
+{
+	struct credentials credentials = call->peer->credentials;
 	credentials.pidfd = -1; /* the peer's */
-	if (client_create(&bus->broker->registry, &credentials, &client) < 0) {
-		return NULL;
+	int r = client_create(&call->bus->broker->registry, &credentials, &call->client);
+	if (r < 0) {
+		return r;
 	}
-	wire_text_copy(client->name, sizeof(client->name), peer->name);
-	client->greeted = true;
-	return client;
+	wire_text_copy(call->client->name, sizeof(call->client->name), call->peer->name);
+	call->client->greeted = true;
+	call->client->admin = call->admin;
+	call->made_client = true;
+	return 0;
 }
 
-void bus_caller_end(struct client *client)
-{
-	if (client) {
-		client_end(client, FBK_CAUSE_OWNER_LEFT);
-	}
-}
-
-int bus_run(struct client *client, const Fbk__Wire__Request *request, int *fds, size_t fd_count,
-	    struct answer *ret_answer)
+int bus_call_run(struct bus_call *call, const Fbk__Wire__Request *request, int *fds,
+		 size_t fd_count)
 {
 	static struct wire_packet packet;
+	int r = call->client ? 0 : call_make_client(call);
+	if (r < 0) {
+		return r;
+	}
+	answer_finish(&call->answer);
 	packet.size = fbk__wire__request__get_packed_size(request);
 	packet.fd_count = fd_count;
 	for (size_t i = 0; i < fd_count; i++) {
 		packet.fds[i] = fds[i];
 	}
-	dispatch_run(client, request, &packet, ret_answer);
+	dispatch_run(call->client, request, &packet, &call->answer);
 	for (size_t i = 0; i < fd_count; i++) {
 		fds[i] = packet.fds[i];
 	}
-	return ret_answer->message.error;
+	if (call->answer.message.error < 0) {
+		wire_text_copy(call->detail, sizeof(call->detail), call->answer.detail);
+	}
+	return call->answer.message.error;
+}
+
+void bus_call_finish(struct bus_call *call)
+{
+	answer_finish(&call->answer);
+	if (call->made_client) {
+		client_end(call->client, FBK_CAUSE_OWNER_LEFT);
+	}
+}
+
+int bus_call_end(struct bus_call *call, sd_bus_message *reply, int r)
+{
+	bus_call_finish(call);
+	if (r >= 0 && reply) {
+		r = sd_bus_send(NULL, reply, NULL);
+	}
+	sd_bus_message_unref(reply);
+	return r < 0 ? bus_reply_error(call->message, r, call->detail) : 1;
 }

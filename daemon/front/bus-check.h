@@ -16,7 +16,7 @@
 
 /* Serves the call of an administrator, and answers it. It finds what the call names itself, as that may have changed
  * while polkit was asked. */
-typedef int bus_admin_fn(struct bus *bus, const struct bus_peer *peer, sd_bus_message *call);
+typedef int bus_admin_fn(struct bus *bus, struct bus_peer *peer, sd_bus_message *call);
 
 /* Run `fn` if the caller may do `action`, at once or once polkit agrees; else answer why not. */
 int bus_check(struct bus *bus, struct bus_peer *peer, sd_bus_message *call, const char *action,

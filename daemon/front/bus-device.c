@@ -83,28 +83,17 @@ static int device_get(sd_bus *connection, const char *path, const char *interfac
 
 /* ---------------------------------------------------------------------------------- its methods -- */
 
-/* A call of the registrar. */
-struct device_call {
-	struct bus *bus;
-	struct client *client; /* the device's */
-	sd_bus_message *message;
-	struct answer answer;
-	char detail[FBK_REASON_SIZE];
-};
-
-/* Checks who calls. 0; else the call has its answer, or sd-bus gives it one: return that. */
-static int call_begin(struct device_call *call, sd_bus_message *message, struct device *device)
+/* Only the registrar may call. 0; else the call has its answer: return that. */
+static int call_begin(struct bus_call *call, sd_bus_message *message, struct device *device)
 {
 	const struct connection *connection = device->client->connection;
-	const char *sender = sd_bus_message_get_sender(message);
-	*call = (struct device_call){
-		.bus = bus_of_device(device),
-		.client = device->client,
-		.message = message,
-	};
-	call->bus->broker->registry.counters.bus_calls++;
-	if (!connection || !connection->registrar || device->client->ending || !sender ||
-	    strcmp(connection->registrar, sender) != 0) {
+	int r = bus_call_begin(call, bus_of_device(device), message);
+	if (r < 0) {
+		return r;
+	}
+	call->client = device->client;
+	if (!connection || !connection->registrar || device->client->ending ||
+	    strcmp(connection->registrar, call->peer->name) != 0) {
 		return bus_reply_error(message, -EPERM,
 				       "only the connection that registered the device over the "
 				       "bus may call this");
@@ -112,28 +101,9 @@ static int call_begin(struct device_call *call, sd_bus_message *message, struct 
 	return 0;
 }
 
-/* Run a request. Its answer is finished by the next one, or by call_end(). */
-static int call_run(struct device_call *call, const Fbk__Wire__Request *request, int *fds,
-		    size_t fd_count)
-{
-	answer_finish(&call->answer);
-	int r = bus_run(call->client, request, fds, fd_count, &call->answer);
-	if (r < 0) {
-		wire_text_copy(call->detail, sizeof(call->detail), call->answer.detail);
-	}
-	return r;
-}
-
-/* `r`: an error, which is answered; or that of sending an answer. */
-static int call_end(struct device_call *call, int r)
-{
-	answer_finish(&call->answer);
-	return r < 0 ? bus_reply_error(call->message, r, call->detail) : r;
-}
-
 /* Reads a token, and opens its timeline unless that is open already. One whose maker is gone still names what it opened,
  * so that the cause can be learnt. */
-static int read_token(struct device_call *call, uint32_t *ret_handle)
+static int read_token(struct bus_call *call, uint32_t *ret_handle)
 {
 	int placeholder;
 	int r = sd_bus_message_read_basic(call->message, 'h', &placeholder);
@@ -151,7 +121,7 @@ static int read_token(struct device_call *call, uint32_t *ret_handle)
 		return 0;
 	}
 	REQUEST(open, TIMELINE_OPEN, timeline_open);
-	r = call_run(call, &open, fd, 1);
+	r = bus_call_run(call, &open, fd, 1);
 	*ret_handle = r < 0 ? 0 : call->answer.timeline.handle;
 	return r;
 }
@@ -160,7 +130,7 @@ static int method_create_timeline(sd_bus_message *message, void *arg, sd_bus_err
 {
 	(void)error;
 	struct device *device = arg;
-	struct device_call call;
+	struct bus_call call;
 	const char *name;
 	int r = call_begin(&call, message, device);
 	if (r != 0) {
@@ -175,39 +145,37 @@ static int method_create_timeline(sd_bus_message *message, void *arg, sd_bus_err
 	}
 	REQUEST(create, TIMELINE_CREATE, timeline_create, .device = device->handle,
 		.name = text(name), .flags = FBK_TIMELINE_BROKERED);
-	r = call_run(&call, &create, NULL, 0);
+	r = bus_call_run(&call, &create, NULL, 0);
 	if (r < 0) {
-		return call_end(&call, r);
+		return bus_call_end(&call, NULL, r);
 	}
 	uint64_t id = call.answer.timeline.id;
 	uint32_t handle = call.answer.timeline.handle;
 	REQUEST(share, TIMELINE_SHARE, timeline_share, .handle = handle, .rights = FBK_RIGHT_WAIT);
-	r = call_run(&call, &share, NULL, 0);
+	r = bus_call_run(&call, &share, NULL, 0);
 	if (r == 0) {
 		r = sd_bus_reply_method_return(message, "th", id, call.answer.fds[0]);
 	}
 	if (r < 0) {
 		REQUEST(close, TIMELINE_CLOSE, timeline_close, .handle = handle);
-		struct answer closed;
-		bus_run(call.client, &close, NULL, 0, &closed);
-		answer_finish(&closed);
+		bus_call_run(&call, &close, NULL, 0);
 	}
-	return call_end(&call, r);
+	return bus_call_end(&call, NULL, r);
 }
 
 /* The rest of a method whose first argument is a token; returns an error, or what sending the answer returned. */
-typedef int serve_fn(struct device_call *call, uint32_t handle);
+typedef int serve_fn(struct bus_call *call, uint32_t handle);
 
 static int serve(sd_bus_message *message, struct device *device, serve_fn *fn)
 {
-	struct device_call call;
+	struct bus_call call;
 	uint32_t handle;
 	int r = call_begin(&call, message, device);
 	if (r != 0) {
 		return r;
 	}
 	r = read_token(&call, &handle);
-	return call_end(&call, r < 0 ? r : fn(&call, handle));
+	return bus_call_end(&call, NULL, r < 0 ? r : fn(&call, handle));
 }
 
 #define METHOD_WITH_TOKEN(name)                                                              \
@@ -217,18 +185,18 @@ static int serve(sd_bus_message *message, struct device *device, serve_fn *fn)
 		return serve(message, device, serve_##name);                                 \
 	}
 
-static int serve_close(struct device_call *call, uint32_t handle)
+static int serve_close(struct bus_call *call, uint32_t handle)
 {
 	REQUEST(close, TIMELINE_CLOSE, timeline_close, .handle = handle);
-	int r = call_run(call, &close, NULL, 0);
+	int r = bus_call_run(call, &close, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, NULL);
 }
 
-static int serve_look_at(struct device_call *call, uint32_t handle)
+static int serve_look_at(struct bus_call *call, uint32_t handle)
 {
 	REQUEST(info, TIMELINE_INFO, timeline_info, .handle = handle);
 	sd_bus_message *reply = NULL;
-	int r = call_run(call, &info, NULL, 0);
+	int r = bus_call_run(call, &info, NULL, 0);
 	if (r >= 0) {
 		r = sd_bus_message_new_method_return(call->message, &reply);
 	}
@@ -249,7 +217,7 @@ static uint64_t deadline_in(uint64_t timeout_us)
 							      : UINT64_MAX;
 }
 
-static int serve_export(struct device_call *call, uint32_t handle)
+static int serve_export(struct bus_call *call, uint32_t handle)
 {
 	uint64_t value, timeout_us;
 	int r = sd_bus_message_read(call->message, "tt", &value, &timeout_us);
@@ -258,7 +226,7 @@ static int serve_export(struct device_call *call, uint32_t handle)
 	}
 	REQUEST(export, POINT_EXPORT, point_export, .handle = handle, .value = value,
 		.kind = FBK_EVENTFD, .deadline_ns = deadline_in(timeout_us));
-	r = call_run(call, &export, NULL, 0);
+	r = bus_call_run(call, &export, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, "h", call->answer.fds[0]);
 }
 
@@ -269,7 +237,7 @@ static uint64_t next_point(const struct client *client, uint32_t number)
 	return handle && handle->timeline->brokered ? handle->timeline->brokered->given + 1 : 1;
 }
 
-static int serve_import(struct device_call *call, uint32_t handle)
+static int serve_import(struct bus_call *call, uint32_t handle)
 {
 	int placeholder;
 	int r = sd_bus_message_read_basic(call->message, 'h', &placeholder);
@@ -281,11 +249,11 @@ static int serve_import(struct device_call *call, uint32_t handle)
 	}
 	uint64_t value = next_point(call->client, handle);
 	REQUEST(import, POINT_SIGNAL_ON, point_signal_on, .handle = handle, .value = value);
-	r = call_run(call, &import, fence, 1);
+	r = bus_call_run(call, &import, fence, 1);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, "t", value);
 }
 
-static int serve_signal(struct device_call *call, uint32_t handle)
+static int serve_signal(struct bus_call *call, uint32_t handle)
 {
 	uint64_t value;
 	int r = sd_bus_message_read(call->message, "t", &value);
@@ -293,11 +261,11 @@ static int serve_signal(struct device_call *call, uint32_t handle)
 		return r;
 	}
 	REQUEST(signal, TIMELINE_SIGNAL, timeline_signal, .handle = handle, .value = value);
-	r = call_run(call, &signal, NULL, 0);
+	r = bus_call_run(call, &signal, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, NULL);
 }
 
-static int serve_fail(struct device_call *call, uint32_t handle)
+static int serve_fail(struct bus_call *call, uint32_t handle)
 {
 	int32_t error;
 	const char *reason;
@@ -307,7 +275,7 @@ static int serve_fail(struct device_call *call, uint32_t handle)
 	}
 	REQUEST(fail, TIMELINE_FAIL, timeline_fail, .handle = handle, .error = error,
 		.reason = text(reason));
-	r = call_run(call, &fail, NULL, 0);
+	r = bus_call_run(call, &fail, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, NULL);
 }
 

@@ -2,169 +2,27 @@
 #include "bus-manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "bus-admin.h"
 #include "bus-call.h"
-#include "bus-check.h"
 #include "bus-device.h"
-#include "bus-options.h"
+#include "bus-register.h"
 #include "bus-signal.h"
 #include "bus-variant.h"
-#include "connection.h"
-#include "daemon/core/device.h"
-#include "daemon/core/watcher.h"
-#include "inspect.h"
 #include "proto/version.h"
-
-#define FLAG_DRY_RUN 1
-
-/* ------------------------------------------------------------------------------- a caller's request -- */
-
-/* A call whose caller is known, with a client for it. */
-struct manager_call {
-	struct bus *bus;
-	struct bus_peer *peer;
-	sd_bus_message *message;
-	struct client *client; /* NULL until call_client() */
-	struct answer answer;
-	char detail[FBK_REASON_SIZE];
-};
-
-/* The gate lets no call through whose caller is not known, but for those that it refuses. */
-static int call_begin(struct manager_call *call, sd_bus_message *message, struct bus *bus)
-{
-	*call = (struct manager_call){
-		.bus = bus,
-		.peer = bus_peer_of(&bus->peers, message),
-		.message = message,
-	};
-	bus->broker->registry.counters.bus_calls++;
-	return call->peer ? 0 : -EACCES;
-}
-
-static int call_run(struct manager_call *call, const Fbk__Wire__Request *request)
-{
-	if (!call->client && !(call->client = bus_caller(call->bus, call->peer))) {
-		return -ENOMEM;
-	}
-	answer_finish(&call->answer);
-	int r = bus_run(call->client, request, NULL, 0, &call->answer);
-	if (r < 0) {
-		wire_text_copy(call->detail, sizeof(call->detail), call->answer.detail);
-	}
-	return r;
-}
-
-/* `reply`, which it takes, is sent unless `r` is an error. */
-static int call_end(struct manager_call *call, sd_bus_message *reply, int r)
-{
-	answer_finish(&call->answer);
-	bus_caller_end(call->client);
-	if (r >= 0 && reply) {
-		r = sd_bus_send(NULL, reply, NULL);
-	}
-	sd_bus_message_unref(reply);
-	return r < 0 ? bus_reply_error(call->message, r, call->detail) : 1;
-}
-
-/* -------------------------------------------------------------------------------- RegisterDevice -- */
-
-/* Registers on the connection's client. The number of the device there is 1. */
-static int register_on(struct connection *connection, const Fbk__Wire__Request *request,
-		       uint64_t *ret_id, char *detail)
-{
-	struct answer answer;
-	int r = bus_run(connection->client, request, NULL, 0, &answer);
-	if (r < 0) {
-		wire_text_copy(detail, FBK_REASON_SIZE, answer.detail);
-	} else {
-		*ret_id = device_find(connection->client, answer.object.id)->id;
-	}
-	answer_finish(&answer);
-	return r;
-}
-
-/* The bus may tell who calls by a pidfd; else by its number, while the caller is on the bus. */
-static struct credentials credentials_of(const struct bus_peer *peer)
-{
-	struct credentials credentials = peer->credentials;
-	credentials.pidfd = peer->credentials.pidfd >= 0
-				    ? fcntl(peer->credentials.pidfd, F_DUPFD_CLOEXEC, 0)
-				    : (int)syscall(SYS_pidfd_open, credentials.pid, 0);
-	return credentials;
-}
-
-/* One end is served; the other is for the caller. */
-static int connection_for(struct manager_call *call, struct connection **ret_connection,
-			  int *ret_socket)
-{
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		return -errno;
-	}
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	struct credentials credentials = credentials_of(call->peer);
-	int r = connection_create_for_bus(call->bus->broker, pair[0], &credentials,
-					  call->peer->name, ret_connection, call->detail);
-	if (r < 0) {
-		call->bus->broker->registry.counters.refused++;
-		close(pair[0]); /* nobody else had these */
-		close(pair[1]);
-		return r;
-	}
-	call->bus->broker->registry.counters.connections++;
-	*ret_socket = pair[1];
-	return 0;
-}
-
-static int method_register_device(sd_bus_message *message, void *arg, sd_bus_error *error)
-{
-	(void)error;
-	struct manager_call call;
-	struct connection *connection;
-	char path[BUS_PATH_SIZE];
-	uint64_t id;
-	int socket = -1;
-	REQUEST(request, DEVICE_REGISTER, device_register);
-	int r = call_begin(&call, message, arg);
-	if (r < 0 || !sd_bus_message_get_expect_reply(message)) {
-		return r < 0 ? r : -EINVAL; /* nobody would get the socket */
-	}
-	r = bus_options_read(message, request.device_register, call.detail);
-	if (r >= 0) {
-		r = connection_for(&call, &connection, &socket);
-	}
-	if (r < 0) {
-		return call_end(&call, NULL, r);
-	}
-	r = register_on(connection, &request, &id, call.detail);
-	if (r >= 0) {
-		bus_device_path(id, path);
-		r = sd_bus_reply_method_return(message, "oh", path, socket);
-	}
-	if (r < 0) {
-		connection_end(connection, FBK_CAUSE_OWNER_LEFT, NULL);
-	}
-	close(socket);
-	return call_end(&call, NULL, r);
-}
 
 /* ------------------------------------------------------------------------------------- looking -- */
 
-static int append_devices(struct manager_call *call, sd_bus_message *reply)
+static int append_devices(struct bus_call *call, sd_bus_message *reply)
 {
 	char path[BUS_PATH_SIZE];
 	uint64_t after = 0;
 	int r = sd_bus_message_open_container(reply, 'a', "o");
 	while (r >= 0) {
 		REQUEST(request, INSPECT_DEVICES, inspect_devices, .after_id = after);
-		r = call_run(call, &request);
+		r = bus_call_run(call, &request, NULL, 0);
 		if (r < 0) {
 			return r;
 		}
@@ -184,9 +42,9 @@ static int append_devices(struct manager_call *call, sd_bus_message *reply)
 static int method_list_devices(sd_bus_message *message, void *arg, sd_bus_error *error)
 {
 	(void)error;
-	struct manager_call call;
+	struct bus_call call;
 	sd_bus_message *reply = NULL;
-	int r = call_begin(&call, message, arg);
+	int r = bus_call_begin(&call, arg, message);
 	if (r < 0) {
 		return r;
 	}
@@ -194,7 +52,7 @@ static int method_list_devices(sd_bus_message *message, void *arg, sd_bus_error 
 	if (r >= 0) {
 		r = append_devices(&call, reply);
 	}
-	return call_end(&call, reply, r);
+	return bus_call_end(&call, reply, r);
 }
 
 /* "#ID" for a request, of a device's path. */
@@ -212,11 +70,11 @@ static int name_of(const char *path, char *ret_name, size_t size, char *detail)
 static int method_explain(sd_bus_message *message, void *arg, sd_bus_error *error)
 {
 	(void)error;
-	struct manager_call call;
+	struct bus_call call;
 	sd_bus_message *reply = NULL;
 	const char *from, *to;
 	char from_name[32], to_name[32];
-	int r = call_begin(&call, message, arg);
+	int r = bus_call_begin(&call, arg, message);
 	if (r < 0 || (r = sd_bus_message_read(message, "oo", &from, &to)) < 0) {
 		return r;
 	}
@@ -226,7 +84,7 @@ static int method_explain(sd_bus_message *message, void *arg, sd_bus_error *erro
 	}
 	if (r >= 0) {
 		REQUEST(request, INSPECT_ROUTE, inspect_route, .from = from_name, .to = to_name);
-		r = call_run(&call, &request);
+		r = bus_call_run(&call, &request, NULL, 0);
 	}
 	if (r >= 0) {
 		r = sd_bus_message_new_method_return(message, &reply);
@@ -236,11 +94,11 @@ static int method_explain(sd_bus_message *message, void *arg, sd_bus_error *erro
 		r = bus_append_messages(reply, (ProtobufCMessage *const *)list->routes,
 					list->n_routes);
 	}
-	return call_end(&call, reply, r);
+	return bus_call_end(&call, reply, r);
 }
 
 /* Where the caller's last list ended has a number, which it passes to go on. */
-static int stuck_place_of(struct manager_call *call, uint64_t after, struct stuck_place *ret_place)
+static int stuck_place_of(struct bus_call *call, uint64_t after, struct stuck_place *ret_place)
 {
 	*ret_place = (struct stuck_place){ 0 };
 	if (after == 0) {
@@ -256,7 +114,7 @@ static int stuck_place_of(struct manager_call *call, uint64_t after, struct stuc
 	return 0;
 }
 
-static int append_stuck(struct manager_call *call, sd_bus_message *reply)
+static int append_stuck(struct bus_call *call, sd_bus_message *reply)
 {
 	const Fbk__Wire__StuckList *list = call->answer.message.stuck;
 	struct bus_peer *peer = call->peer;
@@ -274,11 +132,11 @@ static int append_stuck(struct manager_call *call, sd_bus_message *reply)
 static int method_list_stuck(sd_bus_message *message, void *arg, sd_bus_error *error)
 {
 	(void)error;
-	struct manager_call call;
+	struct bus_call call;
 	struct stuck_place place;
 	sd_bus_message *reply = NULL;
 	uint64_t older_ms, after;
-	int r = call_begin(&call, message, arg);
+	int r = bus_call_begin(&call, arg, message);
 	if (r < 0 || (r = sd_bus_message_read(message, "tt", &older_ms, &after)) < 0) {
 		return r;
 	}
@@ -287,7 +145,7 @@ static int method_list_stuck(sd_bus_message *message, void *arg, sd_bus_error *e
 		REQUEST(request, INSPECT_STUCK, inspect_stuck, .older_ms = older_ms,
 			.after_id = place.client, .after_part = place.part,
 			.after_wait = place.wait);
-		r = call_run(&call, &request);
+		r = bus_call_run(&call, &request, NULL, 0);
 	}
 	if (r >= 0) {
 		r = sd_bus_message_new_method_return(message, &reply);
@@ -295,7 +153,7 @@ static int method_list_stuck(sd_bus_message *message, void *arg, sd_bus_error *e
 	if (r >= 0) {
 		r = append_stuck(&call, reply);
 	}
-	return call_end(&call, reply, r);
+	return bus_call_end(&call, reply, r);
 }
 
 /* ------------------------------------------------------------------------------- subscriptions -- */
@@ -303,9 +161,9 @@ static int method_list_stuck(sd_bus_message *message, void *arg, sd_bus_error *e
 static int method_subscribe(sd_bus_message *message, void *arg, sd_bus_error *error)
 {
 	(void)error;
-	struct manager_call call;
+	struct bus_call call;
 	const char *detail = NULL;
-	int r = call_begin(&call, message, arg);
+	int r = bus_call_begin(&call, arg, message);
 	if (r < 0) {
 		return r;
 	}
@@ -313,7 +171,7 @@ static int method_subscribe(sd_bus_message *message, void *arg, sd_bus_error *er
 	    POLICY_INSPECT_NONE) {
 		snprintf(call.detail, sizeof(call.detail), "policy lets uid %u inspect nothing",
 			 call.peer->subject.uid);
-		return call_end(&call, NULL, -EPERM);
+		return bus_call_end(&call, NULL, -EPERM);
 	}
 	r = bus_subscribe(call.bus, call.peer, &detail);
 	return r < 0 ? bus_reply_error(message, r, detail)
@@ -323,8 +181,8 @@ static int method_subscribe(sd_bus_message *message, void *arg, sd_bus_error *er
 static int method_unsubscribe(sd_bus_message *message, void *arg, sd_bus_error *error)
 {
 	(void)error;
-	struct manager_call call;
-	int r = call_begin(&call, message, arg);
+	struct bus_call call;
+	int r = bus_call_begin(&call, arg, message);
 	if (r < 0) {
 		return r;
 	}
@@ -332,220 +190,38 @@ static int method_unsubscribe(sd_bus_message *message, void *arg, sd_bus_error *
 	return sd_bus_reply_method_return(message, NULL);
 }
 
-/* ------------------------------------------------------------------------------- administration -- */
-
-/* Polkit agreed, or need not be asked. */
-static int serve_admin(struct bus *bus, const struct bus_peer *peer, sd_bus_message *message,
-		       const Fbk__Wire__Request *request)
-{
-	struct manager_call call = { .bus = bus, .message = message };
-	sd_bus_message *reply = NULL;
-	call.client = bus_caller(bus, peer);
-	if (!call.client) {
-		return bus_reply_error(message, -ENOMEM, NULL);
-	}
-	call.client->admin = true;
-	int r = call_run(&call, request);
-	if (r >= 0) {
-		r = sd_bus_message_new_method_return(message, &reply);
-	}
-	if (r >= 0) {
-		const Fbk__Wire__Affected *affected = call.answer.message.affected;
-		r = sd_bus_message_open_container(reply, 'a', "s");
-		for (size_t i = 0; r >= 0 && i < affected->n_text; i++) {
-			r = sd_bus_message_append_basic(reply, 's', affected->text[i]);
-		}
-	}
-	if (r >= 0) {
-		r = sd_bus_message_close_container(reply);
-	}
-	return call_end(&call, reply, r);
-}
-
-/* The arguments of both. They are read again after polkit's answer. */
-static int admin_read(sd_bus_message *message, uint64_t *ret_id, const char **ret_reason,
-		      uint64_t *ret_flags)
-{
-	sd_bus_message_rewind(message, 1);
-	return sd_bus_message_read(message, "tst", ret_id, ret_reason, ret_flags);
-}
-
-static int serve_fail(struct bus *bus, const struct bus_peer *peer, sd_bus_message *message)
-{
-	uint64_t id, flags;
-	const char *reason;
-	int r = admin_read(message, &id, &reason, &flags);
-	if (r < 0) {
-		return bus_reply_error(message, r, NULL);
-	}
-	REQUEST(request, ADMIN_FAIL, admin_fail, .id = id, .reason = text(reason),
-		.dry_run = flags & FLAG_DRY_RUN);
-	return serve_admin(bus, peer, message, &request);
-}
-
-static int serve_evict(struct bus *bus, const struct bus_peer *peer, sd_bus_message *message)
-{
-	uint64_t id, flags;
-	const char *reason;
-	int r = admin_read(message, &id, &reason, &flags);
-	if (r < 0) {
-		return bus_reply_error(message, r, NULL);
-	}
-	REQUEST(request, ADMIN_EVICT, admin_evict, .client = id, .reason = text(reason),
-		.dry_run = flags & FLAG_DRY_RUN);
-	return serve_admin(bus, peer, message, &request);
-}
-
-/* Both take "tst", with known flags. */
-static int admin_call(sd_bus_message *message, struct bus *bus, const char *action,
-		      bus_admin_fn *fn)
-{
-	struct manager_call call;
-	uint64_t id, flags;
-	const char *reason;
-	int r = call_begin(&call, message, bus);
-	if (r < 0 || (r = admin_read(message, &id, &reason, &flags)) < 0) {
-		return r;
-	}
-	if (flags & ~(uint64_t)FLAG_DRY_RUN) {
-		snprintf(call.detail, sizeof(call.detail),
-			 "0x%llx: unknown flags; there is 1, to change nothing",
-			 (unsigned long long)flags);
-		return call_end(&call, NULL, -EINVAL);
-	}
-	return bus_check(bus, call.peer, message, action, fn);
-}
-
-static int method_fail_timeline(sd_bus_message *message, void *arg, sd_bus_error *error)
-{
-	(void)error;
-	return admin_call(message, arg, BUS_NAME ".fail-timeline", serve_fail);
-}
-
-static int method_evict_client(sd_bus_message *message, void *arg, sd_bus_error *error)
-{
-	(void)error;
-	return admin_call(message, arg, BUS_NAME ".evict-client", serve_evict);
-}
-
-/* A caller that waits for the policy to be read. */
-struct bus_reload {
-	LIST_ENTRY(bus_reload) links;
-	struct bus *bus;
-	struct reload_waiter waiter;
-	sd_bus_message *message;
-};
-
-static void reload_free(struct bus_reload *reload)
-{
-	reload_forget(&reload->waiter);
-	LIST_REMOVE(reload, links);
-	sd_bus_message_unref(reload->message);
-	free(reload);
-}
-
-static void on_reloaded(struct reload_waiter *waiter, int error, const char *detail)
-{
-	struct bus_reload *reload = container_of(waiter, struct bus_reload, waiter);
-	if (error < 0) {
-		bus_reply_error(reload->message, error, detail);
-	} else {
-		sd_bus_reply_method_return(reload->message, NULL);
-	}
-	bus_transport_sent(&reload->bus->transport);
-	reload_free(reload);
-}
-
-static int serve_reload(struct bus *bus, const struct bus_peer *peer, sd_bus_message *message)
-{
-	(void)peer;
-	struct bus_reload *reload = calloc(1, sizeof(*reload));
-	if (!reload) {
-		return bus_reply_error(message, -ENOMEM, NULL);
-	}
-	reload->bus = bus;
-	reload->waiter.done = on_reloaded;
-	reload->message = sd_bus_message_ref(message);
-	LIST_INSERT_HEAD(&bus->reloads, reload, links);
-	int r = reload_start(&bus->broker->reload, &reload->waiter);
-	if (r < 0) {
-		reload_free(reload);
-		return bus_reply_error(message, r, NULL);
-	}
-	return 1;
-}
-
-static int method_reload(sd_bus_message *message, void *arg, sd_bus_error *error)
-{
-	(void)error;
-	struct manager_call call;
-	int r = call_begin(&call, message, arg);
-	return r < 0 ? r : bus_check(arg, call.peer, message, BUS_NAME ".reload", serve_reload);
-}
-
-void bus_manager_lost(struct bus *bus)
-{
-	while (!LIST_EMPTY(&bus->reloads)) {
-		reload_free(LIST_FIRST(&bus->reloads));
-	}
-}
-
 /* ------------------------------------------------------------------------------- its properties -- */
 
-static int get_version(sd_bus *connection, const char *path, const char *interface,
-		       const char *property, sd_bus_message *reply, void *arg, sd_bus_error *error)
+static int append_features(sd_bus_message *reply, const struct probe *probe)
 {
-	(void)connection;
-	(void)path;
-	(void)interface;
-	(void)property;
-	(void)arg;
-	(void)error;
-	return sd_bus_message_append(reply, "s", FBK_VERSION_STRING);
-}
-
-static int get_features(sd_bus *connection, const char *path, const char *interface,
-			const char *property, sd_bus_message *reply, void *arg, sd_bus_error *error)
-{
-	(void)connection;
-	(void)path;
-	(void)interface;
-	(void)property;
-	(void)error;
-	const struct bus *bus = arg;
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < PROBE_COUNT; i++) {
-		if (bus->broker->probe.results[i].works) {
-			r = sd_bus_message_append_basic(reply, 's',
-							bus->broker->probe.results[i].name);
+		if (probe->results[i].works) {
+			r = sd_bus_message_append_basic(reply, 's', probe->results[i].name);
 		}
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int get_user_mode(sd_bus *connection, const char *path, const char *interface,
-			 const char *property, sd_bus_message *reply, void *arg,
-			 sd_bus_error *error)
+/* Of those that everybody may read. */
+static int get_open(sd_bus *connection, const char *path, const char *interface,
+		    const char *property, sd_bus_message *reply, void *arg, sd_bus_error *error)
 {
 	(void)connection;
 	(void)path;
 	(void)interface;
-	(void)property;
 	(void)error;
-	const struct bus *bus = arg;
-	return sd_bus_message_append(reply, "b", bus->broker->user_mode);
-}
-
-static int get_policy(sd_bus *connection, const char *path, const char *interface,
-		      const char *property, sd_bus_message *reply, void *arg, sd_bus_error *error)
-{
-	(void)connection;
-	(void)path;
-	(void)interface;
-	(void)property;
-	(void)error;
-	const struct bus *bus = arg;
-	return sd_bus_message_append(reply, "s", bus->broker->policy_name);
+	const struct broker *broker = ((const struct bus *)arg)->broker;
+	if (strcmp(property, "Version") == 0) {
+		return sd_bus_message_append(reply, "s", FBK_VERSION_STRING);
+	}
+	if (strcmp(property, "UserMode") == 0) {
+		return sd_bus_message_append(reply, "b", broker->user_mode);
+	}
+	if (strcmp(property, "Policy") == 0) {
+		return sd_bus_message_append(reply, "s", broker->policy_name);
+	}
+	return append_features(reply, &broker->probe);
 }
 
 static int get_counters(sd_bus *connection, const char *path, const char *interface,
@@ -555,12 +231,12 @@ static int get_counters(sd_bus *connection, const char *path, const char *interf
 	(void)interface;
 	(void)property;
 	struct bus *bus = arg;
-	struct manager_call call = {
+	struct bus_call call = {
 		.bus = bus,
 		.peer = bus_peer_of(&bus->peers, sd_bus_get_current_message(connection)),
 	};
 	REQUEST(request, INSPECT_STATUS, inspect_status);
-	int r = call.peer ? call_run(&call, &request) : -EACCES;
+	int r = call.peer ? bus_call_run(&call, &request, NULL, 0) : -EACCES;
 	if (r >= 0) {
 		const Fbk__Wire__Status *status = call.answer.message.status;
 		r = sd_bus_message_open_container(reply, 'a', "{st}");
@@ -572,21 +248,17 @@ static int get_counters(sd_bus *connection, const char *path, const char *interf
 	} else {
 		r = sd_bus_error_setf(error, BUS_NAME ".Error.NotPermitted", "%s", call.detail);
 	}
-	answer_finish(&call.answer);
-	bus_caller_end(call.client);
+	bus_call_finish(&call);
 	return r;
 }
 
 /* ----------------------------------------------------------------------------------- the table -- */
 
-#define CONSTANT(member, type, get) \
-	SD_BUS_PROPERTY(member, type, get, 0, SD_BUS_VTABLE_PROPERTY_CONST)
-
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("RegisterDevice",
 				SD_BUS_ARGS("s", name, "s", class, "a{sv}", options),
-				SD_BUS_RESULT("o", device, "h", socket), method_register_device,
+				SD_BUS_RESULT("o", device, "h", socket), bus_method_register_device,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_NO_ARGS, SD_BUS_RESULT("ao", devices),
 				method_list_devices, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -597,12 +269,12 @@ static const sd_bus_vtable manager_vtable[] = {
 				SD_BUS_RESULT("aa{sv}", waits, "t", next), method_list_stuck,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("FailTimeline", SD_BUS_ARGS("t", id, "s", reason, "t", flags),
-				SD_BUS_RESULT("as", affected), method_fail_timeline,
+				SD_BUS_RESULT("as", affected), bus_method_fail_timeline,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("EvictClient", SD_BUS_ARGS("t", id, "s", reason, "t", flags),
-				SD_BUS_RESULT("as", affected), method_evict_client,
+				SD_BUS_RESULT("as", affected), bus_method_evict_client,
 				SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_method_reload,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe,
 				SD_BUS_VTABLE_UNPRIVILEGED),
@@ -613,10 +285,10 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_SIGNAL_WITH_ARGS("TimelineFailed", SD_BUS_ARGS("a{sv}", timeline), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Stuck", SD_BUS_ARGS("a{sv}", wait), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("Stopping", SD_BUS_ARGS("t", within_ms), 0),
-	CONSTANT("Version", "s", get_version),
-	SD_BUS_PROPERTY("Features", "as", get_features, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	CONSTANT("UserMode", "b", get_user_mode),
-	SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Version", "s", get_open, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Features", "as", get_open, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("UserMode", "b", get_open, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Policy", "s", get_open, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
 	SD_BUS_VTABLE_END,
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-admin.h"
 #include "bus-check.h"
 #include "bus-device.h"
 #include "bus-manager.h"
@@ -73,7 +74,7 @@ static void bus_lost(struct bus_transport *transport)
 	struct bus *bus = bus_of(transport);
 	struct connection *connection;
 	bus_checks_lost(bus);
-	bus_manager_lost(bus);
+	bus_admin_lost(bus);
 	bus_subscribers_lost(bus);
 	bus_peers_lost(&bus->peers);
 	/* The next bus may give the same names to others. */
