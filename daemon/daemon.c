@@ -52,8 +52,10 @@ static const struct observer *const observers[] = {
 /* Blame is logged, and the bus is told. */
 static void wait_expired(const struct wait *wait)
 {
-	blame_ops.expired(wait);
-	bus_wait_expired(wait);
+	if (!blame_polls(wait)) {
+		blame_log_expired(wait);
+		bus_wait_expired(wait);
+	}
 }
 
 static const struct blame_ops blame = { .expired = wait_expired, .describe = blame_describe };

@@ -290,12 +290,16 @@ void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, s
 	chain_describe(&chain, ret_text, size);
 }
 
+bool blame_polls(const struct wait *wait)
+{
+	return wait->deadline_ns < wait->since_ns + BLAME_POLL_NS;
+}
+
 void blame_log_expired(const struct wait *wait)
 {
 	struct blame_chain chain;
 	char text[512];
-	if (wait->deadline_ns < wait->since_ns + BLAME_POLL_NS || !wait->waiter ||
-	    !client_log_claim(wait->waiter)) {
+	if (!wait->waiter || !client_log_claim(wait->waiter)) {
 		return;
 	}
 	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
@@ -309,8 +313,3 @@ void blame_log_expired(const struct wait *wait)
 			  "%s: its %s expired: %s", client_label(wait->waiter),
 			  wait_way_name(wait->way), text);
 }
-
-const struct blame_ops blame_ops = {
-	.expired = blame_log_expired,
-	.describe = blame_describe,
-};

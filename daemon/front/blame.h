@@ -52,8 +52,8 @@ void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size
 /* The whole chain, in words. */
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 
-/* The wait's deadline passed: log the chain, unless the timeout was so short that the client is polling. */
-void blame_log_expired(const struct wait *wait);
+/* Was the timeout so short that the client is polling? */
+bool blame_polls(const struct wait *wait);
 
-/* For the registry. */
-extern const struct blame_ops blame_ops;
+/* The wait's deadline passed: log the chain. */
+void blame_log_expired(const struct wait *wait);

@@ -46,8 +46,9 @@ int bus_reply_error(sd_bus_message *call, int error, const char *detail)
 {
 	char name[64];
 	snprintf(name, sizeof(name), BUS_NAME ".Error.%s", error_name(error));
-	return sd_bus_reply_method_errorf(call, name, "%s",
-					  detail && detail[0] ? detail : strerrordesc_np(-error));
+	int r = sd_bus_reply_method_errorf(call, name, "%s",
+					   detail && detail[0] ? detail : strerrordesc_np(-error));
+	return r < 0 ? r : 1;
 }
 
 int bus_call_begin(struct bus_call *call, struct bus *bus, sd_bus_message *message)

@@ -12,7 +12,7 @@
 #include "dispatch.h"
 #include "proto/request.h"
 
-/* Answer with an error, as org.fencebroker1.Error.*. `detail` "" or NULL: the error's own sentence. */
+/* Answer with an error, as org.fencebroker1.Error.*. Never 0, also for a call that wants no reply. `detail` "" or NULL: the error's own sentence. */
 int bus_reply_error(sd_bus_message *call, int error, const char *detail);
 
 /* A call under way. */

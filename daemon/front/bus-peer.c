@@ -171,7 +171,9 @@ static int on_credentials(sd_bus_message *reply, void *arg, sd_bus_error *error)
 			.group_count = peer->credentials.group_count,
 		};
 	}
-	TAILQ_INSERT_TAIL(&peer->peers->ready, peer, ready_links);
+	if (peer->kept_count > 0) {
+		TAILQ_INSERT_TAIL(&peer->peers->ready, peer, ready_links);
+	}
 	return 1;
 }
 

@@ -100,12 +100,17 @@ struct signal {
 	uid_t uid;
 };
 
-static bool subscriber_has_allowance(struct bus_subscriber *subscriber, uint64_t now_ns)
+static bool subscriber_has_allowance(const struct bus_subscriber *subscriber, uint64_t now_ns)
+{
+	return subscriber->filled_ns + SIGNAL_COST_NS <= now_ns;
+}
+
+static bool subscriber_charge(struct bus_subscriber *subscriber, uint64_t now_ns)
 {
 	if (subscriber->filled_ns + ALLOWANCE_NS < now_ns) {
 		subscriber->filled_ns = now_ns - ALLOWANCE_NS;
 	}
-	if (subscriber->filled_ns + SIGNAL_COST_NS > now_ns) {
+	if (!subscriber_has_allowance(subscriber, now_ns)) {
 		return false;
 	}
 	subscriber->filled_ns += SIGNAL_COST_NS;
@@ -143,7 +148,7 @@ static void signal_emit(struct bus *bus, const struct signal *signal)
 		if (signal->of_user && !policy_may_see(registry->policy, subject, signal->uid)) {
 			continue;
 		}
-		if (!subscriber_has_allowance(subscriber, now_ns) ||
+		if (!subscriber_charge(subscriber, now_ns) ||
 		    !bus_transport_has_room(&bus->transport) ||
 		    signal_send(bus, signal, subscriber->peer->name) < 0) {
 			registry->counters.bus_signals_dropped++;
@@ -198,10 +203,22 @@ void bus_signal_failed(struct bus *bus, struct timeline *timeline)
 					   .uid = timeline->device->uid });
 }
 
+static bool anybody_has_allowance(const struct bus *bus)
+{
+	uint64_t now_ns = clock_now_ns();
+	const struct bus_subscriber *subscriber;
+	LIST_FOREACH(subscriber, &bus->subscribers, links) {
+		if (subscriber_has_allowance(subscriber, now_ns)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void bus_signal_stuck(struct bus *bus, const struct wait *wait)
 {
-	if (LIST_EMPTY(&bus->subscribers)) {
-		return;
+	if (!anybody_has_allowance(bus)) {
+		return; /* to find the cause would be work for nobody */
 	}
 	const Fbk__Wire__StuckEntry *entry = stuck_describe(wait);
 	signal_emit(bus, &(struct signal){ .member = "Stuck",

@@ -262,8 +262,9 @@ static int on_message(sd_bus_message *message, void *arg, sd_bus_error *error)
 	}
 	if (current && current->refusal && sd_bus_message_get_type(message, &type) >= 0 &&
 	    type == SD_BUS_MESSAGE_METHOD_CALL) {
-		return sd_bus_reply_method_errorf(message, "org.fencebroker1.Error.Limit", "%s",
-						  current->refusal);
+		sd_bus_reply_method_errorf(message, "org.fencebroker1.Error.Limit", "%s",
+					   current->refusal);
+		return 1; /* also where nobody wants the reply: no handler gets it */
 	}
 	return 0;
 }

@@ -335,14 +335,19 @@ static int connection_alloc(struct broker *broker, const struct credentials *cre
 }
 
 /* Serve the socket from now on. A connection that fails is destroyed, without its socket. */
-static int connection_start(struct connection *connection, int socket, char *detail)
+static int connection_start(struct connection *connection, int socket, const char *registrar,
+			    char *detail)
 {
 	connection->socket = socket;
 	int r = connection_admit(connection);
 	if (r == 0) {
 		r = connection_listen(connection);
 	}
-	if (r == 0 && connection->registrar) {
+	if (r == 0 && registrar) {
+		connection->registrar = strdup(registrar);
+		r = connection->registrar ? 0 : -ENOMEM;
+	}
+	if (r == 0 && registrar) {
 		r = client_may_connect(connection->client, detail);
 		connection->client->greeted = r == 0;
 	}
@@ -364,7 +369,7 @@ int connection_create(struct broker *broker, int socket, const struct credential
 	int r = connection_alloc(broker, credentials, &connection);
 	detail[0] = '\0';
 	if (r == 0) {
-		r = connection_start(connection, socket, detail);
+		r = connection_start(connection, socket, NULL, detail);
 	} else {
 		wire_text_copy(detail, FBK_REASON_SIZE, strerrordesc_np(-r));
 	}
@@ -390,11 +395,10 @@ int connection_create_for_bus(struct broker *broker, int socket,
 		return r;
 	}
 	connection->anonymous = true;
-	connection->registrar = strdup(registrar);
 	wire_text_copy(connection->client->name, FBK_NAME_SIZE, registrar);
 	setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	setsockopt(socket, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)); /* fails before Linux 6.5 */
-	r = connection_start(connection, socket, detail);
+	r = connection_start(connection, socket, registrar, detail);
 	if (r == 0) {
 		*ret_connection = connection;
 	}

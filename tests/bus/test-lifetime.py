@@ -5,7 +5,7 @@ import time
 
 from harness import NOBODY, USER, BusError, await_, check, readable, refused, sanitized, test
 from packet import ERROR, TIMELINE, WELCOME, Packets
-from wire import DEVICE, NAME, Connection
+from wire import DEVICE, MANAGER, NAME, ROOT, Connection
 
 OWN_POLICY = """
 version = 1;
@@ -94,6 +94,26 @@ def signaler_goes(world):
     refused("InvalidArgument", lambda: consumer.device(path, "LookAt", "h", 0, fds=[token]))
     for each in (fd, late_fd, ready, token):
         os.close(each)
+
+
+@test
+def no_reply_gives_no_rights(world):
+    """A call that wants no reply is refused as any other."""
+    world.start()
+    owner, stranger = world.connect(), world.connect(NOBODY)
+    path, fd = owner.register()
+    number, token = owner.timeline(path)
+    client = owner.get(path, DEVICE, "ClientId")
+    stranger.send_call(NAME, path, DEVICE, "Signal", "ht", [0, 5], [token], quiet=True)
+    stranger.send_call(NAME, path, DEVICE, "Fail", "his", [0, -5, "no"], [token], quiet=True)
+    stranger.send_call(NAME, path, DEVICE, "CloseTimeline", "h", [0], [token], quiet=True)
+    stranger.send_call(NAME, ROOT, MANAGER, "FailTimeline", "tst", [number, "no", 0], quiet=True)
+    stranger.send_call(NAME, ROOT, MANAGER, "EvictClient", "tst", [client, "no", 0], quiet=True)
+    stranger.ping()
+    state = owner.device(path, "LookAt", "h", 0, fds=[token]).body[0]
+    check(state["value"].value == 0 and state["cause"].value == 0, f"a stranger changed it: {state}")
+    os.close(fd)
+    os.close(token)
 
 
 @test
