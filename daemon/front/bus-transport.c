@@ -208,9 +208,13 @@ static void transport_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct bus_transport *transport = arg;
 	struct counters *counters = &transport->registry->counters;
-	uint64_t begun_ns = clock_now_ns();
+	uint64_t begun_ns = clock_now_ns(), now_ns = begun_ns;
 	transport->registry->bells_in_a_row = 0;
-	for (int i = 0; i < BUS_MESSAGES_PER_TURN && transport_receive(transport); i++) {
+	for (int i = 0; i < BUS_MESSAGES_PER_TURN && now_ns - begun_ns < BUS_TURN_NS; i++) {
+		if (!transport_receive(transport)) {
+			break;
+		}
+		now_ns = clock_now_ns();
 	}
 	transport_turn(transport);
 	uint64_t took_us = (clock_now_ns() - begun_ns) / NS_PER_US;

@@ -14,9 +14,11 @@
 
 #include "bus-address.h"
 #include "bus-gate.h"
+#include "daemon/base/clock.h"
 #include "daemon/core/registry.h"
 
 #define BUS_MESSAGES_PER_TURN 32
+#define BUS_TURN_NS           (500 * NS_PER_US) /* after that the loop looks for other events */
 #define BUS_UNSENT_MAX        1024 /* messages: above that the daemon sends no signals */
 
 struct bus_transport;

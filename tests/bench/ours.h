@@ -43,6 +43,7 @@ extern const struct side ours_bus_register; /* and the close of its socket */
 extern const struct side ours_bus_flood;    /* ListDevices, while another user floods the daemon */
 
 /* ROW_VALUE */
+int ours_bus_turn(double *ret_value, char *ret_note);
 int ours_heap_timeline(double *ret_value, char *ret_note);
 int ours_heap_point(double *ret_value, char *ret_note);
 int ours_idle_wakes(double *ret_value, char *ret_note);
