@@ -35,7 +35,7 @@
 	X(fds_refused, "file descriptors refused")                       \
 	X(timelines_failed, "timelines failed")                          \
 	X(bus_calls, "calls over the bus")                               \
-	X(bus_turn_max_us, "the longest time at the bus, in us")         \
+	X(bus_turn_max_us, "the most CPU time of a turn at the bus, us") \
 	X(bus_signals_dropped, "signals above a subscriber's allowance") \
 	X(log_lines_dropped, "log lines not written: their user had too many")
 

@@ -66,13 +66,6 @@ static void cpu_relax(void)
 
 /* -------------------------------------------------------------------------------- the thread --- */
 
-static uint64_t cpu_now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* When to look next; 0: a hit, of which the loop must be notified. */
 static uint64_t watched_look(struct watched *watched, uint64_t now)
 {
@@ -160,7 +153,7 @@ static void watcher_sleep(struct watcher *watcher, uint64_t until_ns, bool rousa
 	watcher->sleeps_until = rousable ? until_ns : 0;
 	pthread_cond_timedwait(&watcher->roused, &watcher->mutex, &until);
 	watcher->sleeps_until = 0;
-	budget_settle(&watcher->budget, clock_now_ns(), cpu_now_ns());
+	budget_settle(&watcher->budget, clock_now_ns(), clock_cpu_ns());
 }
 
 /* Release the mutex for a moment: mutexes are not fair, and the loop must come first. */
@@ -199,7 +192,7 @@ static void *watcher_run(void *arg)
 		}
 		idle_since = 0;
 		if (turn % BUDGET_EVERY == 0) {
-			budget_settle(&watcher->budget, now, cpu_now_ns());
+			budget_settle(&watcher->budget, now, clock_cpu_ns());
 		}
 		uint64_t refill = budget_wait(&watcher->budget);
 		if (refill) {

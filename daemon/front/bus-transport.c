@@ -202,25 +202,29 @@ static bool transport_receive(struct bus_transport *transport)
 	return !transport->broken;
 }
 
+static void transport_count_turn(struct bus_transport *transport, uint64_t cpu_ns)
+{
+	struct counters *counters = &transport->registry->counters;
+	uint64_t took_us = (clock_cpu_ns() - cpu_ns) / NS_PER_US;
+	if (took_us > counters->bus_turn_max_us) {
+		counters->bus_turn_max_us = took_us;
+	}
+}
+
 static void transport_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
 	struct bus_transport *transport = arg;
-	struct counters *counters = &transport->registry->counters;
-	uint64_t begun_ns = clock_now_ns(), now_ns = begun_ns;
+	uint64_t cpu_ns = clock_cpu_ns(), end_ns = clock_now_ns() + BUS_TURN_NS;
 	transport->registry->bells_in_a_row = 0;
-	for (int i = 0; i < BUS_MESSAGES_PER_TURN && now_ns - begun_ns < BUS_TURN_NS; i++) {
-		if (!transport_receive(transport)) {
+	for (int i = 0; i < BUS_MESSAGES_PER_TURN && transport_receive(transport); i++) {
+		if (clock_now_ns() >= end_ns) {
 			break;
 		}
-		now_ns = clock_now_ns();
 	}
 	transport_turn(transport);
-	uint64_t took_us = (clock_now_ns() - begun_ns) / NS_PER_US;
-	if (took_us > counters->bus_turn_max_us) {
-		counters->bus_turn_max_us = took_us;
-	}
+	transport_count_turn(transport, cpu_ns);
 }
 
 static void transport_writable(evutil_socket_t fd, short what, void *arg)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How long the daemon's loop stays at the bus while a client sends what it should not, and reads no answer. */
+/* How much CPU time the daemon's loop spends at the bus in one turn while a client sends what it should not, and reads no answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
