@@ -274,6 +274,15 @@ class Bus:
         except (OSError, Gone):
             return False
 
+    def holds(self, inode):
+        """Has a process of it that socket open?"""
+        for pid in processes_of(self.process.pid):
+            for entry in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    if os.readlink(f"/proc/{pid}/fd/{entry}") == f"socket:[{inode}]":
+                        return True
+        return False
+
     def kill(self):
         if self.process:
             self.process.kill()
