@@ -213,7 +213,7 @@ def cause_failed(scene):
 
 def cause_stuck(scene):
     _, token = scene.fresh_token()
-    scene.registrar.device(scene.path, "Export", "htt", 0, 9, 1000, fds=[token])
+    scene.registrar.device(scene.path, "Export", "htt", 0, 9, 1_200_000, fds=[token])
 
 
 def cause_stopping(scene):
