@@ -126,7 +126,8 @@ static _Noreturn void follow(const char *path, int socket)
 	}
 }
 
-static void lead(const char *path, int socket)
+/* Did the follower live until the end? It ends before the leader leaves, for it would call that an error. */
+static bool lead(const char *path, int socket, pid_t follower)
 {
 	struct end end;
 	uint64_t said = now(), longest = 0, errors = 0, value = 0;
@@ -148,7 +149,13 @@ static void lead(const char *path, int socket)
 		}
 		usleep(PACE_US);
 	}
+	bool alive = waitpid(follower, NULL, WNOHANG) == 0;
+	if (alive) {
+		kill(follower, SIGKILL);
+		waitpid(follower, NULL, 0);
+	}
 	fbk_disconnect(end.context);
+	return alive;
 }
 
 int main(int argc, char **argv)
@@ -168,10 +175,5 @@ int main(int argc, char **argv)
 	}
 	close(sockets[1]);
 	signal(SIGTERM, stop);
-	lead(argv[1], sockets[0]);
-	int status = 0;
-	bool early = waitpid(follower, &status, WNOHANG) != 0;
-	kill(follower, SIGKILL);
-	waitpid(follower, NULL, 0);
-	return early ? EXIT_FAILURE : EXIT_SUCCESS;
+	return lead(argv[1], sockets[0], follower) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
