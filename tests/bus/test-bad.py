@@ -450,11 +450,12 @@ def no_reply_wanted(world):
 def nonsense(world):
     """Signals, replies to nothing, and calls to no object, with fds too."""
     world.start()
+    bus_signal = {"path": "/org/freedesktop/DBus", "interface": "org.freedesktop.DBus"}
     with unharmed(world), device(world) as (client, path, token):
         for kind, fields in (
             (MessageType.SIGNAL, {"path": ROOT, "interface": MANAGER, "member": "DeviceAdded"}),
-            (MessageType.SIGNAL, {"path": "/org/freedesktop/DBus", "interface": "org.freedesktop.DBus", "member": "NameOwnerChanged"}),
-            (MessageType.SIGNAL, {"path": "/org/freedesktop/DBus", "interface": "org.freedesktop.DBus", "member": "NameLost"}),
+            (MessageType.SIGNAL, {**bus_signal, "member": "NameOwnerChanged"}),
+            (MessageType.SIGNAL, {**bus_signal, "member": "NameLost"}),
             (MessageType.METHOD_RETURN, {"reply_serial": 7}),
             (MessageType.ERROR, {"reply_serial": 3, "error_name": "a.b.C"}),
             (MessageType.METHOD_RETURN, {"reply_serial": 0xFFFFFFFF}),
