@@ -234,6 +234,31 @@ def subscribers(world):
 
 
 @test
+def signals_above_the_allowance(world):
+    """64 at once, 32 a second after that; what is above it is dropped and counted, and later ones come."""
+    world.start()
+    client, busy = world.connect(), world.connect()
+    client.match(f"type='signal',sender='{NAME}'")
+    client.manager("Subscribe")
+    began = time.monotonic()
+    for _ in range(150):
+        _, fd = busy.register()
+        os.close(fd)
+    await_(lambda: not busy.manager("ListDevices").body[0], "devices that stay")
+    client.ping()
+    took = time.monotonic() - began
+    count = sum(signal.member.startswith("Device") for signal in client.signals)
+    check(64 <= count <= 64 + 32 * took + 2, f"{count} signals in {took:.2f} s")
+    dropped = client.get(ROOT, MANAGER, "Counters")["bus_signals_dropped"]
+    check(dropped + count == 300, f"{count} signals and {dropped} that were dropped are not 300")
+    client.signals.clear()
+    time.sleep(0.1)  # three signals' worth
+    path, fd = busy.register()
+    check(client.next_signal("DeviceAdded").body == [path], "nothing comes any more")
+    os.close(fd)
+
+
+@test
 def subscriber_that_vanishes(world):
     world.start(OWN_POLICY)
     stays = world.connect()

@@ -183,6 +183,11 @@ kill -0 $waiting 2>/dev/null || problem "a call that needs polkit did not wait f
 pkill -CONT -x polkitd
 wait $waiting || problem "polkit answered late, and the call failed: $(cat "$work/reload")"
 
+# A program that has python3-dbus-fast alone makes points of eventfds, and exchanges pictures with one that has the library.
+FBK_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket FBK_SOCKET=/run/fencebroker/socket \
+	python3 -B "$source/tests/bus/run" "$source/tests/bus/test-foreign.py" >"$work/foreign" 2>&1 ||
+	problem "a program without the library: $(cat "$work/foreign")"
+
 # The bus restarts: sockets and fences know nothing of it, and the daemon is back on the new one.
 mkfifo "$work/bus-input"
 exec {bus_input}<>"$work/bus-input"
