@@ -234,6 +234,30 @@ def subscribers(world):
 
 
 @test
+def stuck_waits_in_pages(world):
+    """Each wait once, over as many calls as it takes; another caller's place is not this one's."""
+    world.start()
+    client, other = world.connect(), world.connect()
+    path, fd = client.register()
+    _, token = client.timeline(path)
+    exported = []
+    for point in range(1, 46):
+        reply = client.device(path, "Export", "htt", 0, point, 600_000_000, fds=[token])
+        exported.append(reply.fds[reply.body[0]])
+    seen, after, pages = [], 0, 0
+    while pages == 0 or after:
+        waits, after = client.manager("ListStuck", "tt", 0, after).body
+        seen += [wait["point"].value for wait in waits]
+        pages += 1
+        if pages == 1:
+            refused("InvalidArgument", lambda: other.manager("ListStuck", "tt", 0, after))
+    check(sorted(seen) == list(range(1, 46)) and pages > 1, f"{pages} pages: {sorted(seen)}")
+    refused("InvalidArgument", lambda: client.manager("ListStuck", "tt", 0, 999))
+    for each in (*exported, fd, token):
+        os.close(each)
+
+
+@test
 def signals_above_the_allowance(world):
     """64 at once, 32 a second after that; what is above it is dropped and counted, and later ones come."""
     world.start()
