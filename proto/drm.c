@@ -266,6 +266,12 @@ int syncobj_value(struct drm *drm, uint32_t handle, uint64_t *ret_value)
 	return drm_error(drmSyncobjQuery(drm->syncobj, &handle, ret_value, 1));
 }
 
+int syncobj_submitted(struct drm *drm, uint32_t handle, uint64_t *ret_point)
+{
+	return drm_error(drmSyncobjQuery2(drm->syncobj, &handle, ret_point, 1,
+					  DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED));
+}
+
 int syncobj_sync_file(struct drm *drm, uint32_t handle, uint64_t point, int *ret_fd)
 {
 	int r = 0;

@@ -48,6 +48,9 @@ void syncobj_close(struct drm *drm, uint32_t handle); /* 0: nothing */
 int syncobj_signal(struct drm *drm, uint32_t handle, uint64_t point);
 int syncobj_value(struct drm *drm, uint32_t handle, uint64_t *ret_value);
 
+/* The highest point that a fence was submitted for, signalled or not; 0: none. */
+int syncobj_submitted(struct drm *drm, uint32_t handle, uint64_t *ret_point);
+
 /* The fence of a point, or (0) the one it holds now: a sync_file of our own. -ENOENT: none was
  * submitted yet. */
 int syncobj_sync_file(struct drm *drm, uint32_t handle, uint64_t point, int *ret_fd);

@@ -480,6 +480,18 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 		     int *ret_fd);
 
 /*
+ * The same at a point of an existing drm_syncobj, as linux-drm-syncobj-v1 and PipeWire hand them over: `syncobj_point` signals
+ * when the point is reached. When it fails, or the deadline passes, that point stays without a fence: whoever waits for it
+ * waits on, by a deadline of its own, since nothing but the end of all its points could say "failed" there. Does not take
+ * the fd.
+ *   -EINVAL      a fence was submitted for that point, or for a later one; or 0, or the point that is always reached
+ *   -EBADF       not a drm_syncobj
+ *   -EOPNOTSUPP  the daemon has no DRM device with syncobj timelines
+ */
+int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point,
+				uint64_t deadline_ns);
+
+/*
  * A kernel fence as a point: a new brokered timeline whose point 1 follows that fence. For a stream
  * of fences make one timeline and use fbk_point_signal_on(). Takes the fd; errors as there. Close
  * ret_point->timeline when done.
@@ -530,7 +542,8 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
  * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. An error
  * of a fence in it fails the timeline. A syncobj that was reset or stepped back fails it too, at the
  * next look at the timeline.
- *   -EBUSY  the timeline follows a syncobj already
+ *   -EBUSY   the timeline follows a syncobj already
+ *   -EINVAL  to: the syncobj is ahead of the timeline
  */
 int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 			  struct fbk_mirror **ret_mirror);

@@ -214,3 +214,22 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 	}
 	return export_request(point, kind, deadline_ns, ret_fd);
 }
+
+int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point,
+				uint64_t deadline_ns)
+{
+	if (!point.timeline) {
+		return error_set(-EINVAL, "that point is reached: signal the syncobj itself");
+	}
+	if (fcntl(syncobj_fd, F_GETFD) < 0) {
+		return error_set(-EBADF, "%d is not an open file descriptor", syncobj_fd);
+	}
+	struct reply reply;
+	REQUEST(request, POINT_EXPORT_TO, point_export_to, .handle = point.timeline->handle,
+		.value = point.value, .syncobj_point = syncobj_point, .deadline_ns = deadline_ns);
+	int r = request_call(point.timeline->context, &request, &syncobj_fd, 1, 0, &reply);
+	if (r == 0) {
+		reply_finish(&reply);
+	}
+	return r;
+}

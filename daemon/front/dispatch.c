@@ -57,6 +57,8 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT)),
 	ENTRY(WATCH_CANCEL, watch_cancel, 64),
 	ENTRY(POINT_EXPORT, point_export, 64, ON_TIMELINE(PointExport, WAIT)),
+	ENTRY(POINT_EXPORT_TO, point_export_to, 64, ON_TIMELINE(PointExportTo, WAIT),
+	      .fd_count = 1),
 	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
 	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),

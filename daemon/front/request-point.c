@@ -151,6 +151,30 @@ int request_point_export(struct client *client, struct handle *handle, const voi
 	return r;
 }
 
+int request_point_export_to(struct client *client, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	const Fbk__Wire__PointExportTo *request = body;
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	int kind;
+	int r = point_check(request->value, answer);
+	if (r == 0) {
+		r = received_fence(client->registry, fds[0], FBK_SYNCOBJ_TIMELINE, "a drm_syncobj",
+				   -EBADF, &kind, answer->detail);
+	}
+	if (r == 0) {
+		r = export_to_syncobj(
+			translator_of(client), handle, request->value, fds[0],
+			request->syncobj_point,
+			deadline_bounded(request->deadline_ns, settings->max_export_ms),
+			answer->detail);
+	}
+	if (r == 0) {
+		fds[0] = -1; /* kept */
+	}
+	return r;
+}
+
 int request_point_promise(struct client *client, struct handle *handle, const void *body, int *fds,
 			  struct answer *answer)
 {

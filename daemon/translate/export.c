@@ -79,8 +79,7 @@ static void export_count(const struct export *export, struct timeline *timeline,
 
 static void export_finish(struct export *export, struct timeline *timeline, int result)
 {
-	int r = export->provider->fire(export->translator, &export->provided, export->value,
-				       result);
+	int r = export->provider->fire(export->translator, &export->provided, export->at, result);
 	if (r == -ETIME) {
 		log_error("the kernel signalled a promise as success: this daemon was stopped for "
 			  "longer than vgem's timeout");
@@ -137,10 +136,17 @@ static void export_expired(struct wheel_timer *timer)
 	}
 }
 
-/* Make the export and charge it; not armed yet. */
-static int export_make(struct translator *translator, struct client *client,
-		       const struct provider *provider, bool promise, uint64_t value, int *ret_fd,
-		       struct export **ret_export)
+static void export_free(struct export *export)
+{
+	charge_release(&export->fd_charge);
+	charge_release(&export->charge);
+	free(export);
+}
+
+/* An export that is charged, and has no primitive yet. */
+static int export_alloc(struct translator *translator, struct client *client,
+			const struct provider *provider, bool promise, uint64_t value,
+			struct export **ret_export)
 {
 	struct export *export = calloc(1, sizeof(*export));
 	if (!export) {
@@ -151,6 +157,7 @@ static int export_make(struct translator *translator, struct client *client,
 	export->duplicate = -1;
 	export->promise = promise;
 	export->value = value;
+	export->at = value;
 	export->arm.done = export_decided;
 	export->deadline.fire = export_expired;
 	int r = charge_take(&export->charge, client->user,
@@ -158,9 +165,25 @@ static int export_make(struct translator *translator, struct client *client,
 	if (r == 0) {
 		r = charge_take(&export->fd_charge, client->user, ACCOUNT_FDS, provider->fds);
 	}
-	if (r == 0) {
-		r = provider->create(translator, ret_fd, &export->provided);
+	if (r < 0) {
+		export_free(export);
+		return r;
 	}
+	*ret_export = export;
+	return 0;
+}
+
+/* Not armed yet. */
+static int export_make(struct translator *translator, struct client *client,
+		       const struct provider *provider, bool promise, uint64_t value, int *ret_fd,
+		       struct export **ret_export)
+{
+	struct export *export;
+	int r = export_alloc(translator, client, provider, promise, value, &export);
+	if (r < 0) {
+		return r;
+	}
+	r = provider->create(translator, ret_fd, &export->provided);
 	if (r == 0) {
 		r = export_keep(export, *ret_fd);
 		if (r < 0) {
@@ -170,13 +193,23 @@ static int export_make(struct translator *translator, struct client *client,
 		}
 	}
 	if (r < 0) {
-		charge_release(&export->fd_charge);
-		charge_release(&export->charge);
-		free(export);
+		export_free(export);
 		return r;
 	}
 	*ret_export = export;
 	return 0;
+}
+
+static void export_arm(struct export *export, struct handle *handle, uint64_t deadline_ns)
+{
+	struct translator *translator = export->translator;
+	LIST_INSERT_HEAD(&handle->client->exports, export, links);
+	export->asker = handle->client;
+	translator->registry->counters.exports++;
+	timeline_count(handle->timeline)->exports++;
+	timeline_hint(handle->timeline, export->value, deadline_ns);
+	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
+	arm_add(&export->arm, handle->timeline, export->value); /* may fire and free it */
 }
 
 int export_create(struct translator *translator, struct handle *handle, uint64_t value,
@@ -197,16 +230,55 @@ int export_create(struct translator *translator, struct handle *handle, uint64_t
 		return -EOPNOTSUPP;
 	}
 	int r = export_make(translator, client, provider, false, value, ret_fd, &export);
+	if (r == 0) {
+		export_arm(export, handle, deadline_ns);
+	}
+	return r;
+}
+
+static int syncobj_point_check(struct translator *translator, uint32_t syncobj, uint64_t point,
+			       char *detail)
+{
+	uint64_t submitted;
+	int r = syncobj_submitted(&translator->drm, syncobj, &submitted);
+	if (r == 0 && (point == 0 || point <= submitted)) {
+		snprintf(
+			detail, FBK_REASON_SIZE,
+			point ? "point %llu of that syncobj has a fence, or a later one has: its "
+				"last "
+				"is %llu"
+			      : "points of a syncobj begin with 1, not with %llu; its last is %llu",
+			(unsigned long long)point, (unsigned long long)submitted);
+		r = -EINVAL;
+	}
+	return r;
+}
+
+int export_to_syncobj(struct translator *translator, struct handle *handle, uint64_t value, int fd,
+		      uint64_t syncobj_point, uint64_t deadline_ns, char *detail)
+{
+	const struct provider *provider = &provider_syncobj_point;
+	struct export *export;
+	if (provider->probe(translator, detail) < 0) {
+		return -EOPNOTSUPP;
+	}
+	int r = export_alloc(translator, handle->client, provider, false, value, &export);
 	if (r < 0) {
 		return r;
 	}
-	LIST_INSERT_HEAD(&client->exports, export, links);
-	export->asker = client;
-	translator->registry->counters.exports++;
-	timeline_count(handle->timeline)->exports++;
-	timeline_hint(handle->timeline, value, deadline_ns);
-	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
-	arm_add(&export->arm, handle->timeline, value); /* may fire and free it */
+	r = syncobj_open(&translator->drm, fd, &export->provided.handle);
+	if (r == 0) {
+		r = syncobj_point_check(translator, export->provided.handle, syncobj_point, detail);
+	}
+	if (r < 0) {
+		syncobj_close(&translator->drm, export->provided.handle);
+		export_free(export);
+		return r;
+	}
+	export->at = syncobj_point;
+	export->duplicate = fd;
+	origin_keep(&translator->origins, &export->origin, fd);
+	export_arm(export, handle, deadline_ns);
 	return 0;
 }
 
@@ -348,7 +420,7 @@ const struct export *export_find(const struct translator *translator, int fd,
 	}
 	const struct export *export = container_of(origin, struct export, origin);
 	bool other = export->provider->kind == FBK_SYNCOBJ_TIMELINE &&
-		     (syncobj_point == 0 || syncobj_point > export->value);
+		     (syncobj_point == 0 || syncobj_point > export->at);
 	return other ? NULL : export;
 }
 

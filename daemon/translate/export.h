@@ -25,6 +25,7 @@ struct export
 	struct origin origin;
 	int duplicate; /* of the fd that went out, for `origin`; -1: the provider keeps one */
 	uint64_t value;
+	uint64_t at; /* the point of the primitive that it is signalled at; else `value` */
 	const struct provider *provider;
 	union provided provided;
 	bool promise;
@@ -36,6 +37,11 @@ struct export
 /* `ret_fd` is for the caller to send and close. `detail` is FBK_REASON_SIZE. */
 int export_create(struct translator *translator, struct handle *handle, uint64_t value,
 		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail);
+
+/* At that point of a syncobj that the client passed: takes the fd if it succeeds. -EINVAL: a fence was submitted for it, or
+ * for a later point. */
+int export_to_syncobj(struct translator *translator, struct handle *handle, uint64_t value, int fd,
+		      uint64_t syncobj_point, uint64_t deadline_ns, char *detail);
 
 /* A signalled sync_file for a point that is reached. -EAGAIN: the point is not reached. */
 int export_reached(struct translator *translator, struct handle *handle, uint64_t value,

@@ -188,6 +188,23 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Points that the syncobj has already would be waited for in vain: whoever waits was satisfied at once. */
+static int mirror_check_behind(const struct mirror *mirror, struct translator *translator,
+			       char *detail)
+{
+	uint64_t submitted;
+	int r = syncobj_submitted(&translator->drm, mirror->syncobj, &submitted);
+	if (r == 0 && submitted > mirror->timeline->seen) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the syncobj has fences up to point %llu, and %s is at %llu: mirror to a "
+			 "new one",
+			 (unsigned long long)submitted, mirror->timeline->name,
+			 (unsigned long long)mirror->timeline->seen);
+		r = -EINVAL;
+	}
+	return r;
+}
+
 static int mirror_start(struct mirror *mirror, struct translator *translator, int fd, char *detail)
 {
 	struct fence fence = { .fd = fd, .user = mirror->handle->client->user };
@@ -197,7 +214,8 @@ static int mirror_start(struct mirror *mirror, struct translator *translator, in
 		return -ENOMEM;
 	}
 	if (!mirror->from) {
-		return syncobj_open(&translator->drm, fd, &mirror->syncobj);
+		int opened = syncobj_open(&translator->drm, fd, &mirror->syncobj);
+		return opened < 0 ? opened : mirror_check_behind(mirror, translator, detail);
 	}
 	int r = syncobj_follow_init(&mirror->follow, translator, &fence, mirror_followed, mirror,
 				    detail);

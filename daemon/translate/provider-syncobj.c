@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A new drm_syncobj, whose point the daemon signals once the timeline's point is decided. Before that the syncobj
- * holds no fence, so the kernel waits for nothing of ours: that makes it legal.
+ * A drm_syncobj, whose point the daemon signals once the timeline's point is decided: a new one, or one that a client
+ * passed. Before that the point has no fence, so the kernel waits for nothing of ours: that makes it legal.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,5 +55,20 @@ const struct provider provider_syncobj = {
 	.probe = syncobj_probe,
 	.create = syncobj_make,
 	.fire = syncobj_fire,
+	.destroy = syncobj_destroy,
+};
+
+static int syncobj_point_fire(struct translator *translator, union provided *provided,
+			      uint64_t point, int result)
+{
+	return result < 0 ? 0 : syncobj_signal(&translator->drm, provided->handle, point);
+}
+
+const struct provider provider_syncobj_point = {
+	.name = "syncobj",
+	.kind = FBK_SYNCOBJ_TIMELINE,
+	.fds = 1,
+	.probe = syncobj_probe,
+	.fire = syncobj_point_fire,
 	.destroy = syncobj_destroy,
 };

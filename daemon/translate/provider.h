@@ -24,9 +24,9 @@ struct provider {
 	bool keeps_fd; /* provided.fd is of the description that goes out; else export.c keeps one */
 	/* 0, or a negative errno with the reason in `why` (FBK_REASON_SIZE). */
 	int (*probe)(struct translator *translator, char *why);
-	/* `ret_fd` goes out; the caller closes it once it is sent. */
+	/* `ret_fd` goes out; the caller closes it once it is sent. NULL: export.c is given the primitive. */
 	int (*create)(struct translator *translator, int *ret_fd, union provided *ret_provided);
-	/* Signal the primitive for this point, with `result`, 0 or a negative errno, where it can
+	/* Signal the primitive at this point, with `result`, 0 or a negative errno, where it can
 	 * carry one. -ETIME: the kernel's own timeout signalled it before. */
 	int (*fire)(struct translator *translator, union provided *provided, uint64_t point,
 		    int result);
@@ -35,6 +35,10 @@ struct provider {
 
 /* Late: the kernel never waits for these before they fire. */
 extern const struct provider provider_eventfd, provider_syncobj;
+
+/* A point of a syncobj that somebody else made. Where the point fails or expires it stays without a fence: the value for
+ * "failed" would signal all points of that syncobj, and others wait for those. */
+extern const struct provider provider_syncobj_point;
 
 /* Promises: must fire within a bound that the kernel sets. */
 extern const struct provider provider_vgem;

@@ -153,6 +153,118 @@ END_TEST
 
 /* -------------------------------------------------------------------------------- single points -- */
 
+/* A point of a syncobj of ours: signalled when the point is reached, in any order with others. */
+START_TEST(export_at_a_point)
+{
+	int fd;
+	struct fbk_timeline *timeline = brokered();
+	uint32_t handle = syncobj(&fd);
+	ck_assert_int_eq(fbk_point_export_to_syncobj((struct fbk_point){ timeline, 3 }, fd, 70,
+						     deadline_ms(10000)),
+			 0);
+	ck_assert_int_eq(fbk_point_export_to_syncobj((struct fbk_point){ timeline, 5 }, fd, 80,
+						     deadline_ms(10000)),
+			 0);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 2), 0);
+	ck_assert_int_eq(wait_point(handle, 70, 50), -ETIME);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 3), 0);
+	ck_assert_int_eq(wait_point(handle, 70, 10000), 0);
+	ck_assert_int_eq(wait_point(handle, 80, 50), -ETIME);
+	ck_assert_uint_eq(query(handle), 70);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 9), 0);
+	ck_assert_int_eq(wait_point(handle, 80, 10000), 0);
+	ck_assert_uint_eq(query(handle), 80);
+	close(fd);
+}
+END_TEST
+
+/* Where it fails or expires, the point has no fence, and no other point of that syncobj is touched. */
+START_TEST(export_at_a_point_that_fails)
+{
+	int fd;
+	struct fbk_timeline *timeline = brokered();
+	uint32_t handle = syncobj(&fd);
+	ck_assert_int_eq(fbk_point_export_to_syncobj((struct fbk_point){ timeline, 1 }, fd, 10,
+						     deadline_ms(10000)),
+			 0);
+	ck_assert_int_eq(fbk_point_export_to_syncobj((struct fbk_point){ timeline, 2 }, fd, 20,
+						     deadline_ms(50)),
+			 0);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
+	ck_assert_int_eq(wait_point(handle, 10, 10000), 0);
+	ck_assert_int_eq(wait_point(handle, 20, 300), -ETIME); /* its deadline passed meanwhile */
+	ck_assert_int_eq(fbk_point_export_to_syncobj((struct fbk_point){ timeline, 3 }, fd, 30,
+						     deadline_ms(10000)),
+			 0);
+	ck_assert_int_eq(fbk_timeline_fail(timeline, -EIO, "a trial"), 0);
+	ck_assert_int_eq(wait_point(handle, 30, 300), -ETIME);
+	ck_assert_uint_eq(query(handle), 10);
+	signal_point(handle, 30); /* its owner goes on */
+	ck_assert_uint_eq(query(handle), 30);
+	close(fd);
+}
+END_TEST
+
+START_TEST(export_at_a_wrong_point)
+{
+	int fd, pipes[2];
+	struct fbk_timeline *timeline = brokered();
+	struct fbk_point point = { timeline, 1 };
+	uint32_t handle = syncobj(&fd);
+	uint64_t never = deadline_ms(10000);
+	signal_point(handle, 10);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, fd, 0, never), -EINVAL);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, fd, 9, never), -EINVAL);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, fd, 10, never), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "10"));
+	ck_assert_int_eq(fbk_point_export_to_syncobj(FBK_POINT_SIGNALLED, fd, 11, never), -EINVAL);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, 999, 11, never), -EBADF);
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, pipes[0], 11, never), -EBADF);
+	ck_assert_int_eq(fbk_point_export_to_syncobj(point, fd, 11, never), 0);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
+	ck_assert_int_eq(wait_point(handle, 11, 10000), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+}
+END_TEST
+
+/* What the kernel does with points out of order, and why each buffer's releases have a syncobj of their own: a later point
+ * that is submitted makes earlier ones without a fence reached, and one with a pending fence holds it back. */
+START_TEST(points_of_one_syncobj_depend)
+{
+	int fd;
+	uint32_t id;
+	uint32_t handle = syncobj(&fd);
+	signal_point(handle, 5);
+	ck_assert_int_eq(wait_point(handle, 3, 10000), 0);
+	ck_assert_int_eq(fence_at(handle, 6, &id), 0);
+	signal_point(handle, 7);
+	ck_assert_int_eq(wait_point(handle, 7, 200), -ETIME);
+	close(fd);
+}
+END_TEST
+
+/* Who waits on a mirror would be satisfied by points that the syncobj had before. */
+START_TEST(mirror_to_a_syncobj_that_is_ahead)
+{
+	int fd;
+	struct fbk_mirror *mirror;
+	struct fbk_timeline *timeline = brokered();
+	uint32_t handle = syncobj(&fd);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 4), 0);
+	signal_point(handle, 5);
+	ck_assert_int_eq(fbk_mirror_to_syncobj(timeline, fd, &mirror), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "point 5"));
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 5), 0);
+	ck_assert_int_eq(fbk_mirror_to_syncobj(timeline, fd, &mirror), 0);
+	ck_assert_int_eq(fbk_timeline_signal(timeline, 6), 0);
+	ck_assert_int_eq(wait_point(handle, 6, 10000), 0);
+	close(fd);
+}
+END_TEST
+
 START_TEST(import_before_anything_is_submitted)
 {
 	int fd;
@@ -537,6 +649,11 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, export_wakes_who_waits_before);
 	tcase_add_test(tcase, export_failed);
 	tcase_add_test(tcase, export_expired);
+	tcase_add_test(tcase, export_at_a_point);
+	tcase_add_test(tcase, export_at_a_point_that_fails);
+	tcase_add_test(tcase, export_at_a_wrong_point);
+	tcase_add_test(tcase, points_of_one_syncobj_depend);
+	tcase_add_test(tcase, mirror_to_a_syncobj_that_is_ahead);
 	tcase_add_test(tcase, import_before_anything_is_submitted);
 	tcase_add_test(tcase, import_of_a_fence_in_error);
 	tcase_add_test(tcase, binary);
