@@ -193,6 +193,7 @@ static int mirror_check_behind(const struct mirror *mirror, struct translator *t
 			       char *detail)
 {
 	uint64_t submitted;
+	timeline_refresh(mirror->timeline); /* its signaler may have signalled both already */
 	int r = syncobj_submitted(&translator->drm, mirror->syncobj, &submitted);
 	if (r == 0 && submitted > mirror->timeline->seen) {
 		snprintf(detail, FBK_REASON_SIZE,
