@@ -2,10 +2,12 @@
 """The socket that RegisterDevice returns, in the hands of libfencebroker in another process."""
 import contextlib
 import os
+import shutil
 import subprocess
+import types
 
-from harness import BIN, PATIENCE_S, USER, await_, check, readable, test
-from wire import DEVICE
+from harness import BIN, PATIENCE_S, USER, Skip, await_, check, readable, test
+from wire import DEVICE, Connection
 
 
 @contextlib.contextmanager
@@ -60,6 +62,42 @@ def takes_over(world):
     gone(client, path)
     os.close(token)
     world.daemon.await_fds(before)
+
+
+@contextlib.contextmanager
+def proxy(world):
+    """The bus as a sandbox sees it."""
+    path = f"{world.directory}/proxy"
+    ready, signal = os.pipe()
+    process = subprocess.Popen(
+        ["xdg-dbus-proxy", f"--fd={signal}", world.bus.address, path, "--filter", "--talk=org.fencebroker1"],
+        pass_fds=(signal,),
+    )
+    os.close(signal)
+    try:
+        check(os.read(ready, 1) == b"x", "the proxy does not start")
+        yield types.SimpleNamespace(path=path, pid=process.pid)
+    finally:
+        os.close(ready)
+        process.kill()
+        process.wait()
+
+
+@test
+def in_a_sandbox(world):
+    """Behind the bus's proxy the caller is the proxy, until somebody speaks on the socket."""
+    if not shutil.which("xdg-dbus-proxy"):
+        raise Skip("there is no xdg-dbus-proxy")
+    world.start()
+    with proxy(world) as sandbox, Connection(sandbox) as client:
+        path, fd, token = registered(client)
+        check(client.get(path, DEVICE, "Pid") == sandbox.pid, "its process is not the proxy")
+        with adopted(fd, token) as process:
+            check(line(process) == "ok", "it failed")
+            check(client.get(path, DEVICE, "Pid") == process.pid, "its process is not the one that spoke")
+    os.close(fd)
+    os.close(token)
+    gone(world.connect(), path)
 
 
 @test
