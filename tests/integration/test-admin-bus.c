@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -29,11 +31,22 @@ static int bus_run(void *arg)
 	return 127;
 }
 
+/* Its socket is a file before it listens there. */
+static bool bus_listens(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", bus_path);
+	bool listens = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+	close(fd);
+	return listens;
+}
+
 static void bus_start(void)
 {
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	bus = child_start(bus_run, NULL);
-	while (access(bus_path, F_OK) < 0) {
+	while (!bus_listens()) {
 		ck_assert_uint_lt(now_ms(), deadline);
 		yield_briefly();
 	}

@@ -21,7 +21,8 @@ END
 	bus=unix:path=$work/$1
 	dbus-daemon --config-file="$work/$1.conf" --nofork 2>"$work/$1.log" &
 	bus_pid=$!
-	until [ -S "$work/$1" ]; do
+	# Its socket is a file before it listens there.
+	until "$python" -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$work/$1" 2>/dev/null; do
 		kill -0 $bus_pid || fail "no bus: $(cat "$work/$1.log")"
 		sleep 0.05
 	done
