@@ -5,8 +5,10 @@ test: context managers end them, and PDEATHSIG does when the test is killed. Wai
 """
 import contextlib
 import ctypes
+import errno
 import json
 import os
+import pwd
 import resource
 import runpy
 import select
@@ -26,7 +28,7 @@ SOURCE = os.environ.get("FBK_SOURCE_DIR", "")
 SOAK = bool(os.environ.get("FBK_SOAK"))
 SKIPPED = 77
 NOBODY = 65534
-USER = 1000
+USER = pwd.getpwnam("games").pw_uid  # the bus refuses users that it does not find
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -195,6 +197,10 @@ class Process:
 # ---------------------------------------------------------------------------------------- buses ---
 
 
+class InChroot(Exception):
+    """There / is no mount, and whoever made the chroot has decided who sees what is mounted in it."""
+
+
 def namespace_enter():
     """Mounts made from here on are this test's alone: a dummy of the journal for the broker's launcher."""
     if os.geteuid() != 0:
@@ -203,7 +209,8 @@ def namespace_enter():
     if LIBC.unshare(CLONE_NEWNS) != 0:
         print(f"SKIPPED: no mount namespace: {os.strerror(ctypes.get_errno())}")
         sys.exit(SKIPPED)
-    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    with contextlib.suppress(InChroot):
+        mount(None, "/", None, MS_REC | MS_PRIVATE)
     mount("fencebroker-test", "/run", "tmpfs", 0)
     os.makedirs("/run/systemd/journal")
     journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -217,6 +224,8 @@ def mount(source, target, kind, flags):
 
     if LIBC.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), None) != 0:
         number = ctypes.get_errno()
+        if number == errno.EINVAL and target == "/":
+            raise InChroot
         raise OSError(number, f"mount {target}: {os.strerror(number)}")
 
 
@@ -542,6 +551,19 @@ def run_one(function, seconds, kind):
     return None
 
 
+def missing(kind):
+    """What that bus lacks here, or None."""
+    program = {"dbus-broker": "dbus-broker-launch"}.get(kind, "dbus-daemon")
+    if not shutil.which(program):
+        return f"there is no {program}"
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            known = len(file.read().strip()) == 32
+    except OSError:
+        known = False
+    return "there is no /etc/machine-id" if kind == "dbus-broker" and not known else None
+
+
 def main():
     """Runs the tests of the file of the first argument, or those that the others name, as NAME or NAME@BUS."""
     if not BIN or not SOURCE:
@@ -558,9 +580,9 @@ def main():
             name = f"{function.__name__}@{kind}"
             if sys.argv[2:] and not {function.__name__, name} & set(sys.argv[2:]):
                 continue
-            program = {"dbus-broker": "dbus-broker-launch"}.get(kind, "dbus-daemon")
-            if not shutil.which(program):
-                print(f"SKIPPED {name}: there is no {program}")
+            reason = missing(kind)
+            if reason:
+                print(f"SKIPPED {name}: {reason}")
                 continue
             began = time.monotonic()
             problem = run_one(function, seconds, kind)
