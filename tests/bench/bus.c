@@ -10,9 +10,10 @@
 #define NAME_LOOK   10
 #define ADDRESS_MAX 128
 
+/* Abstract: another user reaches it too, whatever the mode of the folder. */
 static void bus_address(const struct daemon *bus, char ret_address[ADDRESS_MAX])
 {
-	snprintf(ret_address, ADDRESS_MAX, "unix:path=%s", bus->socket);
+	snprintf(ret_address, ADDRESS_MAX, "unix:abstract=%s", bus->socket);
 }
 
 int bus_row_create(struct bus_row **ret_row)

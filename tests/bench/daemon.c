@@ -212,7 +212,7 @@ static int dbus_start(struct daemon *daemon, const char *configuration, enum pla
 		return bench_fail("pipe: %s", strerror(errno));
 	}
 	snprintf(print, sizeof(print), "--print-address=%d", STDOUT_FILENO);
-	snprintf(listen, sizeof(listen), "--address=unix:path=%s", daemon->socket);
+	snprintf(listen, sizeof(listen), "--address=unix:abstract=%s", daemon->socket);
 	char *arguments[] = { "dbus-daemon", (char *)configuration, print,
 			      "--nofork",    "--nopidfile",         listen,
 			      NULL };
