@@ -8,6 +8,8 @@
 #include "proto/cells.h"
 #include "proto/container.h"
 
+_Static_assert(FBK_PAIR_CELLS <= UINT16_MAX, "a handle's number fits");
+
 static struct fbk_pair_cell *handle_cell(const struct handle *handle)
 {
 	return &bell_page(&handle->client->bell)->cells[handle->number];
@@ -42,14 +44,16 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 	}
 	handle->client = client;
 	handle->timeline = timeline;
-	handle->rights = rights;
+	handle->rights = (uint16_t)rights;
 
-	r = client_add_handle(client, handle, &handle->number);
+	uint32_t number;
+	r = client_add_handle(client, handle, &number);
 	if (r < 0) {
 		free(handle);
 		return r;
 	}
-	cell_init(handle_cell(handle)); /* the client learns the number later, by the socket */
+	handle->number = (uint16_t)number; /* below FBK_PAIR_CELLS */
+	cell_init(handle_cell(handle));    /* the client learns the number later, by the socket */
 	LIST_INSERT_HEAD(&timeline->handles, handle, links);
 	timeline->handle_count++;
 	*ret_handle = handle;

@@ -23,9 +23,10 @@ struct handle {
 	LIST_ENTRY(handle) links; /* of the timeline */
 	struct client *client;
 	struct timeline *timeline;
-	uint32_t number;
-	uint32_t rights;
-	uint64_t opened_by;         /* the inode of the token that opened it last; 0: it was made */
+	uint16_t number;
+	uint16_t rights;
+	uint32_t
+		opened_by; /* low bits of the inode of the token that opened it last; 0: it was made */
 	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* armed, or fired and not notified yet */

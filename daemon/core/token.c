@@ -110,7 +110,7 @@ struct token *token_find(struct registry *registry, int fd)
 	return NULL;
 }
 
-/* By the inode alone: no client gets more by that than a handle that it has. */
+/* By some bits of the inode alone: no client gets more by that than a handle that it has. */
 struct handle *token_opened(const struct client *client, int fd)
 {
 	uint64_t inode;
@@ -119,7 +119,7 @@ struct handle *token_opened(const struct client *client, int fd)
 	}
 	for (uint32_t number = 1; number < client->handles_size; number++) {
 		struct handle *handle = client->handles[number];
-		if (handle && handle->opened_by == inode) {
+		if (handle && handle->opened_by == (uint32_t)inode) {
 			return handle;
 		}
 	}

@@ -260,8 +260,8 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 	if (r < 0) {
 		return r;
 	}
-	handle->rights |= rights;
-	handle->opened_by = token->inode;
+	handle->rights |= (uint16_t)rights;
+	handle->opened_by = (uint32_t)token->inode;
 	r = answer_timeline(answer, handle);
 	if (r == -EAGAIN) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
