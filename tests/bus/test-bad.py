@@ -13,7 +13,6 @@ import time
 from dbus_fast import Message, MessageFlag, MessageType, Variant
 
 from harness import (
-    BIN,
     NOBODY,
     USER,
     World,
@@ -25,6 +24,7 @@ from harness import (
     eventfd,
     readable,
     refused,
+    sanitized,
     test,
 )
 from wire import DEVICE, INTROSPECTABLE, MANAGER, NAME, PROPERTIES, ROOT, Connection
@@ -32,11 +32,6 @@ from wire import DEVICE, INTROSPECTABLE, MANAGER, NAME, PROPERTIES, ROOT, Connec
 LATE_S = 5  # for a call of a bystander, on a busy machine
 GROWTH = 4 << 20
 FLOOD = 10000
-
-
-def sanitized():
-    with open(f"{BIN}/fencebrokerd", "rb") as file:
-        return b"__asan_init" in file.read()
 
 
 class Bystander(threading.Thread):
