@@ -4,40 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-
-static char fencectl_copied[64]; /* directory of the copy; "": none */
-
-void fencectl_copy(const struct daemon *daemon)
-{
-	char command[512];
-	snprintf(command, sizeof(command), "install -m 0755 '%.256s/fencectl' '%.64s'",
-		 getenv("FBK_BIN_DIR"), daemon->directory);
-	EXPECT(system(command) == 0);
-	snprintf(fencectl_copied, sizeof(fencectl_copied), "%.60s", daemon->directory);
-}
 
 int fencectl(const struct daemon *daemon, const char *args, char **ret_text)
 {
-	char command[512];
-	size_t size = 0, capacity = 0;
-	char *text = NULL;
-	snprintf(command, sizeof(command), "exec '%.256s/fencectl' --socket '%.96s' %s 2>&1",
-		 fencectl_copied[0] ? fencectl_copied : getenv("FBK_BIN_DIR"), daemon->socket,
-		 args);
-	FILE *pipe = popen(command, "re");
-	EXPECT(pipe);
-	do {
-		capacity += 65536;
-		text = realloc(text, capacity);
-		EXPECT(text);
-		size += fread(text + size, 1, capacity - size - 1, pipe);
-	} while (size == capacity - 1);
-	text[size] = '\0';
-	int status = pclose(pipe);
-	EXPECT(WIFEXITED(status));
-	*ret_text = text;
-	return WEXITSTATUS(status);
+	char all[512];
+	snprintf(all, sizeof(all), "--socket '%.96s' %s", daemon->socket, args);
+	return fencectl_run(all, ret_text);
 }
 
 struct json_object *stuck(const struct daemon *daemon, unsigned int older_ms)

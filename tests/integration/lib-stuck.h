@@ -7,15 +7,12 @@
 
 #include <json-c/json.h>
 
-#include "lib-daemon.h"
+#include "lib-fencectl.h"
 
 #define NOT_STUCK 0
 #define STUCK     3
 
-/* Copies fencectl to where other users may run it; removed at the end of the test. */
-void fencectl_copy(const struct daemon *daemon);
-
-/* Runs it with these arguments behind the socket's. Returns the exit status; `ret_text`, which the
+/* Runs fencectl with these arguments behind the socket's. Returns the exit status; `ret_text`, which the
  * caller frees, is its output. */
 int fencectl(const struct daemon *daemon, const char *args, char **ret_text);
 

@@ -13,12 +13,13 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "lib-fencectl.h"
 #include "lib-view.h"
 
 static struct daemon own; /* the user's, at its usual place below `directory` */
 static char directory[64], bus_path[96], bus_address[128];
 static pid_t bus, service;
-static char said[8192]; /* by fencectl, on both streams */
+static char *said; /* by fencectl, on both streams */
 
 /* ---------------------------------------------------------------------------------- the bus --- */
 
@@ -138,14 +139,8 @@ static void service_start(void)
 /* Its exit status. */
 static int fencectl(const char *arguments)
 {
-	char command[512];
-	snprintf(command, sizeof(command), "exec \"$FBK_BIN_DIR\"/fencectl %s 2>&1", arguments);
-	FILE *pipe = popen(command, "re");
-	ck_assert_ptr_nonnull(pipe);
-	said[fread(said, 1, sizeof(said) - 1, pipe)] = '\0';
-	int status = pclose(pipe);
-	ck_assert_msg(WIFEXITED(status), "killed by signal %d: %s", WTERMSIG(status), said);
-	return WEXITSTATUS(status);
+	free(said);
+	return fencectl_run(arguments, &said);
 }
 
 static void expect_said(const char *what)

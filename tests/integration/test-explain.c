@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib-fencectl.h"
 #include "lib-peer.h"
 #include "lib-wire.h"
 
@@ -20,7 +21,7 @@
 
 static struct daemon server;
 static struct fbk_context *context;
-static char said[8192]; /* fencectl's output: both of its streams */
+static char *said; /* fencectl's output: both of its streams */
 
 static void setup(void)
 {
@@ -47,15 +48,10 @@ static void device_add(const char *name, uint32_t waits, uint32_t signals, uint3
 /* Its exit status. */
 static int fencectl(const char *arguments)
 {
-	char command[1024];
-	snprintf(command, sizeof(command), "\"$FBK_BIN_DIR\"/fencectl --socket %s %s 2>&1",
-		 server.socket, arguments);
-	FILE *pipe = popen(command, "re");
-	ck_assert_ptr_nonnull(pipe);
-	said[fread(said, 1, sizeof(said) - 1, pipe)] = '\0';
-	int status = pclose(pipe);
-	ck_assert_msg(WIFEXITED(status), "killed by signal %d: %s", WTERMSIG(status), said);
-	return WEXITSTATUS(status);
+	char all[1024];
+	snprintf(all, sizeof(all), "--socket %s %s", server.socket, arguments);
+	free(said);
+	return fencectl_run(all, &said);
 }
 
 static void expect_said(const char *what)
