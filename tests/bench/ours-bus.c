@@ -14,9 +14,10 @@
 
 /* ------------------------------------------------------------------------------ registration -- */
 
-static int broker_open(struct bus_row **ret_row)
+static int register_open(const struct row *unused, void **ret_state)
 {
 	struct bus_row *row;
+	(void)unused;
 	int r = bus_row_create(&row);
 	if (r < 0) {
 		return r;
@@ -29,17 +30,8 @@ static int broker_open(struct bus_row **ret_row)
 		bus_row_close(row);
 		return r;
 	}
-	*ret_row = row;
+	*ret_state = row;
 	return 0;
-}
-
-static int register_open(const struct row *row, void **ret_state)
-{
-	struct bus_row *bus;
-	(void)row;
-	int r = broker_open(&bus);
-	*ret_state = r == 0 ? bus : NULL;
-	return r;
 }
 
 const struct side ours_bus_register = { "RegisterDevice", register_open, bus_register_round,
