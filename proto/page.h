@@ -110,35 +110,117 @@ struct fbk_pair_cell {
 };
 
 /*
- * A lane: one direction of a link. A payload page with a single timeline, in slot 0, whose process raises it
- * by one for each entry, and a ring behind that. Entry `sequence` lies at sequence % FBK_RING_SIZE; who sees
- * that point reached sees the entry. At most FBK_RING_SIZE are under way: each goes with a
- * buffer, which comes back before it goes again.
+ * A lane: one direction of a link. A payload page with a single timeline, in slot 0, whose process raises it by one
+ * for each thing that it says: of the producer's lane, a frame handed over; of the consumer's, one given back, or
+ * another word of its own. Behind that lies a table with a slot for each buffer index, since a buffer is out once
+ * per link at a time. So what happens to one buffer occupies nothing but its own slot. The producer's lane has an order
+ * ring too: entry n says which index frame n went out in. Offsets, strides and counts come from the wire.
+ *
+ * The words of a slot are written before its number, which is written last; who reads them looks at the number before
+ * and after. A frame is at the consumer if its number in the producer's slot is above `returned` in the consumer's, and
+ * the claim word does not say that it was retracted.
  */
-#define FBK_TIMELINE_RING (1U << 1) /* flag of TimelineCreate, besides enum fbk_timeline_flags */
+#define FBK_TIMELINE_LANE (1U << 1) /* flag of TimelineCreate, besides enum fbk_timeline_flags */
 
-#define FBK_RING_SIZE   64
-#define FBK_RING_OFFSET 256
-#define FBK_LANE_POINTS 16 /* timelines whose points one side hands over */
+#define FBK_LANE_FIRST     256 /* where the table may begin: behind slot 0 */
+#define FBK_LANE_SLOTS_MAX 1024
 
-struct fbk_ring_entry {
-	_Atomic uint64_t sequence;
-	_Atomic uint64_t value;    /* of the point that it is about; see `timeline` */
-	_Atomic uint32_t timeline; /* LinkPoint's number; 0: reached already */
-	_Atomic uint32_t index;    /* of the buffer */
-	_Atomic uint32_t generation;
-	_Atomic int32_t result; /* given back: 0 or a negative errno */
-	_Atomic uint64_t
-		deadline_ns; /* handed over: to be back by then, CLOCK_MONOTONIC; for people */
+/* A part of the producer's slot that is there; the others are not read. */
+enum fbk_frame_part {
+	FBK_PART_TIMES = 1 << 0,  /* pts_ns to capture */
+	FBK_PART_PLANES = 1 << 1, /* planes */
+	FBK_PART_CROP = 1 << 2,   /* crop and transform */
+	FBK_PART_DAMAGE = 1 << 3, /* damage */
+	FBK_PART_USER = 1 << 4,   /* user */
 };
 
-static_assert(sizeof(struct fbk_ring_entry) == 40, "ABI");
-static_assert(FBK_RING_OFFSET + FBK_RING_SIZE * sizeof(struct fbk_ring_entry) <= FBK_PAGE_SIZE_MIN,
-	      "a lane is the smallest page");
+struct fbk_lane_rectangle {
+	_Atomic int32_t x, y;
+	_Atomic uint32_t width, height;
+};
 
-static inline struct fbk_ring_entry *fbk_ring_entry_at(void *page, uint64_t sequence)
+struct fbk_lane_plane {
+	_Atomic uint32_t offset; /* of the data in the plane */
+	_Atomic uint32_t used;   /* bytes from there */
+};
+
+#define FBK_DAMAGE_MAX     16
+#define FBK_FRAME_USER_MAX 64
+
+/* The producer's slot. What every frame has fills the first cache line. */
+struct fbk_frame_slot {
+	_Atomic uint64_t sequence; /* 0: being written, or never used */
+	_Atomic uint64_t value;    /* of the acquire point */
+	_Atomic uint32_t timeline; /* LinkPoint's number; 0: reached already */
+	_Atomic uint32_t incarnation;
+	_Atomic uint32_t generation;
+	_Atomic uint32_t flags; /* enum fbk_frame_flags */
+	_Atomic uint64_t deadline_ns;
+	_Atomic uint32_t parts; /* enum fbk_frame_part */
+	_Atomic uint32_t field_order;
+	uint8_t reserved_a[16];
+
+	_Atomic int64_t pts_ns, dts_ns, duration_ns, capture_ns;
+	_Atomic uint32_t capture; /* which moment capture_ns is */
+	_Atomic uint32_t transform;
+	struct fbk_lane_rectangle crop;
+	uint8_t reserved_b[8];
+
+	struct fbk_lane_plane planes[4];
+	uint8_t reserved_c[32];
+
+	_Atomic uint64_t user[FBK_FRAME_USER_MAX / 8];
+
+	struct fbk_lane_rectangle damage[FBK_DAMAGE_MAX]; /* the first without width ends them */
+};
+
+/* Where the release point of a frame lies. */
+enum fbk_release_kind {
+	FBK_RELEASE_REACHED = 0,
+	FBK_RELEASE_MEMORY = 1,   /* the buffer's timeline in memory */
+	FBK_RELEASE_BROKERED = 2, /* the one that the daemon signals */
+};
+
+/* The consumer's slot: a cache line. */
+struct fbk_return_slot {
+	_Atomic uint64_t returned; /* the last frame of this index that came back; 0: none */
+	_Atomic uint64_t taken;    /* the last one that was taken */
+	_Atomic uint64_t value;    /* of the release point of `returned` */
+	_Atomic uint32_t incarnation;
+	_Atomic uint32_t kind; /* enum fbk_release_kind */
+	_Atomic int32_t result;
+	uint8_t reserved[28];
+};
+
+static_assert(sizeof(struct fbk_frame_slot) == 512, "ABI");
+static_assert(offsetof(struct fbk_frame_slot, pts_ns) == 64, "ABI");
+static_assert(offsetof(struct fbk_frame_slot, planes) == 128, "ABI");
+static_assert(offsetof(struct fbk_frame_slot, user) == 192, "ABI");
+static_assert(offsetof(struct fbk_frame_slot, damage) == 256, "ABI");
+static_assert(sizeof(struct fbk_return_slot) == 64, "ABI");
+
+/*
+ * The claim page of a pairing: a word for each index, each in a cache line of its own, which the two ends of the link
+ * exchange and nobody else maps. It says who has the frame: `sequence << 2 | enum fbk_claim`. The producer writes
+ * OFFERED; then the consumer exchanges that for TAKEN, or the producer for RETRACTED, and who comes second has lost.
+ */
+enum fbk_claim {
+	FBK_CLAIM_NONE = 0,
+	FBK_CLAIM_OFFERED = 1,
+	FBK_CLAIM_TAKEN = 2,
+	FBK_CLAIM_RETRACTED = 3,
+};
+
+#define FBK_CLAIM_STRIDE 64
+
+struct fbk_claim_slot {
+	_Atomic uint64_t word;
+	uint8_t reserved[FBK_CLAIM_STRIDE - 8];
+};
+
+static inline struct fbk_claim_slot *fbk_claim_slot_at(void *page, uint32_t index)
 {
-	return (struct fbk_ring_entry *)((char *)page + FBK_RING_OFFSET) + sequence % FBK_RING_SIZE;
+	return (struct fbk_claim_slot *)((char *)page + sizeof(struct fbk_page_header)) + index;
 }
 
 /*
