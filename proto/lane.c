@@ -229,6 +229,46 @@ bool lane_frame_read(const struct lane_page *page, uint32_t index, uint64_t sequ
 
 /* ----------------------------------------------------------------------------------- <- returns -- */
 
+static struct fbk_frame_head *frame_head(const struct lane_page *page)
+{
+	return (struct fbk_frame_head *)(void *)(page->memory + FBK_LANE_HEAD);
+}
+
+/* relaxed, both: the payload is raised after this, and who reads it saw that */
+void lane_stopped_write(const struct lane_page *page)
+{
+	SET(frame_head(page)->stopped, 1);
+}
+
+bool lane_stopped(const struct lane_page *page)
+{
+	return GET(frame_head(page)->stopped) != 0;
+}
+
+static struct fbk_return_head *return_head(const struct lane_page *page)
+{
+	return (struct fbk_return_head *)(void *)(page->memory + FBK_LANE_HEAD);
+}
+
+/* relaxed, all three: each stands for itself. The payload is raised after a change, so its reader looks again. */
+void lane_wishes_write(const struct lane_page *page, const struct lane_wishes *wishes)
+{
+	struct fbk_return_head *head = return_head(page);
+	SET(head->delivery, wishes->delivery);
+	SET(head->hold, wishes->hold);
+	SET(head->pauses, wishes->pauses);
+}
+
+struct lane_wishes lane_wishes_read(const struct lane_page *page)
+{
+	struct fbk_return_head *head = return_head(page);
+	return (struct lane_wishes){
+		.pauses = GET(head->pauses),
+		.delivery = GET(head->delivery),
+		.hold = GET(head->hold),
+	};
+}
+
 void lane_taken_write(const struct lane_page *page, uint32_t index, uint64_t sequence)
 {
 	/* relaxed: for people who ask; the claim word decides */

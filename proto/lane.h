@@ -79,6 +79,10 @@ uint64_t lane_frame_sequence(const struct lane_page *page, uint32_t index);
 bool lane_frame_read(const struct lane_page *page, uint32_t index, uint64_t sequence,
 		     struct lane_frame *ret_frame);
 
+/* No frames come any more. The lane's payload is raised to the next number after that, which has no frame. */
+void lane_stopped_write(const struct lane_page *page);
+bool lane_stopped(const struct lane_page *page);
+
 /* ----------------------------------------------------------------------------------- <- returns -- */
 
 /* What a consumer says of a frame that it gives back. */
@@ -90,6 +94,13 @@ struct lane_return {
 	uint32_t incarnation;
 	int32_t result; /* 0 or a negative errno */
 };
+
+/* What it says of itself. `pauses` is raised with each change; odd: it wants no frames. */
+struct lane_wishes {
+	uint32_t pauses, delivery, hold;
+};
+void lane_wishes_write(const struct lane_page *page, const struct lane_wishes *wishes);
+struct lane_wishes lane_wishes_read(const struct lane_page *page);
 
 void lane_taken_write(const struct lane_page *page, uint32_t index, uint64_t sequence);
 void lane_return_write(const struct lane_page *page, const struct lane_return *back);

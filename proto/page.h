@@ -3,12 +3,13 @@
  * The shared memory of fencebroker: layout, and nothing else. docs/memory-fence-abi.md is the
  * specification; this is the same in C. Included by the daemon and the library.
  *
- * Five kinds of page. Each has one writer, with the exceptions stated there:
+ * Six kinds of page. Each has one writer, with the exceptions stated there:
  *   payload  written by one device; read by the set's audience
  *   control  written by the daemon; read by the set's audience
  *   daemon   written by the daemon: payloads that it signals itself; read by the set's audience
  *   pair     written by the client and the daemon that share it, mapped by nobody else
  *   peer     the same for two clients, a signaler and a waiter; the daemon writes it too
+ *   claim    written by the two ends of a link; the daemon reads it, and nobody else maps it
  *
  * All values are little-endian, aligned to their size, and accessed as whole words. Who maps a page
  * written by somebody else takes its geometry from the wire, never from the page, and reads each
@@ -38,6 +39,7 @@ enum fbk_page_kind {
 	FBK_PAGE_DAEMON = 3,
 	FBK_PAGE_PAIR = 4,
 	FBK_PAGE_PEER = 5,
+	FBK_PAGE_CLAIM = 6,
 };
 
 enum fbk_status {
@@ -120,10 +122,20 @@ struct fbk_pair_cell {
  * and after. A frame is at the consumer if its number in the producer's slot is above `returned` in the consumer's, and
  * the claim word does not say that it was retracted.
  */
-#define FBK_TIMELINE_LANE (1U << 1) /* flag of TimelineCreate, besides enum fbk_timeline_flags */
+/* Flags of a timeline, besides enum fbk_timeline_flags, that the daemon alone gives: a producer's lane, a consumer's. */
+#define FBK_TIMELINE_FRAMES  (1U << 1)
+#define FBK_TIMELINE_RETURNS (1U << 2)
+#define FBK_TIMELINE_LANE    (FBK_TIMELINE_FRAMES | FBK_TIMELINE_RETURNS)
 
-#define FBK_LANE_FIRST     256 /* where the table may begin: behind slot 0 */
+#define FBK_LANE_HEAD      256 /* fbk_frame_head or fbk_return_head: behind slot 0 */
+#define FBK_LANE_FIRST     320 /* where the table may begin */
 #define FBK_LANE_SLOTS_MAX 1024
+
+/* Numbers of the timelines whose points an end uses: of a producer its acquire timelines, as it chooses, up to
+ * FBK_LANE_ACQUIRES; of a consumer the two release timelines of each buffer: 1 + 2 * index in memory, and that + 1
+ * brokered. */
+#define FBK_LANE_POINTS   128
+#define FBK_LANE_ACQUIRES 64
 
 /* A part of the producer's slot that is there; the others are not read. */
 enum fbk_frame_part {
@@ -131,8 +143,11 @@ enum fbk_frame_part {
 	FBK_PART_PLANES = 1 << 1, /* planes */
 	FBK_PART_CROP = 1 << 2,   /* crop and transform */
 	FBK_PART_DAMAGE = 1 << 3, /* damage */
-	FBK_PART_USER = 1 << 4,   /* user */
+	FBK_PART_USER = 1 << 4,   /* user; bits 16 to 23 are how many bytes of it */
+	/* Not a part: the consumer's lane is raised when this frame is taken, too. */
+	FBK_PART_NOTIFY = 1 << 8,
 };
+#define FBK_PART_USER_SHIFT 16
 
 struct fbk_lane_rectangle {
 	_Atomic int32_t x, y;
@@ -192,6 +207,24 @@ struct fbk_return_slot {
 	uint8_t reserved[28];
 };
 
+/* What a producer says besides its frames, in front of its table. Its lane is raised with it, to a number that has no
+ * frame. */
+struct fbk_frame_head {
+	_Atomic uint32_t stopped; /* not 0: no frames come after those that are offered */
+	uint8_t reserved[60];
+};
+
+static_assert(sizeof(struct fbk_frame_head) == FBK_LANE_FIRST - FBK_LANE_HEAD, "ABI");
+
+/* What a consumer says besides that, in front of its table. Its lane is raised with each change. */
+struct fbk_return_head {
+	_Atomic uint32_t pauses;   /* raised with each change; odd: it wants no frames */
+	_Atomic uint32_t delivery; /* enum fbk_delivery */
+	_Atomic uint32_t hold;     /* frames that it holds at once */
+	uint8_t reserved[52];
+};
+
+static_assert(sizeof(struct fbk_return_head) == FBK_LANE_FIRST - FBK_LANE_HEAD, "ABI");
 static_assert(sizeof(struct fbk_frame_slot) == 512, "ABI");
 static_assert(offsetof(struct fbk_frame_slot, pts_ns) == 64, "ABI");
 static_assert(offsetof(struct fbk_frame_slot, planes) == 128, "ABI");

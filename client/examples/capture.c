@@ -65,10 +65,12 @@ static int card_export(struct fbk_exchange *exchange, const struct v4l2_format *
 			return -errno;
 		}
 		struct fbk_buffer_desc desc = {
-			.fd = export.fd,
+			.struct_size = sizeof(desc),
+			.memory = FBK_MEMORY_DMABUF,
+			.fd = { export.fd, -1, -1, -1 },
 			.width = format->fmt.pix.width,
 			.height = format->fmt.pix.height,
-			.format = format->fmt.pix.pixelformat,
+			.fourcc = format->fmt.pix.pixelformat,
 			.plane_count = 1,
 			.stride = { format->fmt.pix.bytesperline },
 		};
@@ -118,7 +120,7 @@ static int run(struct fbk_context *ctx, struct fbk_exchange *exchange, unsigned 
 			struct v4l2_buffer *buf = &buffers[dequeued.index];
 			*buf = dequeued;
 			r = fbk_exchange_hand(exchange, buf->index, FBK_POINT_SIGNALLED, deadline(),
-					      on_released, buf);
+					      NULL, on_released, buf);
 			frames--;
 		}
 		if (r >= 0 && entries[1].revents) {
@@ -152,6 +154,8 @@ static int meet(const char *path, char **consumer, unsigned long frames)
 	struct fbk_exchange *exchange;
 	struct fbk_device *device;
 	struct fbk_context *ctx;
+	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),
+					      .role = FBK_ROLE_PRODUCER };
 	struct fbk_link *link;
 	int offer_fd;
 	int r = card_open(path, &format);
@@ -161,7 +165,7 @@ static int meet(const char *path, char **consumer, unsigned long frames)
 	}
 	if ((r = fbk_connect(NULL, &ctx)) < 0 ||
 	    (r = fbk_device_register(ctx, &desc, &device)) < 0 ||
-	    (r = fbk_link_offer(device, FBK_PRODUCER, &offer_fd, &link)) < 0 ||
+	    (r = fbk_link_offer(device, &wanted, &offer_fd, &link)) < 0 ||
 	    (r = fbk_exchange_create(link, &exchange)) < 0 ||
 	    (r = card_export(exchange, &format)) < 0 ||
 	    (r = consumer_start(consumer, offer_fd)) < 0 ||

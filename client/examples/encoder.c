@@ -43,15 +43,16 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	struct fbk_frame *frame;
 	int r = fbk_device_register(ctx, &desc, &encoder);
 	if (r == 0) {
-		r = fbk_link_accept(encoder, offer_fd, &link);
+		r = fbk_link_accept(encoder, offer_fd, NULL, &link);
 	}
 	if (r < 0) {
 		return r;
 	}
 	unsigned long count = 0;
 	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
-		r = encode(fbk_frame_dmabuf(frame), fbk_frame_acquire_fd(frame));
+		r = encode(fbk_frame_buffer(frame)->fd[0], fbk_frame_acquire_fd(frame));
 		fbk_frame_release(frame, r); /* r < 0: the producer gets the error */
+		fbk_frame_unref(frame);
 		count++;
 	}
 	printf("%lu frames; link ended: %s\n", count, fbk_link_cause(link));

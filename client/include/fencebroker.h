@@ -613,6 +613,55 @@ int fbk_gate_v4l2_queue(struct fbk_point point, uint64_t deadline_ns, int video_
  * that dispatches. */
 void fbk_gate_cancel(struct fbk_gate *gate);
 
+/* ----------------------------------------------------------------------------------- formats -- */
+
+/*
+ * What a buffer of a link may be. Each end gives a list, in the order of its preference, before the link has a peer; what
+ * both lists allow is what the producer allocates from. Structs that begin with `struct_size` are set to sizeof(struct):
+ * a smaller one than the first version's is -EINVAL, a larger one than this library knows -E2BIG unless its tail is zero.
+ */
+#define FBK_FORMATS_MAX     64
+#define FBK_FORMAT_DATA_MAX 4096
+#define FBK_BUFFERS_MAX     64
+#define FBK_PLANES_MAX      4
+#define FBK_CONSUMERS_MAX   16
+#define FBK_DAMAGE_MAX      16
+#define FBK_FRAME_USER_MAX  64
+
+enum fbk_memory_kind {
+	FBK_MEMORY_DMABUF = 1,
+	FBK_MEMORY_MEMFD = 2, /* sealed against shrinking */
+};
+
+/* Of the picture; 0: not stated, which goes with anything. Numbers of the first three: ITU-T H.273. */
+struct fbk_color {
+	uint8_t primaries, transfer, matrix;
+	uint8_t range;                       /* 1: limited, 2: full */
+	uint8_t chroma_location;             /* 1 + H.273's ChromaLocType */
+	uint8_t alpha;                       /* 1: none, 2: premultiplied, 3: straight */
+	uint16_t max_cll, max_fall;          /* CTA-861.3, cd/m2 */
+	uint16_t primary_x[3], primary_y[3]; /* SMPTE ST 2086, in units of 0.00002: R, G, B */
+	uint16_t white_x, white_y;
+	uint32_t luminance_max, luminance_min; /* the same, in units of 0.0001 cd/m2 */
+};
+
+struct fbk_format {
+	size_t struct_size;
+	enum fbk_memory_kind memory;
+	uint32_t fourcc;   /* DRM fourcc (drm_fourcc.h); 0: bytes */
+	uint64_t modifier; /* DRM format modifier; DRM_FORMAT_MOD_INVALID: the driver's own */
+	uint64_t device;   /* dev_t of the device that has to be able to use it; 0: any */
+	uint32_t width_min, width_max, height_min, height_max; /* pixels; 0, 0: any */
+	uint64_t size_min, size_max;                           /* bytes of a buffer; 0, 0: any */
+	/* Joined with the other end's by their least common multiple; 0: 1. */
+	uint32_t stride_align, offset_align, size_align, width_align, height_align;
+	uint32_t rate_num, rate_den;     /* frames a second; 0: not stated */
+	uint32_t aspect_num, aspect_den; /* of a pixel */
+	struct fbk_color color;
+	const void *data; /* the application's own, for caps and the like; copied */
+	size_t data_size; /* at most FBK_FORMAT_DATA_MAX; both ends' are kept */
+};
+
 /* ------------------------------------------------------------------------------------ links -- */
 
 /*
@@ -621,8 +670,11 @@ void fbk_gate_cancel(struct fbk_gate *gate);
  * kernel allow. One side makes an offer, an fd, and passes it to the other over any socket that they share;
  * its holder may accept. A link has one accepting end at a time. When that end leaves or dies, the next may
  * accept the same offer, so a restarted or another process goes on where the last one ended.
+ *
+ * Frames go out in order and come back in any order, each by a release of its own: whatever becomes of one occupies,
+ * delays or frees no other buffer.
  */
-enum fbk_role { FBK_PRODUCER = 1, FBK_CONSUMER = 2 };
+enum fbk_role { FBK_ROLE_PRODUCER = 1, FBK_ROLE_CONSUMER = 2 };
 
 enum fbk_link_phase {
 	FBK_LINK_OFFERED = 1,     /* no peer at the other end */
@@ -631,17 +683,44 @@ enum fbk_link_phase {
 	FBK_LINK_ENDED = 4,       /* for this end: see fbk_link_cause() */
 };
 
-/* `role` is that of the offering side. Gives an fd. */
-int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer_fd,
+enum fbk_delivery {
+	FBK_DELIVERY_FIFO = 0,    /* each frame, in order */
+	FBK_DELIVERY_MAILBOX = 1, /* the newest that is reached; older ones go back unread */
+};
+
+/* What a consumer wants, whichever end it is. */
+struct fbk_consumer_desc {
+	size_t struct_size;
+	enum fbk_delivery delivery;
+	uint32_t
+		hold; /* frames that it holds at once: 1 to 64; 0: 1. fbk_link_next() gives no more */
+};
+
+struct fbk_link_desc {
+	size_t struct_size;
+	enum fbk_role role;                      /* of an offer; an accepting end has the other */
+	const struct fbk_format *const *formats; /* NULL: any */
+	size_t format_count;
+	const struct fbk_consumer_desc *consumer; /* for a consumer; NULL: fifo, 1 */
+};
+
+/* `desc` may be freed after it. Gives an fd. */
+int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, int *ret_offer_fd,
 		   struct fbk_link **ret_link);
 
 /*
- * Does not take the fd.
+ * Does not take the fd. `desc` may be NULL.
  *   -EBADF       not an offer            -EBUSY   another live process has accepted it
- *   -EOPNOTSUPP  no route: the detail names the missing capability
+ *   -EOPNOTSUPP  no route, or no format that both lists allow: the detail names what is missing
  *   -ELOOP       an offer of this context's own: a link to oneself
+ *   -ENOBUFS     the producer has too few buffers for `hold`: the detail has the numbers
  */
-int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **ret_link);
+int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_link_desc *desc,
+		    struct fbk_link **ret_link);
+
+/* A format that both ends allow, joined, by its number from 0; -ENOENT: there are no more. Valid until the link's
+ * formats change (fbk_link_info()'s generation), or it closes. */
+int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format);
 
 /*
  * Offer by name, for processes that share nothing but the daemon, where policy allows both sides. The name
@@ -663,10 +742,18 @@ int fbk_link_publish(struct fbk_link *link, const char *name);
  */
 int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd);
 
-/* Buffers at the other end come back to their producer with an error. Takes NULL. */
+/*
+ * Stop: nothing new comes, or may be handed over; frames that are held stay valid, and the link lives until the last of
+ * them is released. Then its phase is FBK_LINK_ENDED. Any thread, and any number of times.
+ */
+int fbk_link_stop(struct fbk_link *link);
+
+/* At once: frames that are held are given back with -ECANCELED, after the fences of their buffers. For emergencies:
+ * no thread may be in a call with this link, or with a frame of it. Takes NULL. */
 void fbk_link_close(struct fbk_link *link);
 
 struct fbk_link_info {
+	size_t struct_size;
 	enum fbk_link_phase phase;
 	enum fbk_role role;
 	enum fbk_route acquire, release; /* FBK_ROUTE_NONE before there is a peer */
@@ -676,6 +763,11 @@ struct fbk_link_info {
 	uid_t uid;
 	int error;                   /* of the last end: negative errno; 0: it never ended */
 	char cause[FBK_REASON_SIZE]; /* the same as a sentence */
+	uint64_t generation;         /* raised when formats or buffers change */
+	uint32_t hold;               /* the consumer's */
+	enum fbk_delivery delivery;
+	bool paused;   /* by the consumer */
+	uint32_t held; /* buffers that a consumer which is gone held, and that may still be read */
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 
@@ -699,24 +791,34 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 typedef void fbk_link_fn(void *arg, struct fbk_link *link, enum fbk_link_phase phase);
 int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg);
 
+/* The consumer wants no frames for a while, or again. Frames that are offered are retracted; those that it holds stay
+ * due. The first after a pause has FBK_FRAME_DISCONT.   -EPERM  this end is the producer's */
+int fbk_link_pause(struct fbk_link *link, bool paused);
+
 /* -------------------------------------------------------------------------------- exchanges -- */
 
 /*
- * A producer's ring of buffers, handed over one or several links. Each consumer gets, in order, every frame
- * that is handed over after it joined, and releases the frames in that order. A buffer is free again when all
- * consumers released it. A producer makes its calls on one exchange one at a time.
+ * A producer's buffers, handed over one or several links. A buffer is free again when each consumer that got it has
+ * released it, or has had no time to take it (fbk_delivery); and for nothing else: a consumer that is late is named, not
+ * robbed. A producer makes its calls on one exchange one at a time.
  */
-#define FBK_BUFFERS_MAX   64
-#define FBK_PLANES_MAX    4
-#define FBK_CONSUMERS_MAX 16
-
 struct fbk_buffer_desc {
-	int fd;                 /* dma-buf, or memfd that is sealed against shrinking */
-	uint32_t width, height; /* for people and consumers: not checked against the size */
-	uint32_t format;        /* DRM fourcc (drm_fourcc.h) */
-	uint64_t modifier;      /* DRM format modifier */
+	size_t struct_size;
+	enum fbk_memory_kind memory;
+	uint32_t format;        /* the number of the link's format that it is of */
+	uint32_t width, height; /* pixels */
 	uint32_t plane_count;
-	uint32_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
+	int fd[FBK_PLANES_MAX]; /* -1: that of plane 0 */
+	uint64_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
+	uint32_t fourcc;
+	uint64_t modifier;
+	enum fbk_visibility visibility; /* of this buffer's data; 0: the device's */
+};
+
+/* How a consumer's slowness counts. */
+enum fbk_when_full {
+	FBK_WAIT = 0, /* its frames hold buffers back until it takes them */
+	FBK_SKIP = 1, /* it gets no frame while it has `depth` */
 };
 
 /* `link` as its producer; the first of possibly several. */
@@ -725,61 +827,121 @@ int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchang
 /* Add one more consumer, at any time; closing its link removes it. */
 int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 
+/*
+ * For one of its links: at most `depth` frames offered and not taken (1 to 64; 0: as many as there are buffers), and
+ * what happens to the next one then.
+ *   -ENOBUFS  hold + depth is more than there are buffers: the detail has the numbers
+ */
+int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
+			   enum fbk_when_full when_full);
+
 /* Pending callbacks do not run any more. The links stay. Takes NULL. */
 void fbk_exchange_destroy(struct fbk_exchange *exchange);
 
-/* Takes the fd; the daemon keeps the buffer as long as it may be in use.
- *   -EEXIST  a buffer is at this index    -EINVAL  the index, or not a buffer: the detail says more */
+/* Takes the fds; the daemon keeps the buffer as long as it may be in use.
+ *   -EEXIST  a buffer is at this index    -EINVAL  the index, or not a buffer: the detail says more
+ *   -ENOTSUP a consumer has refused it, or its modifier: the detail says who and why */
 int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 		     const struct fbk_buffer_desc *buffer);
 /*   -EBUSY   a consumer has it */
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
 
-/* Take the free buffer that came back first; waits for one. It belongs to the caller until it is handed
- * over.
+/*
+ * The remedy against a consumer that keeps what it has: the index is free for new memory (fbk_exchange_add()) at once.
+ * The old memory stays with those that hold it, who hear -ESTALE when they release it.
+ *   -EINVAL  it is not out
+ */
+int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index);
+
+/* Take the free buffer that came back first; waits for one. It belongs to the caller until it is handed over. `ret_age`
+ * (may be NULL): how many frames ago its content was drawn; 0: never (EGL_EXT_buffer_age).
  *   -ETIMEDOUT   all are in use          -ENOENT  there are none */
-int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index);
+int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
+		      uint32_t *ret_age);
 
 /*
- * The same for a device that waits by itself: take a buffer that all consumers gave back, though their devices
- * may still read it. `ret_releases`, with room for FBK_CONSUMERS_MAX, gets the release points that have to be
- * reached before the device writes; `*ret_count` 0 means that there are none. fbk_release_fd() gives an fd for
- * such a point by the link's release route. The routes native, gate and cpu-wait have none (-EOPNOTSUPP): wait
- * for the point itself. The points stay valid until the buffer is handed over or removed; the points of a
- * consumer that has left fail.
+ * The same for a device that waits by itself: take a buffer that all consumers gave back, though their devices may still
+ * read it, or one that was retracted, though this device may still draw it. `ret_releases`, with room for
+ * FBK_CONSUMERS_MAX + 1, gets the points that have to be reached before the device writes; `*ret_count` 0 means that
+ * there are none.
  */
 struct fbk_release {
-	struct fbk_link *link;
+	struct fbk_link *
+		link; /* NULL: a point of the caller's own, the acquire point of a frame that was retracted */
 	struct fbk_point point;
 };
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
-			    uint32_t *ret_index, struct fbk_release *ret_releases,
-			    size_t *ret_count);
+			    uint32_t *ret_index, uint32_t *ret_age,
+			    struct fbk_release *ret_releases, size_t *ret_count);
 int fbk_release_fd(const struct fbk_release *release, int *ret_fd);
 
+/* ------------------------------------------------------------------------------ what a frame says -- */
+
+#define FBK_TIME_NONE INT64_MIN
+
+enum fbk_frame_flags {
+	FBK_FRAME_KEY = 1 << 0,
+	FBK_FRAME_CORRUPT = 1 << 1,
+	FBK_FRAME_DISCONT = 1 << 2, /* something is missing before it */
+	FBK_FRAME_LAST = 1 << 3,
+	FBK_FRAME_HEADER = 1 << 4,
+	FBK_FRAME_PROTECTED = 1 << 5, /* reserved: forbids routes over the CPU */
+};
+
+struct fbk_rectangle {
+	int32_t x, y;
+	uint32_t width, height;
+};
+
+/* Of one frame; FBK_FRAME_META_INIT states nothing. Times are CLOCK_MONOTONIC nanoseconds, or FBK_TIME_NONE. */
+struct fbk_frame_meta {
+	size_t struct_size;
+	uint32_t flags;
+	int64_t pts_ns, dts_ns, duration_ns;
+	int64_t capture_ns;
+	uint32_t capture;     /* what that is: 1 start, 2 end of exposure */
+	uint32_t field_order; /* 0: progressive; 1: top, 2: bottom first; 3: top, 4: bottom alone */
+	uint32_t transform;   /* as wl_output.transform */
+	struct fbk_rectangle crop;                                        /* width 0: all of it */
+	uint32_t data_offset[FBK_PLANES_MAX], bytes_used[FBK_PLANES_MAX]; /* 0: all of the plane */
+	uint32_t damage_count; /* 0: everything may have changed */
+	struct fbk_rectangle damage[FBK_DAMAGE_MAX];
+	uint32_t user_size;
+	uint8_t user[FBK_FRAME_USER_MAX]; /* the application's own */
+};
+#define FBK_FRAME_META_INIT                                                                        \
+	{                                                                                          \
+		.struct_size = sizeof(struct fbk_frame_meta), .pts_ns = FBK_TIME_NONE,             \
+		.dts_ns = FBK_TIME_NONE, .duration_ns = FBK_TIME_NONE, .capture_ns = FBK_TIME_NONE \
+	}
+
 /*
- * Hand a buffer over: consumers may read it once `acquire` is reached, and must give it back by `deadline_ns`.
- * The link of a late consumer ends with -ETIMEDOUT, and its cause names the frame. `on_released` (may be NULL)
- * runs once from fbk_dispatch() when all consumers gave the buffer back or are gone. Its `result` is negative
+ * Hand a buffer over: consumers may read it once `acquire` is reached, and are to give it back by `deadline_ns`; who is
+ * late is listed (`fencectl stuck`) and named by fbk_link_blame(), and keeps the buffer. `meta` may be NULL.
+ * `on_released` (may be NULL) runs once from fbk_dispatch() when all consumers are done with it. Its `result` is negative
  * if one is gone or released the buffer with an error. The buffer then belongs to the caller; without
  * `on_released` it is free for fbk_exchange_take().
- * On an error no consumer gets the buffer.
+ * Returns the number of links that it was offered on: 0 while all of them are paused or skip it; then the buffer stays the
+ * caller's. On an error no consumer gets it.
  *   -ENOTCONN    no consumer is there: the detail says why
  *   -EBUSY       it is handed over already
- *   -ENOSPC      points of more than 16 timelines    -ENOBUFS  64 frames were taken early and not released
  */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
-		      uint64_t deadline_ns, fbk_released_fn *on_released, void *arg);
+		      uint64_t deadline_ns, const struct fbk_frame_meta *meta,
+		      fbk_released_fn *on_released, void *arg);
 
 /* ----------------------------------------------------------------------------------- frames -- */
 
 /*
- * The consumer's side: the next frame, in order. With FBK_ROUTE_CPU_WAIT the buffer is readable when this
- * returns; with FBK_ROUTE_DMA_BUF_IMPLICIT, once the buffer's own fences signal; with any other route, see
- * below. A frame whose acquire point failed goes back by itself, and this returns that error: the next call
- * goes on.
+ * The consumer's side: the next frame. With FBK_DELIVERY_MAILBOX the newest that is reached, else the oldest. With
+ * FBK_ROUTE_CPU_WAIT the buffer is readable when this returns; with FBK_ROUTE_DMA_BUF_IMPLICIT, once the
+ * buffer's own fences signal; with any other route, see below. A frame whose acquire point failed goes back by itself,
+ * and this returns that error: the next call goes on.
+ * A frame is an object of the caller, with one reference: valid until the last fbk_frame_unref(), whatever becomes of the
+ * link.
  *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended: fbk_link_cause()
+ *   -ENOBUFS     `hold` frames are held: release one
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
@@ -788,29 +950,49 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
+/*
+ * The buffers that a consumer is given: all of them, before the first frame, and when they change (generation of
+ * fbk_link_info()). It imports each, and says whether it can use it; one that it refuses never comes, and its producer
+ * drops that modifier.
+ */
+typedef int
+fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
+	      const struct fbk_buffer_desc *buffer); /* 0, or a negative errno: refused */
+int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg);
+
+struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame);
+/* The last one releases a frame that is still held, with -ECANCELED. Takes NULL. */
+void fbk_frame_unref(struct fbk_frame *frame);
+
+uint64_t fbk_frame_sequence(const struct fbk_frame *frame);
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
-int fbk_frame_dmabuf(const struct fbk_frame *frame); /* borrowed until released, or the next
-						       * frame after its producer is gone; -1: not held */
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
+const struct fbk_frame_meta *fbk_frame_meta(const struct fbk_frame *frame);
 
 /* The acquire point to wait for. The routes native and gate need nothing else; with syncobj-mirror its value is
  * the point of the syncobj. The link owns its timeline. */
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 
-/* The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until released.
+/* The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref.
  *   -EOPNOTSUPP  the route gives none     -ESTALE  no longer held: its producer is gone */
 int fbk_frame_acquire_fd(struct fbk_frame *frame);
 
+/* What its acquire point came to, after a wait on that fd, which cannot tell: 0, -EAGAIN, or the error. */
+int fbk_frame_error(struct fbk_frame *frame);
+
 /*
- * Release a frame: now (`result` 0, or a negative errno when the frame could not be used); once `release`, a
- * point of the consumer's own timeline, is reached; or once a kernel fence signals (takes the fd). Frees the
- * frame, except on an error that says that nothing changed:
- *   -EINVAL   not the oldest frame that is held: out of turn
- *   -ESTALE   no longer held
+ * Release a frame, once, in any order:
+ *   now (`result` 0, or a negative errno when the frame could not be used);
+ *   once the point is reached that this gives: the buffer's own release timeline, in memory, which the consumer or its
+ *   device signals; its value is the number of this use;
+ *   or once a kernel fence signals (takes the fd; several: all of them).
+ * The frame stays an object until its last unref.
+ *   -ESTALE   it was released, abandoned by its producer, or its producer is gone
+ *   -EAGAIN   64 fences wait to be sent
  *   else      an error of the fence or point, as fbk_point_signal_on() returns it
  */
 int fbk_frame_release(struct fbk_frame *frame, int result);
-int fbk_frame_release_at(struct fbk_frame *frame, struct fbk_point release);
+int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point);
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd);
 
 #pragma GCC visibility pop

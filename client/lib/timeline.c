@@ -77,11 +77,23 @@ static int reply_check(const Fbk__Wire__Timeline *reply)
 	return 0;
 }
 
-/* Under the mutex. Takes the fds of the reply that it maps. */
-static int timeline_map(struct fbk_context *context, struct reply *reply,
-			struct fbk_timeline **ret_timeline)
+struct fbk_timeline *timeline_get(struct fbk_context *context, uint32_t handle, uint64_t id)
 {
-	const Fbk__Wire__Timeline *body = reply->message->timeline;
+	pthread_mutex_lock(&context->mutex);
+	struct fbk_timeline *timeline = timeline_find(context, handle);
+	if (timeline && timeline->id == id) {
+		timeline->refs++;
+	} else {
+		timeline = NULL;
+	}
+	pthread_mutex_unlock(&context->mutex);
+	return timeline;
+}
+
+/* Under the mutex. Takes the fds of the reply that it maps. */
+static int timeline_map(struct fbk_context *context, const Fbk__Wire__Timeline *body,
+			struct reply *reply, struct fbk_timeline **ret_timeline)
+{
 	struct fbk_timeline *timeline = aligned_alloc(CACHE_LINE, sizeof(*timeline));
 	if (!timeline) {
 		return error_plain(-ENOMEM);
@@ -150,11 +162,42 @@ static void timeline_end(struct fbk_timeline *timeline)
 	pthread_mutex_unlock(&context->mutex);
 }
 
+int timeline_adopt(struct fbk_context *context, const Fbk__Wire__Timeline *body,
+		   struct reply *reply, struct fbk_timeline **ret_timeline)
+{
+	struct fbk_timeline *timeline = NULL;
+	int r = 0;
+	if (!body || reply_check(body) < 0 || reply->fd_count < (body->registered ? 1 : 2)) {
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	}
+	pthread_mutex_lock(&context->mutex);
+	timeline = timeline_find(context, body->handle);
+	if (timeline) {
+		timeline->refs++;
+		timeline->rights |= body->rights;
+	} else {
+		r = timeline_map(context, body, reply, &timeline);
+	}
+	pthread_mutex_unlock(&context->mutex);
+	if (r < 0) {
+		timeline_request_close(context, body->handle);
+	} else if (body->writable) {
+		/* The daemon shows the page to no other process until it knows that it is mapped here. */
+		r = page_acknowledge(context, body->payload->id);
+	}
+	if (r == 0) {
+		*ret_timeline = timeline;
+	} else if (timeline) {
+		timeline_request_close(context, timeline->handle);
+		timeline_end(timeline);
+	}
+	return r;
+}
+
 /* Create and open alike: the request's reply is a timeline. `opening` is held. */
 static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *request, const int *fd,
 			    struct fbk_timeline **ret_timeline)
 {
-	struct fbk_timeline *timeline = NULL;
 	struct reply reply;
 	int r = request_call(context, request, fd, fd ? 1 : 0, FDS_MAY_DIFFER, &reply);
 	if (r < 0) {
@@ -167,32 +210,10 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 		return error_set(-EPROTO, "the daemon describes no timeline");
 	}
 	r = reply_check_fds(&reply, body->registered ? 1 : 2);
-	if (r < 0) {
-		reply_finish(&reply);
-		return r;
-	}
-	pthread_mutex_lock(&context->mutex);
-	timeline = timeline_find(context, body->handle);
-	if (timeline) {
-		timeline->refs++;
-		timeline->rights |= body->rights;
-	} else {
-		r = timeline_map(context, &reply, &timeline);
-	}
-	pthread_mutex_unlock(&context->mutex);
-	if (r < 0) {
-		timeline_request_close(context, body->handle);
-	} else if (body->writable) {
-		/* The daemon shows the page to no other process until it knows that it is mapped here. */
-		r = page_acknowledge(context, body->payload->id);
+	if (r == 0) {
+		r = timeline_adopt(context, body, &reply, ret_timeline);
 	}
 	reply_finish(&reply);
-	if (r == 0) {
-		*ret_timeline = timeline;
-	} else if (timeline) {
-		timeline_request_close(context, timeline->handle);
-		timeline_end(timeline);
-	}
 	return r;
 }
 

@@ -74,3 +74,12 @@ struct fbk_timeline {
 _Static_assert(offsetof(struct fbk_timeline, cells[2]) == CACHE_LINE, "the hot path's cache line");
 
 void timeline_ref(struct fbk_timeline *timeline); /* not under the mutex */
+
+/* A reference to the one that is open by that handle, if it is still that one; or NULL. Not under the mutex. */
+struct fbk_timeline *timeline_get(struct fbk_context *context, uint32_t handle, uint64_t id);
+
+/* The timeline that a reply describes: its pages are the first fds. `opening` has been held since before the request. */
+struct reply;
+struct Fbk__Wire__Timeline;
+int timeline_adopt(struct fbk_context *context, const struct Fbk__Wire__Timeline *body,
+		   struct reply *reply, struct fbk_timeline **ret_timeline);

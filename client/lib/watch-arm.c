@@ -87,8 +87,9 @@ static bool watch_start(struct fbk_watch *watch, int state)
 	return on_cell || state != -EAGAIN;
 }
 
-int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		 void (*drop)(void *arg), struct fbk_watch **ret_watch)
+/* `ret_number` may be NULL; it is set before fn may run, as `ret_watch` is. */
+static int watch_make(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		      void (*drop)(void *arg), struct fbk_watch **ret_watch, uint64_t *ret_number)
 {
 	int r = watch_check(point);
 	if (r < 0) {
@@ -111,6 +112,9 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	pthread_mutex_lock(&context->mutex);
 	bool started = watch_start(watch, state);
 	struct arming arming = watch_arming(watch);
+	if (ret_number) {
+		*ret_number = arming.number;
+	}
 	bool join = uring_possible(context);
 	pthread_mutex_unlock(&context->mutex);
 	if (started) {
@@ -123,8 +127,20 @@ int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn,
 	return r < 0 ? watch_undo(context, arming.number, r) : 0;
 }
 
-int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
-	       struct fbk_watch **ret_watch)
+int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+		 void (*drop)(void *arg), struct fbk_watch **ret_watch)
+{
+	return watch_make(point, deadline_ns, fn, arg, drop, ret_watch, NULL);
+}
+
+int watch_point(struct fbk_point point, fbk_point_fn *fn, void *arg, uint64_t *ret_number)
+{
+	struct fbk_watch *watch;
+	return watch_make(point, FBK_DEADLINE_MAX, fn, arg, NULL, &watch, ret_number);
+}
+
+static int watch_make_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
+			   struct fbk_watch **ret_watch, uint64_t *ret_number)
 {
 	struct fbk_watch *watch = calloc(1, sizeof(*watch));
 	if (!watch) {
@@ -134,10 +150,34 @@ int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
 	watch->arg = arg;
 	pthread_mutex_lock(&context->mutex);
 	watch_enlist(context, watch);
-	*ret_watch = watch;
+	if (ret_watch) {
+		*ret_watch = watch;
+	}
+	if (ret_number) {
+		*ret_number = watch->number;
+	}
 	watch_queue(context, watch, 0);
 	pthread_mutex_unlock(&context->mutex);
 	return 0;
+}
+
+int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
+	       struct fbk_watch **ret_watch)
+{
+	return watch_make_soon(context, fn, arg, ret_watch, NULL);
+}
+
+int watch_dispatch(struct fbk_context *context, fbk_point_fn *fn, void *arg, uint64_t *ret_number)
+{
+	return watch_make_soon(context, fn, arg, NULL, ret_number);
+}
+
+bool watch_pending(struct fbk_context *context, uint64_t number)
+{
+	pthread_mutex_lock(&context->mutex);
+	bool pending = number && watch_find(context, number);
+	pthread_mutex_unlock(&context->mutex);
+	return pending;
 }
 
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
@@ -158,22 +198,49 @@ void fbk_watch_cancel(struct fbk_watch *watch)
 	}
 }
 
+/* Under the mutex; true: the daemon has to hear of it. */
+static bool watch_take_off(struct fbk_context *context, struct fbk_watch *watch)
+{
+	bool there = watch_armed(watch) && watch->place == WATCH_AT_DAEMON;
+	watch_free(context, watch);
+	return there;
+}
+
+static void watch_send_cancel(struct fbk_context *context, uint64_t number)
+{
+	/* quiet: if it fired meanwhile, the daemon finds none */
+	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = number, .quiet = true);
+	request.serial = WATCH_SERIAL | number;
+	request_send(context, &request);
+}
+
 void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)
 {
 	if (!watch) {
 		return;
 	}
-	/* quiet: if it fired meanwhile, the daemon finds none */
-	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = watch->number, .quiet = true);
-	request.serial = WATCH_SERIAL | watch->number;
-
+	uint64_t number = watch->number;
 	pthread_mutex_lock(&context->mutex);
-	bool there = watch_armed(watch) && watch->place == WATCH_AT_DAEMON;
-	watch_free(context, watch);
+	bool there = watch_take_off(context, watch);
 	pthread_mutex_unlock(&context->mutex);
 	if (there) {
-		request_send(context, &request);
+		watch_send_cancel(context, number);
 	}
+}
+
+void watch_end(struct fbk_context *context, uint64_t *number)
+{
+	if (*number == 0) {
+		return;
+	}
+	pthread_mutex_lock(&context->mutex);
+	struct fbk_watch *watch = watch_find(context, *number);
+	bool there = watch && watch_take_off(context, watch);
+	pthread_mutex_unlock(&context->mutex);
+	if (there) {
+		watch_send_cancel(context, *number);
+	}
+	*number = 0;
 }
 
 /* What can't be on a cell any more. The mutex is let go of meanwhile. */

@@ -7,31 +7,46 @@
  */
 #include "link-wait.h"
 
-#include "link.h"
-#include "proto/lane.h"
+#include <errno.h>
+
+#include "link-table.h"
 #include "token.h"
 
-static bool entry_read(const struct timeline *lane, uint64_t sequence, struct lane_entry *ret_entry)
+/* The point of an end, by its number. False if there is none, or it is decided. */
+static bool side_point(const struct link *link, uint32_t side, uint32_t number,
+		       uint32_t incarnation, uint64_t value, struct graph_point *ret_point)
 {
-	return lane_entry_read(lane->slot.page->memory, sequence, ret_entry);
-}
-
-/* The point in an entry of this end. False if there is none, or it is decided. */
-static bool side_point(struct registry *registry, const struct link_side *side,
-		       const struct lane_entry *entry, struct graph_point *ret_point)
-{
-	if (entry->timeline == 0 || entry->timeline >= side->token_count || entry->value == 0 ||
-	    entry->value > FBK_POINT_MAX) {
+	char detail[FBK_REASON_SIZE];
+	int fd;
+	if (value == 0 || value > FBK_POINT_MAX ||
+	    link_point_token(link, (int)side, number, incarnation, &fd, detail) < 0) {
 		return false;
 	}
-	struct token *token = token_find(registry, side->tokens[entry->timeline]);
+	struct token *token = token_find(link->registry, fd);
 	if (!token) {
 		return false;
 	}
 	struct timeline *timeline = token->handle->timeline;
-	*ret_point = (struct graph_point){ timeline, entry->value };
+	*ret_point = (struct graph_point){ timeline, value };
 	timeline_refresh(timeline);
-	return timeline_point_state(timeline, entry->value) == -EAGAIN;
+	return timeline_point_state(timeline, value) == -EAGAIN;
+}
+
+static bool acquire_of(const struct link *link, const struct lane_frame *frame,
+		       struct graph_point *ret_point)
+{
+	return side_point(link, link->producer, frame->timeline, frame->incarnation, frame->value,
+			  ret_point);
+}
+
+static bool release_of(const struct link *link, const struct lane_return *back,
+		       struct graph_point *ret_point)
+{
+	if (back->kind != FBK_RELEASE_MEMORY && back->kind != FBK_RELEASE_BROKERED) {
+		return false;
+	}
+	uint32_t number = 2 * back->index + back->kind;
+	return side_point(link, !link->producer, number, back->incarnation, back->value, ret_point);
 }
 
 static void wait_add(struct registry *registry, struct graph_point point, struct graph_point on,
@@ -44,27 +59,13 @@ static void wait_add(struct registry *registry, struct graph_point point, struct
 
 static void link_add_waits(struct link *link, struct user *user, struct graph_edges *waits)
 {
-	const struct link_side *producer = &link->sides[link->producer];
-	const struct link_side *consumer = &link->sides[!link->producer];
-	const struct timeline *forward = link->from ? link_lane(link, producer) : NULL;
-	const struct timeline *back = forward ? link_lane(link, consumer) : NULL;
-	uint64_t last_in[FBK_BUFFERS_MAX] = { 0 }; /* the last frame in each buffer */
-	if (!back) {
-		return;
-	}
-	uint64_t handed = lane_value(forward), returned = lane_value(back);
-	uint64_t first = handed < FBK_RING_SIZE ? 1 : handed - FBK_RING_SIZE + 1;
-	for (uint64_t frame = first < link->from ? link->from : first; frame <= handed; frame++) {
-		struct lane_entry entry, before;
+	for (uint32_t index = 0; index < FBK_BUFFERS_MAX; index++) {
+		struct lane_frame frame;
+		struct lane_return before;
 		struct graph_point acquire, release;
-		if (!entry_read(forward, frame, &entry) || entry.index >= FBK_BUFFERS_MAX) {
-			continue;
-		}
-		uint64_t last = last_in[entry.index];
-		last_in[entry.index] = frame;
-		if (last > 0 && last <= returned && entry_read(back, last, &before) &&
-		    side_point(link->registry, consumer, &before, &release) &&
-		    side_point(link->registry, producer, &entry, &acquire)) {
+		if (link->buffers[index].fd_count > 0 && link_last_frame(link, index, &frame) &&
+		    link_last_return(link, index, &before) && before.sequence < frame.sequence &&
+		    release_of(link, &before, &release) && acquire_of(link, &frame, &acquire)) {
 			wait_add(link->registry, acquire, release, user, waits);
 		}
 	}

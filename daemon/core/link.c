@@ -8,63 +8,102 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/base/clock.h"
-#include "proto/lane.h"
-#include "received.h"
 #include "token.h"
 
 #define OFFERER  0
 #define ACCEPTER 1
 
+#define CLAIM_PAGE_SIZE 8192 /* of FBK_BUFFERS_MAX words, each in a cache line */
+
+_Static_assert(sizeof(struct fbk_page_header) + FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE <=
+		       CLAIM_PAGE_SIZE,
+	       "the claim page has a word for each buffer");
+
 /* ---------------------------------------------------------------------------------- one end --- */
 
-/* Add a duplicate of a token of this handle, for the peer to open. The token is void once the handle is closed. */
-static int side_add_token(struct link_side *side, struct handle *handle)
+static int side_share_lane(struct link_side *side)
 {
 	struct token *token;
-	uint32_t rights = handle->rights & (FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE);
-	int r = token_get(handle, rights, &token);
+	int r = token_get(side->lane, FBK_RIGHT_WAIT, &token);
 	if (r == 0) {
-		r = charge_grow(&side->fds, handle->client->user, ACCOUNT_FDS, 1);
+		r = charge_grow(&side->fds, side->client->user, ACCOUNT_FDS, 1);
 	}
 	if (r < 0) {
 		return r;
 	}
-	int fd = fcntl(token->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0) {
-		r = -errno;
-		charge_shrink(&side->fds, 1);
-		return r;
-	}
-	side->tokens[side->token_count++] = fd;
-	return 0;
+	side->lane_token = fcntl(token->fd, F_DUPFD_CLOEXEC, 0);
+	return side->lane_token < 0 ? -errno : 0;
 }
 
-static int side_fill(struct link_side *side, struct device *device, struct handle *lane,
+static int side_make_lane(struct link_side *side, bool produces)
+{
+	struct registry *registry = side->client->registry;
+	struct set *set;
+	struct timeline *lane;
+	int r = set_create(registry, side->client->user, FBK_PAGE_SIZE_MIN, &set);
+	if (r < 0) {
+		return r;
+	}
+	r = timeline_create(side->device, set, produces ? "handed" : "returned",
+			    produces ? FBK_TIMELINE_FRAMES : FBK_TIMELINE_RETURNS, &lane);
+	set_unref(set); /* the timeline holds its own reference */
+	if (r < 0) {
+		return r;
+	}
+	r = handle_create(side->client, lane, RIGHTS_ALL & ~(uint32_t)FBK_RIGHT_PROMISE,
+			  &side->lane);
+	if (r < 0) {
+		timeline_destroy(lane);
+		return r;
+	}
+	lane->idle = produces;
+	return side_share_lane(side);
+}
+
+static void side_init(struct link_side *side)
+{
+	*side = (struct link_side){ .lane_token = -1 };
+	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
+		side->points[i].token = -1;
+	}
+}
+
+static int side_fill(struct link_side *side, struct client *client, struct device *device,
 		     bool produces)
 {
-	int r = side_add_token(side, lane);
-	if (r == 0) {
-		lane->timeline->idle = produces;
-		side->client = lane->client;
-		side->device = device;
-		device->refs++;
-		device->link_ends++;
-	}
-	return r;
+	side->client = client;
+	side->device = device;
+	device->refs++;
+	device->link_ends++;
+	return side_make_lane(side, produces);
 }
 
 static void side_empty(struct link_side *side)
 {
-	for (uint32_t i = 0; i < side->token_count; i++) {
-		close(side->tokens[i]); /* our own memfds */
+	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
+		if (side->points[i].token >= 0) {
+			close(side->points[i].token); /* our own memfds */
+		}
+	}
+	if (side->lane_token >= 0) {
+		close(side->lane_token);
 	}
 	charge_release(&side->fds);
 	if (side->device) {
 		side->device->link_ends--;
 		device_unref(side->device);
 	}
-	*side = (struct link_side){ 0 };
+	side_init(side);
+}
+
+/* It could not be filled: its lane goes too. */
+static void side_undo(struct link_side *side)
+{
+	struct handle *lane = side->lane;
+	side_empty(side);
+	if (lane) {
+		handle_destroy(lane, FBK_CAUSE_OWNER_LEFT);
+	}
 }
 
 int link_side_of(const struct link *link, const struct client *client)
@@ -82,76 +121,9 @@ static const struct link_side *link_producer(const struct link *link)
 	return &link->sides[link->producer];
 }
 
-/* ---------------------------------------------------------------------------------- buffers --- */
-
-static void buffer_drop(struct link *link, struct link_buffer *buffer)
-{
-	if (buffer->fd >= 0) {
-		closer_close(&link->registry->closer, buffer->fd);
-		buffer->fd = -1;
-		charge_shrink(&link->buffer_fds, 1);
-	}
-}
-
-static void buffers_drop(struct link *link)
-{
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		buffer_drop(link, &link->buffers[i]);
-	}
-}
-
-static int buffer_check(const struct link *link, uint32_t index, const struct link_buffer *buffer,
-			char *detail)
-{
-	if (index >= FBK_BUFFERS_MAX) {
-		snprintf(detail, FBK_REASON_SIZE, "buffer %u: an exchange has at most %d, from 0",
-			 index, FBK_BUFFERS_MAX);
-		return -EINVAL;
-	}
-	bool there = link->buffers[index].fd >= 0;
-	if (buffer->fd < 0) {
-		if (!there) {
-			snprintf(detail, FBK_REASON_SIZE, "there is no buffer %u", index);
-		}
-		return there ? 0 : -ENOENT;
-	}
-	if (there) {
-		snprintf(detail, FBK_REASON_SIZE, "there is a buffer %u: remove it first", index);
-		return -EEXIST;
-	}
-	if (buffer->plane_count == 0 || buffer->plane_count > FBK_PLANES_MAX) {
-		snprintf(detail, FBK_REASON_SIZE, "buffer %u: a buffer has 1 to %d planes", index,
-			 FBK_PLANES_MAX);
-		return -EINVAL;
-	}
-	return received_buffer(link->registry, buffer->fd, index, detail);
-}
-
-int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
-		    const struct link_buffer *buffer, char *detail)
-{
-	if (link_producer(link)->client != client) {
-		snprintf(detail, FBK_REASON_SIZE, "buffers are the producer's");
-		return -EPERM;
-	}
-	int r = buffer_check(link, index, buffer, detail);
-	if (r < 0) {
-		return r;
-	}
-	if (buffer->fd < 0) {
-		buffer_drop(link, &link->buffers[index]);
-		return 0;
-	}
-	r = charge_grow(&link->buffer_fds, client->user, ACCOUNT_FDS, 1);
-	if (r == 0) {
-		link->buffers[index] = *buffer;
-	}
-	return r;
-}
-
 /* ------------------------------------------------------------------------------ birth and death -- */
 
-static void link_changed(struct link *link)
+void link_changed(struct link *link)
 {
 	if (link->state->cause == FBK_CAUSE_NONE) {
 		timeline_look(link->state);
@@ -164,17 +136,18 @@ struct link *link_of(const struct handle *handle)
 	return handle->timeline->brokered ? handle->timeline->brokered->link : NULL;
 }
 
-static int lane_check(const struct client *client, const struct handle *lane, char *detail)
+static struct link *link_alloc(void)
 {
-	if (!lane || !lane->timeline->ring || timeline_signaler(lane->timeline) != client) {
-		snprintf(detail, FBK_REASON_SIZE, "that timeline is not a lane of this client");
-		return -EINVAL;
+	struct link *link = calloc(1, sizeof(*link));
+	if (!link) {
+		return NULL;
 	}
-	return 0;
+	side_init(&link->sides[OFFERER]);
+	side_init(&link->sides[ACCEPTER]);
+	return link;
 }
 
-int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
-	       char *detail)
+int link_offer(struct handle *handle, struct device *device, uint32_t role, char *detail)
 {
 	struct client *client = handle->client;
 	struct timeline *state = handle->timeline;
@@ -185,24 +158,20 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 			 state->name);
 		return -EINVAL;
 	}
-	if (role != FBK_PRODUCER && role != FBK_CONSUMER) {
+	if (role != FBK_ROLE_PRODUCER && role != FBK_ROLE_CONSUMER) {
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a role", role);
 		return -EINVAL;
 	}
-	int r = lane_check(client, lane, detail);
-	if (r < 0) {
-		return r;
-	}
-	struct link *link = calloc(1, sizeof(*link));
+	struct link *link = link_alloc();
 	if (!link) {
 		return -ENOMEM;
 	}
-	r = charge_take(&link->charge, client->user, ACCOUNT_LINKS, 1);
+	int r = charge_take(&link->charge, client->user, ACCOUNT_LINKS, 1);
 	if (r == 0) {
-		r = side_fill(&link->sides[OFFERER], device, lane, role == FBK_PRODUCER);
+		r = side_fill(&link->sides[OFFERER], client, device, role == FBK_ROLE_PRODUCER);
 	}
 	if (r < 0) {
-		side_empty(&link->sides[OFFERER]);
+		side_undo(&link->sides[OFFERER]);
 		charge_release(&link->charge);
 		free(link);
 		return r;
@@ -210,10 +179,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 	link->registry = client->registry;
 	link->id = registry_new_id(link->registry);
 	link->state = state;
-	link->producer = role == FBK_PRODUCER ? OFFERER : ACCEPTER;
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		link->buffers[i].fd = -1;
-	}
+	link->producer = role == FBK_ROLE_PRODUCER ? OFFERER : ACCEPTER;
 	state->brokered->link = link;
 	state->idle = true;
 	LIST_INSERT_HEAD(&link->registry->links, link, links);
@@ -222,7 +188,8 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, stru
 
 static void link_destroy(struct link *link)
 {
-	buffers_drop(link);
+	link_drop_buffers(link);
+	page_unref(link->claims);
 	side_empty(&link->sides[ACCEPTER]);
 	side_empty(&link->sides[OFFERER]);
 	charge_release(&link->charge);
@@ -249,8 +216,16 @@ static int link_route(struct link *link, const struct device *offers, const stru
 	return 0;
 }
 
-int link_accept(struct link *link, struct client *client, struct device *device,
-		struct handle *lane, char *detail)
+/* Another page for each peer: one that has left still maps the last. */
+static int link_make_claims(struct link *link, struct user *user)
+{
+	page_unref(link->claims);
+	link->claims = NULL;
+	return page_create(FBK_PAGE_CLAIM, registry_new_id(link->registry), 0, CLAIM_PAGE_SIZE,
+			   user, &link->claims);
+}
+
+int link_accept(struct link *link, struct client *client, struct device *device, char *detail)
 {
 	struct link_side *side = &link->sides[ACCEPTER];
 	const struct link_side *offerer = &link->sides[OFFERER];
@@ -262,20 +237,25 @@ int link_accept(struct link *link, struct client *client, struct device *device,
 		snprintf(detail, FBK_REASON_SIZE, "a link to oneself needs no broker");
 		return -ELOOP;
 	}
+	if (link->state->cause != FBK_CAUSE_NONE) {
+		snprintf(detail, FBK_REASON_SIZE, "%s stopped that link",
+			 client_label(offerer->client));
+		return -EPIPE;
+	}
 	if (!offerer->device->client) {
 		snprintf(detail, FBK_REASON_SIZE, "device %s, which offered that link, is gone",
 			 offerer->device->name);
 		return -EPIPE;
 	}
-	int r = lane_check(client, lane, detail);
+	int r = link_route(link, offerer->device, device, detail);
 	if (r == 0) {
-		r = link_route(link, offerer->device, device, detail);
+		r = link_make_claims(link, client->user);
 	}
 	if (r == 0) {
-		r = side_fill(side, device, lane, link->producer == ACCEPTER);
+		r = side_fill(side, client, device, link->producer == ACCEPTER);
 	}
 	if (r < 0) {
-		side_empty(side);
+		side_undo(side);
 		return r;
 	}
 	link->epoch++;
@@ -327,28 +307,11 @@ void link_end(struct link *link, const struct client *by, int error, const char 
 		 link->sides[link_side_of(link, by)].device->name, by->credentials.pid,
 		 by->subject.uid, reason && reason[0] ? reason : what);
 	if (link->producer == ACCEPTER) {
-		buffers_drop(link);
+		link_drop_buffers(link);
 	}
 	side_empty(&link->sides[ACCEPTER]);
 	link->from = 0;
 	link_changed(link);
-}
-
-int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
-		   char *detail)
-{
-	struct link_side *end = &link->sides[side];
-	if (end->token_count > FBK_LANE_POINTS) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "points of %d timelines at most go over a link: hand over those of fewer",
-			 FBK_LANE_POINTS);
-		return -ENOSPC;
-	}
-	int r = side_add_token(end, handle);
-	if (r == 0) {
-		*ret_number = end->token_count - 1;
-	}
-	return r;
 }
 
 static void link_device_unregistered(struct device *device)
@@ -384,49 +347,26 @@ const struct observer link_observer = {
 	.device_unregistered = link_device_unregistered,
 };
 
+void link_lane_mapped(const struct handle *lane)
+{
+	struct link *link;
+	LIST_FOREACH(link, &lane->client->registry->links, links) {
+		if (link->sides[ACCEPTER].lane ==
+		    lane) { /* the offerer's is there before any peer */
+			link_changed(link);
+		}
+	}
+}
+
 struct timeline *link_lane(const struct link *link, const struct link_side *side)
 {
-	struct token *token = side->client ? token_find(link->registry, side->tokens[0]) : NULL;
+	struct token *token = side->client ? token_find(link->registry, side->lane_token) : NULL;
 	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
 }
 
 uint64_t lane_value(const struct timeline *lane)
 {
-	/* relaxed: for reports, and for readers that check the number in each entry */
-	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_relaxed) &
+	/* acquire: the table as it was when that was said */
+	return atomic_load_explicit(&timeline_payload(lane)->payload, memory_order_acquire) &
 	       ~FBK_POISON;
-}
-
-struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
-			    uint64_t *ret_deadline_ns)
-{
-	struct timeline *forward = link->from ? link_lane(link, link_producer(link)) : NULL;
-	struct timeline *back = forward ? link_lane(link, &link->sides[!link->producer]) : NULL;
-	struct lane_entry entry;
-	if (!back) {
-		return NULL;
-	}
-	uint64_t returned = lane_value(back);
-	uint64_t next = returned >= link->from ? returned + 1 : link->from;
-	if (next > lane_value(forward)) {
-		return NULL;
-	}
-	*ret_sequence = next;
-	*ret_deadline_ns =
-		lane_entry_read(forward->slot.page->memory, next, &entry) ? entry.deadline_ns : 0;
-	return back;
-}
-
-/* A frame has no arm, and no time of its hand-over is known: the wait counts from the frame's deadline. */
-struct wait link_wait(const struct handle *handle)
-{
-	struct wait wait = { .way = WAIT_FRAME, .waiter = handle->client };
-	const struct link *link = link_of(handle);
-	if (link && link_producer(link)->client == handle->client) {
-		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
-		uint64_t now = clock_now_ns();
-		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
-		wait.uid = handle->client->subject.uid;
-	}
-	return wait;
 }

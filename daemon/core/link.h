@@ -17,21 +17,30 @@
 
 struct token;
 
+struct link_point {
+	int token; /* -1: none */
+	uint32_t incarnation;
+};
+
 /* One end; empty while no client is there. */
 struct link_side {
 	struct client *client; /* NULL: empty */
 	struct device *device;
-	int tokens[1 + FBK_LANE_POINTS]; /* [0]: its lane; then its timelines by number */
-	uint32_t token_count;
+	struct handle *lane;
+	int lane_token; /* -1: none */
+	struct link_point points[1 + FBK_LANE_POINTS];
 	struct charge fds;
 };
 
 struct link_buffer {
-	int fd;              /* -1: none */
+	int fds[FBK_PLANES_MAX];
+	uint32_t fd_count;   /* 0: no buffer */
 	uint32_t generation; /* the producer's count of changes */
-	uint32_t width, height, format, plane_count;
+	uint32_t memory, format, visibility;
+	uint32_t width, height, fourcc, plane_count;
 	uint64_t modifier;
-	uint32_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
+	uint64_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
+	uint32_t plane_fd[FBK_PLANES_MAX]; /* which of the fds */
 };
 
 struct link {
@@ -44,22 +53,23 @@ struct link {
 	uint32_t producer;         /* its index */
 	uint64_t epoch;            /* raised by each accept */
 	uint64_t from;             /* first frame of this epoch; 0: the producer has not joined */
+	struct page *claims;       /* of this epoch; NULL: no peer */
 	struct route_choice acquire, release;
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
 	struct charge buffer_fds;
-	int error; /* that the last pairing ended with */
+	uint64_t generation; /* of its formats and buffers */
+	int error;           /* that the last pairing ended with */
 	char cause[FBK_REASON_SIZE];
 	struct charge charge;
 };
 
 /* In the functions below `detail`, of FBK_REASON_SIZE, says why on an error. `handle` is one of the state
- * timeline, by which a link is found; `lane` is one of a ring. */
+ * timeline, by which a link is found. */
 struct link *link_of(const struct handle *handle); /* NULL: not the state of a link */
 
-int link_offer(struct handle *handle, struct device *device, uint32_t role, struct handle *lane,
-	       char *detail);
-int link_accept(struct link *link, struct client *client, struct device *device,
-		struct handle *lane, char *detail);
+/* Both make a lane for the client. */
+int link_offer(struct handle *handle, struct device *device, uint32_t role, char *detail);
+int link_accept(struct link *link, struct client *client, struct device *device, char *detail);
 
 /* The index of the client's side; -1: none. */
 int link_side_of(const struct link *link, const struct client *client);
@@ -73,17 +83,23 @@ int link_join(struct link *link, const struct client *client, uint64_t from, uin
 /* The pairing ends because of `by`: it left or died (error -EPIPE or -EOWNERDEAD, no reason), or gives a reason. */
 void link_end(struct link *link, const struct client *by, int error, const char *reason);
 
-int link_add_point(struct link *link, int side, struct handle *handle, uint32_t *ret_number,
-		   char *detail);
+/* link-point.c: the timeline of that number is this one now; `incarnation` tells it from the one before. */
+int link_set_point(struct link *link, int side, struct handle *handle, uint32_t number,
+		   uint32_t incarnation, char *detail);
+/* A borrowed token. -ENOENT: there is none, or it is another incarnation. */
+int link_point_token(const struct link *link, int side, uint32_t number, uint32_t incarnation,
+		     int *ret_token, char *detail);
 
-/* Keeps buffer->fd; with -1 the buffer is removed. */
+/* link-buffer.c: keeps buffer->fds; without fds the buffer is removed. */
 int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
 		    const struct link_buffer *buffer, char *detail);
+void link_drop_buffers(struct link *link);
 
-/* The oldest frame that the consumer has: its number, its deadline, and the consumer's lane, on which it comes back.
- * NULL: there is none. */
-struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
-			    uint64_t *ret_deadline_ns);
+/* Both ends learn of it: the state timeline is raised. */
+void link_changed(struct link *link);
+
+/* The peer may open that lane from now on, and learns so. */
+void link_lane_mapped(const struct handle *lane);
 
 /* The lane of an end; NULL: no client is there, or it closed the lane. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);

@@ -20,7 +20,7 @@
 static const char *page_names[] = {
 	[FBK_PAGE_PAYLOAD] = "fencebroker-payload", [FBK_PAGE_CONTROL] = "fencebroker-control",
 	[FBK_PAGE_DAEMON] = "fencebroker-daemon",   [FBK_PAGE_PAIR] = "fencebroker-pair",
-	[FBK_PAGE_PEER] = "fencebroker-peer",
+	[FBK_PAGE_PEER] = "fencebroker-peer",       [FBK_PAGE_CLAIM] = "fencebroker-claim",
 };
 
 /*
@@ -35,6 +35,7 @@ static const int page_seals[] = {
 	[FBK_PAGE_DAEMON] = F_SEAL_SEAL,
 	[FBK_PAGE_PAIR] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 	[FBK_PAGE_PEER] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+	[FBK_PAGE_CLAIM] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 };
 
 /* Where slots begin, their distance, their number. */
@@ -51,6 +52,10 @@ static struct page_geometry page_geometry(enum fbk_page_kind kind, uint64_t size
 	case FBK_PAGE_PEER:
 		return (struct page_geometry){ offsetof(struct fbk_peer_page, cells),
 					       sizeof(struct fbk_pair_cell), FBK_PEER_CELLS };
+	case FBK_PAGE_CLAIM:
+		return (struct page_geometry){ sizeof(struct fbk_page_header), FBK_CLAIM_STRIDE,
+					       (uint32_t)((size - sizeof(struct fbk_page_header)) /
+							  FBK_CLAIM_STRIDE) };
 	default:
 		return (struct page_geometry){ sizeof(struct fbk_page_header), FBK_SLOT_STRIDE,
 					       fbk_page_slots(size) };

@@ -105,20 +105,20 @@ static int set_device_page(struct set *set, struct registry *registry, struct us
 	return 0;
 }
 
-static int set_ring_page(struct set *set, struct registry *registry, struct user *user,
-			 struct page **ret_page)
+static int set_lane_page(struct set *set, struct registry *registry, struct user *user,
+			 uint64_t size, struct page **ret_page)
 {
 	struct set_payload *payload = calloc(1, sizeof(*payload));
 	if (!payload) {
 		return -ENOMEM;
 	}
-	int r = page_create(FBK_PAGE_PAYLOAD, registry_new_id(registry), set->id, FBK_PAGE_SIZE_MIN,
-			    user, &payload->page);
+	int r = page_create(FBK_PAGE_PAYLOAD, registry_new_id(registry), set->id, size, user,
+			    &payload->page);
 	if (r < 0) {
 		free(payload);
 		return r;
 	}
-	payload->page->slots = 1; /* the ring lies behind the slot */
+	payload->page->slots = 1; /* the table lies behind it */
 	LIST_INSERT_HEAD(&set->payloads, payload, links);
 	*ret_page = payload->page;
 	return 0;
@@ -149,14 +149,14 @@ int set_slot_take(struct set *set, struct registry *registry, struct user *user,
 	return r;
 }
 
-int set_ring_take(struct set *set, struct registry *registry, struct user *user,
+int set_lane_take(struct set *set, struct registry *registry, struct user *user, uint64_t size,
 		  struct set_slot *ret_slot)
 {
 	struct page *page;
 	if (set->control->used == set->control->slots) {
 		return -ENOSPC;
 	}
-	int r = set_ring_page(set, registry, user, &page);
+	int r = set_lane_page(set, registry, user, size, &page);
 	if (r == 0) {
 		set_take(set, page, ret_slot);
 	}

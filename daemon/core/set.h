@@ -43,6 +43,6 @@ struct set_slot {
 int set_slot_take(struct set *set, struct registry *registry, struct user *user,
 		  const struct device *device, struct set_slot *ret_slot);
 
-/* The same for a lane: a payload page of its own. */
-int set_ring_take(struct set *set, struct registry *registry, struct user *user,
+/* The same for a lane: a payload page of its own, of that size, with its table behind the slot. */
+int set_lane_take(struct set *set, struct registry *registry, struct user *user, uint64_t size,
 		  struct set_slot *ret_slot);

@@ -158,16 +158,23 @@ static int timeline_specialise(struct timeline *timeline, uint32_t flags)
 		TAILQ_INIT(&timeline->brokered->sources);
 		return 0;
 	}
-	timeline->ring = flags & FBK_TIMELINE_RING;
-	timeline->narrow = !timeline->ring && device_signals_narrow(timeline->device);
-	return timeline->device->silent && !timeline->ring ? timeline_poll_create(timeline) : 0;
+	timeline->lane = flags & FBK_TIMELINE_LANE;
+	timeline->narrow = !timeline->lane && device_signals_narrow(timeline->device);
+	return timeline->device->silent && !timeline->lane ? timeline_poll_create(timeline) : 0;
+}
+
+struct lane_geometry timeline_geometry(const struct timeline *timeline)
+{
+	return lane_geometry_of(timeline->lane == FBK_TIMELINE_FRAMES, FBK_BUFFERS_MAX);
 }
 
 static int timeline_take_slot(struct timeline *timeline, struct set *set, struct user *user)
 {
 	struct registry *registry = timeline_registry(timeline);
-	if (timeline->ring) {
-		return set_ring_take(set, registry, user, &timeline->slot);
+	if (timeline->lane) {
+		struct lane_geometry geometry = timeline_geometry(timeline);
+		return set_lane_take(set, registry, user, lane_page_size(&geometry),
+				     &timeline->slot);
 	}
 	return set_slot_take(set, registry, user, timeline->brokered ? NULL : timeline->device,
 			     &timeline->slot);

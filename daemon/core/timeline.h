@@ -15,6 +15,7 @@
 #include "device.h"
 #include "proto/heap.h"
 #include "set.h"
+#include "proto/lane.h"
 #include "source.h"
 
 struct link;
@@ -74,8 +75,8 @@ struct timeline {
 	uint32_t mirror_count;
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
-	bool ring;     /* a lane of a link: the process signals it, whatever the device does */
-	bool idle;     /* its next point comes only with news: never reported as stuck */
+	uint8_t lane; /* FBK_TIMELINE_FRAMES or _RETURNS: a lane of a link: the process signals it, whatever the device does */
+	bool idle;    /* its next point comes only with news: never reported as stuck */
 	char name[];
 };
 
@@ -135,10 +136,12 @@ static inline bool timeline_shadowed(const struct timeline *timeline)
 	return timeline->slot.page->backing == FBK_BACKING_OWN;
 }
 
+/* Of a lane: where its table lies. */
+struct lane_geometry timeline_geometry(const struct timeline *timeline);
+
 static inline uint32_t timeline_flags(const struct timeline *timeline)
 {
-	return (timeline->brokered ? FBK_TIMELINE_BROKERED : 0U) |
-	       (timeline->ring ? FBK_TIMELINE_RING : 0U);
+	return (timeline->brokered ? FBK_TIMELINE_BROKERED : 0U) | timeline->lane;
 }
 
 /* In shared memory; not to be called once the signaler let go. */

@@ -15,8 +15,8 @@
 
 struct broker;
 
-#define CONNECTION_REPLY_FDS   2
-#define CONNECTION_FLIGHT_MAX  8 /* fds that may be unread in its socket */
+#define CONNECTION_REPLY_FDS   4
+#define CONNECTION_FLIGHT_MAX  10 /* fds that may be unread in its socket */
 #define CONNECTION_STARVING_NS (20 * NS_PER_MS)
 #define LATE_DETAIL_SIZE       512
 

@@ -13,7 +13,7 @@
 
 struct handle;
 
-#define ANSWER_FDS_MAX 2
+#define ANSWER_FDS_MAX 4
 
 /* What happens to the connection once the answer is sent. */
 enum answer_then {
@@ -40,6 +40,8 @@ struct answer {
 	Fbk__Wire__Page cells[TIMELINE_PAIRS_MAX], *cell_list[TIMELINE_PAIRS_MAX];
 	Fbk__Wire__Welcome welcome;
 	Fbk__Wire__LinkState link;
+	Fbk__Wire__Lane lane_table, peer_table;
+	Fbk__Wire__Page claims;
 	Fbk__Wire__Buffer buffer;
 	Fbk__Wire__Text text;
 	char text_buffer[512];
@@ -65,6 +67,9 @@ int point_check(uint64_t value, struct answer *answer); /* -ERANGE: not a point 
 
 /* May the client use this daemon? -EPERM with a detail. */
 int client_may_connect(const struct client *client, char *detail);
+
+/* The pages of a timeline: control read-only, then the payload. The body is answer->timeline. */
+int answer_timeline(struct answer *answer, const struct handle *handle);
 
 /* Describe a slot for the wire. */
 void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot);

@@ -4,10 +4,9 @@
 
 #include "broker.h"
 #include "daemon/core/device.h"
-#include "daemon/core/link.h"
+#include "daemon/core/link-table.h"
 #include "dispatch.h"
 #include "inspect.h"
-#include "proto/lane.h"
 
 #define LINKS_MAX   8 /* in a packet, with all their buffers */
 #define BUFFERS_MAX (LINKS_MAX * FBK_BUFFERS_MAX)
@@ -28,46 +27,31 @@ static const char *const phase_names[] = {
 	[FBK_LINK_ENDED] = "ended",
 };
 
-static uint64_t lane_seen(struct timeline *lane)
-{
-	if (!lane) {
-		return 0;
-	}
-	timeline_refresh(lane);
-	return lane->seen;
-}
+static const char *const place_names[] = {
+	[LINK_AT_PRODUCER] = "producer",
+	[LINK_OFFERED] = "offered",
+	[LINK_AT_CONSUMER] = "consumer",
+};
 
 static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry,
-			     const struct link *link, const struct timeline *lane)
+			     const struct link *link)
 {
 	size_t first = room->buffer_count;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		if (link->buffers[i].fd < 0) {
+		struct link_place_of place;
+		if (link->buffers[i].fd_count == 0) {
 			continue;
 		}
+		link_place(link, i, &place);
 		Fbk__Wire__LinkBufferState *buffer = &room->buffers[room->buffer_count];
 		fbk__wire__link_buffer_state__init(buffer);
 		buffer->index = i;
-		buffer->state = text("producer");
+		buffer->state = text(place_names[place.place]);
+		buffer->sequence = place.place == LINK_AT_PRODUCER ? 0 : place.sequence;
 		room->buffer_list[room->buffer_count++] = buffer;
 	}
 	entry->buffers = room->buffer_list + first;
 	entry->n_buffers = room->buffer_count - first;
-	/* The frames that are not released yet, from the producer's ring. The producer may scribble there. */
-	uint64_t from = entry->returned + 1;
-	for (uint64_t n = from > link->from ? from : link->from;
-	     lane && n <= entry->handed && n < from + FBK_RING_SIZE; n++) {
-		struct lane_entry frame;
-		if (!lane_entry_read(lane->slot.page->memory, n, &frame)) {
-			continue;
-		}
-		for (size_t i = first; i < room->buffer_count; i++) {
-			if (room->buffers[i].index == frame.index) {
-				room->buffers[i].state = text("consumer");
-				room->buffers[i].sequence = n;
-			}
-		}
-	}
 }
 
 static void link_describe(struct link_room *room, const struct link *link)
@@ -75,8 +59,6 @@ static void link_describe(struct link_room *room, const struct link *link)
 	Fbk__Wire__LinkEntry *entry = &room->entries[room->list.n_links];
 	const struct link_side *producer = &link->sides[link->producer];
 	const struct link_side *consumer = &link->sides[!link->producer];
-	struct timeline *forward = link_lane(link, producer);
-	struct timeline *back = link_lane(link, consumer);
 	fbk__wire__link_entry__init(entry);
 	entry->id = link->id;
 	entry->phase = text(phase_names[link_phase(link, 0)]);
@@ -94,9 +76,9 @@ static void link_describe(struct link_room *room, const struct link *link)
 		entry->acquire = text(route_name(link->acquire.route));
 		entry->release = text(route_name(link->release.route));
 	}
-	entry->handed = lane_seen(forward);
-	entry->returned = lane_seen(back);
-	buffers_describe(room, entry, link, link->from ? forward : NULL);
+	entry->handed = link_handed(link);
+	entry->returned = link_returned(link);
+	buffers_describe(room, entry, link);
 	room->entry_list[room->list.n_links++] = entry;
 }
 

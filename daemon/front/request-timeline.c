@@ -8,6 +8,7 @@
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
 #include "daemon/core/handle.h"
+#include "daemon/core/link.h"
 #include "daemon/core/received.h"
 #include "daemon/core/token.h"
 #include "dispatch.h"
@@ -48,8 +49,7 @@ static int answer_payload(struct answer *answer, const struct page *page, bool w
 	return r;
 }
 
-/* The pages of a timeline: control read-only, then the payload. */
-static int answer_timeline(struct answer *answer, const struct handle *handle)
+int answer_timeline(struct answer *answer, const struct handle *handle)
 {
 	const struct timeline *timeline = handle->timeline;
 	struct page *page = timeline->slot.page;
@@ -75,7 +75,7 @@ static int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.control = &answer->control;
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
-	answer->timeline.visibility = timeline->brokered || timeline->ring
+	answer->timeline.visibility = timeline->brokered || timeline->lane
 					      ? FBK_VISIBLE_ORDERED
 					      : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
@@ -121,8 +121,7 @@ static int create_check(const Fbk__Wire__TimelineCreate *request, struct answer 
 			 FBK_NAME_SIZE - 1);
 		return -EINVAL;
 	}
-	if (request->flags & ~(FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING) ||
-	    request->flags == (FBK_TIMELINE_BROKERED | FBK_TIMELINE_RING)) {
+	if (request->flags & ~(uint32_t)FBK_TIMELINE_BROKERED) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x: unknown timeline flags",
 			 request->flags);
 		return -EINVAL;
@@ -196,7 +195,11 @@ int request_page_mapped(struct client *client, struct handle *none, const void *
 		const struct handle *handle = client->handles[number];
 		if (handle && handle_writes(handle) &&
 		    handle->timeline->slot.page->id == request->page_id) {
-			return page_seal(handle->timeline->slot.page);
+			int r = page_seal(handle->timeline->slot.page);
+			if (r == 0 && handle->timeline->lane) {
+				link_lane_mapped(handle);
+			}
+			return r;
 		}
 	}
 	snprintf(answer->detail, FBK_REASON_SIZE, "this client is not the writer of page %llu",

@@ -14,7 +14,13 @@ static int buffer_add(struct hall *hall, uint32_t index)
 		return bench_fail("no buffer");
 	}
 	struct fbk_buffer_desc desc = {
-		.fd = fd, .width = 32, .height = 32, .plane_count = 1, .stride = { 128 }
+		.struct_size = sizeof(desc),
+		.memory = FBK_MEMORY_MEMFD,
+		.fd = { fd, -1, -1, -1 },
+		.width = 32,
+		.height = 32,
+		.plane_count = 1,
+		.stride = { 128 },
 	};
 	return fbk_exchange_add(hall->exchange, index, &desc) < 0 ? ours_fail("adding a buffer")
 								  : 0;
@@ -22,10 +28,12 @@ static int buffer_add(struct hall *hall, uint32_t index)
 
 int hall_open(struct hall *hall, struct party *party, int socket, unsigned int buffers)
 {
+	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),
+					      .role = FBK_ROLE_PRODUCER };
 	int offer;
 	*hall = (struct hall){ .party = party };
 	if (fbk_timeline_create(party->device, NULL, "drawn", 0, &hall->drawn) < 0 ||
-	    fbk_link_offer(party->device, FBK_PRODUCER, &offer, &hall->link) < 0) {
+	    fbk_link_offer(party->device, &wanted, &offer, &hall->link) < 0) {
 		return ours_fail("offering a link");
 	}
 	int r = note_send(socket, 0, offer);
@@ -51,6 +59,10 @@ int guest_join(struct guest *guest, const struct daemon *daemon, int socket, uin
 	struct fbk_device_desc desc = {
 		.name = "guest", .class = FBK_CPU, .waits = waits, .signals = signals
 	};
+	const struct fbk_consumer_desc consumer = { sizeof(consumer), FBK_DELIVERY_FIFO,
+						    FBK_BUFFERS_MAX };
+	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),
+					      .consumer = &consumer };
 	int offer;
 	*guest = (struct guest){ 0 };
 	int r = party_join(&guest->party, daemon, "partner");
@@ -62,7 +74,7 @@ int guest_join(struct guest *guest, const struct daemon *daemon, int socket, uin
 	}
 	if (fbk_device_register(guest->party.context, &desc, &guest->device) < 0 ||
 	    fbk_timeline_create(guest->party.device, NULL, "read", 0, &guest->read) < 0 ||
-	    fbk_link_accept(guest->device, offer, &guest->link) < 0) {
+	    fbk_link_accept(guest->device, offer, &wanted, &guest->link) < 0) {
 		r = ours_fail("accepting a link");
 	}
 	close(offer);
@@ -71,7 +83,7 @@ int guest_join(struct guest *guest, const struct daemon *daemon, int socket, uin
 
 int hall_take(struct hall *hall, uint32_t *ret_index)
 {
-	return fbk_exchange_take(hall->exchange, host_now() + HALL_PATIENCE_NS, ret_index) < 0
+	return fbk_exchange_take(hall->exchange, host_now() + HALL_PATIENCE_NS, ret_index, NULL) < 0
 		       ? ours_fail("taking a buffer")
 		       : 0;
 }
@@ -79,7 +91,7 @@ int hall_take(struct hall *hall, uint32_t *ret_index)
 int hall_hand(struct hall *hall, uint32_t index, struct fbk_point acquire)
 {
 	return fbk_exchange_hand(hall->exchange, index, acquire, host_now() + HALL_PATIENCE_NS,
-				 NULL, NULL) < 0
+				 NULL, NULL, NULL) < 0
 		       ? ours_fail("handing over")
 		       : 0;
 }

@@ -75,7 +75,9 @@ static int native_release(void *arg, uint64_t value)
 {
 	struct holder *holder = arg;
 	(void)value;
-	return fbk_frame_release(holder->frame, 0) < 0 ? ours_fail("giving back") : 0;
+	int r = fbk_frame_release(holder->frame, 0);
+	fbk_frame_unref(holder->frame);
+	return r < 0 ? ours_fail("giving back") : 0;
 }
 
 static int native_partner(int socket, void *arg)
@@ -139,8 +141,9 @@ static int holder_prepare(void *arg, uint64_t value)
 	if (holder->acquire < 0 || passed < 0) {
 		return ours_fail("an eventfd that follows");
 	}
-	return fbk_frame_release_on(holder->frame, passed) < 0 ? ours_fail("releasing on a fence")
-							       : 0;
+	r = fbk_frame_release_on(holder->frame, passed);
+	fbk_frame_unref(holder->frame);
+	return r < 0 ? ours_fail("releasing on a fence") : 0;
 }
 
 static int holder_wait(void *arg, uint64_t value)

@@ -20,7 +20,7 @@ static int link_partner(int socket, void *arg)
 			fbk_link_close(link);
 			link = NULL;
 		} else {
-			r = fbk_link_accept(party.device, offer, &link) < 0
+			r = fbk_link_accept(party.device, offer, NULL, &link) < 0
 				    ? ours_fail("accepting a link")
 				    : 0;
 			close(offer);
@@ -49,9 +49,11 @@ static int link_once(struct ours *ours, uint64_t *ret_ns)
 	int socket = ours->partners[0].socket;
 	struct fbk_exchange *exchange;
 	struct fbk_link *link;
+	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),
+					      .role = FBK_ROLE_PRODUCER };
 	int offer;
 	uint64_t start = host_now();
-	if (fbk_link_offer(ours->party.device, FBK_PRODUCER, &offer, &link) < 0 ||
+	if (fbk_link_offer(ours->party.device, &wanted, &offer, &link) < 0 ||
 	    fbk_exchange_create(link, &exchange) < 0) {
 		return ours_fail("offering a link");
 	}

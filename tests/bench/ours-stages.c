@@ -21,6 +21,7 @@ struct job {
 	struct fbk_point wait; /* no timeline: no wait */
 	uint64_t submitted_ns;
 	uint64_t value;
+	struct fbk_point done; /* no timeline: nothing to signal */
 };
 
 /* When each frame was drawn. A real second device would poll the payload and start at once; the thread that plays
@@ -92,8 +93,8 @@ static void *stage_run(void *arg)
 			atomic_store_explicit(&stage->board->drawn_ns[job.value % 16], host_now(),
 					      memory_order_relaxed);
 		}
-		if (stage->timeline) {
-			fbk_timeline_signal(stage->timeline, job.value);
+		if (job.done.timeline) {
+			fbk_point_signal(job.done);
 		}
 		sem_post(&stage->room);
 		sem_post(&stage->done);
@@ -122,10 +123,11 @@ static void stage_stop(struct stage *stage)
 	sem_destroy(&stage->done);
 }
 
-static void stage_submit(struct stage *stage, struct fbk_point wait, uint64_t value)
+static void stage_submit(struct stage *stage, struct fbk_point wait, uint64_t value,
+			 struct fbk_point done)
 {
 	sem_take(&stage->room);
-	stage->jobs[stage->put++ % QUEUE] = (struct job){ wait, host_now(), value };
+	stage->jobs[stage->put++ % QUEUE] = (struct job){ wait, host_now(), value, done };
 	sem_post(&stage->there);
 }
 
@@ -141,14 +143,17 @@ static int second_frame(struct guest *guest, struct stage *stage, uint64_t value
 		return r;
 	}
 	if (stage->timeline) {
-		struct fbk_point release = { stage->timeline, value };
-		stage_submit(stage, fbk_frame_acquire(frame), value);
-		r = fbk_frame_release_at(frame, release);
+		struct fbk_point release;
+		r = fbk_frame_release_later(frame, &release);
+		if (r == 0) {
+			stage_submit(stage, fbk_frame_acquire(frame), value, release);
+		}
 	} else {
-		stage_submit(stage, FBK_POINT_SIGNALLED, value);
+		stage_submit(stage, FBK_POINT_SIGNALLED, value, FBK_POINT_SIGNALLED);
 		sem_take(&stage->done);
 		r = fbk_frame_release(frame, 0);
 	}
+	fbk_frame_unref(frame); /* its acquire timeline stays open with the link */
 	return r < 0 ? ours_fail("giving back") : 0;
 }
 
@@ -250,7 +255,7 @@ static int first_frame(struct stages *stages, uint32_t index)
 {
 	struct stage *stage = &stages->stage;
 	struct fbk_point acquire = { stage->timeline, ++stages->frame };
-	stage_submit(stage, FBK_POINT_SIGNALLED, stages->frame);
+	stage_submit(stage, FBK_POINT_SIGNALLED, stages->frame, acquire);
 	if (!stage->timeline) {
 		sem_take(&stage->done);
 		acquire = FBK_POINT_SIGNALLED;

@@ -37,8 +37,6 @@ struct consumer_kind {
 struct consumer_state {
 	struct exchange_actor actor;
 	struct fbk_device *device;
-	struct fbk_timeline *timeline; /* of releases */
-	uint64_t released;             /* its last value */
 	const struct consumer_kind *kind;
 	unsigned int held_most;
 	struct fbk_link *link;
@@ -152,7 +150,7 @@ static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame 
 {
 	const uint64_t **map = &state->maps[index];
 	struct stat stat;
-	int fd = fbk_frame_dmabuf(frame);
+	int fd = frame_fd(frame);
 	if (fd < 0 || fstat(fd, &stat) < 0) {
 		return NULL;
 	}
@@ -165,7 +163,7 @@ static const uint64_t *frame_map(struct consumer_state *state, struct fbk_frame 
 		*map = memory == MAP_FAILED ? NULL : memory;
 		state->inodes[index] = stat.st_ino;
 	}
-	return fbk_frame_dmabuf(frame) == fd ? *map : NULL; /* else maybe another fd by now */
+	return frame_fd(frame) == fd ? *map : NULL; /* else maybe another fd by now */
 }
 
 static struct record *frame_record(struct consumer_state *state, uint64_t value, uint32_t index)
@@ -190,11 +188,11 @@ static void frame_let_go(struct record *record, const uint64_t *words, int resul
 static int release_at(struct consumer_state *state, struct fbk_frame *frame, struct record *record,
 		      const uint64_t *words)
 {
-	struct fbk_point point = { state->timeline, ++state->released };
-	int r = fbk_frame_release_at(frame, point);
+	struct fbk_point point;
+	int r = fbk_frame_release_later(frame, &point);
 	dice_dither(&state->actor.dice);
 	frame_let_go(record, words, 0);
-	EXPECT(fbk_point_signal(point) == 0);
+	EXPECT(r < 0 || fbk_point_signal(point) == 0);
 	return r;
 }
 
@@ -214,8 +212,8 @@ static int release_on(struct consumer_state *state, struct fbk_frame *frame, str
 	return r;
 }
 
-static int frame_release(struct consumer_state *state, struct fbk_frame *frame,
-			 struct record *record)
+static int frame_give_back(struct consumer_state *state, struct fbk_frame *frame,
+			   struct record *record)
 {
 	const uint64_t *words = state->maps[record->index];
 	struct dice *dice = &state->actor.dice;
@@ -241,7 +239,9 @@ static void frames_forget(struct consumer_state *state)
 			state->maps[i] = NULL;
 		}
 	}
-	state->held_count = 0;
+	while (state->held_count > 0) {
+		fbk_frame_unref(state->held[--state->held_count]);
+	}
 }
 
 static void link_leave(struct consumer_state *state)
@@ -262,7 +262,8 @@ static void link_leave(struct consumer_state *state)
 static void oldest_release(struct consumer_state *state)
 {
 	struct record *record = state->records[0];
-	int r = frame_release(state, state->held[0], record);
+	int r = frame_give_back(state, state->held[0], record);
+	fbk_frame_unref(state->held[0]);
 	if (r == 0) {
 		record->deadline = clock_ns();
 	}
@@ -311,7 +312,7 @@ static int frame_get(struct consumer_state *state)
 		record->value = acquire.value;
 		/* the frame may be closed at any time, once another thread sees the end of the
 		 * link */
-		r = fbk_frame_dmabuf(frame) < 0 || !acquire.timeline || !acquire.value ? -EPIPE : 0;
+		r = frame_fd(frame) < 0 || !acquire.timeline || !acquire.value ? -EPIPE : 0;
 	}
 	record_end(record, r);
 	if (r < 0) {
@@ -322,7 +323,7 @@ static int frame_get(struct consumer_state *state)
 		while (state->held_count > 0) {
 			oldest_release(state);
 		}
-		fbk_frame_release(frame, r);
+		frame_release(frame, r);
 		return r;
 	}
 	const uint64_t *words = frame_map(state, frame, index);
@@ -402,7 +403,7 @@ static void offer_accept(struct consumer_state *state)
 	record->timeline = OFFER_INSTANCE(state->word);
 	record->number = (uint8_t)OFFER_NUMBER(state->word);
 	record_publish(record, RECORD_ACCEPT);
-	int r = fbk_link_accept(state->device, state->offer, &state->link);
+	int r = link_accept(state->device, state->offer, &state->link);
 	record_end(record, r);
 	if (r < 0) { /* taken, or the offerer is gone: another offer comes */
 		state->link = NULL;
@@ -425,7 +426,6 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.held_most = 1 + (unsigned int)dice_below(dice, HELD_MOST);
 	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
 				       FBK_MEMORY64 | FBK_EVENTFD);
-	state.timeline = peer_timeline(state.device, "read", 0);
 	/* a consumer with gates dispatches by itself */
 	state.listens = state.kind->ready != ready_gate && dice_below(dice, 2) == 0;
 	state.loops = !state.listens && dice_below(dice, 2) == 0;

@@ -127,7 +127,7 @@ static struct canvas *canvas_take(struct producer_state *state, uint64_t ms)
 	struct record *record = journal_begin(&state->actor.journal, 1);
 	record->deadline = deadline_ms(ms);
 	record_publish(record, RECORD_TAKE);
-	int r = fbk_exchange_take(state->exchange, record->deadline, &index);
+	int r = fbk_exchange_take(state->exchange, record->deadline, &index, NULL);
 	if (r < 0) {
 		record_end(record, r);
 		return NULL;
@@ -185,8 +185,9 @@ static struct record *canvas_hand(struct producer_state *state, struct canvas *c
 	canvas->frame = state->next;
 	canvas->handed = true;
 	state->handed_count++;
-	int r = fbk_exchange_hand(state->exchange, canvas->index, acquire, record->deadline,
+	int r = fbk_exchange_hand(state->exchange, canvas->index, acquire, record->deadline, NULL,
 				  state->called_back ? canvas_released : NULL, canvas);
+	r = r > 0 ? 0 : r; /* no consumer here pauses */
 	record_end(record, r);
 	if (r == 0) {
 		state->next++;
@@ -273,7 +274,7 @@ static void producer_begin(struct producer_state *state)
 	state->timeline = peer_timeline(state->device, "drawn", 0);
 	for (unsigned int i = 0; i < state->link_count; i++) {
 		struct fbk_link *link;
-		EXPECT(fbk_link_offer(state->device, FBK_PRODUCER, &offer, &link) == 0);
+		EXPECT(link_offer(state->device, FBK_ROLE_PRODUCER, &offer, &link) == 0);
 		state->links[i] = link;
 		EXPECT((i == 0 ? fbk_exchange_create(link, &state->exchange)
 			       : fbk_exchange_attach(state->exchange, link)) == 0);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib-frame.h"
 #include "lib-peer.h"
 
 #define BUFFER_SIZE 4096
@@ -87,10 +88,10 @@ uint64_t consume(struct fbk_link *link, consumer_fn *wait, void *arg);
 consumer_fn wait_point, wait_fd;
 
 /*
- * Early releases: the consumer gives each frame back at a point of its own and goes on reading it;
+ * Early releases: the consumer gives each frame back at the point of its buffer and goes on reading it;
  * the producer takes it early, and waits for that point with `wait` before it writes.
  */
-uint64_t consume_on(struct fbk_link *link, struct fbk_timeline *done);
+uint64_t consume_later(struct fbk_link *link);
 typedef void release_fn(const struct fbk_release *release, void *arg);
 void producer_frame_early(struct producer *producer, release_fn *wait, void *arg);
 release_fn release_by_point, release_by_fd;

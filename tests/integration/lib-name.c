@@ -48,7 +48,7 @@ void expect_ok(int result)
 void service_offer(struct service *service)
 {
 	int offer;
-	expect_ok(fbk_link_offer(service->device, FBK_PRODUCER, &offer, &service->link));
+	expect_ok(link_offer(service->device, FBK_ROLE_PRODUCER, &offer, &service->link));
 	close(offer); /* no other process gets it from this test */
 }
 
@@ -61,7 +61,7 @@ void service_open(struct service *service)
 
 enum fbk_link_phase phase_of(struct fbk_link *link)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	expect_ok(fbk_link_info(link, &info));
 	return info.phase;
 }
@@ -98,7 +98,7 @@ int guest_accept(struct guest *guest, const char *name)
 	int offer;
 	int r = fbk_link_find(guest->context, name, &offer);
 	if (r == 0) {
-		r = fbk_link_accept(guest->device, offer, &guest->link);
+		r = link_accept(guest->device, offer, &guest->link);
 		close(offer);
 	}
 	return r;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lib-frame.h"
 #include "lib-peer.h"
 #include "lib-wire.h"
 

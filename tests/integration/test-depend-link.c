@@ -13,7 +13,6 @@ static struct daemon server;
 static struct client observer;
 static struct producer producer;
 static struct fbk_context *consumer;
-static struct fbk_timeline *done; /* the consumer's */
 static struct fbk_link *link_end;
 
 static void setup(void)
@@ -25,8 +24,7 @@ static void setup(void)
 	consumer = peer_connect(&server);
 	struct fbk_device *device =
 		exchange_device(consumer, "consumer", FBK_MEMORY64, FBK_MEMORY64);
-	done = peer_timeline(device, "done", 0);
-	EXPECT(fbk_link_accept(device, offer, &link_end) == 0);
+	EXPECT(link_accept(device, offer, &link_end) == 0);
 	close(offer);
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
 }
@@ -43,17 +41,17 @@ static void teardown(void)
  * point. */
 static struct fbk_frame *pass(void)
 {
-	struct fbk_release releases[FBK_CONSUMERS_MAX];
+	struct fbk_release releases[FBK_CONSUMERS_MAX + 1];
 	struct fbk_frame *frame;
 	struct fbk_point acquire = { producer.timeline, ++producer.frame };
 	uint32_t index;
 	size_t count;
-	int r = fbk_exchange_take_early(producer.exchange, deadline_ms(PATIENCE_MS), &index,
+	int r = fbk_exchange_take_early(producer.exchange, deadline_ms(PATIENCE_MS), &index, NULL,
 					releases, &count);
 	ck_assert_msg(r == 0, "taking: %s", fbk_error_detail());
 	r = fbk_exchange_hand(producer.exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
-			      NULL);
-	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
+			      NULL, NULL);
+	ck_assert_msg(r > 0, "handing over: %s", fbk_error_detail());
 	r = fbk_link_next(link_end, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == 0, "the next frame: %s", fbk_error_detail());
 	return frame;
@@ -61,8 +59,8 @@ static struct fbk_frame *pass(void)
 
 static struct fbk_point pass_back(struct fbk_frame *frame)
 {
-	struct fbk_point release = { done, fbk_frame_acquire(frame).value };
-	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	struct fbk_point release;
+	EXPECT(frame_release_later(frame, &release) == 0);
 	return release;
 }
 
@@ -81,7 +79,8 @@ START_TEST(shown_until_the_next)
 	}
 	drawn[PRODUCER_BUFFERS] = fbk_frame_acquire(pass()); /* in the first one's buffer */
 	ck_assert_int_eq(fbk_point_depends(releases[0], drawn[PRODUCER_BUFFERS]), -EDEADLK);
-	ck_assert_str_eq(fbk_error_detail(), "done.1 waits for drawn.4, which waits for done.1");
+	ck_assert_str_eq(fbk_error_detail(),
+			 "released-0.1 waits for drawn.4, which waits for released-0.1");
 	ck_assert_uint_eq(client_counter(&observer, "cycles_refused"), 1);
 	/* A search adds nothing to the graph. */
 	ck_assert_uint_eq(client_usage(&observer, getuid(), "edges"), PRODUCER_BUFFERS - 1);
@@ -95,30 +94,41 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------ liars ---- */
 
-static const struct lane_entry lies[] = {
-	{ .timeline = 1, .value = 1 },
-	{ .timeline = 1, .value = FBK_POINT_MAX, .index = 1 },
-	{ .timeline = 1, .value = UINT64_MAX },
-	{ .timeline = 1, .value = 0 },
-	{ .timeline = 1, .value = 1, .index = FBK_BUFFERS_MAX },
-	{ .timeline = 1, .value = 1, .index = UINT32_MAX },
-	{ .timeline = 2, .value = 1 },
-	{ .timeline = FBK_LANE_POINTS, .value = 1 },
-	{ .timeline = FBK_LANE_POINTS + 1, .value = 1 },
-	{ .timeline = UINT32_MAX, .value = 1 },
+/* Frames and returns alike. */
+static const struct lie {
+	uint32_t timeline, kind, index;
+	uint64_t value;
+} lies[] = {
+	{ 1, FBK_RELEASE_MEMORY, 0, 1 },
+	{ 1, FBK_RELEASE_BROKERED, 0, 1 },
+	{ 1, FBK_RELEASE_MEMORY, 1, FBK_POINT_MAX },
+	{ 1, FBK_RELEASE_MEMORY, 0, UINT64_MAX },
+	{ 1, FBK_RELEASE_MEMORY, 0, 0 },
+	{ 2, 3, 0, 1 },
+	{ FBK_LANE_POINTS, FBK_RELEASE_MEMORY, FBK_BUFFERS_MAX - 1, 1 },
+	{ FBK_LANE_POINTS + 1, UINT32_MAX, 0, 1 },
+	{ UINT32_MAX, UINT32_MAX, 0, 1 },
 };
 
-static void lane_lie(struct fbk_link *link, const struct lane_entry *lie)
+static void lane_lie(struct fbk_link *link, const struct lie *lie)
 {
-	struct fbk_ring_entry *entries =
-		fbk_ring_entry_at(link->out.timeline->payload_map->memory, 0);
-	for (uint64_t i = 0; i < FBK_RING_SIZE; i++) {
-		uint64_t frame = FBK_POINT_MAX - i;
-		struct fbk_ring_entry *entry = &entries[frame % FBK_RING_SIZE];
-		atomic_store(&entry->sequence, frame);
-		atomic_store(&entry->timeline, lie->timeline);
-		atomic_store(&entry->value, lie->value);
-		atomic_store(&entry->index, lie->index);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		uint64_t sequence = FBK_POINT_MAX - i;
+		if (link->role == FBK_ROLE_PRODUCER) {
+			struct lane_frame frame = { .sequence = sequence,
+						    .index = i,
+						    .timeline = lie->timeline,
+						    .value = lie->value };
+			claim_offer(link->peer.claims->memory, i, sequence);
+			lane_frame_write(&link->out.page, &frame);
+		} else {
+			struct lane_return back = { .sequence = sequence - lie->index,
+						    .index = i,
+						    .kind = lie->kind,
+						    .value = lie->value };
+			lane_taken_write(&link->out.page, i, sequence);
+			lane_return_write(&link->out.page, &back);
+		}
 	}
 }
 
@@ -129,7 +139,7 @@ START_TEST(nonsense_in_lanes)
 	struct fbk_timeline *drawn = fbk_frame_acquire(frame).timeline;
 	struct fbk_timeline *own = peer_timeline(producer.device, "own", 0);
 	struct fbk_timeline *next = peer_timeline(producer.device, "next", 0);
-	pass_back(frame);
+	struct fbk_timeline *done = pass_back(frame).timeline;
 	EXPECT(fbk_timeline_signal(link_end->out.timeline, FBK_POINT_MAX) == 0);
 	EXPECT(fbk_timeline_signal(producer.link->out.timeline, FBK_POINT_MAX) == 0);
 	for (uint64_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {

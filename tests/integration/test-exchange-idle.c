@@ -27,43 +27,42 @@ static void teardown(void)
 
 /* The consumer has the producer's only buffer: the producer sleeps until its release, then until
  * the release point is reached. */
-static void give_back(struct fbk_frame *frame, struct fbk_point release)
+static void give_back(struct fbk_frame *frame)
 {
+	struct fbk_point release;
 	await_asleep(getppid());
-	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	EXPECT(frame_release_later(frame, &release) == 0);
 	await_asleep(getppid());
 	EXPECT(fbk_point_signal(release) == 0);
 }
 
-static uint64_t consume_by_points(struct fbk_link *link, struct fbk_timeline *done)
+static uint64_t consume_by_points(struct fbk_link *link)
 {
 	const uint64_t *words = NULL;
 	struct fbk_frame *frame;
 	uint64_t number = 0;
 	while (fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame) == 0) {
 		if (!words) {
-			words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
-				     fbk_frame_dmabuf(frame), 0);
+			words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, frame_fd(frame), 0);
 			EXPECT(words != MAP_FAILED);
 		}
 		EXPECT(fbk_point_wait(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS)) == 0);
 		EXPECT(buffer_holds(words, ++number));
-		give_back(frame, (struct fbk_point){ done, number });
+		give_back(frame);
 	}
 	return number;
 }
 
 static int consumer(int socket, void *arg)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct consumer self;
 	(void)arg;
 	consumer_open(&self, &server, NULL, socket);
-	struct fbk_timeline *done = peer_timeline(self.device, "done", 0);
 	EXPECT(fbk_link_info(self.link, &info) == 0);
 	ck_assert_int_eq(info.acquire, FBK_ROUTE_NATIVE);
 	ck_assert_int_eq(info.release, FBK_ROUTE_NATIVE);
-	send_word(socket, consume_by_points(self.link, done), -1);
+	send_word(socket, consume_by_points(self.link), -1);
 	consumer_close(&self);
 	return 0;
 }
@@ -73,10 +72,10 @@ static void frame(struct producer *producer, const struct peer *peer)
 {
 	uint32_t index;
 	struct fbk_point acquire = { producer->timeline, ++producer->frame };
-	EXPECT(fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index) == 0);
+	EXPECT(fbk_exchange_take(producer->exchange, deadline_ms(PATIENCE_MS), &index, NULL) == 0);
 	await_asleep(peer->pid); /* waits for a frame */
 	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
-				 NULL) == 0);
+				 NULL, NULL) > 0);
 	await_asleep(peer->pid); /* waits until this one is drawn */
 	buffer_write(&producer->buffers[index], acquire.value);
 	EXPECT(fbk_point_signal(acquire) == 0);
@@ -127,7 +126,7 @@ START_TEST(the_daemon_is_left_alone)
 		frame(&producer, &peer);
 	}
 	/* One more frame, so that the last release was seen. */
-	EXPECT(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index) == 0);
+	EXPECT(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index, NULL) == 0);
 	ck_assert_uint_eq(client_counter(&observer, "bells"), bells);
 	ck_assert_uint_eq(client_counter(&observer, "wakes"), wakes);
 	ck_assert_uint_eq(client_counter(&observer, "requests"), requests + 3); /* these */
@@ -152,14 +151,14 @@ static void loop_next(void *arg, struct fbk_link *link)
 	loop->ended = r == -EPIPE;
 	if (r == 0) {
 		if (!loop->words) {
-			loop->words = mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED,
-					   fbk_frame_dmabuf(frame), 0);
+			loop->words =
+				mmap(NULL, BUFFER_SIZE, PROT_READ, MAP_SHARED, frame_fd(frame), 0);
 			EXPECT(loop->words != MAP_FAILED);
 		}
 		EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == 0);
 		EXPECT(buffer_holds(loop->words, ++loop->number));
 		await_polling(getppid());
-		EXPECT(fbk_frame_release(frame, 0) == 0);
+		EXPECT(frame_release(frame, 0) == 0);
 	}
 	if (!loop->ended) {
 		EXPECT(fbk_link_watch(link, loop_next, loop) == 0);
@@ -195,8 +194,8 @@ static void loop_frame(struct producer *producer, const struct peer *peer, uint3
 	buffer_write(&producer->buffers[index], acquire.value);
 	EXPECT(fbk_point_signal(acquire) == 0);
 	await_polling(peer->pid);
-	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS),
-				 released, &back) == 0);
+	EXPECT(fbk_exchange_hand(producer->exchange, index, acquire, deadline_ms(PATIENCE_MS), NULL,
+				 released, &back) > 0);
 	while (!back) {
 		loop_turn(producer->context);
 	}
@@ -213,7 +212,7 @@ START_TEST(loops_leave_it_alone)
 	send_word(peer.socket, 0, offer);
 	close(offer);
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
-	EXPECT(fbk_exchange_take(producer.exchange, 0, &index) == 0);
+	EXPECT(fbk_exchange_take(producer.exchange, 0, &index, NULL) == 0);
 	uint64_t end = now_ms() + PATIENCE_MS, requests, before = 0;
 	while ((requests = client_counter(&observer, "requests")) != before + 1) {
 		EXPECT(now_ms() < end);

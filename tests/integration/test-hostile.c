@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib-frame.h"
 #include "lib-peer.h"
 #include "lib-view.h"
 
@@ -528,7 +529,7 @@ START_TEST(offers_ten_thousand_links)
 	unsigned int made = 0;
 	int offer;
 	for (unsigned int i = 0; i < 10000; i++) {
-		int r = fbk_link_offer(device, FBK_PRODUCER, &offer, &link);
+		int r = link_offer(device, FBK_ROLE_PRODUCER, &offer, &link);
 		if (r == 0) {
 			close(offer);
 			made++;

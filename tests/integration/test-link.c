@@ -63,7 +63,7 @@ static void local_connect(struct local *local, uint32_t waits)
 static void local_open(struct local *local)
 {
 	local_connect(local, FBK_MEMORY64);
-	ck_assert_int_eq(fbk_link_accept(local->device, offer, &local->link), 0);
+	ck_assert_int_eq(link_accept(local->device, offer, &local->link), 0);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 }
 
@@ -75,8 +75,9 @@ static void local_close(struct local *local)
 
 static int hand(uint32_t index, uint64_t deadline_ns)
 {
-	return fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED, deadline_ns, NULL,
-				 NULL);
+	int r = fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED, deadline_ns, NULL,
+				  NULL, NULL);
+	return r > 0 ? 0 : r;
 }
 
 /* ----------------------------------------------------------------------------------- meeting --- */
@@ -88,17 +89,16 @@ START_TEST(who_may_accept)
 	int token;
 	local_connect(&first, FBK_MEMORY64);
 	local_connect(&second, FBK_MEMORY64);
-	expect_error(fbk_link_accept(producer.device, offer, &link), -ELOOP, "oneself");
+	expect_error(link_accept(producer.device, offer, &link), -ELOOP, "oneself");
 	ck_assert_int_eq(fbk_timeline_share(producer.timeline, FBK_RIGHT_WAIT, &token), 0);
-	expect_error(fbk_link_accept(first.device, token, &link), -EBADF,
-		     "not the state of a link");
-	expect_error(fbk_link_accept(first.device, STDIN_FILENO, &link), -EBADF, "not a token");
-	ck_assert_int_eq(fbk_link_accept(first.device, offer, &first.link), 0);
-	expect_error(fbk_link_accept(second.device, offer, &link), -EBUSY, "has that link");
+	expect_error(link_accept(first.device, token, &link), -EBADF, "not the state of a link");
+	expect_error(link_accept(first.device, STDIN_FILENO, &link), -EBADF, "not a token");
+	ck_assert_int_eq(link_accept(first.device, offer, &first.link), 0);
+	expect_error(link_accept(second.device, offer, &link), -EBUSY, "has that link");
 	ck_assert_ptr_null(link);
 	/* A consumer that left makes room for the next. */
 	fbk_link_close(first.link);
-	ck_assert_int_eq(fbk_link_accept(second.device, offer, &second.link), 0);
+	ck_assert_int_eq(link_accept(second.device, offer, &second.link), 0);
 	fbk_disconnect(first.context);
 	local_close(&second);
 	close(token);
@@ -117,9 +117,9 @@ START_TEST(no_route)
 	struct local local;
 	local_connect(&local, FBK_MEMORY64);
 	ck_assert_int_eq(fbk_device_register(local.context, &desc, &device), 0);
-	expect_error(fbk_link_accept(device, offer, &link), -EOPNOTSUPP, "picky");
+	expect_error(link_accept(device, offer, &link), -EOPNOTSUPP, "picky");
 	/* The offer is still good, for a device that can. */
-	ck_assert_int_eq(fbk_link_accept(local.device, offer, &local.link), 0);
+	ck_assert_int_eq(link_accept(local.device, offer, &local.link), 0);
 	local_close(&local);
 }
 END_TEST
@@ -142,7 +142,7 @@ END_TEST
 /* Unregistering the device of either end ends the link. */
 START_TEST(device_gone)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct local local;
 	struct fbk_frame *frame;
 	for (int round = 0; round < 2; round++) {
@@ -162,7 +162,7 @@ START_TEST(device_gone)
 				 -EPIPE);
 		uint32_t index;
 		for (int i = round ? 1 : PRODUCER_BUFFERS; i > 0; i--) {
-			ck_assert_int_eq(fbk_exchange_take(producer.exchange, 0, &index), 0);
+			ck_assert_int_eq(fbk_exchange_take(producer.exchange, 0, &index, NULL), 0);
 		}
 		local_close(&local);
 	}
@@ -176,12 +176,12 @@ START_TEST(limited)
 	/* The producer has one of three. */
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(
-			fbk_link_offer(producer.device, FBK_PRODUCER, &offers[i], &links[i]), 0);
+			link_offer(producer.device, FBK_ROLE_PRODUCER, &offers[i], &links[i]), 0);
 	}
-	expect_error(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[2], &links[2]), -EDQUOT,
+	expect_error(link_offer(producer.device, FBK_ROLE_PRODUCER, &offers[2], &links[2]), -EDQUOT,
 		     "links");
 	fbk_link_close(links[0]);
-	ck_assert_int_eq(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[2], &links[2]), 0);
+	ck_assert_int_eq(link_offer(producer.device, FBK_ROLE_PRODUCER, &offers[2], &links[2]), 0);
 	for (int i = 0; i < 3; i++) {
 		close(offers[i]);
 	}
@@ -202,7 +202,11 @@ static int memfd(unsigned int seals)
 
 static int add_buffer(uint32_t index, int fd, uint32_t planes)
 {
-	struct fbk_buffer_desc desc = { .fd = fd, .plane_count = planes, .stride = { 64 } };
+	struct fbk_buffer_desc desc = { .struct_size = sizeof(desc),
+					.memory = FBK_MEMORY_MEMFD,
+					.fd = { fd, -1, -1, -1 },
+					.plane_count = planes,
+					.stride = { 64 } };
 	return fbk_exchange_add(producer.exchange, index, &desc);
 }
 
@@ -230,19 +234,20 @@ START_TEST(none_to_take)
 	uint32_t index;
 	local_open(&local);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		ck_assert_int_eq(fbk_exchange_take(producer.exchange, 0, &index), 0);
+		ck_assert_int_eq(fbk_exchange_take(producer.exchange, 0, &index, NULL), 0);
 		ck_assert_uint_eq(index, i);
 	}
-	expect_error(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), -EBUSY,
-		     "hand one over");
+	expect_error(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index, NULL),
+		     -EBUSY, "hand one over");
 	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
-	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(1), &index), -ETIMEDOUT);
+	ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(1), &index, NULL),
+			 -ETIMEDOUT);
 	expect_error(hand(PRODUCER_BUFFERS, 0), -ENOENT, "no buffer 3");
 	local_close(&local); /* it comes back */
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, i), 0);
 	}
-	expect_error(fbk_exchange_take(producer.exchange, 0, &index), -ENOENT, "add some");
+	expect_error(fbk_exchange_take(producer.exchange, 0, &index, NULL), -ENOENT, "add some");
 }
 END_TEST
 
@@ -256,11 +261,11 @@ START_TEST(replaced_midstream)
 		ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS)), 0);
 		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 		uint64_t word = 0;
-		EXPECT(pread(fbk_frame_dmabuf(frame), &word, sizeof(word), 0) == sizeof(word));
+		EXPECT(pread(frame_fd(frame), &word, sizeof(word), 0) == sizeof(word));
 		ck_assert_uint_eq(word, round - 1);
 		ck_assert_uint_eq(fbk_frame_buffer(frame)->stride[0], round == 1 ? 128 : 64);
 		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 0), -EBUSY);
-		ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+		ck_assert_int_eq(frame_release(frame, 0), 0);
 		ck_assert_int_eq(fbk_exchange_remove(producer.exchange, 0), 0);
 		int fd = memfd(F_SEAL_SHRINK);
 		EXPECT(pwrite(fd, &round, sizeof(round), 0) == sizeof(round));
@@ -270,26 +275,22 @@ START_TEST(replaced_midstream)
 }
 END_TEST
 
-/* Points of sixteen timelines, and no more. */
+/* Points of more timelines than a link has numbers: those whose frames are over give theirs up. */
 START_TEST(many_timelines)
 {
 	struct local local;
 	struct fbk_frame *frame;
 	local_open(&local);
-	for (int i = 0; i <= FBK_LANE_POINTS; i++) {
+	for (int i = 0; i < 3 * FBK_LANE_ACQUIRES; i++) {
 		struct fbk_point point = { peer_timeline(producer.device, "more", 0), 1 };
-		int r = fbk_exchange_hand(producer.exchange, 0, point, deadline_ms(PATIENCE_MS),
-					  NULL, NULL);
-		if (i == FBK_LANE_POINTS) {
-			expect_error(r, -ENOSPC, "16 timelines");
-			break;
-		}
-		ck_assert_int_eq(r, 0);
+		ck_assert_int_eq(fbk_exchange_hand(producer.exchange, 0, point,
+						   deadline_ms(PATIENCE_MS), NULL, NULL, NULL),
+				 1);
 		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), -EAGAIN);
 		ck_assert_int_eq(fbk_point_signal(point), 0);
 		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), 0);
-		ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+		ck_assert_int_eq(frame_release(frame, 0), 0);
 	}
 	local_close(&local);
 }
@@ -303,12 +304,12 @@ START_TEST(acquire_fails)
 	struct fbk_frame *frame;
 	struct fbk_point point = { peer_timeline(producer.device, "fails", 0), 1 };
 	local.device = exchange_device(local.context, "waits", FBK_SYNC_FILE, 0); /* cpu-wait */
-	ck_assert_int_eq(fbk_link_accept(local.device, offer, &local.link), 0);
+	ck_assert_int_eq(link_accept(local.device, offer, &local.link), 0);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(hand(2, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, 0, point, deadline_ms(PATIENCE_MS),
-					   NULL, NULL),
-			 0);
+					   NULL, NULL, NULL),
+			 1);
 	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 	struct fbk_frame *other;
@@ -317,12 +318,13 @@ START_TEST(acquire_fails)
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &other), -EIO);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &other), 0);
 	ck_assert_uint_eq(fbk_frame_index(other), 1);
-	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
-	ck_assert_int_eq(fbk_frame_release(other, 0), 0);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+	ck_assert_int_eq(frame_release(other, 0), 0);
 	uint32_t index;
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
-		ck_assert_int_eq(
-			fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index), 0);
+		ck_assert_int_eq(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS),
+						   &index, NULL),
+				 0);
 	}
 	local_close(&local);
 }
@@ -330,46 +332,42 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------ liars ---- */
 
-/* What a consumer writes into its ring instead of the truth. */
+/* What a consumer writes for the first frame's buffer instead of the truth; `sequence` from that frame's. */
 static const struct lie {
 	const char *name;
-	struct lane_entry entry;
-	uint64_t value; /* the value that its lane is raised to */
+	struct lane_return back;
 } lies[] = {
-	{ "another frame", { .sequence = 2 }, 1 },
-	{ "no entry", { .sequence = 0 }, 1 },
-	{ "a timeline that it does not show", { .sequence = 1, .timeline = 3, .value = 1 }, 1 },
-	{ "a number that there can't be", { .sequence = 1, .timeline = 99, .value = 1 }, 1 },
-	{ "a good result that is none", { .sequence = 1, .result = 5 }, 1 },
-	{ "frames that it was never given", { .sequence = 1 }, 1000 },
+	{ "a frame that is not there yet", { .sequence = 1 } },
+	{ "a frame that never comes", { .sequence = FBK_POINT_MAX } },
+	{ "a timeline that it does not show",
+	  { .kind = FBK_RELEASE_MEMORY, .incarnation = 1, .value = 1 } },
+	{ "a point that is none", { .kind = FBK_RELEASE_BROKERED, .incarnation = 1 } },
+	{ "a kind that is none", { .kind = 3, .value = 1 } },
+	{ "a good result that is none", { .result = 5 } },
 };
 
-static void lane_lie(struct fbk_link *link, const struct lie *lie)
+static void lane_lie(struct fbk_link *link, const struct lie *lie, uint64_t first)
 {
-	struct fbk_ring_entry *entries =
-		fbk_ring_entry_at(link->out.timeline->payload_map->memory, 0);
-	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
-		atomic_store(&entries[i].sequence, lie->entry.sequence);
-		atomic_store(&entries[i].timeline, lie->entry.timeline);
-		atomic_store(&entries[i].value, lie->entry.value);
-		atomic_store(&entries[i].result, lie->entry.result);
-	}
-	EXPECT(fbk_timeline_signal(link->out.timeline, lie->value) == 0);
+	struct lane_return back = lie->back;
+	back.sequence += first;
+	lane_return_write(&link->out.page, &back);
+	EXPECT(lane_raise(&link->out) == 0);
 }
 
 START_TEST(consumer_lies)
 {
 	const struct lie *lie = &lies[_i];
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct local local;
 	uint32_t index;
 	local_open(&local);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
 	}
-	lane_lie(local.link, lie);
+	lane_lie(local.link, lie, producer.link->next - PRODUCER_BUFFERS);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
-		int r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index);
+		int r = fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index,
+					  NULL);
 		ck_assert_msg(r == 0, "%s: %s", lie->name, fbk_error_detail());
 	}
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
@@ -382,35 +380,86 @@ START_TEST(consumer_lies)
 }
 END_TEST
 
-/* The same by a producer; and a buffer that the consumer has already. */
-static const struct lie offers[] = {
-	{ "another frame", { .sequence = 5 }, 3 },
-	{ "a buffer that there can't be", { .sequence = 3, .index = 64 }, 3 },
-	{ "a buffer that is not there", { .sequence = 3, .index = 7 }, 3 },
-	{ "a timeline that it does not show", { .sequence = 3, .timeline = 2, .value = 1 }, 3 },
-	{ "a buffer that is here", { .sequence = 3, .index = 1 }, 3 },
+/* The same by a producer. Frames 0 and 1 are taken and held. */
+static const struct offer_lie {
+	const char *name;
+	struct lane_frame frame;
+	int result;
+} offer_lies[] = {
+	{ "a buffer that is not there", { .index = 7 }, -ENOENT },
+	{ "a timeline that it does not show",
+	  { .index = 2, .timeline = 2, .incarnation = 1, .value = 1 },
+	  -ENOENT },
+	{ "a number that there can't be", { .index = 2, .timeline = 65, .value = 1 }, -EPIPE },
+	{ "a point that there can't be",
+	  { .index = 2, .timeline = 1, .value = UINT64_MAX },
+	  -EPIPE },
+	{ "a buffer of another generation", { .index = 2, .generation = 7 }, -ESTALE },
+	{ "a buffer that is here", { .index = 1 }, -EPIPE },
+	{ "a frame that it did not write", { .index = 64 }, -ETIMEDOUT },
+	{ "an index that there can't be", { .index = 65 }, -ETIMEDOUT },
 };
+
+static void lane_offer(struct fbk_link *link, const struct offer_lie *lie)
+{
+	struct lane_frame frame = lie->frame;
+	frame.sequence = link->next;
+	frame.generation += 1;
+	if (frame.index < FBK_BUFFERS_MAX) {
+		claim_offer(link->peer.claims->memory, frame.index, frame.sequence);
+		lane_frame_write(&link->out.page, &frame);
+	} else if (frame.index > FBK_BUFFERS_MAX) {
+		_Atomic uint32_t *order =
+			(_Atomic uint32_t *)(void *)(link->out.page.memory +
+						     link->out.page.geometry.order);
+		atomic_store(&order[frame.sequence % link->out.page.geometry.order_length],
+			     UINT32_MAX);
+	}
+	ck_assert_int_eq(fbk_timeline_signal(link->out.timeline, frame.sequence), 0);
+}
 
 START_TEST(producer_lies)
 {
-	const struct lie *lie = &offers[_i];
+	const struct offer_lie *lie = &offer_lies[_i];
 	struct local local;
-	struct fbk_frame *frame;
+	struct fbk_frame *frames[2], *frame;
 	local_open(&local);
 	for (uint32_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
-		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frames[i]),
+				 0);
 	}
-	struct fbk_ring_entry *entry =
-		fbk_ring_entry_at(producer.link->out.timeline->payload_map->memory, 3);
-	atomic_store(&entry->sequence, lie->entry.sequence);
-	atomic_store(&entry->index, lie->entry.index);
-	atomic_store(&entry->timeline, lie->entry.timeline);
-	atomic_store(&entry->value, lie->entry.value);
-	ck_assert_int_eq(fbk_timeline_signal(producer.link->out.timeline, lie->value), 0);
-	int r = fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame);
-	ck_assert_msg(r < 0 && r != -ETIMEDOUT, "%s: %d", lie->name, r);
+	lane_offer(producer.link, lie);
+	int r = fbk_link_next(local.link, deadline_ms(200), &frame);
+	ck_assert_msg(r == lie->result, "%s: %d (%s)", lie->name, r, fbk_error_detail());
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(frame_release(frames[i], 0), r == -EPIPE ? -ESTALE : 0);
+	}
 	local_close(&local);
+}
+END_TEST
+
+/* Claim words of nonsense: frames of this link are lost, and nothing else. */
+START_TEST(claims_lie)
+{
+	struct local local;
+	struct fbk_frame *frame;
+	uint32_t index;
+	local_open(&local);
+	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS)), 0);
+	memset(fbk_claim_slot_at(local.link->peer.claims ? local.link->peer.claims->memory
+							 : producer.link->peer.claims->memory,
+				 0),
+	       0xff, FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(50), &frame), -ETIMEDOUT);
+	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
+	ck_assert_uint_eq(fbk_frame_index(frame), 1);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+	ck_assert_int_eq(
+		fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index, NULL), 0);
+	local_close(&local);
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS - 1);
 }
 END_TEST
 
@@ -429,12 +478,13 @@ START_TEST(come_and_go)
 		local_open(&local);
 		for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 			ck_assert_int_eq(fbk_exchange_take(producer.exchange,
-							   deadline_ms(PATIENCE_MS), &index),
+							   deadline_ms(PATIENCE_MS), &index, NULL),
 					 0);
 			ck_assert_int_eq(hand(index, deadline_ms(PATIENCE_MS)), 0);
 		}
 		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 		local_close(&local);
+		fbk_frame_unref(frame);
 		if (round == 9) {
 			fds = daemon_fd_count(&server);
 		}
@@ -455,7 +505,8 @@ START_TEST(shown)
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS)), 0);
 	}
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
-	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
 	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "3, consumer has 2") != NULL, "%s", text);
@@ -470,8 +521,7 @@ START_TEST(shown)
 	list = stuck(&server, 1000);
 	ck_assert_uint_eq(json_object_array_length(list), 0);
 	json_object_put(list);
-	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
-	ck_assert_int_eq(fbk_frame_release(frame, 0), 0);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
 	ck_assert_int_eq(hand(0, deadline_ms(0)), 0);
 	list = stuck(&server, 1000);
 	ck_assert_uint_eq(json_object_array_length(list), 1);
@@ -490,12 +540,11 @@ START_TEST(strangers)
 	struct fbk_timeline *state;
 	ck_assert_int_eq(fbk_timeline_open(stranger.context, offer, &state), 0);
 	struct fbk_link fake = { .context = stranger.context, .state = state };
-	expect_error(link_number_of(&fake, state), -EPIPE, "not accepted");
-	struct lane_entry entry = { .timeline = 1, .value = 1 };
-	struct fbk_point point;
-	expect_error(link_point_of(&fake, &entry, &point), -EPIPE, "not accepted");
+	struct lane_point *point;
+	expect_error(link_show(&fake, 1, 1, state), -EPIPE, "not accepted");
+	expect_error(link_point_of(&fake, 1, 1, &point), -EPIPE, "not accepted");
 	link_give_up(&fake, -EIO, "because I say so");
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
 	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
 	fbk_disconnect(stranger.context);
@@ -517,7 +566,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, many_timelines);
 	tcase_add_test(tcase, acquire_fails);
 	ADD_LOOP(tcase, consumer_lies, lies);
-	ADD_LOOP(tcase, producer_lies, offers);
+	ADD_LOOP(tcase, producer_lies, offer_lies);
+	tcase_add_test(tcase, claims_lie);
 	tcase_add_test(tcase, come_and_go);
 	tcase_add_test(tcase, shown);
 	tcase_add_test(tcase, strangers);

@@ -43,15 +43,13 @@ static void expect_raw(const struct client *client, int result, int error, const
 /* A link with only what it needs: no token of its state. Returns its handle. */
 static uint32_t raw_offer(struct client *client)
 {
-	struct view state, lane;
+	struct view state;
 	uint32_t device = client_device(client, "raw0");
 	EXPECT(view_create(client, device, 0, "state", FBK_TIMELINE_BROKERED, &state) == 0);
-	EXPECT(view_create(client, device, 0, "lane", FBK_TIMELINE_RING, &lane) == 0);
 	REQUEST(request, LINK_OFFER, link_offer);
 	request.link_offer->handle = state.handle;
 	request.link_offer->device = device;
-	request.link_offer->role = FBK_CONSUMER;
-	request.link_offer->lane = lane.handle;
+	request.link_offer->role = FBK_ROLE_CONSUMER;
 	EXPECT(client_call(client, &request, NULL, 0, NULL) == 0);
 	return state.handle;
 }

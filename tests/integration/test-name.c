@@ -21,7 +21,7 @@
 /* Another user's process, which has nothing from the test but the name. */
 static int consumer(int socket, void *arg)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct guest guest;
 	become(SERVED);
 	guest_open(&guest, arg);
@@ -35,7 +35,7 @@ static int consumer(int socket, void *arg)
 
 START_TEST(two_processes_meet)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct producer producer;
 	struct peer peer;
 	int offer;
@@ -53,7 +53,8 @@ START_TEST(two_processes_meet)
 	}
 	uint32_t index;
 	for (int i = 0; i < PRODUCER_BUFFERS; i++) { /* all frames are back, so all were seen */
-		expect_ok(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index));
+		expect_ok(fbk_exchange_take(producer.exchange, deadline_ms(PATIENCE_MS), &index,
+					    NULL));
 	}
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&peer), 0);
@@ -116,13 +117,13 @@ START_TEST(found_by_two)
 	guest_connect(&slow);
 	expect_ok(fbk_link_find(slow.context, "screen", &offer));
 	guest_open(&quick, "screen");
-	expect_error(fbk_link_accept(slow.device, offer, &slow.link), -EBUSY, "has that link");
+	expect_error(link_accept(slow.device, offer, &slow.link), -EBUSY, "has that link");
 	expect_error(guest_accept(&slow, "screen"), -EBUSY, "the link named screen is taken by ");
 	ck_assert_msg(strstr(fbk_error_detail(), label), "%s", fbk_error_detail());
 	fbk_disconnect(quick.context);
 	/* The same offer is good as long as its link exists. */
 	uint64_t deadline = now_ms() + PATIENCE_MS;
-	while (fbk_link_accept(slow.device, offer, &slow.link) == -EBUSY) {
+	while (link_accept(slow.device, offer, &slow.link) == -EBUSY) {
 		EXPECT(now_ms() < deadline);
 		yield_briefly();
 	}
@@ -232,7 +233,7 @@ START_TEST(gone_with_the_process)
 	ck_assert_int_eq(peer_wait(&peer), 128 + SIGKILL);
 	await_none("encoder.2");
 	struct fbk_link *link = NULL;
-	int r = fbk_link_accept(guest.device, offer, &link);
+	int r = link_accept(guest.device, offer, &link);
 	ck_assert_msg(r == -EBADF || r == -ENOENT, "%d: %s", r, fbk_error_detail());
 	close(offer);
 	fbk_disconnect(guest.context);

@@ -11,7 +11,7 @@
 
 void expect_routes(struct fbk_link *link, enum fbk_route acquire, enum fbk_route release)
 {
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	EXPECT(fbk_link_info(link, &info) == 0);
 	ck_assert_msg(info.acquire == acquire, "acquire by route %d: %s", info.acquire,
 		      info.acquire_why);
@@ -80,7 +80,7 @@ uint64_t *frame_words(const struct fbk_frame *frame, int protection)
 	static uint64_t *maps[FBK_BUFFERS_MAX];
 	uint64_t **map = &maps[fbk_frame_index(frame)];
 	if (!*map) {
-		*map = mmap(NULL, BUFFER_SIZE, protection, MAP_SHARED, fbk_frame_dmabuf(frame), 0);
+		*map = mmap(NULL, BUFFER_SIZE, protection, MAP_SHARED, frame_fd(frame), 0);
 		EXPECT(*map != MAP_FAILED);
 	}
 	return *map;

@@ -41,7 +41,7 @@ static void teardown(void)
 
 struct reader {
 	struct consumer consumer;
-	struct fbk_timeline *read; /* frame n is released at point n */
+	struct fbk_point read[LINK_FRAMES + 1]; /* where each frame is released */
 	uint8_t *pictures[BUFFERS];
 	bool marked[BUFFERS];
 	uint32_t held[LINK_FRAMES + 1]; /* which buffer a frame is in */
@@ -52,7 +52,7 @@ static uint8_t *reader_map(struct reader *reader, const struct fbk_frame *frame)
 	uint8_t **picture = &reader->pictures[fbk_frame_index(frame)];
 	if (!*picture) {
 		*picture = mmap(NULL, VIVID_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-				fbk_frame_dmabuf(frame), 0);
+				frame_fd(frame), 0);
 		EXPECT(*picture != MAP_FAILED);
 	}
 	return *picture;
@@ -78,7 +78,7 @@ static void reader_begin(struct reader *reader, struct fbk_frame *frame, uint64_
 	EXPECT(is_picture(picture));
 	memset(picture, MARK, VIVID_SIZE);
 	reader->held[number] = index;
-	EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ reader->read, number }) == 0);
+	EXPECT(frame_release_later(frame, &reader->read[number]) == 0);
 }
 
 static void reader_finish(struct reader *reader, uint64_t number)
@@ -86,7 +86,7 @@ static void reader_finish(struct reader *reader, uint64_t number)
 	EXPECT(all_marked(reader->pictures[reader->held[number]], VIVID_SIZE));
 	/* release: before the card may have it */
 	atomic_store_explicit(done, number, memory_order_release);
-	EXPECT(fbk_timeline_signal(reader->read, number) == 0);
+	EXPECT(fbk_point_signal(reader->read[number]) == 0);
 }
 
 static int reader_run(int socket, void *arg)
@@ -103,7 +103,6 @@ static int reader_run(int socket, void *arg)
 	(void)arg;
 	consumer_open(&reader.consumer, &server, &desc, socket);
 	expect_routes(reader.consumer.link, FBK_ROUTE_NATIVE, FBK_ROUTE_GATE);
-	reader.read = peer_timeline(reader.consumer.device, "read", 0);
 	while ((frame = consumer_next(&reader.consumer))) {
 		reader_begin(&reader, frame, ++number);
 		if (number > HELD) {
@@ -193,8 +192,8 @@ static void card_frame(struct card *card)
 			      : 0;
 	card->sequence = dequeued.sequence;
 	int r = fbk_exchange_hand(card->exchange, buffer->index, FBK_POINT_SIGNALLED,
-				  deadline_ms(PATIENCE_MS), card_requeue, buffer);
-	ck_assert_msg(r == 0, "handing over: %s", fbk_error_detail());
+				  deadline_ms(PATIENCE_MS), NULL, card_requeue, buffer);
+	ck_assert_msg(r > 0, "handing over: %s", fbk_error_detail());
 }
 
 static void card_open(struct card *card, int *ret_offer)
@@ -202,8 +201,8 @@ static void card_open(struct card *card, int *ret_offer)
 	static const struct fbk_device_desc desc = { .name = "card", .class = FBK_CAPTURE };
 	int vgem = drm_card_must_open("vgem");
 	card->context = peer_connect(&server);
-	EXPECT(fbk_link_offer(link_device(card->context, &desc), FBK_PRODUCER, ret_offer,
-			      &card->link) == 0);
+	EXPECT(link_offer(link_device(card->context, &desc), FBK_ROLE_PRODUCER, ret_offer,
+			  &card->link) == 0);
 	EXPECT(fbk_exchange_create(card->link, &card->exchange) == 0);
 	card->fd = vivid_open();
 	vivid_set_up(card->fd, V4L2_MEMORY_DMABUF, BUFFERS);
@@ -211,10 +210,12 @@ static void card_open(struct card *card, int *ret_offer)
 		struct card_buffer *buffer = &card->buffers[i];
 		*buffer = (struct card_buffer){ card, i, picture_create(vgem), 0 };
 		const struct fbk_buffer_desc picture = {
-			.fd = fcntl(buffer->dmabuf, F_DUPFD_CLOEXEC, 0),
+			.struct_size = sizeof(struct fbk_buffer_desc),
+			.memory = FBK_MEMORY_DMABUF,
+			.fd = { fcntl(buffer->dmabuf, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
 			.width = VIVID_WIDTH,
 			.height = VIVID_HEIGHT,
-			.format = 0x56595559, /* YUYV */
+			.fourcc = 0x56595559, /* YUYV */
 			.plane_count = 1,
 			.stride = { 2 * VIVID_WIDTH },
 		};

@@ -66,7 +66,7 @@ static void note_result(void *arg, struct fbk_point point, int result)
 static void expect_same_buffer(const struct fbk_frame *frame)
 {
 	uint32_t handle;
-	EXPECT(drmPrimeFDToHandle(screen.card, fbk_frame_dmabuf(frame), &handle) == 0);
+	EXPECT(drmPrimeFDToHandle(screen.card, frame_fd(frame), &handle) == 0);
 	EXPECT(handle == screen.buffers[fbk_frame_index(frame)].handle);
 }
 
@@ -222,10 +222,12 @@ static void renderer_fill(struct producer *producer)
 		const struct screen_buffer *picture = &screen.buffers[i];
 		struct buffer *buffer = &producer->buffers[i];
 		const struct fbk_buffer_desc desc = {
-			.fd = fcntl(picture->dmabuf, F_DUPFD_CLOEXEC, 0),
+			.struct_size = sizeof(struct fbk_buffer_desc),
+			.memory = FBK_MEMORY_DMABUF,
+			.fd = { fcntl(picture->dmabuf, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
 			.width = screen.width,
 			.height = screen.height,
-			.format = 0x34325258, /* XR24 */
+			.fourcc = 0x34325258, /* XR24 */
 			.plane_count = 1,
 			.stride = { picture->stride },
 		};
@@ -276,7 +278,7 @@ START_TEST(display_and_encoder)
 	const int consumers[] = { display.socket, encoder.socket };
 	producer_offer(&producer, &server, &desc, &offers[0]);
 	renderer_fill(&producer);
-	EXPECT(fbk_link_offer(producer.device, FBK_PRODUCER, &offers[1], &second) == 0);
+	EXPECT(link_offer(producer.device, FBK_ROLE_PRODUCER, &offers[1], &second) == 0);
 	EXPECT(fbk_exchange_attach(producer.exchange, second) == 0);
 	for (size_t i = 0; i < 2; i++) {
 		send_word(consumers[i], 0, offers[i]);

@@ -114,7 +114,7 @@ static void pass_on(struct go_between *between, struct fbk_frame *frame, uint64_
 	struct fbk_point release = { between->released, number };
 	send_word(between->reader.socket, fbk_frame_index(frame), -1);
 	ck_assert_uint_eq(patient_word(between->reader.socket), number);
-	int r = fbk_point_signal_on_dmabuf(release, fbk_frame_dmabuf(frame), true);
+	int r = fbk_point_signal_on_dmabuf(release, frame_fd(frame), true);
 	ck_assert_msg(r == 0, "fbk_point_signal_on_dmabuf: %s", fbk_error_detail());
 	EXPECT(fbk_point_check(release) == -EAGAIN);
 	EXPECT(fbk_frame_release_at(frame, release) == 0);

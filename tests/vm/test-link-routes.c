@@ -98,9 +98,9 @@ static int wait_gate(struct fbk_frame *frame, uint64_t number, void *arg)
 static int wait_dmabuf(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;
-	EXPECT(readable_within(fbk_frame_dmabuf(frame), 0) == 0);
+	EXPECT(readable_within(frame_fd(frame), 0) == 0);
 	draw_now(arg);
-	EXPECT(readable_within(fbk_frame_dmabuf(frame), PATIENCE_MS) == 1);
+	EXPECT(readable_within(frame_fd(frame), PATIENCE_MS) == 1);
 	return 0;
 }
 

@@ -2,185 +2,389 @@
 #include "consumer.h"
 
 #include <errno.h>
-#include <stdio.h>
 
+#include "awaited.h"
 #include "client/lib/error.h"
-#include "exchange-notify.h"
+#include "client/lib/watch-arm.h"
+#include "exchange-buffer.h"
 #include "exchange.h"
 #include "link-point.h"
+#include "release-line.h"
 
-/* One consumer acknowledged it, or is gone. */
-static void buffer_acked(struct fbk_exchange *exchange, uint32_t index)
+/* ------------------------------------------------------------------------------------ what comes back -- */
+
+static void sent_finish(struct link_producer *half, struct link_sent *sent)
 {
-	struct exchange_buffer *buffer = &exchange->buffers[index];
-	if (--buffer->pending == 0) {
-		buffer->freed = ++exchange->freed;
-	}
+	watch_end(half->link->context, &sent->watch);
+	lane_point_unref(half->link, sent->release);
+	sent->release = NULL;
+	half->acked &= ~index_bit(sent->index);
+	half->out &= ~index_bit(sent->index);
 }
 
-/* One consumer is done with it, or is gone. */
-static void buffer_returned(struct fbk_exchange *exchange, uint32_t index, int result)
+void consumer_let_go(struct link_producer *half, uint32_t index)
 {
-	struct exchange_buffer *buffer = &exchange->buffers[index];
-	if (buffer->result == 0) {
-		buffer->result = result;
-	}
-	if (--buffer->consumers == 0) {
-		buffer->state = buffer->fn ? BUFFER_BACK : BUFFER_FREE;
-		buffer->freed = ++exchange->freed;
-		if (buffer->fn) {
-			exchange_notify_soon(exchange);
-		}
-	}
+	sent_finish(half, &half->sent[index]);
 }
 
-/* The oldest one is done. */
-static void consumer_return(struct fbk_link *link, int result)
+static int return_check(const struct lane_return *back)
+{
+	bool good = back->kind <= FBK_RELEASE_BROKERED && back->result <= 0 &&
+		    back->result >= -4095 &&
+		    (back->kind == FBK_RELEASE_REACHED ||
+		     (back->value > 0 && back->value <= FBK_POINT_MAX));
+	return good ? 0 : -EPROTO;
+}
+
+/* The consumer gave it back. */
+static int consumer_ack(struct fbk_link *link, struct link_sent *sent)
 {
 	struct link_producer *half = link->producer;
-	const struct link_sent *sent = link_sent_at(half, half->returned++);
-	if (!sent->early) {
-		buffer_returned(half->exchange, sent->index, result);
+	struct lane_return back;
+	if (!lane_return_read(&link->peer.page, sent->index, sent->sequence, &back) ||
+	    return_check(&back) < 0) {
+		return -EPROTO;
 	}
+	if (back.kind != FBK_RELEASE_REACHED) {
+		int r = link_point_of(link, release_number(sent->index, back.kind),
+				      back.incarnation, &sent->release);
+		if (r < 0) {
+			return r;
+		}
+	}
+	sent->release_value = back.value;
+	sent->result = back.result;
+	half->out &= ~index_bit(sent->index);
+	half->acked |= index_bit(sent->index);
+	if (sent->sequence > half->passed) {
+		half->passed = sent->sequence;
+	}
+	buffer_acked(half->exchange, sent->index);
+	return 0;
 }
 
-static int consumer_ack(struct fbk_link *link);
-static bool consumer_done(struct fbk_link *link);
+/* Its release point. */
+static int sent_check(const struct link_sent *sent)
+{
+	return sent->release ? fbk_point_check((struct fbk_point){ sent->release->timeline,
+								   sent->release_value })
+			     : 0;
+}
+
+/* It is decided: whatever it came to frees this buffer alone. */
+static void consumer_decide(struct link_producer *half, struct link_sent *sent)
+{
+	int r = sent->result ? sent->result : sent_check(sent);
+	sent_finish(half, sent);
+	buffer_returned(half->exchange, sent->index, r);
+}
+
+/* Of what is found back at one look, the oldest comes first. */
+static uint32_t sent_oldest(const struct link_producer *half, uint64_t mask)
+{
+	uint32_t index, oldest = (uint32_t)__builtin_ctzll(mask);
+	FOREACH_INDEX(index, mask & (mask - 1)) {
+		if (half->sent[index].sequence < half->sent[oldest].sequence) {
+			oldest = index;
+		}
+	}
+	return oldest;
+}
+
+/* The consumer's table, of what it has. */
+static int consumer_read(struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint64_t back = 0;
+	uint32_t index;
+	FOREACH_INDEX(index, half->out) {
+		/* read once: what it is compared with is ours */
+		uint64_t returned = lane_returned(&link->peer.page, index);
+		if (returned > half->sent[index].sequence) {
+			return -EPROTO;
+		}
+		back |= returned == half->sent[index].sequence ? index_bit(index) : 0;
+	}
+	while (back) {
+		index = sent_oldest(half, back);
+		back &= ~index_bit(index);
+		int r = consumer_ack(link, &half->sent[index]);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static void consumer_decide_all(struct link_producer *half)
+{
+	uint64_t decided = 0;
+	uint32_t index;
+	FOREACH_INDEX(index, half->acked) {
+		decided |= sent_check(&half->sent[index]) != -EAGAIN ? index_bit(index) : 0;
+	}
+	while (decided) {
+		index = sent_oldest(half, decided);
+		decided &= ~index_bit(index);
+		consumer_decide(half, &half->sent[index]);
+	}
+}
 
 void consumer_lost(struct fbk_link *link, int error)
 {
 	struct link_producer *half = link->producer;
-	fbk_watch_cancel(half->watch);
-	half->watch = NULL;
-	while (half->acked < link->next && consumer_ack(link) == 0) {
+	uint32_t index;
+	watch_end(link->context, &half->watch);
+	if (!half->exchange) {
+		return; /* it never had anything */
 	}
-	while (half->returned < half->acked && consumer_done(link)) {
+	consumer_read(link);
+	consumer_decide_all(half);
+	FOREACH_INDEX(index, half->out) {
+		buffer_acked(half->exchange, index);
 	}
-	while (half->acked < link->next) {
-		buffer_acked(half->exchange, link_sent_at(half, half->acked++)->index);
+	FOREACH_INDEX(index, half->out | half->acked) {
+		sent_finish(half, &half->sent[index]);
+		buffer_returned(half->exchange, index, error);
 	}
-	while (half->returned < link->next) {
-		consumer_return(link, error);
-	}
+	half->passed = 0;
+	half->seen = 0;
+	half->discont = false;
 }
 
-/* It broke the protocol, or its deadline: that ends the pairing, unless it is gone already, and what it showed with
- * it. */
-static void consumer_dismiss(struct fbk_link *link, int error, const char *reason)
-{
-	uint64_t epoch = link->epoch;
-	link_refresh(link);
-	if (link->epoch != epoch || !link->in.timeline) {
-		return;
-	}
-	link_give_up(link, error, reason);
-	consumer_lost(link, error);
-	link_refresh(link);
-}
-
-/* Take over the next frame that it gives back: 0, -EAGAIN, or what ends the pairing. */
-static int consumer_ack(struct fbk_link *link)
+/* Take over what its table says. False: it is not its consumer any more. */
+static bool consumer_look(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	struct link_sent *sent = link_sent_at(half, half->acked);
-	struct lane_entry entry;
-	int r = fbk_point_check((struct fbk_point){ link->in.timeline, half->acked });
-	if (r == 0) {
-		r = lane_receive(&link->in, half->acked, &entry);
+	/* acquire, in it: the table as it was when that was said. Whoever waits does so for the next. */
+	uint64_t value = fbk_timeline_value(peer_lane(&link->peer));
+	int r = value != half->seen ? consumer_read(link) : 0;
+	half->seen = value;
+	if (r == -EPROTO || r == -ENOENT || r == -ESTALE || r == -EBADF) {
+		link_break(link, -EPROTO, "its release entries are invalid");
+	} else if (r < 0 && r != -ENOTCONN) {
+		/* Without its release point the buffer may never be free. */
+		link_break(link, r, "the producer can't open its release point");
 	}
-	if (r == 0) {
-		r = link_point_of(link, &entry, &sent->release);
-	}
-	if (r == 0) {
-		sent->result = entry.result;
-		half->acked++;
-		buffer_acked(half->exchange, sent->index);
-	}
-	return r;
-}
-
-/* Is the oldest of those that it acknowledged released? */
-static bool consumer_done(struct fbk_link *link)
-{
-	struct link_producer *half = link->producer;
-	const struct link_sent *sent = link_sent_at(half, half->returned);
-	int r = fbk_point_check(sent->release);
-	if (r != -EAGAIN) {
-		consumer_return(link, r < 0 && sent->result == 0 ? r : sent->result);
-	}
-	return r != -EAGAIN;
+	return r == 0;
 }
 
 void consumer_collect(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	int r = 0;
-	while (r == 0 && link->in.timeline && half->acked < link->next) {
-		r = consumer_ack(link);
+	if (!link->peer.self) {
+		return;
 	}
-	if (r == -EPROTO || r == -EBADF || r == -ENOENT || r == -ESTALE) {
-		consumer_dismiss(link, -EPROTO, "its release entries are invalid");
-	} else if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
-		consumer_lost(link, r); /* its lane failed: it is gone */
+	if (consumer_look(link) && half->out) {
+		struct fbk_point next = { peer_lane(&link->peer), half->seen + 1 };
+		int r = fbk_point_check(next);
+		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
+			consumer_lost(link, r); /* its lane failed: it is gone */
+		}
 	}
-	while (half->returned < half->acked && consumer_done(link)) {
+	consumer_decide_all(half);
+}
+
+void consumer_await(struct fbk_link *link, bool early, struct awaited *awaited)
+{
+	struct link_producer *half = link->producer;
+	uint32_t index;
+	if (!link->peer.self) {
+		return;
+	}
+	awaited_add_lane(awaited, link, link->peer.self, half->seen + 1);
+	if (early) {
+		return;
+	}
+	FOREACH_INDEX(index, half->acked) {
+		struct link_sent *sent = &half->sent[index];
+		awaited_add_lane(awaited, link, sent->release, sent->release_value);
 	}
 }
 
-struct fbk_point consumer_awaited(struct fbk_link *link)
+/* ---------------------------------------------------------------------------------------- what goes -- */
+
+static bool sent_offered(const struct fbk_link *link, uint32_t index)
 {
-	struct link_producer *half = link->producer;
-	return half->returned < half->acked ? link_sent_at(half, half->returned)->release
-					    : (struct fbk_point){ link->in.timeline, half->acked };
+	return claim_of(peer_claims(&link->peer), index, link->producer->sent[index].sequence) ==
+	       FBK_CLAIM_OFFERED;
 }
 
-/* Past the time that it had, looked at once more. */
-void consumer_police(struct fbk_link *link, uint64_t now)
+static uint32_t consumer_offered(const struct fbk_link *link)
+{
+	uint32_t index, count = 0;
+	FOREACH_INDEX(index, link->producer->out) {
+		count += sent_offered(link, index);
+	}
+	return count;
+}
+
+bool consumer_is_full(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	char reason[128];
-	if (link->in.timeline && half->returned < link->next &&
-	    link_sent_at(half, half->returned)->deadline_ns <= now) {
-		snprintf(reason, sizeof(reason), "frame %llu is late at %s (pid %d)",
-			 (unsigned long long)half->returned, link->info.peer, link->info.pid);
-		consumer_dismiss(link, -ETIMEDOUT, reason);
+	return half->depth > 0 && !half->skips && link_open(link) &&
+	       consumer_offered(link) >= half->depth;
+}
+
+static uint32_t consumer_pauses(const struct fbk_link *link)
+{
+	return lane_wishes_read(&link->peer.page).pauses;
+}
+
+static void consumer_see_pauses(struct fbk_link *link, uint32_t pauses)
+{
+	struct link_producer *half = link->producer;
+	half->discont |= pauses != half->pauses;
+	half->pauses = pauses;
+}
+
+bool consumer_wants(struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint32_t pauses = consumer_pauses(link);
+	consumer_see_pauses(link, pauses);
+	return !(pauses & 1) &&
+	       !(half->skips && half->depth > 0 && consumer_offered(link) >= half->depth);
+}
+
+void consumer_skip(struct fbk_link *link)
+{
+	link->producer->discont = true;
+}
+
+static void sent_retract(struct fbk_link *link, uint32_t index)
+{
+	struct link_producer *half = link->producer;
+	struct link_sent *sent = &half->sent[index];
+	if (claim_retract(peer_claims(&link->peer), index, sent->sequence)) {
+		sent_finish(half, sent);
+		buffer_acked(half->exchange, index);
+		buffer_retracted(half->exchange, index);
 	}
+}
+
+/* Of a mailbox: the newest frame that is taken, or reached, so that the older ones need not be taken. */
+static uint64_t consumer_newest(const struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint64_t newest = half->passed;
+	uint32_t index;
+	FOREACH_INDEX(index, half->out) {
+		uint64_t sequence = half->sent[index].sequence;
+		if (sequence > newest && (!sent_offered(link, index) ||
+					  buffer_drawn(half->exchange, index) != -EAGAIN)) {
+			newest = sequence;
+		}
+	}
+	return newest;
+}
+
+void consumer_retract(struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint64_t below = 0;
+	uint32_t index;
+	if (!half->out || !link->peer.self) {
+		return;
+	}
+	struct lane_wishes wishes = lane_wishes_read(&link->peer.page);
+	if (wishes.pauses & 1) {
+		below = UINT64_MAX;
+		consumer_see_pauses(link, wishes.pauses);
+	} else if (wishes.delivery == FBK_DELIVERY_MAILBOX) {
+		below = consumer_newest(link);
+	}
+	FOREACH_INDEX(index, below ? half->out : 0) {
+		if (half->sent[index].sequence < below) {
+			sent_retract(link, index);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------------------------- numbers -- */
+
+static bool number_in_use(const struct link_producer *half, uint32_t number)
+{
+	uint32_t index;
+	FOREACH_INDEX(index, half->out) {
+		if (half->sent[index].number == number) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* 64 numbers and at most 63 other buffers that are out: there is always one. */
+static uint32_t number_choose(const struct link_producer *half)
+{
+	uint32_t best = 0;
+	for (uint32_t i = 1; i <= FBK_LANE_ACQUIRES; i++) {
+		if ((best == 0 || half->numbers[i].used < half->numbers[best].used) &&
+		    !number_in_use(half, i)) {
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* The number of a timeline of ours for the peer; 0 of none. Negative: an error. */
+static int number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
+{
+	struct link_producer *half = link->producer;
+	if (!timeline) {
+		return 0;
+	}
+	for (uint32_t i = 1; i <= FBK_LANE_ACQUIRES; i++) {
+		if (half->numbers[i].id == timeline->id) {
+			return (int)i;
+		}
+	}
+	uint32_t number = number_choose(half);
+	struct link_number *entry = &half->numbers[number];
+	int r = link_show(link, number, entry->incarnation + 1, timeline);
+	if (r < 0) {
+		return r;
+	}
+	*entry = (struct link_number){ timeline->id, entry->incarnation + 1, link->next };
+	return (int)number;
 }
 
 int consumer_may_hand(struct fbk_link *link, struct fbk_point acquire)
 {
-	struct link_producer *half = link->producer;
-	if (link->next - half->returned == FBK_RING_SIZE) {
-		return error_set(-ENOBUFS, "%s has %d frames that are not released yet",
-				 link->info.peer, FBK_RING_SIZE);
-	}
-	int number = link_number_of(link, acquire.timeline);
+	int number = number_of(link, acquire.timeline);
 	return number < 0 ? number : 0;
 }
 
-int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
-		  struct fbk_point acquire, uint64_t deadline_ns)
+int consumer_hand(struct fbk_link *link, struct lane_frame *frame, struct fbk_point acquire)
 {
 	struct link_producer *half = link->producer;
-	int number = link_number_of(link, acquire.timeline);
+	int number = number_of(link, acquire.timeline);
 	if (number < 0) {
 		return number;
 	}
-	struct lane_entry entry = {
-		.sequence = link->next,
-		.value = number ? acquire.value : 0,
-		.timeline = (uint32_t)number,
-		.index = index,
-		.generation = generation,
-		.deadline_ns = deadline_ns,
-	};
-	*link_sent_at(half, link->next) = (struct link_sent){
-		.index = index,
-		.deadline_ns = deadline_ns,
-	};
-	int r = lane_send(&link->out, &entry);
-	if (r == 0) {
-		link->next++;
+	struct link_number *entry = &half->numbers[number];
+	struct lane_frame own = *frame;
+	entry->used = link->next;
+	own.sequence = link->next;
+	own.timeline = (uint32_t)number;
+	own.value = number ? acquire.value : 0;
+	own.incarnation = number ? entry->incarnation : 0;
+	own.flags |= half->discont ? FBK_FRAME_DISCONT : 0;
+	own.parts |= half->depth > 0 && !half->skips ? FBK_PART_NOTIFY : 0;
+	claim_offer(peer_claims(&link->peer), own.index, own.sequence);
+	lane_frame_write(&link->out.page, &own);
+	int r = fbk_timeline_signal(link->out.timeline, own.sequence);
+	if (r < 0) {
+		return r;
 	}
-	return r;
+	half->sent[own.index] = (struct link_sent){
+		.half = half,
+		.sequence = own.sequence,
+		.number = own.timeline,
+		.index = own.index,
+	};
+	half->out |= index_bit(own.index);
+	half->discont = false;
+	link->next++;
+	return 0;
 }

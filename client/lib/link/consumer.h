@@ -5,24 +5,40 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "link-producer.h"
 #include "link.h"
 
-/* What it acknowledged before it went is back; the rest comes back in error. Called before its lane is dropped. */
+struct awaited;
+struct exchange_buffer;
+
+/* What it gave back before it went is back; the rest comes back in error. Called before its lane is dropped. */
 void consumer_lost(struct fbk_link *link, int error);
 
-/* Take back what is there. */
+/* Take back what is there, each by its own release point, in any order. */
 void consumer_collect(struct fbk_link *link);
 
-/* End the pairing where the deadline of its oldest frame passed. */
-void consumer_police(struct fbk_link *link, uint64_t now);
+/* Retract what it need not take: all while it is paused; of a mailbox what is older than a frame that is reached. */
+void consumer_retract(struct fbk_link *link);
 
-/* What to wait for until its oldest frame is back: that it is acknowledged, or that its release point is reached. */
-struct fbk_point consumer_awaited(struct fbk_link *link);
+/* What could bring something back: with `early`, what it gives back; else the release points too. */
+void consumer_await(struct fbk_link *link, bool early, struct awaited *awaited);
 
-/* 0, or why a buffer can't be handed over to it with a point of that timeline. */
+/* It was taken early: its release point is waited for by the program. */
+void consumer_let_go(struct link_producer *half, uint32_t index);
+
+/* A link that waits at its depth, and is there. */
+bool consumer_is_full(struct fbk_link *link);
+
+/* Does it get the next frame? */
+bool consumer_wants(struct fbk_link *link);
+/* It gets none: something is missing before its next one. */
+void consumer_skip(struct fbk_link *link);
+
+/* 0, or why a buffer can't be handed over to it with a point of that timeline; makes it known. */
 int consumer_may_hand(struct fbk_link *link, struct fbk_point acquire);
-int consumer_hand(struct fbk_link *link, uint32_t index, uint32_t generation,
-		  struct fbk_point acquire, uint64_t deadline_ns);
+
+/* `frame` has all but what differs by link. */
+int consumer_hand(struct fbk_link *link, struct lane_frame *frame, struct fbk_point acquire);

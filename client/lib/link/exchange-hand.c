@@ -6,6 +6,24 @@
 #include "consumer.h"
 #include "exchange-refresh.h"
 #include "exchange.h"
+#include "frame-meta.h"
+#include "struct-size.h"
+
+static bool exchange_reaches(const struct link_producer *half)
+{
+	return link_open(half->link) && !half->link->stopped;
+}
+
+static bool exchange_reaches_any(const struct fbk_exchange *exchange)
+{
+	const struct link_producer *half;
+	LIST_FOREACH(half, &exchange->consumers, links) {
+		if (exchange_reaches(half)) {
+			return true;
+		}
+	}
+	return false;
+}
 
 /* To all consumers, or to none: what could go wrong does before anything is sent. */
 static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acquire)
@@ -13,7 +31,7 @@ static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acq
 	struct link_producer *half;
 	int r = 0;
 	LIST_FOREACH(half, &exchange->consumers, links) {
-		if (r == 0 && link_open(half->link)) {
+		if (r == 0 && exchange_reaches(half)) {
 			r = consumer_may_hand(half->link, acquire);
 		}
 	}
@@ -47,50 +65,83 @@ static int exchange_check_hand(struct fbk_exchange *exchange, uint32_t index,
 }
 
 /* How many consumers it was sent to. */
-static uint32_t exchange_send(struct fbk_exchange *exchange, uint32_t index, uint32_t generation,
-			      struct fbk_point acquire, uint64_t deadline_ns)
+static uint32_t exchange_send(struct fbk_exchange *exchange, struct lane_frame *frame,
+			      struct fbk_point acquire)
 {
 	struct link_producer *half;
 	uint32_t consumers = 0;
 	LIST_FOREACH(half, &exchange->consumers, links) {
-		if (link_open(half->link)) {
-			consumers += consumer_hand(half->link, index, generation, acquire,
-						   deadline_ns) == 0;
+		if (!exchange_reaches(half)) {
+			continue;
+		}
+		if (consumer_wants(half->link)) {
+			consumers += consumer_hand(half->link, frame, acquire) == 0;
+		} else {
+			consumer_skip(half->link);
 		}
 	}
 	return consumers;
 }
 
-static int exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
-			 uint64_t deadline_ns, fbk_released_fn *on_released, void *arg)
+static void buffer_hand(struct exchange_buffer *buffer, struct fbk_point acquire,
+			uint32_t consumers)
 {
-	struct exchange_buffer *buffer = NULL;
-	exchange_refresh(exchange, 0);
-	int r = exchange_check_hand(exchange, index, acquire, &buffer);
-	if (r < 0) {
-		return r;
-	}
-	uint32_t consumers =
-		exchange_send(exchange, index, buffer->generation, acquire, deadline_ns);
-	if (consumers == 0) {
-		return exchange_nobody(exchange);
-	}
 	buffer_let_go(buffer);
 	buffer->state = BUFFER_HANDED;
 	buffer->consumers = consumers;
 	buffer->pending = consumers;
 	buffer->result = 0;
+	buffer->frame = ++buffer->exchange->frames;
+	buffer->retracted = false;
+	buffer->acquire_value = acquire.timeline ? acquire.value : 0;
+	buffer->acquire_handle = acquire.timeline ? acquire.timeline->handle : 0;
+	buffer->acquire_id = acquire.timeline ? acquire.timeline->id : 0;
+}
+
+/* The number of consumers, or an error. */
+static int exchange_hand(struct fbk_exchange *exchange, struct lane_frame *frame,
+			 struct fbk_point acquire, fbk_released_fn *on_released, void *arg)
+{
+	struct exchange_buffer *buffer = NULL;
+	exchange_refresh(exchange);
+	int r = exchange_check_hand(exchange, frame->index, acquire, &buffer);
+	if (r < 0) {
+		return r;
+	}
+	if (!exchange_reaches_any(exchange)) {
+		return exchange_nobody(exchange);
+	}
+	frame->generation = buffer->generation;
+	uint32_t consumers = exchange_send(exchange, frame, acquire);
+	if (consumers == 0) {
+		buffer->state = BUFFER_TAKEN;
+		return 0;
+	}
+	buffer_hand(buffer, acquire, consumers);
 	buffer->fn = on_released;
 	buffer->arg = arg;
 	exchange_watch(exchange);
-	return 0;
+	return (int)consumers;
 }
 
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
-		      uint64_t deadline_ns, fbk_released_fn *on_released, void *arg)
+		      uint64_t deadline_ns, const struct fbk_frame_meta *meta,
+		      fbk_released_fn *on_released, void *arg)
 {
+	struct lane_frame frame = { .index = index, .deadline_ns = deadline_ns };
+	if (meta) {
+		struct fbk_frame_meta said;
+		int r = struct_read(&said, sizeof(said), sizeof(said), meta);
+		if (r == 0) {
+			r = frame_meta_check(&said);
+		}
+		if (r < 0) {
+			return r;
+		}
+		frame_meta_write(&said, &frame);
+	}
 	pthread_mutex_lock(&exchange->lock);
-	int r = exchange_hand(exchange, index, acquire, deadline_ns, on_released, arg);
+	int r = exchange_hand(exchange, &frame, acquire, on_released, arg);
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
 }

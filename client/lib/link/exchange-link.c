@@ -3,17 +3,17 @@
 
 #include <errno.h>
 
-#include "client/lib/clock.h"
 #include "client/lib/error.h"
 #include "client/lib/watch-arm.h"
 #include "consumer.h"
+#include "exchange-add.h"
 #include "exchange-buffer.h"
 #include "exchange-refresh.h"
 #include "exchange.h"
 
 static int exchange_check_link(const struct fbk_link *link)
 {
-	if (link->role != FBK_PRODUCER) {
+	if (link->role != FBK_ROLE_PRODUCER) {
 		return error_set(-EINVAL, "this end of the link is the consumer's");
 	}
 	if (link->producer->exchange) {
@@ -46,7 +46,7 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 		link->producer->exchange = exchange;
 		link->lock = &exchange->lock;
 		link->seen = 0; /* there may be a consumer to join */
-		exchange_refresh(exchange, now_ns());
+		exchange_refresh(exchange);
 	}
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
@@ -72,6 +72,20 @@ int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchang
 	return 0;
 }
 
+/* The program waits for no point of it any more. */
+static void exchange_forget(struct exchange_buffer *buffer, const struct fbk_link *link)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < buffer->kept_count; i++) {
+		if (buffer->kept[i].link == link) {
+			lane_point_unref(link, buffer->kept[i].point);
+		} else {
+			buffer->kept[left++] = buffer->kept[i];
+		}
+	}
+	buffer->kept_count = left;
+}
+
 void exchange_remove_link(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
@@ -80,14 +94,53 @@ void exchange_remove_link(struct fbk_link *link)
 		return;
 	}
 	pthread_mutex_lock(&exchange->lock);
-	if (link->in.timeline) {
+	if (link->peer.self) {
 		consumer_lost(link, -EPIPE);
+	}
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		exchange_forget(&exchange->buffers[i], link);
 	}
 	LIST_REMOVE(half, links);
 	exchange->consumer_count--;
 	half->exchange = NULL;
 	link->lock = &link->own_lock;
 	pthread_mutex_unlock(&exchange->lock);
+}
+
+static int exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
+			      enum fbk_when_full when_full)
+{
+	uint32_t count = (uint32_t)__builtin_popcountll(exchange->there);
+	uint32_t hold = 0;
+	link_refresh(link);
+	if (link->peer.self) {
+		hold = lane_wishes_read(&link->peer.page).hold;
+	}
+	/* before the first buffer nothing is known of their number */
+	if (count > 0 && depth > 0 && (hold > count || depth > count - hold)) {
+		return error_set(-ENOBUFS,
+				 "the consumer holds %u frames: with %u offered that is more "
+				 "than the %u buffers there are",
+				 hold, depth, count);
+	}
+	link->producer->depth = depth;
+	link->producer->skips = when_full == FBK_SKIP;
+	return 0;
+}
+
+int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
+			   enum fbk_when_full when_full)
+{
+	if (depth > FBK_BUFFERS_MAX || (when_full != FBK_WAIT && when_full != FBK_SKIP)) {
+		return error_set(-EINVAL, "a depth of 1 to %d, and what then", FBK_BUFFERS_MAX);
+	}
+	if (link->role != FBK_ROLE_PRODUCER || link->producer->exchange != exchange) {
+		return error_set(-EINVAL, "the link is none of the exchange");
+	}
+	pthread_mutex_lock(&exchange->lock);
+	int r = exchange_set_depth(exchange, link, depth, when_full);
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
 }
 
 void fbk_exchange_destroy(struct fbk_exchange *exchange)
@@ -100,7 +153,7 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 	}
 	while (!LIST_EMPTY(&exchange->consumers)) {
 		struct fbk_link *link = LIST_FIRST(&exchange->consumers)->link;
-		if (link->in.timeline) {
+		if (link->peer.self) {
 			link_give_up(link, -EPIPE, "");
 		}
 		exchange_remove_link(link);
@@ -108,6 +161,7 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 	watch_cancel(exchange->context, exchange->notifier);
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		buffer_let_go(&exchange->buffers[i]);
+		buffer_unwatch(&exchange->buffers[i]);
 	}
 	exchange_free(exchange);
 }

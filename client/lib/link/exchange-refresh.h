@@ -2,13 +2,10 @@
 /* What came back to an exchange, and watching for it. Under the exchange's lock. */
 #pragma once
 
-#include <stdint.h>
-
 struct fbk_exchange;
 
-/* link_refresh() of all its links; take back what is there; dismiss consumers that are late (`now` was read before;
- * 0: none is). */
-int exchange_refresh(struct fbk_exchange *exchange, uint64_t now);
+/* link_refresh() of all its links; take back what is there, and what need not be taken. */
+int exchange_refresh(struct fbk_exchange *exchange);
 
-/* While a buffer with a callback is out, each consumer's next frame is watched. */
+/* While a buffer with a callback is out, or a link is stopped, what could bring something back is watched. */
 void exchange_watch(struct fbk_exchange *exchange);

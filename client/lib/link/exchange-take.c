@@ -2,10 +2,11 @@
 /* Taking a buffer of an exchange: one that is back, or one that all consumers acknowledged. */
 #include <errno.h>
 
-#include "client/lib/clock.h"
 #include "client/lib/error.h"
 #include "client/lib/timeline.h"
+#include "awaited.h"
 #include "consumer.h"
+#include "exchange-buffer.h"
 #include "exchange-refresh.h"
 #include "exchange.h"
 #include "link-point.h"
@@ -15,11 +16,11 @@ static int exchange_choose(struct fbk_exchange *exchange, bool early,
 			   struct exchange_buffer **ret_buffer)
 {
 	struct exchange_buffer *best = NULL, *acked = NULL;
-	bool any = false, handed = false;
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+	bool handed = false;
+	uint32_t i;
+	FOREACH_INDEX(i, exchange->there) {
 		struct exchange_buffer *buffer = &exchange->buffers[i];
 		bool out = buffer->state == BUFFER_HANDED;
-		any |= buffer->state != BUFFER_NONE;
 		handed |= out;
 		if (buffer->state == BUFFER_FREE && (!best || buffer->freed < best->freed)) {
 			best = buffer;
@@ -33,30 +34,34 @@ static int exchange_choose(struct fbk_exchange *exchange, bool early,
 		*ret_buffer = best ? best : acked;
 		return 0;
 	}
-	if (!any) {
+	if (!exchange->there) {
 		return error_set(-ENOENT, "the exchange has no buffers: add some");
 	}
 	return handed ? -EAGAIN : error_set(-EBUSY, "all buffers are taken: hand one over");
 }
 
-/* The points that are to be reached until the buffer is unused: one of each consumer at most. */
-static size_t buffer_releases(struct fbk_exchange *exchange, uint32_t index,
+/* The points that are to be reached until the buffer is unused: one of each consumer at most, and its own. */
+static size_t buffer_releases(struct exchange_buffer *buffer, uint32_t index,
 			      struct fbk_release *releases)
 {
-	struct exchange_buffer *buffer = &exchange->buffers[index];
 	struct link_producer *half;
+	struct fbk_point own;
 	size_t count = 0;
-	LIST_FOREACH(half, &exchange->consumers, links) {
-		for (uint64_t n = half->returned; n < half->acked; n++) {
-			struct link_sent *sent = link_sent_at(half, n);
-			if (sent->index == index && !sent->early) {
-				sent->early = true;
-				timeline_ref(sent->release.timeline);
-				buffer->kept[buffer->kept_count++] = sent->release.timeline;
-				releases[count++] =
-					(struct fbk_release){ half->link, sent->release };
-			}
+	LIST_FOREACH(half, &buffer->exchange->consumers, links) {
+		if (!(half->acked & index_bit(index))) {
+			continue;
 		}
+		struct link_sent *sent = &half->sent[index];
+		releases[count++] =
+			(struct fbk_release){ half->link,
+					      { sent->release->timeline, sent->release_value } };
+		buffer->kept[buffer->kept_count++] =
+			(struct kept){ half->link, lane_point_ref(sent->release) };
+		consumer_let_go(half, index);
+	}
+	if (buffer->retracted && buffer_acquire(buffer, &own)) {
+		releases[count++] = (struct fbk_release){ NULL, own };
+		fbk_timeline_close(own.timeline); /* the program's own */
 	}
 	return count;
 }
@@ -66,66 +71,97 @@ static size_t exchange_take(struct fbk_exchange *exchange, struct exchange_buffe
 {
 	uint32_t index = (uint32_t)(buffer - exchange->buffers);
 	size_t count =
-		buffer->state == BUFFER_HANDED ? buffer_releases(exchange, index, releases) : 0;
+		buffer->state == BUFFER_HANDED ? buffer_releases(buffer, index, releases) : 0;
 	buffer->state = BUFFER_TAKEN;
 	buffer->consumers = 0;
 	return count;
 }
 
-/* What could bring one back, and when a consumer is late. */
-struct awaited {
-	struct fbk_point points[2 * FBK_CONSUMERS_MAX];
-	size_t count;
-	uint64_t until_ns;
-};
+/* Acquire points that free a buffer once they are reached: of those that were retracted, and of those that a mailbox
+ * gives up older ones for. */
+static void exchange_await_acquires(struct fbk_exchange *exchange, struct awaited *awaited)
+{
+	uint32_t i;
+	FOREACH_INDEX(i, exchange->there) {
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		struct fbk_point point;
+		if (buffer->state == BUFFER_HANDED && buffer_acquire(buffer, &point)) {
+			awaited_add_owned(awaited, point);
+		}
+	}
+}
 
-static void exchange_awaited(struct fbk_exchange *exchange, bool early, struct awaited *awaited)
+static void exchange_await(struct fbk_exchange *exchange, bool early, struct awaited *awaited)
 {
 	struct link_producer *half;
+	bool mailbox = false;
+	uint32_t i;
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		struct fbk_link *link = half->link;
 		if (link->info.phase == FBK_LINK_ENDED) {
 			continue;
 		}
-		awaited->points[awaited->count++] = link_change(link);
-		if (!link->in.timeline || half->returned == link->next) {
-			continue;
+		awaited_add(awaited, link_change(link));
+		if (link->peer.self) {
+			consumer_await(link, early, awaited);
+			mailbox |=
+				lane_wishes_read(&link->peer.page).delivery == FBK_DELIVERY_MAILBOX;
 		}
-		uint64_t late_ns = link_sent_at(half, half->returned)->deadline_ns;
-		awaited->points[awaited->count++] =
-			early && half->acked < link->next
-				? (struct fbk_point){ link->in.timeline, half->acked }
-				: consumer_awaited(link);
-		awaited->until_ns = late_ns < awaited->until_ns ? late_ns : awaited->until_ns;
+	}
+	FOREACH_INDEX(i, exchange->there) {
+		mailbox |= buffer_is_drawing(&exchange->buffers[i]);
+	}
+	if (mailbox) {
+		exchange_await_acquires(exchange, awaited);
 	}
 }
 
-/* What a take gives; without `releases` only a buffer that is back will do. */
+static bool exchange_is_full(struct fbk_exchange *exchange)
+{
+	struct link_producer *half;
+	LIST_FOREACH(half, &exchange->consumers, links) {
+		if (consumer_is_full(half->link)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What a take gives; without `count` only a buffer that is back will do. */
 struct taking {
-	uint32_t *index;
+	uint32_t *index, *age;
 	struct fbk_release *releases;
 	size_t *count;
 };
 
+static void exchange_give(struct fbk_exchange *exchange, struct exchange_buffer *buffer,
+			  const struct taking *taking)
+{
+	size_t count = exchange_take(exchange, buffer, taking->releases);
+	*taking->index = (uint32_t)(buffer - exchange->buffers);
+	if (taking->count) {
+		*taking->count = count;
+	}
+	if (taking->age) {
+		*taking->age = buffer->frame ? (uint32_t)(exchange->frames - buffer->frame + 1) : 0;
+	}
+}
+
 /* -EAGAIN: there is none yet, and what to wait for is in `awaited`. */
-static int exchange_try(struct fbk_exchange *exchange, uint64_t now, const struct taking *taking,
+static int exchange_try(struct fbk_exchange *exchange, const struct taking *taking,
 			struct awaited *awaited)
 {
 	struct exchange_buffer *buffer = NULL;
 	bool early = taking->count != NULL;
 	pthread_mutex_lock(&exchange->lock);
-	int refreshed = exchange_refresh(exchange, now);
-	int r = exchange_choose(exchange, early, &buffer);
+	int refreshed = exchange_refresh(exchange);
+	int r = exchange_is_full(exchange) ? -EAGAIN : exchange_choose(exchange, early, &buffer);
 	if (r == 0) {
-		size_t count = exchange_take(exchange, buffer, taking->releases);
-		*taking->index = (uint32_t)(buffer - exchange->buffers);
-		if (early) {
-			*taking->count = count;
-		}
+		exchange_give(exchange, buffer, taking);
 	} else if (r == -EAGAIN && refreshed < 0) {
 		r = refreshed;
 	} else if (r == -EAGAIN) {
-		exchange_awaited(exchange, early, awaited);
+		exchange_await(exchange, early, awaited);
 	}
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
@@ -134,38 +170,48 @@ static int exchange_try(struct fbk_exchange *exchange, uint64_t now, const struc
 static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			 const struct taking *taking)
 {
+	struct awaited awaited;
+	awaited_init(&awaited);
 	for (;;) {
-		struct awaited awaited = { .until_ns = deadline_ns };
-		size_t index;
-		uint64_t now = now_ns(); /* before the look at what is back */
-		int r = exchange_try(exchange, now, taking, &awaited);
+		int r = exchange_try(exchange, taking, &awaited);
 		if (r != -EAGAIN) {
 			return r;
 		}
-		if (now >= deadline_ns) {
-			return error_set(-ETIMEDOUT, "all buffers are in use");
-		}
-		r = fbk_point_wait_any(awaited.points, awaited.count, awaited.until_ns, &index);
-		if (r == -EBADF || r == -ENOTCONN) {
-			return r;
+		r = awaited_wait(&awaited, deadline_ns);
+		if (r < 0) {
+			return r == -ETIMEDOUT ? error_set(r, "all buffers are in use") : r;
 		}
 	}
 }
 
-int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index)
+int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
+		      uint32_t *ret_age)
 {
-	return exchange_wait(exchange, deadline_ns, &(struct taking){ .index = ret_index });
+	return exchange_wait(exchange, deadline_ns,
+			     &(struct taking){ .index = ret_index, .age = ret_age });
 }
 
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
-			    uint32_t *ret_index, struct fbk_release *ret_releases,
-			    size_t *ret_count)
+			    uint32_t *ret_index, uint32_t *ret_age,
+			    struct fbk_release *ret_releases, size_t *ret_count)
 {
 	return exchange_wait(exchange, deadline_ns,
-			     &(struct taking){ ret_index, ret_releases, ret_count });
+			     &(struct taking){ ret_index, ret_age, ret_releases, ret_count });
 }
 
 int fbk_release_fd(const struct fbk_release *release, int *ret_fd)
 {
-	return link_fence(release->link, release->link->info.release, release->point, ret_fd);
+	struct fbk_link *link = release->link;
+	if (!link) {
+		return error_set(-EOPNOTSUPP, "a point of this process's own has no route");
+	}
+	pthread_mutex_lock(link->lock);
+	struct lane_point *point = peer_point_find(&link->peer, release->point.timeline);
+	if (!point) {
+		point = peer_point_find(&link->past, release->point.timeline);
+	}
+	int r = point ? link_fence(link->info.release, point, release->point.value, ret_fd)
+		      : error_set(-ESTALE, "the consumer is gone, or uses another timeline");
+	pthread_mutex_unlock(link->lock);
+	return r;
 }

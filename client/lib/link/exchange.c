@@ -7,6 +7,7 @@
 
 #include "client/lib/context.h"
 #include "client/lib/error.h"
+#include "link.h"
 #include "proto/container.h"
 
 int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
@@ -29,16 +30,20 @@ int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
 void buffer_let_go(struct exchange_buffer *buffer)
 {
 	while (buffer->kept_count > 0) {
-		fbk_timeline_close(buffer->kept[--buffer->kept_count]);
+		struct kept *kept = &buffer->kept[--buffer->kept_count];
+		lane_point_unref(kept->link, kept->point);
 	}
 }
 
 void buffer_clear(struct exchange_buffer *buffer)
 {
-	if (buffer->state != BUFFER_NONE) {
-		close(buffer->desc.fd);
+	for (uint32_t i = 0; buffer->state != BUFFER_NONE && i < FBK_PLANES_MAX; i++) {
+		if (buffer->desc.fd[i] >= 0) {
+			close(buffer->desc.fd[i]);
+		}
 	}
-	*buffer = (struct exchange_buffer){ .generation = buffer->generation };
+	*buffer = (struct exchange_buffer){ .generation = buffer->generation,
+					    .exchange = buffer->exchange };
 }
 
 struct fbk_exchange *exchange_new(struct fbk_context *context)
@@ -48,6 +53,9 @@ struct fbk_exchange *exchange_new(struct fbk_context *context)
 		exchange->context = context;
 		pthread_mutex_init(&exchange->lock, NULL);
 		LIST_INIT(&exchange->consumers);
+		for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+			exchange->buffers[i].exchange = exchange;
+		}
 	}
 	return exchange;
 }
@@ -56,7 +64,11 @@ static void exchange_drop(struct child *child)
 {
 	struct fbk_exchange *exchange = container_of(child, struct fbk_exchange, child);
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		buffer_clear(&exchange->buffers[i]);
+		struct exchange_buffer *buffer = &exchange->buffers[i];
+		while (buffer->kept_count > 0) { /* at the end of the context; else they are gone */
+			lane_point_unref(NULL, buffer->kept[--buffer->kept_count].point);
+		}
+		buffer_clear(buffer);
 	}
 	pthread_mutex_destroy(&exchange->lock);
 	free(exchange);

@@ -14,6 +14,8 @@
 #include "client/lib/child.h"
 #include "fencebroker.h"
 
+struct fbk_exchange;
+struct lane_point;
 struct link_producer;
 
 enum buffer_state {
@@ -29,13 +31,25 @@ struct exchange_buffer {
 	struct fbk_buffer_desc desc;
 	uint32_t generation;
 	uint32_t consumers; /* that have it */
-	uint32_t pending;   /* of them, those that did not acknowledge it yet */
+	uint32_t pending;   /* of them, those that did not give it back yet */
 	int result;         /* the first error, or 0 */
-	uint64_t freed;     /* when it came back, or was acknowledged by all, in order */
+	uint64_t freed;     /* when it came back, or was given back by all, in order */
+	uint64_t frame;     /* the exchange's, when it was handed; 0: never */
 	fbk_released_fn *fn;
 	void *arg;
-	struct fbk_timeline
-		*kept[FBK_CONSUMERS_MAX]; /* referenced: of its releases, when it was taken early */
+
+	/* Its acquire point, as a name: the program may close the timeline. Value 0: it is reached. */
+	uint32_t acquire_handle;
+	uint64_t acquire_id, acquire_value;
+	bool retracted; /* by some consumer: it is free once that point is decided */
+	struct fbk_exchange *exchange;
+	uint64_t watch; /* of that point, by number; 0: none. It goes with the timeline. */
+
+	/* Of its releases, when it was taken early; counted. */
+	struct kept {
+		const struct fbk_link *link;
+		struct lane_point *point;
+	} kept[FBK_CONSUMERS_MAX];
 	size_t kept_count;
 };
 
@@ -46,7 +60,9 @@ struct fbk_exchange {
 	LIST_HEAD(, link_producer) consumers;
 	uint32_t consumer_count;
 	struct exchange_buffer buffers[FBK_BUFFERS_MAX];
+	uint64_t there; /* mask of buffers that are */
 	uint64_t freed;
+	uint64_t frames; /* that were handed over */
 	struct fbk_watch
 		*notifier; /* runs the callbacks of those that are back; NULL: there are none */
 	bool *destroyed;   /* of the callback loop that runs; or NULL */

@@ -2,65 +2,155 @@
 #include "frame.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/lib/error.h"
-#include "client/lib/point.h"
-#include "client/lib/timeline.h"
+#include "frame-meta.h"
 #include "link-point.h"
-#include "link.h"
+#include "link-watch.h"
+#include "release-line.h"
 
-void frame_clear(struct fbk_frame *frame)
+void link_buffer_unref(struct link_buffer *buffer)
 {
-	if (frame->sequence && frame->acquire_fd >= 0) {
+	/* acq_rel: the last one frees what the others used */
+	if (!buffer || atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) > 1) {
+		return;
+	}
+	for (uint32_t i = 0; i < FBK_PLANES_MAX; i++) {
+		if (buffer->desc.fd[i] >= 0) {
+			close(buffer->desc.fd[i]);
+		}
+	}
+	free(buffer);
+}
+
+struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *from,
+			       struct lane_point *point)
+{
+	struct fbk_frame *frame = calloc(1, sizeof(*frame));
+	if (!frame) {
+		lane_point_unref(link, point);
+		return NULL;
+	}
+	link_ref(link);
+	atomic_init(&frame->refs, 1);
+	frame->link = link;
+	frame->sequence = from->sequence;
+	frame->index = from->index;
+	frame->generation = from->generation;
+	frame->point = point;
+	frame->acquire = (struct fbk_point){
+		.timeline = point->timeline,
+		.value = from->timeline ? from->value : from->sequence,
+	};
+	frame->acquire_fd = -1;
+	frame_meta_read(&frame->meta, from);
+	return frame;
+}
+
+void frame_free(struct fbk_frame *frame)
+{
+	if (frame->acquire_fd >= 0) {
 		close(frame->acquire_fd);
 	}
-	*frame = (struct fbk_frame){ .acquire_fd = -1 };
+	link_buffer_unref(frame->buffer);
+	lane_point_unref(frame->link, frame->point);
+	link_unref(frame->link);
+	free(frame);
 }
 
-void link_buffer_clear(struct link_buffer *buffer)
+void frame_hold(struct fbk_frame *frame)
 {
-	if (buffer->desc.fd >= 0) {
-		close(buffer->desc.fd);
-	}
-	*buffer = (struct link_buffer){ .desc.fd = -1 };
+	struct link_consumer *half = frame->link->consumer;
+	frame->held = true;
+	half->frames[frame->index] = frame;
+	half->held++;
 }
 
-void frames_drop(struct link_consumer *half)
+static void frame_let_go(struct fbk_frame *frame)
 {
-	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
-		frame_clear(&half->frames[i]);
-	}
+	struct link_consumer *half = frame->link->consumer;
+	frame->held = false;
+	half->frames[frame->index] = NULL;
+	half->held--;
+}
+
+void frames_lose(struct fbk_link *link)
+{
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		link_buffer_clear(&half->buffers[i]);
+		if (link->consumer->frames[i]) {
+			frame_let_go(link->consumer->frames[i]);
+		}
 	}
 }
 
-int frames_return(struct fbk_link *link)
+int frame_return(struct fbk_link *link, const struct lane_return *back)
 {
-	struct link_consumer *half = link->consumer;
-	int r = 0;
-	while (half->oldest < link->next) {
-		struct fbk_frame *frame = frame_at(half, half->oldest);
-		if (frame->held) {
-			break;
+	lane_return_write(&link->out.page, back);
+	return lane_raise(&link->out);
+}
+
+void frames_return_all(struct fbk_link *link, int error)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		struct fbk_frame *frame = link->consumer->frames[i];
+		if (frame) {
+			frame_let_go(frame);
+			frame_return(link, &(struct lane_return){ .sequence = frame->sequence,
+								  .index = i,
+								  .result = error });
 		}
-		int one = lane_send(&link->out, &frame->back);
-		r = one < 0 ? one : r;
-		frame_clear(frame);
-		half->oldest++;
 	}
+}
+
+/* It is held, under the lock: its return takes the rest of `back`. */
+static int frame_give_back(struct fbk_frame *frame, struct lane_return *back)
+{
+	struct fbk_link *link = frame->link;
+	back->sequence = frame->sequence;
+	back->index = frame->index;
+	frame_let_go(frame);
+	int r = frame_return(link, back);
+	link_wind_down(link);
+	frame_released(link);
 	return r;
 }
 
-void frame_give_back(struct fbk_frame *frame, int result)
+static int frame_check(const struct fbk_frame *frame)
 {
-	frame->held = false;
-	frame->back = (struct lane_entry){
-		.sequence = frame->sequence,
-		.index = frame->index,
-		.result = result,
-	};
+	return frame->held
+		       ? 0
+		       : error_set(-ESTALE, "that frame was given back, or its producer is gone");
+}
+
+/* ------------------------------------------------------------------------------- asked by the program -- */
+
+struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame)
+{
+	/* relaxed: whoever adds one has one */
+	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
+	return frame;
+}
+
+void fbk_frame_unref(struct fbk_frame *frame)
+{
+	/* acq_rel: the last one frees what the others used */
+	if (!frame || atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1) {
+		return;
+	}
+	pthread_mutex_lock(frame->link->lock);
+	if (frame->held) {
+		frame_give_back(frame, &(struct lane_return){ .result = -ECANCELED });
+	}
+	pthread_mutex_unlock(frame->link->lock);
+	frame_free(frame);
+}
+
+uint64_t fbk_frame_sequence(const struct fbk_frame *frame)
+{
+	return frame->sequence;
 }
 
 uint32_t fbk_frame_index(const struct fbk_frame *frame)
@@ -70,15 +160,12 @@ uint32_t fbk_frame_index(const struct fbk_frame *frame)
 
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame)
 {
-	static const struct fbk_buffer_desc nothing = { .fd = -1 };
-	/* read once: another thread may find that the producer is gone */
-	const struct fbk_link *link = *(struct fbk_link *const volatile *)&frame->link;
-	return link ? &link->consumer->buffers[frame->index].desc : &nothing;
+	return &frame->buffer->desc;
 }
 
-int fbk_frame_dmabuf(const struct fbk_frame *frame)
+const struct fbk_frame_meta *fbk_frame_meta(const struct fbk_frame *frame)
 {
-	return fbk_frame_buffer(frame)->fd;
+	return &frame->meta;
 }
 
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
@@ -86,119 +173,93 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 	return frame->acquire;
 }
 
-static int frame_check(const struct fbk_frame *frame)
-{
-	const struct fbk_link *link = frame->link;
-	if (!link || !frame->held) {
-		return error_set(-ESTALE, "that frame was given back, or its producer is gone");
-	}
-	if (frame->sequence != link->consumer->oldest) {
-		return error_set(-EINVAL,
-				 "frame %llu is out of turn: frame %llu is given back first",
-				 (unsigned long long)frame->sequence,
-				 (unsigned long long)link->consumer->oldest);
-	}
-	return 0;
-}
-
 int fbk_frame_acquire_fd(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
-	if (!link || (!frame->held && frame->acquire_fd < 0)) {
-		return frame_check(frame);
-	}
-	if (frame->acquire_fd < 0) {
-		int r = link_fence(link, link->info.acquire, frame->acquire, &frame->acquire_fd);
-		if (r < 0) {
-			return r;
+	pthread_mutex_lock(link->lock);
+	int r = frame->acquire_fd;
+	if (r < 0) {
+		r = frame_check(frame);
+		if (r == 0) {
+			r = link_fence(link->info.acquire, frame->point, frame->acquire.value,
+				       &frame->acquire_fd);
 		}
+		r = r < 0 ? r : frame->acquire_fd;
 	}
-	return frame->acquire_fd;
+	pthread_mutex_unlock(link->lock);
+	return r;
+}
+
+int fbk_frame_error(struct fbk_frame *frame)
+{
+	return fbk_point_check(frame->acquire);
 }
 
 int fbk_frame_release(struct fbk_frame *frame, int result)
 {
 	struct fbk_link *link = frame->link;
-	if (!link) {
-		return frame_check(frame);
-	}
 	pthread_mutex_lock(link->lock);
 	int r = frame_check(frame);
 	if (r == 0) {
-		frame_give_back(frame, result < -4095 || result > 0 ? -EINVAL : result);
-		r = frames_return(link);
+		struct lane_return back = {
+			.result = result < -4095 || result > 0 ? -EINVAL : result,
+		};
+		r = frame_give_back(frame, &back);
 	}
 	pthread_mutex_unlock(link->lock);
 	return r;
 }
 
-static int frame_release_at(struct fbk_frame *frame, struct fbk_point release)
+int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point)
 {
 	struct fbk_link *link = frame->link;
-	int number = link_number_of(link, release.timeline);
-	if (number < 0) {
-		return number;
-	}
-	frame_give_back(frame, 0);
-	frame->back.timeline = (uint32_t)number;
-	frame->back.value = number ? release.value : 0;
-	return frames_return(link);
-}
-
-int fbk_frame_release_at(struct fbk_frame *frame, struct fbk_point release)
-{
-	struct fbk_link *link = frame->link;
-	if (release.timeline && (release.value == 0 || release.value > FBK_POINT_MAX)) {
-		return error_set(-ERANGE, "%llu is not a point", (unsigned long long)release.value);
-	}
-	if (!link) {
-		return frame_check(frame);
-	}
+	struct release_line *line;
 	pthread_mutex_lock(link->lock);
 	int r = frame_check(frame);
 	if (r == 0) {
-		r = frame_release_at(frame, release);
+		r = release_line_get(link, frame->index, FBK_RELEASE_MEMORY, &line);
+	}
+	if (r == 0) {
+		/* Before its producer sees it: the program signals it from here on. */
+		*ret_point = (struct fbk_point){ line->timeline, ++line->uses };
+		r = frame_give_back(frame, &(struct lane_return){
+						   .kind = FBK_RELEASE_MEMORY,
+						   .value = line->uses,
+						   .incarnation = line->incarnation,
+					   });
 	}
 	pthread_mutex_unlock(link->lock);
 	return r;
-}
-
-/* The timeline whose points follow kernel fences: made anew when a fence failed it. */
-static int frame_fences(struct fbk_link *link)
-{
-	struct link_consumer *half = link->consumer;
-	if (half->fences && timeline_check(half->fences, FBK_POINT_MAX) != -EAGAIN) {
-		fbk_timeline_close(half->fences);
-		half->fences = NULL;
-	}
-	return half->fences ? 0
-			    : fbk_timeline_create(link->device, NULL, "released",
-						  FBK_TIMELINE_BROKERED, &half->fences);
 }
 
 static int frame_follow(struct fbk_frame *frame, int fence_fd)
 {
-	struct fbk_link *link = frame->link;
+	struct release_line *line;
 	int r = frame_check(frame);
 	if (r == 0) {
-		r = frame_fences(link);
+		r = release_line_get(frame->link, frame->index, FBK_RELEASE_BROKERED, &line);
 	}
 	if (r < 0) {
 		close(fence_fd);
 		return r;
 	}
-	struct fbk_point point = { link->consumer->fences, frame->sequence };
+	/* First, so that whoever sees the return finds the point followed. */
+	struct fbk_point point = { line->timeline, line->uses + 1 };
 	r = fbk_point_signal_on(point, fence_fd);
-	return r < 0 ? r : frame_release_at(frame, point);
+	if (r < 0) {
+		return r;
+	}
+	line->uses++;
+	return frame_give_back(frame, &(struct lane_return){
+					      .kind = FBK_RELEASE_BROKERED,
+					      .value = line->uses,
+					      .incarnation = line->incarnation,
+				      });
 }
 
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
 {
 	struct fbk_link *link = frame->link;
-	if (!link) {
-		close(fence_fd);
-		return frame_check(frame);
-	}
 	pthread_mutex_lock(link->lock);
 	int r = frame_follow(frame, fence_fd);
 	pthread_mutex_unlock(link->lock);

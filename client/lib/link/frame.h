@@ -1,13 +1,39 @@
 // SPDX-License-Identifier: MIT
-/* Frames in the consumer's hands, and giving them back in order. Under the link's lock. */
+/* Frames: objects that the program counts. A frame is held until it is released, or its producer is gone. */
 #pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "link-consumer.h"
 
-void frame_clear(struct fbk_frame *frame);
-void link_buffer_clear(struct link_buffer *buffer);
-void frames_drop(struct link_consumer *half); /* all of them, and the buffers */
+struct fbk_frame {
+	_Atomic unsigned int refs;
+	struct fbk_link *link; /* counted */
+	uint64_t sequence;
+	uint32_t index;
+	uint32_t generation;
+	struct lane_point *point; /* counted: of `acquire` */
+	struct fbk_point acquire;
+	int acquire_fd;             /* -1: none yet; under the link's lock, as the next */
+	bool held;                  /* by the program */
+	struct link_buffer *buffer; /* counted */
+	struct fbk_frame_meta meta;
+};
 
-/* It is not held any more; goes with frames_return(): what is done goes back, up to the first that is held. */
-void frame_give_back(struct fbk_frame *frame, int result);
-int frames_return(struct fbk_link *link);
+/* One that was found on the lane: takes the point. NULL: no memory. */
+struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *from,
+			       struct lane_point *point);
+void frame_free(struct fbk_frame *frame); /* not held; not under the link's lock */
+
+/* Under the lock: it is held from now on. */
+void frame_hold(struct fbk_frame *frame);
+
+/* It goes back: the table, then a signal. */
+int frame_return(struct fbk_link *link, const struct lane_return *back);
+
+/* None is held any more: their producer is gone, or the context. */
+void frames_lose(struct fbk_link *link);
+
+/* Held ones go back with that error. */
+void frames_return_all(struct fbk_link *link, int error);

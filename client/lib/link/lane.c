@@ -3,79 +3,101 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
-#include "client/lib/timeline.h"
+#include "link.h"
 
-static void *lane_page(const struct lane *lane)
+int lane_raise(const struct lane *lane)
 {
-	return lane->timeline->payload_map->memory;
+	return fbk_timeline_signal(lane->timeline, fbk_timeline_value(lane->timeline) + 1);
 }
 
-int lane_send(const struct lane *lane, const struct lane_entry *entry)
+int lane_point_create(struct fbk_timeline *timeline, uint32_t incarnation,
+		      struct lane_point **ret_point)
 {
-	lane_entry_write(lane_page(lane), entry);
-	return fbk_timeline_signal(lane->timeline, entry->sequence);
-}
-
-int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry)
-{
-	struct lane_entry entry;
-	if (!lane_entry_read(lane_page(lane), sequence, &entry) || entry.index >= FBK_BUFFERS_MAX ||
-	    entry.timeline > FBK_LANE_POINTS || entry.result > 0 || entry.result < -4095 ||
-	    (entry.timeline > 0 && (entry.value == 0 || entry.value > FBK_POINT_MAX))) {
-		return error_set(-EPROTO, "the peer's frame %llu is invalid",
-				 (unsigned long long)sequence);
+	struct lane_point *point = calloc(1, sizeof(*point));
+	if (!point) {
+		fbk_timeline_close(timeline);
+		return error_plain(-ENOMEM);
 	}
-	*ret_entry = entry;
+	atomic_init(&point->refs, 1);
+	point->timeline = timeline;
+	point->incarnation = incarnation;
+	point->syncobj = -1;
+	*ret_point = point;
 	return 0;
 }
 
-void lane_close_syncobjs(struct lane *lane)
+struct lane_point *lane_point_ref(struct lane_point *point)
 {
-	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
-		if (lane->syncobjs[i] > 0) {
-			close(lane->syncobjs[i]);
-		}
-	}
+	/* relaxed: whoever adds one has one */
+	atomic_fetch_add_explicit(&point->refs, 1, memory_order_relaxed);
+	return point;
 }
 
-void lane_drop(struct lane *lane)
+void lane_point_unref(const struct fbk_link *link, struct lane_point *point)
 {
-	lane_close_syncobjs(lane);
-	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
-		fbk_timeline_close(lane->points[i]);
+	/* acq_rel: the last one frees what the others used */
+	if (!point || atomic_fetch_sub_explicit(&point->refs, 1, memory_order_acq_rel) > 1) {
+		return;
 	}
-	fbk_timeline_close(lane->timeline);
-	*lane = (struct lane){ 0 };
+	if (point->syncobj >= 0) {
+		close(point->syncobj);
+	}
+	if (link && link->context) {
+		fbk_timeline_close(point->timeline);
+	}
+	free(point);
 }
 
-/* Made when it is first asked for. */
-int lane_syncobj(struct lane *lane, struct fbk_timeline *timeline, int *ret_fd)
+int lane_point_syncobj(struct lane_point *point, int *ret_fd)
 {
 	struct fbk_mirror *mirror;
-	uint32_t number = FBK_LANE_POINTS;
-	while (number > 0 && lane->points[number] != timeline) {
-		number--; /* to 0: the lane's own */
-	}
-	if (lane->syncobjs[number] == 0) {
+	if (point->syncobj < 0) {
 		int fd;
-		int r = fbk_syncobj_create(timeline->context, &fd);
+		int r = fbk_syncobj_create(point->timeline->context, &fd);
 		if (r < 0) {
 			return r;
 		}
-		r = fbk_mirror_to_syncobj(timeline, fd, &mirror);
+		r = fbk_mirror_to_syncobj(point->timeline, fd, &mirror);
 		if (r < 0) {
 			close(fd);
 			return r;
 		}
-		lane->syncobjs[number] = fd;
+		point->syncobj = fd;
 	}
-	int fd = fcntl(lane->syncobjs[number], F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(point->syncobj, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
 		return error_plain(-errno);
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+struct lane_point *peer_point_find(const struct link_peer *peer,
+				   const struct fbk_timeline *timeline)
+{
+	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+		if (peer->points[i] && peer->points[i]->timeline == timeline) {
+			return peer->points[i];
+		}
+	}
+	return peer->self && peer->self->timeline == timeline ? peer->self : NULL;
+}
+
+void peer_drop(const struct fbk_link *link, struct link_peer *peer)
+{
+	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
+		lane_point_unref(link, peer->points[i]);
+	}
+	if (peer->claims && link->context) {
+		pthread_mutex_lock(&link->context->mutex);
+		page_map_put(peer->claims);
+		pthread_mutex_unlock(&link->context->mutex);
+	}
+	lane_point_unref(link, peer->self);
+	*peer = (struct link_peer){ 0 };
 }

@@ -1,33 +1,66 @@
 // SPDX-License-Identifier: MIT
 /*
- * One direction of a link: a ring of entries behind a timeline, and the timelines whose points go over it.
- * Embedded in the link, under its lock.
+ * The two lanes of a link as its process sees them: its own, which it writes; and its peer, whose lane and claim words
+ * it reads, with the timelines whose points come over it. Under the link's lock.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
+#include "client/lib/timeline.h"
 #include "fencebroker.h"
 #include "proto/lane.h"
 #include "proto/page.h"
 
+struct fbk_link;
+
+/* This end's. */
 struct lane {
-	struct fbk_timeline *timeline; /* NULL: there is no peer */
-	/* Timelines whose points go over it, by number: of the one that sends their ids, since they stay its
-	 * own; of the one that receives what it opened. */
-	uint64_t ids[1 + FBK_LANE_POINTS];
-	struct fbk_timeline *points[1 + FBK_LANE_POINTS];
-	int syncobjs[1 + FBK_LANE_POINTS]; /* that follow them; 0: none */
-	uint32_t count;
+	struct fbk_timeline *timeline;
+	struct lane_page page;
 };
 
-int lane_send(const struct lane *lane, const struct lane_entry *entry);
+/* Say one thing more: the table was written before. */
+int lane_raise(const struct lane *lane);
 
-/* Once its point is reached. -EPROTO: the ring does not have that entry. */
-int lane_receive(const struct lane *lane, uint64_t sequence, struct lane_entry *ret_entry);
+/* A timeline of the peer's that is open here. Shared by the peer, by frames and by who waits: counted. */
+struct lane_point {
+	_Atomic unsigned int refs;
+	struct fbk_timeline *timeline;
+	uint32_t incarnation;
+	int syncobj; /* that follows it; -1: none yet */
+};
 
-/* A syncobj that follows that timeline of the peer's; its points are the same. */
-int lane_syncobj(struct lane *lane, struct fbk_timeline *timeline, int *ret_fd);
+/* Takes the timeline, also when it fails. */
+int lane_point_create(struct fbk_timeline *timeline, uint32_t incarnation,
+		      struct lane_point **ret_point);
+struct lane_point *lane_point_ref(struct lane_point *point);
+/* `link` of the point; NULL: its context ends, with all timelines. Takes a point NULL. */
+void lane_point_unref(const struct fbk_link *link, struct lane_point *point);
 
-void lane_drop(struct lane *lane); /* closes what it has */
-void lane_close_syncobjs(struct lane *lane);
+/* A duplicate of the syncobj that follows it, made when it is first asked for; its points are the same. */
+int lane_point_syncobj(struct lane_point *point, int *ret_fd);
+
+struct link_peer {
+	struct lane_point *self; /* its lane; NULL: there is no peer */
+	struct lane_page page;
+	struct page_map *claims;
+	struct lane_point *points[1 + FBK_LANE_POINTS]; /* by number */
+};
+
+static inline struct fbk_timeline *peer_lane(const struct link_peer *peer)
+{
+	return peer->self ? peer->self->timeline : NULL;
+}
+
+static inline void *peer_claims(const struct link_peer *peer)
+{
+	return peer->claims->memory;
+}
+
+/* The one with that timeline; NULL: it is none of the peer's. */
+struct lane_point *peer_point_find(const struct link_peer *peer,
+				   const struct fbk_timeline *timeline);
+
+void peer_drop(const struct fbk_link *link, struct link_peer *peer); /* closes what it has */

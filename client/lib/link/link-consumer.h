@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * A consumer's half of a link: the frames that are here, and the buffers that they are in. Made with the link by
- * role-consumer.c; used by frame.c, link-next.c and link-watch.c. Under the link's lock.
+ * A consumer's half of a link: the frames that are held, and the buffers that they are in. Made with the link by
+ * role-consumer.c; used by frame*.c, link-next.c, link-find.c and link-watch.c. Under the link's lock.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,35 +14,42 @@
 #include "proto/page.h"
 
 struct fbk_link;
+struct fbk_frame;
 
-/* A frame in the consumer's hands, or on its way back behind one that is. */
-struct fbk_frame {
-	struct fbk_link *link;
-	uint64_t sequence; /* 0: not in use */
-	uint32_t index;
-	struct fbk_point acquire;
-	int acquire_fd;         /* -1: none yet */
-	bool held;              /* by the program */
-	struct lane_entry back; /* once it is not */
-};
-
+/* A buffer as it came; shared by the link and by the frames in it: counted. */
 struct link_buffer {
-	struct fbk_buffer_desc desc; /* fd -1: not there */
-	uint64_t epoch;              /* of the producer that it came from */
+	_Atomic unsigned int refs;
+	struct fbk_buffer_desc desc;
+	uint64_t epoch; /* of the producer that it came from */
 	uint32_t generation;
 };
 
-struct link_consumer {
-	uint64_t oldest; /* frame that was not given back */
-	struct link_buffer buffers[FBK_BUFFERS_MAX];
-	struct fbk_frame frames[FBK_RING_SIZE];
-	struct fbk_timeline *fences; /* whose points follow kernel fences; NULL: none yet */
-	fbk_next_fn *next_fn;        /* called when a frame is there; NULL: not wanted */
-	void *next_arg;
-	struct fbk_watch *frame_watch, *change_watch; /* of the next ones */
+/* A release timeline of one buffer: in memory, or brokered. */
+struct release_line {
+	struct fbk_timeline *timeline; /* NULL: none yet */
+	uint32_t incarnation;
+	uint64_t uses; /* its last point */
 };
 
-static inline struct fbk_frame *frame_at(struct link_consumer *half, uint64_t sequence)
-{
-	return &half->frames[sequence % FBK_RING_SIZE];
-}
+#define WATCHED_MAX 8 /* acquire points at a time, of the newest frames */
+
+struct frame_watch {
+	struct fbk_link *link;
+	uint64_t watch;           /* by number */
+	struct lane_point *point; /* that it watches, counted; NULL: none */
+};
+
+struct link_consumer {
+	struct lane_wishes wishes;
+	uint32_t held;
+	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
+	struct link_buffer *buffers[FBK_BUFFERS_MAX];
+	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */
+	struct fbk_set *set;                           /* of these timelines; NULL: none yet */
+	fbk_next_fn *next_fn; /* called when a frame is there; NULL: not wanted */
+	void *next_arg;
+	uint64_t change_watch;                       /* by number */
+	struct frame_watch watches[1 + WATCHED_MAX]; /* of the lane, and of acquire points */
+};
+
+void link_buffer_unref(struct link_buffer *buffer); /* takes NULL */

@@ -12,7 +12,7 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 	}
 	pthread_mutex_lock(link->lock);
 	link->ops->refresh(link);
-	int r = link->in.timeline ? 0 : link_over(link);
+	int r = link->peer.self ? 0 : link_over(link);
 	if (r == 0) {
 		link_give_up(link, error, reason ? reason : "");
 		link->ops->refresh(link);
@@ -24,7 +24,7 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 /* What its next frame waits for: to come, or to come back. */
 static int link_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 {
-	if (!link->in.timeline || link->next == 0) {
+	if (!link->peer.self || link->next == 0) {
 		return link_over(link);
 	}
 	return link->ops->awaited(link, ret_point);

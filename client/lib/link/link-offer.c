@@ -8,10 +8,12 @@
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
+#include "frame.h"
 #include "link.h"
 #include "proto/container.h"
 #include "role-consumer.h"
 #include "role-producer.h"
+#include "struct-size.h"
 
 static struct fbk_link *link_new(struct fbk_device *device)
 {
@@ -19,6 +21,7 @@ static struct fbk_link *link_new(struct fbk_device *device)
 	if (!link) {
 		return NULL;
 	}
+	atomic_init(&link->refs, 1);
 	link->context = device->context;
 	link->device = device;
 	link->info.phase = FBK_LINK_OFFERED;
@@ -31,7 +34,7 @@ static int link_take_role(struct fbk_link *link, enum fbk_role role)
 {
 	link->role = role;
 	link->info.role = role;
-	return role == FBK_PRODUCER ? role_producer_create(link) : role_consumer_create(link);
+	return role == FBK_ROLE_PRODUCER ? role_producer_create(link) : role_consumer_create(link);
 }
 
 static void link_free(struct fbk_link *link)
@@ -43,12 +46,39 @@ static void link_free(struct fbk_link *link)
 	free(link);
 }
 
+void link_ref(struct fbk_link *link)
+{
+	/* relaxed: whoever adds one has one */
+	atomic_fetch_add_explicit(&link->refs, 1, memory_order_relaxed);
+}
+
+void link_unref(struct fbk_link *link)
+{
+	/* acq_rel: the last one frees what the others used */
+	if (atomic_fetch_sub_explicit(&link->refs, 1, memory_order_acq_rel) > 1) {
+		return;
+	}
+	if (link->context) {
+		pthread_mutex_lock(&link->context->mutex);
+		child_remove(&link->child);
+		pthread_mutex_unlock(&link->context->mutex);
+	}
+	link_free(link);
+}
+
+/* The context ends. Frames may be left: then the link's memory stays for them. */
 static void link_drop(struct child *child)
 {
 	struct fbk_link *link = container_of(child, struct fbk_link, child);
-	lane_close_syncobjs(&link->in);
-	lane_close_syncobjs(&link->past);
-	link_free(link);
+	link->context = NULL;
+	peer_drop(link, &link->peer);
+	peer_drop(link, &link->past);
+	if (link->consumer) {
+		frames_lose(link);
+	}
+	if (!link->closed) {
+		link_unref(link);
+	}
 }
 
 static const struct child_ops link_child = { .drop = link_drop };
@@ -67,32 +97,101 @@ static void link_undo(struct fbk_link *link)
 	link_free(link);
 }
 
-static int lane_create(struct fbk_link *link, enum fbk_role role)
+/* ------------------------------------------------------------------------------------ what is wanted -- */
+
+struct wanted {
+	struct fbk_link_desc link;
+	struct fbk_consumer_desc consumer;
+};
+
+static int wanted_read(struct wanted *wanted, const struct fbk_link_desc *desc)
 {
-	const char *name = role == FBK_PRODUCER ? "handed" : "returned";
-	return fbk_timeline_create(link->device, NULL, name, FBK_TIMELINE_RING,
-				   &link->out.timeline);
+	int r = struct_read(&wanted->link, sizeof(wanted->link), sizeof(wanted->link), desc);
+	if (r == 0) {
+		r = struct_read(&wanted->consumer, sizeof(wanted->consumer),
+				sizeof(wanted->consumer), wanted->link.consumer);
+	}
+	if (r == 0 && wanted->consumer.delivery != FBK_DELIVERY_FIFO &&
+	    wanted->consumer.delivery != FBK_DELIVERY_MAILBOX) {
+		r = error_set(-EINVAL, "%d is not a delivery", (int)wanted->consumer.delivery);
+	}
+	if (r == 0 && wanted->consumer.hold > FBK_BUFFERS_MAX) {
+		r = error_set(-EINVAL, "a consumer holds at most %d frames", FBK_BUFFERS_MAX);
+	}
+	if (wanted->consumer.hold == 0) {
+		wanted->consumer.hold = 1;
+	}
+	return r;
 }
 
-int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer_fd,
+/* --------------------------------------------------------------------------------------- our lane -- */
+
+/* The reply to an offer or an accept: which end this is, and its lane. `opening` is held. */
+static int link_adopt(struct fbk_link *link, struct reply *reply)
+{
+	const Fbk__Wire__LinkState *state = reply->message->link;
+	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_LINK || !state->lane_table) {
+		return error_set(-EPROTO, "the daemon describes no link");
+	}
+	int r = timeline_adopt(link->context, state->lane, reply, &link->out.timeline);
+	if (r < 0) {
+		return r;
+	}
+	const struct page_map *map = link->out.timeline->payload_map;
+	const struct lane_geometry geometry = { state->lane_table->slots, state->lane_table->first,
+						state->lane_table->stride, state->lane_table->order,
+						state->lane_table->order_length };
+	if (!map || !map->writable ||
+	    lane_page_init(&link->out.page, map->memory, map->size, &geometry) < 0 ||
+	    geometry.slots < FBK_BUFFERS_MAX ||
+	    (geometry.order_length > 0) != (state->role == FBK_ROLE_PRODUCER)) {
+		return error_set(-EPROTO, "the daemon describes no lane of this version");
+	}
+	return link_take_role(link, state->role);
+}
+
+static int link_request(struct fbk_link *link, Fbk__Wire__Request *request, size_t fds_wanted,
+			const struct wanted *wanted)
+{
+	struct reply reply;
+	pthread_mutex_lock(&link->context->opening);
+	int r = request_call(link->context, request, NULL, 0, fds_wanted, &reply);
+	if (r < 0) {
+		pthread_mutex_unlock(&link->context->opening);
+		return r;
+	}
+	r = link_adopt(link, &reply);
+	pthread_mutex_unlock(&link->context->opening);
+	if (r == 0 && link->consumer) {
+		role_consumer_want(link, &wanted->consumer);
+	}
+	if (r == 0) {
+		link_take_state(link, reply.message->link);
+	} else {
+		link_give_up(link, r, "");
+	}
+	reply_finish(&reply);
+	return r;
+}
+
+int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, int *ret_offer_fd,
 		   struct fbk_link **ret_link)
 {
+	struct wanted wanted;
+	int r = wanted_read(&wanted, desc);
+	if (r < 0) {
+		return r;
+	}
 	struct fbk_link *link = link_new(device);
 	if (!link) {
 		return error_plain(-ENOMEM);
 	}
 	link->offered = true;
-	int r = link_take_role(link, role);
-	if (r == 0) {
-		r = fbk_timeline_create(device, NULL, "link", FBK_TIMELINE_BROKERED, &link->state);
-	}
-	if (r == 0) {
-		r = lane_create(link, role);
-	}
+	r = fbk_timeline_create(device, NULL, "link", FBK_TIMELINE_BROKERED, &link->state);
 	if (r == 0) {
 		REQUEST(request, LINK_OFFER, link_offer, .handle = link->state->handle,
-			.device = device->number, .role = role, .lane = link->out.timeline->handle);
-		r = request_do(link->context, &request);
+			.device = device->number, .role = wanted.link.role);
+		r = link_request(link, &request, 2, &wanted);
 	}
 	if (r == 0) {
 		r = fbk_timeline_share(link->state, FBK_RIGHT_WAIT, ret_offer_fd);
@@ -106,48 +205,23 @@ int fbk_link_offer(struct fbk_device *device, enum fbk_role role, int *ret_offer
 	return 0;
 }
 
-/* The reply says which end this is. */
-static int link_accepted(struct fbk_link *link, const Fbk__Wire__LinkState *state)
+int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_link_desc *desc,
+		    struct fbk_link **ret_link)
 {
-	int r = link_take_role(link, state->role);
-	if (r < 0) {
-		link_give_up(link, r, "");
-		return r;
-	}
-	link_take_state(link, state);
-	return 0;
-}
-
-static int link_request_accept(struct fbk_link *link)
-{
-	struct reply reply;
-	REQUEST(request, LINK_ACCEPT, link_accept, .handle = link->state->handle,
-		.device = link->device->number, .lane = link->out.timeline->handle);
-	int r = request_call(link->context, &request, NULL, 0, 0, &reply);
+	struct wanted wanted;
+	int r = wanted_read(&wanted, desc);
 	if (r < 0) {
 		return r;
 	}
-	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_LINK) {
-		r = link_accepted(link, reply.message->link);
-	} else {
-		r = error_set(-EPROTO, "the daemon describes no link");
-	}
-	reply_finish(&reply);
-	return r;
-}
-
-int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **ret_link)
-{
 	struct fbk_link *link = link_new(device);
 	if (!link) {
 		return error_plain(-ENOMEM);
 	}
-	int r = fbk_timeline_open(device->context, offer_fd, &link->state);
+	r = fbk_timeline_open(device->context, offer_fd, &link->state);
 	if (r == 0) {
-		r = lane_create(link, FBK_CONSUMER);
-	}
-	if (r == 0) {
-		r = link_request_accept(link);
+		REQUEST(request, LINK_ACCEPT, link_accept, .handle = link->state->handle,
+			.device = device->number);
+		r = link_request(link, &request, 3, &wanted);
 	}
 	if (r < 0) {
 		link_undo(link);
@@ -156,6 +230,13 @@ int fbk_link_accept(struct fbk_device *device, int offer_fd, struct fbk_link **r
 	link_enlist(link);
 	*ret_link = link;
 	return 0;
+}
+
+int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format)
+{
+	(void)link;
+	(void)ret_format;
+	return error_set(-ENOENT, "there is no format %u", number);
 }
 
 void fbk_link_close(struct fbk_link *link)
@@ -168,15 +249,13 @@ void fbk_link_close(struct fbk_link *link)
 	if (!link->offered && link->info.phase != FBK_LINK_ENDED) {
 		link_give_up(link, -EPIPE, "");
 	}
-	pthread_mutex_lock(&link->context->mutex);
-	child_remove(&link->child);
-	pthread_mutex_unlock(&link->context->mutex);
 	if (link->ops->close) {
 		link->ops->close(link);
 	}
-	lane_drop(&link->in);
-	lane_drop(&link->past);
+	peer_drop(link, &link->peer);
+	peer_drop(link, &link->past);
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
-	link_free(link);
+	link->closed = true;
+	link_unref(link);
 }

@@ -7,78 +7,62 @@
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
 
-int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
+int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
+	      const struct fbk_timeline *timeline)
 {
-	struct lane *lane = &link->out;
-	struct reply reply;
-	if (!timeline) {
-		return 0;
-	}
-	for (uint32_t i = 1; i <= lane->count; i++) {
-		if (lane->ids[i] == timeline->id) {
-			return (int)i;
-		}
-	}
 	REQUEST(request, LINK_POINT, link_point, .handle = link->state->handle,
-		.timeline = timeline->handle);
-	int r = request_call(link->context, &request, NULL, 0, 0, &reply);
+		.timeline = timeline->handle, .number = number, .incarnation = incarnation);
+	return request_do(link->context, &request);
+}
+
+static int point_open(struct fbk_link *link, uint32_t number, uint32_t incarnation,
+		      struct lane_point **ret_point)
+{
+	struct fbk_timeline *timeline;
+	struct reply reply;
+	REQUEST(request, LINK_POINT_GET, link_point_get, .handle = link->state->handle,
+		.number = number, .epoch = link->epoch, .incarnation = incarnation);
+	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
 	if (r < 0) {
 		return r;
 	}
-	uint32_t number = reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT
-				  ? reply.message->object->id
-				  : 0;
+	r = fbk_timeline_open(link->context, reply.fds[0], &timeline);
 	reply_finish(&reply);
-	if (number != lane->count + 1 || number > FBK_LANE_POINTS) {
-		return error_set(-EPROTO, "the daemon's number for timeline %s is %u",
-				 timeline->name, number);
-	}
-	lane->ids[number] = timeline->id;
-	lane->count = number;
-	return (int)number;
+	return r < 0 ? r : lane_point_create(timeline, incarnation, ret_point);
 }
 
-static int point_open(struct fbk_link *link, uint32_t number)
+int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
+		  struct lane_point **ret_point)
 {
-	struct reply reply;
-	REQUEST(request, LINK_POINT_GET, link_point_get, .handle = link->state->handle,
-		.number = number, .epoch = link->epoch);
-	int r = request_call(link->context, &request, NULL, 0, 1, &reply);
-	if (r == 0) {
-		r = fbk_timeline_open(link->context, reply.fds[0], &link->in.points[number]);
-		reply_finish(&reply);
+	if (number > FBK_LANE_POINTS) {
+		return error_set(-EPROTO, "the peer names timeline %u", number);
 	}
-	return r;
+	struct lane_point **place = number == 0 ? &link->peer.self : &link->peer.points[number];
+	if (number > 0 && (!*place || (*place)->incarnation != incarnation)) {
+		struct lane_point *point;
+		int r = point_open(link, number, incarnation, &point);
+		if (r < 0) {
+			return r;
+		}
+		lane_point_unref(link, *place); /* who needs it has its own */
+		*place = point;
+	}
+	*ret_point = lane_point_ref(*place);
+	return 0;
 }
 
-int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
-		  struct fbk_point *ret_point)
+int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, int *ret_fd)
 {
-	int r = 0;
-	if (entry->timeline == 0) { /* the entry itself is what to wait for */
-		*ret_point = (struct fbk_point){ link->in.timeline, entry->sequence };
-		return 0;
-	}
-	if (!link->in.points[entry->timeline]) {
-		r = point_open(link, entry->timeline);
-	}
-	if (r == 0) {
-		*ret_point = (struct fbk_point){ link->in.points[entry->timeline], entry->value };
-	}
-	return r;
-}
-
-int link_fence(struct fbk_link *link, enum fbk_route route, struct fbk_point point, int *ret_fd)
-{
+	struct fbk_point at = { point->timeline, value };
 	switch (route) {
 	case FBK_ROUTE_EVENTFD:
-		return fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
+		return fbk_point_export(at, FBK_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_LATE:
-		return fbk_point_export(point, FBK_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
+		return fbk_point_export(at, FBK_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_PROMISE:
-		return fbk_point_promise(point, ret_fd);
+		return fbk_point_promise(at, ret_fd);
 	case FBK_ROUTE_SYNCOBJ_MIRROR:
-		return lane_syncobj(&link->in, point.timeline, ret_fd);
+		return lane_point_syncobj(point, ret_fd);
 	default:
 		return error_set(-EOPNOTSUPP, "this route gives no fd: wait for the point");
 	}

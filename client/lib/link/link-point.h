@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Points that go over a link: numbers for our timelines, and the peer's timelines by number. Under its lock. */
+/* The peer's timelines by number, and points of theirs as fds. Under the link's lock. */
 #pragma once
 
 #include "link.h"
 
-/* The number of a timeline of ours for the peer; 0 of none. Negative: an error. */
-int link_number_of(struct fbk_link *link, const struct fbk_timeline *timeline);
+/* Show the peer a timeline of ours by that number, instead of the one before. */
+int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
+	      const struct fbk_timeline *timeline);
 
-/* The point that an entry of the peer's names. */
-int link_point_of(struct fbk_link *link, const struct lane_entry *entry,
-		  struct fbk_point *ret_point);
+/* The peer's timeline of that number and incarnation, referenced. -ENOENT: it is another by now. */
+int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
+		  struct lane_point **ret_point);
 
 /* A point of the peer's as that route gives it: gives an fd. -EOPNOTSUPP: it gives none. */
-int link_fence(struct fbk_link *link, enum fbk_route route, struct fbk_point point, int *ret_fd);
+int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, int *ret_fd);

@@ -3,8 +3,8 @@
  * A producer's half of a link: what its consumer was handed, and has not given back. Made with the link by
  * role-producer.c; used by what makes up an exchange. Under the link's lock, which is that of its exchange.
  *
- * Sequences: frames below `returned` are back; from there on they were acknowledged, and their release points are
- * to be reached; from `acked` on the consumer has them; link->next is the next one to hand over.
+ * A buffer's part in this link: in `out`, the consumer has it or may take it; then in `acked`, the consumer gave it back
+ * and its release point is not reached yet; then in neither.
  */
 #pragma once
 
@@ -13,31 +13,55 @@
 #include <stdint.h>
 
 #include "fencebroker.h"
+#include "lane.h"
 #include "proto/page.h"
+
+_Static_assert(FBK_BUFFERS_MAX == 64, "a mask has a bit for each buffer");
 
 struct fbk_link;
 
-/* A frame that was handed over and is not back. */
+/* Of one buffer: the last frame in it. */
 struct link_sent {
+	struct link_producer *half;
+	uint64_t sequence;
+	uint32_t number; /* of its acquire timeline */
 	uint32_t index;
-	uint64_t deadline_ns;
-	/* once it was acknowledged */
-	struct fbk_point release; /* to be reached still */
+	/* while it is in `acked` */
+	struct lane_point *release; /* counted */
+	uint64_t release_value;
 	int result;
-	bool early; /* the buffer was taken before that */
+	uint64_t watch; /* of that point, by number; 0: none */
+};
+
+/* An acquire timeline of ours that the consumer knows. */
+struct link_number {
+	uint64_t id; /* 0: none yet */
+	uint32_t incarnation;
+	uint64_t used; /* the last frame with it */
 };
 
 struct link_producer {
 	LIST_ENTRY(link_producer) links; /* of the exchange */
 	struct fbk_link *link;
 	struct fbk_exchange *exchange; /* NULL: none yet */
-	uint64_t acked;                /* the next frame that the consumer gives back */
-	uint64_t returned;             /* the next one whose release point is to be reached */
-	struct link_sent sent[FBK_RING_SIZE];
-	struct fbk_watch *watch; /* for that one; NULL: none */
+	uint64_t out, acked;           /* masks of buffers */
+	uint64_t seen;                 /* the consumer's lane when it was read */
+	uint64_t passed;               /* the newest frame that was taken or came back */
+	uint32_t pauses;               /* the consumer's, when a frame was handed or retracted */
+	bool discont;                  /* frames are missing before the next */
+	uint32_t depth;                /* frames offered and not taken; 0: any number */
+	bool skips;                    /* at that depth */
+	struct link_number numbers[1 + FBK_LANE_ACQUIRES];
+	struct link_sent sent[FBK_BUFFERS_MAX];
+	uint64_t watch; /* of the consumer's lane, by number; 0: none */
 };
 
-static inline struct link_sent *link_sent_at(struct link_producer *half, uint64_t sequence)
+static inline uint64_t index_bit(uint32_t index)
 {
-	return &half->sent[sequence % FBK_RING_SIZE];
+	return UINT64_C(1) << index;
 }
+
+/* for (each bit of `mask`, as `index`) */
+#define FOREACH_INDEX(index, mask)                                                                 \
+	for (uint64_t rest_ = (mask); rest_ && ((index) = (uint32_t)__builtin_ctzll(rest_), true); \
+	     rest_ &= rest_ - 1)

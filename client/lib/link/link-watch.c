@@ -7,45 +7,109 @@
 #include "client/lib/error.h"
 #include "client/lib/watch-arm.h"
 #include "link-consumer.h"
+#include "link-find.h"
 #include "link.h"
+
+static void frame_watch_end(struct frame_watch *slot)
+{
+	watch_end(slot->link->context, &slot->watch);
+	lane_point_unref(slot->link, slot->point);
+	slot->point = NULL;
+}
 
 void frame_unwatch(struct fbk_link *link)
 {
-	struct link_consumer *half = link->consumer;
-	watch_cancel(link->context, half->frame_watch);
-	half->frame_watch = NULL;
+	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
+		frame_watch_end(&link->consumer->watches[i]);
+	}
 }
 
 void frames_unwatch(struct fbk_link *link)
 {
 	struct link_consumer *half = link->consumer;
 	frame_unwatch(link);
-	watch_cancel(link->context, half->change_watch);
-	half->change_watch = NULL;
+	watch_end(link->context, &half->change_watch);
 }
 
 static void frame_fired(void *arg, struct fbk_point point, int result);
 static void change_fired(void *arg, struct fbk_point point, int result);
+
+static bool next_over(const struct fbk_link *link)
+{
+	return link->info.phase == FBK_LINK_ENDED || link->stopped || context_lost(link->context);
+}
+
+/* -EAGAIN: fbk_link_next() would wait, for that. Without `held` < `hold` it waits for a release. */
+static int next_ready(struct fbk_link *link, struct awaited *awaited)
+{
+	struct found found;
+	if (!link_open(link) || link->consumer->held >= link->consumer->wishes.hold) {
+		return -EAGAIN;
+	}
+	int r = link_find(link, &found, awaited);
+	if (r == 0) {
+		lane_point_unref(link, found.point);
+	}
+	return r;
+}
+
+static int frame_watch_start(struct frame_watch *slot, struct lane_point *point, uint64_t value)
+{
+	slot->point = lane_point_ref(point);
+	return watch_point((struct fbk_point){ point->timeline, value }, frame_fired, slot,
+			   &slot->watch);
+}
+
+/* The acquire points come first, newest first; the lane's next frame last. */
+static int next_watch_points(struct link_consumer *half, const struct awaited *awaited)
+{
+	size_t acquires = awaited->count - 1;
+	int r = frame_watch_start(&half->watches[0], awaited->refs[acquires].point,
+				  awaited->points[acquires].value);
+	for (size_t i = 0; r == 0 && i < acquires && i < WATCHED_MAX; i++) {
+		r = frame_watch_start(&half->watches[1 + i], awaited->refs[i].point,
+				      awaited->points[i].value);
+	}
+	return r;
+}
+
+static int next_watch_soon(struct fbk_link *link)
+{
+	struct frame_watch *slot = &link->consumer->watches[0];
+	return watch_dispatch(link->context, frame_fired, slot, &slot->watch);
+}
 
 /* Is there something for fbk_link_next() to do? If not, watch for it: for a frame, and for a change, which may be
  * the end, or that frames can come from now on. */
 static int next_watch(struct fbk_link *link)
 {
 	struct link_consumer *half = link->consumer;
+	struct awaited awaited;
+	frame_unwatch(link);
 	int r = link_refresh(link);
-	struct fbk_point frame = { link->in.timeline, link->next };
-	if (r < 0 || link->info.phase == FBK_LINK_ENDED) {
+	if (r < 0 || next_over(link)) {
 		frames_unwatch(link);
-		return watch_soon(link->context, change_fired, link, &half->change_watch);
+		return watch_dispatch(link->context, change_fired, link, &half->change_watch);
 	}
-	if (!half->change_watch) {
-		r = fbk_point_watch(link_change(link), FBK_DEADLINE_MAX, change_fired, link,
-				    &half->change_watch);
+	if (!watch_pending(link->context, half->change_watch)) {
+		r = watch_point(link_change(link), change_fired, link, &half->change_watch);
 	}
-	if (r == 0 && !half->frame_watch && link_open(link)) {
-		r = fbk_point_watch(frame, FBK_DEADLINE_MAX, frame_fired, link, &half->frame_watch);
+	awaited_init(&awaited);
+	if (r == 0 && next_ready(link, &awaited) != -EAGAIN) {
+		r = next_watch_soon(link);
+	} else if (r == 0 && awaited.count > 0) {
+		r = next_watch_points(half, &awaited);
 	}
+	awaited_drop(&awaited);
 	return r;
+}
+
+void frame_released(struct fbk_link *link)
+{
+	if (link->consumer->next_fn) {
+		frame_unwatch(link);
+		next_watch_soon(link);
+	}
 }
 
 /* A change is watched for on and on, whether a frame is asked for or not, since the daemon has to be asked
@@ -55,10 +119,11 @@ static void next_look(struct fbk_link *link)
 	struct link_consumer *half = link->consumer;
 	fbk_next_fn *fn = half->next_fn;
 	void *fn_arg = half->next_arg;
+	struct awaited awaited;
+	awaited_init(&awaited);
 	link_refresh(link);
-	struct fbk_point frame = { link->in.timeline, link->next };
-	bool due = fn && (link->info.phase == FBK_LINK_ENDED || context_lost(link->context) ||
-			  (link_open(link) && fbk_point_check(frame) != -EAGAIN));
+	bool due = fn && (next_over(link) || next_ready(link, &awaited) != -EAGAIN);
+	awaited_drop(&awaited);
 	if (due) {
 		frame_unwatch(link);
 		half->next_fn = NULL;
@@ -73,34 +138,30 @@ static void next_look(struct fbk_link *link)
 
 static void frame_fired(void *arg, struct fbk_point point, int result)
 {
-	struct fbk_link *link = arg;
-	struct link_consumer *half = link->consumer;
+	struct frame_watch *slot = arg;
+	struct fbk_link *link = slot->link;
 	(void)point;
 	(void)result;
 	pthread_mutex_lock(link->lock);
-	half->frame_watch = NULL;
 	next_look(link);
 }
 
 static void change_fired(void *arg, struct fbk_point point, int result)
 {
 	struct fbk_link *link = arg;
-	struct link_consumer *half = link->consumer;
 	(void)point;
 	(void)result;
 	pthread_mutex_lock(link->lock);
-	half->change_watch = NULL;
 	next_look(link);
 }
 
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg)
 {
 	struct link_consumer *half = link->consumer;
-	if (link->role != FBK_CONSUMER) {
+	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EINVAL, "this end of the link is the producer's");
 	}
 	pthread_mutex_lock(link->lock);
-	frame_unwatch(link);
 	half->next_fn = fn;
 	half->next_arg = arg;
 	int r = next_watch(link);

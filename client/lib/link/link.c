@@ -11,6 +11,7 @@
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
 #include "proto/wire.h"
+#include "struct-size.h"
 
 void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 {
@@ -22,6 +23,7 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 	info->pid = state->pid;
 	info->uid = state->uid;
 	info->error = state->error;
+	info->generation = state->generation;
 	wire_text_copy(info->acquire_why, sizeof(info->acquire_why), state->acquire_why);
 	wire_text_copy(info->release_why, sizeof(info->release_why), state->release_why);
 	wire_text_copy(info->peer, sizeof(info->peer), state->peer);
@@ -30,13 +32,13 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 
 static void link_lose_peer(struct fbk_link *link)
 {
-	if (link->in.timeline) {
+	if (link->peer.self) {
 		link->ops->lost(link, link->info.error < 0 ? link->info.error : -EPIPE);
 		/* A thread that waits for one of these ends its wait: they failed, or the next peer's take
 		 * their place. */
-		lane_drop(&link->past);
-		link->past = link->in;
-		link->in = (struct lane){ 0 };
+		peer_drop(link, &link->past);
+		link->past = link->peer;
+		link->peer = (struct link_peer){ 0 };
 	}
 }
 
@@ -52,28 +54,72 @@ static void link_take_end(struct fbk_link *link)
 	}
 }
 
-/* Open the peer's lane by its token; -1: there is no peer. */
-static int link_open_lane(struct fbk_link *link, int token_fd)
+static int peer_map_table(struct link_peer *peer, const Fbk__Wire__Lane *table)
 {
-	if (token_fd < 0 || link->in.timeline) {
-		return 0;
+	const struct page_map *map = peer->self->timeline->payload_map;
+	if (!map || !table) {
+		return error_set(-EPROTO, "the daemon describes no lane");
 	}
-	int r = fbk_timeline_open(link->context, token_fd, &link->in.timeline);
-	/* The peer is leaving already: the next state tells. */
-	return r == -EBADF || r == -ENOENT ? 0 : r;
+	const struct lane_geometry geometry = { table->slots, table->first, table->stride,
+						table->order, table->order_length };
+	int r = lane_page_init(&peer->page, map->memory, map->size, &geometry);
+	return r == 0 && geometry.slots >= FBK_BUFFERS_MAX
+		       ? 0
+		       : error_set(-EPROTO, "the daemon describes no lane of this version");
 }
 
-/* Another epoch is another peer; the token of its lane comes with the state. */
-static int link_meet(struct fbk_link *link, const Fbk__Wire__LinkState *state, int token_fd)
+static int peer_map_claims(struct fbk_context *context, struct link_peer *peer,
+			   const Fbk__Wire__Page *page, struct reply *reply)
 {
-	bool same = state->epoch == link->epoch && token_fd >= 0;
+	uint64_t least = sizeof(struct fbk_page_header) + FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE;
+	if (!page || page->size < least) {
+		return error_set(-EPROTO, "the daemon describes no claims");
+	}
+	pthread_mutex_lock(&context->mutex);
+	int r = page_map_get(context, page->id, page->size, reply->fds[1], true, &peer->claims);
+	pthread_mutex_unlock(&context->mutex);
+	reply->fds[1] = -1;
+	return r;
+}
+
+/* Open the peer's lane by its token, and map what comes with it. */
+static int link_open_peer(struct fbk_link *link, const Fbk__Wire__LinkState *state,
+			  struct reply *reply)
+{
+	struct fbk_timeline *timeline;
+	struct link_peer peer = { 0 };
+	int r = fbk_timeline_open(link->context, reply->fds[0], &timeline);
+	if (r < 0) {
+		/* The peer is leaving already, or has not mapped it yet: the next state tells. */
+		return r == -EBADF || r == -ENOENT || r == -EAGAIN ? 0 : r;
+	}
+	r = lane_point_create(timeline, 0, &peer.self);
+	if (r == 0) {
+		r = peer_map_table(&peer, state->peer_table);
+	}
+	if (r == 0) {
+		r = peer_map_claims(link->context, &peer, state->claims, reply);
+	}
+	if (r < 0) {
+		peer_drop(link, &peer);
+		return r;
+	}
+	link->peer = peer;
+	return 0;
+}
+
+/* Another epoch is another peer; the token of its lane and the claim page come with the state. */
+static int link_meet(struct fbk_link *link, const Fbk__Wire__LinkState *state, struct reply *reply)
+{
+	bool there = reply->fd_count == 2;
+	bool same = state->epoch == link->epoch && there;
 	link_take_state(link, state);
 	if (!same) {
 		link_lose_peer(link);
 		link->next = 0;
 	}
 	link->epoch = state->epoch;
-	int r = link_open_lane(link, token_fd);
+	int r = there && !link->peer.self ? link_open_peer(link, state, reply) : 0;
 	return r == 0 ? link->ops->met(link, state->from) : r;
 }
 
@@ -86,7 +132,7 @@ static int link_ask(struct fbk_link *link)
 		return r;
 	}
 	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_LINK) {
-		r = link_meet(link, reply.message->link, reply.fd_count > 0 ? reply.fds[0] : -1);
+		r = link_meet(link, reply.message->link, &reply);
 	} else {
 		r = error_set(-EPROTO, "the daemon describes no link");
 	}
@@ -144,6 +190,54 @@ void link_give_up(struct fbk_link *link, int error, const char *reason)
 	request_do(link->context, &request); /* it may have ended meanwhile, or the daemon */
 }
 
+void link_break(struct fbk_link *link, int error, const char *reason)
+{
+	uint64_t epoch = link->epoch;
+	link_refresh(link);
+	if (link->epoch != epoch || !link->peer.self) {
+		return; /* it is gone already, and what it showed with it */
+	}
+	link_give_up(link, error, reason);
+	link->ops->lost(link, error);
+	link_refresh(link);
+}
+
+static void link_end_stopped(struct fbk_link *link)
+{
+	link_give_up(link, -EPIPE, "");
+	link_refresh(link);
+	if (link->offered) {
+		/* or another peer could accept it */
+		fbk_timeline_fail(link->state, -EPIPE, "the link was stopped");
+	}
+	link->info.phase = FBK_LINK_ENDED;
+	link_lose_peer(link);
+	if (!link->info.cause[0]) {
+		link->info.error = -EPIPE;
+		wire_text_copy(link->info.cause, sizeof(link->info.cause), "it was stopped here");
+	}
+}
+
+void link_wind_down(struct fbk_link *link)
+{
+	if (link->stopped && link->info.phase != FBK_LINK_ENDED && !link->ops->busy(link)) {
+		link_end_stopped(link);
+	}
+}
+
+int fbk_link_stop(struct fbk_link *link)
+{
+	pthread_mutex_lock(link->lock);
+	int r = link->ops->refresh(link);
+	if (!link->stopped) {
+		link->stopped = true;
+		link->ops->stop(link);
+	}
+	link_wind_down(link);
+	pthread_mutex_unlock(link->lock);
+	return r;
+}
+
 int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_point *ret_change)
 {
 	int r = link->ops->refresh(link);
@@ -163,13 +257,36 @@ static int link_look_locked(struct fbk_link *link, struct fbk_link_info *ret_inf
 	return r;
 }
 
+static void info_fill_wishes(const struct fbk_link *link, struct fbk_link_info *info)
+{
+	const struct lane_page *page = link->role == FBK_ROLE_CONSUMER ? &link->out.page
+				       : link->peer.self               ? &link->peer.page
+								       : NULL;
+	if (page) {
+		struct lane_wishes wishes = lane_wishes_read(page);
+		info->hold = wishes.hold;
+		info->delivery = wishes.delivery == FBK_DELIVERY_MAILBOX ? FBK_DELIVERY_MAILBOX
+									 : FBK_DELIVERY_FIFO;
+		info->paused = wishes.pauses & 1;
+	}
+}
+
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
+	size_t size = ret_info->struct_size;
 	struct fbk_link_info info;
 	struct fbk_point change;
-	int r = link_look_locked(link, &info, &change);
+	int r = struct_check_out(size, sizeof(info));
+	if (r < 0) {
+		return r;
+	}
+	pthread_mutex_lock(link->lock);
+	r = link_look(link, &info, &change);
+	info_fill_wishes(link, &info);
+	pthread_mutex_unlock(link->lock);
 	if (r == 0) {
-		*ret_info = info;
+		info.struct_size = size;
+		memcpy(ret_info, &info, size < sizeof(info) ? size : sizeof(info));
 	}
 	return r;
 }

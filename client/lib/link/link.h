@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * Links. A link has two lanes: on the one it sends frames (or gives them back), on the other it receives. What
+ * Links. A link has two lanes: on its own it sends frames (or gives them back), on its peer's it receives. What
  * both ends do alike is here; what only one does is in its half, and comes in by `ops`. Child of its context;
  * made and closed by link-offer.c.
  *
  * Locks: a link's fields are under its lock, which is that of its exchange while it has one. It comes before the
  * context's locks. No thread sleeps under it but for an answer of the daemon.
+ *
+ * Memory: frames outlive the link of the program, and its context. So the link is counted: by the program, and by each
+ * frame.
  */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +39,12 @@ struct link_role {
 	/* The point that the next frame waits for; -ENOENT: there is no frame. */
 	int (*awaited)(struct fbk_link *link, struct fbk_point *ret_point);
 
+	/* How many frames the consumer holds, or has been offered; what it stops for. */
+	bool (*busy)(struct fbk_link *link);
+
+	/* fbk_link_stop(): the first time. */
+	void (*stop)(struct fbk_link *link);
+
 	/* The link closes: no more watches of it. Not under the lock; so are the next two. */
 	void (*leave)(struct fbk_link *link);
 	void (*close)(
@@ -45,20 +55,24 @@ struct link_role {
 
 struct fbk_link {
 	struct child child; /* of the context */
-	struct fbk_context *context;
+	_Atomic unsigned int refs;
+	struct fbk_context *context; /* NULL: it has ended */
 	struct fbk_device *device;
 	enum fbk_role role;
 	const struct link_role *ops;
 	struct link_producer *producer; /* one of the two, by the role; the other is NULL */
 	struct link_consumer *consumer;
 	bool offered;
+	bool closed;                /* by the program; frames may be left */
+	bool stopped;               /* fbk_link_stop(): it ends with the last frame */
 	struct fbk_timeline *state; /* raised with each change */
 	uint64_t seen;              /* its value when `info` was asked for */
 	uint64_t epoch;
 	struct fbk_link_info info;
-	struct lane out, in;
-	struct lane
-		past;  /* the last peer's, when it is gone: a thread may sleep on its timelines */
+	struct lane out;
+	struct link_peer peer;
+	struct link_peer
+		past; /* the last one, when it is gone: its release points can still be asked for */
 	uint64_t next; /* sequence of the next frame: to hand over, or to come */
 	pthread_mutex_t own_lock;
 	pthread_mutex_t *lock; /* that, or its exchange's */
@@ -69,6 +83,10 @@ struct fbk_link {
 	struct fbk_watch *listener;
 	enum fbk_link_phase notified;
 };
+
+/* link-offer.c */
+void link_ref(struct fbk_link *link);
+void link_unref(struct fbk_link *link); /* not under its lock */
 
 /* Take over what the daemon says of it. */
 struct Fbk__Wire__LinkState;
@@ -84,13 +102,19 @@ int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_
 /* The end of the present pairing, for a reason of ours. */
 void link_give_up(struct fbk_link *link, int error, const char *reason);
 
+/* That, and what follows at this end: the peer lied, or it is stopped. */
+void link_break(struct fbk_link *link, int error, const char *reason);
+
+/* Once it is stopped and the last frame is back: its end. Anew after each frame that comes back. */
+void link_wind_down(struct fbk_link *link);
+
 /* -EPIPE, with the cause as detail. */
 int link_over(const struct fbk_link *link);
 
 /* May frames go over it, as far as is known? */
 static inline bool link_open(const struct fbk_link *link)
 {
-	return link->info.phase == FBK_LINK_ESTABLISHED && link->in.timeline;
+	return link->info.phase == FBK_LINK_ESTABLISHED && link->peer.self;
 }
 
 /* The next change of a link. */

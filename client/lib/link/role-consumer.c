@@ -8,44 +8,95 @@
 #include "frame.h"
 #include "link-watch.h"
 #include "link.h"
+#include "release-line.h"
+
+void role_consumer_want(struct fbk_link *link, const struct fbk_consumer_desc *desc)
+{
+	struct lane_wishes *wishes = &link->consumer->wishes;
+	*wishes = (struct lane_wishes){ .delivery = desc->delivery, .hold = desc->hold };
+	lane_wishes_write(&link->out.page, wishes);
+}
+
+static void consumer_set_pause(struct fbk_link *link, bool paused)
+{
+	struct lane_wishes *wishes = &link->consumer->wishes;
+	if ((wishes->pauses & 1) != paused) {
+		wishes->pauses++;
+		lane_wishes_write(&link->out.page, wishes);
+		lane_raise(&link->out);
+	}
+}
+
+int fbk_link_pause(struct fbk_link *link, bool paused)
+{
+	if (link->role != FBK_ROLE_CONSUMER) {
+		return error_set(-EPERM, "this end of the link is the producer's");
+	}
+	pthread_mutex_lock(link->lock);
+	bool stopped = link->stopped;
+	if (!stopped) {
+		consumer_set_pause(link, paused);
+		frame_released(link); /* there may be one */
+	}
+	pthread_mutex_unlock(link->lock);
+	return stopped ? error_set(-EPIPE, "the link was stopped") : 0;
+}
 
 static int consumer_met(struct fbk_link *link, uint64_t from)
 {
 	if (link->info.phase == FBK_LINK_ESTABLISHED && link->next == 0) {
 		link->next = from;
-		link->consumer->oldest = from;
 	}
 	return 0;
 }
 
-/* The producer is gone, and wants back nothing that it gave. The fds stay open until others come in their places,
- * since the program may be looking at them. */
+/* The producer is gone, and wants back nothing that it gave. Frames keep what the program may be looking at. */
 static void producer_lost(struct fbk_link *link, int error)
 {
-	struct link_consumer *half = link->consumer;
 	(void)error;
 	frame_unwatch(link); /* its timeline goes; the change fires */
-	for (uint32_t i = 0; i < FBK_RING_SIZE; i++) {
-		half->frames[i].held = false;
-	}
-	half->oldest = link->next;
+	frames_lose(link);
 }
 
 /* For the next frame to come. */
 static int consumer_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 {
-	*ret_point = (struct fbk_point){ link->in.timeline, link->next };
+	*ret_point = (struct fbk_point){ peer_lane(&link->peer), link->next };
 	return 0;
+}
+
+static bool consumer_busy(struct fbk_link *link)
+{
+	return link->consumer->held > 0;
+}
+
+/* What is offered is retracted. */
+static void consumer_stop(struct fbk_link *link)
+{
+	consumer_set_pause(link, true);
+}
+
+static void consumer_leave(struct fbk_link *link)
+{
+	frames_unwatch(link);
+	pthread_mutex_lock(link->lock);
+	frames_return_all(link, -ECANCELED);
+	pthread_mutex_unlock(link->lock);
 }
 
 static void consumer_close(struct fbk_link *link)
 {
-	fbk_timeline_close(link->consumer->fences);
+	release_lines_close(link->consumer);
 }
 
 static void consumer_free(struct fbk_link *link)
 {
-	frames_drop(link->consumer);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		link_buffer_unref(link->consumer->buffers[i]);
+	}
+	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
+		lane_point_unref(link, link->consumer->watches[i].point);
+	}
 	free(link->consumer);
 }
 
@@ -54,7 +105,9 @@ static const struct link_role role_consumer = {
 	.lost = producer_lost,
 	.refresh = link_refresh,
 	.awaited = consumer_awaited,
-	.leave = frames_unwatch,
+	.busy = consumer_busy,
+	.stop = consumer_stop,
+	.leave = consumer_leave,
 	.close = consumer_close,
 	.free = consumer_free,
 };
@@ -65,8 +118,8 @@ int role_consumer_create(struct fbk_link *link)
 	if (!half) {
 		return error_plain(-ENOMEM);
 	}
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		half->buffers[i].desc.fd = -1;
+	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
+		half->watches[i].link = link;
 	}
 	link->consumer = half;
 	link->ops = &role_consumer;

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "awaited.h"
+
+#include <errno.h>
+
+#include "lane.h"
+
+static void awaited_put(struct awaited *awaited, struct fbk_point point, struct awaited_ref ref)
+{
+	awaited->points[awaited->count] = point;
+	awaited->refs[awaited->count++] = ref;
+}
+
+void awaited_add(struct awaited *awaited, struct fbk_point point)
+{
+	awaited_put(awaited, point, (struct awaited_ref){ NULL, NULL, NULL });
+}
+
+void awaited_add_lane(struct awaited *awaited, const struct fbk_link *link,
+		      struct lane_point *point, uint64_t value)
+{
+	awaited_put(awaited, (struct fbk_point){ point->timeline, value },
+		    (struct awaited_ref){ link, lane_point_ref(point), NULL });
+}
+
+void awaited_add_owned(struct awaited *awaited, struct fbk_point point)
+{
+	awaited_put(awaited, point, (struct awaited_ref){ NULL, NULL, point.timeline });
+}
+
+void awaited_drop(struct awaited *awaited)
+{
+	while (awaited->count > 0) {
+		struct awaited_ref *ref = &awaited->refs[--awaited->count];
+		if (ref->point) {
+			lane_point_unref(ref->link, ref->point);
+		}
+		fbk_timeline_close(ref->timeline);
+	}
+}
+
+int awaited_wait(struct awaited *awaited, uint64_t deadline_ns)
+{
+	size_t index;
+	int r = fbk_point_wait_any(awaited->points, awaited->count, deadline_ns, &index);
+	awaited_drop(awaited);
+	return r == -ETIMEDOUT || r == -EBADF || r == -ENOTCONN ? r : 0;
+}

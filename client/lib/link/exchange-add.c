@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "exchange-add.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/lib/error.h"
+#include "client/lib/request.h"
+#include "client/lib/timeline.h"
+#include "exchange-refresh.h"
+#include "link-producer.h"
+#include "link.h"
+#include "struct-size.h"
+
+int buffer_send(const struct fbk_link *link, uint32_t index, const struct exchange_buffer *buffer)
+{
+	const struct fbk_buffer_desc *desc = &buffer->desc;
+	uint32_t plane_fds[FBK_PLANES_MAX] = { 0 };
+	int fds[FBK_PLANES_MAX];
+	size_t fd_count = 0;
+	Fbk__Wire__Buffer wire = FBK__WIRE__BUFFER__INIT;
+	for (uint32_t i = 0; buffer->state != BUFFER_NONE && i < desc->plane_count; i++) {
+		if (desc->fd[i] >= 0) {
+			plane_fds[i] = (uint32_t)fd_count;
+			fds[fd_count++] = desc->fd[i];
+		}
+	}
+	wire.index = index;
+	wire.generation = buffer->generation;
+	wire.memory = desc->memory;
+	wire.format = desc->format;
+	wire.visibility = desc->visibility;
+	wire.width = desc->width;
+	wire.height = desc->height;
+	wire.fourcc = desc->fourcc;
+	wire.modifier = desc->modifier;
+	wire.offset = (uint64_t *)(uintptr_t)desc->offset; /* only packed */
+	wire.stride = (uint64_t *)(uintptr_t)desc->stride;
+	wire.fd = plane_fds;
+	wire.n_offset = wire.n_stride = wire.n_fd = desc->plane_count;
+	REQUEST(request, LINK_BUFFER, link_buffer, .handle = link->state->handle, .buffer = &wire);
+	return request_do_fds(link->context, &request, fds, fd_count);
+}
+
+static int desc_check(uint32_t index, const struct fbk_buffer_desc *desc)
+{
+	if (desc->plane_count == 0 || desc->plane_count > FBK_PLANES_MAX) {
+		return error_set(-EINVAL, "buffer %u: a buffer has 1 to %d planes", index,
+				 FBK_PLANES_MAX);
+	}
+	return desc->fd[0] >= 0 ? 0 : error_set(-EBADF, "buffer %u: plane 0 has no fd", index);
+}
+
+/* The fds are taken, whatever comes of it; those behind the planes are none. */
+static int desc_read(uint32_t index, const struct fbk_buffer_desc *given,
+		     struct fbk_buffer_desc *desc)
+{
+	int r = struct_read(desc, sizeof(*desc), sizeof(*desc), given);
+	if (r == 0) {
+		r = desc_check(index, desc);
+	}
+	for (uint32_t i = 0; i < FBK_PLANES_MAX; i++) {
+		if (r < 0 && given->fd[i] >= 0 && i < given->plane_count) {
+			close(given->fd[i]);
+		}
+		if (r == 0 && i >= desc->plane_count) {
+			desc->fd[i] = -1;
+		}
+	}
+	return r;
+}
+
+static int exchange_add(struct fbk_exchange *exchange, struct exchange_buffer *buffer)
+{
+	uint32_t index = (uint32_t)(buffer - exchange->buffers);
+	struct link_producer *half, *done;
+	int r = 0;
+	buffer->generation++;
+	buffer->state = BUFFER_FREE;
+	buffer->freed = ++exchange->freed;
+	exchange->there |= index_bit(index);
+	LIST_FOREACH(half, &exchange->consumers, links) {
+		r = buffer_send(half->link, index, buffer);
+		if (r < 0) {
+			break;
+		}
+	}
+	if (r < 0) {
+		buffer_clear(buffer);
+		exchange->there &= ~index_bit(index);
+		for (done = LIST_FIRST(&exchange->consumers); done != half;
+		     done = LIST_NEXT(done, links)) {
+			buffer_send(done->link, index, buffer);
+		}
+	}
+	return r;
+}
+
+int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
+		     const struct fbk_buffer_desc *desc)
+{
+	struct exchange_buffer *buffer = NULL;
+	struct fbk_buffer_desc taken;
+	int r = desc_read(index, desc, &taken);
+	if (r < 0) {
+		return r;
+	}
+	pthread_mutex_lock(&exchange->lock);
+	r = exchange_find(exchange, index, false, &buffer);
+	if (r == 0) {
+		buffer->desc = taken;
+		r = exchange_add(exchange, buffer);
+	} else {
+		buffer_clear(&(struct exchange_buffer){ .state = BUFFER_FREE, .desc = taken });
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
+{
+	struct exchange_buffer *buffer = NULL;
+	struct link_producer *half;
+	pthread_mutex_lock(&exchange->lock);
+	exchange_refresh(exchange);
+	int r = exchange_find(exchange, index, true, &buffer);
+	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
+		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
+	}
+	if (r == 0) {
+		buffer_let_go(buffer);
+		buffer_clear(buffer);
+		exchange->there &= ~index_bit(index);
+		LIST_FOREACH(half, &exchange->consumers, links) {
+			buffer_send(half->link, index, buffer); /* none: removes it */
+		}
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return r;
+}
+
+int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index)
+{
+	struct exchange_buffer *buffer = NULL;
+	pthread_mutex_lock(&exchange->lock);
+	int r = exchange_find(exchange, index, true, &buffer);
+	pthread_mutex_unlock(&exchange->lock);
+	if (r == 0) {
+		r = buffer->state == BUFFER_HANDED
+			    ? error_set(-EOPNOTSUPP, "abandoning is not there yet")
+			    : error_set(-EINVAL, "buffer %u is not out", index);
+	}
+	return r;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/* The release timelines of a consumer's buffers, two for each, made when they are first needed. */
+#pragma once
+
+#include "link-consumer.h"
+
+/* `kind`: FBK_RELEASE_MEMORY or FBK_RELEASE_BROKERED. One that failed is replaced. Under the link's lock. */
+int release_line_get(struct fbk_link *link, uint32_t index, enum fbk_release_kind kind,
+		     struct release_line **ret_line);
+
+/* The number that its producer finds it by. */
+static inline uint32_t release_number(uint32_t index, enum fbk_release_kind kind)
+{
+	return 1 + 2 * index + (kind == FBK_RELEASE_BROKERED);
+}
+
+void release_lines_close(struct link_consumer *half);
