@@ -150,6 +150,7 @@ void consumer_lost(struct fbk_link *link, int error)
 	half->passed = 0;
 	half->seen = 0;
 	half->discont = false;
+	half->missed = (struct damage){ 0 };
 }
 
 /* Take over what its table says. False: it is not its consumer any more. */
@@ -247,16 +248,23 @@ bool consumer_wants(struct fbk_link *link)
 	       !(half->skips && half->depth > 0 && consumer_offered(link) >= half->depth);
 }
 
-void consumer_skip(struct fbk_link *link)
+void consumer_skip(struct fbk_link *link, const struct lane_frame *frame)
 {
 	link->producer->discont = true;
+	damage_add(&link->producer->missed, frame);
 }
 
-static void sent_retract(struct fbk_link *link, uint32_t index)
+/* `taken`: the newest frame that the consumer took, with the damage of those before it. */
+static void sent_retract(struct fbk_link *link, uint32_t index, uint64_t taken)
 {
 	struct link_producer *half = link->producer;
 	struct link_sent *sent = &half->sent[index];
 	if (claim_retract(peer_claims(&link->peer), index, sent->sequence)) {
+		struct lane_frame frame;
+		if (sent->sequence > taken &&
+		    lane_frame_read(&link->out.page, index, sent->sequence, &frame)) {
+			damage_add(&half->missed, &frame);
+		}
 		sent_finish(half, sent);
 		buffer_acked(half->exchange, index);
 		buffer_retracted(half->exchange, index);
@@ -279,6 +287,18 @@ static uint64_t consumer_newest(const struct fbk_link *link)
 	return newest;
 }
 
+static uint64_t consumer_taken(const struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint64_t taken = half->passed;
+	uint32_t index;
+	FOREACH_INDEX(index, half->out) {
+		uint64_t sequence = half->sent[index].sequence;
+		taken = sequence > taken && !sent_offered(link, index) ? sequence : taken;
+	}
+	return taken;
+}
+
 void consumer_retract(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
@@ -294,9 +314,10 @@ void consumer_retract(struct fbk_link *link)
 	} else if (wishes.delivery == FBK_DELIVERY_MAILBOX) {
 		below = consumer_newest(link);
 	}
+	uint64_t taken = below ? consumer_taken(link) : 0;
 	FOREACH_INDEX(index, below ? half->out : 0) {
 		if (half->sent[index].sequence < below) {
-			sent_retract(link, index);
+			sent_retract(link, index, taken);
 		}
 	}
 }
@@ -371,6 +392,10 @@ int consumer_hand(struct fbk_link *link, struct lane_frame *frame, struct fbk_po
 	own.incarnation = number ? entry->incarnation : 0;
 	own.flags |= half->discont ? FBK_FRAME_DISCONT : 0;
 	own.parts |= half->depth > 0 && !half->skips ? FBK_PART_NOTIFY : 0;
+	if (half->missed.all || half->missed.count > 0) {
+		damage_add(&half->missed, &own);
+		damage_write(&half->missed, &own);
+	}
 	claim_offer(peer_claims(&link->peer), own.index, own.sequence);
 	lane_frame_write(&link->out.page, &own);
 	int r = fbk_timeline_signal(link->out.timeline, own.sequence);
@@ -385,6 +410,8 @@ int consumer_hand(struct fbk_link *link, struct lane_frame *frame, struct fbk_po
 	};
 	half->out |= index_bit(own.index);
 	half->discont = false;
+	half->missed.all = false;
+	half->missed.count = 0;
 	link->next++;
 	return 0;
 }

@@ -35,7 +35,7 @@ bool consumer_is_full(struct fbk_link *link);
 /* Does it get the next frame? */
 bool consumer_wants(struct fbk_link *link);
 /* It gets none: something is missing before its next one. */
-void consumer_skip(struct fbk_link *link);
+void consumer_skip(struct fbk_link *link, const struct lane_frame *frame);
 
 /* 0, or why a buffer can't be handed over to it with a point of that timeline; makes it known. */
 int consumer_may_hand(struct fbk_link *link, struct fbk_point acquire);

@@ -77,7 +77,7 @@ static uint32_t exchange_send(struct fbk_exchange *exchange, struct lane_frame *
 		if (consumer_wants(half->link)) {
 			consumers += consumer_hand(half->link, frame, acquire) == 0;
 		} else {
-			consumer_skip(half->link);
+			consumer_skip(half->link, frame);
 		}
 	}
 	return consumers;

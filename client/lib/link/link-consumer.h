@@ -42,6 +42,7 @@ struct frame_watch {
 struct link_consumer {
 	struct lane_wishes wishes;
 	uint32_t held;
+	uint64_t shown; /* the last frame that the program got; 0: none from this producer */
 	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
 	struct link_buffer *buffers[FBK_BUFFERS_MAX];
 	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */

@@ -6,6 +6,7 @@
 
 #include "client/lib/error.h"
 #include "client/lib/timeline.h"
+#include "damage.h"
 #include "frame.h"
 #include "link-buffer.h"
 #include "link-find.h"
@@ -43,6 +44,7 @@ static void frame_taken(struct fbk_link *link, const struct found *found)
 /* Takes what was found. -EAGAIN: its producer was faster. */
 static int frame_take(struct fbk_link *link, struct found *found, struct fbk_frame **ret_frame)
 {
+	damage_gather(&link->peer.page, link->consumer->shown, &found->frame);
 	struct fbk_frame *frame = frame_create(link, &found->frame, found->point);
 	if (!frame) {
 		return error_plain(-ENOMEM);
@@ -59,6 +61,7 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	if (r == 0) {
 		r = frame_prepare(frame);
 	}
+	link->consumer->shown = r == 0 ? frame->sequence : 0;
 	if (r == 0) {
 		frame_hold(frame);
 	} else if (r != -ENOTCONN) {

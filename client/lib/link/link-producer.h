@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "damage.h"
 #include "fencebroker.h"
 #include "lane.h"
 #include "proto/page.h"
@@ -49,6 +50,7 @@ struct link_producer {
 	uint64_t passed;               /* the newest frame that was taken or came back */
 	uint32_t pauses;               /* the consumer's, when a frame was handed or retracted */
 	bool discont;                  /* frames are missing before the next */
+	struct damage missed;          /* of frames that it never got */
 	uint32_t depth;                /* frames offered and not taken; 0: any number */
 	bool skips;                    /* at that depth */
 	struct link_number numbers[1 + FBK_LANE_ACQUIRES];

@@ -56,6 +56,7 @@ static void producer_lost(struct fbk_link *link, int error)
 	(void)error;
 	frame_unwatch(link); /* its timeline goes; the change fires */
 	frames_lose(link);
+	link->consumer->shown = 0;
 }
 
 /* For the next frame to come. */
