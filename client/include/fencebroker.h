@@ -744,7 +744,8 @@ int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_
 
 /*
  * Stop: nothing new comes, or may be handed over; frames that are held stay valid, and the link lives until the last of
- * them is released. Then its phase is FBK_LINK_ENDED. Any thread, and any number of times.
+ * them is released and its release point is decided. Then its phase is FBK_LINK_ENDED. Any thread, and any number of
+ * times.
  */
 int fbk_link_stop(struct fbk_link *link);
 

@@ -271,7 +271,8 @@ static void sent_retract(struct fbk_link *link, uint32_t index, uint64_t taken)
 	}
 }
 
-/* Of a mailbox: the newest frame that is taken, or reached, so that the older ones need not be taken. */
+/* Of a mailbox: the newest frame that is taken, or reached, so that the older ones need not be taken. One that failed
+ * displaces none. */
 static uint64_t consumer_newest(const struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
@@ -279,8 +280,8 @@ static uint64_t consumer_newest(const struct fbk_link *link)
 	uint32_t index;
 	FOREACH_INDEX(index, half->out) {
 		uint64_t sequence = half->sent[index].sequence;
-		if (sequence > newest && (!sent_offered(link, index) ||
-					  buffer_drawn(half->exchange, index) != -EAGAIN)) {
+		if (sequence > newest &&
+		    (!sent_offered(link, index) || buffer_drawn(half->exchange, index) == 0)) {
 			newest = sequence;
 		}
 	}

@@ -15,9 +15,11 @@ bool buffer_acquire(struct exchange_buffer *buffer, struct fbk_point *ret_point)
 	struct fbk_timeline *timeline =
 		timeline_get(buffer->exchange->context, buffer->acquire_handle, buffer->acquire_id);
 	struct fbk_point point = { timeline, buffer->acquire_value };
-	if (!timeline || fbk_point_check(point) != -EAGAIN) {
+	int r = timeline ? fbk_point_check(point) : 0;
+	if (r != -EAGAIN) {
 		fbk_timeline_close(timeline);
 		buffer->acquire_value = 0; /* not asked again */
+		buffer->acquire_error = r;
 		return false;
 	}
 	*ret_point = point;
@@ -28,7 +30,7 @@ int buffer_drawn(struct fbk_exchange *exchange, uint32_t index)
 {
 	struct fbk_point point;
 	if (!buffer_acquire(&exchange->buffers[index], &point)) {
-		return 0;
+		return exchange->buffers[index].acquire_error;
 	}
 	fbk_timeline_close(point.timeline);
 	return -EAGAIN;

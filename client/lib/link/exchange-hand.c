@@ -94,6 +94,7 @@ static void buffer_hand(struct exchange_buffer *buffer, struct fbk_point acquire
 	buffer->frame = ++buffer->exchange->frames;
 	buffer->retracted = false;
 	buffer->acquire_value = acquire.timeline ? acquire.value : 0;
+	buffer->acquire_error = 0;
 	buffer->acquire_handle = acquire.timeline ? acquire.timeline->handle : 0;
 	buffer->acquire_id = acquire.timeline ? acquire.timeline->id : 0;
 }

@@ -28,7 +28,8 @@ struct link_buffer {
 struct release_line {
 	struct fbk_timeline *timeline; /* NULL: none yet */
 	uint32_t incarnation;
-	uint64_t uses; /* its last point */
+	uint64_t uses;  /* its last point */
+	uint64_t watch; /* of that, by number, while the link winds down; 0: none */
 };
 
 #define WATCHED_MAX 8 /* acquire points at a time, of the newest frames */

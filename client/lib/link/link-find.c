@@ -163,11 +163,20 @@ static void newest_list(const struct fbk_link *link, uint64_t last, struct newes
 	}
 }
 
-/* The newest that is reached. */
+/* The newest one that failed, of those looked at; another one takes its place, or NULL. */
+static void failed_replace(const struct fbk_link *link, struct found *failed,
+			   const struct found *found)
+{
+	lane_point_unref(link, failed->point);
+	*failed = found ? *found : (struct found){ 0 };
+}
+
+/* The newest that is reached. One that failed displaces none: it goes back once none before it is offered. */
 static int find_newest(struct fbk_link *link, uint64_t last, struct found *found,
 		       struct awaited *awaited)
 {
 	struct newest newest;
+	struct found failed = { 0 };
 	newest_list(link, last, &newest);
 	for (uint32_t i = 0; i < newest.count; i++) {
 		int r = found_read(link, newest.indices[i], newest.sequences[i], found);
@@ -177,6 +186,11 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 		if (r == 0) {
 			r = found_reached(link, found);
 		}
+		if (r == 0 && found->error) {
+			failed_replace(link, &failed, found);
+			continue;
+		}
+		failed_replace(link, &failed, NULL);
 		if (r == -EAGAIN) {
 			found_await(link, found, awaited);
 			continue;
@@ -184,7 +198,8 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 		found->older = i + 1 < newest.count;
 		return r;
 	}
-	return -EAGAIN;
+	*found = failed;
+	return failed.point ? 0 : -EAGAIN;
 }
 
 int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *awaited)

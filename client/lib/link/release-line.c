@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "client/lib/point.h"
+#include "client/lib/watch-arm.h"
 #include "link-point.h"
+#include "link.h"
 
 static int line_make(struct fbk_link *link, uint32_t index, enum fbk_release_kind kind,
 		     struct release_line *line)
@@ -28,7 +30,7 @@ static int line_make(struct fbk_link *link, uint32_t index, enum fbk_release_kin
 		fbk_timeline_close(timeline);
 		return r;
 	}
-	*line = (struct release_line){ timeline, line->incarnation + 1, 0 };
+	*line = (struct release_line){ .timeline = timeline, .incarnation = line->incarnation + 1 };
 	return 0;
 }
 
@@ -38,6 +40,7 @@ int release_line_get(struct fbk_link *link, uint32_t index, enum fbk_release_kin
 	struct release_line *line = &link->consumer->lines[index][kind == FBK_RELEASE_BROKERED];
 	/* One that failed: the frame that was released by it is over, since the buffer came again. */
 	if (line->timeline && timeline_check(line->timeline, FBK_POINT_MAX) != -EAGAIN) {
+		watch_end(link->context, &line->watch);
 		fbk_timeline_close(line->timeline);
 		line->timeline = NULL;
 	}
@@ -46,11 +49,49 @@ int release_line_get(struct fbk_link *link, uint32_t index, enum fbk_release_kin
 	return r;
 }
 
-void release_lines_close(struct link_consumer *half)
+static void line_fired(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	(void)point;
+	(void)result;
+	pthread_mutex_lock(link->lock);
+	link_wind_down(link);
+	pthread_mutex_unlock(link->lock);
+}
+
+static bool line_waits(struct fbk_link *link, struct release_line *line)
+{
+	struct fbk_point last = { line->timeline, line->uses };
+	if (!line->timeline || line->uses == 0 || fbk_point_check(last) != -EAGAIN) {
+		return false;
+	}
+	if (!watch_pending(link->context, line->watch)) {
+		watch_point(last, line_fired, link, &line->watch); /* or whoever looks sees it */
+	}
+	return true;
+}
+
+bool release_lines_wait(struct fbk_link *link)
+{
+	bool waits = false;
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		waits |= line_waits(link, &link->consumer->lines[i][0]);
+		waits |= line_waits(link, &link->consumer->lines[i][1]);
+	}
+	return waits;
+}
+
+static void line_close(const struct fbk_link *link, struct release_line *line)
+{
+	watch_end(link->context, &line->watch);
+	fbk_timeline_close(line->timeline);
+}
+
+void release_lines_close(struct fbk_link *link)
 {
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		fbk_timeline_close(half->lines[i][0].timeline);
-		fbk_timeline_close(half->lines[i][1].timeline);
+		line_close(link, &link->consumer->lines[i][0]);
+		line_close(link, &link->consumer->lines[i][1]);
 	}
-	fbk_set_destroy(half->set);
+	fbk_set_destroy(link->consumer->set);
 }

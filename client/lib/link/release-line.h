@@ -14,4 +14,7 @@ static inline uint32_t release_number(uint32_t index, enum fbk_release_kind kind
 	return 1 + 2 * index + (kind == FBK_RELEASE_BROKERED);
 }
 
-void release_lines_close(struct link_consumer *half);
+/* Of a link that was stopped: whether a release is undecided. Then it is watched, and winds the link down in a dispatch. */
+bool release_lines_wait(struct fbk_link *link);
+
+void release_lines_close(struct fbk_link *link);

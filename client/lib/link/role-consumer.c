@@ -66,9 +66,17 @@ static int consumer_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 	return 0;
 }
 
+/* Its end of the link is what keeps the buffers whose releases are undecided from their producer. */
 static bool consumer_busy(struct fbk_link *link)
 {
-	return link->consumer->held > 0;
+	return link->consumer->held > 0 || release_lines_wait(link);
+}
+
+static int consumer_refresh(struct fbk_link *link)
+{
+	int r = link_refresh(link);
+	link_wind_down(link);
+	return r;
 }
 
 /* What is offered is retracted. */
@@ -87,7 +95,7 @@ static void consumer_leave(struct fbk_link *link)
 
 static void consumer_close(struct fbk_link *link)
 {
-	release_lines_close(link->consumer);
+	release_lines_close(link);
 }
 
 static void consumer_free(struct fbk_link *link)
@@ -104,7 +112,7 @@ static void consumer_free(struct fbk_link *link)
 static const struct link_role role_consumer = {
 	.met = consumer_met,
 	.lost = producer_lost,
-	.refresh = link_refresh,
+	.refresh = consumer_refresh,
 	.awaited = consumer_awaited,
 	.busy = consumer_busy,
 	.stop = consumer_stop,
