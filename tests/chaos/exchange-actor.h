@@ -19,6 +19,7 @@
 #include "run.h"
 #include "tests/integration/lib-exchange.h"
 
+#define HELD_MOST       3 /* frames that a consumer holds at once */
 #define PRODUCERS       3
 #define CONSUMERS_EACH  2 /* of a producer, at most */
 #define EXCHANGE_PLACES (PRODUCERS + PRODUCERS * CONSUMERS_EACH)

@@ -1,32 +1,27 @@
 // SPDX-License-Identifier: MIT
-/* Rules for producers: each frame comes back once, in order, and not before every consumer released
- * it. */
+/*
+ * Rules for producers: each frame comes back once, in any order: when every consumer that took it has released it, at the
+ * release point of its own, or is dead; or unread, when it was retracted for a reason.
+ */
 #include <errno.h>
 #include <stdio.h>
 
 #include "exchange-trial.h"
 
-/* Whether a late, dead or failing consumer explains the error of a frame. */
-static bool frame_troubled(const struct trial *trial, const struct ledger_frame *frame,
-			   uint32_t producer, uint64_t value)
+static uint32_t trial_producer(const struct trial *trial)
+{
+	return trial->instance->header->instance;
+}
+
+/* Whether a consumer that came to its end explains the error of a frame, or that it came back unread. */
+static bool frame_orphaned(const struct trial *trial, const struct ledger_frame *frame)
 {
 	const struct ledger *ledger = trial->ledger;
-	for (uint64_t i = 0; i < RING && i < value; i++) {
-		const struct ledger_frame *one = ledger_frame(ledger, producer, value - i);
-		if (one && one->hand->deadline <= frame->back_time &&
-		    (!one->back || one->back_time >= one->hand->deadline)) {
-			return true; /* a consumer may have been late with it */
-		}
-	}
-	for (const struct holding *one = frame->holdings; one; one = one->chain) {
-		if (!one->frame || one->frame->result < 0) {
-			return true; /* released in error */
-		}
-	}
 	for (size_t i = 0; i < ledger->visit_count; i++) {
 		const struct visit *visit = ledger->visits[i];
 		uint64_t over = visit_over(visit);
-		if (visit->producer == producer && visit->accept_begin <= frame->back_time &&
+		if (visit->producer == trial_producer(trial) &&
+		    visit->accept_begin <= frame->back_time &&
 		    (visit->consumer->crashed ||
 		     (over <= frame->back_time && frame->hand->begin <= over + BOUND_NS))) {
 			return true; /* the daemon needs a while to see the end */
@@ -35,72 +30,155 @@ static bool frame_troubled(const struct trial *trial, const struct ledger_frame 
 	return false;
 }
 
-/* Each consumer that had the frame released it before it came back. */
+/* Whether its consumers, or its own acquire point, explain that it came back in error. */
+static bool frame_troubled(const struct trial *trial, const struct ledger_frame *frame)
+{
+	for (const struct holding *one = frame->holdings; one; one = one->chain) {
+		if (!one->frame || one->frame->result < 0) {
+			return true; /* released in error */
+		}
+	}
+	return frame_fails(frame) || frame_orphaned(trial, frame);
+}
+
+/* A consumer that got it has let go of it, or is dead. */
+static void judge_holding(const struct trial *trial, const struct ledger_frame *frame,
+			  const struct holding *holding)
+{
+	uint64_t back = frame->back_time;
+	if (holder_dead(holding, back)) {
+		return;
+	}
+	if (holding->next->begin >= back) {
+		frame_find(trial, EXCHANGE_RETRACTED, holding->value);
+	} else if (record_done(holding->next) > back) {
+		frame_find(trial, EXCHANGE_WINNERS, holding->value);
+	} else if (holding->frame && holding_let_go(holding) > back) {
+		frame_find(trial, EXCHANGE_REUSED, holding->value);
+	}
+}
+
+/* Whether a frame after this one was reached by then. */
+static bool later_reached(const struct trial *trial, uint64_t value, uint64_t when)
+{
+	const struct ledger *ledger = trial->ledger;
+	for (uint64_t i = value + 1; i < ledger->producers[trial_producer(trial)].count; i++) {
+		const struct ledger_frame *one = ledger_frame(ledger, trial_producer(trial), i);
+		if (one && one->hand->begin > when) {
+			return false;
+		}
+		if (one && !frame_fails(one) && one->hand->seen_begin &&
+		    one->hand->seen_begin <= when) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A consumer paused, or a mailbox had a later one to give. */
+static bool frame_displaced(const struct trial *trial, const struct ledger_frame *frame,
+			    uint64_t value)
+{
+	const struct ledger *ledger = trial->ledger;
+	bool later_one = later_reached(trial, value, frame->back_time);
+	for (size_t i = 0; i < ledger->visit_count; i++) {
+		const struct visit *visit = ledger->visits[i];
+		if (visit->producer == trial_producer(trial) &&
+		    ((visit->mailbox && later_one && visit->accept_begin <= frame->back_time) ||
+		     visit_paused(visit, frame->hand->begin, frame->back_time))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Nobody read it. */
+static void judge_unread(const struct trial *trial, const struct ledger_frame *frame,
+			 uint64_t value)
+{
+	if (frame_troubled(trial, frame) || record_done(frame->hand) == NEVER) {
+		return;
+	}
+	if (frame->hand->seen_begin == 0 || frame->back_time < frame->hand->seen_begin) {
+		frame_find(trial, EXCHANGE_UNDRAWN, value);
+	}
+	if (!frame_displaced(trial, frame, value)) {
+		frame_find(trial, EXCHANGE_DISPLACED, value);
+	}
+}
+
+/* When all that got it had given it back, or were dead; NEVER: not known. */
+static uint64_t frame_given(const struct ledger_frame *frame)
+{
+	uint64_t given = record_done(frame->hand);
+	unsigned int count = 0;
+	for (const struct holding *one = frame->holdings; one; one = one->chain) {
+		uint64_t done = holding_given_back(one);
+		if (done != NEVER && (one->frame->flags & RECORD_BY_FENCE)) {
+			done += BOUND_NS; /* the daemon raises it when it gets a CPU */
+		}
+		given = later(given, earlier(done, one->visit->consumer->killed.end));
+		count++;
+	}
+	return count == frame->hand->number ? given : NEVER; /* else somebody need not take it */
+}
+
 static void judge_back(const struct trial *trial, const struct ledger_frame *frame, uint64_t value)
 {
-	uint32_t producer = trial->instance->header->instance;
-	uint64_t given = record_done(frame->hand);
 	bool in_error = false;
 	for (const struct holding *one = frame->holdings; one; one = one->chain) {
-		uint64_t let_go = holding_let_go(one);
-		uint64_t done = holding_given_back(one);
-		bool lost = frame->back_result != 0 &&
-			    holding_lost(trial->ledger, one, frame->back_time);
-		bool failed = frame->back_result != 0 && !one->frame;
-		if (let_go > frame->back_time && !lost && !failed) {
-			frame_find(trial, EXCHANGE_REUSED, value);
-		}
-		in_error |= one->frame && one->frame->result < 0 && let_go <= frame->back_time;
-		given = later(given, done == NEVER ? frame->back_time : done);
+		const struct record *record = one->frame;
+		judge_holding(trial, frame, one);
+		/* at the end of a link it may count as a release */
+		in_error |= record && record->result < 0 && record->result != -ECANCELED &&
+			    record->fires == 0 && holding_let_go(one) <= frame->back_time;
+	}
+	if (!frame->holdings) {
+		judge_unread(trial, frame, value);
 	}
 	if (in_error && frame->back_result == 0) {
 		frame_find(trial, EXCHANGE_ERROR_LOST, value);
 	}
-	if (frame->back_result < 0 && !frame_troubled(trial, frame, producer, value)) {
+	if (frame->back_result < 0 && !frame_troubled(trial, frame)) {
 		frame_find(trial, EXCHANGE_ERROR_MADE, value);
 	}
-	if (trial_long(trial, frame->hand->deadline, frame->back_time)) {
-		frame_find(trial, EXCHANGE_BACK_LATE, value);
-	}
-	if (frame->back_result == 0 && trial_long(trial, given, frame->back_time)) {
+	if (frame->back_result <= 0 && trial_long(trial, frame_given(frame), frame->back_time)) {
 		frame_find(trial, EXCHANGE_BACK_SLOW, value);
 	}
 }
 
 /* In the producer's order: which frame each buffer holds while it is away. */
 struct tracking {
-	uint64_t away[RING]; /* frames that are away, by buffer; 0: none */
-	uint64_t back;       /* the last that came back */
+	uint64_t away[BUFFERS]; /* by buffer; 0: none */
+	uint64_t newest;        /* that came back */
 };
 
 static void judge_return(const struct trial *trial, struct tracking *tracking)
 {
 	const struct record *record = trial->record;
 	const struct ledger_frame *frame =
-		ledger_frame(trial->ledger, trial->instance->header->instance, record->value);
+		ledger_frame(trial->ledger, trial_producer(trial), record->value);
 	trial->verdict->frames.backs++;
 	trial->verdict->frames.in_error += record->result < 0;
-	if (record->index >= RING || tracking->away[record->index] != record->value || !frame) {
+	if (record->index >= BUFFERS || tracking->away[record->index] != record->value || !frame) {
 		frame_find(trial, EXCHANGE_BACK_AGAIN, record->value);
 		return;
 	}
 	tracking->away[record->index] = 0;
-	if (record->value < tracking->back) {
-		frame_find(trial, EXCHANGE_BACK_ORDER, record->value);
-	}
-	tracking->back = later(tracking->back, record->value);
+	trial->verdict->frames.overtook += record->value < tracking->newest;
+	tracking->newest = later(tracking->newest, record->value);
 	judge_back(trial, frame, record->value);
 }
 
 static void judge_lost(const struct trial *trial, const struct ledger_frame *frame, uint64_t value)
 {
 	const struct history_instance *instance = trial->instance;
-	if (frame->back || trial->end == NEVER) {
+	if (!frame || frame->back || frame->abandoned || trial->end == NEVER) {
 		return;
 	}
-	uint64_t life = earlier(instance->killed.begin, instance->left.begin);
-	if ((instance->left.begin != NEVER && instance->killed.begin == NEVER) ||
-	    (life != NEVER && trial_long(trial, trial->record->deadline, life))) {
+	bool left = instance->left.begin != NEVER && instance->killed.begin == NEVER;
+	if (left || trial_long(trial, frame_given(frame),
+			       earlier(instance->killed.begin, instance->left.begin))) {
 		frame_find(trial, EXCHANGE_LOST, value);
 	}
 }
@@ -115,13 +193,41 @@ static void judge_hand(const struct trial *trial, struct tracking *tracking)
 		}
 		return;
 	}
+	if (record->number == 0) {
+		return; /* all were paused, or full */
+	}
 	trial->verdict->frames.handed++;
-	if (record->index < RING) {
+	if (record->index < BUFFERS) {
 		tracking->away[record->index] = record->value;
 	}
-	judge_lost(trial,
-		   ledger_frame(trial->ledger, trial->instance->header->instance, record->value),
+	judge_lost(trial, ledger_frame(trial->ledger, trial_producer(trial), record->value),
 		   record->value);
+}
+
+static void judge_take(const struct trial *trial, struct tracking *tracking)
+{
+	const struct record *record = trial->record;
+	trial_wait(trial);
+	if (trial->end == NEVER || record->result == -ETIMEDOUT) {
+		return;
+	}
+	if (record->result < 0) {
+		frame_find(trial, EXCHANGE_WRONG, record->value);
+	} else if (record->value > 0) {
+		judge_return(trial, tracking);
+	}
+}
+
+static void judge_abandon(const struct trial *trial, struct tracking *tracking)
+{
+	const struct record *record = trial->record;
+	if (trial->end != NEVER && record->result < 0) {
+		if (record->result != -EINVAL) { /* it was back already */
+			frame_find(trial, EXCHANGE_WRONG, record->value);
+		}
+	} else if (record->index < BUFFERS) {
+		tracking->away[record->index] = 0;
+	}
 }
 
 void judge_producer(struct trial *trial)
@@ -136,18 +242,13 @@ void judge_producer(struct trial *trial)
 			judge_hand(trial, &tracking);
 			break;
 		case RECORD_TAKE:
-			trial_wait(trial);
-			if (trial->end == NEVER || record->result == -ETIMEDOUT) {
-				break;
-			}
-			if (record->result < 0) {
-				frame_find(trial, EXCHANGE_WRONG, record->value);
-			} else if (record->value > 0) {
-				judge_return(trial, &tracking);
-			}
+			judge_take(trial, &tracking);
 			break;
 		case RECORD_BACK:
 			judge_return(trial, &tracking);
+			break;
+		case RECORD_ABANDON:
+			judge_abandon(trial, &tracking);
 			break;
 		default:
 			break;

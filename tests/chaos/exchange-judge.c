@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Rules for consumers: each frame comes once, in order, is readable when its acquire point is
- * reached, and is not written before its release. */
+/* Rules for consumers: a frame is readable when its acquire point is reached, nobody writes it before its release, and no
+ * wait, wake or error is lost. */
 #include "exchange-judge.h"
 
 #include <errno.h>
@@ -18,46 +18,24 @@ static uint64_t frame_there(const struct ledger_frame *frame)
 	return later(record_done(frame->hand), signalled);
 }
 
-/* Whether the producer missed a frame of this visit at its deadline. */
-static bool visit_late(const struct trial *trial, const struct visit *visit, uint64_t when)
-{
-	const struct ledger_producer *producer = &trial->ledger->producers[visit->producer];
-	uint64_t value = 1;
-	for (size_t i = visit->count; i-- > 0;) {
-		const struct holding *holding = &visit->holdings[i];
-		const struct ledger_frame *frame =
-			ledger_frame(trial->ledger, visit->producer, holding->value);
-		if (i == visit->count - 1) {
-			value = holding->value + 1;
-		}
-		if (visit->count - i > RING) {
-			break;
-		}
-		if (frame && frame->hand->deadline <= when &&
-		    !holding_back_by(holding, frame->hand->deadline)) {
-			return true;
-		}
-	}
-	for (; value < producer->count; value++) { /* frames that it never asked for */
-		const struct record *hand = producer->frames[value].hand;
-		if (hand && record_done(hand) >= visit->accept_begin && hand->deadline <= when) {
-			return hand->begin <= when;
-		}
-		if (hand && hand->begin > when) {
-			return false;
-		}
-	}
-	return false;
-}
-
-static void judge_ended(const struct trial *trial, const struct visit *visit)
+static void judge_ended(const struct trial *trial, const struct visit *visit, uint64_t last)
 {
 	const struct record *record = trial->record;
-	const struct history_instance *producer = trial_instance(trial, record->timeline);
-	bool gone = instance_gone(producer, trial->end);
+	bool gone = instance_gone(trial_instance(trial, record->timeline), trial->end);
+	bool stopped = visit && visit->stopped <= trial->end;
 	switch (record->result) {
 	case 0:
 	case -ETIMEDOUT:
+		break;
+	case -ENOBUFS:
+		if (!visit || record->fires < visit->hold) {
+			frame_find(trial, EXCHANGE_HOLD, record->value);
+		}
+		break;
+	case -EIO:
+		if (!visit || !gap_fails(trial, visit, last)) {
+			frame_find(trial, EXCHANGE_WRONG, record->value);
+		}
 		break;
 	case -EOWNERDEAD:
 		if (!gone) {
@@ -67,7 +45,7 @@ static void judge_ended(const struct trial *trial, const struct visit *visit)
 	case -EPIPE:
 	case -ESTALE:
 	case -ENOTCONN:
-		if (!gone && !(visit && visit_late(trial, visit, trial->end))) {
+		if (!gone && !stopped) {
 			frame_find(trial, EXCHANGE_SENT_AWAY, record->value);
 		}
 		break;
@@ -76,38 +54,13 @@ static void judge_ended(const struct trial *trial, const struct visit *visit)
 	}
 }
 
-static void judge_number(const struct trial *trial, const struct visit *visit,
-			 const struct holding *holding)
-{
-	const struct ledger_frame *frame =
-		ledger_frame(trial->ledger, visit->producer, holding->value);
-	uint64_t before = holding->number > 0 ? holding[-1].value : 0;
-	if (!frame || trial->end < frame->hand->begin) {
-		frame_find(trial, EXCHANGE_PHANTOM, holding->value);
-	} else if (holding->number == 0) {
-		if (record_done(frame->hand) < visit->accept_begin) {
-			frame_find(trial, EXCHANGE_STALE, holding->value);
-		}
-	} else if (holding->value <= before) {
-		frame_find(trial, EXCHANGE_AGAIN, holding->value);
-	} else if (holding->value > before + 1) {
-		frame_find(trial, EXCHANGE_SKIPPED, holding->value);
-	}
-}
-
-/* The frame that the consumer asks for next, and how long it waited for it once it was there. */
+/* A frame that the consumer has to get, unless it gets another one: and how long it waited for it once it was
+ * there. */
 struct looking {
-	const struct ledger_frame *frame; /* NULL: not known */
 	uint64_t value, spent;
+	uint64_t last; /* the one that it got last; 0: none */
+	bool paused;
 };
-
-static void looking_for(const struct trial *trial, struct looking *looking, uint32_t producer,
-			uint64_t value)
-{
-	looking->value = value;
-	looking->spent = 0;
-	looking->frame = ledger_frame(trial->ledger, producer, value);
-}
 
 /* A new consumer gets the first frame that is handed over after BOUND_NS. */
 static void looking_begin(const struct trial *trial, struct looking *looking,
@@ -124,18 +77,59 @@ static void looking_begin(const struct trial *trial, struct looking *looking,
 			high = middle;
 		}
 	}
-	looking_for(trial, looking, visit->producer, low);
+	*looking = (struct looking){ .value = low };
 }
 
-static void judge_looking(const struct trial *trial, struct looking *looking)
+static void looking_for(struct looking *looking, uint64_t value)
+{
+	if (looking->value != value) {
+		looking->value = value;
+		looking->spent = 0;
+	}
+}
+
+/* It was certainly offered to that consumer, which was there by then. */
+static bool frame_offered(const struct trial *trial, const struct visit *visit,
+			  const struct ledger_frame *frame)
+{
+	const struct record *hand = frame->hand;
+	return frame_on_all(trial->ledger, visit->producer, frame) ||
+	       (!visit_link(trial->ledger, visit)->skips &&
+		!visit_paused(visit, hand->begin, record_done(hand)));
+}
+
+/* The first that was there, and that nobody took back. NULL: there is none yet. */
+static const struct ledger_frame *looking_find(const struct trial *trial, struct looking *looking,
+					       const struct visit *visit)
+{
+	const struct ledger_producer *producer = &trial->ledger->producers[visit->producer];
+	for (uint64_t i = looking->value; i < producer->count; i++) {
+		const struct ledger_frame *one = ledger_frame(trial->ledger, visit->producer, i);
+		if (one && one->hand->begin > trial->until) {
+			return NULL;
+		}
+		if (one && !frame_fails(one) && !one->abandoned &&
+		    frame_offered(trial, visit, one) &&
+		    !(one->back && one->back_time <= trial->until)) {
+			looking_for(looking, i);
+			return one;
+		}
+	}
+	return NULL;
+}
+
+static void judge_looking(const struct trial *trial, struct looking *looking,
+			  const struct visit *visit)
 {
 	const struct record *record = trial->record;
-	if (!looking->frame) {
+	const struct ledger_frame *frame = visit && !looking->paused && visit->stopped == NEVER
+						   ? looking_find(trial, looking, visit)
+						   : NULL;
+	if (!frame) {
 		return;
 	}
-	uint64_t there = frame_there(looking->frame);
 	uint64_t before = looking->spent;
-	uint64_t from = later(there, record->begin);
+	uint64_t from = later(frame_there(frame), record->begin);
 	if (from < trial->until) {
 		uint64_t long_ns = trial->until - from;
 		looking->spent +=
@@ -152,27 +146,35 @@ static void judge_ready(const struct trial *trial, const struct visit *visit)
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	trial_wait(trial);
-	judge_ended(trial, visit);
+	judge_ended(trial, visit, record->value - 1);
+	if (record->result == -EIO && frame && !frame_fails(frame)) {
+		frame_find(trial, EXCHANGE_WRONG, record->value);
+	}
 	if (frame && frame->hand->seen_end &&
 	    trial_long(trial, later(frame->hand->seen_end, record->begin), trial->until)) {
 		frame_find(trial, EXCHANGE_WAKE, record->value);
 	}
 }
 
-/* The producer took the frame back in error, since this consumer was late or gone: it may write. */
-static bool holding_taken(const struct ledger *ledger, const struct ledger_frame *frame,
-			  const struct holding *holding, uint64_t when)
+/* Its release was refused: its producer is gone, or gave it up. */
+static void judge_refused(const struct trial *trial, const struct ledger_frame *frame)
 {
-	return frame->back && frame->back_result != 0 && frame->back_time <= when &&
-	       holding_lost(ledger, holding, frame->back_time);
+	const struct record *record = trial->record;
+	if (record->fires == 0 || trial->end == NEVER || (frame && frame->abandoned) ||
+	    instance_gone(trial_instance(trial, record->timeline), trial->end + BOUND_NS)) {
+		return;
+	}
+	frame_find(trial, EXCHANGE_WRONG, record->value);
 }
 
-static void judge_content(const struct trial *trial, const struct holding *holding)
+/* Whoever is late, and whatever else fails: as long as the consumer has it, nobody writes. */
+static void judge_content(const struct trial *trial)
 {
 	const struct record *record = trial->record;
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	uint64_t word = FRAME_WORD(record->timeline, record->value);
+	judge_refused(trial, frame);
 	if (!frame) {
 		return; /* reported by another rule */
 	}
@@ -182,8 +184,7 @@ static void judge_content(const struct trial *trial, const struct holding *holdi
 	if (frame->hand->seen_begin == 0 || record->begin < frame->hand->seen_begin) {
 		frame_find(trial, EXCHANGE_EARLY, record->value);
 	}
-	if ((record->seen_begin == word && record->seen_end == word) || record->seen_end == 0 ||
-	    holding_taken(trial->ledger, frame, holding, trial->until)) {
+	if ((record->seen_begin == word && record->seen_end == word) || record->seen_end == 0) {
 		return;
 	}
 	if (record->seen_begin == record->seen_end) {
@@ -195,45 +196,67 @@ static void judge_content(const struct trial *trial, const struct holding *holdi
 	}
 }
 
+/* A consumer's records, in turn. */
+struct reading {
+	const struct visit *visit;
+	struct looking looking;
+	size_t held;
+};
+
+static void judge_accept(struct trial *trial, struct reading *reading)
+{
+	const struct record *record = trial->record;
+	trial_time(trial, record->begin);
+	if (record_opens_visit(record)) {
+		reading->visit = trial->ledger->visits[trial->visit_next++];
+		reading->held = 0;
+		trial->verdict->frames.visits++;
+		looking_begin(trial, &reading->looking, reading->visit);
+	} else if (trial->end != NEVER && record->result != -EBUSY &&
+		   !instance_gone(trial_instance(trial, record->timeline), trial->end)) {
+		frame_find(trial, EXCHANGE_WRONG, 0);
+	}
+}
+
+static void judge_next(struct trial *trial, struct reading *reading)
+{
+	struct looking *looking = &reading->looking;
+	trial_wait(trial);
+	judge_ended(trial, reading->visit, looking->last);
+	judge_looking(trial, looking, reading->visit);
+	if (trial->end != NEVER && trial->record->result == 0) {
+		judge_number(trial, &reading->visit->holdings[reading->held++]);
+		looking->last = trial->record->value;
+		looking_for(looking, looking->last + 1);
+		trial->verdict->frames.seen++;
+	}
+}
+
 static void judge_consumer(struct trial *trial)
 {
 	const struct history_instance *instance = trial->instance;
-	const struct visit *visit = NULL;
-	struct looking looking = { 0 };
-	size_t held = 0;
+	struct reading reading = { 0 };
 	for (size_t i = 0; i < instance->count; i++) {
 		const struct record *record = &instance->records[i];
 		trial_set(trial, record);
 		switch (atomic_load_explicit(&record->kind, memory_order_relaxed)) {
 		case RECORD_ACCEPT:
-			trial_time(trial, record->begin);
-			if (record_opens_visit(record)) {
-				visit = trial->ledger->visits[trial->visit_next++];
-				held = 0;
-				trial->verdict->frames.visits++;
-				looking_begin(trial, &looking, visit);
-			} else if (trial->end != NEVER && record->result != -EBUSY &&
-				   !instance_gone(trial_instance(trial, record->timeline),
-						  trial->end)) {
-				frame_find(trial, EXCHANGE_WRONG, 0);
-			}
+			judge_accept(trial, &reading);
 			break;
 		case RECORD_NEXT:
-			trial_wait(trial);
-			judge_ended(trial, visit);
-			judge_looking(trial, &looking);
-			if (trial->end != NEVER && record->result == 0) {
-				judge_number(trial, visit, &visit->holdings[held++]);
-				looking_for(trial, &looking, visit->producer, record->value + 1);
-				trial->verdict->frames.seen++;
-			}
+			judge_next(trial, &reading);
 			break;
 		case RECORD_READY:
-			judge_ready(trial, visit);
+			judge_ready(trial, reading.visit);
 			break;
 		case RECORD_FRAME:
-			judge_content(trial, &visit->holdings[held - 1]);
+			judge_content(trial);
 			break;
+		case RECORD_PAUSE:
+			trial_time(trial, record->begin);
+			reading.looking.paused = record->index;
+			break;
+		case RECORD_HALT:
 		case RECORD_PART:
 			trial_time(trial, record->begin);
 			break;
@@ -265,10 +288,12 @@ static int frames_judge(struct trial *trial)
 
 static void frames_summarize(const struct verdict *verdict)
 {
-	printf("%" PRIu64 " frames, %" PRIu64 " came back, %" PRIu64 " in error; %" PRIu64
-	       " seen by %" PRIu64 " visits, %" PRIu64 " waits, %" PRIu64 " timed out",
+	printf("%" PRIu64 " frames, %" PRIu64 " came back, %" PRIu64 " in error, %" PRIu64
+	       " after a later one; %" PRIu64 " seen by %" PRIu64 " visits, %" PRIu64
+	       " waits, %" PRIu64 " timed out",
 	       verdict->frames.handed, verdict->frames.backs, verdict->frames.in_error,
-	       verdict->frames.seen, verdict->frames.visits, verdict->waits, verdict->timed_out);
+	       verdict->frames.overtook, verdict->frames.seen, verdict->frames.visits,
+	       verdict->waits, verdict->timed_out);
 }
 
 #define FINDING_KIND(number, name, text) [EXCHANGE_##number] = { name, text },

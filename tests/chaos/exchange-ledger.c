@@ -45,27 +45,57 @@ struct ledger_frame *ledger_frame(const struct ledger *ledger, uint32_t producer
 		       : NULL;
 }
 
-static int producer_add(struct ledger_producer *producer, const struct record *record)
+/* What happened to one frame. */
+static int producer_add_frame(struct ledger_producer *producer, const struct record *record)
 {
 	uint8_t kind = record_kind_of(record);
-	bool hand = kind == RECORD_HAND && (record_done(record) == NEVER || record->result == 0);
-	bool back = kind == RECORD_BACK || (kind == RECORD_TAKE && record_done(record) != NEVER &&
-					    record->result == 0 && record->value > 0);
-	if (!hand && !back) {
-		return 0;
-	}
 	struct ledger_frame *frame = frame_at(producer, record->value);
 	if (!frame) {
 		return record->value >= FRAMES_MAX || record->value == 0 ? -EBADMSG : -ENOMEM;
 	}
-	if (hand) {
+	if (kind == RECORD_HAND) {
 		frame->hand = record;
+	} else if (kind == RECORD_ABANDON) {
+		frame->abandoned = record;
 	} else if (!frame->back) {
 		frame->back = record;
 		frame->back_time = kind == RECORD_BACK ? record->begin : record_done(record);
 		frame->back_result = kind == RECORD_BACK ? record->result : BACK_UNKNOWN;
 	}
 	return 0;
+}
+
+static int producer_add_link(struct ledger_producer *producer, const struct record *record)
+{
+	if (record->number >= LINKS_MAX) {
+		return -EBADMSG;
+	}
+	producer->links[record->number] =
+		(struct ledger_link){ record->index, record->flags & RECORD_SKIPS };
+	producer->link_count++;
+	return 0;
+}
+
+static int producer_add(struct ledger_producer *producer, const struct record *record)
+{
+	bool unended = record_done(record) == NEVER;
+	bool done = !unended && record->result == 0;
+	switch (record_kind_of(record)) {
+	case RECORD_HAND: /* on no link: it stays the producer's */
+		return unended || (done && record->number > 0)
+			       ? producer_add_frame(producer, record)
+			       : 0;
+	case RECORD_ABANDON:
+		return unended || done ? producer_add_frame(producer, record) : 0;
+	case RECORD_TAKE:
+		return done && record->value > 0 ? producer_add_frame(producer, record) : 0;
+	case RECORD_BACK:
+		return producer_add_frame(producer, record);
+	case RECORD_DEPTH:
+		return producer_add_link(producer, record);
+	default:
+		return 0;
+	}
 }
 
 /* ----------------------------------------------------------------------------------- consumers -- */
@@ -87,8 +117,11 @@ static struct visit *visit_add(struct ledger *ledger, struct history_instance *c
 		.consumer = consumer,
 		.producer = record->timeline,
 		.number = record->number,
+		.mailbox = record->flags & RECORD_MAILBOX,
+		.hold = record->index,
 		.accept_begin = record->begin,
 		.accept_end = record_done(record),
+		.stopped = NEVER,
 		.closed = NEVER,
 	};
 	visits[ledger->visit_count++] = visit;
@@ -116,29 +149,69 @@ static int holding_add(struct visit *visit, const struct record *record)
 	return 0;
 }
 
+static int pause_add(struct visit *visit, const struct record *record)
+{
+	struct history_spans *pauses = &visit->pauses;
+	if (record->index == 0) {
+		if (pauses->count > 0 && record_done(record) != NEVER) {
+			pauses->spans[pauses->count - 1].end = record_done(record);
+		}
+		return 0;
+	}
+	struct history_span *spans =
+		grow(pauses->spans, pauses->count + 1, &pauses->capacity, sizeof(*spans));
+	if (!spans) {
+		return -ENOMEM;
+	}
+	pauses->spans = spans;
+	spans[pauses->count++] = (struct history_span){ record->begin, NEVER };
+	return 0;
+}
+
+/* A record of a visit that goes on. */
+static int visit_take(struct visit *visit, const struct record *record)
+{
+	switch (record_kind_of(record)) {
+	case RECORD_NEXT:
+		return record_done(record) != NEVER && record->result == 0
+			       ? holding_add(visit, record)
+			       : 0;
+	case RECORD_FRAME:
+		if (visit->count == 0 || visit->holdings[visit->count - 1].value != record->value) {
+			return -EBADMSG;
+		}
+		visit->holdings[visit->count - 1].frame = record;
+		return 0;
+	case RECORD_PAUSE:
+		return pause_add(visit, record);
+	case RECORD_HALT:
+		visit->stopped = record->begin;
+		return 0;
+	case RECORD_PART:
+		visit->closed = record->begin;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
 static int consumer_index(struct ledger *ledger, struct history_instance *instance)
 {
 	struct visit *visit = NULL;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < instance->count; i++) {
 		const struct record *record = &instance->records[i];
-		uint8_t kind = record_kind_of(record);
-		bool done = record_done(record) != NEVER && record->result == 0;
+		bool read = record_kind_of(record) == RECORD_FRAME ||
+			    (record_kind_of(record) == RECORD_NEXT &&
+			     record_done(record) != NEVER && record->result == 0);
 		if (record_opens_visit(record)) {
 			visit = visit_add(ledger, instance, record);
 			r = visit ? 0 : -ENOMEM;
-		} else if (kind == RECORD_PART && visit) {
-			visit->closed = record->begin;
-			visit = NULL;
-		} else if (kind == RECORD_NEXT && done) {
-			r = visit ? holding_add(visit, record) : -EBADMSG;
-		} else if (kind == RECORD_FRAME) {
-			bool last = visit && visit->count > 0 &&
-				    visit->holdings[visit->count - 1].value == record->value;
-			if (!last) {
-				return -EBADMSG;
-			}
-			visit->holdings[visit->count - 1].frame = record;
+		} else if (visit) {
+			r = visit_take(visit, record);
+			visit = visit->closed == NEVER ? visit : NULL;
+		} else if (read) {
+			r = -EBADMSG;
 		}
 	}
 	return r;
@@ -191,6 +264,7 @@ void ledger_free(struct ledger *ledger)
 	free(ledger->producers);
 	for (size_t i = 0; i < ledger->visit_count; i++) {
 		free(ledger->visits[i]->holdings);
+		free(ledger->visits[i]->pauses.spans);
 		free(ledger->visits[i]);
 	}
 	free(ledger->visits);
@@ -198,6 +272,21 @@ void ledger_free(struct ledger *ledger)
 }
 
 /* -------------------------------------------------------------------------------------- asking -- */
+
+bool frame_fails(const struct ledger_frame *frame)
+{
+	return frame->hand->flags & RECORD_FAILS;
+}
+
+bool frame_on_all(const struct ledger *ledger, uint32_t producer, const struct ledger_frame *frame)
+{
+	return frame->hand->number == ledger->producers[producer].link_count;
+}
+
+const struct ledger_link *visit_link(const struct ledger *ledger, const struct visit *visit)
+{
+	return &ledger->producers[visit->producer].links[visit->number % LINKS_MAX];
+}
 
 uint64_t holding_let_go(const struct holding *holding)
 {
@@ -210,34 +299,23 @@ uint64_t holding_given_back(const struct holding *holding)
 	return done ? done : NEVER;
 }
 
-bool holding_back_by(const struct holding *holding, uint64_t when)
+bool holder_dead(const struct holding *holding, uint64_t when)
 {
-	uint64_t given = holding_given_back(holding);
-	if (given != NEVER && (holding->frame->flags & RECORD_BY_FENCE)) {
-		given += BOUND_NS; /* the daemon raises it when it gets a CPU */
-	}
-	return given <= when;
+	const struct history_instance *consumer = holding->visit->consumer;
+	return consumer->crashed || consumer->killed.begin <= when;
 }
 
 uint64_t visit_over(const struct visit *visit)
 {
-	return earlier(visit->closed,
+	return earlier(earlier(visit->closed, visit->stopped),
 		       earlier(visit->consumer->killed.begin, visit->consumer->left.begin));
 }
 
-/* Frames come back in order: a late one holds up all behind it. */
-bool holding_lost(const struct ledger *ledger, const struct holding *holding, uint64_t when)
+bool visit_paused(const struct visit *visit, uint64_t from, uint64_t to)
 {
-	const struct visit *visit = holding->visit;
-	if (visit_over(visit) <= when || visit->consumer->crashed) {
-		return true;
-	}
-	for (size_t i = 0; i < 64 && i <= holding->number; i++) {
-		const struct holding *one = &visit->holdings[holding->number - i];
-		const struct ledger_frame *frame =
-			ledger_frame(ledger, visit->producer, one->value);
-		if (frame && frame->hand->deadline <= when &&
-		    !holding_back_by(one, frame->hand->deadline)) {
+	for (size_t i = 0; i < visit->pauses.count; i++) {
+		const struct history_span *pause = &visit->pauses.spans[i];
+		if (pause->begin <= to && from <= pause->end) {
 			return true;
 		}
 	}

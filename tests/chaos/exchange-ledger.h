@@ -10,13 +10,17 @@
 #include "history.h"
 
 #define BACK_UNKNOWN 1 /* result of a frame that came back through fbk_exchange_take() */
+#define LINKS_MAX    8 /* of a producer */
 
 /* One consumer on one link: from an accept that succeeded, or may have, to its end. */
 struct visit {
 	struct history_instance *consumer;
 	uint32_t producer, number; /* the link: its producer and its number there */
+	bool mailbox;
+	uint32_t hold;
 	uint64_t accept_begin, accept_end;
-	uint64_t closed; /* begin of the close; NEVER: not closed */
+	uint64_t stopped, closed;    /* begin of that; NEVER: it was not */
+	struct history_spans pauses; /* in order; the last may have no end */
 	struct holding *holdings;
 	size_t count, capacity;
 };
@@ -32,16 +36,24 @@ struct holding {
 };
 
 struct ledger_frame {
-	const struct record *hand; /* NULL: no such frame */
-	const struct record *back; /* NULL: it never came back */
+	const struct record *hand;      /* NULL: no such frame */
+	const struct record *back;      /* NULL: it never came back */
+	const struct record *abandoned; /* NULL: it was not */
 	uint64_t back_time;
 	int back_result;
 	const struct holding *holdings;
 };
 
+struct ledger_link {
+	uint32_t depth; /* 0: none */
+	bool skips;
+};
+
 struct ledger_producer {
 	struct ledger_frame *frames; /* by number; 0: none */
 	size_t count, capacity;
+	struct ledger_link links[LINKS_MAX];
+	uint32_t link_count;
 };
 
 struct ledger {
@@ -60,16 +72,23 @@ struct ledger_frame *ledger_frame(const struct ledger *ledger, uint32_t producer
 
 bool record_opens_visit(const struct record *record);
 
+/* Its acquire point failed, or was about to. */
+bool frame_fails(const struct ledger_frame *frame);
+
+/* It was offered on each of its producer's links. */
+bool frame_on_all(const struct ledger *ledger, uint32_t producer, const struct ledger_frame *frame);
+
+const struct ledger_link *visit_link(const struct ledger *ledger, const struct visit *visit);
+
 /* When the consumer began to release it, and when that was done; NEVER: not in the logs. */
 uint64_t holding_let_go(const struct holding *holding);
 uint64_t holding_given_back(const struct holding *holding);
 
-/* Whether the producer certainly had it back by then. */
-bool holding_back_by(const struct holding *holding, uint64_t when);
+/* Whether its holder's process was about to end by then: nobody else may have it from then on. */
+bool holder_dead(const struct holding *holding, uint64_t when);
 
-/* The earliest end of the visit: killed, left, closed. */
+/* The earliest end of the visit: killed, left, stopped, closed. */
 uint64_t visit_over(const struct visit *visit);
 
-/* Whether the holder's link may have ended by then, for its lateness or its end: the producer may
- * then take the frame back. */
-bool holding_lost(const struct ledger *ledger, const struct holding *holding, uint64_t when);
+/* Whether it was paused at some time between the two. */
+bool visit_paused(const struct visit *visit, uint64_t from, uint64_t to);

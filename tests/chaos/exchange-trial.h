@@ -5,7 +5,7 @@
 #include "exchange-judge.h"
 #include "exchange-ledger.h"
 
-#define RING 64 /* frames under way on a link, at most */
+#define BUFFERS 64 /* of an exchange, at most */
 
 void frame_find(const struct trial *trial, enum exchange_finding finding, uint64_t value);
 const struct history_instance *trial_instance(const struct trial *trial, uint32_t number);
@@ -19,3 +19,9 @@ void trial_wait(const struct trial *trial); /* for a call with a deadline */
 
 /* exchange-judge-producer.c: judges all records of a producer. */
 void judge_producer(struct trial *trial);
+
+/* exchange-judge-order.c: is it this frame's turn? */
+void judge_number(const struct trial *trial, const struct holding *holding);
+
+/* Whether one of those that the consumer did not get yet has an acquire point that fails. */
+bool gap_fails(const struct trial *trial, const struct visit *visit, uint64_t after);

@@ -29,7 +29,7 @@ struct verdict {
 		uint64_t signals, slept, failed, watches, exports, unended;
 	} points;
 	struct {
-		uint64_t handed, backs, in_error, seen, visits;
+		uint64_t handed, backs, in_error, overtook, seen, visits;
 	} frames;
 };
 
