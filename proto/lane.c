@@ -333,22 +333,30 @@ void claim_offer(void *claims, uint32_t index, uint64_t sequence)
 }
 
 /* C2, C3. acq_rel: who wins does what follows after the other end has done what came before. */
-static bool claim_exchange(void *claims, uint32_t index, uint64_t sequence, enum fbk_claim claim)
+static bool claim_exchange(void *claims, uint32_t index, uint64_t sequence, enum fbk_claim from,
+			   enum fbk_claim to)
 {
-	uint64_t offered = claim_word(sequence, FBK_CLAIM_OFFERED);
+	uint64_t word = claim_word(sequence, from);
 	return atomic_compare_exchange_strong_explicit(&fbk_claim_slot_at(claims, index)->word,
-						       &offered, claim_word(sequence, claim),
+						       &word, claim_word(sequence, to),
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
 bool claim_take(void *claims, uint32_t index, uint64_t sequence)
 {
-	return claim_exchange(claims, index, sequence, FBK_CLAIM_TAKEN);
+	return claim_exchange(claims, index, sequence, FBK_CLAIM_OFFERED, FBK_CLAIM_TAKEN);
 }
 
 bool claim_retract(void *claims, uint32_t index, uint64_t sequence)
 {
-	return claim_exchange(claims, index, sequence, FBK_CLAIM_RETRACTED);
+	return claim_exchange(claims, index, sequence, FBK_CLAIM_OFFERED, FBK_CLAIM_RETRACTED);
+}
+
+void claim_abandon(void *claims, uint32_t index, uint64_t sequence)
+{
+	if (!claim_retract(claims, index, sequence)) {
+		claim_exchange(claims, index, sequence, FBK_CLAIM_TAKEN, FBK_CLAIM_RETRACTED);
+	}
 }
 
 enum fbk_claim claim_of(const void *claims, uint32_t index, uint64_t sequence)

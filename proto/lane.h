@@ -121,5 +121,8 @@ void claim_offer(void *claims, uint32_t index, uint64_t sequence);
 bool claim_take(void *claims, uint32_t index, uint64_t sequence);
 bool claim_retract(void *claims, uint32_t index, uint64_t sequence);
 
+/* By the producer, of a frame that it gives up: taken or not, the consumer has it no more. */
+void claim_abandon(void *claims, uint32_t index, uint64_t sequence);
+
 /* What the word says of that frame; FBK_CLAIM_NONE: it is about another. */
 enum fbk_claim claim_of(const void *claims, uint32_t index, uint64_t sequence);

@@ -749,8 +749,10 @@ int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_
  */
 int fbk_link_stop(struct fbk_link *link);
 
-/* At once: frames that are held are given back with -ECANCELED, after the fences of their buffers. For emergencies:
- * no thread may be in a call with this link, or with a frame of it. Takes NULL. */
+/* At once, for emergencies: no thread may be in a call with this link, or with a frame of it. Frames that a consumer
+ * holds are given back after the fences in their dma-bufs; its producer gets -EPIPE. A CPU mapping that is still read
+ * holds nothing. A producer takes back what its consumer has without waiting for it: stop the link instead. Takes
+ * NULL. */
 void fbk_link_close(struct fbk_link *link);
 
 struct fbk_link_info {
@@ -768,7 +770,7 @@ struct fbk_link_info {
 	uint32_t hold;               /* the consumer's */
 	enum fbk_delivery delivery;
 	bool paused;   /* by the consumer */
-	uint32_t held; /* buffers that a consumer which is gone held, and that may still be read */
+	uint32_t held; /* of a producer: buffers that a consumer which is gone held, and that may still be read */
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 
@@ -800,8 +802,11 @@ int fbk_link_pause(struct fbk_link *link, bool paused);
 
 /*
  * A producer's buffers, handed over one or several links. A buffer is free again when each consumer that got it has
- * released it, or has had no time to take it (fbk_delivery); and for nothing else: a consumer that is late is named, not
- * robbed. A producer makes its calls on one exchange one at a time.
+ * released it, or has had no time to take it (fbk_delivery); and for nothing else: a consumer that is late is named, and
+ * keeps the buffer. What a consumer held when it died, or its session ended, comes back with -EOWNERDEAD once its
+ * process is gone and the fences in the dma-buf, and those of fbk_frame_release_on(), have signalled; the others and the
+ * link go on meanwhile. Another process that shares the consumer's device fd or its mapping is not seen.
+ * A producer makes its calls on one exchange one at a time.
  */
 struct fbk_buffer_desc {
 	size_t struct_size;
@@ -848,8 +853,9 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
 
 /*
- * The remedy against a consumer that keeps what it has: the index is free for new memory (fbk_exchange_add()) at once.
- * The old memory stays with those that hold it, who hear -ESTALE when they release it.
+ * The remedy against a consumer that keeps what it has, also one that is gone: the index is free for new memory
+ * (fbk_exchange_add()) at once, on all links. The old memory stays with those that hold it: their release is -ESTALE, and
+ * its `on_released` does not run.
  *   -EINVAL  it is not out
  */
 int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index);

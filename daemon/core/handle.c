@@ -75,7 +75,7 @@ void handle_destroy(struct handle *handle, enum fbk_cause cause)
 	LIST_REMOVE(handle, links);
 	timeline->handle_count--;
 	free(handle);
-	if (LIST_EMPTY(&timeline->handles)) {
+	if (LIST_EMPTY(&timeline->handles) && timeline->kept == 0) {
 		timeline_destroy(timeline);
 	}
 }

@@ -2,25 +2,53 @@
 /* The buffers of a link: the daemon keeps an fd of each plane as long as a buffer may be in use. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "link.h"
 #include "received.h"
 
-static void buffer_drop(struct link *link, struct link_buffer *buffer)
+void link_memory_unref(struct link_memory *memory)
 {
-	for (uint32_t i = 0; i < buffer->fd_count; i++) {
-		closer_close(&link->registry->closer, buffer->fds[i]);
+	if (!memory || --memory->refs > 0) {
+		return;
 	}
-	if (buffer->fd_count > 0) {
-		charge_shrink(&link->buffer_fds, buffer->fd_count);
+	closer_close_all(&memory->registry->closer, memory->fds, memory->fd_count);
+	charge_release(&memory->charge);
+	free(memory);
+}
+
+/* Takes the fds when it succeeds. */
+static int memory_create(struct link *link, struct user *user, const struct link_buffer *buffer,
+			 struct link_memory **ret_memory)
+{
+	struct link_memory *memory = calloc(1, sizeof(*memory));
+	if (!memory) {
+		return -ENOMEM;
 	}
+	int r = charge_take(&memory->charge, user, ACCOUNT_FDS, buffer->fd_count);
+	if (r < 0) {
+		free(memory);
+		return r;
+	}
+	memory->refs = 1;
+	memory->registry = link->registry;
+	memory->fd_count = buffer->fd_count;
+	memcpy(memory->fds, buffer->fds, sizeof(memory->fds));
+	*ret_memory = memory;
+	return 0;
+}
+
+static void buffer_drop(struct link_buffer *buffer)
+{
+	link_memory_unref(buffer->owner);
 	*buffer = (struct link_buffer){ 0 };
 }
 
 void link_drop_buffers(struct link *link)
 {
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		buffer_drop(link, &link->buffers[i]);
+		buffer_drop(&link->buffers[i]);
 	}
 }
 
@@ -78,11 +106,14 @@ int link_set_buffer(struct link *link, const struct client *client, uint32_t ind
 		return r;
 	}
 	if (buffer->fd_count == 0) {
-		buffer_drop(link, &link->buffers[index]);
+		buffer_drop(&link->buffers[index]);
+		link_holds_drop(link, client, UINT64_C(1) << index);
 	} else {
-		r = charge_grow(&link->buffer_fds, client->user, ACCOUNT_FDS, buffer->fd_count);
+		struct link_memory *memory;
+		r = memory_create(link, client->user, buffer, &memory);
 		if (r == 0) {
 			link->buffers[index] = *buffer;
+			link->buffers[index].owner = memory;
 		}
 	}
 	if (r == 0) {

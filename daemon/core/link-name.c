@@ -30,7 +30,7 @@ static int refused_by_policy(const struct client *client, const char *what, cons
 static bool link_over(const struct link *link)
 {
 	const struct link_side *offerer = &link->sides[0];
-	return link->state->cause != FBK_CAUSE_NONE || !offerer->device->client ||
+	return link->over || link->state->cause != FBK_CAUSE_NONE || !offerer->device->client ||
 	       offerer->client->ending;
 }
 
@@ -45,7 +45,7 @@ static int name_check_owner(const struct client *client, const char *name, char 
 	const struct link *other;
 	LIST_FOREACH(other, &client->registry->links, links) {
 		const struct client *owner = other->sides[0].client;
-		if (owner->subject.uid != client->subject.uid &&
+		if (owner && owner->subject.uid != client->subject.uid &&
 		    strcmp(link_name(other), name) == 0) {
 			snprintf(detail, FBK_REASON_SIZE, "%s has the name %s: choose another",
 				 client_label(owner), name);

@@ -52,6 +52,8 @@ int link_set_point(struct link *link, int side, struct handle *handle, uint32_t 
 		charge_shrink(&end->fds, 1);
 		return r;
 	}
+	handle->timeline->releases |= side != (int)link->producer &&
+				      timeline_signaler(handle->timeline) == handle->client;
 	end->points[number] = (struct link_point){ .token = fd, .incarnation = incarnation };
 	return 0;
 }

@@ -75,7 +75,8 @@ static int side_fill(struct link_side *side, struct client *client, struct devic
 	side->device = device;
 	device->refs++;
 	device->link_ends++;
-	return side_make_lane(side, produces);
+	int r = produces ? 0 : link_holder_create(client, &side->holder);
+	return r < 0 ? r : side_make_lane(side, produces);
 }
 
 static void side_empty(struct link_side *side)
@@ -89,6 +90,7 @@ static void side_empty(struct link_side *side)
 		close(side->lane_token);
 	}
 	charge_release(&side->fds);
+	link_holder_destroy(side->holder);
 	if (side->device) {
 		side->device->link_ends--;
 		device_unref(side->device);
@@ -188,14 +190,29 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, char
 
 static void link_destroy(struct link *link)
 {
+	link->state->brokered->link = NULL;
 	link_drop_buffers(link);
 	page_unref(link->claims);
 	side_empty(&link->sides[ACCEPTER]);
 	side_empty(&link->sides[OFFERER]);
 	charge_release(&link->charge);
 	LIST_REMOVE(link, links);
-	link->state->brokered->link = NULL;
+	link_holds_drop(link, NULL, UINT64_MAX); /* the state may go with it */
 	free(link);
+}
+
+/* Its offerer is gone. */
+static void link_end_over(struct link *link)
+{
+	if (link->over && !link_has_holds(link)) {
+		link_destroy(link);
+	}
+}
+
+void link_holds_changed(struct link *link)
+{
+	link_changed(link);
+	link_end_over(link);
 }
 
 /* Choose the acquire and the release route. */
@@ -229,6 +246,10 @@ int link_accept(struct link *link, struct client *client, struct device *device,
 {
 	struct link_side *side = &link->sides[ACCEPTER];
 	const struct link_side *offerer = &link->sides[OFFERER];
+	if (link->over) {
+		snprintf(detail, FBK_REASON_SIZE, "%s", link->cause);
+		return -EPIPE;
+	}
 	if (side->client) {
 		snprintf(detail, FBK_REASON_SIZE, "%s has that link", client_label(side->client));
 		return -EBUSY;
@@ -296,16 +317,21 @@ int link_join(struct link *link, const struct client *client, uint64_t from, uin
 	return 0;
 }
 
-void link_end(struct link *link, const struct client *by, int error, const char *reason)
+/* The pairing ends because of `by`: it left or died, or (`reason`) says why. What a consumer held comes back to its
+ * producer later; what a producer takes back itself, at once. */
+static void link_part(struct link *link, const struct client *by, enum fbk_cause cause, int error,
+		      const char *reason)
 {
-	if (!link->sides[ACCEPTER].client) {
-		return;
-	}
+	int side = link_side_of(link, by);
 	link->error = error;
-	const char *what = error == -EOWNERDEAD ? "it died" : "it closed the link";
 	snprintf(link->cause, sizeof(link->cause), "%s (pid %d, uid %u): %s",
-		 link->sides[link_side_of(link, by)].device->name, by->credentials.pid,
-		 by->subject.uid, reason && reason[0] ? reason : what);
+		 link->sides[side].device->name, by->credentials.pid, by->subject.uid,
+		 reason && reason[0]             ? reason
+		 : cause == FBK_CAUSE_OWNER_DIED ? "it died"
+						 : "it closed the link");
+	if (side != (int)link->producer && !link->registry->ending) {
+		link_hold(link, cause != FBK_CAUSE_OWNER_LEFT);
+	}
 	if (link->producer == ACCEPTER) {
 		link_drop_buffers(link);
 	}
@@ -314,35 +340,91 @@ void link_end(struct link *link, const struct client *by, int error, const char 
 	link_changed(link);
 }
 
-static void link_device_unregistered(struct device *device)
+void link_end(struct link *link, const struct client *by, int error, const char *reason)
+{
+	if (link->sides[ACCEPTER].client) {
+		link_part(link, by, FBK_CAUSE_OWNER_LEFT, error, reason);
+	}
+}
+
+/* It leaves, or dies. Ends the link of an offerer, unless buffers are held. */
+static void link_leave(struct link *link, const struct client *client, enum fbk_cause cause)
+{
+	const char *reason = cause == FBK_CAUSE_ADMIN ? "the administrator evicted it" : NULL;
+	int side = link_side_of(link, client);
+	if (side >= 0 && link->sides[ACCEPTER].client) {
+		link_part(link, client, cause, cause_error(cause), reason);
+	}
+	if (side == OFFERER) {
+		if ((int)link->producer == OFFERER || !link_has_holds(link)) {
+			link_destroy(link); /* the peer sees the state timeline fail */
+			return;
+		}
+		link->over = true;
+		side_empty(&link->sides[OFFERER]);
+	}
+	link_holds_drop(link, client, UINT64_MAX);
+	link_end_over(link);
+}
+
+static void device_leave(struct device *device, bool whole)
 {
 	struct link *link;
 	if (device->link_ends == 0) {
 		return;
 	}
 	LIST_FOREACH(link, &device->registry->links, links) {
-		if (link->sides[ACCEPTER].device == device) {
-			link_end(link, link->sides[ACCEPTER].client, -EPIPE, NULL);
+		const struct link_side *offerer = &link->sides[OFFERER];
+		bool ends = link->sides[ACCEPTER].device == device ||
+			    (whole && offerer->device == device && link->sides[ACCEPTER].client);
+		if (ends) {
+			link_part(link, device->client, FBK_CAUSE_OWNER_LEFT, -EPIPE, NULL);
 		}
+	}
+}
+
+void links_leave(struct device *device)
+{
+	device_leave(device, true);
+}
+
+static void link_device_unregistered(struct device *device)
+{
+	device_leave(device, false);
+}
+
+/* Before its handles are closed: what it held is told by its lanes and timelines. */
+static void link_client_ended(struct client *client, enum fbk_cause cause)
+{
+	struct link *link, *next;
+	const struct device *device;
+	uint32_t ends = 0;
+	LIST_FOREACH(device, &client->devices, client_links) {
+		ends += device->link_ends;
+	}
+	if (ends > 0) {
+		LIST_FOREACH_SAFE(link, &client->registry->links, links, next) {
+			if (link_side_of(link, client) >= 0) {
+				link_leave(link, client, cause);
+			}
+		}
+	}
+	while ((link = link_held_for(client))) {
+		link_holds_drop(link, client, UINT64_MAX);
+		link_end_over(link);
 	}
 }
 
 static void link_handle_closed(struct handle *handle, enum fbk_cause cause)
 {
 	struct link *link = link_of(handle);
-	struct client *client = handle->client;
-	if (!link) {
-		return;
-	}
-	if (link->sides[OFFERER].client == client) {
-		link_destroy(link); /* the peer sees the state timeline fail */
-	} else if (link->sides[ACCEPTER].client == client) {
-		link_end(link, client, cause_error(cause),
-			 cause == FBK_CAUSE_ADMIN ? "the administrator evicted it" : NULL);
+	if (link) {
+		link_leave(link, handle->client, cause);
 	}
 }
 
 const struct observer link_observer = {
+	.client_ended = link_client_ended,
 	.handle_closed = link_handle_closed,
 	.device_unregistered = link_device_unregistered,
 };

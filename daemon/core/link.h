@@ -15,6 +15,7 @@
 #include "handle.h"
 #include "proto/page.h"
 
+struct link_holder;
 struct token;
 
 struct link_point {
@@ -30,9 +31,21 @@ struct link_side {
 	int lane_token; /* -1: none */
 	struct link_point points[1 + FBK_LANE_POINTS];
 	struct charge fds;
+	struct link_holder *holder; /* of a consumer: for its end */
+};
+
+/* What a buffer's fds refer to. Counted: by the link that has it as a buffer, and by a consumer that is gone and may
+ * still use it. */
+struct link_memory {
+	unsigned int refs;
+	struct registry *registry;
+	uint32_t fd_count;
+	int fds[FBK_PLANES_MAX];
+	struct charge charge; /* the producer's */
 };
 
 struct link_buffer {
+	struct link_memory *owner; /* of the fds */
 	int fds[FBK_PLANES_MAX];
 	uint32_t fd_count;   /* 0: no buffer */
 	uint32_t generation; /* the producer's count of changes */
@@ -56,7 +69,7 @@ struct link {
 	struct page *claims;       /* of this epoch; NULL: no peer */
 	struct route_choice acquire, release;
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
-	struct charge buffer_fds;
+	bool over; /* its offerer is gone: it stays for the buffers that this consumer held */
 	uint64_t generation; /* of its formats and buffers */
 	int error;           /* that the last pairing ended with */
 	char cause[FBK_REASON_SIZE];
@@ -80,8 +93,35 @@ enum fbk_link_phase link_phase(const struct link *link, int side);
 int link_join(struct link *link, const struct client *client, uint64_t from, uint64_t epoch,
 	      char *detail);
 
-/* The pairing ends because of `by`: it left or died (error -EPIPE or -EOWNERDEAD, no reason), or gives a reason. */
+/* The pairing ends at the request of `by`, an end of it. */
 void link_end(struct link *link, const struct client *by, int error, const char *reason);
+
+/* The client is about to unregister this device: its ends of links leave, while their timelines live. */
+void links_leave(struct device *device);
+
+/* link-hold.c: for the end of a consumer, made with its end of a link; takes NULL. */
+int link_holder_create(const struct client *consumer, struct link_holder **ret_holder);
+void link_holder_destroy(struct link_holder *holder);
+
+/* The consumer ends, and its lanes and timelines still live: the link's holder takes what it holds. `died`: not by
+ * itself. */
+void link_hold(struct link *link, bool died);
+
+/* The buffers of this producer that consumers which have ended may still use, as a mask. */
+uint64_t link_held(const struct link *link, const struct client *producer);
+
+/* Which of these holds that buffer, for people; NULL: none. */
+const char *link_holder_label(const struct link *link, uint32_t index);
+
+/* The producer gives up those buffers (a mask), or ends; NULL: the link ends. */
+void link_holds_drop(struct link *link, const struct client *producer, uint64_t mask);
+bool link_has_holds(const struct link *link);
+
+/* A link with buffers of that producer that are held; NULL: there is none. */
+struct link *link_held_for(const struct client *producer);
+
+/* For link-hold.c: a buffer that a consumer held is free. May destroy the link. */
+void link_holds_changed(struct link *link);
 
 /* link-point.c: the timeline of that number is this one now; `incarnation` tells it from the one before. */
 int link_set_point(struct link *link, int side, struct handle *handle, uint32_t number,
@@ -94,6 +134,7 @@ int link_point_token(const struct link *link, int side, uint32_t number, uint32_
 int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
 		    const struct link_buffer *buffer, char *detail);
 void link_drop_buffers(struct link *link);
+void link_memory_unref(struct link_memory *memory); /* takes NULL */
 
 /* Both ends learn of it: the state timeline is raised. */
 void link_changed(struct link *link);

@@ -141,6 +141,12 @@ int pair_join(struct handle *handle, char *detail)
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
 		return timeline->error;
 	}
+	if (!timeline_signaler(timeline)) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the signaler of %s is gone: the daemon wakes its waiters",
+			 timeline->name);
+		return -EINVAL;
+	}
 	if (timeline_shadowed(timeline)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "%s lies in registered memory: the daemon publishes its value and wakes "

@@ -22,6 +22,7 @@ struct client;
 struct device;
 struct handle;
 struct link;
+struct link_holder;
 struct log_charge;
 struct timeline;
 struct token;
@@ -73,6 +74,7 @@ struct registry {
 	LIST_HEAD(, device) devices;                       /* the same */
 	LIST_HEAD(, timeline) timelines;                   /* the same */
 	LIST_HEAD(, link) links;                           /* the same */
+	LIST_HEAD(, link_holder) holders;                  /* see link-hold.c */
 	LIST_HEAD(, token) tokens[REGISTRY_TOKEN_BUCKETS]; /* by inode */
 	LIST_HEAD(, log_charge) log_charges;
 	uint32_t client_count, device_count, timeline_count;

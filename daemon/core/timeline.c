@@ -19,7 +19,7 @@
 
 struct client *timeline_signaler(const struct timeline *timeline)
 {
-	return timeline->set ? timeline->device->client : NULL;
+	return timeline->set && !timeline->let_go ? timeline->device->client : NULL;
 }
 
 struct registry *timeline_registry(const struct timeline *timeline)
@@ -234,7 +234,6 @@ int timeline_create(struct device *device, struct set *set, const char *name, ui
 static void timeline_drop_pages(struct timeline *timeline)
 {
 	timeline_poll_destroy(timeline);
-	charge_shrink(&timeline->device->client->timelines_charge, 1);
 	struct set *set = timeline->set;
 	timeline->set = NULL;
 	set_unref(set);
@@ -252,24 +251,53 @@ int cause_error(enum fbk_cause cause)
 	}
 }
 
-void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
+/* Its signaler has let go of it. */
+static void timeline_end(struct timeline *timeline, enum fbk_cause cause)
 {
-	if (!timeline->set) {
-		return;
-	}
 	if (!MUTANT(DEATH_UNREAD)) {
 		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
 	}
 	timeline_fail(timeline, cause, cause_error(cause), NULL);
-	timeline->device->timelines--;
 	/* The timeline never changes again. Clients that mapped the pages keep them; the daemon need
 	 * not, and a waiter that stays must not cost the user of the former signaler. */
 	timeline_drop_pages(timeline);
 }
 
+void timeline_orphan(struct timeline *timeline, enum fbk_cause cause)
+{
+	if (!timeline->set || timeline->let_go != FBK_CAUSE_NONE) {
+		return;
+	}
+	timeline->device->timelines--;
+	charge_shrink(&timeline->device->client->timelines_charge, 1);
+	if (timeline->kept > 0) {
+		timeline->let_go = (uint8_t)cause;
+	} else {
+		timeline_end(timeline, cause);
+	}
+}
+
+void timeline_keep(struct timeline *timeline)
+{
+	timeline->kept++;
+}
+
+void timeline_unkeep(struct timeline *timeline)
+{
+	if (!timeline || --timeline->kept > 0) {
+		return;
+	}
+	if (timeline->set && timeline->let_go != FBK_CAUSE_NONE) {
+		timeline_end(timeline, timeline->let_go);
+	}
+	if (LIST_EMPTY(&timeline->handles)) {
+		timeline_destroy(timeline);
+	}
+}
+
 void timeline_destroy(struct timeline *timeline)
 {
-	assert(LIST_EMPTY(&timeline->handles));
+	assert(LIST_EMPTY(&timeline->handles) && timeline->kept == 0);
 	timeline_orphan(timeline, FBK_CAUSE_OWNER_LEFT);
 	LIST_REMOVE(timeline, links);
 	timeline_registry(timeline)->timeline_count--;

@@ -77,6 +77,9 @@ struct timeline {
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
 	uint8_t lane; /* FBK_TIMELINE_FRAMES or _RETURNS: a lane of a link: the process signals it, whatever the device does */
 	bool idle;    /* its next point comes only with news: never reported as stuck */
+	bool releases; /* a consumer releases buffers of a link by its points */
+	uint8_t let_go; /* enum fbk_cause that it fails with once it is not kept; FBK_CAUSE_NONE: it has its signaler */
+	uint16_t kept; /* see timeline_keep */
 	char name[];
 };
 
@@ -106,8 +109,16 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 /* Why the timeline failed, in words; "" while it is alive. */
 const char *timeline_reason(const struct timeline *timeline);
 
-/* The signaler lets go: fail with `cause` and drop the shared pages. */
+/* The signaler lets go: fail with `cause` and drop the shared pages; while it is kept, later. */
 void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
+
+/*
+ * Keep it undecided though its signaler lets go: what the signaler's fences and the kernel still do decides it, and who
+ * waits for it goes on waiting. Counted. The last one that gives it up fails it with the cause of the letting go, and
+ * destroys it if no handle is left. What keeps it bounds how many there are: it is not charged as a timeline meanwhile.
+ */
+void timeline_keep(struct timeline *timeline);
+void timeline_unkeep(struct timeline *timeline); /* takes NULL */
 
 /* The error of a timeline whose signaler ended with that cause. */
 int cause_error(enum fbk_cause cause);

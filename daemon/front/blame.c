@@ -133,7 +133,7 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 		return BLAME_FENCE;
 	}
 	const struct client *signaler = timeline_signaler(timeline);
-	if (end == BLAME_STOPPED || end == BLAME_DEAD) {
+	if (end == BLAME_STOPPED || end == BLAME_DEAD || !signaler) {
 		return end;
 	}
 	chain->cycle = chain_begin(chain, waiter, signaler);

@@ -75,7 +75,8 @@ static void answer_peer(struct answer *answer, const struct link *link,
 	}
 }
 
-static void answer_link(struct answer *answer, const struct link *link, int side)
+static void answer_link(struct answer *answer, const struct link *link, const struct client *client,
+			int side)
 {
 	Fbk__Wire__LinkState *state = &answer->link;
 	fbk__wire__link_state__init(state);
@@ -86,6 +87,7 @@ static void answer_link(struct answer *answer, const struct link *link, int side
 	state->error = link->error;
 	state->cause = text(link->cause);
 	state->generation = link->generation;
+	state->held = link_held(link, client);
 	const struct link_side *peer = &link->sides[side == 0];
 	if (side >= 0 && peer->client) {
 		answer_peer(answer, link, peer);
@@ -130,7 +132,7 @@ int request_link_offer(struct client *client, struct handle *handle, const void 
 	}
 	const struct link *link = link_of(handle);
 	int side = link_side_of(link, client);
-	answer_link(answer, link, side);
+	answer_link(answer, link, client, side);
 	return answer_lane(answer, &link->sides[side]);
 }
 
@@ -152,7 +154,7 @@ int request_link_accept(struct client *client, struct handle *handle, const void
 		return r;
 	}
 	int side = link_side_of(link, client);
-	answer_link(answer, link, side);
+	answer_link(answer, link, client, side);
 	r = answer_lane(answer, &link->sides[side]);
 	return r < 0 ? r : answer_claims(answer, link);
 }
@@ -167,7 +169,7 @@ int request_link_info(struct client *client, struct handle *handle, const void *
 		return answer_no_link(answer, handle);
 	}
 	int side = link_side_of(link, client);
-	answer_link(answer, link, side);
+	answer_link(answer, link, client, side);
 	const struct link_side *peer = &link->sides[side == 0];
 	if (side < 0 || !peer->client) {
 		return 0;

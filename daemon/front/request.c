@@ -10,6 +10,7 @@
 #include "broker.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
+#include "daemon/core/link.h"
 #include "daemon/core/handle.h"
 #include "dispatch.h"
 #include "proto/version.h"
@@ -139,6 +140,7 @@ int request_device_unregister(struct client *client, struct handle *handle, cons
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
+	links_leave(device);
 	handles_orphan(client, device, FBK_CAUSE_OWNER_LEFT);
 	device_unregister(device);
 	return 0;

@@ -459,7 +459,7 @@ START_TEST(last_words)
 	fbk_frame_unref(held);
 	dispatch_until(producer.context, &told.count, 2);
 	ck_assert_int_eq(told.results[0], 0);
-	ck_assert_int_eq(told.results[1], -ECANCELED);
+	ck_assert_int_eq(told.results[1], -EPIPE);
 }
 END_TEST
 

@@ -20,6 +20,7 @@ static void sent_finish(struct link_producer *half, struct link_sent *sent)
 	sent->release = NULL;
 	half->acked &= ~index_bit(sent->index);
 	half->out &= ~index_bit(sent->index);
+	half->held &= ~index_bit(sent->index);
 }
 
 void consumer_let_go(struct link_producer *half, uint32_t index)
@@ -97,6 +98,7 @@ static int consumer_read(struct fbk_link *link)
 	struct link_producer *half = link->producer;
 	uint64_t back = 0;
 	uint32_t index;
+	int r = 0;
 	FOREACH_INDEX(index, half->out) {
 		/* read once: what it is compared with is ours */
 		uint64_t returned = lane_returned(&link->peer.page, index);
@@ -108,12 +110,10 @@ static int consumer_read(struct fbk_link *link)
 	while (back) {
 		index = sent_oldest(half, back);
 		back &= ~index_bit(index);
-		int r = consumer_ack(link, &half->sent[index]);
-		if (r < 0) {
-			return r;
-		}
+		int one = consumer_ack(link, &half->sent[index]);
+		r = r < 0 ? r : one;
 	}
-	return 0;
+	return r;
 }
 
 static void consumer_decide_all(struct link_producer *half)
@@ -130,6 +130,27 @@ static void consumer_decide_all(struct link_producer *half)
 	}
 }
 
+/* It is over without a return: its own device may still draw it. */
+static void sent_lose(struct link_producer *half, struct link_sent *sent)
+{
+	if (!(half->acked & index_bit(sent->index))) {
+		buffer_acked(half->exchange, sent->index);
+	}
+	sent_finish(half, sent);
+	half->exchange->buffers[sent->index].retracted = true;
+	buffer_returned(half->exchange, sent->index, sent->result ? sent->result : sent->lost);
+}
+
+/* Of a consumer that is gone: what it does not use any more, by the daemon. */
+static void consumer_settle_held(struct fbk_link *link)
+{
+	struct link_producer *half = link->producer;
+	uint32_t index;
+	FOREACH_INDEX(index, half->held & ~link->held) {
+		sent_lose(half, &half->sent[index]);
+	}
+}
+
 void consumer_lost(struct fbk_link *link, int error)
 {
 	struct link_producer *half = link->producer;
@@ -138,19 +159,19 @@ void consumer_lost(struct fbk_link *link, int error)
 	if (!half->exchange) {
 		return; /* it never had anything */
 	}
-	consumer_read(link);
+	if (link->peer.self) {
+		consumer_read(link);
+	}
 	consumer_decide_all(half);
-	FOREACH_INDEX(index, half->out) {
-		buffer_acked(half->exchange, index);
+	FOREACH_INDEX(index, (half->out | half->acked) & ~half->held) {
+		half->sent[index].lost = error;
 	}
-	FOREACH_INDEX(index, half->out | half->acked) {
-		sent_finish(half, &half->sent[index]);
-		buffer_returned(half->exchange, index, error);
-	}
+	half->held |= half->out | half->acked;
+	consumer_settle_held(link);
+	half->out = 0;
 	half->passed = 0;
 	half->seen = 0;
 	half->discont = false;
-	half->missed = (struct damage){ 0 };
 }
 
 /* Take over what its table says. False: it is not its consumer any more. */
@@ -173,27 +194,25 @@ static bool consumer_look(struct fbk_link *link)
 void consumer_collect(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	if (!link->peer.self) {
-		return;
-	}
-	if (consumer_look(link) && half->out) {
+	if (link->peer.self && consumer_look(link) && half->out) {
 		struct fbk_point next = { peer_lane(&link->peer), half->seen + 1 };
 		int r = fbk_point_check(next);
 		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
-			consumer_lost(link, r); /* its lane failed: it is gone */
+			/* The link changed before that, unless the lane alone was closed. */
+			link_break(link, r, "its lane failed");
 		}
 	}
 	consumer_decide_all(half);
+	consumer_settle_held(link);
 }
 
 void consumer_await(struct fbk_link *link, bool early, struct awaited *awaited)
 {
 	struct link_producer *half = link->producer;
 	uint32_t index;
-	if (!link->peer.self) {
-		return;
+	if (link->peer.self) {
+		awaited_add_lane(awaited, link, link->peer.self, half->seen + 1);
 	}
-	awaited_add_lane(awaited, link, link->peer.self, half->seen + 1);
 	if (early) {
 		return;
 	}
@@ -268,6 +287,18 @@ static void sent_retract(struct fbk_link *link, uint32_t index, uint64_t taken)
 		sent_finish(half, sent);
 		buffer_acked(half->exchange, index);
 		buffer_retracted(half->exchange, index);
+	}
+}
+
+void consumer_abandon(struct fbk_link *link, uint32_t index)
+{
+	struct link_producer *half = link->producer;
+	struct link_sent *sent = &half->sent[index];
+	if (half->out & index_bit(index)) {
+		claim_abandon(peer_claims(&link->peer), index, sent->sequence);
+	}
+	if ((half->out | half->acked | half->held) & index_bit(index)) {
+		sent_finish(half, sent);
 	}
 }
 

@@ -14,7 +14,8 @@
 struct awaited;
 struct exchange_buffer;
 
-/* What it gave back before it went is back; the rest comes back in error. Called before its lane is dropped. */
+/* What it gave back before it went is back; what it never took comes back in error, and what it held once the daemon
+ * says that nobody uses it (link->held). Called before its lane is dropped. */
 void consumer_lost(struct fbk_link *link, int error);
 
 /* Take back what is there, each by its own release point, in any order. */
@@ -25,6 +26,9 @@ void consumer_retract(struct fbk_link *link);
 
 /* What could bring something back: with `early`, what it gives back; else the release points too. */
 void consumer_await(struct fbk_link *link, bool early, struct awaited *awaited);
+
+/* The producer gives it up: whoever has it keeps its memory. */
+void consumer_abandon(struct fbk_link *link, uint32_t index);
 
 /* It was taken early: its release point is waited for by the program. */
 void consumer_let_go(struct link_producer *half, uint32_t index);

@@ -7,6 +7,8 @@
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
+#include "consumer.h"
+#include "exchange-buffer.h"
 #include "exchange-refresh.h"
 #include "link-producer.h"
 #include "link.h"
@@ -117,10 +119,22 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 	return r;
 }
 
+static void exchange_remove(struct fbk_exchange *exchange, struct exchange_buffer *buffer)
+{
+	struct link_producer *half;
+	uint32_t index = (uint32_t)(buffer - exchange->buffers);
+	buffer_let_go(buffer);
+	buffer_unwatch(buffer);
+	buffer_clear(buffer);
+	exchange->there &= ~index_bit(index);
+	LIST_FOREACH(half, &exchange->consumers, links) {
+		buffer_send(half->link, index, buffer); /* none: removes it */
+	}
+}
+
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 {
 	struct exchange_buffer *buffer = NULL;
-	struct link_producer *half;
 	pthread_mutex_lock(&exchange->lock);
 	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
@@ -128,12 +142,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 		r = error_set(-EBUSY, "buffer %u is with a consumer", index);
 	}
 	if (r == 0) {
-		buffer_let_go(buffer);
-		buffer_clear(buffer);
-		exchange->there &= ~index_bit(index);
-		LIST_FOREACH(half, &exchange->consumers, links) {
-			buffer_send(half->link, index, buffer); /* none: removes it */
-		}
+		exchange_remove(exchange, buffer);
 	}
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
@@ -142,13 +151,19 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index)
 {
 	struct exchange_buffer *buffer = NULL;
+	struct link_producer *half;
 	pthread_mutex_lock(&exchange->lock);
+	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
-	pthread_mutex_unlock(&exchange->lock);
-	if (r == 0) {
-		r = buffer->state == BUFFER_HANDED
-			    ? error_set(-EOPNOTSUPP, "abandoning is not there yet")
-			    : error_set(-EINVAL, "buffer %u is not out", index);
+	if (r == 0 && (buffer->state != BUFFER_HANDED || buffer_is_drawing(buffer))) {
+		r = error_set(-EINVAL, "buffer %u is not out", index);
 	}
+	if (r == 0) {
+		LIST_FOREACH(half, &exchange->consumers, links) {
+			consumer_abandon(half->link, index);
+		}
+		exchange_remove(exchange, buffer);
+	}
+	pthread_mutex_unlock(&exchange->lock);
 	return r;
 }

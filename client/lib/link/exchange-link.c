@@ -94,9 +94,9 @@ void exchange_remove_link(struct fbk_link *link)
 		return;
 	}
 	pthread_mutex_lock(&exchange->lock);
-	if (link->peer.self) {
-		consumer_lost(link, -EPIPE);
-	}
+	link->held = 0; /* its producer takes back at once what is its own */
+	consumer_lost(link, -EPIPE);
+	watch_end(link->context, &half->held_watch);
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		exchange_forget(&exchange->buffers[i], link);
 	}

@@ -10,6 +10,7 @@ int exchange_refresh(struct fbk_exchange *exchange)
 {
 	struct link_producer *half;
 	uint32_t index;
+	bool watch = false;
 	int r = 0;
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		int one = link_refresh(half->link);
@@ -17,9 +18,14 @@ int exchange_refresh(struct fbk_exchange *exchange)
 		consumer_collect(half->link);
 		consumer_retract(half->link);
 		link_wind_down(half->link);
+		watch |= half->held != 0;
 	}
 	FOREACH_INDEX(index, exchange->there) {
 		buffer_settle(&exchange->buffers[index]);
+		watch |= buffer_is_drawing(&exchange->buffers[index]);
+	}
+	if (watch) {
+		exchange_watch(exchange); /* the watch of its consumer's lane has ended */
 	}
 	return r;
 }
@@ -84,6 +90,10 @@ static void consumer_watch(struct link_producer *half, uint64_t callbacks)
 	    !watch_pending(link->context, half->watch)) {
 		struct fbk_point change = { peer_lane(&link->peer), half->seen + 1 };
 		watch_point(change, lane_fired, half, &half->watch);
+	}
+	if (half->held && (half->held & callbacks || link->stopped) &&
+	    !watch_pending(link->context, half->held_watch)) {
+		watch_point(link_change(link), lane_fired, half, &half->held_watch);
 	}
 	FOREACH_INDEX(index, half->acked & callbacks) {
 		struct link_sent *sent = &half->sent[index];

@@ -98,12 +98,12 @@ static void exchange_await(struct fbk_exchange *exchange, bool early, struct awa
 	uint32_t i;
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		struct fbk_link *link = half->link;
-		if (link->info.phase == FBK_LINK_ENDED) {
+		if (link->info.phase == FBK_LINK_ENDED && !half->held) {
 			continue;
 		}
 		awaited_add(awaited, link_change(link));
+		consumer_await(link, early, awaited);
 		if (link->peer.self) {
-			consumer_await(link, early, awaited);
 			mailbox |=
 				lane_wishes_read(&link->peer.page).delivery == FBK_DELIVERY_MAILBOX;
 		}

@@ -61,20 +61,41 @@ void frame_free(struct fbk_frame *frame)
 	free(frame);
 }
 
-void frame_hold(struct fbk_frame *frame)
-{
-	struct link_consumer *half = frame->link->consumer;
-	frame->held = true;
-	half->frames[frame->index] = frame;
-	half->held++;
-}
-
 static void frame_let_go(struct fbk_frame *frame)
 {
 	struct link_consumer *half = frame->link->consumer;
 	frame->held = false;
 	half->frames[frame->index] = NULL;
 	half->held--;
+}
+
+void frame_hold(struct fbk_frame *frame)
+{
+	struct link_consumer *half = frame->link->consumer;
+	if (half->frames[frame->index]) { /* abandoned: another came in its index */
+		frame_let_go(half->frames[frame->index]);
+	}
+	frame->held = true;
+	half->frames[frame->index] = frame;
+	half->held++;
+}
+
+/* Its producer gave it up. */
+static bool frame_abandoned(const struct fbk_frame *frame)
+{
+	const struct link_peer *peer = &frame->link->peer;
+	return peer->claims &&
+	       claim_of(peer_claims(peer), frame->index, frame->sequence) != FBK_CLAIM_TAKEN;
+}
+
+void frames_forget_abandoned(struct fbk_link *link)
+{
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		struct fbk_frame *frame = link->consumer->frames[i];
+		if (frame && frame_abandoned(frame)) {
+			frame_let_go(frame);
+		}
+	}
 }
 
 void frames_lose(struct fbk_link *link)
@@ -92,19 +113,6 @@ int frame_return(struct fbk_link *link, const struct lane_return *back)
 	return lane_raise(&link->out);
 }
 
-void frames_return_all(struct fbk_link *link, int error)
-{
-	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		struct fbk_frame *frame = link->consumer->frames[i];
-		if (frame) {
-			frame_let_go(frame);
-			frame_return(link, &(struct lane_return){ .sequence = frame->sequence,
-								  .index = i,
-								  .result = error });
-		}
-	}
-}
-
 /* It is held, under the lock: its return takes the rest of `back`. */
 static int frame_give_back(struct fbk_frame *frame, struct lane_return *back)
 {
@@ -118,11 +126,14 @@ static int frame_give_back(struct fbk_frame *frame, struct lane_return *back)
 	return r;
 }
 
-static int frame_check(const struct fbk_frame *frame)
+static int frame_check(struct fbk_frame *frame)
 {
-	return frame->held
-		       ? 0
-		       : error_set(-ESTALE, "that frame was given back, or its producer is gone");
+	if (frame->held && frame_abandoned(frame)) {
+		frame_let_go(frame);
+	}
+	return frame->held ? 0
+			   : error_set(-ESTALE, "that frame was given back, or abandoned by its "
+						"producer, or its producer is gone");
 }
 
 /* ------------------------------------------------------------------------------- asked by the program -- */
@@ -141,7 +152,7 @@ void fbk_frame_unref(struct fbk_frame *frame)
 		return;
 	}
 	pthread_mutex_lock(frame->link->lock);
-	if (frame->held) {
+	if (frame_check(frame) == 0) {
 		frame_give_back(frame, &(struct lane_return){ .result = -ECANCELED });
 	}
 	pthread_mutex_unlock(frame->link->lock);

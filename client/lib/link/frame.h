@@ -32,8 +32,8 @@ void frame_hold(struct fbk_frame *frame);
 /* It goes back: the table, then a signal. */
 int frame_return(struct fbk_link *link, const struct lane_return *back);
 
+/* Those that their producer abandoned are not held any more. */
+void frames_forget_abandoned(struct fbk_link *link);
+
 /* None is held any more: their producer is gone, or the context. */
 void frames_lose(struct fbk_link *link);
-
-/* Held ones go back with that error. */
-void frames_return_all(struct fbk_link *link, int error);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <bsd/sys/queue.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,8 +29,16 @@ struct link_buffer {
 struct release_line {
 	struct fbk_timeline *timeline; /* NULL: none yet */
 	uint32_t incarnation;
-	uint64_t uses;  /* its last point */
-	uint64_t watch; /* of that, by number, while the link winds down; 0: none */
+	uint32_t generation; /* of the buffer at its last use */
+	uint64_t uses;       /* its last point */
+	uint64_t watch;      /* of that, by number, while the link winds down; 0: none */
+};
+
+/* One whose last frame was abandoned: the program may still signal that point. */
+struct retired_line {
+	SLIST_ENTRY(retired_line) links;
+	struct fbk_timeline *timeline;
+	uint64_t value;
 };
 
 #define WATCHED_MAX 8 /* acquire points at a time, of the newest frames */
@@ -47,7 +56,8 @@ struct link_consumer {
 	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
 	struct link_buffer *buffers[FBK_BUFFERS_MAX];
 	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */
-	struct fbk_set *set;                           /* of these timelines; NULL: none yet */
+	SLIST_HEAD(, retired_line) retired;
+	struct fbk_set *set;  /* of these timelines; NULL: none yet */
 	fbk_next_fn *next_fn; /* called when a frame is there; NULL: not wanted */
 	void *next_arg;
 	uint64_t change_watch;                       /* by number */

@@ -78,6 +78,9 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 {
 	struct found found;
 	if (link->consumer->held >= link->consumer->wishes.hold) {
+		frames_forget_abandoned(link);
+	}
+	if (link->consumer->held >= link->consumer->wishes.hold) {
 		return error_set(-ENOBUFS, "%u frames are held, as many as were asked for",
 				 link->consumer->held);
 	}

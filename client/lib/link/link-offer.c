@@ -246,7 +246,8 @@ void fbk_link_close(struct fbk_link *link)
 	}
 	fbk_watch_cancel(link->listener);
 	link->ops->leave(link);
-	if (!link->offered && link->info.phase != FBK_LINK_ENDED) {
+	/* Before the release timelines close. An offering producer's link ends with its state. */
+	if ((!link->offered || link->consumer) && link->info.phase != FBK_LINK_ENDED) {
 		link_give_up(link, -EPIPE, "");
 	}
 	if (link->ops->close) {

@@ -4,7 +4,8 @@
  * role-producer.c; used by what makes up an exchange. Under the link's lock, which is that of its exchange.
  *
  * A buffer's part in this link: in `out`, the consumer has it or may take it; then in `acked`, the consumer gave it back
- * and its release point is not reached yet; then in neither.
+ * and its release point is not reached yet; then in neither. When the consumer is gone: in `held` while it may still use
+ * it, which the daemon knows; it is in `acked` as well if its release point is open, and free with the first of the two.
  */
 #pragma once
 
@@ -31,6 +32,7 @@ struct link_sent {
 	struct lane_point *release; /* counted */
 	uint64_t release_value;
 	int result;
+	int lost;       /* while it is in `held`: how its consumer ended */
 	uint64_t watch; /* of that point, by number; 0: none */
 };
 
@@ -45,7 +47,7 @@ struct link_producer {
 	LIST_ENTRY(link_producer) links; /* of the exchange */
 	struct fbk_link *link;
 	struct fbk_exchange *exchange; /* NULL: none yet */
-	uint64_t out, acked;           /* masks of buffers */
+	uint64_t out, acked, held;     /* masks of buffers */
 	uint64_t seen;                 /* the consumer's lane when it was read */
 	uint64_t passed;               /* the newest frame that was taken or came back */
 	uint32_t pauses;               /* the consumer's, when a frame was handed or retracted */
@@ -55,7 +57,8 @@ struct link_producer {
 	bool skips;                    /* at that depth */
 	struct link_number numbers[1 + FBK_LANE_ACQUIRES];
 	struct link_sent sent[FBK_BUFFERS_MAX];
-	uint64_t watch; /* of the consumer's lane, by number; 0: none */
+	uint64_t watch;      /* of the consumer's lane, by number; 0: none */
+	uint64_t held_watch; /* of the link's next change, the same */
 };
 
 static inline uint64_t index_bit(uint32_t index)

@@ -24,6 +24,8 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 	info->uid = state->uid;
 	info->error = state->error;
 	info->generation = state->generation;
+	info->held = (uint32_t)__builtin_popcountll(state->held);
+	link->held = state->held;
 	wire_text_copy(info->acquire_why, sizeof(info->acquire_why), state->acquire_why);
 	wire_text_copy(info->release_why, sizeof(info->release_why), state->release_why);
 	wire_text_copy(info->peer, sizeof(info->peer), state->peer);
@@ -48,6 +50,8 @@ static void link_take_end(struct fbk_link *link)
 	struct fbk_timeline_info info;
 	struct fbk_link_info *known = &link->info;
 	known->phase = FBK_LINK_ENDED;
+	known->held = 0;
+	link->held = 0;
 	if (fbk_timeline_info(link->state, &info) == 0) {
 		known->error = info.error;
 		memcpy(known->cause, info.reason, sizeof(known->cause));
@@ -149,7 +153,7 @@ static bool link_is_over(const struct fbk_link *link)
 int link_refresh(struct fbk_link *link)
 {
 	/* Twice: what changed while it was asked about is asked about as well. */
-	for (int i = 0; i < 2 && link->info.phase != FBK_LINK_ENDED; i++) {
+	for (int i = 0; i < 2 && (link->info.phase != FBK_LINK_ENDED || link->held); i++) {
 		uint64_t value = fbk_timeline_value(link->state);
 		bool over = link_is_over(link);
 		if (!over && value == link->seen) {

@@ -68,6 +68,8 @@ struct fbk_link {
 	struct fbk_timeline *state; /* raised with each change */
 	uint64_t seen;              /* its value when `info` was asked for */
 	uint64_t epoch;
+	uint64_t
+		held; /* of a producer: buffers that a consumer which is gone may still use, by the daemon */
 	struct fbk_link_info info;
 	struct lane out;
 	struct link_peer peer;

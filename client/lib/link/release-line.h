@@ -18,3 +18,5 @@ static inline uint32_t release_number(uint32_t index, enum fbk_release_kind kind
 bool release_lines_wait(struct fbk_link *link);
 
 void release_lines_close(struct fbk_link *link);
+/* Their timelines have ended with the context. */
+void release_lines_free(struct link_consumer *half);

@@ -89,7 +89,7 @@ static void consumer_leave(struct fbk_link *link)
 {
 	frames_unwatch(link);
 	pthread_mutex_lock(link->lock);
-	frames_return_all(link, -ECANCELED);
+	frames_lose(link); /* the daemon gives them back, after the fences of their buffers */
 	pthread_mutex_unlock(link->lock);
 }
 
@@ -106,6 +106,7 @@ static void consumer_free(struct fbk_link *link)
 	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
 		lane_point_unref(link, link->consumer->watches[i].point);
 	}
+	release_lines_free(link->consumer);
 	free(link->consumer);
 }
 

@@ -86,7 +86,8 @@ static int producer_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 
 static bool producer_busy(struct fbk_link *link)
 {
-	return (link->producer->out | link->producer->acked) != 0;
+	const struct link_producer *half = link->producer;
+	return (half->out | half->acked | half->held) != 0;
 }
 
 /* The consumer learns that nothing comes after what is offered. */
