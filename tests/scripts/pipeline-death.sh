@@ -10,8 +10,8 @@ now_ms() {
 }
 
 frames_sent() { # SOCKET
-	"$bin/fencectl" --socket "$1" timelines --json 2>/dev/null |
-		jq '[.[] | select(.name == "send.done") | .value // 0 | tonumber][0] // 0'
+	"$bin/fencectl" --socket "$1" links --json 2>/dev/null |
+		jq '[.[] | select(.consumer == "send0") | .returned // 0 | tonumber][0] // 0'
 }
 
 strike() { # SIGNAL VICTIM

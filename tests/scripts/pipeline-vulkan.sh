@@ -9,9 +9,9 @@ vulkan() { # ARGUMENT...
 		pipeline "${small[@]}" --renderer vulkan "$@"
 }
 
-value_of() { # TIMELINE
-	"$bin/fencectl" --socket "$socket" timelines --json 2>/dev/null |
-		jq --arg name "$1" '[.[] | select(.name == $name) | .value // 0 | tonumber][0] // 0'
+returned_by() { # CONSUMER: how many frames
+	"$bin/fencectl" --socket "$socket" links --json 2>/dev/null |
+		jq --arg name "${1}0" '[.[] | select(.consumer == $name) | .returned // 0 | tonumber][0] // 0'
 }
 
 [ -x "$bin/pipeline-render" ] || skip "this build has no pipeline"
@@ -65,12 +65,12 @@ until grep -q "frame 20 is submitted" "$work/run/render.log" 2>/dev/null; do
 done
 socket=$(sed -n 's/^fencebrokerd .* serves //p' "$work/out")
 renderer=$(sed -n 's/^render //p' "$work/run/pids")
-for name in render.done encode.free encode.done send.done; do
-	until [ "$(value_of "$name")" -ge 20 ]; do
+for name in encode send; do
+	until [ "$(returned_by "$name")" -ge 20 ]; do
 		kill -0 "$run" 2>/dev/null || fail "the run ended early: $(cat "$work/out")"
 		sleep 0.05
 	done
-	[ "$(value_of "$name")" = 20 ] || fail "$name went on to $(value_of "$name")"
+	[ "$(returned_by "$name")" = 20 ] || fail "$name went on to $(returned_by "$name")"
 done
 state=$(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$renderer/status")
 if [ "$software" = true ]; then

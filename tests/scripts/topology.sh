@@ -23,7 +23,7 @@ expect_routes() { # "FROM TO COUNT ROUTE"..., as they stand in the report
 		fail "the routes are: $(report '.routes[] | "\(.from) \(.to) \(.count) \(.route)"')"
 }
 
-tail=("encode send 40 eventfd -> memory64" "send encode 33 memory64 -> eventfd")
+tail=("encode send 40 memory64 -> process" "send encode 40 memory64")
 
 run_topology render-encode-send
 expect_routes "render encode 40 memory64 -> eventfd" "encode render 40 eventfd -> memory64" "${tail[@]}"
@@ -42,7 +42,7 @@ run_topology two-consumers
 expect_routes "render encode 40 memory64 -> eventfd" "encode render 40 eventfd -> memory64" \
 	"render probe 40 memory64" "probe render 40 memory64" "${tail[@]}"
 [ "$(report .number_checks)" = 240 ] || fail "$(report .number_checks) checks, not 240"
-[ "$(report .buffers.pictures)" = 4 ] || fail "not the same pictures for both"
+[ "$(report .buffers.pictures)" = 6 ] || fail "not the same pictures for both"
 
 run_topology chained
 expect_routes "scene overlay 40 memory64" "overlay scene 40 memory64" \
@@ -65,8 +65,8 @@ for signal in KILL STOP; do
 	run=$!
 	until probe=$(sed -n 's/^probe //p' "$work/run/pids" 2>/dev/null) && [ -n "$probe" ] &&
 		socket=$(sed -n 's/^fencebrokerd .* serves //p' "$work/out") && [ -n "$socket" ] &&
-		[ "$("$bin/fencectl" --socket "$socket" timelines --json 2>/dev/null | jq '[.[] |
-			select(.name == "send.done") | .value // 0 | tonumber][0] // 0')" -gt 10 ]; do
+		[ "$("$bin/fencectl" --socket "$socket" links --json 2>/dev/null | jq '[.[] |
+			select(.consumer == "send0") | .returned // 0 | tonumber][0] // 0')" -gt 10 ]; do
 		kill -0 "$run" 2>/dev/null || fail "the run ended early: $(cat "$work/out")"
 		sleep 0.1
 	done

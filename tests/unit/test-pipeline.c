@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The parts that the example pipeline relies on: stamps, slots and histograms. */
+/* The parts that the example pipeline relies on: stamps, notes and histograms. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "client/examples/pipeline/canvas.h"
 #include "client/examples/pipeline/glyph.h"
 #include "client/examples/pipeline/histogram.h"
+#include "client/examples/pipeline/note.h"
 #include "client/examples/pipeline/picture.h"
-#include "client/examples/pipeline/slot.h"
 #include "client/examples/pipeline/stamp.h"
 #include "tests/suite.h"
 
@@ -262,28 +262,42 @@ START_TEST(canvas_colours)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------ slots -- */
+/* ------------------------------------------------------------------------------------ notes -- */
 
-START_TEST(slots)
+START_TEST(notes)
 {
-	size_t size = slot_bytes(640, 360);
-	uint8_t *ring = calloc(SLOT_COUNT, size);
-	struct slot slot = slot_at(ring, size, 3);
-	ck_assert_ptr_eq(slot_at(ring, size, 3 + SLOT_COUNT).start, slot.start);
-	ck_assert(slot_data(slot) >= slot.start);
-	ck_assert(slot_data(slot) + slot_capacity(slot) < slot.start + size);
-	slot_begin(slot);
-	ck_assert_int_eq(slot_check(slot, 3), -EBADMSG);
-	slot_end(slot, 3, 1000, true);
-	ck_assert_int_eq(slot_check(slot, 3), 0);
-	ck_assert_int_eq(slot_check(slot, 3 + SLOT_COUNT), -EBADMSG);
-	ck_assert_uint_eq(slot_data_size(slot), 1000);
-	ck_assert(slot_key(slot));
-	slot_end(slot, 3, SIZE_MAX, false); /* whatever the writer claims */
-	ck_assert_uint_eq(slot_data_size(slot), slot_capacity(slot));
-	slot_begin(slot);
-	ck_assert_int_eq(slot_check(slot, 3), -EBADMSG);
-	free(ring);
+	const struct note note = { UINT64_MAX, 0x123456789abcdef0 };
+	struct fbk_frame_meta meta = FBK_FRAME_META_INIT;
+	struct note read = { 1, 1 };
+	ck_assert_int_eq(note_read(&meta, &read), -EPROTO); /* none */
+	note_write(&meta, &note);
+	ck_assert_int_eq(note_read(&meta, &read), 0);
+	ck_assert_uint_eq(read.number, note.number);
+	ck_assert_uint_eq(read.checksum, note.checksum);
+	for (uint32_t size = 0; size <= FBK_FRAME_USER_MAX; size++) {
+		bool right = meta.user_size == size;
+		struct fbk_frame_meta other = meta;
+		other.user_size = size;
+		ck_assert_int_eq(note_read(&other, &read), right ? 0 : -EPROTO);
+	}
+	note_write(&meta, &(struct note){ .number = 0 }); /* frames count from 1 */
+	ck_assert_int_eq(note_read(&meta, &read), -EPROTO);
+	ck_assert_uint_eq(read.number, note.number);
+}
+END_TEST
+
+/* The test vectors of FNV-1a's authors; and any bit counts. */
+START_TEST(note_checksums)
+{
+	char data[] = "foobar";
+	ck_assert_uint_eq(note_checksum(data, 0), 0xcbf29ce484222325);
+	ck_assert_uint_eq(note_checksum("a", 1), 0xaf63dc4c8601ec8c);
+	ck_assert_uint_eq(note_checksum(data, 6), 0x85944171f73967e8);
+	for (size_t bit = 0; bit < 8 * 6; bit++) {
+		data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
+		ck_assert_uint_ne(note_checksum(data, 6), 0x85944171f73967e8);
+		data[bit / 8] = (char)(data[bit / 8] ^ 1 << bit % 8);
+	}
 }
 END_TEST
 
@@ -324,7 +338,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, stamp_torn);
 	ADD_LOOP(tcase, canvas_round_trip, canvases);
 	ADD_LOOP(tcase, canvas_colours, colours);
-	tcase_add_test(tcase, slots);
+	tcase_add_test(tcase, notes);
+	tcase_add_test(tcase, note_checksums);
 	tcase_add_test(tcase, quantiles);
 }
 

@@ -28,7 +28,7 @@ struct capture;
 /* A buffer of the device that consumers read. */
 struct lent {
 	struct capture *capture;
-	uint64_t number;
+	uint32_t index;
 };
 
 struct capture {
@@ -54,33 +54,50 @@ static int introduce(struct capture *capture, struct message *message,
 		     const struct fbk_buffer_desc *buffers)
 {
 	struct stage *stage = &capture->stage;
-	message->count = BUFFERS;
-	message->frames = capture->frames;
 	message->fps = stage->options->fps;
 	stage->stats.buffers = BUFFERS;
 	/* Other processes may wait for this one from here on. */
 	printf("%s\n", capture->said);
 	fflush(stdout);
-	return outlet_open(&capture->outlet, stage, capture->done, message, buffers,
-			   stage->stats.handovers);
+	int r = outlet_connect(&capture->outlet, stage, &capture->done->board, message,
+			       stage->options->connects, stage->options->connect_count,
+			       stage->stats.handovers);
+	for (size_t i = 0; r < 0 && i < BUFFERS; i++) {
+		close(buffers[i].fd[0]);
+	}
+	return r < 0 ? r : outlet_open(&capture->outlet, buffers, BUFFERS);
+}
+
+/* What a frame says; `time_ns` is when its exposure was, or is to be thought of. */
+static struct fbk_frame_meta frame_meta(const struct capture *capture, uint64_t time_ns, bool last)
+{
+	struct fbk_frame_meta meta = FBK_FRAME_META_INIT;
+	meta.pts_ns = (int64_t)time_ns;
+	meta.duration_ns = (int64_t)(NS_PER_S / capture->stage.options->fps);
+	meta.flags = last ? FBK_FRAME_LAST : 0;
+	return meta;
 }
 
 /* ------------------------------------------------------------------------------------- made up -- */
 
-static int pretend_frame(struct capture *capture, uint64_t frame)
+static int pretend_frame(struct capture *capture, uint64_t frame, uint64_t due_ns)
 {
 	const struct options *options = capture->stage.options;
-	struct picture picture = picture_at(capture->buffers[frame % BUFFERS].memory,
-					    options->width, options->height);
-	int r = outlet_take(&capture->outlet, frame);
+	const struct note note = { .number = frame };
+	uint32_t index;
+	int r = outlet_take(&capture->outlet, &index);
 	if (r < 0) {
 		return r;
 	}
+	struct picture picture =
+		picture_at(capture->buffers[index].memory, options->width, options->height);
+	struct fbk_frame_meta meta = frame_meta(capture, due_ns, frame == capture->frames);
 	scene_draw(capture->scene, &picture, (uint32_t)frame);
 	stamp_write(&picture, (uint32_t)frame);
 	r = stage_signal(&capture->stage, capture->done, frame);
 	if (r == 0) {
-		r = outlet_hand(&capture->outlet, frame);
+		r = outlet_hand(&capture->outlet, index,
+				(struct fbk_point){ capture->done->timeline, frame }, &note, &meta);
 	}
 	if (r == 0) {
 		stats_frame(&capture->stage.stats);
@@ -93,21 +110,21 @@ static int pretend_introduce(struct capture *capture)
 	const struct options *options = capture->stage.options;
 	struct fbk_buffer_desc buffers[BUFFERS];
 	struct message message = {
-		.size = picture_bytes(options->width, options->height),
 		.width = options->width,
 		.height = options->height,
 		.stamped = true,
 	};
 	int r = scene_create(options->width, options->height, &capture->scene);
 	for (size_t i = 0; r == 0 && i < BUFFERS; i++) {
-		r = shared_create(&capture->buffers[i], "picture", message.size);
+		r = shared_create(&capture->buffers[i], "picture",
+				  picture_bytes(options->width, options->height));
 	}
 	if (r < 0) {
 		return stage_stop(&capture->stage, r, "starting", "%s", strerror(-r));
 	}
 	for (size_t i = 0; i < BUFFERS; i++) {
-		outlet_picture_buffer(capture->buffers[i].fd, options->width, options->height,
-				      &buffers[i]);
+		buffers[i] = outlet_picture_buffer(capture->buffers[i].fd, options->width,
+						   options->height);
 	}
 	return introduce(capture, &message, buffers);
 }
@@ -118,10 +135,11 @@ static int pretend_run(struct capture *capture)
 	int r = pretend_introduce(capture);
 	uint64_t began = clock_now();
 	for (uint64_t frame = 1; r == 0 && frame <= capture->frames; frame++) {
-		clock_sleep_until(began + (frame - 1) * NS_PER_S / options->fps);
-		r = pretend_frame(capture, frame);
+		uint64_t due_ns = began + (frame - 1) * NS_PER_S / options->fps;
+		clock_sleep_until(due_ns);
+		r = pretend_frame(capture, frame, due_ns);
 	}
-	return r == 0 ? outlet_drain(&capture->outlet, capture->frames) : r;
+	return r == 0 ? outlet_drain(&capture->outlet) : r;
 }
 
 /* ------------------------------------------------------------------------------------ a device -- */
@@ -132,14 +150,14 @@ static int device_introduce(struct capture *capture)
 	struct fbk_buffer_desc buffers[BUFFERS];
 	struct message message = { .width = device->width, .height = device->height };
 	uint32_t luma = device->stride * device->height;
-	message.size = luma + luma / 2;
 	for (size_t i = 0; i < BUFFERS; i++) {
-		/* the exchange begins with index 1, which must be the device's buffer 0 */
-		buffers[(i + 1) % BUFFERS] = (struct fbk_buffer_desc){
-			.fd = fcntl(device->dmabufs[i], F_DUPFD_CLOEXEC, 0),
+		buffers[i] = (struct fbk_buffer_desc){
+			.struct_size = sizeof(buffers[i]),
+			.memory = FBK_MEMORY_DMABUF,
+			.fd = { fcntl(device->dmabufs[i], F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
 			.width = device->width,
 			.height = device->height,
-			.format = DRM_FORMAT_YUV420,
+			.fourcc = DRM_FORMAT_YUV420,
 			.modifier = DRM_FORMAT_MOD_LINEAR,
 			.plane_count = PICTURE_PLANES,
 			.offset = { 0, luma, luma + luma / 4 },
@@ -155,10 +173,10 @@ static void released(void *arg, int result)
 	struct lent *lent = arg;
 	struct capture *capture = lent->capture;
 	if (result == 0) {
-		outlet_note(&capture->outlet, lent->number, 0);
+		outlet_note(&capture->outlet, lent->index, 0);
 	} /* else a consumer is gone; the next check reports it */
 	capture->lent_count--;
-	int r = v4l2_queue(&capture->device, (uint32_t)(lent - capture->lent));
+	int r = v4l2_queue(&capture->device, lent->index);
 	capture->error = r < 0 ? r : capture->error;
 }
 
@@ -169,27 +187,39 @@ static uint64_t frame_number(const struct capture *capture, uint32_t sequence)
 	return number > capture->number ? number : capture->number + 1;
 }
 
+static int device_hand(struct capture *capture, const struct v4l2_picture *picture, uint64_t number)
+{
+	struct lent *lent = &capture->lent[picture->index];
+	const struct fbk_point done = { capture->done->timeline, number };
+	const struct note note = { .number = number };
+	struct fbk_frame_meta meta =
+		frame_meta(capture, picture->time_ns, capture->handed + 1 == capture->frames);
+	meta.capture_ns = meta.pts_ns;
+	meta.capture = picture->at_start ? 1 : 2;
+	meta.flags |= number > capture->number + 1 ? (uint32_t)FBK_FRAME_DISCONT : 0;
+	*lent = (struct lent){ capture, picture->index };
+	return outlet_lend(&capture->outlet, picture->index, done, &note, &meta, released, lent);
+}
+
 static int device_frame(struct capture *capture)
 {
 	struct stage *stage = &capture->stage;
-	uint32_t index, sequence;
-	int r = v4l2_dequeue(&capture->device, &index, &sequence);
+	struct v4l2_picture picture;
+	int r = v4l2_dequeue(&capture->device, &picture);
 	if (r == -EAGAIN) {
 		return 0;
 	}
 	if (r < 0) {
 		return stage_stop(stage, r, "capturing", "%s", strerror(-r));
 	}
-	uint64_t number = frame_number(capture, sequence);
-	stage->stats.dropped += capture->handed > 0 ? number - capture->number - 1 : 0;
-	capture->number = number;
-	capture->lent[index] = (struct lent){ capture, number };
+	uint64_t number = frame_number(capture, picture.sequence);
 	r = stage_signal(stage, capture->done, number);
 	if (r == 0) {
-		r = outlet_hand_buffer(&capture->outlet, number, index, released,
-				       &capture->lent[index]);
+		r = device_hand(capture, &picture, number);
 	}
 	if (r == 0) {
+		stage->stats.dropped += capture->handed > 0 ? number - capture->number - 1 : 0;
+		capture->number = number;
 		capture->lent_count++;
 		capture->handed++;
 		stats_frame(&stage->stats);
@@ -249,7 +279,7 @@ static int device_run(struct capture *capture)
 			r = device_frame(capture);
 		}
 	}
-	return r;
+	return r == 0 ? outlet_drain(&capture->outlet) : r;
 }
 
 /* ---------------------------------------------------------------------------------------- both -- */
@@ -301,7 +331,7 @@ static int run(struct capture *capture)
 		r = stage_start(&capture->stage, options, &desc);
 	}
 	if (r == 0) {
-		r = stage_lane_create(&capture->stage, "done", 0, true, &capture->done);
+		r = stage_lane_create(&capture->stage, "done", 0, &capture->done);
 	}
 	if (r < 0) {
 		return r;

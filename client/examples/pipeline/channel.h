@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The socket between two neighbours of the pipeline: one struct message a packet, with file
- * descriptors. Before the first frame it carries, once, the offer of a link, or, without a link, buffers
- * and tokens. Afterwards links and timelines carry everything. A channel belongs to one thread.
+ * descriptors. It carries the offer of a link, once; everything else goes over the link. A channel
+ * belongs to one thread.
  */
 #pragma once
 
@@ -13,24 +13,16 @@
 #define MESSAGE_FDS_MAX 8
 
 enum message_type {
-	MESSAGE_OFFER = 1,  /* to the consumer: buffers; fds: buffers, wait token, board */
-	MESSAGE_ACCEPT = 2, /* to the producer; fds: token and board of the release timeline */
-	MESSAGE_LINK =
-		3, /* to a consumer of pictures; fds: the link's offer, acquire board, release
-			     * board. No reply. */
+	MESSAGE_LINK = 1, /* to the consumer; fds: the link's offer, acquire board, release board */
+	MESSAGE_BUFFERS = 2, /* to the producer, if only the consumer can make them; fds: buffers */
 };
 
-/* Frame n (from 1) is in buffer n % count: -> at point n of the offered timeline, <- at point n of the
- * accepted one. The buffers come with the offer. If only the consumer can make them, the offer has none
- * and the reply carries them, before token and board. */
 struct message {
 	uint32_t type;
-	uint32_t count;  /* of buffers */
-	uint64_t frames; /* total */
-	uint64_t size;   /* of a buffer, in bytes */
-	uint32_t width, height, fps;
-	uint32_t stride;  /* in bytes, of a consumer's buffer */
-	uint32_t stamped; /* the picture carries frame n's number */
+	uint32_t count;              /* of buffers, in MESSAGE_BUFFERS */
+	uint32_t width, height, fps; /* of the pictures, or of the consumer's buffers */
+	uint32_t stride;             /* in bytes, of a consumer's buffer */
+	uint32_t stamped;            /* the picture carries its number */
 };
 
 struct channel {

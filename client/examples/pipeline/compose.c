@@ -22,6 +22,7 @@ struct compose {
 	struct intake intake;
 	struct outlet outlet;
 	struct shared buffers[BUFFERS];
+	uint32_t index; /* of the buffer that gets the next frame */
 	struct lane *drawn;
 };
 
@@ -30,26 +31,26 @@ static int introduce(struct compose *compose)
 	struct stage *stage = &compose->stage;
 	struct message message = compose->intake.offer;
 	struct fbk_buffer_desc buffers[BUFFERS];
-	message.count = BUFFERS;
-	message.size = picture_bytes(message.width, message.height);
 	message.stamped = true;
 	for (size_t i = 0; i < BUFFERS; i++) {
-		int r = shared_create(&compose->buffers[i], "picture", message.size);
+		int r = shared_create(&compose->buffers[i], "picture",
+				      picture_bytes(message.width, message.height));
 		if (r < 0) {
 			return stage_stop(stage, r, "making a buffer", "%s", strerror(-r));
 		}
 		stage->stats.buffers++;
 	}
-	int r = stage_lane_create(stage, "done", 0, true, &compose->drawn);
-	if (r < 0) {
-		return r;
+	int r = stage_lane_create(stage, "done", 0, &compose->drawn);
+	if (r == 0) {
+		r = outlet_connect(&compose->outlet, stage, &compose->drawn->board, &message,
+				   stage->options->connects, stage->options->connect_count,
+				   &stage->stats.handovers[1]);
 	}
-	for (size_t i = 0; i < BUFFERS; i++) {
-		outlet_picture_buffer(compose->buffers[i].fd, message.width, message.height,
-				      &buffers[i]);
+	for (size_t i = 0; r == 0 && i < BUFFERS; i++) {
+		buffers[i] = outlet_picture_buffer(compose->buffers[i].fd, message.width,
+						   message.height);
 	}
-	return outlet_open(&compose->outlet, stage, compose->drawn, &message, buffers,
-			   &stage->stats.handovers[1]);
+	return r < 0 ? r : outlet_open(&compose->outlet, buffers, BUFFERS);
 }
 
 static void copy(const struct picture *to, const struct picture *from)
@@ -78,7 +79,7 @@ static void draw_frame(const struct picture *picture)
 static int draw(struct compose *compose, uint64_t frame)
 {
 	struct intake *intake = &compose->intake;
-	struct picture picture = picture_at(compose->buffers[frame % BUFFERS].memory,
+	struct picture picture = picture_at(compose->buffers[compose->index].memory,
 					    intake->offer.width, intake->offer.height);
 	int r = intake_wait(intake);
 	if (r == 0) {
@@ -98,15 +99,27 @@ static int draw(struct compose *compose, uint64_t frame)
 	return r;
 }
 
+/* What the input says of its time holds for what is drawn on it. */
+static int hand(struct compose *compose, uint64_t frame)
+{
+	const struct fbk_point drawn = { compose->drawn->timeline, frame };
+	const struct note note = { .number = frame };
+	struct fbk_frame_meta meta = *compose->intake.meta;
+	return outlet_hand(&compose->outlet, compose->index, drawn, &note, &meta);
+}
+
 static int compose_frame(struct compose *compose, uint64_t frame)
 {
 	struct stage *stage = &compose->stage;
 	int r = intake_next(&compose->intake);
 	if (r == 0) {
-		r = outlet_take(&compose->outlet, frame);
+		r = intake_picture(&compose->intake);
 	}
 	if (r == 0) {
-		r = outlet_hand(&compose->outlet, frame);
+		r = outlet_take(&compose->outlet, &compose->index);
+	}
+	if (r == 0) {
+		r = hand(compose, frame);
 	}
 	if (r == 0) {
 		r = draw(compose, frame);
@@ -124,18 +137,21 @@ static int compose_frame(struct compose *compose, uint64_t frame)
 static int run(struct compose *compose)
 {
 	struct stage *stage = &compose->stage;
-	int r = intake_open(&compose->intake, stage, &stage->stats.handovers[0]);
-	uint64_t frames = compose->intake.offer.frames;
+	struct intake *intake = &compose->intake;
+	int r = intake_meet(intake, stage);
+	if (r == 0) {
+		r = intake_open(intake, 1, &stage->stats.handovers[0]);
+	}
 	if (r == 0) {
 		r = introduce(compose);
 	}
-	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
+	for (uint64_t frame = 1; r == 0 && !intake->last; frame++) {
 		r = compose_frame(compose, frame);
 	}
 	if (r == 0) {
-		r = outlet_drain(&compose->outlet, frames);
+		r = outlet_drain(&compose->outlet);
 	}
-	return r == 0 ? intake_end(&compose->intake) : r;
+	return r == 0 ? intake_end(intake) : r;
 }
 
 int main(int argc, char **argv)

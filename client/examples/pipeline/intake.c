@@ -17,17 +17,17 @@
 
 /* ----------------------------------------------------------------------------------- meeting -- */
 
-/* Takes the boards' fds and gives the offer's. */
-static int offer_take(struct intake *intake, int *fds, int *ret_offer_fd)
+/* Takes the fds. */
+static int offer_take(struct intake *intake, const int *fds)
 {
 	struct stage *stage = intake->stage;
 	const struct message *offer = &intake->offer;
 	const char *why = "it is not a picture";
 	int r = board_open(&intake->done, fds[1]);
 	int adopted = board_adopt(&intake->board, fds[2]);
-	if (r == 0 && adopted == 0 && offer->fps >= 1 && offer->frames >= 1 &&
+	if (r == 0 && adopted == 0 && offer->fps >= 1 &&
 	    picture_check_size(offer->width, offer->height, &why) == 0) {
-		*ret_offer_fd = fds[0];
+		intake->offer_fd = fds[0];
 		return 0;
 	}
 	close(fds[0]);
@@ -35,10 +35,10 @@ static int offer_take(struct intake *intake, int *fds, int *ret_offer_fd)
 			  r < 0 || adopted < 0 ? "a received board is invalid" : why);
 }
 
-static int offer_receive(struct intake *intake, int *ret_offer_fd)
+int intake_meet(struct intake *intake, struct stage *stage)
 {
-	struct stage *stage = intake->stage;
 	int listener, fds[OFFER_FDS];
+	intake->stage = stage;
 	int r = channel_listen(stage->options->listen, &listener);
 	if (r < 0) {
 		return stage_stop(stage, r, stage->options->listen, "%s", strerror(-r));
@@ -50,69 +50,71 @@ static int offer_receive(struct intake *intake, int *ret_offer_fd)
 				    &intake->offer, fds, OFFER_FDS);
 	}
 	return r < 0 ? stage_stop(stage, r, "connecting to the producer", "%s", strerror(-r))
-		     : offer_take(intake, fds, ret_offer_fd);
+		     : offer_take(intake, fds);
 }
 
-static int way_take(struct intake *intake, const struct fbk_link_info *info)
-{
-	switch (info->acquire) {
-	case FBK_ROUTE_NATIVE:
-		intake->way = STAGE_NATIVE;
-		return 0;
-	case FBK_ROUTE_EVENTFD:
-		intake->way = STAGE_EVENTFD;
-		return 0;
-	case FBK_ROUTE_SYNC_FILE_LATE:
-		intake->way = STAGE_LATE;
-		return 0;
-	case FBK_ROUTE_SYNC_FILE_PROMISE:
-		intake->way = STAGE_PROMISE;
-		return 0;
-	default:
-		return stage_stop(intake->stage, -EOPNOTSUPP, "connecting to the producer",
-				  "there is no route to this device: %s", info->acquire_why);
-	}
-}
+static const char *const routes[] = {
+	[FBK_ROUTE_NATIVE] = "memory64",
+	[FBK_ROUTE_GATE] = "memory64 -> KMS commit (gate)",
+	[FBK_ROUTE_EVENTFD] = "memory64 -> eventfd",
+	[FBK_ROUTE_SYNC_FILE_LATE] = "memory64 -> sync_file (late)",
+	[FBK_ROUTE_SYNC_FILE_PROMISE] = "memory64 -> sync_file (promise)",
+	[FBK_ROUTE_CPU_WAIT] = "memory64 -> process",
+};
 
-int intake_open(struct intake *intake, struct stage *stage, struct handover *handover)
+static int link_name(struct intake *intake, struct handover *handover)
 {
-	struct fbk_link_info info;
-	int offer = -1;
-	intake->stage = stage;
-	int r = offer_receive(intake, &offer);
-	if (r < 0) {
-		return r;
-	}
-	r = fbk_link_accept(stage->device, offer, &intake->link);
-	close(offer);
+	struct stage *stage = intake->stage;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
+	int r = fbk_link_info(intake->link, &info);
 	if (r < 0) {
 		return stage_stop_call(stage, r, "connecting to the producer");
 	}
-	stage_link_add(stage, intake->link);
-	r = fbk_link_info(intake->link, &info);
-	if (r < 0) {
-		return stage_stop_call(stage, r, "connecting to the producer");
+	const char *route =
+		info.acquire < sizeof(routes) / sizeof(routes[0]) ? routes[info.acquire] : NULL;
+	if (!route) {
+		return stage_stop(stage, -EOPNOTSUPP, "connecting to the producer",
+				  "there is no route to this device: %s", info.acquire_why);
 	}
-	r = way_take(intake, &info);
+	intake->route = info.acquire;
 	stage_peer_name(&info, intake->name);
 	snprintf(intake->what, sizeof(intake->what), "%.25s.done", intake->name);
 	*handover = (struct handover){
 		.name = intake->what,
 		.peer = intake->name,
 		.way = "acquire",
-		.route = stage_way_route(intake->way),
+		.route = route,
 	};
 	intake->handover = handover;
-	return r;
+	return 0;
+}
+
+int intake_open(struct intake *intake, uint32_t hold, struct handover *handover)
+{
+	struct stage *stage = intake->stage;
+	const struct fbk_consumer_desc consumer = { .struct_size = sizeof(consumer), .hold = hold };
+	const struct fbk_link_desc desc = { .struct_size = sizeof(desc), .consumer = &consumer };
+	int r = fbk_link_accept(stage->device, intake->offer_fd, &desc, &intake->link);
+	close(intake->offer_fd);
+	intake->offer_fd = -1;
+	if (r < 0) {
+		return stage_stop_call(stage, r, "connecting to the producer");
+	}
+	stage_link_add(stage, intake->link);
+	return link_name(intake, handover);
 }
 
 void intake_finish(struct intake *intake)
 {
+	fbk_frame_unref(intake->frame);
 	channel_close(&intake->channel);
 	for (size_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		if (intake->maps[i].memory) {
 			munmap(intake->maps[i].memory, intake->maps[i].size);
 		}
+	}
+	if (intake->offer_fd > 0) {
+		close(intake->offer_fd);
 	}
 	board_finish(&intake->done);
 	board_finish(&intake->board);
@@ -120,7 +122,7 @@ void intake_finish(struct intake *intake)
 
 /* ----------------------------------------------------------------------------------- buffers -- */
 
-/* Maps a buffer, once. The daemon has checked that it can't shrink; this checks its layout. */
+/* Maps a buffer, once: these producers replace none. The daemon has checked that it can't shrink. */
 static int map_open(struct intake *intake, struct intake_map *map, int fd)
 {
 	if (map->memory) {
@@ -140,32 +142,39 @@ static int map_open(struct intake *intake, struct intake_map *map, int fd)
 	return 0;
 }
 
+/* Of the same memory as plane 0, and within it. */
 static bool plane_fits(const struct fbk_buffer_desc *buffer, size_t plane, uint32_t width,
 		       uint32_t height, size_t size)
 {
 	uint32_t half = plane > 0 ? 2 : 1;
-	return buffer->stride[plane] >= width / half &&
-	       buffer->offset[plane] + (uint64_t)buffer->stride[plane] * (height / half) <= size;
+	uint64_t offset = buffer->offset[plane], stride = buffer->stride[plane];
+	return (plane == 0 || buffer->fd[plane] < 0) && stride >= width / half && offset <= size &&
+	       (size - offset) / stride >= height / half;
 }
 
-static int picture_take(struct intake *intake)
+int intake_map(struct intake *intake)
+{
+	intake->map = &intake->maps[fbk_frame_index(intake->frame)];
+	return map_open(intake, intake->map, fbk_frame_buffer(intake->frame)->fd[0]);
+}
+
+int intake_picture(struct intake *intake)
 {
 	const struct fbk_buffer_desc *buffer = fbk_frame_buffer(intake->frame);
 	const struct message *offer = &intake->offer;
-	struct intake_map *map = &intake->maps[fbk_frame_index(intake->frame)];
-	int r = map_open(intake, map, buffer->fd);
+	int r = intake_map(intake);
 	if (r < 0) {
 		return r;
 	}
-	bool fits = buffer->format == DRM_FORMAT_YUV420 && buffer->plane_count == PICTURE_PLANES &&
+	bool fits = buffer->fourcc == DRM_FORMAT_YUV420 && buffer->plane_count == PICTURE_PLANES &&
 		    buffer->width == offer->width && buffer->height == offer->height;
 	intake->picture = (struct picture){ .width = offer->width, .height = offer->height };
 	for (size_t i = 0; i < PICTURE_PLANES; i++) {
-		fits = fits && plane_fits(buffer, i, offer->width, offer->height, map->size);
-		intake->picture.planes[i] = map->memory + buffer->offset[i];
+		fits = fits &&
+		       plane_fits(buffer, i, offer->width, offer->height, intake->map->size);
+		intake->picture.planes[i] = intake->map->memory + buffer->offset[i];
 		intake->picture.strides[i] = buffer->stride[i];
 	}
-	intake->map = map;
 	return fits ? 0
 		    : stage_stop(intake->stage, -EPROTO, "the producer's picture",
 				 "buffer %u differs from the offer",
@@ -176,8 +185,8 @@ static int picture_take(struct intake *intake)
 static void map_sync(const struct intake *intake, uint64_t flags)
 {
 	const struct dma_buf_sync sync = { flags | DMA_BUF_SYNC_READ };
-	if (intake->map->dmabuf) {
-		ioctl(fbk_frame_dmabuf(intake->frame), DMA_BUF_IOCTL_SYNC, &sync);
+	if (intake->map && intake->map->dmabuf) {
+		ioctl(fbk_frame_buffer(intake->frame)->fd[0], DMA_BUF_IOCTL_SYNC, &sync);
 	}
 }
 
@@ -196,7 +205,7 @@ static void nothing(void *arg, struct fbk_link *link)
 static int frame_come(struct intake *intake)
 {
 	struct stage *stage = intake->stage;
-	uint64_t began = clock_now();
+	uint64_t began = intake->began = clock_now();
 	char suspect[2 * FBK_REASON_SIZE] = "";
 	int r = -ETIMEDOUT;
 	for (unsigned int quarter = 2; r == -ETIMEDOUT && quarter <= 4; quarter++) {
@@ -220,29 +229,64 @@ static int frame_come(struct intake *intake)
 
 int intake_next(struct intake *intake)
 {
+	struct note note = { 0 };
 	int r = frame_come(intake);
 	if (r < 0) {
 		return r;
 	}
-	struct fbk_point point = fbk_frame_acquire(intake->frame);
-	bool in_order = intake->offer.stamped ? point.value == intake->number + 1
-					      : point.value > intake->number;
-	if (!in_order) {
+	intake->meta = fbk_frame_meta(intake->frame);
+	intake->last = intake->meta->flags & FBK_FRAME_LAST;
+	intake->map = NULL;
+	r = note_read(intake->meta, &note);
+	bool in_order =
+		note.number == intake->note.number + 1 ||
+		(intake->meta->flags & FBK_FRAME_DISCONT && note.number > intake->note.number);
+	if (r < 0 || !in_order) {
 		return stage_stop(intake->stage, -EPROTO, "waiting for a frame",
 				  "frame %llu comes after frame %llu",
-				  (unsigned long long)point.value,
-				  (unsigned long long)intake->number);
+				  (unsigned long long)note.number,
+				  (unsigned long long)intake->note.number);
 	}
-	intake->number = point.value;
-	intake->acquire = (struct lane){ .timeline = point.timeline, .board = intake->done };
-	memcpy(intake->acquire.name, intake->what, sizeof(intake->acquire.name));
-	return picture_take(intake);
+	intake->note = note;
+	return 0;
+}
+
+/* As a device that waits by a fence: poll() is its queue. The fd can't say whether the point was reached. */
+static int wait_for_fence(void *arg, struct fbk_point point, uint64_t deadline_ns)
+{
+	struct intake *intake = arg;
+	int r = 0;
+	if (intake->route == FBK_ROUTE_SYNC_FILE_LATE) { /* made once the point is reached */
+		r = fbk_point_wait(point, deadline_ns);
+	}
+	int fd = r < 0 ? r : fbk_frame_acquire_fd(intake->frame);
+	if (fd < 0) {
+		return fd;
+	}
+	r = stage_poll(fd, deadline_ns);
+	if (r == 0) {
+		r = fbk_frame_error(intake->frame);
+	}
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
+int intake_wait_with(struct intake *intake, stage_wait_fn *wait, void *arg)
+{
+	const struct waiting waiting = {
+		.point = fbk_frame_acquire(intake->frame),
+		.number = intake->note.number,
+		.began = intake->began,
+		.board = &intake->done,
+		.wait = wait,
+		.arg = arg,
+	};
+	return stage_wait(intake->stage, &waiting, intake->handover);
 }
 
 int intake_wait(struct intake *intake)
 {
-	int r = stage_wait_fence(intake->stage, &intake->acquire, intake->number, intake->way,
-				 intake->handover);
+	bool by_process = intake->route == FBK_ROUTE_NATIVE || intake->route == FBK_ROUTE_CPU_WAIT;
+	int r = intake_wait_with(intake, by_process ? NULL : wait_for_fence, intake);
 	if (r == 0) {
 		map_sync(intake, DMA_BUF_SYNC_START);
 	}
@@ -257,31 +301,38 @@ int intake_check(struct intake *intake, const char *when)
 		return 0;
 	}
 	stage->stats.checks++;
-	if (stamp_read(&intake->picture, &number) < 0 || number != (uint32_t)intake->number) {
+	if (stamp_read(&intake->picture, &number) < 0 || number != (uint32_t)intake->note.number) {
 		stage->stats.mismatches++;
 		return stage_stop(stage, -EBADMSG, "reading",
 				  "the picture of frame %llu has a wrong frame number %s",
-				  (unsigned long long)intake->number, when);
+				  (unsigned long long)intake->note.number, when);
 	}
 	return 0;
 }
 
+struct fbk_frame *intake_keep(struct intake *intake)
+{
+	struct fbk_frame *frame = intake->frame;
+	intake->frame = NULL;
+	return frame;
+}
+
 static int released(struct intake *intake, int r)
 {
-	intake->frame = NULL;
+	fbk_frame_unref(intake_keep(intake));
 	return r < 0 ? stage_stop_call(intake->stage, r, "releasing a frame") : 0;
 }
 
 int intake_release(struct intake *intake)
 {
 	map_sync(intake, DMA_BUF_SYNC_END);
-	board_note(&intake->board, intake->number);
+	board_note(&intake->board, intake->note.number);
 	return released(intake, fbk_frame_release(intake->frame, 0));
 }
 
-int intake_release_at(struct intake *intake, struct fbk_point point)
+int intake_release_on(struct intake *intake, int fence_fd)
 {
-	return released(intake, fbk_frame_release_at(intake->frame, point));
+	return released(intake, fbk_frame_release_on(intake->frame, fence_fd));
 }
 
 int intake_end(struct intake *intake)
@@ -293,5 +344,5 @@ int intake_end(struct intake *intake)
 	}
 	return r < 0 ? stage_stop_call(stage, r, "ending the link")
 		     : stage_stop(stage, -EPROTO, "ending the link",
-				  "there are more frames than announced");
+				  "a frame comes after the last one");
 }

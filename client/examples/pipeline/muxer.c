@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+_Static_assert(MUXER_PADDING >= AV_INPUT_BUFFER_PADDING_SIZE, "libavcodec reads on");
+
 struct muxer {
 	AVFormatContext *format;
 	AVStream *stream;
@@ -77,27 +79,32 @@ int muxer_create(const char *url, unsigned int width, unsigned int height, unsig
 static void data_unused(void *opaque, uint8_t *data)
 {
 	(void)opaque;
-	(void)data; /* a timeline releases the slot */
+	(void)data; /* the frame's release gives it back */
 }
 
-int muxer_write(struct muxer *muxer, const uint8_t *data, size_t size, uint64_t frame, bool key,
-		char *error, size_t error_size)
+static int64_t time_of(const struct muxer *muxer, int64_t ns)
+{
+	return av_rescale_q(ns, (AVRational){ 1, 1000000000 }, muxer->stream->time_base);
+}
+
+int muxer_write(struct muxer *muxer, const struct muxer_packet *from, char *error,
+		size_t error_size)
 {
 	AVPacket *packet = muxer->packet;
 	/* libavformat lacks const here, but only reads; the mapping is read-only anyway. */
-	packet->data = (uint8_t *)(uintptr_t)data;
-	packet->size = (int)size;
-	packet->buf = av_buffer_create(packet->data, size + AV_INPUT_BUFFER_PADDING_SIZE,
-				       data_unused, NULL, AV_BUFFER_FLAG_READONLY);
+	packet->data = (uint8_t *)(uintptr_t)from->data;
+	packet->size = (int)from->size;
+	packet->buf = av_buffer_create(packet->data, from->size + MUXER_PADDING, data_unused, NULL,
+				       AV_BUFFER_FLAG_READONLY);
 	if (!packet->buf) {
 		av_packet_unref(packet);
 		return -ENOMEM;
 	}
 	packet->stream_index = muxer->stream->index;
-	packet->flags = key ? AV_PKT_FLAG_KEY : 0;
-	packet->pts = av_rescale_q((int64_t)frame - 1, muxer->frame_time, muxer->stream->time_base);
-	packet->dts = packet->pts;
-	packet->duration = av_rescale_q(1, muxer->frame_time, muxer->stream->time_base);
+	packet->flags = from->key ? AV_PKT_FLAG_KEY : 0;
+	packet->pts = time_of(muxer, from->pts_ns);
+	packet->dts = time_of(muxer, from->dts_ns);
+	packet->duration = time_of(muxer, from->duration_ns);
 	int r = av_write_frame(muxer->format, packet);
 	av_packet_unref(packet);
 	if (r >= 0) {

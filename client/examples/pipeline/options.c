@@ -27,6 +27,7 @@ static const struct option long_options[] = {
 	{ "size", required_argument, NULL, 's' },
 	{ "fps", required_argument, NULL, 'f' },
 	{ "seconds", required_argument, NULL, 'n' },
+	{ "b-frames", required_argument, NULL, 'b' },
 	{ "delay-ms", required_argument, NULL, 'd' },
 	{ "deadline-ms", required_argument, NULL, 't' },
 	{ "renderer", required_argument, NULL, 'r' },
@@ -56,6 +57,9 @@ static const char help_text[] =
 	"  --size WxH         of the picture (render, capture; default 640x360)\n"
 	"  --fps N            frames a second (render, capture; default 30)\n"
 	"  --seconds N        how long to draw (render, capture; default 5)\n"
+	"  --b-frames N       encode that many pictures between two others that come later "
+	"(encode;\n"
+	"                     default 0, at most 3)\n"
 	"  --delay-ms N       draw that much slower (render; default 0)\n"
 	"  --deadline-ms N    how long any wait may take (default 2000)\n"
 	"  --stats FILE       write counts and latencies there\n"
@@ -172,6 +176,8 @@ static int option_take(struct options *options, int option, const char *value)
 		return number_parse(value, 1, 86400, &options->seconds);
 	case 'd':
 		return number_parse(value, 0, 60000, &options->delay_ms);
+	case 'b':
+		return number_parse(value, 0, OPTIONS_B_FRAMES, &options->b_frames);
 	case 't':
 		return number_parse(value, 10, 60000, &options->deadline_ms);
 	case 'r':

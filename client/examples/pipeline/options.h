@@ -13,6 +13,7 @@ enum renderer {
 };
 
 #define OPTIONS_CONNECTS 4
+#define OPTIONS_B_FRAMES 3
 
 struct options {
 	const char *name;                       /* of the process; its device has a 0 appended */
@@ -28,6 +29,7 @@ struct options {
 	unsigned int width, height, fps, seconds;
 	unsigned int delay_ms;    /* added to each drawing */
 	unsigned int deadline_ms; /* of every wait */
+	unsigned int b_frames;    /* of the encoder, between two others */
 	unsigned int stop_at;     /* the renderer stops after this frame; 0: never */
 	enum renderer renderer;
 	bool sync_files; /* devices without memory fences use these, not eventfds */

@@ -10,54 +10,41 @@
 
 #include "clock.h"
 
-#define PATIENCES 4 /* deadlines for a frame before the consumer's link ends */
-
-int outlet_picture_buffer(int fd, unsigned int width, unsigned int height,
-			  struct fbk_buffer_desc *ret_buffer)
+struct fbk_buffer_desc outlet_picture_buffer(int fd, unsigned int width, unsigned int height)
 {
 	const struct picture picture = picture_at(NULL, width, height);
-	*ret_buffer = (struct fbk_buffer_desc){
-		.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0),
-		.width = width,
-		.height = height,
-		.format = DRM_FORMAT_YUV420,
-		.modifier = DRM_FORMAT_MOD_LINEAR,
-		.plane_count = PICTURE_PLANES,
-	};
+	struct fbk_buffer_desc buffer = outlet_bytes_buffer(fd);
+	buffer.width = width;
+	buffer.height = height;
+	buffer.fourcc = DRM_FORMAT_YUV420;
+	buffer.plane_count = PICTURE_PLANES;
 	for (size_t i = 0; i < PICTURE_PLANES; i++) {
-		ret_buffer->offset[i] = (uint32_t)((uintptr_t)picture.planes[i]);
-		ret_buffer->stride[i] = (uint32_t)picture.strides[i];
+		buffer.offset[i] = (uint64_t)(uintptr_t)picture.planes[i];
+		buffer.stride[i] = picture.strides[i];
 	}
-	return ret_buffer->fd < 0 ? -errno : 0;
+	return buffer;
 }
 
-/* Frame 1 takes the buffer that was added first. */
-static uint32_t index_of(uint64_t frame)
+struct fbk_buffer_desc outlet_bytes_buffer(int fd)
 {
-	return (uint32_t)((frame - 1) % OUTLET_BUFFERS);
+	return (struct fbk_buffer_desc){
+		.struct_size = sizeof(struct fbk_buffer_desc),
+		.memory = FBK_MEMORY_MEMFD,
+		.plane_count = 1,
+		.fd = { fcntl(fd, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+	};
 }
 
 /* ----------------------------------------------------------------------------------- meeting -- */
-
-static int buffers_add(struct outlet *outlet, const struct fbk_buffer_desc *buffers)
-{
-	int r = 0;
-	for (uint64_t frame = 1; frame <= OUTLET_BUFFERS; frame++) {
-		const struct fbk_buffer_desc *buffer = &buffers[frame % OUTLET_BUFFERS];
-		if (r < 0) {
-			close(buffer->fd);
-			continue;
-		}
-		r = fbk_exchange_add(outlet->exchange, index_of(frame), buffer);
-	}
-	return r < 0 ? stage_stop_call(outlet->stage, r, "offering the buffers") : 0;
-}
 
 static int consumer_offer(struct outlet *outlet, struct outlet_consumer *consumer,
 			  int *ret_offer_fd)
 {
 	struct stage *stage = outlet->stage;
-	int r = fbk_link_offer(stage->device, FBK_PRODUCER, ret_offer_fd, &consumer->link);
+	const struct fbk_link_desc desc = { .struct_size = sizeof(desc),
+					    .role = FBK_ROLE_PRODUCER };
+	int r = fbk_link_offer(stage->device, &desc, ret_offer_fd, &consumer->link);
 	if (r < 0) {
 		return stage_stop_call(stage, r, "offering a link");
 	}
@@ -81,8 +68,7 @@ static int consumer_send(struct outlet *outlet, struct outlet_consumer *consumer
 		r = channel_connect(path, stage_deadline(stage), &consumer->channel);
 	}
 	if (r == 0) {
-		const int fds[] = { offer_fd, outlet->done->board.shared.fd,
-				    consumer->board.shared.fd };
+		const int fds[] = { offer_fd, outlet->done->shared.fd, consumer->board.shared.fd };
 		r = channel_send(&consumer->channel, message, fds, 3);
 	}
 	close(offer_fd);
@@ -91,9 +77,10 @@ static int consumer_send(struct outlet *outlet, struct outlet_consumer *consumer
 		     : 0;
 }
 
-static const char *release_route(const struct stage *stage, enum fbk_route route)
+/* As the consumers here release: by system call, in memory, or by fences of theirs. */
+static const char *release_route(const struct stage *stage, const struct fbk_link_info *info)
 {
-	switch (route) {
+	switch (info->release) {
 	case FBK_ROUTE_NATIVE:
 		return "memory64";
 	case FBK_ROUTE_GATE:
@@ -106,7 +93,7 @@ static const char *release_route(const struct stage *stage, enum fbk_route route
 static int consumer_join(struct outlet *outlet, struct outlet_consumer *consumer)
 {
 	struct stage *stage = outlet->stage;
-	struct fbk_link_info info;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	int r = fbk_link_wait(consumer->link, stage_deadline(stage));
 	if (r == 0) {
 		r = fbk_link_info(consumer->link, &info);
@@ -120,47 +107,47 @@ static int consumer_join(struct outlet *outlet, struct outlet_consumer *consumer
 		.name = consumer->what,
 		.peer = consumer->name,
 		.way = "release",
-		.route = release_route(stage, info.release),
+		.route = consumer->handover->route ? consumer->handover->route
+						   : release_route(stage, &info),
 	};
 	return 0;
 }
 
-int outlet_open(struct outlet *outlet, struct stage *stage, struct lane *done,
-		struct message *message, const struct fbk_buffer_desc *buffers,
-		struct handover *handovers)
+int outlet_connect(struct outlet *outlet, struct stage *stage, struct board *done,
+		   struct message *message, const char *const *paths, size_t count,
+		   struct handover *handovers)
 {
-	const struct options *options = stage->options;
-	int offers[OUTLET_CONSUMERS];
 	int r = 0;
 	outlet->stage = stage;
 	outlet->done = done;
 	message->type = MESSAGE_LINK;
-	for (; outlet->count < options->connect_count; outlet->count++) {
+	while (r == 0 && outlet->count < count) {
+		const char *path = paths[outlet->count];
 		struct outlet_consumer *consumer = &outlet->consumers[outlet->count];
-		*consumer = (struct outlet_consumer){ .channel.fd = -1 };
-		consumer->handover = &handovers[outlet->count];
-		r = consumer_offer(outlet, consumer, &offers[outlet->count]);
-		if (r < 0) {
-			break;
+		int offer_fd;
+		*consumer = (struct outlet_consumer){ .channel.fd = -1,
+						      .handover = &handovers[outlet->count++] };
+		r = consumer_offer(outlet, consumer, &offer_fd);
+		if (r == 0) {
+			r = consumer_send(outlet, consumer, path, message, offer_fd);
+		}
+	}
+	return r;
+}
+
+int outlet_open(struct outlet *outlet, const struct fbk_buffer_desc *buffers, size_t count)
+{
+	struct stage *stage = outlet->stage;
+	int r = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (r == 0) {
+			r = fbk_exchange_add(outlet->exchange, i, &buffers[i]);
+		} else {
+			close(buffers[i].fd[0]);
 		}
 	}
 	if (r < 0) {
-		for (size_t i = 0; i < outlet->count; i++) {
-			close(offers[i]);
-		}
-		for (size_t i = 0; i < OUTLET_BUFFERS; i++) {
-			close(buffers[i].fd);
-		}
-		return r;
-	}
-	r = buffers_add(outlet, buffers);
-	for (size_t i = 0; i < outlet->count; i++) {
-		if (r < 0) {
-			close(offers[i]);
-			continue;
-		}
-		r = consumer_send(outlet, &outlet->consumers[i], options->connects[i], message,
-				  offers[i]);
+		return stage_stop_call(stage, r, "offering the buffers");
 	}
 	for (size_t i = 0; r == 0 && i < outlet->count; i++) {
 		r = consumer_join(outlet, &outlet->consumers[i]);
@@ -182,7 +169,7 @@ int outlet_check(struct outlet *outlet)
 {
 	struct stage *stage = outlet->stage;
 	for (size_t i = 0; i < outlet->count; i++) {
-		struct fbk_link_info info;
+		struct fbk_link_info info = { .struct_size = sizeof(info) };
 		int r = fbk_link_info(outlet->consumers[i].link, &info);
 		if (r < 0) {
 			return stage_stop_call(stage, r, "handing over");
@@ -212,33 +199,30 @@ int outlet_late(struct outlet *outlet, unsigned int quarter)
 			  stage->suspect[0] ? stage->suspect : "no consumer releases one");
 }
 
-void outlet_note(struct outlet *outlet, uint64_t number, uint64_t began)
+void outlet_note(struct outlet *outlet, uint32_t index, uint64_t began)
 {
 	uint64_t now = clock_now();
 	uint64_t last = 0; /* the buffer is free when the last consumer released it */
 	for (size_t i = 0; i < outlet->count; i++) {
-		uint64_t back = board_read(&outlet->consumers[i].board, number);
+		uint64_t back = board_read(&outlet->consumers[i].board, outlet->numbers[index]);
 		last = back > last ? back : last;
 	}
 	for (size_t i = 0; i < outlet->count; i++) {
 		handover_note(outlet->consumers[i].handover, began, last, now);
 	}
+	outlet->numbers[index] = 0;
 	outlet->stage->stats.waits++;
 }
 
-int outlet_take(struct outlet *outlet, uint64_t frame)
+int outlet_take(struct outlet *outlet, uint32_t *ret_index)
 {
 	struct stage *stage = outlet->stage;
 	uint64_t began = clock_now();
-	uint32_t index = 0;
 	int r = -ETIMEDOUT;
-	if (frame <= outlet->taken) {
-		return 0;
-	}
 	stage->suspect[0] = '\0';
 	for (unsigned int quarter = 3; r == -ETIMEDOUT && quarter <= 4; quarter++) {
 		r = fbk_exchange_take(outlet->exchange, stage_quarter(stage, began, quarter),
-				      &index);
+				      ret_index, NULL);
 		int late = r == -ETIMEDOUT ? outlet_late(outlet, quarter) : 0;
 		if (late < 0) {
 			return late;
@@ -247,40 +231,55 @@ int outlet_take(struct outlet *outlet, uint64_t frame)
 	if (r < 0) {
 		return stage_stop_call(stage, r, "waiting for a buffer");
 	}
-	outlet->taken = frame;
-	if (frame > OUTLET_BUFFERS) {
-		outlet_note(outlet, frame - OUTLET_BUFFERS, began);
+	if (outlet->numbers[*ret_index] > 0) {
+		outlet_note(outlet, *ret_index, began);
 	}
-	r = outlet_check(outlet);
-	if (r == 0 && index != index_of(frame)) {
-		r = stage_stop(stage, -EPROTO, "waiting for a buffer",
-			       "buffer %u was released, not that of frame %llu", index,
-			       (unsigned long long)frame);
-	}
-	return r;
+	return outlet_check(outlet);
 }
 
-int outlet_hand_buffer(struct outlet *outlet, uint64_t number, uint32_t index, fbk_released_fn *fn,
-		       void *arg)
+int outlet_lend(struct outlet *outlet, uint32_t index, struct fbk_point acquire,
+		const struct note *note, struct fbk_frame_meta *meta, fbk_released_fn *fn,
+		void *arg)
 {
 	struct stage *stage = outlet->stage;
-	struct fbk_point point = { outlet->done->timeline, number };
-	uint64_t deadline_ns = stage_quarter(stage, clock_now(), 4 * PATIENCES);
-	int r = fbk_exchange_hand(outlet->exchange, index, point, deadline_ns, fn, arg);
-	return r < 0 ? stage_stop_call(stage, r, "handing over") : 0;
+	note_write(meta, note);
+	int r = fbk_exchange_hand(outlet->exchange, index, acquire, stage_deadline(stage), meta, fn,
+				  arg);
+	if (r < 0) {
+		return stage_stop_call(stage, r, "handing over");
+	}
+	outlet->numbers[index] = note->number;
+	return 0;
 }
 
-int outlet_hand(struct outlet *outlet, uint64_t frame)
+int outlet_hand(struct outlet *outlet, uint32_t index, struct fbk_point acquire,
+		const struct note *note, struct fbk_frame_meta *meta)
 {
-	return outlet_hand_buffer(outlet, frame, index_of(frame), NULL, NULL);
+	return outlet_lend(outlet, index, acquire, note, meta, NULL, NULL);
+}
+
+static bool outlet_empty(const struct outlet *outlet)
+{
+	for (size_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		if (outlet->numbers[i] > 0) {
+			return false;
+		}
+	}
+	return true;
 }
 
 /* A producer that leaves earlier would not get the last buffers back: stay until all are released. */
-int outlet_drain(struct outlet *outlet, uint64_t frames)
+int outlet_drain(struct outlet *outlet)
 {
+	uint32_t index;
 	int r = 0;
-	for (uint64_t frame = frames + 1; r == 0 && frame <= frames + OUTLET_BUFFERS; frame++) {
-		r = outlet_take(outlet, frame);
+	while (r == 0 && !outlet_empty(outlet)) {
+		r = outlet_take(outlet, &index);
 	}
-	return r;
+	for (size_t i = 0; r == 0 && i < outlet->count; i++) {
+		r = fbk_link_stop(outlet->consumers[i].link);
+	}
+	return r < 0 && !outlet->stage->what[0]
+		       ? stage_stop_call(outlet->stage, r, "ending the links")
+		       : r;
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pictures of this process for its consumers: an exchange with a link to each. Frame n is handed over when
- * it is begun, is readable at point n of this process's timeline, and lies in buffer n % OUTLET_BUFFERS.
- * One thread at a time.
+ * Frames of this process for its consumers: an exchange with a link to each. A frame's number, from 1, goes
+ * with it. Buffers come back in any order. One thread at a time.
  */
 #pragma once
 
+#include "note.h"
 #include "picture.h"
 #include "stage.h"
 
-#define OUTLET_BUFFERS   4
+#define OUTLET_BUFFERS   6 /* pictures: an encoder may hold four, one is drawn, one is spare */
 #define OUTLET_CONSUMERS OPTIONS_CONNECTS
 
 struct outlet_consumer {
@@ -24,37 +24,43 @@ struct outlet_consumer {
 struct outlet {
 	struct stage *stage;
 	struct fbk_exchange *exchange;
-	struct lane *done; /* signalled here; point n: frame n is readable */
+	struct board *done; /* when each frame was finished */
 	struct outlet_consumer consumers[OUTLET_CONSUMERS];
 	size_t count;
-	uint64_t taken; /* frames whose buffers were taken */
+	uint64_t numbers[FBK_BUFFERS_MAX]; /* of the frame that is out in each buffer; 0: none */
 };
 
-/* A buffer for a picture in the layout of picture_at(); duplicates `fd`. */
-int outlet_picture_buffer(int fd, unsigned int width, unsigned int height,
-			  struct fbk_buffer_desc *ret_buffer);
+/*
+ * Connect to the consumers at `paths` and send them the offers. `message` describes the frames. Notes
+ * measurements in `handovers`, one a consumer. All functions here return 0 or the error given to
+ * stage_stop().
+ */
+int outlet_connect(struct outlet *outlet, struct stage *stage, struct board *done,
+		   struct message *message, const char *const *paths, size_t count,
+		   struct handover *handovers);
 
-/* Connect to the consumers that the options name. `message` describes the pictures; takes the fds of the
- * OUTLET_BUFFERS `buffers`. Notes measurements in the stage's handovers from `handover` on. All functions
- * here return 0 or the error given to stage_stop(). */
-int outlet_open(struct outlet *outlet, struct stage *stage, struct lane *done,
-		struct message *message, const struct fbk_buffer_desc *buffers,
-		struct handover *handovers);
+/* Add the buffers; takes their fds. Then wait for all consumers. */
+int outlet_open(struct outlet *outlet, const struct fbk_buffer_desc *buffers, size_t count);
 void outlet_finish(struct outlet *outlet); /* takes a zeroed one */
 
-/* Take the buffer of that frame, the next one: at once the first time, later when all consumers released
- * it. No effect on a frame that was taken before. */
-int outlet_take(struct outlet *outlet, uint64_t frame);
+/* A buffer for a picture in the layout of picture_at(), and one for bytes; both duplicate `fd`. */
+struct fbk_buffer_desc outlet_picture_buffer(int fd, unsigned int width, unsigned int height);
+struct fbk_buffer_desc outlet_bytes_buffer(int fd);
 
-/* Hand it over. */
-int outlet_hand(struct outlet *outlet, uint64_t frame);
+/* Take a free buffer: when all consumers released what was in it. */
+int outlet_take(struct outlet *outlet, uint32_t *ret_index);
 
-/* The same for a device with its own buffer order: that point, that buffer; `fn` runs when it is back. */
-int outlet_hand_buffer(struct outlet *outlet, uint64_t number, uint32_t index, fbk_released_fn *fn,
-		       void *arg);
+/* Hand it over, with the note added to `meta`. */
+int outlet_hand(struct outlet *outlet, uint32_t index, struct fbk_point acquire,
+		const struct note *note, struct fbk_frame_meta *meta);
 
-/* Note the latencies of frame `number`, which is back; the wait for it began at `began`. */
-void outlet_note(struct outlet *outlet, uint64_t number, uint64_t began);
+/* The same for a buffer that `fn` gets back, not outlet_take(). */
+int outlet_lend(struct outlet *outlet, uint32_t index, struct fbk_point acquire,
+		const struct note *note, struct fbk_frame_meta *meta, fbk_released_fn *fn,
+		void *arg);
+
+/* Note the latencies of the frame in that buffer, which is back; the wait for it began at `began`. */
+void outlet_note(struct outlet *outlet, uint32_t index, uint64_t began);
 
 /* Check that all consumers are still there. */
 int outlet_check(struct outlet *outlet);
@@ -62,5 +68,5 @@ int outlet_check(struct outlet *outlet);
 /* No buffer came back in time. `quarter` 3: ask for blame; 4: stop with it. */
 int outlet_late(struct outlet *outlet, unsigned int quarter);
 
-/* Wait until all `frames` frames are back. */
-int outlet_drain(struct outlet *outlet, uint64_t frames);
+/* Wait until all frames are back, and let the consumers go. */
+int outlet_drain(struct outlet *outlet);

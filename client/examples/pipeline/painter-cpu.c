@@ -11,7 +11,6 @@
 struct painter {
 	const struct options *options;
 	const struct shared *pictures;
-	size_t count;
 	struct scene *scene;
 	struct stage *stage;
 	struct lane *drawn;
@@ -36,7 +35,7 @@ static int cpu_open(const struct options *options, const struct shared *pictures
 	}
 	painter->options = options;
 	painter->pictures = pictures;
-	painter->count = count;
+	(void)count;
 	*ret_painter = painter;
 	return 0;
 }
@@ -70,30 +69,32 @@ static int cpu_meet(struct painter *painter, struct stage *stage, struct lane *d
 	return 0;
 }
 
-static struct picture picture_of(const struct painter *painter, uint64_t frame)
+static struct picture picture_of(const struct painter *painter, size_t index)
 {
-	return picture_at(painter->pictures[frame % painter->count].memory, painter->options->width,
+	return picture_at(painter->pictures[index].memory, painter->options->width,
 			  painter->options->height);
 }
 
-static int cpu_begin(struct painter *painter, uint64_t frame)
+static int cpu_begin(struct painter *painter, size_t index, uint64_t frame)
 {
-	struct picture picture = picture_of(painter, frame);
+	struct picture picture = picture_of(painter, index);
+	(void)frame;
 	stamp_write(&picture, NOT_DRAWN);
 	return 0;
 }
 
-static int cpu_signal(struct painter *painter, uint64_t frame)
+static int cpu_signal(struct painter *painter, size_t index, uint64_t frame)
 {
+	(void)index;
 	return stage_signal(painter->stage, painter->drawn, frame);
 }
 
-static int cpu_draw(struct painter *painter, uint64_t frame, bool signal)
+static int cpu_draw(struct painter *painter, size_t index, uint64_t frame, bool signal)
 {
-	struct picture picture = picture_of(painter, frame);
+	struct picture picture = picture_of(painter, index);
 	scene_draw(painter->scene, &picture, (uint32_t)frame);
 	stamp_write(&picture, (uint32_t)frame);
-	return signal ? cpu_signal(painter, frame) : 0;
+	return signal ? cpu_signal(painter, index, frame) : 0;
 }
 
 const struct painter_kind painter_cpu = {

@@ -69,16 +69,10 @@ static int slot_create(struct painter *painter, struct slot *slot)
 	return r < 0 ? r : GPU_CALL(gpu, vkCreateFence, &fence, NULL, &slot->fence);
 }
 
-static struct slot *slot_of(struct painter *painter, uint64_t frame)
-{
-	return &painter->slots[frame % painter->count];
-}
-
 /* Waits for the slot's last frame and empties it; once per frame. */
-static int slot_ready(struct painter *painter, uint64_t frame)
+static int slot_ready(struct painter *painter, struct slot *slot, uint64_t frame)
 {
 	struct gpu *gpu = &painter->gpu;
-	struct slot *slot = slot_of(painter, frame);
 	int r = 0;
 	if (slot->frame == frame) {
 		return 0;
@@ -98,18 +92,19 @@ static int slot_ready(struct painter *painter, uint64_t frame)
 	return r;
 }
 
-static int commands_begin(struct painter *painter, uint64_t frame, int which,
+static int commands_begin(struct painter *painter, size_t index, uint64_t frame, int which,
 			  VkCommandBuffer *ret_commands)
 {
 	const VkCommandBufferBeginInfo info = {
 		.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
 		.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
 	};
-	int r = slot_ready(painter, frame);
+	struct slot *slot = &painter->slots[index];
+	int r = slot_ready(painter, slot, frame);
 	if (r < 0) {
 		return r;
 	}
-	*ret_commands = slot_of(painter, frame)->buffers[which];
+	*ret_commands = slot->buffers[which];
 	return fbk_vk_check(painter->gpu.vk,
 			    painter->gpu.vkBeginCommandBuffer(*ret_commands, &info),
 			    "vkBeginCommandBuffer");
@@ -193,7 +188,8 @@ static int clock_create(struct painter *painter)
 }
 
 /* Records a timestamp of the end, for the board. */
-static int clock_record(struct painter *painter, VkCommandBuffer commands, uint64_t frame)
+static int clock_record(struct painter *painter, VkCommandBuffer commands, size_t index,
+			uint64_t frame)
 {
 	struct gpu *gpu = &painter->gpu;
 	const VkCalibratedTimestampInfoEXT clocks[] = {
@@ -203,7 +199,7 @@ static int clock_record(struct painter *painter, VkCommandBuffer commands, uint6
 		  .timeDomain = VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT },
 	};
 	uint64_t now[2], deviation;
-	uint32_t query = (uint32_t)(frame % painter->count);
+	uint32_t query = (uint32_t)index;
 	if (!painter->queries) {
 		board_note(&painter->drawn->board, frame);
 		return 0;
@@ -233,56 +229,56 @@ static int failed(struct painter *painter, int error)
 			 : 0;
 }
 
-static int mark(struct painter *painter, uint64_t frame)
+static int mark(struct painter *painter, size_t index, uint64_t frame)
 {
 	VkCommandBuffer commands;
-	int r = commands_begin(painter, frame, MARK, &commands);
+	int r = commands_begin(painter, index, frame, MARK, &commands);
 	if (r < 0) {
 		return r;
 	}
-	gpu_pictures_record_mark(painter->pictures, commands, frame % painter->count);
+	gpu_pictures_record_mark(painter->pictures, commands, index);
 	return commands_submit(painter, commands, VK_NULL_HANDLE);
 }
 
-static int draw(struct painter *painter, uint64_t frame, bool signal)
+static int draw(struct painter *painter, size_t index, uint64_t frame, bool signal)
 {
 	VkCommandBuffer commands;
-	int r = commands_begin(painter, frame, DRAW, &commands);
+	int r = commands_begin(painter, index, frame, DRAW, &commands);
 	if (r < 0) {
 		return r;
 	}
 	gpu_scene_record(painter->scene, commands, (uint32_t)frame);
-	gpu_pictures_record(painter->pictures, commands, frame % painter->count, (uint32_t)frame);
+	gpu_pictures_record(painter->pictures, commands, index, (uint32_t)frame);
 	if (signal) {
-		r = clock_record(painter, commands, frame);
+		r = clock_record(painter, commands, index, frame);
 	}
 	if (r == 0 && signal) {
 		r = fbk_vk_signal_record(painter->signal, commands, frame);
 	}
 	if (r == 0) {
-		struct slot *slot = slot_of(painter, frame);
+		struct slot *slot = &painter->slots[index];
 		r = commands_submit(painter, commands, slot->fence);
 		slot->busy = r == 0;
 	}
 	return r;
 }
 
-static int vulkan_begin(struct painter *painter, uint64_t frame)
+static int vulkan_begin(struct painter *painter, size_t index, uint64_t frame)
 {
-	return failed(painter, mark(painter, frame));
+	return failed(painter, mark(painter, index, frame));
 }
 
-static int vulkan_draw(struct painter *painter, uint64_t frame, bool signal)
+static int vulkan_draw(struct painter *painter, size_t index, uint64_t frame, bool signal)
 {
-	int r = failed(painter, draw(painter, frame, signal));
+	int r = failed(painter, draw(painter, index, frame, signal));
 	painter->stage->stats.device_signals += r == 0 && signal ? 1 : 0;
 	return r;
 }
 
-static int vulkan_signal(struct painter *painter, uint64_t frame)
+static int vulkan_signal(struct painter *painter, size_t index, uint64_t frame)
 {
 	VkCommandBuffer commands;
-	int r = commands_begin(painter, frame, SIGNAL, &commands);
+	int r = commands_begin(painter, index, frame, SIGNAL, &commands);
 	if (r == 0) {
 		board_note(&painter->drawn->board, frame);
 		r = fbk_vk_signal_record(painter->signal, commands, frame);
@@ -298,9 +294,9 @@ static int vulkan_signal(struct painter *painter, uint64_t frame)
  * consumer waits. */
 static int warm_up(struct painter *painter, bool signal)
 {
-	int r = mark(painter, 0);
+	int r = mark(painter, 0, 0);
 	if (r == 0) {
-		r = draw(painter, 0, signal);
+		r = draw(painter, 0, 0, signal);
 	}
 	painter->slots[0].frame = UINT64_MAX; /* for the next frame 0 */
 	return r < 0 ? r

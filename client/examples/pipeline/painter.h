@@ -27,11 +27,11 @@ struct painter_kind {
 	bool (*software)(const struct painter *painter);    /* draws with threads of this process */
 	void (*describe)(const struct painter *painter, struct fbk_device_desc *ret_desc);
 
-	/* These return 0 or the error given to stage_stop(). Frame n goes into picture n % count. */
+	/* These return 0 or the error given to stage_stop(). Frame n goes into picture `index`. */
 	int (*meet)(struct painter *painter, struct stage *stage, struct lane *drawn);
-	int (*begin)(struct painter *painter, uint64_t frame); /* erases the picture's number */
-	int (*draw)(struct painter *painter, uint64_t frame, bool signal);
-	int (*signal)(struct painter *painter, uint64_t frame);
+	int (*begin)(struct painter *painter, size_t index, uint64_t frame); /* erases its number */
+	int (*draw)(struct painter *painter, size_t index, uint64_t frame, bool signal);
+	int (*signal)(struct painter *painter, size_t index, uint64_t frame);
 };
 
 extern const struct painter_kind painter_cpu;

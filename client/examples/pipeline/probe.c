@@ -10,6 +10,9 @@ static int probe_frame(struct intake *intake)
 {
 	int r = intake_next(intake);
 	if (r == 0) {
+		r = intake_picture(intake);
+	}
+	if (r == 0) {
 		r = intake_wait(intake);
 	}
 	if (r == 0) {
@@ -29,8 +32,11 @@ static int probe_frame(struct intake *intake)
 
 static int run(struct intake *intake, struct stage *stage)
 {
-	int r = intake_open(intake, stage, &stage->stats.handovers[0]);
-	for (uint64_t i = 0; r == 0 && i < intake->offer.frames; i++) {
+	int r = intake_meet(intake, stage);
+	if (r == 0) {
+		r = intake_open(intake, 1, &stage->stats.handovers[0]);
+	}
+	while (r == 0 && !intake->last) {
 		r = probe_frame(intake);
 	}
 	return r == 0 ? intake_end(intake) : r;

@@ -26,6 +26,7 @@ struct render {
 	char said[512]; /* which painter, and why */
 	struct outlet outlet;
 	struct shared buffers[BUFFERS];
+	uint32_t index;     /* of the buffer that gets the next frame */
 	struct lane *drawn; /* point n: frame n is drawn */
 };
 
@@ -42,19 +43,16 @@ static int buffers_create(struct render *render, size_t size)
 }
 
 /* Offer the buffers and the timeline to the consumers. */
-static int introduce(struct render *render, uint64_t frames)
+static int introduce(struct render *render)
 {
 	struct stage *stage = &render->stage;
 	const struct options *options = stage->options;
 	struct fbk_buffer_desc buffers[BUFFERS];
-	struct message message = { .count = BUFFERS,
-				   .frames = frames,
-				   .size = picture_bytes(options->width, options->height),
-				   .width = options->width,
+	struct message message = { .width = options->width,
 				   .height = options->height,
 				   .fps = options->fps,
 				   .stamped = true };
-	int r = stage_lane_create(stage, "done", 0, true, &render->drawn);
+	int r = stage_lane_create(stage, "done", 0, &render->drawn);
 	if (r == 0) {
 		r = render->kind->meet(render->painter, stage, render->drawn);
 	}
@@ -64,12 +62,13 @@ static int introduce(struct render *render, uint64_t frames)
 	/* Slow setup is done: other processes may wait for this one from here on. */
 	printf("%s\n", render->said);
 	fflush(stdout);
-	for (size_t i = 0; i < BUFFERS; i++) {
-		outlet_picture_buffer(render->buffers[i].fd, options->width, options->height,
-				      &buffers[i]);
+	r = outlet_connect(&render->outlet, stage, &render->drawn->board, &message,
+			   options->connects, options->connect_count, stage->stats.handovers);
+	for (size_t i = 0; r == 0 && i < BUFFERS; i++) {
+		buffers[i] = outlet_picture_buffer(render->buffers[i].fd, options->width,
+						   options->height);
 	}
-	return outlet_open(&render->outlet, stage, render->drawn, &message, buffers,
-			   stage->stats.handovers);
+	return r < 0 ? r : outlet_open(&render->outlet, buffers, BUFFERS);
 }
 
 /*
@@ -95,12 +94,12 @@ static void stop(const struct render *render, uint64_t frame)
 static int draw(struct render *render, uint64_t frame)
 {
 	const struct options *options = render->stage.options;
-	int r = render->kind->begin(render->painter, frame);
+	int r = render->kind->begin(render->painter, render->index, frame);
 	if (r == 0 && options->delay_ms > 0) {
 		clock_sleep_until(clock_now() + options->delay_ms * NS_PER_MS);
 	}
 	if (r == 0) {
-		r = render->kind->draw(render->painter, frame, !options->early);
+		r = render->kind->draw(render->painter, render->index, frame, !options->early);
 	}
 	if (r == 0 && frame == options->stop_at) {
 		stop(render, frame);
@@ -108,22 +107,33 @@ static int draw(struct render *render, uint64_t frame)
 	return r;
 }
 
-static int render_frame(struct render *render, uint64_t frame)
+static int hand(struct render *render, uint64_t frame, uint64_t due_ns, bool last)
+{
+	const struct fbk_point drawn = { render->drawn->timeline, frame };
+	const struct note note = { .number = frame };
+	struct fbk_frame_meta meta = FBK_FRAME_META_INIT;
+	meta.pts_ns = (int64_t)due_ns;
+	meta.duration_ns = (int64_t)(NS_PER_S / render->stage.options->fps);
+	meta.flags = last ? FBK_FRAME_LAST : 0;
+	return outlet_hand(&render->outlet, render->index, drawn, &note, &meta);
+}
+
+static int render_frame(struct render *render, uint64_t frame, uint64_t due_ns, bool last)
 {
 	struct stage *stage = &render->stage;
-	int r = outlet_take(&render->outlet, frame);
-	if (r == 0 && stage->options->early) {
-		r = render->kind->signal(render->painter, frame);
+	int r = 0;
+	if (stage->options->early) {
+		r = render->kind->signal(render->painter, render->index, frame);
 	}
 	if (r == 0) {
-		r = outlet_hand(&render->outlet, frame);
+		r = hand(render, frame, due_ns, last);
 	}
 	if (r == 0) {
 		r = draw(render, frame);
 	}
 	if (r == 0) {
 		stats_frame(&stage->stats);
-		stage->stats.bytes += render->buffers[frame % BUFFERS].size;
+		stage->stats.bytes += render->buffers[render->index].size;
 	}
 	return r;
 }
@@ -132,16 +142,17 @@ static int run(struct render *render)
 {
 	const struct options *options = render->stage.options;
 	uint64_t frames = (uint64_t)options->fps * options->seconds;
-	int r = introduce(render, frames);
+	int r = introduce(render);
 	uint64_t began = clock_now();
 	for (uint64_t frame = 1; r == 0 && frame <= frames; frame++) {
-		clock_sleep_until(began + (frame - 1) * NS_PER_S / options->fps);
-		r = render_frame(render, frame);
-		if (r == 0) { /* take the next frame's buffer too, which is free by now, or soon */
-			r = outlet_take(&render->outlet, frame + 1);
+		uint64_t due_ns = began + (frame - 1) * NS_PER_S / options->fps;
+		r = outlet_take(&render->outlet, &render->index); /* free by now, or soon */
+		if (r == 0) {
+			clock_sleep_until(due_ns);
+			r = render_frame(render, frame, due_ns, frame == frames);
 		}
 	}
-	return r == 0 ? outlet_drain(&render->outlet, frames) : r;
+	return r == 0 ? outlet_drain(&render->outlet) : r;
 }
 
 static int prepare(struct render *render)

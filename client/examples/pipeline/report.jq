@@ -1,8 +1,7 @@
 # All counters of the run in one object, and inconsistencies between them.
 def counter($name): [$counters.counters // [] | .[] | select(.name == $name) | .value][0] // 0;
 def by($name): [$stats[] | select(.process == $name)][0] // {};
-def handover($stats; $name): $stats.handovers // [] | map(select(.name == $name))[0];
-def picture($stats; $peer; $way):
+def handover($stats; $peer; $way):
 	$stats.handovers // [] | map(select(.peer == $peer and .way == $way))[0];
 
 ($promise == "yes") as $promise
@@ -20,21 +19,14 @@ def picture($stats; $peer; $way):
 | ($verified.frames_decoded // 0) as $decoded
 | ([$processes[].mismatches // 0] | add) as $mismatches
 | ([$processes[].waits // 0] | add) as $waits
-# Per frame: the encoder acquires through an exported fence, and releases and hands on through imported
-# ones. Once all slots are in use it waits for a slot through an exported fence; the last one too. A
-# producer of pictures waits in memory, once a frame, for the release. Other readers and the sender wait
-# in memory for the acquire. With a display, each frame is also handed to it and released through imported
-# fences; the encoder waits for its buffers as for slots; and a gate, or except for the first frame a
-# promise, waits for each frame. A promise of a point that is reached counts as an export.
-| ($encode.buffers // 8) as $slots
-| ($show.buffers // 3) as $buffers
-| ($sent + ([$sent - $slots, 0] | max) + 1
-	+ (if $display then ([$sent - $buffers, 0] | max) + 1 else 0 end)) as $encoder_waits
-| ($encoder_waits + (if $display and $promise then $sent - 1 else 0 end)) as $fences
-| (if $display then 4 else 2 end * $sent) as $imports
-| ([$plan[] | select(.program == "compose" or .program == "probe")] | length) as $readers
-| ($encoder_waits + ((if $display then 2 else 1 end) + ($producers | length) + $readers) * $sent)
-	as $all_waits
+# Per frame: each consumer waits for it, and its producer for the release by all. The encoder acquires
+# pictures through exported fences, or promised ones, and releases them through imported ones. With a display,
+# it also hands pictures on through imported fences, and the display releases them so; it acquires them by a
+# gate, or promises. A promise of a point that is reached counts as an export.
+| (1 + (if $display and $promise then 1 else 0 end)) as $fences
+| (1 + (if $display then 2 else 0 end)) as $imports
+| (([$plan[] | select(.from)] + [$plan[] | select(.to != [])] | length)
+	+ (if $display then 2 else 0 end)) as $all_waits
 | ($ARGS.positional
 	+ [if $sent != $expected then "\($expected) frames were to be sent, \($sent) were" else empty end]
 	+ [$plan[] | .name as $name | by($name) as $one
@@ -47,8 +39,8 @@ def picture($stats; $peer; $way):
 	+ [if $promise and counter("promises") == 0 then "nothing was promised" else empty end]
 	+ [if $mismatches > 0 then "\($mismatches) frame numbers were wrong" else empty end]
 	+ (if $sent == $expected then
-		[if counter("exports") + counter("promises") != $fences
-			then "the daemon made \(counter("exports")) exports and \(counter("promises")) promises, the frames need \($fences)"
+		[if counter("exports") + counter("promises") != $fences * $sent
+			then "the daemon made \(counter("exports")) exports and \(counter("promises")) promises, the frames need \($fences * $sent)"
 			else empty end]
 		+ [if counter("exports_fired") != counter("exports")
 			then "the daemon fired \(counter("exports_fired")) of \(counter("exports")) exports"
@@ -56,11 +48,11 @@ def picture($stats; $peer; $way):
 		+ [if counter("promises_kept") != counter("promises")
 			then "the daemon kept \(counter("promises_kept")) of \(counter("promises")) promises"
 			else empty end]
-		+ [if counter("imports_done") != $imports
-			then "the daemon finished \(counter("imports_done")) imports, the frames need \($imports)"
+		+ [if counter("imports_done") != $imports * $sent
+			then "the daemon finished \(counter("imports_done")) imports, the frames need \($imports * $sent)"
 			else empty end]
-		+ [if $waits != $all_waits
-			then "\($waits) points were waited for, the frames need \($all_waits)"
+		+ [if $waits != $all_waits * $sent
+			then "\($waits) points were waited for, the frames need \($all_waits * $sent)"
 			else empty end]
 	   else [] end)) as $errors
 | {
@@ -75,7 +67,7 @@ def picture($stats; $peer; $way):
 	frames_decoded: $decoded,
 	frames_probed: $probed,
 	frames_shown: (if $display then $shown else null end),
-	buffers: { pictures: ([$producers[].buffers // 0] | add), slots: ($encode.buffers // 0),
+	buffers: { pictures: ([$producers[].buffers // 0] | add), bitstreams: ($encode.buffers // 0),
 		display: ($show.buffers // 0) },
 	number_checks: ([$processes[].checks // 0] | add),
 	number_mismatches: $mismatches,
@@ -93,15 +85,9 @@ def picture($stats; $peer; $way):
 	requests: counter("requests"),
 	request_errors: counter("errors"),
 	routes: [
-		($plan[] | select(.from and .kind != "send")
-			| { from: .from, to: .name, way: "acquire" } + picture(by(.name); .from; "acquire"),
-			{ from: .name, to: .from, way: "release" } + picture(by(.from); .name; "release")),
-		{ from: $encoder, to: $sender, way: "acquire" } + handover($send; "encode.done"),
-		{ from: $sender, to: $encoder, way: "release" } + handover($encode; "send.done"),
-		if $display then
-			{ from: $encoder, to: "show", way: "acquire" } + handover($show; "encode.shown"),
-			{ from: "show", to: $encoder, way: "release" } + handover($encode; "show.free")
-		else empty end
+		(($plan[] | select(.from)), (if $display then { name: "show", from: $encoder } else empty end)
+			| { from: .from, to: .name, way: "acquire" } + handover(by(.name); .from; "acquire"),
+			{ from: .name, to: .from, way: "release" } + handover(by(.from); .name; "release"))
 	] | map(del(.histogram, .peer)),
 	errors: $errors
 }

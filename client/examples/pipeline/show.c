@@ -1,117 +1,111 @@
 // SPDX-License-Identifier: MIT
 /*
- * A display: a device without memory fences that waits on and signals kernel fences. It owns the buffers
- * that the encoder draws into. A gate commits each frame when the encoder's point is reached, or the
- * frame is committed before that, with a promised sync_file as the IN_FENCE. A frame's buffer is free
- * when the display reports the next frame on screen.
+ * A display: a device that waits for nothing, or for kernel fences, and signals kernel fences. It makes the
+ * buffers that the encoder draws into, and holds two: the one on screen, and the next. A gate commits each
+ * frame when the encoder's point is reached, or the frame is committed before that, with a promised sync_file
+ * as the IN_FENCE. The fence by which the display reports a frame on screen releases the one before.
  */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
+#include <xf86drm.h>
 
 #include "canvas.h"
 #include "clock.h"
+#include "intake.h"
 #include "screen.h"
 #include "stage.h"
 #include "viewer.h"
 
 #define BLANK VIEWER_BUFFERS /* shown before and after the frames */
+#define HOLD  2
 
 struct show {
 	struct stage stage;
 	struct screen screen;
-	struct channel encoder;
-	struct message offer;
-	struct lane *shown; /* the encoder's: frame n is in its buffer */
-	struct lane *free;  /* signalled here: frame n is off the screen */
-	uint64_t frame;     /* committed, or awaited */
-	int32_t out_fence;  /* of its commit; -1: none yet */
-	int gate;           /* its result: 0, a negative errno, or PENDING */
+	struct intake intake;
+	struct fbk_frame *on_screen; /* NULL: it is blank */
+	uint64_t frame;              /* committed, or awaited */
+	int32_t out_fence;           /* of its commit; -1: none yet */
+	int gate;                    /* its result: 0, a negative errno, or PENDING */
 };
 
 #define PENDING 1
 
 /* ----------------------------------------------------------------------------------- meeting -- */
 
-static int meet_encoder(struct show *show)
-{
-	struct stage *stage = &show->stage;
-	int listener, fds[2];
-	int r = channel_listen(stage->options->listen, &listener);
-	if (r < 0) {
-		return stage_stop(stage, r, stage->options->listen, "%s", strerror(-r));
-	}
-	r = channel_accept(listener, stage_deadline(stage), &show->encoder);
-	close(listener);
-	if (r == 0) {
-		r = channel_receive(&show->encoder, stage_deadline(stage), MESSAGE_OFFER,
-				    &show->offer, fds, 2);
-	}
-	if (r < 0) {
-		return stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r));
-	}
-	const char *why = "it must have frames, and no buffers";
-	if (show->offer.count != 0 || show->offer.frames < 1 ||
-	    picture_check_size(show->offer.width, show->offer.height, &why) < 0) {
-		close(fds[0]);
-		close(fds[1]);
-		return stage_stop(stage, -EPROTO, "the encoder's offer", "%s", why);
-	}
-	return stage_lane_open(stage, "encode.shown", fds[0], fds[1], &show->shown);
-}
-
-static int hand_buffers(struct show *show)
+/* What the encoder is to draw into. */
+static int send_buffers(struct show *show)
 {
 	struct stage *stage = &show->stage;
 	const struct screen *screen = &show->screen;
-	struct message accept = {
-		.type = MESSAGE_ACCEPT,
+	const struct message buffers = {
+		.type = MESSAGE_BUFFERS,
 		.count = VIEWER_BUFFERS,
-		.size = screen->buffers[0].size,
 		.width = screen->width,
 		.height = screen->height,
 		.stride = screen->buffers[0].stride,
 	};
-	int fds[VIEWER_BUFFERS + 2];
+	int fds[VIEWER_BUFFERS];
 	for (size_t i = 0; i < VIEWER_BUFFERS; i++) {
 		fds[i] = screen->buffers[i].dmabuf;
 	}
-	int r = stage_lane_share(stage, "free", FBK_TIMELINE_BROKERED, FBK_RIGHT_WAIT, &show->free,
-				 &fds[VIEWER_BUFFERS], &fds[VIEWER_BUFFERS + 1]);
+	stage->stats.buffers = VIEWER_BUFFERS;
+	int r = channel_send(&show->intake.channel, &buffers, fds, VIEWER_BUFFERS);
+	return r < 0 ? stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r)) : 0;
+}
+
+static int meet_encoder(struct show *show)
+{
+	struct stage *stage = &show->stage;
+	const struct message *offer = &show->intake.offer;
+	char error[160] = "";
+	int r = intake_meet(&show->intake, stage);
 	if (r < 0) {
 		return r;
 	}
-	stage->stats.buffers = VIEWER_BUFFERS;
-	r = channel_send(&show->encoder, &accept, fds, VIEWER_BUFFERS + 2);
-	close(fds[VIEWER_BUFFERS]);
-	return r < 0 ? stage_stop(stage, r, "connecting to the encoder", "%s", strerror(-r)) : 0;
+	r = screen_open(&show->screen, stage->options->card, offer->width, offer->height,
+			VIEWER_BUFFERS + 1, error, sizeof(error));
+	if (r < 0) {
+		return stage_stop(stage, r, "starting", "%s", error);
+	}
+	r = send_buffers(show);
+	return r < 0 ? r : intake_open(&show->intake, HOLD, &stage->stats.handovers[0]);
+}
+
+/* The buffer of the frame is one of this display's. */
+static int buffer_check(struct show *show)
+{
+	const struct fbk_frame *frame = show->intake.frame;
+	uint32_t index = fbk_frame_index(frame), handle;
+	if (index >= VIEWER_BUFFERS ||
+	    drmPrimeFDToHandle(show->screen.card, fbk_frame_buffer(frame)->fd[0], &handle) < 0 ||
+	    handle != show->screen.buffers[index].handle) {
+		return stage_stop(&show->stage, -EPROTO, "showing",
+				  "buffer %u of the encoder is not the display's", index);
+	}
+	return 0;
 }
 
 /* ------------------------------------------------------------------------------------ a flip -- */
 
-static unsigned int buffer_of(const struct show *show)
-{
-	return (unsigned int)(show->frame % VIEWER_BUFFERS);
-}
-
-/* After the commit: the buffer of the frame before is free when this one is on screen. */
+/* After the commit: the frame before is released when this one is on screen. */
 static int release_before(struct show *show)
 {
 	struct stage *stage = &show->stage;
 	int fence = show->out_fence;
+	int r = 0;
 	show->out_fence = -1;
-	if (show->frame == 1) { /* the one before was blank */
+	if (show->on_screen) {
+		r = fbk_frame_release_on(show->on_screen, fence);
+		stage->stats.imports++;
+	} else {
 		close(fence);
-		return 0;
 	}
-	int r = fbk_point_signal_on((struct fbk_point){ show->free->timeline, show->frame - 1 },
-				    fence);
-	if (r < 0) {
-		return stage_stop_call(stage, r, show->free->name);
-	}
-	stage->stats.imports++;
-	return 0;
+	fbk_frame_unref(show->on_screen);
+	show->on_screen = NULL;
+	return r < 0 ? stage_stop_call(stage, r, "releasing a frame") : 0;
 }
 
 static void gate_done(void *arg, struct fbk_point point, int result)
@@ -124,30 +118,31 @@ static void gate_done(void *arg, struct fbk_point point, int result)
 static int commit_by_gate(struct show *show)
 {
 	struct stage *stage = &show->stage;
-	struct fbk_point point = { show->shown->timeline, show->frame };
+	const struct fbk_frame *frame = show->intake.frame;
 	drmModeAtomicReq *request =
-		screen_request(&show->screen, buffer_of(show), -1, &show->out_fence);
+		screen_request(&show->screen, fbk_frame_index(frame), -1, &show->out_fence);
 	if (!request) {
 		return stage_stop(stage, -ENOMEM, "flipping", "%s", strerror(ENOMEM));
 	}
 	show->gate = PENDING;
-	int r = fbk_gate_atomic_commit(point, stage_deadline(stage), show->screen.card, request,
-				       SCREEN_FLIP, (void *)(uintptr_t)show->frame, gate_done, show,
-				       NULL);
+	int r = fbk_gate_atomic_commit(fbk_frame_acquire(frame), stage_deadline(stage),
+				       show->screen.card, request, SCREEN_FLIP,
+				       (void *)(uintptr_t)show->frame, gate_done, show, NULL);
 	drmModeAtomicFree(request);
-	return r < 0 ? stage_stop_call(stage, r, show->shown->name) : 0;
+	return r < 0 ? stage_stop_call(stage, r, "flipping") : 0;
 }
 
 static int commit_promised(struct show *show)
 {
 	struct stage *stage = &show->stage;
-	int fd;
-	int r = stage_promise(stage, show->shown, show->frame, &fd);
-	if (r < 0) {
-		return r;
+	struct fbk_frame *frame = show->intake.frame;
+	int fd = fbk_frame_acquire_fd(frame);
+	if (fd < 0) {
+		return stage_stop_call(stage, fd, "flipping");
 	}
-	r = screen_flip(&show->screen, buffer_of(show), fd, &show->out_fence, show->frame);
-	close(fd);
+	stage->stats.promises++;
+	int r = screen_flip(&show->screen, fbk_frame_index(frame), fd, &show->out_fence,
+			    show->frame);
 	if (r < 0) {
 		return stage_stop(stage, r, "flipping", "%s", strerror(-r));
 	}
@@ -164,11 +159,10 @@ static int take_event(struct show *show)
 	}
 	if (show->frame > 1) {
 		/* A waiter that the fence woke first reads an old time, and counts from its own. */
-		board_note(&show->free->board, show->frame - 1);
+		board_note(&show->intake.board, show->frame - 1);
 	}
 	/* The display waited on the kernel fence, which can't report a broken promise. */
-	return r < 0 ? r
-		     : fbk_point_check((struct fbk_point){ show->shown->timeline, show->frame });
+	return r < 0 ? r : fbk_frame_error(show->intake.frame);
 }
 
 /* The gate opens if there is one, and the frame is on screen. */
@@ -204,7 +198,8 @@ static int wait_for_flip(void *arg, struct fbk_point point, uint64_t deadline_ns
 static int check_frame(struct show *show)
 {
 	struct stage *stage = &show->stage;
-	const struct screen_buffer *buffer = &show->screen.buffers[buffer_of(show)];
+	const struct screen_buffer *buffer =
+		&show->screen.buffers[fbk_frame_index(show->intake.frame)];
 	struct canvas canvas = { .memory = buffer->memory,
 				 .stride = buffer->stride,
 				 .width = show->screen.width,
@@ -212,7 +207,7 @@ static int check_frame(struct show *show)
 				 .dmabuf = -1 };
 	uint32_t number = 0;
 	stage->stats.checks++;
-	int r = canvas_read(&canvas, show->offer.width, show->offer.height, &number);
+	int r = canvas_read(&canvas, show->intake.offer.width, show->intake.offer.height, &number);
 	if (r < 0 || number != (uint32_t)show->frame) {
 		stage->stats.mismatches++;
 		return stage_stop(stage, -EBADMSG, "showing",
@@ -222,33 +217,38 @@ static int check_frame(struct show *show)
 	return 0;
 }
 
-static int show_frame(struct show *show, uint64_t frame)
+static int show_frame(struct show *show)
 {
-	struct stage *stage = &show->stage;
-	show->frame = frame;
-	/* No promise for frame 1: the encoder has not delivered yet. */
-	int r = stage->options->promise && frame > 1 ? commit_promised(show) : commit_by_gate(show);
+	struct intake *intake = &show->intake;
+	int r = intake_next(intake);
 	if (r == 0) {
-		r = stage_wait_with(stage, show->shown, frame, wait_for_flip, show,
-				    &stage->stats.handovers[0]);
+		show->frame = intake->note.number;
+		r = buffer_check(show);
+	}
+	if (r == 0) {
+		r = intake->route == FBK_ROUTE_GATE ? commit_by_gate(show) : commit_promised(show);
+	}
+	if (r == 0) {
+		r = intake_wait_with(intake, wait_for_flip, show);
 	}
 	if (r == 0) {
 		r = check_frame(show);
 	}
 	if (r == 0) {
-		stats_frame(&stage->stats);
+		show->on_screen = intake_keep(intake);
+		stats_frame(&show->stage.stats);
 	}
 	return r;
 }
 
 /* ---------------------------------------------------------------------------------------- end -- */
 
-/* Releases the last buffer too, and stays until the broker has seen that. */
+/* Releases the last buffer too. */
 static int blank(struct show *show)
 {
 	struct stage *stage = &show->stage;
 	struct screen_event event;
-	uint64_t last = show->frame++;
+	show->frame++;
 	int r = screen_flip(&show->screen, BLANK, -1, &show->out_fence, show->frame);
 	if (r < 0) {
 		return stage_stop(stage, r, "flipping", "%s", strerror(-r));
@@ -256,58 +256,47 @@ static int blank(struct show *show)
 	r = release_before(show);
 	if (r == 0) {
 		r = screen_event(&show->screen, stage->options->deadline_ms, &event);
+		board_note(&show->intake.board, show->frame - 1);
 		r = r < 0 ? stage_stop(stage, r, "flipping", "%s", strerror(-r)) : 0;
-	}
-	if (r == 0) {
-		r = fbk_point_wait((struct fbk_point){ show->free->timeline, last },
-				   stage_deadline(stage));
-		r = r < 0 ? stage_stop_call(stage, r, show->free->name) : 0;
 	}
 	return r;
 }
 
 static int run(struct show *show)
 {
-	struct stage *stage = &show->stage;
-	char error[160] = "";
 	int r = meet_encoder(show);
-	if (r < 0) {
-		return r;
+	while (r == 0 && !show->intake.last) {
+		r = show_frame(show);
 	}
-	r = screen_open(&show->screen, stage->options->card, show->offer.width, show->offer.height,
-			VIEWER_BUFFERS + 1, error, sizeof(error));
-	if (r < 0) {
-		return stage_stop(stage, r, "starting", "%s", error);
+	if (r == 0) {
+		r = blank(show);
 	}
-	r = hand_buffers(show);
-	for (uint64_t frame = 1; r == 0 && frame <= show->offer.frames; frame++) {
-		r = show_frame(show, frame);
-	}
-	return r == 0 ? blank(show) : r;
+	return r == 0 ? intake_end(&show->intake) : r;
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = { .name = "show" };
-	struct fbk_device_desc desc = {
-		.class = FBK_DISPLAY,
-		.waits = FBK_SYNC_FILE,
-		.signals = FBK_SYNC_FILE,
-	};
-	struct show show = { .encoder.fd = -1, .screen.card = -1, .out_fence = -1 };
+	struct show show = { .intake.channel.fd = -1, .screen.card = -1, .out_fence = -1 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "l", &status) < 0) {
 		return status;
 	}
-	show.stage.stats.handovers[0].name = "encode.shown";
-	show.stage.stats.handovers[0].route = options.promise
-						      ? "memory64 -> KMS IN_FENCE_FD (promise)"
-						      : "memory64 -> KMS commit (gate)";
+	const struct fbk_device_desc desc = {
+		.class = FBK_DISPLAY,
+		.waits = options.promise ? FBK_SYNC_FILE : 0,
+		.signals = FBK_SYNC_FILE,
+		/* A link would take the late sync_file before a promise. */
+		.routes = options.promise
+				  ? 1U << FBK_ROUTE_SYNC_FILE_PROMISE | 1U << FBK_ROUTE_CPU_WAIT
+				  : 0,
+	};
 	if (stage_start(&show.stage, &options, &desc) == 0) {
 		run(&show);
 	}
 	status = stage_finish(&show.stage);
-	channel_close(&show.encoder);
+	fbk_frame_unref(show.on_screen);
+	intake_finish(&show.intake);
 	screen_close(&show.screen);
 	return status;
 }

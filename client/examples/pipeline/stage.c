@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 
@@ -45,67 +44,17 @@ int stage_start(struct stage *stage, const struct options *options,
 
 /* ---------------------------------------------------------------------------------- lanes --- */
 
-static struct lane *lane_add(struct stage *stage, const char *name, bool own)
+int stage_lane_create(struct stage *stage, const char *what, uint32_t flags, struct lane **ret_lane)
 {
 	struct lane *lane = &stage->lanes[stage->lane_count++];
-	snprintf(lane->name, sizeof(lane->name), "%s", name);
-	lane->own = own;
-	return lane;
-}
-
-uint32_t stage_acquire_rights(const struct stage *stage)
-{
-	return FBK_RIGHT_WAIT | (stage->options->promise ? (uint32_t)FBK_RIGHT_PROMISE : 0);
-}
-
-int stage_lane_create(struct stage *stage, const char *what, uint32_t flags, bool board,
-		      struct lane **ret_lane)
-{
-	char name[FBK_NAME_SIZE];
-	snprintf(name, sizeof(name), "%s.%s", stage->options->name, what);
-	struct lane *lane = lane_add(stage, name, true);
-	int r = fbk_timeline_create(stage->device, NULL, name, flags, &lane->timeline);
-	if (r < 0) {
-		return stage_stop_call(stage, r, name);
-	}
-	r = board ? board_create(&lane->board, name) : 0;
-	if (r < 0) {
-		return stage_stop(stage, r, name, "%s", strerror(-r));
-	}
-	*ret_lane = lane;
-	return 0;
-}
-
-int stage_lane_share(struct stage *stage, const char *what, uint32_t flags, uint32_t rights,
-		     struct lane **ret_lane, int *ret_token_fd, int *ret_board_fd)
-{
-	struct lane *lane;
-	int r = stage_lane_create(stage, what, flags, true, &lane);
-	if (r < 0) {
-		return r;
-	}
-	r = fbk_timeline_share(lane->timeline, rights, ret_token_fd);
+	snprintf(lane->name, sizeof(lane->name), "%s.%s", stage->options->name, what);
+	int r = fbk_timeline_create(stage->device, NULL, lane->name, flags, &lane->timeline);
 	if (r < 0) {
 		return stage_stop_call(stage, r, lane->name);
 	}
-	*ret_lane = lane;
-	*ret_board_fd = lane->board.shared.fd;
-	return 0;
-}
-
-int stage_lane_open(struct stage *stage, const char *name, int token_fd, int board_fd,
-		    struct lane **ret_lane)
-{
-	struct lane *lane = lane_add(stage, name, false);
-	int r = fbk_timeline_open(stage->context, token_fd, &lane->timeline);
-	close(token_fd);
+	r = board_create(&lane->board, lane->name);
 	if (r < 0) {
-		close(board_fd);
-		return stage_stop_call(stage, r, name);
-	}
-	r = board_open(&lane->board, board_fd);
-	if (r < 0) {
-		return stage_stop(stage, r, name, "the received board is invalid");
+		return stage_stop(stage, r, lane->name, "%s", strerror(-r));
 	}
 	*ret_lane = lane;
 	return 0;
@@ -142,16 +91,24 @@ uint64_t stage_quarter(const struct stage *stage, uint64_t began, unsigned int q
 	return began + patience(stage) * quarter / 4;
 }
 
+static int wait_in_memory(void *arg, struct fbk_point point, uint64_t deadline_ns)
+{
+	(void)arg;
+	return fbk_point_wait(point, deadline_ns);
+}
+
 /* As fbk_point_wait(), but asks for blame in between. */
-static int point_wait(struct stage *stage, struct fbk_point point, uint64_t began,
-		      stage_wait_fn *wait, void *arg)
+static int point_wait(struct stage *stage, const struct waiting *waiting)
 {
 	char detail[2 * FBK_REASON_SIZE] = ""; /* blame, or the error */
+	struct fbk_point point = waiting->point;
+	stage_wait_fn *wait = waiting->wait ? waiting->wait : wait_in_memory;
 	struct fbk_timeline_info info;
+	uint64_t began = clock_now();
 	char what[64];
 	int r = -ETIMEDOUT;
 	for (unsigned int quarter = 3; r == -ETIMEDOUT && quarter <= 4; quarter++) {
-		r = wait(arg, point, stage_quarter(stage, began, quarter));
+		r = wait(waiting->arg, point, stage_quarter(stage, began, quarter));
 		if (r == 0) {
 			return 0;
 		}
@@ -160,136 +117,36 @@ static int point_wait(struct stage *stage, struct fbk_point point, uint64_t bega
 			snprintf(detail, sizeof(detail), "%s", fbk_error_detail());
 		}
 	}
-	snprintf(what, sizeof(what), "waiting for point %llu", (unsigned long long)point.value);
+	snprintf(what, sizeof(what), "waiting for frame %llu", (unsigned long long)waiting->number);
 	if (r != -ETIMEDOUT && fbk_timeline_info(point.timeline, &info) == 0 && info.error != 0) {
 		return stage_stop(stage, r, what, "%s", info.reason);
 	}
 	return stage_stop(stage, r, what, "%s", detail[0] ? detail : strerror(-r));
 }
 
-static int wait_in_memory(void *arg, struct fbk_point point, uint64_t deadline_ns)
+int stage_wait(struct stage *stage, const struct waiting *waiting, struct handover *handover)
 {
-	(void)arg;
-	return fbk_point_wait(point, deadline_ns);
-}
-
-static int lane_wait(struct stage *stage, struct lane *lane, uint64_t value, uint64_t began,
-		     stage_wait_fn *wait, void *arg, struct handover *handover)
-{
-	struct fbk_point point = { lane->timeline, value };
-	int r = point_wait(stage, point, began, wait, arg);
+	int r = point_wait(stage, waiting);
 	if (r < 0) {
 		return r;
 	}
 	stage->stats.waits++;
-	handover_note(handover, began, board_read(&lane->board, value), clock_now());
+	handover_note(handover, waiting->began, board_read(waiting->board, waiting->number),
+		      clock_now());
 	return 0;
 }
 
-int stage_wait_with(struct stage *stage, struct lane *lane, uint64_t value, stage_wait_fn *wait,
-		    void *arg, struct handover *handover)
-{
-	return lane_wait(stage, lane, value, clock_now(), wait, arg, handover);
-}
-
-int stage_wait(struct stage *stage, struct lane *lane, uint64_t value, struct handover *handover)
-{
-	return stage_wait_with(stage, lane, value, wait_in_memory, NULL, handover);
-}
-
-/* -------------------------------------------------------------------- waiting without memory -- */
-
-enum stage_way stage_way_release(const struct stage *stage)
-{
-	return stage->options->sync_files ? STAGE_LATE : STAGE_EVENTFD;
-}
-
-const char *stage_way_route(enum stage_way way)
-{
-	static const char *const routes[] = {
-		[STAGE_NATIVE] = "memory64",
-		[STAGE_EVENTFD] = "memory64 -> eventfd",
-		[STAGE_LATE] = "memory64 -> sync_file (late)",
-		[STAGE_PROMISE] = "memory64 -> sync_file (promise)",
-	};
-	return routes[way];
-}
-
-int stage_promise(struct stage *stage, struct lane *lane, uint64_t value, int *ret_fd)
-{
-	int r = fbk_point_promise((struct fbk_point){ lane->timeline, value }, ret_fd);
-	if (r < 0) {
-		return stage_stop_call(stage, r, lane->name);
-	}
-	stage->stats.promises++;
-	return 0;
-}
-
-static int poll_until(int fd, uint64_t deadline_ns)
+int stage_poll(int fd, uint64_t deadline_ns)
 {
 	struct pollfd wanted = { .fd = fd, .events = POLLIN };
 	int r;
 	do {
 		r = poll(&wanted, 1, clock_poll_ms(deadline_ns));
 	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : 0;
-}
-
-/* Wait for an existing fence. It can't say whether the point was reached; fbk_point_check() can. */
-static int wait_for_fd(void *arg, struct fbk_point point, uint64_t deadline_ns)
-{
-	int r = poll_until(*(int *)arg, deadline_ns);
-	if (r == 0) {
-		r = fbk_point_check(point);
+	if (r <= 0) {
+		return r < 0 ? -errno : -ETIMEDOUT;
 	}
-	return r == -EAGAIN ? -ETIMEDOUT : r;
-}
-
-/* Wait for a late sync_file. It is signalled by then, but the device waits on it all the same. */
-static int wait_late(void *arg, struct fbk_point point, uint64_t deadline_ns)
-{
-	struct stage *stage = arg;
-	int fd;
-	int r = fbk_point_export(point, FBK_SYNC_FILE, deadline_ns, &fd);
-	if (r < 0) {
-		return r;
-	}
-	stage->stats.exports++;
-	r = wait_for_fd(&fd, point, deadline_ns);
-	close(fd);
-	return r;
-}
-
-static int stage_export(struct stage *stage, struct lane *lane, uint64_t value, int *ret_fd)
-{
-	int r = fbk_point_export((struct fbk_point){ lane->timeline, value }, FBK_EVENTFD,
-				 stage_deadline(stage), ret_fd);
-	if (r < 0) {
-		return stage_stop_call(stage, r, lane->name);
-	}
-	stage->stats.exports++;
 	return 0;
-}
-
-int stage_wait_fence(struct stage *stage, struct lane *lane, uint64_t value, enum stage_way way,
-		     struct handover *handover)
-{
-	if (way == STAGE_NATIVE) {
-		return stage_wait(stage, lane, value, handover);
-	}
-	/* No promise for point 1: its signaler has not delivered yet. */
-	if (way == STAGE_LATE || (way == STAGE_PROMISE && value == 1)) {
-		return stage_wait_with(stage, lane, value, wait_late, stage, handover);
-	}
-	uint64_t began = clock_now(); /* include the time to make the fence */
-	int fd;
-	int r = way == STAGE_PROMISE ? stage_promise(stage, lane, value, &fd)
-				     : stage_export(stage, lane, value, &fd);
-	if (r == 0) {
-		r = lane_wait(stage, lane, value, began, wait_for_fd, &fd, handover);
-		close(fd);
-	}
-	return r;
 }
 
 int stage_signal(struct stage *stage, struct lane *lane, uint64_t value)
@@ -316,9 +173,8 @@ void stage_tell(struct stage *stage)
 		fbk_link_fail(stage->links[i], -ECANCELED, stage->why);
 	}
 	for (size_t i = 0; i < stage->lane_count; i++) {
-		struct lane *lane = &stage->lanes[i];
-		if (lane->own && lane->timeline) {
-			fbk_timeline_fail(lane->timeline, -ECANCELED, stage->why);
+		if (stage->lanes[i].timeline) {
+			fbk_timeline_fail(stage->lanes[i].timeline, -ECANCELED, stage->why);
 		}
 	}
 }

@@ -15,7 +15,7 @@ line("signalled by"; if .signals.device > 0
 	then "commands of the device: \(.signals.device) points, and \(.signals.cpu) by the CPU"
 	else "the CPU: \(.signals.cpu) points" end),
 line("frame numbers"; "\(.number_checks) checked before and after reading, \(.number_mismatches) wrong"),
-line("buffers"; "\(.buffers.pictures) pictures, \(.buffers.slots) bitstream slots, reused, never copied"
+line("buffers"; "\(.buffers.pictures) pictures, \(.buffers.bitstreams) bitstreams, reused, never copied"
 	+ (if .buffers.display > 0 then "; \(.buffers.display) of the display" else "" end)),
 line("exports, imports"; "\(.exports) fences made from points, \(.imports) points made from fences"),
 (if .promises > 0 then line("promises"; "\(.promises) fences exported before their points were reached") else empty end),

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 static int call(int fd, unsigned long request, void *argument)
 {
 	int r;
@@ -128,7 +130,17 @@ int v4l2_start(struct v4l2 *device)
 	return r < 0 ? r : call(device->fd, VIDIOC_STREAMON, &type);
 }
 
-int v4l2_dequeue(struct v4l2 *device, uint32_t *ret_index, uint32_t *ret_sequence)
+/* Drivers of today count on CLOCK_MONOTONIC; of others, now has to do. */
+static uint64_t time_ns(const struct v4l2_buffer *buffer)
+{
+	bool monotonic =
+		(buffer->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
+	return monotonic ? (uint64_t)buffer->timestamp.tv_sec * NS_PER_S +
+				   (uint64_t)buffer->timestamp.tv_usec * 1000
+			 : clock_now();
+}
+
+int v4l2_dequeue(struct v4l2 *device, struct v4l2_picture *ret_picture)
 {
 	for (;;) {
 		struct v4l2_buffer buffer = buffer_of(0);
@@ -137,8 +149,13 @@ int v4l2_dequeue(struct v4l2 *device, uint32_t *ret_index, uint32_t *ret_sequenc
 			return r;
 		}
 		if (!(buffer.flags & V4L2_BUF_FLAG_ERROR)) {
-			*ret_index = buffer.index;
-			*ret_sequence = buffer.sequence;
+			*ret_picture = (struct v4l2_picture){
+				.index = buffer.index,
+				.sequence = buffer.sequence,
+				.time_ns = time_ns(&buffer),
+				.at_start = (buffer.flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) ==
+					    V4L2_BUF_FLAG_TSTAMP_SRC_SOE,
+			};
 			return 0;
 		}
 		r = v4l2_queue(device, buffer.index);

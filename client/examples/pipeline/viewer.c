@@ -1,106 +1,129 @@
 // SPDX-License-Identifier: MIT
 #include "viewer.h"
 
+#include <drm_fourcc.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define LARGEST 16384 /* largest plausible side, in pixels */
 
-static int accept_check(struct stage *stage, const struct message *accept)
+static bool reply_fits(const struct message *reply)
 {
-	if (accept->count != VIEWER_BUFFERS || accept->width < 1 || accept->width > LARGEST ||
-	    accept->height < 1 || accept->height > LARGEST ||
-	    accept->stride / sizeof(uint32_t) < accept->width ||
-	    accept->size < (uint64_t)accept->stride * accept->height) {
-		return stage_stop(stage, -EPROTO, "the display's buffers",
-				  "their count or layout is invalid");
+	return reply->count == VIEWER_BUFFERS && reply->width >= 1 && reply->width <= LARGEST &&
+	       reply->height >= 1 && reply->height <= LARGEST &&
+	       reply->stride / sizeof(uint32_t) >= reply->width;
+}
+
+/* Takes the fd. */
+static int buffer_map(struct viewer *viewer, const struct message *reply, int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	void *memory = MAP_FAILED;
+	errno = EPROTO;
+	viewer->size = (size_t)reply->stride * reply->height;
+	if (size >= 0 && (size_t)size >= viewer->size) {
+		memory = mmap(NULL, viewer->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	}
+	if (memory == MAP_FAILED) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	viewer->buffers[viewer->count++] = (struct canvas){
+		.memory = memory,
+		.stride = reply->stride,
+		.width = reply->width,
+		.height = reply->height,
+		.dmabuf = fd,
+	};
 	return 0;
 }
 
-/* Takes the fds. */
-static int buffers_map(struct viewer *viewer, struct stage *stage, const struct message *accept,
-		       const int *fds)
+/* The display makes them once it knows the pictures. */
+static int buffers_receive(struct viewer *viewer, struct stage *stage)
 {
-	int r = accept_check(stage, accept);
-	viewer->size = accept->size;
-	for (size_t i = 0; i < VIEWER_BUFFERS; i++) {
-		void *memory = r < 0 ? MAP_FAILED
-				     : mmap(NULL, viewer->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-					    fds[i], 0);
-		if (memory != MAP_FAILED) {
-			viewer->buffers[viewer->count++] =
-				(struct canvas){ .memory = memory,
-						 .stride = accept->stride,
-						 .width = accept->width,
-						 .height = accept->height,
-						 .dmabuf = fds[i] };
-			continue;
-		}
-		if (r == 0) {
-			r = stage_stop(stage, -errno, "mapping a buffer of the display", "%s",
-				       strerror(errno));
-		}
-		close(fds[i]);
-	}
-	return r;
-}
-
-static int exchange(struct viewer *viewer, struct stage *stage, const char *path,
-		    const struct message *offer, struct message *ret_accept, int *ret_fds)
-{
-	struct message message = *offer;
-	int fds[2];
-	message.type = MESSAGE_OFFER;
-	message.count = 0;
-	message.size = 0;
-	int r = stage_lane_share(stage, "shown", FBK_TIMELINE_BROKERED, stage_acquire_rights(stage),
-				 &viewer->shown, &fds[0], &fds[1]);
+	struct message reply;
+	int fds[VIEWER_BUFFERS];
+	int r = channel_receive(&viewer->outlet.consumers[0].channel, stage_deadline(stage),
+				MESSAGE_BUFFERS, &reply, fds, VIEWER_BUFFERS);
 	if (r < 0) {
-		return r;
+		return stage_stop(stage, r, "connecting to the display", "%s", strerror(-r));
 	}
-	r = channel_connect(path, stage_deadline(stage), &viewer->channel);
-	if (r == 0) {
-		r = channel_send(&viewer->channel, &message, fds, 2);
+	r = reply_fits(&reply) ? 0 : -EPROTO;
+	for (size_t i = 0; i < VIEWER_BUFFERS; i++) {
+		if (r == 0) {
+			r = buffer_map(viewer, &reply, fds[i]);
+		} else {
+			close(fds[i]);
+		}
 	}
-	close(fds[0]);
-	if (r == 0) {
-		r = channel_receive(&viewer->channel, stage_deadline(stage), MESSAGE_ACCEPT,
-				    ret_accept, ret_fds, VIEWER_BUFFERS + 2);
-	}
-	return r < 0 ? stage_stop(stage, r, "connecting to the display", "%s: %s", path,
-				  strerror(-r))
+	return r < 0 ? stage_stop(stage, r, "the display's buffers", "%s",
+				  r == -EPROTO ? "their count or layout is invalid" : strerror(-r))
 		     : 0;
 }
 
-int viewer_meet(struct viewer *viewer, struct stage *stage, const char *path,
-		const struct message *offer)
+static struct fbk_buffer_desc buffer_of(const struct canvas *canvas)
 {
-	struct message accept;
-	int fds[VIEWER_BUFFERS + 2];
-	int r = exchange(viewer, stage, path, offer, &accept, fds);
-	if (r < 0) {
-		return r;
+	return (struct fbk_buffer_desc){
+		.struct_size = sizeof(struct fbk_buffer_desc),
+		.memory = FBK_MEMORY_DMABUF,
+		.width = canvas->width,
+		.height = canvas->height,
+		.plane_count = 1,
+		.fd = { fcntl(canvas->dmabuf, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
+		.stride = { canvas->stride },
+		.fourcc = DRM_FORMAT_XRGB8888,
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+	};
+}
+
+int viewer_meet(struct viewer *viewer, struct stage *stage, const struct message *offer,
+		struct handover *handover)
+{
+	struct fbk_buffer_desc buffers[VIEWER_BUFFERS];
+	struct message message = *offer;
+	int r = stage_lane_create(stage, "shown", FBK_TIMELINE_BROKERED, &viewer->shown);
+	if (r == 0) {
+		r = outlet_connect(&viewer->outlet, stage, &viewer->shown->board, &message,
+				   &stage->options->display, 1, handover);
 	}
-	r = stage_lane_open(stage, "show.free", fds[VIEWER_BUFFERS], fds[VIEWER_BUFFERS + 1],
-			    &viewer->free);
-	int mapped = buffers_map(viewer, stage, &accept, fds);
-	return r < 0 ? r : mapped;
+	if (r == 0) {
+		r = buffers_receive(viewer, stage);
+	}
+	for (size_t i = 0; r == 0 && i < VIEWER_BUFFERS; i++) {
+		buffers[i] = buffer_of(&viewer->buffers[i]);
+	}
+	return r < 0 ? r : outlet_open(&viewer->outlet, buffers, VIEWER_BUFFERS);
 }
 
 void viewer_finish(struct viewer *viewer)
 {
-	for (unsigned int i = 0; i < viewer->count; i++) {
+	for (uint32_t i = 0; i < viewer->count; i++) {
 		munmap(viewer->buffers[i].memory, viewer->size);
 		close(viewer->buffers[i].dmabuf);
 	}
-	viewer->count = 0;
-	channel_close(&viewer->channel);
+	outlet_finish(&viewer->outlet);
 }
 
-struct canvas viewer_canvas(const struct viewer *viewer, uint64_t frame)
+int viewer_hand(struct viewer *viewer, uint64_t frame, int fence_fd,
+		const struct fbk_frame_meta *meta, struct canvas *ret_canvas)
 {
-	return viewer->buffers[frame % VIEWER_BUFFERS];
+	struct fbk_point point = { viewer->shown->timeline, frame };
+	struct fbk_frame_meta passed = *meta;
+	const struct note note = { .number = frame };
+	uint32_t index;
+	int r = outlet_take(&viewer->outlet, &index);
+	if (r < 0) {
+		close(fence_fd);
+		return r;
+	}
+	r = fbk_point_signal_on(point, fence_fd);
+	if (r < 0) {
+		return stage_stop_call(viewer->outlet.stage, r, viewer->shown->name);
+	}
+	*ret_canvas = viewer->buffers[index];
+	return outlet_hand(&viewer->outlet, index, point, &note, &passed);
 }
