@@ -61,7 +61,7 @@ done
 # A second consumer that dies or stops holds up the renderer no longer than the deadline, which names it.
 for signal in KILL STOP; do
 	pipeline --topology "$topologies/two-consumers.conf" --fps 20 --seconds 60 --size 160x128 \
-		--renderer cpu --deadline-ms 1500 >"$work/out" 2>&1 &
+		--renderer cpu --deadline-ms 2500 >"$work/out" 2>&1 &
 	run=$!
 	until probe=$(sed -n 's/^probe //p' "$work/run/pids" 2>/dev/null) && [ -n "$probe" ] &&
 		socket=$(sed -n 's/^fencebrokerd .* serves //p' "$work/out") && [ -n "$socket" ] &&
@@ -72,7 +72,7 @@ for signal in KILL STOP; do
 	done
 	kill "-$signal" "$probe"
 	renderer=$(sed -n 's/^render //p' "$work/run/pids")
-	timeout 5 tail -s 0.05 -f /dev/null --pid="$renderer" || fail "render hangs after SIG$signal for probe"
+	timeout 10 tail -s 0.05 -f /dev/null --pid="$renderer" || fail "render hangs after SIG$signal for probe"
 	grep -q "probe0 (pid $probe" "$work/run/render.log" ||
 		fail "render does not name probe (pid $probe): $(cat "$work/run/render.log")"
 	kill -KILL "$probe" 2>/dev/null || true

@@ -102,7 +102,6 @@ static int reader_run(int socket, void *arg)
 
 struct go_between {
 	struct consumer consumer;
-	struct fbk_timeline *released;
 	struct peer reader;
 	int producer; /* socket */
 };
@@ -111,13 +110,13 @@ struct go_between {
  * the release. */
 static void pass_on(struct go_between *between, struct fbk_frame *frame, uint64_t number)
 {
-	struct fbk_point release = { between->released, number };
 	send_word(between->reader.socket, fbk_frame_index(frame), -1);
 	ck_assert_uint_eq(patient_word(between->reader.socket), number);
-	int r = fbk_point_signal_on_dmabuf(release, frame_fd(frame), true);
-	ck_assert_msg(r == 0, "fbk_point_signal_on_dmabuf: %s", fbk_error_detail());
-	EXPECT(fbk_point_check(release) == -EAGAIN);
-	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	int fence = dmabuf_export_sync_file(frame_fd(frame), true);
+	EXPECT(fence >= 0 && sync_file_status(fence) == 0);
+	int r = fbk_frame_release_on(frame, fence);
+	ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+	fbk_frame_unref(frame);
 	send_word(between->producer, number, -1);
 }
 
@@ -143,7 +142,6 @@ static int between_run(int socket, void *arg)
 	}
 	consumer_open(&between.consumer, &server, &desc, socket);
 	expect_routes(between.consumer.link, FBK_ROUTE_DMA_BUF_IMPLICIT, FBK_ROUTE_CPU_WAIT);
-	between.released = peer_timeline(between.consumer.device, "readers", FBK_TIMELINE_BROKERED);
 	while ((frame = consumer_next(&between.consumer))) {
 		pass_on(&between, frame, ++number);
 	}

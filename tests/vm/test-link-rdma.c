@@ -16,13 +16,20 @@
 
 static struct daemon server;
 
+/* In memory that all processes of a test share: where each buffer's release point lies. */
+static struct shared {
+	struct rdma_target fences[SLOTS];
+} * shared;
+
 static void setup(void)
 {
 	daemon_serve(&server, lab_policy(60000));
+	shared = shared_memory(sizeof(*shared));
 }
 
 static void teardown(void)
 {
+	munmap(shared, sizeof(*shared));
 	daemon_stop(&server);
 }
 
@@ -49,7 +56,6 @@ static void expect_success(const struct ibv_wc *completion)
 struct receiver {
 	struct rdma_end end;
 	struct ibv_mr *slots, *old;
-	struct rdma_target fence;
 	uint64_t words[SLOTS][BUFFER_SIZE / sizeof(uint64_t)];
 	uint64_t old_value; /* what an atomic gives back */
 	uint64_t number;    /* the last one that came */
@@ -68,7 +74,6 @@ static void receiver_open(struct receiver *receiver, int socket)
 	}
 	rdma_connect(end, socket);
 	rdma_offer(socket, receiver->slots);
-	receiver->fence = rdma_learn(socket);
 }
 
 static void receiver_close(struct receiver *receiver)
@@ -86,7 +91,7 @@ static void receiver_take(struct receiver *receiver, enum back back, uint32_t im
 	EXPECT(buffer_holds(receiver->words[index], number));
 	rdma_expect(&receiver->end);
 	if (back == BY_ATOMIC) {
-		rdma_add(&receiver->end, receiver->old, receiver->fence, 1);
+		rdma_add(&receiver->end, receiver->old, shared->fences[index], 1);
 	} else {
 		send_word(socket, number, -1); /* its slot here may be written again */
 	}
@@ -115,9 +120,8 @@ static int receiver_run(int socket, void *arg)
 
 struct sender {
 	struct consumer consumer;
-	struct fbk_timeline *sent; /* frame n is released at point n */
 	struct rdma_end end;
-	struct ibv_mr *fence, *buffers[SLOTS];
+	struct ibv_mr *fences[SLOTS], *buffers[SLOTS];
 	struct rdma_target slots;
 	struct peer receiver;
 };
@@ -131,26 +135,19 @@ static void sender_open(struct sender *sender, enum back back, int socket)
 		.signals = FBK_MEMORY64,
 		.silent = back == BY_ATOMIC, /* nothing here learns of the atomic */
 	};
-	struct fbk_memory memory;
 	consumer_open(&sender->consumer, &server, &desc, socket);
 	expect_routes(sender->consumer.link, FBK_ROUTE_NATIVE, FBK_ROUTE_NATIVE);
-	sender->sent = peer_timeline(sender->consumer.device, "sent", 0);
-	EXPECT(fbk_timeline_memory(sender->sent, &memory, NULL) == 0);
 	rdma_open(&sender->end);
-	sender->fence = rdma_register(&sender->end, memory.address, memory.size,
-				      IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC);
-	EXPECT(sender->fence);
 	rdma_connect(&sender->end, sender->receiver.socket);
 	sender->slots = rdma_learn(sender->receiver.socket);
-	rdma_offer(sender->receiver.socket, sender->fence);
 }
 
 static void sender_close(struct sender *sender)
 {
 	for (size_t i = 0; i < SLOTS; i++) {
 		ibv_dereg_mr(sender->buffers[i]);
+		ibv_dereg_mr(sender->fences[i]);
 	}
-	ibv_dereg_mr(sender->fence);
 	rdma_close(&sender->end);
 	consumer_close(&sender->consumer);
 }
@@ -167,23 +164,41 @@ static const struct ibv_mr *sender_region(struct sender *sender, const struct fb
 	return *region;
 }
 
+/* The buffer's release point n is its n-th use: the other end adds one. */
+static void sender_show_fence(struct sender *sender, uint32_t index, struct fbk_point released)
+{
+	struct ibv_mr **region = &sender->fences[index];
+	struct fbk_memory memory;
+	if (!*region) {
+		EXPECT(released.value == 1);
+		EXPECT(fbk_timeline_memory(released.timeline, &memory, NULL) == 0);
+		*region = rdma_register(&sender->end, memory.address, memory.size,
+					IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC);
+		EXPECT(*region);
+		shared->fences[index] =
+			(struct rdma_target){ (uintptr_t)memory.address, (*region)->rkey };
+	}
+}
+
 static void sender_send(struct sender *sender, enum back back, struct fbk_frame *frame,
 			uint64_t number)
 {
 	uint32_t index = fbk_frame_index(frame);
 	const struct ibv_mr *region = sender_region(sender, frame);
 	struct rdma_target slot = sender->slots;
+	struct fbk_point released;
 	slot.address += (uint64_t)index * BUFFER_SIZE;
 	if (back == BY_COMPLETION && number > SLOTS) {
 		ck_assert_uint_eq(patient_word(sender->receiver.socket), number - SLOTS);
 	}
 	EXPECT(fbk_point_wait(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS)) == 0);
+	EXPECT(frame_release_later(frame, &released) == 0);
+	sender_show_fence(sender, index, released);
 	rdma_write_with_immediate(&sender->end, region, BUFFER_SIZE, slot,
 				  immediate_of(number, index));
-	EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ sender->sent, number }) == 0);
 	struct ibv_wc completion = rdma_spin(&sender->end);
 	expect_success(&completion);
-	EXPECT(back == BY_ATOMIC || fbk_timeline_signal(sender->sent, number) == 0);
+	EXPECT(back == BY_ATOMIC || fbk_point_signal(released) == 0);
 }
 
 static int sender_run(int socket, void *arg)

@@ -17,7 +17,7 @@ static struct daemon server;
 
 /* In memory that all processes of a test share. */
 static struct shared {
-	_Atomic uint64_t done; /* frames whose memory the kernel let go of */
+	_Atomic bool done[LINK_FRAMES + 1]; /* frames whose memory the kernel let go of */
 	enum net_way way;
 } * shared;
 
@@ -37,37 +37,34 @@ static void teardown(void)
 
 struct sender {
 	struct consumer consumer;
-	struct fbk_timeline *sent; /* frame n is released at point n */
+	struct fbk_point released[LINK_FRAMES + 1]; /* where each frame is */
 	int udp;
 	unsigned int copied;
 	struct fbk_frame *frame; /* at the gate; NULL: it is sent */
 };
 
-/* The device's interrupt: releases what the kernel reports as done. Reports may overtake each
- * other, while a point stands for all before it: it is reached once those are done too. */
+/* Each frame by itself: reports may overtake each other. */
+static void sender_done(struct sender *sender, uint64_t number)
+{
+	/* release: before the producer may see the frame free */
+	EXPECT(!atomic_exchange_explicit(&shared->done[number], true, memory_order_release));
+	EXPECT(fbk_point_signal(sender->released[number]) == 0);
+}
+
+/* The device's interrupt: releases what the kernel reports as done. */
 static void *sender_reap(void *arg)
 {
 	struct sender *sender = arg;
-	bool is_done[LINK_FRAMES] = { false };
 	uint64_t done = 0;
 	while (done < LINK_FRAMES) {
 		struct net_done said;
 		EXPECT(net_done(sender->udp, PATIENCE_MS, &said));
 		EXPECT(said.last >= said.first && said.last < LINK_FRAMES);
 		for (uint32_t i = said.first; i <= said.last; i++) {
-			EXPECT(!is_done[i]);
-			is_done[i] = true;
-		}
-		sender->copied += said.copied ? said.last - said.first + 1 : 0;
-		if (!is_done[done]) {
-			continue;
-		}
-		while (done < LINK_FRAMES && is_done[done]) {
+			sender_done(sender, i + 1);
 			done++;
 		}
-		/* release: before the producer may see the frame free */
-		atomic_store_explicit(&shared->done, done, memory_order_release);
-		EXPECT(fbk_timeline_signal(sender->sent, done) == 0);
+		sender->copied += said.copied ? said.last - said.first + 1 : 0;
 	}
 	return NULL;
 }
@@ -86,12 +83,14 @@ static void sender_frame(struct sender *sender, struct fbk_frame *frame, uint64_
 {
 	struct fbk_context *context = sender->consumer.context;
 	sender->frame = frame;
+	/* before it is sent: the report may come at once */
+	EXPECT(fbk_frame_release_later(frame, &sender->released[number]) == 0);
 	EXPECT(fbk_gate_function(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), sender_send,
 				 sender, NULL) == 0);
 	while (sender->frame) {
 		loop_turn(context);
 	}
-	EXPECT(fbk_frame_release_at(frame, (struct fbk_point){ sender->sent, number }) == 0);
+	fbk_frame_unref(frame);
 }
 
 static int sender_run(int socket, void *arg)
@@ -105,7 +104,6 @@ static int sender_run(int socket, void *arg)
 	sender.udp = net_sender(shared->way);
 	consumer_open(&sender.consumer, &server, &desc, socket);
 	expect_routes(sender.consumer.link, FBK_ROUTE_GATE, FBK_ROUTE_NATIVE);
-	sender.sent = peer_timeline(sender.consumer.device, "sent", 0);
 	EXPECT(pthread_create(&reaper, NULL, sender_reap, &sender) == 0);
 	while ((frame = consumer_next(&sender.consumer))) {
 		sender_frame(&sender, frame, ++number);
@@ -146,8 +144,8 @@ static void encode(struct producer *producer)
 	static uint64_t held[PRODUCER_BUFFERS];
 	uint32_t index = producer_hand(producer);
 	/* acquire: pairs with the reaper's release */
-	uint64_t done = atomic_load_explicit(&shared->done, memory_order_acquire);
-	EXPECT(held[index] <= done);
+	EXPECT(held[index] == 0 ||
+	       atomic_load_explicit(&shared->done[held[index]], memory_order_acquire));
 	held[index] = producer->frame;
 	producer_draw(producer, index);
 }

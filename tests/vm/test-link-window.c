@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
@@ -121,22 +122,39 @@ static int compositor_run(int socket, void *arg)
 	return 0;
 }
 
-/* How the release becomes a point. */
+/* How a point of the compositor's becomes the release of a frame. */
 enum back { BY_POINT, BY_MIRROR };
 
 /* Between the link and the compositor: it passes on, and waits for nothing. */
 struct swapchain {
 	struct consumer consumer;
-	struct fbk_timeline *released; /* follows `release` */
 	int release;                   /* a syncobj */
+	int drm;                       /* where it is ... */
+	uint32_t handle;               /* ... this one */
+	struct fbk_timeline *released; /* follows it */
 	struct peer compositor;
 	int producer; /* socket */
 };
 
+/* An eventfd for that point: the kernel's own, or of a timeline that follows. */
+static int swapchain_fence(const struct swapchain *chain, enum back back, uint64_t number)
+{
+	int fence;
+	if (back == BY_POINT) {
+		fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		EXPECT(syncobj_eventfd(chain->drm, chain->handle, number, fence) == 0);
+	} else {
+		int r = fbk_point_export((struct fbk_point){ chain->released, number }, FBK_EVENTFD,
+					 deadline_ms(PATIENCE_MS), &fence);
+		ck_assert_msg(r == 0, "fbk_point_export: %s", fbk_error_detail());
+	}
+	EXPECT(readable_within(fence, 0) == 0);
+	return fence;
+}
+
 static void swapchain_pass_on(struct swapchain *chain, enum back back, struct fbk_frame *frame,
 			      uint64_t number)
 {
-	struct fbk_point release = { chain->released, number };
 	int socket = chain->compositor.socket;
 	if (number == 1) {
 		send_word(socket, 0, fbk_frame_acquire_fd(frame));
@@ -151,12 +169,9 @@ static void swapchain_pass_on(struct swapchain *chain, enum back back, struct fb
 	send_word(socket, fbk_frame_index(frame), -1);
 	send_word(socket, fbk_frame_acquire(frame).value, -1);
 	ck_assert_uint_eq(patient_word(socket), number);
-	if (back == BY_POINT) {
-		int r = fbk_point_signal_on_syncobj(release, chain->release, number);
-		ck_assert_msg(r == 0, "fbk_point_signal_on_syncobj: %s", fbk_error_detail());
-	}
-	EXPECT(fbk_point_check(release) == -EAGAIN);
-	EXPECT(fbk_frame_release_at(frame, release) == 0);
+	int r = fbk_frame_release_on(frame, swapchain_fence(chain, back, number));
+	ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+	fbk_frame_unref(frame);
 	send_word(chain->producer, number, -1);
 }
 
@@ -177,6 +192,8 @@ static int swapchain_run(int socket, void *arg)
 	consumer_open(&chain.consumer, &server, &desc, socket);
 	expect_routes(chain.consumer.link, FBK_ROUTE_SYNCOBJ_MIRROR, FBK_ROUTE_CPU_WAIT);
 	EXPECT(fbk_syncobj_create(chain.consumer.context, &chain.release) == 0);
+	chain.drm = drm_render_open("virtio_gpu");
+	EXPECT(drmSyncobjFDToHandle(chain.drm, chain.release, &chain.handle) == 0);
 	chain.released = peer_timeline(chain.consumer.device, "shown", FBK_TIMELINE_BROKERED);
 	if (back == BY_MIRROR) {
 		struct fbk_mirror *mirror;
