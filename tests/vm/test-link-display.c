@@ -100,6 +100,8 @@ static void display_replace(struct display *display, int32_t out_fence)
 	if (display->on_screen) {
 		int r = fbk_frame_release_on(display->on_screen, out_fence);
 		ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+		fbk_frame_unref(display->on_screen);
+		display->on_screen = NULL;
 	} else {
 		close(out_fence);
 	}
@@ -180,6 +182,7 @@ static void encoder_frame(struct reference *reference, struct fbk_frame *frame, 
 	EXPECT(buffer_holds(next.words, number));
 	int r = fbk_frame_release_on(frame, fcntl(next.done, F_DUPFD_CLOEXEC, 0));
 	ck_assert_msg(r == 0, "fbk_frame_release_on: %s", fbk_error_detail());
+	fbk_frame_unref(frame);
 	reference_drop(reference);
 	*reference = next;
 	if (number == LINK_FRAMES) {
