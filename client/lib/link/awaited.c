@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lane.h"
+#include "link.h"
 
 static void awaited_put(struct awaited *awaited, struct fbk_point point, struct awaited_ref ref)
 {
@@ -33,7 +34,7 @@ void awaited_drop(struct awaited *awaited)
 	while (awaited->count > 0) {
 		struct awaited_ref *ref = &awaited->refs[--awaited->count];
 		if (ref->point) {
-			lane_point_unref(ref->link, ref->point);
+			lane_point_unref(ref->link->context, ref->point);
 		}
 		fbk_timeline_close(ref->timeline);
 	}

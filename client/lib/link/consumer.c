@@ -16,7 +16,7 @@
 static void sent_finish(struct link_producer *half, struct link_sent *sent)
 {
 	watch_end(half->link->context, &sent->watch);
-	lane_point_unref(half->link, sent->release);
+	lane_point_unref(half->link->context, sent->release);
 	sent->release = NULL;
 	half->acked &= ~index_bit(sent->index);
 	half->out &= ~index_bit(sent->index);

@@ -78,7 +78,7 @@ static void exchange_forget(struct exchange_buffer *buffer, const struct fbk_lin
 	size_t left = 0;
 	for (size_t i = 0; i < buffer->kept_count; i++) {
 		if (buffer->kept[i].link == link) {
-			lane_point_unref(link, buffer->kept[i].point);
+			lane_point_unref(link->context, buffer->kept[i].point);
 		} else {
 			buffer->kept[left++] = buffer->kept[i];
 		}

@@ -31,7 +31,7 @@ void buffer_let_go(struct exchange_buffer *buffer)
 {
 	while (buffer->kept_count > 0) {
 		struct kept *kept = &buffer->kept[--buffer->kept_count];
-		lane_point_unref(kept->link, kept->point);
+		lane_point_unref(kept->link->context, kept->point);
 	}
 }
 

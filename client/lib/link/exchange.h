@@ -42,7 +42,7 @@ struct exchange_buffer {
 	uint32_t acquire_handle;
 	uint64_t acquire_id, acquire_value;
 	int acquire_error; /* that it failed with */
-	bool retracted; /* by some consumer: it is free once that point is decided */
+	bool retracted;    /* by some consumer: it is free once that point is decided */
 	struct fbk_exchange *exchange;
 	uint64_t watch; /* of that point, by number; 0: none. It goes with the timeline. */
 

@@ -31,7 +31,7 @@ struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *f
 {
 	struct fbk_frame *frame = calloc(1, sizeof(*frame));
 	if (!frame) {
-		lane_point_unref(link, point);
+		lane_point_unref(link->context, point);
 		return NULL;
 	}
 	link_ref(link);
@@ -56,7 +56,7 @@ void frame_free(struct fbk_frame *frame)
 		close(frame->acquire_fd);
 	}
 	link_buffer_unref(frame->buffer);
-	lane_point_unref(frame->link, frame->point);
+	lane_point_unref(frame->link->context, frame->point);
 	link_unref(frame->link);
 	free(frame);
 }

@@ -8,7 +8,6 @@
 
 #include "client/lib/context.h"
 #include "client/lib/error.h"
-#include "link.h"
 
 int lane_raise(const struct lane *lane)
 {
@@ -38,7 +37,7 @@ struct lane_point *lane_point_ref(struct lane_point *point)
 	return point;
 }
 
-void lane_point_unref(const struct fbk_link *link, struct lane_point *point)
+void lane_point_unref(const struct fbk_context *context, struct lane_point *point)
 {
 	/* acq_rel: the last one frees what the others used */
 	if (!point || atomic_fetch_sub_explicit(&point->refs, 1, memory_order_acq_rel) > 1) {
@@ -47,7 +46,7 @@ void lane_point_unref(const struct fbk_link *link, struct lane_point *point)
 	if (point->syncobj >= 0) {
 		close(point->syncobj);
 	}
-	if (link && link->context) {
+	if (context) {
 		fbk_timeline_close(point->timeline);
 	}
 	free(point);
@@ -88,16 +87,16 @@ struct lane_point *peer_point_find(const struct link_peer *peer,
 	return peer->self && peer->self->timeline == timeline ? peer->self : NULL;
 }
 
-void peer_drop(const struct fbk_link *link, struct link_peer *peer)
+void peer_drop(struct fbk_context *context, struct link_peer *peer)
 {
 	for (uint32_t i = 1; i <= FBK_LANE_POINTS; i++) {
-		lane_point_unref(link, peer->points[i]);
+		lane_point_unref(context, peer->points[i]);
 	}
-	if (peer->claims && link->context) {
-		pthread_mutex_lock(&link->context->mutex);
+	if (peer->claims && context) {
+		pthread_mutex_lock(&context->mutex);
 		page_map_put(peer->claims);
-		pthread_mutex_unlock(&link->context->mutex);
+		pthread_mutex_unlock(&context->mutex);
 	}
-	lane_point_unref(link, peer->self);
+	lane_point_unref(context, peer->self);
 	*peer = (struct link_peer){ 0 };
 }

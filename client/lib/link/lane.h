@@ -13,7 +13,7 @@
 #include "proto/lane.h"
 #include "proto/page.h"
 
-struct fbk_link;
+struct fbk_context;
 
 /* This end's. */
 struct lane {
@@ -36,8 +36,8 @@ struct lane_point {
 int lane_point_create(struct fbk_timeline *timeline, uint32_t incarnation,
 		      struct lane_point **ret_point);
 struct lane_point *lane_point_ref(struct lane_point *point);
-/* `link` of the point; NULL: its context ends, with all timelines. Takes a point NULL. */
-void lane_point_unref(const struct fbk_link *link, struct lane_point *point);
+/* Of that context; NULL: it ends, with all timelines. Takes a point NULL. */
+void lane_point_unref(const struct fbk_context *context, struct lane_point *point);
 
 /* A duplicate of the syncobj that follows it, made when it is first asked for; its points are the same. */
 int lane_point_syncobj(struct lane_point *point, int *ret_fd);
@@ -63,4 +63,4 @@ static inline void *peer_claims(const struct link_peer *peer)
 struct lane_point *peer_point_find(const struct link_peer *peer,
 				   const struct fbk_timeline *timeline);
 
-void peer_drop(const struct fbk_link *link, struct link_peer *peer); /* closes what it has */
+void peer_drop(struct fbk_context *context, struct link_peer *peer); /* closes what it has */

@@ -82,7 +82,7 @@ static int found_reached(const struct fbk_link *link, struct found *found)
 static void found_await(const struct fbk_link *link, struct found *found, struct awaited *awaited)
 {
 	awaited_add_lane(awaited, link, found->point, found_acquire(found).value);
-	lane_point_unref(link, found->point);
+	lane_point_unref(link->context, found->point);
 }
 
 /* Further behind than the order ring goes: the first one that is offered. -ENOENT: there is none. */
@@ -167,7 +167,7 @@ static void newest_list(const struct fbk_link *link, uint64_t last, struct newes
 static void failed_replace(const struct fbk_link *link, struct found *failed,
 			   const struct found *found)
 {
-	lane_point_unref(link, failed->point);
+	lane_point_unref(link->context, failed->point);
 	*failed = found ? *found : (struct found){ 0 };
 }
 

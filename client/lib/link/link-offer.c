@@ -71,8 +71,8 @@ static void link_drop(struct child *child)
 {
 	struct fbk_link *link = container_of(child, struct fbk_link, child);
 	link->context = NULL;
-	peer_drop(link, &link->peer);
-	peer_drop(link, &link->past);
+	peer_drop(link->context, &link->peer);
+	peer_drop(link->context, &link->past);
 	if (link->consumer) {
 		frames_lose(link);
 	}
@@ -253,8 +253,8 @@ void fbk_link_close(struct fbk_link *link)
 	if (link->ops->close) {
 		link->ops->close(link);
 	}
-	peer_drop(link, &link->peer);
-	peer_drop(link, &link->past);
+	peer_drop(link->context, &link->peer);
+	peer_drop(link->context, &link->past);
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
 	link->closed = true;

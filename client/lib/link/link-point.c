@@ -44,7 +44,7 @@ int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 		if (r < 0) {
 			return r;
 		}
-		lane_point_unref(link, *place); /* who needs it has its own */
+		lane_point_unref(link->context, *place); /* who needs it has its own */
 		*place = point;
 	}
 	*ret_point = lane_point_ref(*place);

@@ -13,7 +13,7 @@
 static void frame_watch_end(struct frame_watch *slot)
 {
 	watch_end(slot->link->context, &slot->watch);
-	lane_point_unref(slot->link, slot->point);
+	lane_point_unref(slot->link->context, slot->point);
 	slot->point = NULL;
 }
 
@@ -48,7 +48,7 @@ static int next_ready(struct fbk_link *link, struct awaited *awaited)
 	}
 	int r = link_find(link, &found, awaited);
 	if (r == 0) {
-		lane_point_unref(link, found.point);
+		lane_point_unref(link->context, found.point);
 	}
 	return r;
 }

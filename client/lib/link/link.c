@@ -38,7 +38,7 @@ static void link_lose_peer(struct fbk_link *link)
 		link->ops->lost(link, link->info.error < 0 ? link->info.error : -EPIPE);
 		/* A thread that waits for one of these ends its wait: they failed, or the next peer's take
 		 * their place. */
-		peer_drop(link, &link->past);
+		peer_drop(link->context, &link->past);
 		link->past = link->peer;
 		link->peer = (struct link_peer){ 0 };
 	}
@@ -105,7 +105,7 @@ static int link_open_peer(struct fbk_link *link, const Fbk__Wire__LinkState *sta
 		r = peer_map_claims(link->context, &peer, state->claims, reply);
 	}
 	if (r < 0) {
-		peer_drop(link, &peer);
+		peer_drop(link->context, &peer);
 		return r;
 	}
 	link->peer = peer;

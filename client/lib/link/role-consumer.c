@@ -104,7 +104,7 @@ static void consumer_free(struct fbk_link *link)
 		link_buffer_unref(link->consumer->buffers[i]);
 	}
 	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
-		lane_point_unref(link, link->consumer->watches[i].point);
+		lane_point_unref(link->context, link->consumer->watches[i].point);
 	}
 	release_lines_free(link->consumer);
 	free(link->consumer);

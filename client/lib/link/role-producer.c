@@ -106,7 +106,7 @@ static void producer_free(struct fbk_link *link)
 {
 	uint32_t index;
 	FOREACH_INDEX(index, link->producer->acked) { /* at the end of the context */
-		lane_point_unref(link, link->producer->sent[index].release);
+		lane_point_unref(link->context, link->producer->sent[index].release);
 	}
 	free(link->producer);
 }
