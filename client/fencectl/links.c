@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,20 +15,47 @@ static const struct table_column columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-/* "3, consumer has 0 1": the number of buffers, and which of them the consumer holds. */
-static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry *entry)
+/* Adds to a text that may be too long: then it ends in dots. */
+static void text_add(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void text_add(char *text, size_t size, const char *format, ...)
 {
-	int used = snprintf(ret, size, "%zu", entry->n_buffers);
+	size_t used = strlen(text);
+	va_list list;
+	va_start(list, format);
+	int length = vsnprintf(text + used, size - used, format, list);
+	va_end(list);
+	if (length >= 0 && used + (size_t)length >= size) {
+		memcpy(text + size - 4, "...", 4);
+	}
+}
+
+/* "1 #17 (20 ms late)": buffers in that state, each with its frame. */
+static void describe_state(char *text, size_t size, const Fbk__Wire__LinkEntry *entry,
+			   const char *state, const char *title)
+{
 	bool any = false;
 	for (size_t i = 0; i < entry->n_buffers; i++) {
 		const Fbk__Wire__LinkBufferState *buffer = entry->buffers[i];
-		if (strcmp(buffer->state, "consumer") != 0 || (size_t)used + 24 >= size) {
+		if (strcmp(buffer->state, state) != 0) {
 			continue;
 		}
-		used += snprintf(ret + used, size - (size_t)used, any ? " %u" : ", consumer has %u",
-				 buffer->index);
+		text_add(text, size, "%s %u #%llu", any ? "" : title, buffer->index,
+			 (unsigned long long)buffer->sequence);
+		if (buffer->has_deadline && buffer->deadline_ms < 0) {
+			text_add(text, size, " (%lld ms late)", -(long long)buffer->deadline_ms);
+		}
 		any = true;
 	}
+}
+
+/* "3, offered 1 #17, consumer has 0 #16 (20 ms late)": the number of buffers, and those that are not at the producer. */
+static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry *entry)
+{
+	snprintf(ret, size, "%zu", entry->n_buffers);
+	describe_state(ret, size, entry, "offered", ", offered");
+	describe_state(ret, size, entry, "consumer", ", consumer has");
 }
 
 static const char *number_or_none(int pid)

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* The list of links for fencectl: both ends, the routes, and which end has each buffer. */
+/* The list of links for fencectl: both ends, the routes, and where each buffer is. */
 #include <stdio.h>
 
 #include "broker.h"
+#include "daemon/base/clock.h"
 #include "daemon/core/device.h"
 #include "daemon/core/link-table.h"
 #include "dispatch.h"
 #include "inspect.h"
 
-#define LINKS_MAX   8 /* in a packet, with all their buffers */
+#define LINKS_MAX   4 /* in a packet, with all their buffers */
 #define BUFFERS_MAX (LINKS_MAX * FBK_BUFFERS_MAX)
 
 struct link_room {
@@ -33,6 +34,19 @@ static const char *const place_names[] = {
 	[LINK_AT_CONSUMER] = "consumer",
 };
 
+/* Of a frame that is not back. */
+static void frame_describe(Fbk__Wire__LinkBufferState *buffer, const struct link_place_of *place)
+{
+	uint64_t now_ns = clock_now_ns(), deadline_ns = place->deadline_ns;
+	buffer->sequence = place->sequence;
+	buffer->has_deadline = deadline_ns != FBK_DEADLINE_MAX;
+	if (buffer->has_deadline) {
+		buffer->deadline_ms = deadline_ns >= now_ns
+					      ? (int64_t)((deadline_ns - now_ns) / NS_PER_MS)
+					      : -1 - (int64_t)((now_ns - deadline_ns) / NS_PER_MS);
+	}
+}
+
 static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry,
 			     const struct link *link)
 {
@@ -47,7 +61,9 @@ static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry
 		fbk__wire__link_buffer_state__init(buffer);
 		buffer->index = i;
 		buffer->state = text(place_names[place.place]);
-		buffer->sequence = place.place == LINK_AT_PRODUCER ? 0 : place.sequence;
+		if (place.place != LINK_AT_PRODUCER) {
+			frame_describe(buffer, &place);
+		}
 		room->buffer_list[room->buffer_count++] = buffer;
 	}
 	entry->buffers = room->buffer_list + first;

@@ -509,7 +509,7 @@ START_TEST(shown)
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
 	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "3, consumer has 2") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "3, consumer has 2 #2 ") != NULL, "%s", text);
 	free(text);
 	/* The last frame's holder is named, not the one that waits for the next: late by its
 	 * deadline, for any user that asks. */
@@ -523,6 +523,10 @@ START_TEST(shown)
 	json_object_put(list);
 	ck_assert_int_eq(frame_release(frame, 0), 0);
 	ck_assert_int_eq(hand(0, deadline_ms(0)), 0);
+	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
+	ck_assert_msg(strstr(text, "3, offered 0 #3 (") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, " ms late)") != NULL, "%s", text);
+	free(text);
 	list = stuck(&server, 1000);
 	ck_assert_uint_eq(json_object_array_length(list), 1);
 	ck_assert_str_eq(word_of(json_object_array_get_idx(list, 0), "by"), "frame");
