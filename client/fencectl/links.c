@@ -41,8 +41,10 @@ static void describe_state(char *text, size_t size, const Fbk__Wire__LinkEntry *
 		if (strcmp(buffer->state, state) != 0) {
 			continue;
 		}
-		text_add(text, size, "%s %u #%llu", any ? "" : title, buffer->index,
-			 (unsigned long long)buffer->sequence);
+		text_add(text, size, "%s %u", any ? "" : title, buffer->index);
+		if (buffer->sequence) { /* none of one that is held: that lane is gone */
+			text_add(text, size, " #%llu", (unsigned long long)buffer->sequence);
+		}
 		if (buffer->has_deadline && buffer->deadline_ms < 0) {
 			text_add(text, size, " (%lld ms late)", -(long long)buffer->deadline_ms);
 		}
@@ -56,6 +58,7 @@ static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry 
 	snprintf(ret, size, "%zu", entry->n_buffers);
 	describe_state(ret, size, entry, "offered", ", offered");
 	describe_state(ret, size, entry, "consumer", ", consumer has");
+	describe_state(ret, size, entry, "held", ", held");
 }
 
 static const char *number_or_none(int pid)

@@ -61,6 +61,9 @@ static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry
 		fbk__wire__link_buffer_state__init(buffer);
 		buffer->index = i;
 		buffer->state = text(place_names[place.place]);
+		if (link_holder_label(link, i)) {
+			buffer->state = text("held");
+		}
 		if (place.place != LINK_AT_PRODUCER) {
 			frame_describe(buffer, &place);
 		}

@@ -93,9 +93,17 @@ static void export_finish(struct export *export, struct timeline *timeline, int 
 	export_destroy(export);
 }
 
+/* By the release point of a buffer: if that failed, the buffer is free all the same, and the syncobj is its producer's. */
+static bool export_frees(const struct export *export, const struct timeline *timeline)
+{
+	return timeline->releases && export->provider == &provider_syncobj_point &&
+	       timeline->cause != FBK_CAUSE_DAEMON_LOST;
+}
+
 static void export_decided(struct arm *arm, struct timeline *timeline, int result)
 {
-	export_finish(container_of(arm, struct export, arm), timeline, result);
+	struct export *export = container_of(arm, struct export, arm);
+	export_finish(export, timeline, export_frees(export, timeline) ? 0 : result);
 }
 
 /* A promise was not kept: blame the device, and refuse new promises until it reaches a point. */

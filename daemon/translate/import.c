@@ -158,11 +158,41 @@ static bool import_look(struct import *import)
 	return false;
 }
 
+static bool part_signals(const struct import_part *part)
+{
+	const struct notifier *notifier = part->notifier;
+	return notifier && !(notifier->promised && notifier->promised(part->notifier_state));
+}
+
+/* A buffer is released by it, and no deadline frees one: while its consumer lives, or a kernel fence is pending, which
+ * signals some day. What the dead consumer itself had to raise may never come. */
+static bool import_stays(const struct import *import)
+{
+	const struct timeline *timeline = import->timeline;
+	bool stays = timeline->releases && timeline_signaler(timeline);
+	for (unsigned int i = 0; timeline->releases && !stays && i < import->count; i++) {
+		stays = part_signals(&import->parts[i]);
+	}
+	return stays;
+}
+
+static void import_arm(struct import *import)
+{
+	struct registry *registry = timeline_registry(import->timeline);
+	loop_arm(&registry->loop, &import->deadline,
+		 clock_now_ns() + policy_settings(registry->policy)->max_import_ms * NS_PER_MS);
+}
+
 /* When this process did not run, the loop may serve the timer before fences that signalled earlier: look first. */
 static void import_expired(struct wheel_timer *timer)
 {
 	struct import *import = container_of(timer, struct import, deadline);
-	if (!import_look(import)) {
+	if (import_look(import)) {
+		return;
+	}
+	if (import_stays(import)) {
+		import_arm(import);
+	} else {
 		import_decide(import, -ETIME);
 	}
 }
@@ -294,8 +324,7 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	import_append(import);
 	registry->counters.imports++;
 	timeline_count(timeline)->imports++;
-	loop_arm(&registry->loop, &import->deadline,
-		 clock_now_ns() + policy_settings(registry->policy)->max_import_ms * NS_PER_MS);
+	import_arm(import);
 	return 0;
 }
 

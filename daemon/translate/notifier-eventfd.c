@@ -68,6 +68,12 @@ static int eventfd_look(void *opaque)
 	return poll(&entry, 1, 0) == 1 && entry.revents & POLLIN ? 0 : -EAGAIN;
 }
 
+static bool eventfd_promised(const void *opaque)
+{
+	(void)opaque;
+	return true;
+}
+
 const struct notifier notifier_eventfd = {
 	.name = "eventfd",
 	.kind = FBK_EVENTFD,
@@ -75,4 +81,5 @@ const struct notifier notifier_eventfd = {
 	.start = eventfd_start,
 	.stop = eventfd_stop,
 	.look = eventfd_look,
+	.promised = eventfd_promised,
 };

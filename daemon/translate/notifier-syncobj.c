@@ -47,11 +47,18 @@ static void syncobj_hint(void *opaque, uint64_t deadline_ns)
 	syncobj_follow_hint(opaque, deadline_ns);
 }
 
+static bool syncobj_promised(const void *opaque)
+{
+	const struct syncobj_follow *follow = opaque;
+	return follow->sync_file < 0; /* nothing is submitted */
+}
+
 const struct notifier notifier_syncobj = {
 	.name = "syncobj",
 	.kind = FBK_SYNCOBJ_TIMELINE,
 	.start = syncobj_start,
 	.stop = syncobj_stop,
 	.look = syncobj_look,
+	.promised = syncobj_promised,
 	.hint = syncobj_hint,
 };

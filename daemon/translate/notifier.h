@@ -33,6 +33,8 @@ struct notifier {
 	void (*stop)(void *state); /* before or after `fn` was called; takes NULL */
 	/* Read the fence now: -EAGAIN, or the result; then the caller stops the notifier instead of `fn`. */
 	int (*look)(void *state);
+	/* No kernel fence stands behind it, or none yet: some process has to act, and may never. NULL: one does. */
+	bool (*promised)(const void *state);
 	/* A waiter wants the fence by this deadline. NULL: its signaler takes no hints. */
 	void (*hint)(void *state, uint64_t deadline_ns);
 };

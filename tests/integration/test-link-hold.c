@@ -3,6 +3,8 @@
  * is late. And what a producer abandons. The consumers are processes of their own. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -217,6 +219,11 @@ START_TEST(session_ends)
 	receive_word(peer.socket, NULL);
 	await_phase(FBK_LINK_OFFERED);
 	expect_held(1);
+	char *text, held[32];
+	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
+	snprintf(held, sizeof(held), "held %u", out);
+	ck_assert_ptr_nonnull(strstr(text, held));
+	free(text);
 	freeze(&peer);
 	expect_held(1);
 	end(&peer);
@@ -343,6 +350,40 @@ START_TEST(heir_goes_on)
 }
 END_TEST
 
+/* The other way out: new memory for that index, while the old one stays with the holder. */
+START_TEST(held_is_abandoned)
+{
+	struct peer first, second;
+	int offer;
+	uint32_t index;
+	peer_start(&first, actor, NULL);
+	peer_start(&second, user, NULL);
+	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	start(&first, deeds[_i] | DROP, offer, offer);
+	uint32_t out = hand_one();
+	receive_word(first.socket, NULL);
+	await_phase(FBK_LINK_OFFERED);
+	expect_held(1);
+	ck_assert_int_eq(fbk_exchange_abandon(producer.exchange, out), 0);
+	struct fbk_buffer_desc desc = buffer_desc(&producer.buffers[out]);
+	ck_assert_int_eq(fbk_exchange_add(producer.exchange, out, &desc), 0);
+	ck_assert_uint_eq(info_now().held, 0);
+	send_word(second.socket, 0, offer);
+	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
+	for (int i = 0; i < 100; i++) {
+		index = producer_hand(&producer);
+		ck_assert_uint_eq(index, out);
+		producer_draw(&producer, index);
+	}
+	end(&first);
+	ck_assert_int_eq(take(&index), 0);
+	ck_assert_uint_eq(index, out);
+	close(offer);
+	producer_close(&producer);
+	ck_assert_int_eq(peer_wait(&second), 0);
+}
+END_TEST
+
 /* One that leaves in good order gives back what it holds: a memfd has no fences. */
 START_TEST(leaves)
 {
@@ -456,6 +497,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, fence_outlives_its_consumer, 0, 2);
 	tcase_add_test(tcase, callback_is_told);
 	tcase_add_test(tcase, heir_goes_on);
+	ADD_LOOP(tcase, held_is_abandoned, deeds);
 	tcase_add_loop_test(tcase, leaves, 0, 2);
 	ADD_LOOP(tcase, offerer_is_gone, deeds);
 	tcase_add_test(tcase, late_is_not_free);

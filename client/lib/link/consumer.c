@@ -300,6 +300,8 @@ void consumer_abandon(struct fbk_link *link, uint32_t index)
 	if ((half->out | half->acked | half->held) & index_bit(index)) {
 		sent_finish(half, sent);
 	}
+	link->held &= ~index_bit(index); /* the daemon drops it with the buffer */
+	link->info.held = (uint32_t)__builtin_popcountll(link->held);
 }
 
 /* Of a mailbox: the newest frame that is taken, or reached, so that the older ones need not be taken. One that failed

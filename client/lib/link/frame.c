@@ -77,6 +77,7 @@ void frame_hold(struct fbk_frame *frame)
 	}
 	frame->held = true;
 	half->frames[frame->index] = frame;
+	half->generations[frame->index] = frame->generation;
 	half->held++;
 }
 

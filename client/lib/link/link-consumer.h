@@ -54,6 +54,7 @@ struct link_consumer {
 	uint32_t held;
 	uint64_t shown; /* the last frame that the program got; 0: none from this producer */
 	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
+	uint32_t generations[FBK_BUFFERS_MAX];     /* of their buffers */
 	struct link_buffer *buffers[FBK_BUFFERS_MAX];
 	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */
 	SLIST_HEAD(, retired_line) retired;

@@ -21,7 +21,9 @@ static int frame_check(const struct fbk_link *link, const struct lane_frame *fra
 		return error_set(-EPROTO, "the peer's frame %llu is invalid",
 				 (unsigned long long)frame->sequence);
 	}
-	if (link->consumer->frames[frame->index]) {
+	/* In other memory it may: what is held was abandoned. */
+	const struct link_consumer *half = link->consumer;
+	if (half->frames[frame->index] && half->generations[frame->index] == frame->generation) {
 		return error_set(-EPROTO, "the peer hands over buffer %u, which is here already",
 				 frame->index);
 	}
