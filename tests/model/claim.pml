@@ -11,6 +11,10 @@
  *   MAILBOX  the consumer takes the newest that is reached, and the producer retracts what has a later one that is
  *            reached; else each frame is taken, in order
  *   KEEPS    the consumer keeps its first frame until the end
+ *   PAUSE    the consumer pauses once: the producer retracts what is offered, hands nothing over, and a fifo passes over
+ *            what was retracted, and nothing else
+ *   DEATH    the consumer's session ends at any step; its process lives on, may still take, and dies later: the producer
+ *            has back what was not taken at once, and what was taken when the process is dead
  * MUTANT_... leaves out or moves one step.
  */
 #ifndef BUFFERS
@@ -40,6 +44,9 @@ byte content[BUFFERS];
 bool drawing[BUFFERS], reading[BUFFERS];
 bool reached[FRAMES + 4]; /* those after the last never are */
 byte ends[FRAMES + 1]; /* of each frame: taken and retracted, together */
+
+bool paused, over; /* the producer has handed all over */
+bool hungup, dead;
 
 byte handed[BUFFERS]; /* the producer's own: what each buffer went out with; 0: never */
 
@@ -128,17 +135,36 @@ inline draw(n) {
 }
 
 proctype device() {
-	byte b, done = 0;
+	byte b, drawn = 0;
+#ifdef DEATH
+end_idle: /* not all are handed over */
+#endif
 	do
-	:: done == FRAMES -> break
-	:: payload >= 1 && !reached[1] -> draw(1); done++
-	:: payload >= 2 && !reached[2] -> draw(2); done++
-	:: payload >= 3 && !reached[3] -> draw(3); done++
-	:: payload >= 4 && !reached[4] -> draw(4); done++
+	:: drawn == FRAMES -> break
+	:: payload >= 1 && !reached[1] -> draw(1); drawn++
+	:: payload >= 2 && !reached[2] -> draw(2); drawn++
+	:: payload >= 3 && !reached[3] -> draw(3); drawn++
+	:: payload >= 4 && !reached[4] -> draw(4); drawn++
 #if FRAMES > 4
-	:: payload >= 5 && !reached[5] -> draw(5); done++
+	:: payload >= 5 && !reached[5] -> draw(5); drawn++
 #endif
 	od
+}
+
+/* Its consumer is gone: whether it can still read that one. */
+#ifdef MUTANT_EVICT_HANGUP
+#define EVICTED(b) (hungup && claim[b] == TAKEN)
+#else
+#define EVICTED(b) (dead && claim[b] == TAKEN)
+#endif
+
+/* What is not taken: its process may live, and map the claims. */
+inline evict_offered(b, n, won) {
+#ifdef MUTANT_EVICT_PLAIN
+	won = true
+#else
+	retract(b, n, won)
+#endif
 }
 
 proctype producer() {
@@ -168,8 +194,20 @@ proctype producer() {
 				b = 2; old = handed[2]; retract(b, old, won)
 #endif
 #endif
+#ifdef PAUSE
+			:: paused && handed[0] != 0 && !BACK(0) && claim[0] == OFFERED ->
+				b = 0; old = handed[0]; retract(b, old, won)
+			:: paused && handed[1] != 0 && !BACK(1) && claim[1] == OFFERED ->
+				b = 1; old = handed[1]; retract(b, old, won)
+#endif
+#ifdef DEATH
+			:: hungup -> goto reclaim
+#endif
 			fi
 		od;
+#ifdef PAUSE
+		!paused; /* hand returns 0 before */
+#endif
 		/* A retracted buffer is still being drawn: its own acquire point is what to wait for. */
 		DRAWN(b);
 		assert(!reading[b] && !drawing[b]);
@@ -186,7 +224,32 @@ proctype producer() {
 		atomic { claim_frame[b] = n; claim[b] = OFFERED };
 #endif
 		n++
-	od
+	od;
+#ifdef DEATH
+reclaim:
+	hungup;
+	b = 0;
+	do
+	:: b == BUFFERS -> break
+	:: b < BUFFERS ->
+		old = handed[b];
+		won = (old == 0 || BACK(b));
+		if
+		:: won
+		:: !won && claim[b] == OFFERED -> evict_offered(b, old, won)
+		:: !won && (EVICTED(b) || BACK(b)) -> won = true
+		fi;
+		if
+		:: won ->
+			DRAWN(b);
+			assert(!reading[b] && !drawing[b]);
+			drawing[b] = true;
+			b++
+		:: else
+		fi
+	od;
+#endif
+	over = true
 }
 
 /* What a look at frame n finds: it is offered, and may be drawn. */
@@ -195,6 +258,12 @@ proctype producer() {
 inline read_and_return(n, b) {
 	reading[b] = true;
 	assert(reached[n] && !drawing[b]);
+#ifdef DEATH
+	if
+	:: hungup -> assert(!drawing[b]); reading[b] = false; goto die
+	:: true
+	fi;
+#endif
 	assert(content[b] == n);
 #ifdef MUTANT_RETURN_EARLY
 	returned[b] = n; /* C5 */
@@ -207,10 +276,21 @@ inline read_and_return(n, b) {
 
 proctype consumer() {
 	byte last = 0, n, b, seen, awaited, kept = 0, kept_in;
+#ifdef PAUSE
+	byte pauses = 0, passed = 0;
+#endif
 	bool won, changed;
 	do
 	:: last == FRAMES -> break
-	:: last < FRAMES ->
+#ifdef PAUSE
+	:: pauses < 2 -> paused = !paused; pauses++
+	:: over && !paused && claim[0] != OFFERED && claim[1] != OFFERED -> break
+#endif
+#ifdef DEATH
+	:: hungup -> goto die
+	:: !hungup -> hungup = true
+#endif
+	:: last < FRAMES && !paused ->
 		seen = payload;
 		won = false;
 		awaited = 0;
@@ -239,9 +319,16 @@ proctype consumer() {
 			if
 			:: SEEN(n, b) && reached[n] -> take(b, n, won)
 			:: SEEN(n, b) && !reached[n] -> awaited = 1 << n
+#ifdef PAUSE
+			:: !SEEN(n, b) -> passed = passed | (1 << n); last = n
+#endif
 			:: else
 			fi
+#ifdef MUTANT_PASS_EARLY
+		:: n > seen -> passed = passed | (1 << n); last = n
+#else
 		:: else
+#endif
 		fi;
 #endif
 		if
@@ -267,9 +354,31 @@ proctype consumer() {
 #if FRAMES > 4
 			:: (awaited & 32) && reached[5]
 #endif
+#ifdef PAUSE
+			:: last == n /* passed over: looks at the next */
+			:: pauses < 2
+			:: over
+#endif
+#ifdef DEATH
+			:: hungup -> goto die
+#endif
 			fi
 		fi
 	od;
+#ifdef PAUSE
+	/* What it passed over was retracted. */
+	over;
+	n = 1;
+	do
+	:: n > FRAMES -> break
+	:: n <= FRAMES -> assert(!(passed & (1 << n)) || ends[n] == 1); n++
+	od;
+#endif
+#ifdef DEATH
+	hungup = true;
+die:
+	dead = true;
+#endif
 	if
 	:: kept != 0 ->
 		assert(content[kept_in] == kept && !drawing[kept_in]);
