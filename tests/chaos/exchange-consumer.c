@@ -130,8 +130,8 @@ static int frame_get(struct consumer_state *state)
 /* As many as it may hold: one has to go, if only later. */
 static bool frame_make_room(struct consumer_state *state)
 {
-	if (dice_below(&state->actor.dice, FULL_ONE_IN) == 0) {
-		return true; /* the link refuses to give more */
+	if (state->held == state->hold && dice_below(&state->actor.dice, FULL_ONE_IN) == 0) {
+		return true; /* the link gives no more, but for those that were abandoned */
 	}
 	if (!item_release_any(state)) { /* all are kept */
 		dice_sleep(&state->actor.dice, 1000 * SHORT_MS);
@@ -179,7 +179,7 @@ static void consumer_turn(struct consumer_state *state)
 		consumer_wind_down(state);
 		return;
 	}
-	if (state->held == state->hold && !frame_make_room(state)) {
+	if (state->held >= state->hold && !frame_make_room(state)) {
 		return;
 	}
 	int r = frame_get(state);

@@ -45,8 +45,8 @@ struct consumer_state {
 	uint64_t word; /* of the offer */
 	int offer;     /* -1: none */
 	struct map *maps[FBK_BUFFERS_MAX];
-	struct item items[HELD_MOST + PENDING_MOST];
-	unsigned int item_count, held; /* held: those that are not released */
+	struct item items[HELD_MOST + 1 + PENDING_MOST]; /* + 1: that its producer abandoned */
+	unsigned int item_count, held;                   /* held: those that are not released */
 	bool paused, stopped;
 	bool loops;   /* its own dispatch reports frames */
 	bool told;    /* a frame, or the end of the link */

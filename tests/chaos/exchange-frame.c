@@ -334,6 +334,9 @@ void items_forget(struct consumer_state *state)
 {
 	while (state->item_count > 0) {
 		struct item *item = &state->items[state->item_count - 1];
+		uint64_t one = 1;
+		/* nobody else raises it, and the daemon waits for that */
+		EXPECT(item->fence < 0 || write(item->fence, &one, sizeof(one)) == sizeof(one));
 		item->record->deadline = clock_ns();
 		if (item->frame) { /* an object still, but held no more */
 			EXPECT(fbk_frame_release(item->frame, 0) == -ESTALE);

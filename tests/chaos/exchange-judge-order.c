@@ -33,14 +33,14 @@ static size_t offered_before(const struct holding *holding, const struct ledger_
 	return count;
 }
 
-/* And how many that failed had not gone back by themselves yet. */
+/* And how many that failed had not gone back by themselves yet, or were abandoned. */
 static size_t failing_before(const struct trial *trial, const struct visit *visit, uint64_t value)
 {
 	const struct ledger_frame *frame = ledger_frame(trial->ledger, visit->producer, value);
 	size_t count = 0;
 	for (uint64_t i = value > BUFFERS ? value - BUFFERS : 1; i < value; i++) {
 		const struct ledger_frame *one = ledger_frame(trial->ledger, visit->producer, i);
-		count += one && frame_fails(one) &&
+		count += one && (frame_fails(one) || one->abandoned) &&
 			 (!one->back || one->back_time >= frame->hand->begin);
 	}
 	return count;
@@ -59,7 +59,8 @@ static bool frame_found_full(const struct trial *trial, const struct holding *ho
 
 /* From one frame that a fifo consumer got to the next: what lies between. */
 struct gap {
-	bool failed, missing, unexplained;
+	bool failed; /* or was abandoned */
+	bool missing, unexplained;
 };
 
 static void gap_look(const struct trial *trial, const struct holding *holding, struct gap *gap)
@@ -72,7 +73,7 @@ static void gap_look(const struct trial *trial, const struct holding *holding, s
 		if (!one) {
 			continue; /* it never was */
 		}
-		if (frame_fails(one)) {
+		if (frame_fails(one) || one->abandoned) {
 			gap->failed = true;
 			continue;
 		}
@@ -88,7 +89,7 @@ static void judge_gap(const struct trial *trial, const struct holding *holding)
 	struct gap gap = { 0 };
 	gap_look(trial, holding, &gap);
 	bool told = trial->record->flags & RECORD_DISCONT;
-	/* a failed one may have been the first after the gap */
+	/* one of those may have been the first after the gap */
 	if (gap.unexplained || (gap.missing && !told && !gap.failed)) {
 		frame_find(trial, EXCHANGE_SKIPPED, holding->value);
 	}
@@ -126,7 +127,8 @@ void judge_number(const struct trial *trial, const struct holding *holding)
 	if (record->seen_begin != record->value) {
 		frame_find(trial, EXCHANGE_META, holding->value);
 	}
-	if (record->fires >= visit->hold) {
+	/* what was abandoned is held no more, which the consumer may not know yet */
+	if (record->fires >= visit->hold && !trial->ledger->producers[visit->producer].abandons) {
 		frame_find(trial, EXCHANGE_HOLD, holding->value);
 	}
 	if (!frame || trial->end < frame->hand->begin) {

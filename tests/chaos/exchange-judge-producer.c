@@ -113,11 +113,15 @@ static uint64_t frame_given(const struct ledger_frame *frame)
 	uint64_t given = record_done(frame->hand);
 	unsigned int count = 0;
 	for (const struct holding *one = frame->holdings; one; one = one->chain) {
+		const struct history_instance *consumer = one->visit->consumer;
 		uint64_t done = holding_given_back(one);
-		if (done != NEVER && (one->frame->flags & RECORD_BY_FENCE)) {
+		bool by_fence = one->frame && (one->frame->flags & RECORD_BY_FENCE);
+		if (done != NEVER && by_fence) {
 			done += BOUND_NS; /* the daemon raises it when it gets a CPU */
+		} else if (!by_fence) {
+			done = earlier(done, consumer->killed.end); /* else somebody may raise it */
 		}
-		given = later(given, earlier(done, one->visit->consumer->killed.end));
+		given = later(given, done);
 		count++;
 	}
 	return count == frame->hand->number ? given : NEVER; /* else somebody need not take it */

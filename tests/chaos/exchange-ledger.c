@@ -57,6 +57,7 @@ static int producer_add_frame(struct ledger_producer *producer, const struct rec
 		frame->hand = record;
 	} else if (kind == RECORD_ABANDON) {
 		frame->abandoned = record;
+		producer->abandons = true;
 	} else if (!frame->back) {
 		frame->back = record;
 		frame->back_time = kind == RECORD_BACK ? record->begin : record_done(record);

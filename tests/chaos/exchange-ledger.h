@@ -54,6 +54,7 @@ struct ledger_producer {
 	size_t count, capacity;
 	struct ledger_link links[LINKS_MAX];
 	uint32_t link_count;
+	bool abandons; /* some frame */
 };
 
 struct ledger {

@@ -338,9 +338,6 @@ static void canvas_abandon(struct producer_state *state)
 		record_publish(record, RECORD_ABANDON);
 		int r = fbk_exchange_abandon(state->exchange, canvas->index);
 		record_end(record, r);
-		if (r == -EOPNOTSUPP) {
-			record_publish(record, RECORD_NONE);
-		}
 		if (r == 0) {
 			canvas_back(canvas);
 			buffer_destroy(&canvas->buffer);
