@@ -81,8 +81,7 @@ void frame_hold(struct fbk_frame *frame)
 	half->held++;
 }
 
-/* Its producer gave it up. */
-static bool frame_abandoned(const struct fbk_frame *frame)
+bool frame_abandoned(const struct fbk_frame *frame)
 {
 	const struct link_peer *peer = &frame->link->peer;
 	return peer->claims &&

@@ -29,6 +29,9 @@ void frame_free(struct fbk_frame *frame); /* not held; not under the link's lock
 /* Under the lock: it is held from now on. */
 void frame_hold(struct fbk_frame *frame);
 
+/* Its producer gave it up. Under the lock, of one that was taken. */
+bool frame_abandoned(const struct fbk_frame *frame);
+
 /* It goes back: the table, then a signal. */
 int frame_return(struct fbk_link *link, const struct lane_return *back);
 

@@ -64,6 +64,8 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	link->consumer->shown = r == 0 ? frame->sequence : 0;
 	if (r == 0) {
 		frame_hold(frame);
+	} else if (r < 0 && frame_abandoned(frame)) {
+		r = -EAGAIN; /* with the buffer that was there */
 	} else if (r != -ENOTCONN) {
 		frame_return(link, &(struct lane_return){ .sequence = frame->sequence,
 							  .index = frame->index,
