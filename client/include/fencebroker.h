@@ -769,8 +769,9 @@ struct fbk_link_info {
 	uint64_t generation;         /* raised when formats or buffers change */
 	uint32_t hold;               /* the consumer's */
 	enum fbk_delivery delivery;
-	bool paused;   /* by the consumer */
-	uint32_t held; /* of a producer: buffers that a consumer which is gone held, and that may still be read */
+	bool paused; /* by the consumer */
+	uint32_t
+		held; /* of a producer: buffers that a consumer which is gone held, and that may still be read */
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 

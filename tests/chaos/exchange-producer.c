@@ -327,6 +327,7 @@ static void canvas_replace(struct canvas *canvas)
 static void canvas_abandon(struct producer_state *state)
 {
 	uint64_t from = dice_below(&state->actor.dice, state->buffer_count);
+	pending_finish(state); /* its holder reads it */
 	for (unsigned int i = 0; i < state->buffer_count; i++) {
 		struct canvas *canvas = &state->canvases[(from + i) % state->buffer_count];
 		if (!canvas->handed) {

@@ -14,6 +14,12 @@
 #define LOG_ROOM      (UINT64_C(256) << 20) /* bytes, and so many more for each frame */
 #define LOG_ROOM_EACH 1024
 
+/* A fence that its killed consumer would have raised is given up before a producer gives up. Its processes share one user. */
+static const char policy[] = "version = 1;\n"
+			     "settings: { max_import_ms = 2000; };\n"
+			     "rules: ( { user = \"*\"; connect = true; register = true;\n"
+			     "           inspect = \"all\"; } );\n";
+
 static struct {
 	struct exchange_aim aim;
 	uint64_t pause_us;
@@ -57,6 +63,7 @@ START_TEST(exchange)
 	struct driver_report report;
 	struct exchange_run run = {
 		.base.pause_us = options.pause_us,
+		.base.policy = policy,
 		.base.log_capacity = 1000000 + 8 * options.aim.frames,
 		.board = shared_memory(sizeof(*run.board)),
 	};

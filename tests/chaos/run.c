@@ -171,7 +171,7 @@ void run_begin(struct run *run, struct daemon *daemon, uint64_t log_room)
 	run->seed = run_options.seed;
 	run->logs = logs_create(run_options.keep, log_room);
 	printf("seed %" PRIu64 ", logs in %s\n", run->seed, run->logs);
-	daemon_serve(daemon, NULL);
+	daemon_serve(daemon, run->policy);
 }
 
 void run_check(const struct run_kind *kind, const struct run *run, bool expect_findings)

@@ -19,6 +19,7 @@ struct run {
 	uint64_t seed;
 	uint64_t pause_us;   /* the longest pause between two pieces of work */
 	size_t log_capacity; /* records of a client */
+	const char *policy;  /* as of daemon_serve() */
 };
 
 /* Options of every kind of run. */
