@@ -134,7 +134,7 @@ enum fbk_cause {
 	FBK_CAUSE_DEADLINE = 4,     /* a promise or an import missed its deadline: -ETIME */
 	FBK_CAUSE_POLICING = 5,     /* the payload stepped back or jumped: -EPROTO */
 	FBK_CAUSE_ADMIN = 6,        /* the administrator failed it: -ECANCELED */
-	FBK_CAUSE_FENCE_ERROR = 7,  /* the imported kernel fence carried an error: its errno */
+	FBK_CAUSE_FENCE_ERROR = 7,  /* the imported kernel fence failed, or is refused: its errno */
 	FBK_CAUSE_DAEMON_LOST = 8,  /* the daemon is gone and did not come back: -ENOTCONN */
 };
 
@@ -995,8 +995,10 @@ int fbk_frame_error(struct fbk_frame *frame);
  *   device signals; its value is the number of this use;
  *   or once a kernel fence signals (takes the fd; several: all of them).
  * The frame stays an object until its last unref.
+ * None of them waits for the daemon. It gets the fence before the producer is told of the release; a fence that it then
+ * refuses (a limit of this user) decides the release with that error.
  *   -ESTALE   it was released, abandoned by its producer, or its producer is gone
- *   -EAGAIN   64 fences wait to be sent
+ *   -EAGAIN   the daemon takes nothing, and 64 fences wait to be sent
  *   else      an error of the fence or point, as fbk_point_signal_on() returns it
  */
 int fbk_frame_release(struct fbk_frame *frame, int result);

@@ -50,6 +50,7 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 		free(device);
 		return r;
 	}
+	device->signals = desc->signals;
 	device_begin(context, device, backing);
 	*ret_device = device;
 	return 0;

@@ -12,6 +12,7 @@ struct fbk_device {
 	struct fbk_context *context;
 	uint32_t number;
 	enum fbk_backing backing;
+	uint32_t signals; /* kinds of fences; 0: not known here */
 };
 
 struct fbk_set {

@@ -13,6 +13,7 @@
 #include "proto/wire.h"
 
 #define REQUEST_SIZE_MAX 1024
+#define UNHEARD_SERIAL   (UINT64_C(1) << 62) /* of all requests whose reply nobody looks for */
 
 /* On the stack of the thread that waits; of a posted request, on the heap. */
 struct pending {
@@ -350,4 +351,16 @@ void requests_free(struct fbk_context *context)
 int request_send(struct fbk_context *context, Fbk__Wire__Request *request)
 {
 	return request_put(context, request, NULL, 0, now_ns() + REPLY_TIMEOUT_NS);
+}
+
+int request_try(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		size_t fd_count)
+{
+	uint8_t bytes[REQUEST_SIZE_MAX];
+	request->serial = UNHEARD_SERIAL;
+	size_t size = fbk__wire__request__pack(request, bytes);
+	int r = wire_send(context->socket, bytes, size, fds, fd_count);
+	/* ETOOMANYREFS: as many fds as the limit of open files allows are on their way in sockets of this user. */
+	bool full = r == -EAGAIN || r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
+	return full ? -EAGAIN : r;
 }

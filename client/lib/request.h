@@ -74,6 +74,11 @@ void requests_forget(struct fbk_context *context, const void *arg);
 
 void requests_free(struct fbk_context *context); /* at the end of the context */
 
+/* Send without waiting for room: -EAGAIN, if there is none. There is no reply that anybody looks for. The fds stay the
+ * caller's. */
+int request_try(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
+		size_t fd_count);
+
 /* Send, with the serial that is filled in; there is no reply, or one that says that it was refused: a message
  * for the context's `event`. */
 int request_send(struct fbk_context *context, Fbk__Wire__Request *request);

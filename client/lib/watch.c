@@ -71,6 +71,9 @@ static void watch_disarm(struct fbk_watch *watch)
 static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
 	watch_disarm(watch);
+	if (watch->wants_room) {
+		watch_leave_room(context, watch);
+	}
 	watch->fired = true;
 	watch->result = result;
 	TAILQ_INSERT_TAIL(&context->watches->fired, watch, fired_links);
@@ -137,7 +140,9 @@ static void watches_lost(struct child *child)
 	RB_FOREACH_REVERSE(watch, watch_tree, &watches->by_number)
 	{
 		/* What is reached stays reached without the daemon. */
-		int r = timeline_check(watch->point.timeline, watch->point.value);
+		int r = watch->point.timeline
+				? timeline_check(watch->point.timeline, watch->point.value)
+				: -ENOTCONN;
 		watch_queue(watches->context, watch, r == -EAGAIN ? -ENOTCONN : r);
 	}
 }
@@ -148,6 +153,9 @@ void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {
 	child_remove(&watch->child);
 	watch_disarm(watch);
+	if (watch->wants_room) {
+		watch_leave_room(context, watch);
+	}
 	RB_REMOVE(watch_tree, &context->watches->by_number, watch);
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->watches->fired, watch, fired_links);
@@ -221,6 +229,7 @@ int watches_create(struct fbk_context *context)
 	RB_INIT(&watches->by_number);
 	TAILQ_INIT(&watches->fired);
 	TAILQ_INIT(&watches->unsent);
+	TAILQ_INIT(&watches->roomless);
 	context->watches = watches;
 	context->event = watches_event;
 	child_add(&context->children, &watches->child, &watches_child);

@@ -218,10 +218,9 @@ static int fences_classify(struct client *client, struct import_fences *fences, 
 	return 0;
 }
 
-int request_point_signal_on(struct client *client, struct handle *handle, const void *body,
-			    int *fds, struct answer *answer)
+static int point_signal_on(struct client *client, struct handle *handle,
+			   const Fbk__Wire__PointSignalOn *request, int *fds, struct answer *answer)
 {
-	const Fbk__Wire__PointSignalOn *request = body;
 	int kinds[FBK_FENCES_MAX];
 	struct import_fences fences = { .fds = fds,
 					.kinds = kinds,
@@ -241,4 +240,29 @@ int request_point_signal_on(struct client *client, struct handle *handle, const 
 		fds[i] = -1; /* kept */
 	}
 	return not_above(handle->timeline, request->value, r, answer);
+}
+
+/* Who did not wait for the reply has told others of the point: it is decided by this. */
+static void point_refused(struct client *client, struct timeline *timeline, uint64_t value,
+			  int error, struct answer *answer)
+{
+	char reason[2 * FBK_REASON_SIZE];
+	if (!answer->detail[0]) {
+		error_explain(client, error, answer->detail);
+	}
+	snprintf(reason, sizeof(reason), "the fence of point %llu was refused: %s",
+		 (unsigned long long)value, answer->detail);
+	timeline_fail(timeline, FBK_CAUSE_FENCE_ERROR, error, reason);
+}
+
+int request_point_signal_on(struct client *client, struct handle *handle, const void *body,
+			    int *fds, struct answer *answer)
+{
+	const Fbk__Wire__PointSignalOn *request = body;
+	int r = point_signal_on(client, handle, request, fds, answer);
+	if (r < 0 && request->quiet && handle->timeline->brokered) {
+		point_refused(client, handle->timeline, request->value, r, answer);
+	}
+	answer->silent = r == 0 && request->quiet;
+	return r;
 }

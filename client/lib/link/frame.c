@@ -11,6 +11,7 @@
 #include "link-point.h"
 #include "link-watch.h"
 #include "release-line.h"
+#include "release-queue.h"
 
 void link_buffer_unref(struct link_buffer *buffer)
 {
@@ -75,6 +76,7 @@ void frame_hold(struct fbk_frame *frame)
 	if (half->frames[frame->index]) { /* abandoned: another came in its index */
 		frame_let_go(half->frames[frame->index]);
 	}
+	release_drop(&half->queue, frame->index); /* and so for the one before */
 	frame->held = true;
 	half->frames[frame->index] = frame;
 	half->generations[frame->index] = frame->generation;
@@ -105,12 +107,7 @@ void frames_lose(struct fbk_link *link)
 			frame_let_go(link->consumer->frames[i]);
 		}
 	}
-}
-
-int frame_return(struct fbk_link *link, const struct lane_return *back)
-{
-	lane_return_write(&link->out.page, back);
-	return lane_raise(&link->out);
+	release_drop_all(&link->consumer->queue);
 }
 
 /* It is held, under the lock: its return takes the rest of `back`. */
@@ -120,7 +117,7 @@ static int frame_give_back(struct fbk_frame *frame, struct lane_return *back)
 	back->sequence = frame->sequence;
 	back->index = frame->index;
 	frame_let_go(frame);
-	int r = frame_return(link, back);
+	int r = lane_give_back(&link->out, back);
 	link_wind_down(link);
 	frame_released(link);
 	return r;
@@ -210,6 +207,7 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 {
 	struct fbk_link *link = frame->link;
 	pthread_mutex_lock(link->lock);
+	release_flush(&link->consumer->queue);
 	int r = frame_check(frame);
 	if (r == 0) {
 		struct lane_return back = {
@@ -226,6 +224,7 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 	struct fbk_link *link = frame->link;
 	struct release_line *line;
 	pthread_mutex_lock(link->lock);
+	release_flush(&link->consumer->queue);
 	int r = frame_check(frame);
 	if (r == 0) {
 		r = release_line_get(link, frame->index, FBK_RELEASE_MEMORY, &line);
@@ -243,29 +242,50 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 	return r;
 }
 
+/* What the daemon would refuse, when nobody looks any more. */
+static int fence_check(struct fbk_context *context, int fd)
+{
+	int kind = fbk_fence_classify(context, fd);
+	if (kind == FBK_DMA_BUF_IMPLICIT) {
+		return error_set(-EOPNOTSUPP,
+				 "a dma-buf is no fence: export its fences as a sync_file");
+	}
+	return kind < 0 ? kind : 0;
+}
+
 static int frame_follow(struct fbk_frame *frame, int fence_fd)
 {
+	struct fbk_link *link = frame->link;
 	struct release_line *line;
 	int r = frame_check(frame);
 	if (r == 0) {
-		r = release_line_get(frame->link, frame->index, FBK_RELEASE_BROKERED, &line);
+		r = fence_check(link->context, fence_fd);
+	}
+	if (r == 0) {
+		r = release_line_get(link, frame->index, FBK_RELEASE_BROKERED, &line);
 	}
 	if (r < 0) {
-		close(fence_fd);
+		if (fence_fd >= 0) {
+			close(fence_fd);
+		}
 		return r;
 	}
-	/* First, so that whoever sees the return finds the point followed. */
-	struct fbk_point point = { line->timeline, line->uses + 1 };
-	r = fbk_point_signal_on(point, fence_fd);
+	const struct lane_return back = {
+		.sequence = frame->sequence,
+		.index = frame->index,
+		.kind = FBK_RELEASE_BROKERED,
+		.value = line->uses + 1,
+		.incarnation = line->incarnation,
+	};
+	r = release_send(&link->consumer->queue, line->timeline->handle, &back, fence_fd);
 	if (r < 0) {
 		return r;
 	}
 	line->uses++;
-	return frame_give_back(frame, &(struct lane_return){
-					      .kind = FBK_RELEASE_BROKERED,
-					      .value = line->uses,
-					      .incarnation = line->incarnation,
-				      });
+	frame_let_go(frame);
+	link_wind_down(link);
+	frame_released(link);
+	return 0;
 }
 
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)

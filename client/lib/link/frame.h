@@ -32,9 +32,6 @@ void frame_hold(struct fbk_frame *frame);
 /* Its producer gave it up. Under the lock, of one that was taken. */
 bool frame_abandoned(const struct fbk_frame *frame);
 
-/* It goes back: the table, then a signal. */
-int frame_return(struct fbk_link *link, const struct lane_return *back);
-
 /* Those that their producer abandoned are not held any more. */
 void frames_forget_abandoned(struct fbk_link *link);
 

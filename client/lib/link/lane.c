@@ -14,6 +14,12 @@ int lane_raise(const struct lane *lane)
 	return fbk_timeline_signal(lane->timeline, fbk_timeline_value(lane->timeline) + 1);
 }
 
+int lane_give_back(const struct lane *lane, const struct lane_return *back)
+{
+	lane_return_write(&lane->page, back);
+	return lane_raise(lane);
+}
+
 int lane_point_create(struct fbk_timeline *timeline, uint32_t incarnation,
 		      struct lane_point **ret_point)
 {

@@ -24,6 +24,9 @@ struct lane {
 /* Say one thing more: the table was written before. */
 int lane_raise(const struct lane *lane);
 
+/* A frame goes back: the table, then that. */
+int lane_give_back(const struct lane *lane, const struct lane_return *back);
+
 /* A timeline of the peer's that is open here. Shared by the peer, by frames and by who waits: counted. */
 struct lane_point {
 	_Atomic unsigned int refs;

@@ -13,6 +13,7 @@
 #include "fencebroker.h"
 #include "lane.h"
 #include "proto/page.h"
+#include "release-queue.h"
 
 struct fbk_link;
 struct fbk_frame;
@@ -58,6 +59,7 @@ struct link_consumer {
 	struct link_buffer *buffers[FBK_BUFFERS_MAX];
 	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */
 	SLIST_HEAD(, retired_line) retired;
+	struct release_queue queue;
 	struct fbk_set *set;  /* of these timelines; NULL: none yet */
 	fbk_next_fn *next_fn; /* called when a frame is there; NULL: not wanted */
 	void *next_arg;

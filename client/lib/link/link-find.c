@@ -16,14 +16,15 @@ static bool found_offered(const struct fbk_link *link, const struct lane_frame *
 
 static int frame_check(const struct fbk_link *link, const struct lane_frame *frame)
 {
+	const struct link_consumer *half = link->consumer;
 	if (frame->timeline > FBK_LANE_ACQUIRES ||
 	    (frame->timeline > 0 && (frame->value == 0 || frame->value > FBK_POINT_MAX))) {
 		return error_set(-EPROTO, "the peer's frame %llu is invalid",
 				 (unsigned long long)frame->sequence);
 	}
-	/* In other memory it may: what is held was abandoned. */
-	const struct link_consumer *half = link->consumer;
-	if (half->frames[frame->index] && half->generations[frame->index] == frame->generation) {
+	/* In other memory it may: what is here was abandoned. */
+	if ((half->frames[frame->index] || release_is_queued(&half->queue, frame->index)) &&
+	    half->generations[frame->index] == frame->generation) {
 		return error_set(-EPROTO, "the peer hands over buffer %u, which is here already",
 				 frame->index);
 	}

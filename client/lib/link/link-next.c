@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/clock.h"
 #include "client/lib/error.h"
 #include "client/lib/timeline.h"
 #include "damage.h"
@@ -11,6 +12,9 @@
 #include "link-buffer.h"
 #include "link-find.h"
 #include "link.h"
+#include "release-line.h"
+
+#define RELEASES_RETRY_NS UINT64_C(5000000)
 
 /* What the route asks of the library before the program sees the frame: its point is reached, or has not failed. */
 static int frame_prepare(struct fbk_frame *frame)
@@ -63,13 +67,14 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	}
 	link->consumer->shown = r == 0 ? frame->sequence : 0;
 	if (r == 0) {
+		release_lines_prepare(link, frame->index);
 		frame_hold(frame);
 	} else if (r < 0 && frame_abandoned(frame)) {
 		r = -EAGAIN; /* with the buffer that was there */
 	} else if (r != -ENOTCONN) {
-		frame_return(link, &(struct lane_return){ .sequence = frame->sequence,
-							  .index = frame->index,
-							  .result = r });
+		lane_give_back(&link->out, &(struct lane_return){ .sequence = frame->sequence,
+								  .index = frame->index,
+								  .result = r });
 	}
 	return r;
 }
@@ -110,6 +115,7 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 			 struct awaited *awaited)
 {
 	int r = link_refresh(link);
+	release_flush(&link->consumer->queue);
 	if (r < 0) {
 		return r;
 	}
@@ -121,6 +127,17 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 		return link_look_next(link, ret_frame, awaited);
 	}
 	return link->info.phase == FBK_LINK_ENDED ? link_over(link) : -EAGAIN;
+}
+
+/* Releases that wait for room on the socket are the next frames: then it looks again soon. */
+static int next_wait(const struct fbk_link *link, struct awaited *awaited, uint64_t deadline_ns)
+{
+	uint64_t soon = now_ns() + RELEASES_RETRY_NS;
+	if (link->consumer->queue.count == 0 || deadline_ns <= soon) {
+		return awaited_wait(awaited, deadline_ns);
+	}
+	int r = awaited_wait(awaited, soon);
+	return r == -ETIMEDOUT ? 0 : r;
 }
 
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
@@ -144,7 +161,7 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 			awaited_drop(&awaited);
 			return r;
 		}
-		r = awaited_wait(&awaited, deadline_ns);
+		r = next_wait(link, &awaited, deadline_ns);
 		if (r < 0) {
 			return r;
 		}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/lib/device.h"
 #include "client/lib/error.h"
 #include "client/lib/point.h"
 #include "client/lib/watch-arm.h"
@@ -129,6 +130,18 @@ static void line_close(const struct fbk_link *link, struct release_line *line)
 {
 	watch_end(link->context, &line->watch);
 	fbk_timeline_close(line->timeline);
+}
+
+void release_lines_prepare(struct fbk_link *link, uint32_t index)
+{
+	const uint32_t kernel = FBK_EVENTFD | FBK_SYNC_FILE | FBK_SYNCOBJ_TIMELINE;
+	struct release_line *lines = link->consumer->lines[index], *line;
+	if (lines[0].timeline) {
+		release_line_get(link, index, FBK_RELEASE_MEMORY, &line);
+	}
+	if (lines[1].timeline || (lines[1].incarnation == 0 && link->device->signals & kernel)) {
+		release_line_get(link, index, FBK_RELEASE_BROKERED, &line);
+	}
 }
 
 void release_lines_close(struct fbk_link *link)
