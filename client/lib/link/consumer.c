@@ -44,7 +44,8 @@ static int consumer_ack(struct fbk_link *link, struct link_sent *sent)
 	struct lane_return back;
 	if (!lane_return_read(&link->peer.page, sent->index, sent->sequence, &back) ||
 	    return_check(&back) < 0) {
-		return -EPROTO;
+		return error_set(-EPROTO, "its release entry of buffer %u, frame %llu, is invalid",
+				 sent->index, (unsigned long long)sent->sequence);
 	}
 	if (back.kind != FBK_RELEASE_REACHED) {
 		int r = link_point_of(link, release_number(sent->index, back.kind),
@@ -92,6 +93,26 @@ static uint32_t sent_oldest(const struct link_producer *half, uint64_t mask)
 	return oldest;
 }
 
+static int return_unknown(uint32_t index, uint64_t sequence)
+{
+	return error_set(-EPROTO, "it gave back buffer %u as frame %llu, which it does not have",
+			 index, (unsigned long long)sequence);
+}
+
+/* Of buffers that are not out, what its table says is old. */
+static int consumer_check_rest(const struct fbk_link *link)
+{
+	const struct link_producer *half = link->producer;
+	uint32_t index;
+	FOREACH_INDEX(index, ~half->out) {
+		uint64_t returned = lane_returned(&link->peer.page, index);
+		if (returned >= half->from && returned > half->sent[index].sequence) {
+			return return_unknown(index, returned);
+		}
+	}
+	return 0;
+}
+
 /* The consumer's table, of what it has. */
 static int consumer_read(struct fbk_link *link)
 {
@@ -103,9 +124,12 @@ static int consumer_read(struct fbk_link *link)
 		/* read once: what it is compared with is ours */
 		uint64_t returned = lane_returned(&link->peer.page, index);
 		if (returned > half->sent[index].sequence) {
-			return -EPROTO;
+			return return_unknown(index, returned);
 		}
 		back |= returned == half->sent[index].sequence ? index_bit(index) : 0;
+	}
+	if (!back) { /* its lane was raised for something else */
+		r = consumer_check_rest(link);
 	}
 	while (back) {
 		index = sent_oldest(half, back);
@@ -182,8 +206,10 @@ static bool consumer_look(struct fbk_link *link)
 	uint64_t value = fbk_timeline_value(peer_lane(&link->peer));
 	int r = value != half->seen ? consumer_read(link) : 0;
 	half->seen = value;
-	if (r == -EPROTO || r == -ENOENT || r == -ESTALE || r == -EBADF) {
-		link_break(link, -EPROTO, "its release entries are invalid");
+	if (r == -EPROTO) {
+		link_break(link, r, fbk_error_detail());
+	} else if (r == -ENOENT || r == -ESTALE || r == -EBADF) {
+		link_break(link, -EPROTO, "its release entries name no timeline");
 	} else if (r < 0 && r != -ENOTCONN) {
 		/* Without its release point the buffer may never be free. */
 		link_break(link, r, "the producer can't open its release point");

@@ -48,6 +48,7 @@ struct link_producer {
 	struct fbk_link *link;
 	struct fbk_exchange *exchange; /* NULL: none yet */
 	uint64_t out, acked, held;     /* masks of buffers */
+	uint64_t from;                 /* the first frame of this consumer */
 	uint64_t seen;                 /* the consumer's lane when it was read */
 	uint64_t passed;               /* the newest frame that was taken or came back */
 	uint32_t pauses;               /* the consumer's, when a frame was handed or retracted */

@@ -40,6 +40,7 @@ static int link_join(struct fbk_link *link)
 	r = request_do(link->context, &request);
 	if (r == 0) {
 		link->next = from;
+		link->producer->from = from;
 		link->producer->seen = fbk_timeline_value(peer_lane(&link->peer));
 		link->producer->pauses = lane_wishes_read(&link->peer.page).pauses;
 		link->info.phase = FBK_LINK_ESTABLISHED;
