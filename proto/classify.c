@@ -194,7 +194,7 @@ int classify_buffer(const struct classifier *classifier, int fd, char *ret_what,
 {
 	int kind;
 	if (classify_fd(classifier, fd, &kind, ret_what, what_size) == 0) {
-		return kind == FBK_DMA_BUF_IMPLICIT ? 0 : -EBADF;
+		return kind == FBK_DMA_BUF_IMPLICIT ? FBK_MEMORY_DMABUF : -EBADF;
 	}
 	if (!is_memfd(classifier, fd)) {
 		return -EBADF;
@@ -204,5 +204,5 @@ int classify_buffer(const struct classifier *classifier, int fd, char *ret_what,
 		snprintf(ret_what, what_size, "a memfd without F_SEAL_SHRINK");
 		return -EBADF;
 	}
-	return 0;
+	return FBK_MEMORY_MEMFD;
 }

@@ -28,6 +28,6 @@ void classifier_finish(struct classifier *classifier); /* takes one that was nev
 int classify_fd(const struct classifier *classifier, int fd, int *ret_kind, char *ret_what,
 		size_t what_size);
 
-/* 0 for what buffers are: a dma-buf, or a memfd that can't shrink under who maps it. -EBADF for all else,
- * which `ret_what` names. */
+/* What buffers are: FBK_MEMORY_DMABUF, or FBK_MEMORY_MEMFD for a memfd that can't shrink under who maps it. -EBADF for
+ * all else, which `ret_what` names. */
 int classify_buffer(const struct classifier *classifier, int fd, char *ret_what, size_t what_size);

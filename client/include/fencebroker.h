@@ -636,9 +636,10 @@ enum fbk_memory_kind {
 /* Of the picture; 0: not stated, which goes with anything. Numbers of the first three: ITU-T H.273. */
 struct fbk_color {
 	uint8_t primaries, transfer, matrix;
-	uint8_t range;                       /* 1: limited, 2: full */
-	uint8_t chroma_location;             /* 1 + H.273's ChromaLocType */
-	uint8_t alpha;                       /* 1: none, 2: premultiplied, 3: straight */
+	uint8_t range;           /* 1: limited, 2: full */
+	uint8_t chroma_location; /* 1 + H.273's ChromaLocType */
+	uint8_t alpha;           /* 1: none, 2: premultiplied, 3: straight */
+	/* These say what the picture is, and exclude nothing: a joined format has the producer's, if it states any. */
 	uint16_t max_cll, max_fall;          /* CTA-861.3, cd/m2 */
 	uint16_t primary_x[3], primary_y[3]; /* SMPTE ST 2086, in units of 0.00002: R, G, B */
 	uint16_t white_x, white_y;
@@ -658,8 +659,10 @@ struct fbk_format {
 	uint32_t rate_num, rate_den;     /* frames a second; 0: not stated */
 	uint32_t aspect_num, aspect_den; /* of a pixel */
 	struct fbk_color color;
-	const void *data; /* the application's own, for caps and the like; copied */
-	size_t data_size; /* at most FBK_FORMAT_DATA_MAX; both ends' are kept */
+	/* The application's own, for caps and the like: copied, compared with nothing, and given to the other end: in a
+	 * joined format it is the peer's. */
+	const void *data;
+	size_t data_size; /* at most FBK_FORMAT_DATA_MAX */
 };
 
 /* ------------------------------------------------------------------------------------ links -- */
@@ -704,22 +707,34 @@ struct fbk_link_desc {
 	const struct fbk_consumer_desc *consumer; /* for a consumer; NULL: fifo, 1 */
 };
 
-/* `desc` may be freed after it. Gives an fd. */
+/*
+ * `desc` may be freed after it. Gives an fd.
+ *   -E2BIG   more than FBK_FORMATS_MAX formats, or more data of one: the detail has the numbers
+ *   -EINVAL  a format that is none: the detail says what is wrong
+ */
 int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, int *ret_offer_fd,
 		   struct fbk_link **ret_link);
 
 /*
- * Does not take the fd. `desc` may be NULL.
+ * Does not take the fd. `desc` may be NULL. Its errors are those of fbk_link_offer(), and the next. The offering end
+ * learns of -EOPNOTSUPP and -ENOBUFS (fbk_link_info()'s `unfit`).
  *   -EBADF       not an offer            -EBUSY   another live process has accepted it
- *   -EOPNOTSUPP  no route, or no format that both lists allow: the detail names what is missing
+ *   -EOPNOTSUPP  no route; no format that both lists allow; or a buffer of the producer's is of none of these: the
+ *                detail names what is missing
  *   -ELOOP       an offer of this context's own: a link to oneself
- *   -ENOBUFS     the producer has too few buffers for `hold`: the detail has the numbers
+ *   -ENOBUFS     the producer has buffers, and too few for `hold` and the depth that it has set: the detail has the
+ *                numbers
  */
 int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_link_desc *desc,
 		    struct fbk_link **ret_link);
 
-/* A format that both ends allow, joined, by its number from 0; -ENOENT: there are no more. Valid until the link's
- * formats change (fbk_link_info()'s generation), or it closes. */
+/*
+ * A format that both ends allow, joined, by its number from 0. Valid until the link closes, or a later call finds that its
+ * formats have changed (fbk_link_info()'s generation). The numbers stay.
+ *   -ENOENT   there are no more: none at all where neither end gave a list
+ *   -ENOTSUP  the consumer refused buffers of it: go on with the next number
+ *   -EPIPE    no peer at the other end
+ */
 int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format);
 
 /*
@@ -772,6 +787,9 @@ struct fbk_link_info {
 	bool paused; /* by the consumer */
 	uint32_t
 		held; /* of a producer: buffers that a consumer which is gone held, and that may still be read */
+	uint64_t accepted, refused; /* by the consumer (fbk_link_import()): masks of buffers */
+	char unfit
+		[FBK_REASON_SIZE]; /* the last that could not accept the offer, and why; "": none */
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 
@@ -812,14 +830,19 @@ int fbk_link_pause(struct fbk_link *link, bool paused);
 struct fbk_buffer_desc {
 	size_t struct_size;
 	enum fbk_memory_kind memory;
-	uint32_t format;        /* the number of the link's format that it is of */
+	/* The number of the link's format that it is of. On a link where that is another one, and before there is a
+	 * peer, it is of the first one that it fits; a consumer sees the number of its own link. */
+	uint32_t format;
 	uint32_t width, height; /* pixels */
 	uint32_t plane_count;
 	int fd[FBK_PLANES_MAX]; /* -1: that of plane 0 */
 	uint64_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
 	uint32_t fourcc;
 	uint64_t modifier;
-	enum fbk_visibility visibility; /* of this buffer's data; 0: the device's */
+	/* Of this buffer's data; 0: the device's. A consumer sees the one that holds. The route that is chosen when a
+	 * peer accepts allows for that of all buffers that are there. With FBK_VISIBLE_FLUSH and FBK_ROUTE_CPU_WAIT,
+	 * fbk_link_next() has read a dma-buf back. */
+	enum fbk_visibility visibility;
 };
 
 /* How a consumer's slowness counts. */
@@ -837,7 +860,8 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 /*
  * For one of its links: at most `depth` frames offered and not taken (1 to 64; 0: as many as there are buffers), and
  * what happens to the next one then.
- *   -ENOBUFS  hold + depth is more than there are buffers: the detail has the numbers
+ *   -ENOBUFS  hold + depth is more than there are buffers now, if there are any: the detail has the numbers. It is compared
+ *             when a consumer accepts, too, so add all buffers first
  */
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full);
@@ -847,7 +871,9 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange);
 
 /* Takes the fds; the daemon keeps the buffer as long as it may be in use.
  *   -EEXIST  a buffer is at this index    -EINVAL  the index, or not a buffer: the detail says more
- *   -ENOTSUP a consumer has refused it, or its modifier: the detail says who and why */
+ *            or of none of a link's formats
+ *   -ENOTSUP a consumer has refused a buffer of this memory kind, fourcc and modifier (until it leaves), or waits by a
+ *            route that does not read back what has to be: the detail says who and why */
 int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 		     const struct fbk_buffer_desc *buffer);
 /*   -EBUSY   a consumer has it */
@@ -930,8 +956,9 @@ struct fbk_frame_meta {
  * if one is gone or released the buffer with an error. The buffer then belongs to the caller; without
  * `on_released` it is free for fbk_exchange_take().
  * Returns the number of links that it was offered on: 0 while all of them are paused or skip it; then the buffer stays the
- * caller's. On an error no consumer gets it.
+ * caller's. A consumer that has refused the buffer skips it. On an error no consumer gets it.
  *   -ENOTCONN    no consumer is there: the detail says why
+ *   -ENOTSUP     each consumer that is there refused the buffer: the detail names one
  *   -EBUSY       it is handed over already
  */
 typedef void fbk_released_fn(void *arg, int result);
@@ -953,19 +980,21 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
-/* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() would not wait, because a frame is
- * there or the link ended. Replaces a pending `fn`. */
+/* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() has something to do, because a frame is
+ * there, the link ended, or there are buffers to import. Replaces a pending `fn`. */
 typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
 
 /*
- * The buffers that a consumer is given: all of them, before the first frame, and when they change (generation of
- * fbk_link_info()). It imports each, and says whether it can use it; one that it refuses never comes, and its producer
- * drops that modifier.
+ * The buffers that a consumer is given: `fn` runs for each, before a frame comes in it, to import it, and says whether the
+ * consumer can use it: 0, or a negative errno. One that it refuses never comes, and its producer drops that modifier.
+ * `buffer` NULL: the one at this index is gone, and so is the use of what was made of it once its frames are released;
+ * the result does not matter. `fn` runs inside this call, for the buffers that are there, and inside fbk_link_next(), when
+ * they have changed (generation of fbk_link_info()); it must call neither of them. The fds of `buffer` are borrowed.
+ * Without this, or with `fn` NULL, a consumer accepts all.
  */
-typedef int
-fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
-	      const struct fbk_buffer_desc *buffer); /* 0, or a negative errno: refused */
+typedef int fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
+			  const struct fbk_buffer_desc *buffer);
 int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg);
 
 struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame);

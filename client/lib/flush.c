@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "error.h"
+#include "flush.h"
 #include "timeline.h"
 
 enum fbk_visibility fbk_timeline_visibility(const struct fbk_timeline *timeline)
@@ -50,13 +51,9 @@ static int dmabuf_sync(int dmabuf, uint64_t flags)
 	return r < 0 ? -errno : 0;
 }
 
-int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd)
+int flush_dmabuf(int dmabuf_fd)
 {
-	int r = flush_wanted(point);
-	if (r <= 0) {
-		return r;
-	}
-	r = dmabuf_sync(dmabuf_fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
+	int r = dmabuf_sync(dmabuf_fd, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ);
 	if (r == 0) {
 		r = dmabuf_sync(dmabuf_fd, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
 	}
@@ -64,4 +61,10 @@ int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd)
 		return error_set(-EBADF, "%d is not a dma-buf", dmabuf_fd);
 	}
 	return r < 0 ? error_plain(r) : 0;
+}
+
+int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd)
+{
+	int r = flush_wanted(point);
+	return r > 0 ? flush_dmabuf(dmabuf_fd) : r;
 }

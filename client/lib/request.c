@@ -12,7 +12,7 @@
 #include "error.h"
 #include "proto/wire.h"
 
-#define REQUEST_SIZE_MAX 1024
+#define REQUEST_SIZE_MAX (FBK_FORMAT_DATA_MAX + 512) /* LinkFormat, with its data */
 #define UNHEARD_SERIAL   (UINT64_C(1) << 62) /* of all requests whose reply nobody looks for */
 
 /* On the stack of the thread that waits; of a posted request, on the heap. */

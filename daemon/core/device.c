@@ -307,11 +307,13 @@ static void device_route_world(const struct device *signaler, struct route_world
 }
 
 void device_choose_route(const struct device *signaler, const struct device *waiter,
-			 enum route_way way, struct route_choice *ret_choice)
+			 enum route_way way, enum fbk_visibility visibility,
+			 struct route_choice *ret_choice)
 {
 	struct route_device from, to;
 	struct route_world world;
 	device_route(signaler, &from);
+	from.visibility = visibility;
 	device_route(waiter, &to);
 	device_route_world(signaler, &world);
 	route_choose(&from, &to, way, &world, ret_choice);

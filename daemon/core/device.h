@@ -72,9 +72,11 @@ struct page *device_memory_with_room(const struct device *device);
 
 struct device *device_find(const struct client *client, uint32_t handle);
 
-/* The route of a fence from one to the other, and why: route_choose() for these two, this policy and this machine. */
+/* The route of a fence from one to the other, and why: route_choose() for these two, this policy and this machine.
+ * `visibility` is that of the signaler's data. */
 void device_choose_route(const struct device *signaler, const struct device *waiter,
-			 enum route_way way, struct route_choice *ret_choice);
+			 enum route_way way, enum fbk_visibility visibility,
+			 struct route_choice *ret_choice);
 
 /* Does it write payloads of 32 bits? A device that can write 64 bits does not, nor one whose process signals for
  * it. */

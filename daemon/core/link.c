@@ -89,6 +89,7 @@ static void side_empty(struct link_side *side)
 	if (side->lane_token >= 0) {
 		close(side->lane_token);
 	}
+	format_list_destroy(side->formats);
 	charge_release(&side->fds);
 	link_holder_destroy(side->holder);
 	if (side->device) {
@@ -146,10 +147,12 @@ static struct link *link_alloc(void)
 	}
 	side_init(&link->sides[OFFERER]);
 	side_init(&link->sides[ACCEPTER]);
+	LIST_INIT(&link->waiting);
 	return link;
 }
 
-int link_offer(struct handle *handle, struct device *device, uint32_t role, char *detail)
+int link_offer(struct handle *handle, struct device *device, uint32_t role, uint32_t hold,
+	       char *detail)
 {
 	struct client *client = handle->client;
 	struct timeline *state = handle->timeline;
@@ -178,6 +181,7 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, char
 		free(link);
 		return r;
 	}
+	link->sides[OFFERER].hold = role == FBK_ROLE_CONSUMER ? hold : 0;
 	link->registry = client->registry;
 	link->id = registry_new_id(link->registry);
 	link->state = state;
@@ -192,6 +196,9 @@ static void link_destroy(struct link *link)
 {
 	link->state->brokered->link = NULL;
 	link_drop_buffers(link);
+	while (!LIST_EMPTY(&link->waiting)) {
+		link_drop_formats(link, LIST_FIRST(&link->waiting)->client);
+	}
 	page_unref(link->claims);
 	side_empty(&link->sides[ACCEPTER]);
 	side_empty(&link->sides[OFFERER]);
@@ -221,8 +228,10 @@ static int link_route(struct link *link, const struct device *offers, const stru
 {
 	const struct device *producer = link->producer == OFFERER ? offers : accepts;
 	const struct device *consumer = link->producer == OFFERER ? accepts : offers;
-	device_choose_route(producer, consumer, ROUTE_ACQUIRE, &link->acquire);
-	device_choose_route(consumer, producer, ROUTE_RELEASE, &link->release);
+	device_choose_route(producer, consumer, ROUTE_ACQUIRE, link_visibility(link, producer),
+			    &link->acquire);
+	device_choose_route(consumer, producer, ROUTE_RELEASE, consumer->visibility,
+			    &link->release);
 	const struct route_choice *missing = !link->acquire.route   ? &link->acquire
 					     : !link->release.route ? &link->release
 								    : NULL;
@@ -242,16 +251,16 @@ static int link_make_claims(struct link *link, struct user *user)
 			   user, &link->claims);
 }
 
-int link_accept(struct link *link, struct client *client, struct device *device, char *detail)
+static int accept_check(const struct link *link, const struct client *client, char *detail)
 {
-	struct link_side *side = &link->sides[ACCEPTER];
 	const struct link_side *offerer = &link->sides[OFFERER];
 	if (link->over) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", link->cause);
 		return -EPIPE;
 	}
-	if (side->client) {
-		snprintf(detail, FBK_REASON_SIZE, "%s has that link", client_label(side->client));
+	if (link->sides[ACCEPTER].client) {
+		snprintf(detail, FBK_REASON_SIZE, "%s has that link",
+			 client_label(link->sides[ACCEPTER].client));
 		return -EBUSY;
 	}
 	if (offerer->client == client) {
@@ -268,18 +277,59 @@ int link_accept(struct link *link, struct client *client, struct device *device,
 			 offerer->device->name);
 		return -EPIPE;
 	}
-	int r = link_route(link, offerer->device, device, detail);
+	return 0;
+}
+
+static int accept_fill(struct link *link, struct client *client, struct device *device,
+		       uint32_t hold, char *detail)
+{
+	struct link_side *side = &link->sides[ACCEPTER];
+	int r = link_route(link, link->sides[OFFERER].device, device, detail);
+	if (r == 0 && link->producer == OFFERER) {
+		r = link_check_counts(link, hold, link->depth, detail);
+	}
 	if (r == 0) {
 		r = link_make_claims(link, client->user);
 	}
 	if (r == 0) {
 		r = side_fill(side, client, device, link->producer == ACCEPTER);
 	}
+	if (r == 0) {
+		side->hold = link->producer == OFFERER ? hold : 0;
+		r = link_join_formats(link, detail);
+	}
 	if (r < 0) {
 		side_undo(side);
+	}
+	return r;
+}
+
+/* The offering end learns who could not accept, and why. */
+static void link_tell_unfit(struct link *link, const struct client *client,
+			    const struct device *device, const char *detail)
+{
+	snprintf(link->unfit, sizeof(link->unfit), "%s (pid %d, uid %u): %s", device->name,
+		 client->credentials.pid, client->subject.uid, detail);
+	link_changed(link);
+}
+
+int link_accept(struct link *link, struct client *client, struct device *device, uint32_t hold,
+		char *detail)
+{
+	int r = accept_check(link, client, detail);
+	if (r < 0) {
 		return r;
 	}
+	r = accept_fill(link, client, device, hold, detail);
+	if (r == -EOPNOTSUPP || r == -ENOBUFS) {
+		link_tell_unfit(link, client, device, detail);
+	}
+	if (r < 0) {
+		return r;
+	}
+	link->unfit[0] = '\0';
 	link->epoch++;
+	link->generation++;
 	link->from = 0;
 	link_changed(link);
 	return 0;
@@ -334,6 +384,7 @@ static void link_part(struct link *link, const struct client *by, enum fbk_cause
 	}
 	if (link->producer == ACCEPTER) {
 		link_drop_buffers(link);
+		link->depth = 0;
 	}
 	side_empty(&link->sides[ACCEPTER]);
 	link->from = 0;
@@ -363,6 +414,7 @@ static void link_leave(struct link *link, const struct client *client, enum fbk_
 		link->over = true;
 		side_empty(&link->sides[OFFERER]);
 	}
+	link_drop_formats(link, client);
 	link_holds_drop(link, client, UINT64_MAX);
 	link_end_over(link);
 }

@@ -12,6 +12,8 @@
 
 #include "daemon/rules/account.h"
 #include "daemon/rules/route.h"
+#include "device.h"
+#include "format-list.h"
 #include "handle.h"
 #include "proto/page.h"
 
@@ -30,6 +32,8 @@ struct link_side {
 	struct handle *lane;
 	int lane_token; /* -1: none */
 	struct link_point points[1 + FBK_LANE_POINTS];
+	struct format_list *formats; /* NULL: any */
+	uint32_t hold;               /* of a consumer; 0: not stated */
 	struct charge fds;
 	struct link_holder *holder; /* of a consumer: for its end */
 };
@@ -44,16 +48,41 @@ struct link_memory {
 	struct charge charge; /* the producer's */
 };
 
+/* What the present consumer said of a buffer. */
+enum link_imported { LINK_BUFFER_NEW, LINK_BUFFER_ACCEPTED, LINK_BUFFER_REFUSED };
+
 struct link_buffer {
 	struct link_memory *owner; /* of the fds */
 	int fds[FBK_PLANES_MAX];
 	uint32_t fd_count;   /* 0: no buffer */
 	uint32_t generation; /* the producer's count of changes */
-	uint32_t memory, format, visibility;
+	uint32_t memory, visibility;
+	uint32_t format; /* its number as the producer says, */
+	uint32_t number; /* and that of the link's formats which it is of */
+	enum link_imported imported;
 	uint32_t width, height, fourcc, plane_count;
 	uint64_t modifier;
 	uint64_t offset[FBK_PLANES_MAX], stride[FBK_PLANES_MAX];
 	uint32_t plane_fd[FBK_PLANES_MAX]; /* which of the fds */
+};
+
+/* Kind of buffer that the present consumer refused. */
+struct link_refusal {
+	uint32_t memory, fourcc;
+	uint64_t modifier;
+	int error;
+};
+
+/* The joined list of a link, by the numbers of the two that it comes from. */
+struct link_joined {
+	uint32_t count;
+	struct link_pair {
+		uint8_t producer, consumer;
+		bool refused; /* it keeps its number */
+	} pairs[FBK_FORMATS_MAX];
+	struct link_refusal refusals[FBK_FORMATS_MAX]; /* the oldest goes when there are more */
+	uint32_t refusal_count;
+	uint64_t generation; /* raised with each change of these */
 };
 
 struct link {
@@ -70,8 +99,12 @@ struct link {
 	struct route_choice acquire, release;
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
 	bool over; /* its offerer is gone: it stays for the buffers that this consumer held */
-	uint64_t generation; /* of its formats and buffers */
-	int error;           /* that the last pairing ended with */
+	LIST_HEAD(, format_list) waiting; /* of clients that are about to accept */
+	struct link_joined joined;
+	uint32_t depth;              /* of the producer; 0: not stated */
+	uint64_t generation;         /* of its formats and buffers */
+	char unfit[FBK_REASON_SIZE]; /* the last peer that could not accept, and why */
+	int error;                   /* that the last pairing ended with */
 	char cause[FBK_REASON_SIZE];
 	struct charge charge;
 };
@@ -81,11 +114,23 @@ struct link {
 struct link *link_of(const struct handle *handle); /* NULL: not the state of a link */
 
 /* Both make a lane for the client. */
-int link_offer(struct handle *handle, struct device *device, uint32_t role, char *detail);
-int link_accept(struct link *link, struct client *client, struct device *device, char *detail);
+int link_offer(struct handle *handle, struct device *device, uint32_t role, uint32_t hold,
+	       char *detail);
+int link_accept(struct link *link, struct client *client, struct device *device, uint32_t hold,
+		char *detail);
 
 /* The index of the client's side; -1: none. */
 int link_side_of(const struct link *link, const struct client *client);
+
+static inline bool link_offers(const struct link *link, const struct client *client)
+{
+	return link->sides[0].client == client;
+}
+
+static inline bool link_has_peer(const struct link *link)
+{
+	return link->sides[1].client != NULL;
+}
 
 enum fbk_link_phase link_phase(const struct link *link, int side);
 
@@ -136,6 +181,23 @@ int link_set_buffer(struct link *link, const struct client *client, uint32_t ind
 void link_drop_buffers(struct link *link);
 void link_memory_unref(struct link_memory *memory); /* takes NULL */
 
+/* Of the data of a producer's device in these buffers. */
+enum fbk_visibility link_visibility(const struct link *link, const struct device *producer);
+
+/* By the consumer: it has imported the buffer of that generation, or refuses it with that error. -ESTALE: another lies
+ * there. -EALREADY: it was refused. */
+int link_accept_buffer(struct link *link, const struct client *client, uint32_t index,
+		       uint32_t generation, int error, char *detail);
+
+/* Masks of the buffers: those that are there, and those of which the consumer said so. */
+uint64_t link_buffers(const struct link *link);
+uint64_t link_buffers_imported(const struct link *link, enum link_imported imported);
+
+/* By the producer: so many frames are offered at once, besides those that the consumer holds. -ENOBUFS: there are too few
+ * buffers. */
+int link_set_depth(struct link *link, const struct client *client, uint32_t depth, char *detail);
+int link_check_counts(const struct link *link, uint32_t hold, uint32_t depth, char *detail);
+
 /* Both ends learn of it: the state timeline is raised. */
 void link_changed(struct link *link);
 
@@ -147,6 +209,31 @@ struct timeline *link_lane(const struct link *link, const struct link_side *side
 
 /* The last frame on the lane. Read from the payload itself: nobody rings for frames, so `seen` may be old. */
 uint64_t lane_value(const struct timeline *lane);
+
+/* link-format.c */
+
+/* Add one to the client's list. -EBUSY: too late, there is or was a peer. -E2BIG: a limit, which the detail names. */
+int link_add_format(struct link *link, const struct client *client, const struct format *format,
+		    const void *data, size_t size, char *detail);
+
+/* The client does not accept any more. */
+void link_drop_formats(struct link *link, const struct client *client);
+
+/* Join what the two ends allow; the accepting one is in its side, and its list comes there. The buffers that are there
+ * have to be of that. -EOPNOTSUPP */
+int link_join_formats(struct link *link, char *detail);
+
+/* The joined format of that number, with the data of the peer of `side`. -ENOENT: there are no more. -ENOTSUP: it was
+ * refused. */
+int link_format_get(const struct link *link, int side, uint32_t number, struct format *ret_format,
+		    struct format_data *ret_data, char *detail);
+
+/* Sets buffer->number. -EINVAL: it is of none of the formats. -ENOTSUP: the consumer refused such a one. */
+int link_match_format(const struct link *link, struct link_buffer *buffer, uint32_t index,
+		      char *detail);
+
+/* The consumer refused such a buffer. */
+void link_refuse_format(struct link *link, const struct link_buffer *buffer, int error);
 
 /* link-name.c: "" when the link has no name or is over. */
 const char *link_name(const struct link *link);

@@ -24,13 +24,21 @@ int received_fence(struct registry *registry, int fd, uint32_t wanted, const cha
 	return 0;
 }
 
-int received_buffer(struct registry *registry, int fd, uint32_t index, char *detail)
+int received_buffer(struct registry *registry, int fd, uint32_t memory, uint32_t index,
+		    char *detail)
 {
 	char found[64];
-	if (classify_buffer(&registry->classifier, fd, found, sizeof(found)) < 0) {
+	int kind = classify_buffer(&registry->classifier, fd, found, sizeof(found));
+	if (kind < 0) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "buffer %u is %s: pass a dma-buf, or a memfd sealed against shrinking",
 			 index, found);
+		return received_refuse(registry, -EINVAL);
+	}
+	if (kind != (int)memory) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "buffer %u is a %s: its memory is %d, and %u was said", index,
+			 kind == FBK_MEMORY_DMABUF ? "dma-buf" : "memfd", kind, memory);
 		return received_refuse(registry, -EINVAL);
 	}
 	return 0;

@@ -16,9 +16,10 @@
 int received_fence(struct registry *registry, int fd, uint32_t wanted, const char *what, int error,
 		   int *ret_kind, char *detail);
 
-/* Is the fd memory for frames: a dma-buf, or a memfd sealed against shrinking? If not: -EINVAL, and a `detail` with
- * `index`. */
-int received_buffer(struct registry *registry, int fd, uint32_t index, char *detail);
+/* Is the fd memory for frames of the enum fbk_memory_kind `memory`: a dma-buf, or a memfd sealed against shrinking? If
+ * not: -EINVAL, and a `detail` with `index`. */
+int received_buffer(struct registry *registry, int fd, uint32_t memory, uint32_t index,
+		    char *detail);
 
 /* Count an fd that the caller refuses for a reason of its own. Returns `error`. */
 int received_refuse(struct registry *registry, int error);

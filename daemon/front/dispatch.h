@@ -14,6 +14,7 @@
 struct handle;
 
 #define ANSWER_FDS_MAX 4
+#define ANSWER_COLORS  18 /* numbers of struct fbk_color */
 
 /* What happens to the connection once the answer is sent. */
 enum answer_then {
@@ -43,6 +44,9 @@ struct answer {
 	Fbk__Wire__Lane lane_table, peer_table;
 	Fbk__Wire__Page claims;
 	Fbk__Wire__Buffer buffer;
+	uint32_t generations[FBK_BUFFERS_MAX];
+	Fbk__Wire__Format format;
+	uint32_t aligns[5], colors[ANSWER_COLORS];
 	Fbk__Wire__Text text;
 	char text_buffer[512];
 };
@@ -103,5 +107,6 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_inspect_devices, request_inspect_timelines, request_inspect_route,
 	request_inspect_stuck, request_link_offer, request_link_accept, request_link_info,
 	request_link_join, request_link_end, request_link_point, request_link_point_get,
-	request_link_buffer, request_link_buffer_get, request_link_publish, request_link_find,
+	request_link_buffer, request_link_buffer_get, request_link_format, request_link_format_get,
+	request_link_buffer_accept, request_link_depth, request_link_publish, request_link_find,
 	request_inspect_links, request_admin_fail, request_admin_evict, request_admin_reload;

@@ -144,7 +144,7 @@ static void way_describe(struct route_room *room, enum route_way way, const stru
 		[ROUTE_ACQUIRE] = "acquire", [ROUTE_RELEASE] = "release"
 	};
 	struct route_choice *choice = &room->choices[way];
-	device_choose_route(signaler, waiter, way, choice);
+	device_choose_route(signaler, waiter, way, signaler->visibility, choice);
 	for (enum fbk_route route = FBK_ROUTE_NONE; route < ROUTE_COUNT; route++) {
 		if (route == FBK_ROUTE_NONE && choice->route != FBK_ROUTE_NONE) {
 			continue;

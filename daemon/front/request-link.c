@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Requests about links: offer, accept, join, end and names; and the points and buffers that the ends exchange. */
+/* Requests about links: offer, accept, join, end and names; and the points that the ends exchange. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -8,16 +8,17 @@
 #include "daemon/core/link.h"
 #include "daemon/core/token.h"
 #include "dispatch.h"
+#include "request-link.h"
 
-static int answer_no_link(struct answer *answer, const struct handle *handle)
+int answer_no_link(struct answer *answer, const struct handle *handle)
 {
 	snprintf(answer->detail, FBK_REASON_SIZE, "timeline %s is not the state of a link",
 		 handle->timeline->name);
 	return -EBADF;
 }
 
-static int link_find(struct client *client, struct handle *handle, struct link **ret_link,
-		     int *ret_side, struct answer *answer)
+int request_find_link(struct client *client, struct handle *handle, struct link **ret_link,
+		      int *ret_side, struct answer *answer)
 {
 	struct link *link = link_of(handle);
 	if (!link) {
@@ -34,11 +35,10 @@ static int link_find(struct client *client, struct handle *handle, struct link *
 	return 0;
 }
 
-/* The offerer states the epoch of the peer that it means. The accepter has one peer only. */
-static int link_find_peer(struct client *client, struct handle *handle, uint64_t epoch,
-			  struct link **ret_link, int *ret_side, struct answer *answer)
+int request_find_peer(struct client *client, struct handle *handle, uint64_t epoch,
+		      struct link **ret_link, int *ret_side, struct answer *answer)
 {
-	int r = link_find(client, handle, ret_link, ret_side, answer);
+	int r = request_find_link(client, handle, ret_link, ret_side, answer);
 	if (r == 0 && *ret_side == 0 && (*ret_link)->epoch != epoch) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "stale epoch: that consumer has left");
 		return -ESTALE;
@@ -75,6 +75,20 @@ static void answer_peer(struct answer *answer, const struct link *link,
 	}
 }
 
+/* Which buffers there are, and what the consumer said of them. */
+static void answer_buffers(struct answer *answer, const struct link *link)
+{
+	Fbk__Wire__LinkState *state = &answer->link;
+	state->buffers = link_buffers(link);
+	state->accepted = link_buffers_imported(link, LINK_BUFFER_ACCEPTED);
+	state->refused = link_buffers_imported(link, LINK_BUFFER_REFUSED);
+	state->buffer_generation = answer->generations;
+	for (uint64_t rest = state->buffers; rest; rest &= rest - 1) {
+		answer->generations[state->n_buffer_generation++] =
+			link->buffers[__builtin_ctzll(rest)].generation;
+	}
+}
+
 static void answer_link(struct answer *answer, const struct link *link, const struct client *client,
 			int side)
 {
@@ -88,9 +102,12 @@ static void answer_link(struct answer *answer, const struct link *link, const st
 	state->cause = text(link->cause);
 	state->generation = link->generation;
 	state->held = link_held(link, client);
+	state->format_generation = link->joined.generation;
+	state->unfit = text(link->unfit);
 	const struct link_side *peer = &link->sides[side == 0];
 	if (side >= 0 && peer->client) {
 		answer_peer(answer, link, peer);
+		answer_buffers(answer, link);
 	}
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_LINK;
 	answer->message.link = state;
@@ -126,7 +143,7 @@ int request_link_offer(struct client *client, struct handle *handle, const void 
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
-	int r = link_offer(handle, device, request->role, answer->detail);
+	int r = link_offer(handle, device, request->role, request->hold, answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -149,7 +166,7 @@ int request_link_accept(struct client *client, struct handle *handle, const void
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	int r = link_accept(link, client, device, answer->detail);
+	int r = link_accept(link, client, device, request->hold, answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -185,7 +202,7 @@ int request_link_join(struct client *client, struct handle *handle, const void *
 	const Fbk__Wire__LinkJoin *request = body;
 	struct link *link;
 	int side;
-	int r = link_find(client, handle, &link, &side, answer);
+	int r = request_find_link(client, handle, &link, &side, answer);
 	return r < 0 ? r : link_join(link, client, request->from, request->epoch, answer->detail);
 }
 
@@ -197,7 +214,7 @@ int request_link_end(struct client *client, struct handle *handle, const void *b
 	struct link *link;
 	char reason[FBK_REASON_SIZE / 2];
 	int side;
-	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
+	int r = request_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -219,7 +236,7 @@ int request_link_point(struct client *client, struct handle *handle, const void 
 	struct handle *shown = client_handle(client, request->timeline);
 	struct link *link;
 	int side;
-	int r = link_find(client, handle, &link, &side, answer);
+	int r = request_find_link(client, handle, &link, &side, answer);
 	if (r < 0) {
 		return r;
 	}
@@ -239,112 +256,12 @@ int request_link_point_get(struct client *client, struct handle *handle, const v
 	const Fbk__Wire__LinkPointGet *request = body;
 	struct link *link;
 	int side, token;
-	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
+	int r = request_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r == 0) {
 		r = link_point_token(link, side == 0, request->number, request->incarnation, &token,
 				     answer->detail);
 	}
 	return r < 0 ? r : answer_duplicate(answer, token);
-}
-
-/* No planes, which link_set_buffer() refuses, where the arrays differ in length, or name an fd that is not there. */
-static struct link_buffer buffer_read(const Fbk__Wire__Buffer *message, const int *fds)
-{
-	struct link_buffer buffer = {
-		.generation = message->generation,
-		.memory = message->memory,
-		.format = message->format,
-		.visibility = message->visibility,
-		.width = message->width,
-		.height = message->height,
-		.fourcc = message->fourcc,
-		.modifier = message->modifier,
-	};
-	size_t planes = message->n_offset;
-	while (buffer.fd_count < FBK_PLANES_MAX && fds[buffer.fd_count] >= 0) {
-		buffer.fds[buffer.fd_count] = fds[buffer.fd_count];
-		buffer.fd_count++;
-	}
-	if (planes == 0 || planes > FBK_PLANES_MAX || message->n_stride != planes ||
-	    message->n_fd != planes) {
-		return buffer;
-	}
-	for (size_t i = 0; i < planes; i++) {
-		if (message->fd[i] >= buffer.fd_count) {
-			return buffer;
-		}
-		buffer.plane_fd[i] = message->fd[i];
-		buffer.offset[i] = message->offset[i];
-		buffer.stride[i] = message->stride[i];
-	}
-	buffer.plane_count = (uint32_t)planes;
-	return buffer;
-}
-
-int request_link_buffer(struct client *client, struct handle *handle, const void *body, int *fds,
-			struct answer *answer)
-{
-	const Fbk__Wire__LinkBuffer *request = body;
-	struct link *link;
-	int side;
-	int r = link_find(client, handle, &link, &side, answer);
-	if (r < 0) {
-		return r;
-	}
-	if (!request->buffer) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "the request names no buffer");
-		return -EINVAL;
-	}
-	struct link_buffer buffer = buffer_read(request->buffer, fds);
-	r = link_set_buffer(link, client, request->buffer->index, &buffer, answer->detail);
-	for (uint32_t i = 0; r == 0 && i < buffer.fd_count; i++) {
-		fds[i] = -1; /* kept */
-	}
-	return r;
-}
-
-static int answer_buffer(struct answer *answer, struct link_buffer *found, uint32_t index)
-{
-	Fbk__Wire__Buffer *buffer = &answer->buffer;
-	fbk__wire__buffer__init(buffer);
-	buffer->index = index;
-	buffer->generation = found->generation;
-	buffer->memory = found->memory;
-	buffer->format = found->format;
-	buffer->visibility = found->visibility;
-	buffer->width = found->width;
-	buffer->height = found->height;
-	buffer->fourcc = found->fourcc;
-	buffer->modifier = found->modifier;
-	buffer->n_offset = buffer->n_stride = buffer->n_fd = found->plane_count;
-	buffer->offset = found->offset;
-	buffer->stride = found->stride;
-	buffer->fd = found->plane_fd;
-	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_BUFFER;
-	answer->message.buffer = buffer;
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < found->fd_count; i++) {
-		r = answer_duplicate(answer, found->fds[i]);
-	}
-	return r;
-}
-
-int request_link_buffer_get(struct client *client, struct handle *handle, const void *body,
-			    int *fds, struct answer *answer)
-{
-	(void)fds;
-	const Fbk__Wire__LinkBufferGet *request = body;
-	struct link *link;
-	int side;
-	int r = link_find_peer(client, handle, request->epoch, &link, &side, answer);
-	if (r < 0) {
-		return r;
-	}
-	if (request->index >= FBK_BUFFERS_MAX || link->buffers[request->index].fd_count == 0) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "there is no buffer %u", request->index);
-		return -ENOENT;
-	}
-	return answer_buffer(answer, &link->buffers[request->index], request->index);
 }
 
 int request_link_publish(struct client *client, struct handle *handle, const void *body, int *fds,

@@ -24,6 +24,8 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_PROMISES] = { "promises", 64, "promises under way" },
 	[ACCOUNT_MIRRORS] = { "mirrors", 256, "timelines mirrored to or from syncobjs" },
 	[ACCOUNT_LINKS] = { "links", 1024, "links offered" },
+	[ACCOUNT_FORMAT_BYTES] = { "format_bytes", UINT64_C(16) << 20,
+				   "bytes of formats of links" },
 	[ACCOUNT_SYNCOBJ_ARMS] = { "syncobj_arms", 512, "syncobj points waited for" },
 	[ACCOUNT_EDGES] = { "edges", 16384, "known waits of one point for another" },
 	[ACCOUNT_QUEUED_BYTES] = { "queued_bytes", UINT64_C(4) << 20, "bytes of unread messages" },

@@ -138,10 +138,20 @@ static bool colors_join(const struct format *one, const struct format *other, st
 	return true;
 }
 
+/* The producer's, where it states them. */
+static void volumes_join(const struct format *one, const struct format *other, struct format *ret)
+{
+	static const uint32_t none[FORMAT_VOLUMES];
+	bool stated = memcmp(one->volume, none, sizeof(none)) != 0;
+	memcpy(ret->volume, stated ? one->volume : other->volume, sizeof(none));
+}
+
 static enum stage stage_join(const struct format *one, const struct format *other,
 			     struct format *ret)
 {
 	*ret = *one;
+	ret->data = 0;
+	volumes_join(one, other, ret);
 	if (one->memory != other->memory) {
 		return STAGE_MEMORY;
 	}
@@ -165,14 +175,42 @@ static enum stage stage_join(const struct format *one, const struct format *othe
 									 : STAGE_ALL;
 }
 
-int format_join(const struct format *one, const struct format *other, struct format *ret_joined)
+int format_join(const struct format *producer, const struct format *consumer,
+		struct format *ret_joined)
 {
 	struct format joined;
-	if (stage_join(one, other, &joined) != STAGE_ALL) {
+	if (stage_join(producer, consumer, &joined) != STAGE_ALL) {
 		return -ENOENT;
 	}
 	*ret_joined = joined;
 	return 0;
+}
+
+/* ------------------------------------------------------------------------------------- a buffer -- */
+
+static bool range_has(const struct format_range *range, uint32_t number)
+{
+	return range->most == 0 || (number >= range->least && number <= range->most);
+}
+
+static bool align_has(uint32_t align, uint64_t number)
+{
+	return align == 0 || number % align == 0;
+}
+
+bool format_fits(const struct format *format, const struct format_buffer *buffer)
+{
+	bool fits = buffer->memory == format->memory && buffer->fourcc == format->fourcc &&
+		    buffer->modifier == format->modifier &&
+		    range_has(&format->width, buffer->width) &&
+		    range_has(&format->height, buffer->height) &&
+		    align_has(format->align[FORMAT_ALIGN_WIDTH], buffer->width) &&
+		    align_has(format->align[FORMAT_ALIGN_HEIGHT], buffer->height);
+	for (uint32_t i = 0; fits && i < buffer->plane_count; i++) {
+		fits = align_has(format->align[FORMAT_ALIGN_STRIDE], buffer->stride[i]) &&
+		       align_has(format->align[FORMAT_ALIGN_OFFSET], buffer->offset[i]);
+	}
+	return fits;
 }
 
 /* ---------------------------------------------------------------------------------- two lists -- */
@@ -189,29 +227,32 @@ static void fourcc_name(uint32_t fourcc, char ret_name[8])
 	}
 }
 
-static void format_name(const struct format *format, char *ret_name, size_t size)
+void format_name(uint32_t memory, uint32_t fourcc, uint64_t modifier, char *ret_name, size_t size)
 {
-	char fourcc[8];
-	fourcc_name(format->fourcc, fourcc);
-	snprintf(ret_name, size, "%s (%s, modifier 0x%llx)", fourcc,
-		 format->memory == FBK_MEMORY_DMABUF ? "dma-buf" : "memfd",
-		 (unsigned long long)format->modifier);
+	char letters[8];
+	fourcc_name(fourcc, letters);
+	snprintf(ret_name, size, "%s (%s, modifier 0x%llx)", letters,
+		 memory == FBK_MEMORY_DMABUF ? "dma-buf" : "memfd", (unsigned long long)modifier);
 }
 
 static void reason_write(enum stage stage, const struct format *producer,
 			 const struct format *consumer, char *detail)
 {
 	char one[56], other[56];
-	format_name(producer, one, sizeof(one));
-	format_name(consumer, other, sizeof(other));
+	format_name(producer->memory, producer->fourcc, producer->modifier, one, sizeof(one));
+	format_name(consumer->memory, consumer->fourcc, consumer->modifier, other, sizeof(other));
 	snprintf(detail, FBK_REASON_SIZE, "no common format: the %s differs: %s, and %s",
 		 stage_names[stage], one, other);
 }
 
-static bool pairs_have(const struct format_pair *pairs, size_t count, const struct format *format)
+static bool pairs_have(const struct format_pair *pairs, size_t count,
+		       const struct format_pair *pair, const struct format *producer,
+		       const struct format *consumer)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (memcmp(&pairs[i].joined, format, sizeof(*format)) == 0) {
+		if (memcmp(&pairs[i].joined, &pair->joined, sizeof(pair->joined)) == 0 &&
+		    producer[pairs[i].producer].data == producer[pair->producer].data &&
+		    consumer[pairs[i].consumer].data == consumer[pair->consumer].data) {
 			return true;
 		}
 	}
@@ -228,6 +269,7 @@ static size_t copy_all(const struct format *formats, size_t count, bool producer
 			.producer = producer ? (uint32_t)found : UINT32_MAX,
 			.consumer = producer ? UINT32_MAX : (uint32_t)found,
 		};
+		ret_pairs[found].joined.data = 0;
 	}
 	return found;
 }
@@ -247,7 +289,8 @@ size_t formats_join(const struct format *producer, size_t producer_count,
 			struct format_pair pair = { .producer = (uint32_t)i,
 						    .consumer = (uint32_t)j };
 			enum stage stage = stage_join(&producer[i], &consumer[j], &pair.joined);
-			if (stage == STAGE_ALL && !pairs_have(ret_pairs, count, &pair.joined)) {
+			if (stage == STAGE_ALL &&
+			    !pairs_have(ret_pairs, count, &pair, producer, consumer)) {
 				ret_pairs[count++] = pair;
 			} else if (stage > best) {
 				best = stage;

@@ -43,6 +43,7 @@ static int exchange_nobody(const struct fbk_exchange *exchange)
 	const struct link_producer *half = LIST_FIRST(&exchange->consumers);
 	return error_set(-ENOTCONN, "no consumer is there: %s",
 			 !half                       ? "the exchange has no links"
+			 : half->link->info.unfit[0] ? half->link->info.unfit
 			 : half->link->info.cause[0] ? half->link->info.cause
 						     : "no peer has accepted the link yet");
 }
@@ -64,6 +65,28 @@ static int exchange_check_hand(struct fbk_exchange *exchange, uint32_t index,
 	return exchange_may_hand(exchange, acquire);
 }
 
+static bool exchange_refused(const struct link_producer *half, uint32_t index)
+{
+	return half->link->info.refused & index_bit(index);
+}
+
+/* Has each consumer that is there refused the buffer? Then it never goes. */
+static int exchange_check_refused(const struct fbk_exchange *exchange, uint32_t index)
+{
+	const struct link_producer *half, *last = NULL;
+	LIST_FOREACH(half, &exchange->consumers, links) {
+		if (exchange_reaches(half)) {
+			if (!exchange_refused(half, index)) {
+				return 0;
+			}
+			last = half;
+		}
+	}
+	return last ? error_set(-ENOTSUP, "%s has refused buffer %u: add another in its place",
+				last->link->info.peer, index)
+		    : 0;
+}
+
 /* How many consumers it was sent to. */
 static uint32_t exchange_send(struct fbk_exchange *exchange, struct lane_frame *frame,
 			      struct fbk_point acquire)
@@ -74,7 +97,7 @@ static uint32_t exchange_send(struct fbk_exchange *exchange, struct lane_frame *
 		if (!exchange_reaches(half)) {
 			continue;
 		}
-		if (consumer_wants(half->link)) {
+		if (!exchange_refused(half, frame->index) && consumer_wants(half->link)) {
 			consumers += consumer_hand(half->link, frame, acquire) == 0;
 		} else {
 			consumer_skip(half->link, frame);
@@ -111,6 +134,10 @@ static int exchange_hand(struct fbk_exchange *exchange, struct lane_frame *frame
 	}
 	if (!exchange_reaches_any(exchange)) {
 		return exchange_nobody(exchange);
+	}
+	r = exchange_check_refused(exchange, frame->index);
+	if (r < 0) {
+		return r;
 	}
 	frame->generation = buffer->generation;
 	uint32_t consumers = exchange_send(exchange, frame, acquire);

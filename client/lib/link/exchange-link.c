@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "client/lib/error.h"
+#include "client/lib/request.h"
+#include "client/lib/timeline.h"
 #include "client/lib/watch-arm.h"
 #include "consumer.h"
 #include "exchange-add.h"
@@ -22,6 +24,29 @@ static int exchange_check_link(const struct fbk_link *link)
 	return 0;
 }
 
+static void exchange_take_back(const struct fbk_link *link, uint64_t sent)
+{
+	const struct exchange_buffer none = { .state = BUFFER_NONE };
+	uint32_t index;
+	FOREACH_INDEX(index, sent) {
+		buffer_send(link, index, &none);
+	}
+}
+
+/* All buffers, or none. */
+static int exchange_send_all(const struct fbk_exchange *exchange, const struct fbk_link *link)
+{
+	uint32_t index;
+	FOREACH_INDEX(index, exchange->there) {
+		int r = buffer_send(link, index, &exchange->buffers[index]);
+		if (r < 0) {
+			exchange_take_back(link, exchange->there & (index_bit(index) - 1));
+			return r;
+		}
+	}
+	return 0;
+}
+
 int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 {
 	int r = exchange_check_link(link);
@@ -35,10 +60,8 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 	if (exchange->consumer_count == FBK_CONSUMERS_MAX) {
 		r = error_set(-ENOSPC, "an exchange has at most %d consumers", FBK_CONSUMERS_MAX);
 	}
-	for (uint32_t i = 0; r == 0 && i < FBK_BUFFERS_MAX; i++) {
-		if (exchange->buffers[i].state != BUFFER_NONE) {
-			r = buffer_send(link, i, &exchange->buffers[i]);
-		}
+	if (r == 0) {
+		r = exchange_send_all(exchange, link);
 	}
 	if (r == 0) {
 		LIST_INSERT_HEAD(&exchange->consumers, link->producer, links);
@@ -107,25 +130,16 @@ void exchange_remove_link(struct fbk_link *link)
 	pthread_mutex_unlock(&exchange->lock);
 }
 
-static int exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
-			      enum fbk_when_full when_full)
+/* The daemon compares: it knows the consumer's `hold`, and the buffers of this link. */
+static int exchange_set_depth(struct fbk_link *link, uint32_t depth, enum fbk_when_full when_full)
 {
-	uint32_t count = (uint32_t)__builtin_popcountll(exchange->there);
-	uint32_t hold = 0;
-	link_refresh(link);
-	if (link->peer.self) {
-		hold = lane_wishes_read(&link->peer.page).hold;
+	REQUEST(request, LINK_DEPTH, link_depth, .handle = link->state->handle, .depth = depth);
+	int r = request_do(link->context, &request);
+	if (r == 0) {
+		link->producer->depth = depth;
+		link->producer->skips = when_full == FBK_SKIP;
 	}
-	/* before the first buffer nothing is known of their number */
-	if (count > 0 && depth > 0 && (hold > count || depth > count - hold)) {
-		return error_set(-ENOBUFS,
-				 "the consumer holds %u frames: with %u offered that is more "
-				 "than the %u buffers there are",
-				 hold, depth, count);
-	}
-	link->producer->depth = depth;
-	link->producer->skips = when_full == FBK_SKIP;
-	return 0;
+	return r;
 }
 
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
@@ -138,7 +152,7 @@ int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link,
 		return error_set(-EINVAL, "the link is none of the exchange");
 	}
 	pthread_mutex_lock(&exchange->lock);
-	int r = exchange_set_depth(exchange, link, depth, when_full);
+	int r = exchange_set_depth(link, depth, when_full);
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
 }

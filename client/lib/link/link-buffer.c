@@ -80,27 +80,17 @@ static int buffer_ask(struct fbk_link *link, uint32_t index, struct link_buffer 
 	return r;
 }
 
-static int buffer_refresh(struct fbk_link *link, uint32_t index)
+int link_buffer_look(struct fbk_link *link, uint32_t index, uint32_t generation,
+		     struct link_buffer **ret_buffer)
 {
 	struct link_buffer **place = &link->consumer->buffers[index], *buffer = NULL;
-	int r = buffer_ask(link, index, &buffer);
-	if (r == 0) {
-		link_buffer_unref(*place);
-		*place = buffer;
-	}
-	return r;
-}
-
-int link_buffer_get(struct fbk_link *link, uint32_t index, uint32_t generation,
-		    struct link_buffer **ret_buffer)
-{
-	struct link_buffer **place = &link->consumer->buffers[index];
 	int r = 0;
 	if (!*place || (*place)->generation != generation || (*place)->epoch != link->epoch) {
-		r = buffer_refresh(link, index);
-	}
-	if (r == 0 && (*place)->generation != generation) {
-		r = error_set(-ESTALE, "buffer %u is not the one that was handed over", index);
+		r = buffer_ask(link, index, &buffer);
+		if (r == 0) {
+			link_buffer_unref(*place);
+			*place = buffer;
+		}
 	}
 	if (r == 0) {
 		/* relaxed: the link has one */
@@ -110,32 +100,17 @@ int link_buffer_get(struct fbk_link *link, uint32_t index, uint32_t generation,
 	return r;
 }
 
-/* Those that are there, one after the other. */
-int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg)
+int link_buffer_get(struct fbk_link *link, uint32_t index, uint32_t generation,
+		    struct link_buffer **ret_buffer)
 {
-	if (link->role != FBK_ROLE_CONSUMER) {
-		return error_set(-EPERM, "this end of the link is the producer's");
+	struct link_buffer *buffer = NULL;
+	int r = link_buffer_look(link, index, generation, &buffer);
+	if (r == 0 && buffer->generation != generation) {
+		link_buffer_unref(buffer);
+		return error_set(-ESTALE, "buffer %u is not the one that was handed over", index);
 	}
-	for (uint32_t index = 0; index < FBK_BUFFERS_MAX; index++) {
-		struct link_buffer *buffer = NULL;
-		pthread_mutex_lock(link->lock);
-		int r = link_refresh(link);
-		if (r == 0) {
-			r = link->peer.self ? buffer_refresh(link, index) : link_over(link);
-		}
-		if (r == 0) {
-			buffer = link->consumer->buffers[index];
-			/* relaxed: the link has one */
-			atomic_fetch_add_explicit(&buffer->refs, 1, memory_order_relaxed);
-		}
-		pthread_mutex_unlock(link->lock);
-		if (r < 0 && r != -ENOENT) {
-			return r;
-		}
-		if (buffer) {
-			fn(arg, link, index, &buffer->desc);
-			link_buffer_unref(buffer);
-		}
+	if (r == 0) {
+		*ret_buffer = buffer;
 	}
-	return 0;
+	return r;
 }

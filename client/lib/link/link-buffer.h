@@ -8,3 +8,7 @@
  * lies in its place. */
 int link_buffer_get(struct fbk_link *link, uint32_t index, uint32_t generation,
 		    struct link_buffer **ret_buffer);
+
+/* The same, where it may be a newer one. */
+int link_buffer_look(struct fbk_link *link, uint32_t index, uint32_t generation,
+		     struct link_buffer **ret_buffer);

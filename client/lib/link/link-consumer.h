@@ -6,6 +6,7 @@
 #pragma once
 
 #include <bsd/sys/queue.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct link_buffer {
 	struct fbk_buffer_desc desc;
 	uint64_t epoch; /* of the producer that it came from */
 	uint32_t generation;
+	bool imported; /* the program was asked, */
+	int error;     /* and refused it with that */
 };
 
 /* A release timeline of one buffer: in memory, or brokered. */
@@ -57,6 +60,9 @@ struct link_consumer {
 	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
 	uint32_t generations[FBK_BUFFERS_MAX];     /* of their buffers */
 	struct link_buffer *buffers[FBK_BUFFERS_MAX];
+	fbk_buffer_fn *import_fn; /* fbk_link_import(); NULL: all are accepted */
+	void *import_arg;
+	pthread_mutex_t importing; /* held while that runs; it comes before the link's lock */
 	struct release_line lines[FBK_BUFFERS_MAX][2]; /* in memory, brokered */
 	SLIST_HEAD(, retired_line) retired;
 	struct release_queue queue;

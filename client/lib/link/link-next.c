@@ -6,30 +6,44 @@
 
 #include "client/lib/clock.h"
 #include "client/lib/error.h"
+#include "client/lib/flush.h"
 #include "client/lib/timeline.h"
 #include "damage.h"
 #include "frame.h"
 #include "link-buffer.h"
 #include "link-find.h"
+#include "link-import.h"
 #include "link.h"
 #include "release-line.h"
 
 #define RELEASES_RETRY_NS UINT64_C(5000000)
 
+/* A memfd is flushed where it is mapped, which the library does not know. */
+static int flush_buffer(const struct fbk_buffer_desc *desc)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && desc->memory == FBK_MEMORY_DMABUF && i < FBK_PLANES_MAX;
+	     i++) {
+		r = desc->fd[i] >= 0 ? flush_dmabuf(desc->fd[i]) : 0;
+	}
+	return r;
+}
+
+static bool flush_wanted(const struct fbk_frame *frame)
+{
+	return frame->buffer->desc.visibility == FBK_VISIBLE_FLUSH ||
+	       frame->acquire.timeline->visibility == FBK_VISIBLE_FLUSH;
+}
+
 /* What the route asks of the library before the program sees the frame: its point is reached, or has not failed. */
 static int frame_prepare(struct fbk_frame *frame)
 {
 	struct fbk_link *link = frame->link;
-	int fd = frame->buffer->desc.fd[0];
 	switch (link->info.acquire) {
 	case FBK_ROUTE_CPU_WAIT:
-		/* a memfd is flushed where it is mapped, which the library does not know */
-		return frame->acquire.timeline->visibility == FBK_VISIBLE_FLUSH &&
-				       fbk_fence_classify(link->context, fd) == FBK_DMA_BUF_IMPLICIT
-			       ? fbk_point_flush_dmabuf(frame->acquire, fd)
-			       : 0;
+		return flush_wanted(frame) ? flush_buffer(&frame->buffer->desc) : 0;
 	case FBK_ROUTE_DMA_BUF_IMPLICIT:
-		return fbk_point_attach_dmabuf(frame->acquire, fd, true);
+		return fbk_point_attach_dmabuf(frame->acquire, frame->buffer->desc.fd[0], true);
 	default:
 		return 0;
 	}
@@ -61,6 +75,14 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	int r = found->error;
 	if (r == 0) {
 		r = link_buffer_get(link, frame->index, frame->generation, &frame->buffer);
+	}
+	if (r == 0 && frame->buffer->error < 0) {
+		/* it was handed over before its producer knew */
+		link->consumer->shown = 0;
+		lane_give_back(&link->out, &(struct lane_return){ .sequence = frame->sequence,
+								  .index = frame->index,
+								  .result = frame->buffer->error });
+		return -EAGAIN;
 	}
 	if (r == 0) {
 		r = frame_prepare(frame);
@@ -99,6 +121,12 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	if (r < 0) {
 		return r;
 	}
+	if (link->consumer->import_fn && fbk_timeline_value(link->state) != link->seen) {
+		/* its buffer may be one that the program was not asked about */
+		lane_point_unref(link->context, found.point);
+		awaited_add(awaited, FBK_POINT_SIGNALLED);
+		return -EAGAIN;
+	}
 	r = frame_take(link, &found, ret_frame);
 	if (r == -EAGAIN) { /* look again at once */
 		awaited_add(awaited, FBK_POINT_SIGNALLED);
@@ -110,7 +138,9 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	return r;
 }
 
-/* 0, -EAGAIN with what to wait for next, or an error. */
+#define IMPORT_DUE 1
+
+/* 0, -EAGAIN with what to wait for next, IMPORT_DUE, or an error. */
 static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 			 struct awaited *awaited)
 {
@@ -121,6 +151,9 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	}
 	if (link->stopped) {
 		return error_set(-EPIPE, "the link was stopped");
+	}
+	if (link_import_due(link)) {
+		return IMPORT_DUE;
 	}
 	awaited_add(awaited, link_change(link));
 	if (link_open(link)) {
@@ -156,6 +189,9 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 			*ret_frame = frame;
 		} else if (frame) {
 			frame_free(frame);
+		}
+		if (r == IMPORT_DUE && (r = link_import(link)) == 0) {
+			continue;
 		}
 		if (r != -EAGAIN) {
 			awaited_drop(&awaited);

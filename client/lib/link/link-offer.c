@@ -9,6 +9,7 @@
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
 #include "frame.h"
+#include "link-format.h"
 #include "link.h"
 #include "proto/container.h"
 #include "role-consumer.h"
@@ -42,6 +43,7 @@ static void link_free(struct fbk_link *link)
 	if (link->ops) {
 		link->ops->free(link);
 	}
+	link_formats_free(&link->formats);
 	pthread_mutex_destroy(&link->own_lock);
 	free(link);
 }
@@ -190,8 +192,12 @@ int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, 
 	r = fbk_timeline_create(device, NULL, "link", FBK_TIMELINE_BROKERED, &link->state);
 	if (r == 0) {
 		REQUEST(request, LINK_OFFER, link_offer, .handle = link->state->handle,
-			.device = device->number, .role = wanted.link.role);
+			.device = device->number, .role = wanted.link.role,
+			.hold = wanted.consumer.hold);
 		r = link_request(link, &request, 2, &wanted);
+	}
+	if (r == 0) { /* nobody can accept it yet */
+		r = link_formats_send(link, &wanted.link);
 	}
 	if (r == 0) {
 		r = fbk_timeline_share(link->state, FBK_RIGHT_WAIT, ret_offer_fd);
@@ -219,8 +225,11 @@ int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_li
 	}
 	r = fbk_timeline_open(device->context, offer_fd, &link->state);
 	if (r == 0) {
+		r = link_formats_send(link, &wanted.link);
+	}
+	if (r == 0) {
 		REQUEST(request, LINK_ACCEPT, link_accept, .handle = link->state->handle,
-			.device = device->number);
+			.device = device->number, .hold = wanted.consumer.hold);
 		r = link_request(link, &request, 3, &wanted);
 	}
 	if (r < 0) {
@@ -230,13 +239,6 @@ int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_li
 	link_enlist(link);
 	*ret_link = link;
 	return 0;
-}
-
-int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format)
-{
-	(void)link;
-	(void)ret_format;
-	return error_set(-ENOENT, "there is no format %u", number);
 }
 
 void fbk_link_close(struct fbk_link *link)

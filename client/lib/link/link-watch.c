@@ -8,6 +8,7 @@
 #include "client/lib/watch-arm.h"
 #include "link-consumer.h"
 #include "link-find.h"
+#include "link-import.h"
 #include "link.h"
 
 static void frame_watch_end(struct frame_watch *slot)
@@ -95,7 +96,7 @@ static int next_watch(struct fbk_link *link)
 		r = watch_point(link_change(link), change_fired, link, &half->change_watch);
 	}
 	awaited_init(&awaited);
-	if (r == 0 && next_ready(link, &awaited) != -EAGAIN) {
+	if (r == 0 && (link_import_due(link) || next_ready(link, &awaited) != -EAGAIN)) {
 		r = next_watch_soon(link);
 	} else if (r == 0 && awaited.count > 0) {
 		r = next_watch_points(half, &awaited);
@@ -122,7 +123,8 @@ static void next_look(struct fbk_link *link)
 	struct awaited awaited;
 	awaited_init(&awaited);
 	link_refresh(link);
-	bool due = fn && (next_over(link) || next_ready(link, &awaited) != -EAGAIN);
+	bool due = fn && (next_over(link) || link_import_due(link) ||
+			  next_ready(link, &awaited) != -EAGAIN);
 	awaited_drop(&awaited);
 	if (due) {
 		frame_unwatch(link);

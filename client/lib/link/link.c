@@ -13,6 +13,15 @@
 #include "proto/wire.h"
 #include "struct-size.h"
 
+static void link_take_buffers(struct fbk_link *link, const Fbk__Wire__LinkState *state)
+{
+	uint64_t rest = state->buffers;
+	link->buffers = state->buffers;
+	for (size_t i = 0; rest && i < state->n_buffer_generation; i++, rest &= rest - 1) {
+		link->generations[__builtin_ctzll(rest)] = state->buffer_generation[i];
+	}
+}
+
 void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 {
 	struct fbk_link_info *info = &link->info;
@@ -26,10 +35,15 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 	info->generation = state->generation;
 	info->held = (uint32_t)__builtin_popcountll(state->held);
 	link->held = state->held;
+	info->accepted = state->accepted;
+	info->refused = state->refused;
+	link->format_generation = state->format_generation;
 	wire_text_copy(info->acquire_why, sizeof(info->acquire_why), state->acquire_why);
 	wire_text_copy(info->release_why, sizeof(info->release_why), state->release_why);
 	wire_text_copy(info->peer, sizeof(info->peer), state->peer);
 	wire_text_copy(info->cause, sizeof(info->cause), state->cause);
+	wire_text_copy(info->unfit, sizeof(info->unfit), state->unfit);
+	link_take_buffers(link, state);
 }
 
 static void link_lose_peer(struct fbk_link *link)

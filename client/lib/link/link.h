@@ -53,6 +53,14 @@ struct link_role {
 		struct fbk_link *link); /* also at the end of the context, without the others */
 };
 
+struct joined_format;
+
+/* Formats that both ends allow, as they were asked for. */
+struct link_formats {
+	uint64_t epoch, generation; /* of that time */
+	struct joined_format *formats[FBK_FORMATS_MAX];
+};
+
 struct fbk_link {
 	struct child child; /* of the context */
 	_Atomic unsigned int refs;
@@ -71,6 +79,10 @@ struct fbk_link {
 	uint64_t
 		held; /* of a producer: buffers that a consumer which is gone may still use, by the daemon */
 	struct fbk_link_info info;
+	struct link_formats formats;
+	uint64_t format_generation;
+	uint64_t buffers; /* mask of the producer's, and their generations */
+	uint32_t generations[FBK_BUFFERS_MAX];
 	struct lane out;
 	struct link_peer peer;
 	struct link_peer

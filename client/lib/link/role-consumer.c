@@ -109,6 +109,7 @@ static void consumer_free(struct fbk_link *link)
 		lane_point_unref(link->context, link->consumer->watches[i].point);
 	}
 	release_lines_free(link->consumer);
+	pthread_mutex_destroy(&link->consumer->importing);
 	free(link->consumer);
 }
 
@@ -134,6 +135,7 @@ int role_consumer_create(struct fbk_link *link)
 		half->watches[i].link = link;
 	}
 	half->queue.link = link;
+	pthread_mutex_init(&half->importing, NULL);
 	link->consumer = half;
 	link->ops = &role_consumer;
 	return 0;
