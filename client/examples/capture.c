@@ -4,11 +4,13 @@
  * released it (<- release). Works for any V4L2 device that exports its buffers. The consumer is a program that gets
  * the offer as an open fd, whose number is its last argument: example-encoder, for example.
  */
+#include <drm_fourcc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fencebroker.h>
 #include <linux/videodev2.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,54 @@ static int card_queue(uint32_t index)
 	return ioctl(card, VIDIOC_QBUF, &buffer) < 0 ? -errno : 0;
 }
 
+/* V4L2 and DRM name the same pixels by different numbers; 0, plain bytes, for what DRM has no name for. */
+static uint32_t drm_fourcc(uint32_t pixelformat)
+{
+	static const struct {
+		uint32_t v4l2, drm;
+	} names[] = {
+		{ V4L2_PIX_FMT_YUYV, DRM_FORMAT_YUYV },
+		{ V4L2_PIX_FMT_UYVY, DRM_FORMAT_UYVY },
+		{ V4L2_PIX_FMT_YVYU, DRM_FORMAT_YVYU },
+		{ V4L2_PIX_FMT_VYUY, DRM_FORMAT_VYUY },
+		{ V4L2_PIX_FMT_NV12, DRM_FORMAT_NV12 },
+		{ V4L2_PIX_FMT_NV21, DRM_FORMAT_NV21 },
+		{ V4L2_PIX_FMT_NV16, DRM_FORMAT_NV16 },
+		{ V4L2_PIX_FMT_YUV420, DRM_FORMAT_YUV420 },
+		{ V4L2_PIX_FMT_YVU420, DRM_FORMAT_YVU420 },
+		{ V4L2_PIX_FMT_RGB565, DRM_FORMAT_RGB565 },
+		{ V4L2_PIX_FMT_RGB24, DRM_FORMAT_BGR888 },
+		{ V4L2_PIX_FMT_BGR24, DRM_FORMAT_RGB888 },
+		{ V4L2_PIX_FMT_XBGR32, DRM_FORMAT_XRGB8888 },
+		{ V4L2_PIX_FMT_ABGR32, DRM_FORMAT_ARGB8888 },
+		{ V4L2_PIX_FMT_RGBX32, DRM_FORMAT_XBGR8888 },
+		{ V4L2_PIX_FMT_RGBA32, DRM_FORMAT_ABGR8888 },
+		{ V4L2_PIX_FMT_GREY, DRM_FORMAT_R8 },
+	};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (names[i].v4l2 == pixelformat) {
+			return names[i].drm;
+		}
+	}
+	return 0;
+}
+
+/* The planes of a format lie one behind the other in the one buffer of this API. */
+static void card_planes(const struct v4l2_pix_format *pix, struct fbk_buffer_desc *buffer)
+{
+	uint32_t fourcc = drm_fourcc(pix->pixelformat);
+	uint64_t luma = (uint64_t)pix->bytesperline * pix->height;
+	bool three = fourcc == DRM_FORMAT_YUV420 || fourcc == DRM_FORMAT_YVU420;
+	bool two =
+		fourcc == DRM_FORMAT_NV12 || fourcc == DRM_FORMAT_NV21 || fourcc == DRM_FORMAT_NV16;
+	uint32_t chroma = three ? pix->bytesperline / 2 : pix->bytesperline;
+	buffer->plane_count = three ? 3 : two ? 2 : 1;
+	buffer->stride[0] = pix->bytesperline;
+	buffer->stride[1] = buffer->stride[2] = chroma;
+	buffer->offset[1] = luma;
+	buffer->offset[2] = luma + (uint64_t)chroma * pix->height / 2;
+}
+
 static int card_open(const char *path, struct v4l2_format *ret_format)
 {
 	struct v4l2_requestbuffers request = { .count = BUFFERS,
@@ -70,10 +120,10 @@ static int card_export(struct fbk_exchange *exchange, const struct v4l2_format *
 			.fd = { export.fd, -1, -1, -1 },
 			.width = format->fmt.pix.width,
 			.height = format->fmt.pix.height,
-			.fourcc = format->fmt.pix.pixelformat,
-			.plane_count = 1,
-			.stride = { format->fmt.pix.bytesperline },
+			.fourcc = drm_fourcc(format->fmt.pix.pixelformat),
+			.modifier = DRM_FORMAT_MOD_LINEAR,
 		};
+		card_planes(&format->fmt.pix, &desc);
 		int r = fbk_exchange_add(exchange, i, &desc);
 		if (r < 0) {
 			return r;
@@ -154,8 +204,6 @@ static int meet(const char *path, char **consumer, unsigned long frames)
 	struct fbk_exchange *exchange;
 	struct fbk_device *device;
 	struct fbk_context *ctx;
-	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),
-					      .role = FBK_ROLE_PRODUCER };
 	struct fbk_link *link;
 	int offer_fd;
 	int r = card_open(path, &format);
@@ -163,6 +211,22 @@ static int meet(const char *path, char **consumer, unsigned long frames)
 		fprintf(stderr, "%s: %s\n", path, strerror(-r));
 		return r;
 	}
+	const struct fbk_format picture = {
+		.struct_size = sizeof(picture),
+		.memory = FBK_MEMORY_DMABUF,
+		.fourcc = drm_fourcc(format.fmt.pix.pixelformat),
+		.modifier = DRM_FORMAT_MOD_LINEAR,
+		.width_min = format.fmt.pix.width,
+		.width_max = format.fmt.pix.width,
+		.height_min = format.fmt.pix.height,
+		.height_max = format.fmt.pix.height,
+	};
+	const struct fbk_link_desc wanted = {
+		.struct_size = sizeof(wanted),
+		.role = FBK_ROLE_PRODUCER,
+		.formats = (const struct fbk_format *[]){ &picture },
+		.format_count = 1,
+	};
 	if ((r = fbk_connect(NULL, &ctx)) < 0 ||
 	    (r = fbk_device_register(ctx, &desc, &device)) < 0 ||
 	    (r = fbk_link_offer(device, &wanted, &offer_fd, &link)) < 0 ||

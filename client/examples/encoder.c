@@ -3,6 +3,7 @@
  * An encoder without memory fences: it waits on kernel fences only. Frames come over a link; its offer
  * arrives as an fd over the application's own socket (here: inherited, named by its number).
  */
+#include <drm_fourcc.h>
 #include <errno.h>
 #include <fencebroker.h>
 #include <poll.h>
@@ -30,6 +31,30 @@ static int encode(int dmabuf_fd, int acquire_fd)
 	return poll(&entry, 1, 2000) == 1 ? 0 : -ETIMEDOUT;
 }
 
+/* What it can read, the best first: linear dma-bufs of these pixels, up to its largest picture. */
+static int accept_offer(struct fbk_device *encoder, int offer_fd, struct fbk_link **ret_link)
+{
+	static const uint32_t pixels[] = { DRM_FORMAT_NV12, DRM_FORMAT_YUYV, DRM_FORMAT_UYVY,
+					   DRM_FORMAT_YUV420, DRM_FORMAT_XRGB8888 };
+	struct fbk_format formats[sizeof(pixels) / sizeof(pixels[0])];
+	const struct fbk_format *list[sizeof(pixels) / sizeof(pixels[0])];
+	struct fbk_link_desc wanted = { .struct_size = sizeof(wanted), .formats = list };
+	for (; wanted.format_count < sizeof(pixels) / sizeof(pixels[0]); wanted.format_count++) {
+		list[wanted.format_count] = &formats[wanted.format_count];
+		formats[wanted.format_count] = (struct fbk_format){
+			.struct_size = sizeof(formats[0]),
+			.memory = FBK_MEMORY_DMABUF,
+			.fourcc = pixels[wanted.format_count],
+			.modifier = DRM_FORMAT_MOD_LINEAR,
+			.width_min = 16,
+			.width_max = 8192,
+			.height_min = 16,
+			.height_max = 8192,
+		};
+	}
+	return fbk_link_accept(encoder, offer_fd, &wanted, ret_link);
+}
+
 static int run(struct fbk_context *ctx, int offer_fd)
 {
 	struct fbk_device_desc desc = {
@@ -43,7 +68,7 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	struct fbk_frame *frame;
 	int r = fbk_device_register(ctx, &desc, &encoder);
 	if (r == 0) {
-		r = fbk_link_accept(encoder, offer_fd, NULL, &link);
+		r = accept_offer(encoder, offer_fd, &link);
 	}
 	if (r < 0) {
 		return r;
