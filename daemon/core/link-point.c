@@ -41,6 +41,15 @@ int link_set_point(struct link *link, int side, struct handle *handle, uint32_t 
 	if (r < 0) {
 		return r;
 	}
+	bool releases = side != (int)link->producer &&
+			timeline_signaler(handle->timeline) == handle->client;
+	if (releases && handle->timeline->brokered) {
+		/* A release on a fence is not refused once its buffer is said to be back. */
+		r = timeline_reserve(handle->timeline, end->client->user);
+	}
+	if (r < 0) {
+		return r;
+	}
 	point_drop(end, &end->points[number]);
 	r = charge_grow(&end->fds, end->client->user, ACCOUNT_FDS, 1);
 	if (r < 0) {
@@ -52,8 +61,7 @@ int link_set_point(struct link *link, int side, struct handle *handle, uint32_t 
 		charge_shrink(&end->fds, 1);
 		return r;
 	}
-	handle->timeline->releases |= side != (int)link->producer &&
-				      timeline_signaler(handle->timeline) == handle->client;
+	handle->timeline->releases |= releases;
 	end->points[number] = (struct link_point){ .token = fd, .incarnation = incarnation };
 	return 0;
 }

@@ -141,10 +141,35 @@ static struct timeline *timeline_alloc(const char *name)
 
 static void timeline_free(struct timeline *timeline)
 {
+	if (timeline->brokered) {
+		charge_release(&timeline->brokered->reserved_import);
+		charge_release(&timeline->brokered->reserved_fds);
+	}
 	free(timeline->brokered);
 	free(timeline->counters);
 	free(timeline->reason);
 	free(timeline);
+}
+
+int timeline_reserve(struct timeline *timeline, struct user *user)
+{
+	struct brokered *brokered = timeline->brokered;
+	if (timeline_has_reserve(timeline)) {
+		return 0;
+	}
+	int r = charge_take(&brokered->reserved_import, user, ACCOUNT_IMPORTS, 1);
+	if (r == 0) {
+		r = charge_take(&brokered->reserved_fds, user, ACCOUNT_FDS, TIMELINE_RESERVED_FDS);
+	}
+	if (r < 0) {
+		charge_release(&brokered->reserved_import);
+	}
+	return r;
+}
+
+bool timeline_has_reserve(const struct timeline *timeline)
+{
+	return timeline->brokered && timeline->brokered->reserved_import.amount > 0;
 }
 
 /* Adds the parts of its kind: brokered, or in memory with or without a signaler that rings. */

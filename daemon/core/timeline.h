@@ -36,9 +36,10 @@ struct arm {
 
 /* The part of a brokered timeline. */
 struct brokered {
-	struct source_queue sources; /* in rising order */
-	uint64_t given;              /* the largest point asked for */
-	struct link *link;           /* the link whose state it is, or NULL */
+	struct source_queue sources;                 /* in rising order */
+	uint64_t given;                              /* the largest point asked for */
+	struct link *link;                           /* the link whose state it is, or NULL */
+	struct charge reserved_import, reserved_fds; /* see timeline_reserve */
 };
 
 /* What happened to a timeline, for reports. */
@@ -119,6 +120,11 @@ void timeline_orphan(struct timeline *timeline, enum fbk_cause cause);
  */
 void timeline_keep(struct timeline *timeline);
 void timeline_unkeep(struct timeline *timeline); /* takes NULL */
+
+/* Take now what an import on this brokered timeline will be charged, one at a time: so a limit can't refuse it then. */
+#define TIMELINE_RESERVED_FDS 2
+int timeline_reserve(struct timeline *timeline, struct user *user);
+bool timeline_has_reserve(const struct timeline *timeline);
 
 /* The error of a timeline whose signaler ended with that cause. */
 int cause_error(enum fbk_cause cause);

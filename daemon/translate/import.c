@@ -77,6 +77,15 @@ static void import_drop(struct source *source)
 	import_free(import);
 }
 
+/*
+ * A fence in error says that its device is done with a buffer. Where the buffer was taken early, a later release of it
+ * follows on the same timeline, whose fence alone decides that one: so the error is not passed on.
+ */
+static bool import_reaches(const struct import *import)
+{
+	return import->result == 0 || (import->timeline->releases && import_next(import));
+}
+
 /* The first import is decided. Wake the waiters before the cleanup, which takes as long. */
 static void import_advance(struct timeline *timeline)
 {
@@ -84,7 +93,7 @@ static void import_advance(struct timeline *timeline)
 	struct source_queue over = TAILQ_HEAD_INITIALIZER(over);
 	uint64_t value = 0;
 	struct import *first;
-	while ((first = import_first(timeline)) && first->decided && first->result == 0) {
+	while ((first = import_first(timeline)) && first->decided && import_reaches(first)) {
 		value = first->value;
 		TAILQ_REMOVE(sources, &first->source, links);
 		TAILQ_INSERT_TAIL(&over, &first->source, links);
@@ -217,7 +226,11 @@ static int import_make(struct handle *handle, uint64_t value, unsigned int count
 	if (!import) {
 		return -ENOMEM;
 	}
-	int r = charge_take(&import->charge, handle->client->user, ACCOUNT_IMPORTS, 1);
+	import->reserved = timeline_has_reserve(handle->timeline) &&
+			   TAILQ_EMPTY(&handle->timeline->brokered->sources);
+	int r = import->reserved
+			? 0
+			: charge_take(&import->charge, handle->client->user, ACCOUNT_IMPORTS, 1);
 	if (r < 0) {
 		free(import);
 		return r;
@@ -304,7 +317,7 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	}
 	/* A syncobj's point takes a second fd: its fence. */
 	unsigned int fds = fences->count + (fences->kinds[0] == FBK_SYNCOBJ_TIMELINE);
-	if (r == 0) {
+	if (r == 0 && !(import->reserved && fds <= TIMELINE_RESERVED_FDS)) {
 		r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);
 	}
 	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {

@@ -27,6 +27,7 @@ struct import {
 	uint64_t value;
 	uint64_t since_ns;
 	bool decided;
+	bool reserved;        /* charged with its timeline: timeline_reserve() */
 	int result;           /* error of the first fence that failed */
 	unsigned int waiting; /* fences that have not signalled */
 	unsigned int count;   /* of parts; 0: a signal by request */

@@ -219,11 +219,6 @@ END_TEST
 
 /* -------------------------------------------------------------------------------- what is refused */
 
-static void note_result(void *arg, int result)
-{
-	*(int *)arg = result;
-}
-
 static void setup_poor(void)
 {
 	stage_open(WAY_NATIVE, "version = 1;\n"
@@ -232,36 +227,27 @@ static void setup_poor(void)
 	fence = eventfd(0, EFD_CLOEXEC);
 }
 
-/* The daemon says no when the frame is back already: it comes with the error, and its link lives. */
+/* A limit is met with the buffer's release timeline, while the frame is held: no buffer is free for want of a fence. */
 START_TEST(limit_of_imports)
 {
-	int results[2] = { 1, 1 };
-	meet_all(PRODUCER_BUFFERS);
-	for (int i = 0; i < 2; i++) {
-		EXPECT(fbk_exchange_hand(producer.exchange, (uint32_t)i, FBK_POINT_SIGNALLED,
-					 FBK_DEADLINE_MAX, NULL, note_result, &results[i]) == 1);
-		release_on_fence(local_next(&local));
-	}
-	while (results[1] == 1) {
-		loop_turn(producer.context);
-	}
-	ck_assert_int_eq(results[1], -EDQUOT);
-	ck_assert_int_eq(results[0], 1);
+	local_open(&local, FBK_DELIVERY_FIFO, PRODUCER_BUFFERS);
+	ck_assert_int_eq(hand(0), 1);
+	ck_assert_int_eq(hand(1), 1);
+	release_on_fence(local_next(&local));
+	struct fbk_frame *frame = local_next(&local);
+	ck_assert_int_eq(fbk_frame_release_on(frame, dup(fence)), -EDQUOT);
+	ck_assert_int_eq(take_now(), 2);
+	ck_assert_int_eq(take_now(), -ETIMEDOUT);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+	ck_assert_uint_eq(take(), 1);
+	ck_assert_int_eq(take_now(), -ETIMEDOUT);
 	EXPECT(eventfd_write(fence, 1) == 0);
-	while (results[0] == 1) {
-		loop_turn(producer.context);
-	}
-	ck_assert_int_eq(results[0], 0);
-	/* that buffer has another release timeline by now */
-	for (int i = 0; i < 2; i++) {
-		results[i] = 1;
-		EXPECT(fbk_exchange_hand(producer.exchange, (uint32_t)i, FBK_POINT_SIGNALLED,
-					 FBK_DEADLINE_MAX, NULL, note_result, &results[i]) == 1);
+	ck_assert_uint_eq(take(), 0);
+	/* the first buffer's is reserved still */
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(hand(0), 1);
 		release_on_fence(local_next(&local));
-		while (results[i] == 1) {
-			loop_turn(producer.context);
-		}
-		ck_assert_int_eq(results[i], 0);
+		ck_assert_uint_eq(take(), 0);
 	}
 	local_close(&local);
 }

@@ -39,6 +39,7 @@ enum deed {
 	CLOSE,      /* closes the link, with the fence in the dma-buf */
 	DISCONNECT, /* leaves */
 	FAILS,      /* releases it on the fence, and lives */
+	TWICE,      /* the same, and the next one on the other fence */
 };
 
 static void put_into(const struct fbk_frame *frame, int fence, bool write)
@@ -50,7 +51,7 @@ static void act(struct consumer *self, struct fbk_frame *frame, enum deed deed, 
 		int second)
 {
 	struct fbk_point point;
-	if (deed == ATTACHED || deed == BOTH || deed == FAILS) {
+	if (deed == ATTACHED || deed == BOTH || deed >= FAILS) {
 		if (deed == BOTH) {
 			put_into(frame, second, false);
 		}
@@ -83,6 +84,10 @@ static int consumer_run(int socket, void *arg)
 	ck_assert_ptr_nonnull(frame);
 	act(&self, frame, deed, first, second);
 	send_word(socket, 0, -1);
+	if (deed == TWICE) {
+		EXPECT(fbk_frame_release_on(consumer_next(&self), second) == 0);
+		send_word(socket, 0, -1);
+	}
 	for (;;) {
 		pause();
 	}
@@ -212,6 +217,33 @@ START_TEST(leaves_with_a_fence)
 }
 END_TEST
 
+/* Its device waits by itself, so the buffer is out again while its last fence is pending. What that one comes to says
+ * nothing of the next. */
+START_TEST(fails_while_out_again)
+{
+	struct fbk_release releases[FBK_CONSUMERS_MAX + 1];
+	uint32_t ids[2], index;
+	size_t count;
+	enum deed deed = TWICE;
+	open_with(&deed, ids);
+	patient_word(peer.socket);
+	EXPECT(fbk_exchange_take_early(producer.exchange, deadline_ms(PATIENCE_MS), &index, NULL,
+				       releases, &count) == 0);
+	ck_assert_uint_eq(index, out);
+	ck_assert_uint_eq(count, 1);
+	EXPECT(fbk_exchange_hand(producer.exchange, out, FBK_POINT_SIGNALLED, 1, NULL, NULL,
+				 NULL) == 1);
+	patient_word(peer.socket);
+	ck_assert_int_eq(test_fence_signal(fences, ids[0], -EIO), 0);
+	ck_assert_int_eq(fbk_point_wait(releases[0].point, deadline_ms(PATIENCE_MS)), 0);
+	expect_busy();
+	ck_assert_int_eq(test_fence_signal(fences, ids[1], 0), 0);
+	expect_free();
+	kill_peer();
+	producer_close(&producer);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------ the producer's syncobj -- */
 
 #define AT 40
@@ -310,6 +342,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, killed_with_a_fence, 0, count);
 	tcase_add_loop_test(tcase, killed_with_a_fence_that_fails, 0, 3);
 	tcase_add_loop_test(tcase, leaves_with_a_fence, 0, 2);
+	tcase_add_test(tcase, fails_while_out_again);
 	tcase_add_test(tcase, syncobj_of_a_fence_in_error);
 	tcase_add_loop_test(tcase, syncobj_of_a_dead_holder, 0, 2);
 }
