@@ -927,7 +927,10 @@ struct fbk_rectangle {
 	uint32_t width, height;
 };
 
-/* Of one frame; FBK_FRAME_META_INIT states nothing. Times are CLOCK_MONOTONIC nanoseconds, or FBK_TIME_NONE. */
+/* Of one frame; FBK_FRAME_META_INIT states nothing. Times are CLOCK_MONOTONIC nanoseconds, or FBK_TIME_NONE.
+ * Rectangles lie within the buffer's width and height, where it has these, and end below 2^31; no damage is empty; bytes
+ * lie within the plane's memory. So a consumer need not check what it gets: it gets less damage than its producer wrote
+ * where that lies outside, and the link ends where something else does. */
 struct fbk_frame_meta {
 	size_t struct_size;
 	uint32_t flags;
@@ -960,6 +963,7 @@ struct fbk_frame_meta {
  *   -ENOTCONN    no consumer is there: the detail says why
  *   -ENOTSUP     each consumer that is there refused the buffer: the detail names one
  *   -EBUSY       it is handed over already
+ *   -EINVAL      `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size
  */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,

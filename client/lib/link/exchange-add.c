@@ -111,6 +111,7 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 	r = exchange_find(exchange, index, false, &buffer);
 	if (r == 0) {
 		buffer->desc = taken;
+		buffer->bounds = frame_bounds_of(&taken);
 		r = exchange_add(exchange, buffer);
 	} else {
 		buffer_clear(&(struct exchange_buffer){ .state = BUFFER_FREE, .desc = taken });

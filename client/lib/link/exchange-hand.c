@@ -6,6 +6,7 @@
 #include "consumer.h"
 #include "exchange-refresh.h"
 #include "exchange.h"
+#include "frame-bounds.h"
 #include "frame-meta.h"
 #include "struct-size.h"
 
@@ -48,9 +49,10 @@ static int exchange_nobody(const struct fbk_exchange *exchange)
 						     : "no peer has accepted the link yet");
 }
 
-/* Can it be handed over, with that point? */
+/* Can it be handed over, with that point, and `meta` if it is not NULL? */
 static int exchange_check_hand(struct fbk_exchange *exchange, uint32_t index,
-			       struct fbk_point acquire, struct exchange_buffer **ret_buffer)
+			       struct fbk_point acquire, const struct fbk_frame_meta *meta,
+			       struct exchange_buffer **ret_buffer)
 {
 	int r = exchange_find(exchange, index, true, ret_buffer);
 	if (r < 0) {
@@ -62,7 +64,8 @@ static int exchange_check_hand(struct fbk_exchange *exchange, uint32_t index,
 	if (acquire.timeline && (acquire.value == 0 || acquire.value > FBK_POINT_MAX)) {
 		return error_set(-ERANGE, "%llu is not a point", (unsigned long long)acquire.value);
 	}
-	return exchange_may_hand(exchange, acquire);
+	r = meta ? frame_bounds_check(&(*ret_buffer)->bounds, index, meta) : 0;
+	return r < 0 ? r : exchange_may_hand(exchange, acquire);
 }
 
 static bool exchange_refused(const struct link_producer *half, uint32_t index)
@@ -124,11 +127,12 @@ static void buffer_hand(struct exchange_buffer *buffer, struct fbk_point acquire
 
 /* The number of consumers, or an error. */
 static int exchange_hand(struct fbk_exchange *exchange, struct lane_frame *frame,
-			 struct fbk_point acquire, fbk_released_fn *on_released, void *arg)
+			 const struct fbk_frame_meta *meta, struct fbk_point acquire,
+			 fbk_released_fn *on_released, void *arg)
 {
 	struct exchange_buffer *buffer = NULL;
 	exchange_refresh(exchange);
-	int r = exchange_check_hand(exchange, frame->index, acquire, &buffer);
+	int r = exchange_check_hand(exchange, frame->index, acquire, meta, &buffer);
 	if (r < 0) {
 		return r;
 	}
@@ -157,8 +161,8 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		      fbk_released_fn *on_released, void *arg)
 {
 	struct lane_frame frame = { .index = index, .deadline_ns = deadline_ns };
+	struct fbk_frame_meta said;
 	if (meta) {
-		struct fbk_frame_meta said;
 		int r = struct_read(&said, sizeof(said), sizeof(said), meta);
 		if (r == 0) {
 			r = frame_meta_check(&said);
@@ -169,7 +173,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		frame_meta_write(&said, &frame);
 	}
 	pthread_mutex_lock(&exchange->lock);
-	int r = exchange_hand(exchange, &frame, acquire, on_released, arg);
+	int r = exchange_hand(exchange, &frame, meta ? &said : NULL, acquire, on_released, arg);
 	pthread_mutex_unlock(&exchange->lock);
 	return r;
 }

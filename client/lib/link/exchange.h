@@ -13,6 +13,7 @@
 
 #include "client/lib/child.h"
 #include "fencebroker.h"
+#include "frame-bounds.h"
 
 struct fbk_exchange;
 struct lane_point;
@@ -29,6 +30,7 @@ enum buffer_state {
 struct exchange_buffer {
 	enum buffer_state state;
 	struct fbk_buffer_desc desc;
+	struct frame_bounds bounds;
 	uint32_t generation;
 	uint32_t consumers; /* that have it */
 	uint32_t pending;   /* of them, those that did not give it back yet */

@@ -60,6 +60,7 @@ static int buffer_create(const Fbk__Wire__Buffer *wire, uint64_t epoch, struct r
 		.visibility = wire->visibility,
 	};
 	buffer_take_planes(&buffer->desc, wire, reply);
+	buffer->bounds = frame_bounds_of(&buffer->desc);
 	*ret_buffer = buffer;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "fencebroker.h"
+#include "frame-bounds.h"
 #include "lane.h"
 #include "proto/page.h"
 #include "release-queue.h"
@@ -23,6 +24,7 @@ struct fbk_frame;
 struct link_buffer {
 	_Atomic unsigned int refs;
 	struct fbk_buffer_desc desc;
+	struct frame_bounds bounds;
 	uint64_t epoch; /* of the producer that it came from */
 	uint32_t generation;
 	bool imported; /* the program was asked, */

@@ -76,6 +76,10 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	if (r == 0) {
 		r = link_buffer_get(link, frame->index, frame->generation, &frame->buffer);
 	}
+	if (r == 0 && frame_bounds_apply(&frame->buffer->bounds, frame->index, &frame->meta) < 0) {
+		link_break(link, -EPROTO, fbk_error_detail());
+		return link_over(link);
+	}
 	if (r == 0 && frame->buffer->error < 0) {
 		/* it was handed over before its producer knew */
 		link->consumer->shown = 0;
