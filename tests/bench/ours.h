@@ -35,6 +35,8 @@ extern const struct side ours_syncobj;  /* direct mirror */
 extern const struct side ours_link;
 extern const struct side ours_hand; /* memory to eventfd, eventfd to memory */
 extern const struct side ours_hand_native;
+extern const struct side ours_in_order; /* four frames there and back */
+extern const struct side ours_last_first;
 extern const struct side ours_stages;        /* devices wait for points */
 extern const struct side ours_stages_waited; /* processes wait for devices */
 extern const struct side ours_start;

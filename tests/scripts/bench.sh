@@ -25,7 +25,7 @@ for rounds in 0 -1 100001 ten 5x ''; do
 	refused --rounds "$rounds" check
 done
 
-rows="check signal-1 signal-1-futex requests-32 spin sleep export link hand-over hand-over-native stages-0.2ms bus-register bus-flood heap-timeline allocations"
+rows="check signal-1 signal-1-futex requests-32 spin sleep export link hand-over hand-over-native hand-over-order stages-0.2ms bus-register bus-flood heap-timeline allocations"
 "$bench" --quick --json --plot "$work/plot.svg" $rows >"$work/json" 2>"$work/err" ||
 	fail "fence-bench --quick: $(cat "$work/err" "$work/json")"
 [ "$(wc -l <"$work/err")" = "$(wc -w <<<"$rows")" ] ||
