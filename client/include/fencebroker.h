@@ -1026,11 +1026,13 @@ int fbk_frame_error(struct fbk_frame *frame);
  *   now (`result` 0, or a negative errno when the frame could not be used);
  *   once the point is reached that this gives: the buffer's own release timeline, in memory, which the consumer or its
  *   device signals; its value is the number of this use;
- *   or once a kernel fence signals (takes the fd; several: all of them).
+ *   or once a kernel fence signals (takes the fd; of several the caller makes one: SYNC_IOC_MERGE, or a point that
+ *   follows them by fbk_point_signal_on_all(), exported).
  * The frame stays an object until its last unref.
- * None of them waits for the daemon. It gets the fence before the producer is told of the release; a fence that it then
- * refuses (a limit of this user) decides the release with that error.
+ * None of them waits for the daemon, but for the first of its kind for a buffer, which makes the release timeline. The
+ * daemon gets the fence before the producer is told of the release.
  *   -ESTALE   it was released, abandoned by its producer, or its producer is gone
+ *   -EDQUOT, -ENFILE  a limit of this user, of the release timeline: the frame is held still
  *   -EAGAIN   the daemon takes nothing, and 64 fences wait to be sent
  *   else      an error of the fence or point, as fbk_point_signal_on() returns it
  */
