@@ -34,6 +34,6 @@ extern const struct side raw_bus_flood;      /* Peer.Ping of our daemon under a 
 
 /* Requests that set up a link (strace shows them): of the offering process, before and after the other accepted;
  * and of the accepting process. */
-#define OFFER_REQUESTS  5
-#define ACCEPT_REQUESTS 4
+#define OFFER_REQUESTS  4
+#define ACCEPT_REQUESTS 3
 #define JOIN_REQUESTS   4

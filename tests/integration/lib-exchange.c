@@ -47,7 +47,8 @@ struct fbk_buffer_desc buffer_desc(const struct buffer *buffer)
 {
 	return (struct fbk_buffer_desc){
 		.struct_size = sizeof(struct fbk_buffer_desc),
-		.memory = FBK_MEMORY_MEMFD,
+		/* a dma-buf has no seals */
+		.memory = fcntl(buffer->fd, F_GET_SEALS) < 0 ? FBK_MEMORY_DMABUF : FBK_MEMORY_MEMFD,
 		.fd = { fcntl(buffer->fd, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
 		.width = 32,
 		.height = 32,

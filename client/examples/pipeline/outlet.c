@@ -29,7 +29,8 @@ struct fbk_buffer_desc outlet_bytes_buffer(int fd)
 {
 	return (struct fbk_buffer_desc){
 		.struct_size = sizeof(struct fbk_buffer_desc),
-		.memory = FBK_MEMORY_MEMFD,
+		/* a dma-buf has no seals */
+		.memory = fcntl(fd, F_GET_SEALS) < 0 ? FBK_MEMORY_DMABUF : FBK_MEMORY_MEMFD,
 		.plane_count = 1,
 		.fd = { fcntl(fd, F_DUPFD_CLOEXEC, 0), -1, -1, -1 },
 		.modifier = DRM_FORMAT_MOD_LINEAR,
