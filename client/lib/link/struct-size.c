@@ -6,6 +6,9 @@
 
 #include "client/lib/error.h"
 
+/* No version will be longer: what says so was not set, and its tail is not there to be read. */
+#define STRUCT_SIZE_MAX 4096
+
 int struct_check_out(size_t size, size_t first)
 {
 	return size >= first
@@ -22,6 +25,9 @@ int struct_read(void *ret_struct, size_t size, size_t first, const void *given)
 		if (r < 0) {
 			return r;
 		}
+	}
+	if (theirs > STRUCT_SIZE_MAX) {
+		return error_set(-E2BIG, "struct_size is %zu: set it to sizeof(struct)", theirs);
 	}
 	for (size_t i = size; i < theirs; i++) {
 		if (((const char *)given)[i] != 0) {

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/* Every struct of the link's part that begins with its size: a smaller one is refused, a longer one works while its tail
+ * says nothing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib-stage.h"
+
+#define TAIL 64
+
+/* One of the program's, of any version: `size` bytes of ours, then more. */
+union given {
+	size_t struct_size;
+	struct fbk_format format;
+	struct fbk_consumer_desc consumer;
+	struct fbk_link_desc link;
+	struct fbk_buffer_desc buffer;
+	struct fbk_frame_meta meta;
+	struct fbk_link_info info;
+	unsigned char bytes[sizeof(struct fbk_link_info) + TAIL];
+};
+
+static struct local local;
+
+static void setup(void)
+{
+	stage_open(WAY_NATIVE, NULL);
+	local_open(&local, FBK_DELIVERY_FIFO, 3);
+}
+
+static void teardown(void)
+{
+	local_close(&local);
+	stage_close();
+}
+
+/* -------------------------------------------------------------------------------------- who reads it -- */
+
+static int try_offer(const struct fbk_link_desc *desc)
+{
+	struct fbk_link *link;
+	int fd;
+	int r = fbk_link_offer(producer.device, desc, &fd, &link);
+	if (r == 0) {
+		fbk_link_close(link);
+		close(fd);
+	}
+	return r;
+}
+
+static int try_accept(const struct fbk_link_desc *desc)
+{
+	struct fbk_link *offered, *link;
+	int fd;
+	EXPECT(link_offer(producer.device, FBK_ROLE_PRODUCER, &fd, &offered) == 0);
+	int r = fbk_link_accept(local.device, fd, desc, &link);
+	if (r == 0) {
+		fbk_link_close(link);
+	}
+	fbk_link_close(offered);
+	close(fd);
+	return r;
+}
+
+static int offer_desc(union given *given)
+{
+	return try_offer(&given->link);
+}
+
+static int accept_desc(union given *given)
+{
+	return try_accept(&given->link);
+}
+
+static int offer_format(union given *given)
+{
+	const struct fbk_format *const list[] = { &given->format };
+	return try_offer(&(struct fbk_link_desc){ sizeof(struct fbk_link_desc), FBK_ROLE_PRODUCER,
+						  list, 1, NULL });
+}
+
+static int accept_format(union given *given)
+{
+	const struct fbk_format *const list[] = { &given->format };
+	return try_accept(&(struct fbk_link_desc){
+		.struct_size = sizeof(struct fbk_link_desc), .formats = list, .format_count = 1 });
+}
+
+static int offer_consumer(union given *given)
+{
+	return try_offer(&(struct fbk_link_desc){ sizeof(struct fbk_link_desc), FBK_ROLE_CONSUMER,
+						  NULL, 0, &given->consumer });
+}
+
+static int accept_consumer(union given *given)
+{
+	return try_accept(&(struct fbk_link_desc){ .struct_size = sizeof(struct fbk_link_desc),
+						   .consumer = &given->consumer });
+}
+
+static int add_buffer(union given *given)
+{
+	given->buffer.fd[0] = fcntl(producer.buffers[0].fd, F_DUPFD_CLOEXEC, 0);
+	int r = fbk_exchange_add(producer.exchange, PRODUCER_BUFFERS, &given->buffer);
+	return r < 0 ? r : fbk_exchange_remove(producer.exchange, PRODUCER_BUFFERS);
+}
+
+static int hand_meta(union given *given)
+{
+	int r = fbk_exchange_hand(producer.exchange, 0, FBK_POINT_SIGNALLED, FBK_DEADLINE_MAX,
+				  &given->meta, NULL, NULL);
+	if (r < 0) {
+		return r;
+	}
+	struct fbk_frame *frame = local_next(&local);
+	ck_assert_uint_eq(fbk_frame_meta(frame)->struct_size, sizeof(struct fbk_frame_meta));
+	ck_assert_int_eq(fbk_frame_meta(frame)->pts_ns, given->meta.pts_ns);
+	return frame_release(frame, 0);
+}
+
+static const struct kind {
+	const char *name;
+	size_t size;
+	union given given;
+	int (*use)(union given *given);
+} kinds[] = {
+	{ "fbk_link_desc, offered",
+	  sizeof(struct fbk_link_desc),
+	  { .link = { .role = FBK_ROLE_CONSUMER } },
+	  offer_desc },
+	{ "fbk_link_desc, accepted", sizeof(struct fbk_link_desc), { 0 }, accept_desc },
+	{ "fbk_format, offered",
+	  sizeof(struct fbk_format),
+	  { .format = { .memory = FBK_MEMORY_MEMFD } },
+	  offer_format },
+	{ "fbk_format, accepted",
+	  sizeof(struct fbk_format),
+	  { .format = { .memory = FBK_MEMORY_MEMFD } },
+	  accept_format },
+	{ "fbk_consumer_desc, offered", sizeof(struct fbk_consumer_desc), { 0 }, offer_consumer },
+	{ "fbk_consumer_desc, accepted",
+	  sizeof(struct fbk_consumer_desc),
+	  { .consumer = { .delivery = FBK_DELIVERY_MAILBOX, .hold = 64 } },
+	  accept_consumer },
+	{ "fbk_buffer_desc",
+	  sizeof(struct fbk_buffer_desc),
+	  { .buffer = { .memory = FBK_MEMORY_MEMFD, .plane_count = 1, .fd = { -1, -1, -1, -1 } } },
+	  add_buffer },
+	{ "fbk_frame_meta", sizeof(struct fbk_frame_meta), { .meta = { .pts_ns = 5 } }, hand_meta },
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static size_t fds_open(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	size_t count = 0;
+	while (readdir(folder)) {
+		count++;
+	}
+	closedir(folder);
+	return count;
+}
+
+static int use(const struct kind *kind, size_t struct_size, size_t at, unsigned char tail)
+{
+	union given given = kind->given;
+	given.struct_size = struct_size;
+	if (tail) {
+		given.bytes[at] = tail;
+	}
+	return kind->use(&given);
+}
+
+static void expect(const struct kind *kind, size_t struct_size, size_t at, int error,
+		   const char *part)
+{
+	size_t before = fds_open();
+	int r = use(kind, struct_size, at, at > 0);
+	ck_assert_msg(r == error && (r == 0 || strstr(fbk_error_detail(), part)),
+		      "%s of %zu bytes: %d, %s", kind->name, struct_size, r, fbk_error_detail());
+	ck_assert_uint_eq(fds_open(), before);
+}
+
+START_TEST(read_in)
+{
+	const struct kind *kind = &kinds[_i];
+	static const char *const more = "more than this library knows";
+	use(kind, kind->size, 0, 0); /* what is made once is there */
+	expect(kind, kind->size, 0, 0, "");
+	expect(kind, kind->size - 1, 0, -EINVAL, "struct_size is");
+	expect(kind, 0, 0, -EINVAL, "struct_size is 0");
+	expect(kind, sizeof(size_t), 0, -EINVAL, "struct_size is 8");
+	for (size_t more_bytes = 1; more_bytes <= TAIL; more_bytes *= 2) {
+		expect(kind, kind->size + more_bytes, 0, 0, "");
+		expect(kind, kind->size + more_bytes, kind->size, -E2BIG, more);
+		expect(kind, kind->size + more_bytes, kind->size + more_bytes - 1, -E2BIG, more);
+		/* behind it: not looked at */
+		expect(kind, kind->size, kind->size + more_bytes - 1, 0, "");
+	}
+	/* no struct is that long: it was not set at all */
+	expect(kind, (size_t)1 << 40, 0, -E2BIG, "struct_size is 1099511627776");
+	expect(kind, SIZE_MAX, 0, -E2BIG, "struct_size is 18446744073709551615");
+	expect(kind, kind->size, 0, 0, "");
+}
+END_TEST
+
+/* Filled in: the smaller of both, and nothing behind it. */
+START_TEST(filled_in)
+{
+	static const size_t sizes[] = { 0, sizeof(size_t), sizeof(struct fbk_link_info) - 1,
+					sizeof(struct fbk_link_info),
+					sizeof(struct fbk_link_info) + TAIL };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		union given given, before;
+		bool good = sizes[i] >= sizeof(given.info);
+		memset(&given, 0xa5, sizeof(given));
+		given.struct_size = sizes[i];
+		before = given;
+		ck_assert_int_eq(fbk_link_info(producer.link, &given.info), good ? 0 : -EINVAL);
+		ck_assert_uint_eq(given.struct_size, sizes[i]);
+		size_t from = good ? sizeof(given.info) : 0;
+		ck_assert_mem_eq(given.bytes + from, before.bytes + from, sizeof(given) - from);
+		if (good) {
+			ck_assert_int_eq(given.info.phase, FBK_LINK_ESTABLISHED);
+		} else {
+			ck_assert(strstr(fbk_error_detail(), "struct_size is") != NULL);
+		}
+	}
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, read_in, 0, KINDS);
+	tcase_add_test(tcase, filled_in);
+}
+
+int main(void)
+{
+	return suite_main("struct_size", add);
+}
