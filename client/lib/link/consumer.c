@@ -205,6 +205,10 @@ static bool consumer_look(struct fbk_link *link)
 	/* acquire, in it: the table as it was when that was said. Whoever waits does so for the next. */
 	uint64_t value = fbk_timeline_value(peer_lane(&link->peer));
 	int r = value != half->seen ? consumer_read(link) : 0;
+	if (value > LANE_VALUE_MAX) {
+		r = error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
+			      (unsigned long long)value);
+	}
 	half->seen = value;
 	if (r == -EPROTO) {
 		link_break(link, r, fbk_error_detail());
@@ -220,7 +224,7 @@ static bool consumer_look(struct fbk_link *link)
 void consumer_collect(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	if (link->peer.self && consumer_look(link) && half->out) {
+	if (link->peer.self && consumer_look(link)) {
 		struct fbk_point next = { peer_lane(&link->peer), half->seen + 1 };
 		int r = fbk_point_check(next);
 		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {

@@ -15,6 +15,10 @@
 
 struct fbk_context;
 
+/* A lane is raised by one at a time, so one that is higher was written by somebody who lies: the points after it would
+ * run out. */
+#define LANE_VALUE_MAX (FBK_POINT_MAX / 2)
+
 /* This end's. */
 struct lane {
 	struct fbk_timeline *timeline;

@@ -22,9 +22,9 @@ static int join_from(const struct fbk_link *link, uint64_t *ret_from)
 		last = returned > last ? returned : last;
 	}
 	*ret_from = last + 1;
-	return last < FBK_POINT_MAX / 2 ? 0
-					: error_set(-EPROTO, "frames would start from %llu",
-						    (unsigned long long)last);
+	return last < LANE_VALUE_MAX ? 0
+				     : error_set(-EPROTO, "frames would start from %llu",
+						 (unsigned long long)last);
 }
 
 static int link_join(struct fbk_link *link)
