@@ -719,6 +719,7 @@ int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, 
  * Does not take the fd. `desc` may be NULL. Its errors are those of fbk_link_offer(), and the next. The offering end
  * learns of -EOPNOTSUPP and -ENOBUFS (fbk_link_info()'s `unfit`).
  *   -EBADF       not an offer            -EBUSY   another live process has accepted it
+ *   -EPIPE       it is over: the detail says how; or its producer's lane is broken
  *   -EOPNOTSUPP  no route; no format that both lists allow; or a buffer of the producer's is of none of these: the
  *                detail names what is missing
  *   -ELOOP       an offer of this context's own: a link to oneself

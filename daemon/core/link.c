@@ -251,6 +251,13 @@ static int link_make_claims(struct link *link, struct user *user)
 			   user, &link->claims);
 }
 
+/* Frames go on behind what it carried before, so it has to have room. */
+static bool lane_is_good(const struct link *link, const struct link_side *side)
+{
+	const struct timeline *lane = link_lane(link, side);
+	return lane && lane->cause == FBK_CAUSE_NONE && lane_value(lane) <= FBK_POINT_MAX / 2;
+}
+
 static int accept_check(const struct link *link, const struct client *client, char *detail)
 {
 	const struct link_side *offerer = &link->sides[OFFERER];
@@ -270,6 +277,14 @@ static int accept_check(const struct link *link, const struct client *client, ch
 	if (link->state->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s stopped that link",
 			 client_label(offerer->client));
+		return -EPIPE;
+	}
+	if ((int)link->producer == OFFERER && !lane_is_good(link, offerer)) {
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the lane of device %s, which offered that link, failed, or is at a frame "
+			 "that "
+			 "nobody can count to",
+			 offerer->device->name);
 		return -EPIPE;
 	}
 	if (!offerer->device->client) {

@@ -205,6 +205,17 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 	return failed.point ? 0 : -EAGAIN;
 }
 
+/* That something can come after `last`. */
+static int lane_check(const struct fbk_link *link, uint64_t last)
+{
+	if (last > LANE_VALUE_MAX) {
+		return error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
+				 (unsigned long long)last);
+	}
+	int r = fbk_point_check((struct fbk_point){ peer_lane(&link->peer), last + 1 });
+	return r == 0 || r == -EAGAIN || r == -ENOTCONN ? 0 : error_set(-EPROTO, "its lane failed");
+}
+
 int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *awaited)
 {
 	/* acquire, in it: the tables as they were when the last frame was said */
@@ -212,13 +223,16 @@ int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *aw
 	bool mailbox = link->consumer->wishes.delivery == FBK_DELIVERY_MAILBOX;
 	size_t before = awaited->count;
 	ret_found->older = false;
-	int r = -EAGAIN;
-	if (link->next <= last && !(link->consumer->wishes.pauses & 1)) {
+	int r = last > LANE_VALUE_MAX ? lane_check(link, last) : -EAGAIN;
+	if (r == -EAGAIN && link->next <= last && !(link->consumer->wishes.pauses & 1)) {
 		r = mailbox ? find_newest(link, last, ret_found, awaited)
 			    : find_first(link, last, ret_found, awaited);
 	}
 	if (r == -EAGAIN && awaited->count == before && lane_stopped(&link->peer.page)) {
 		return error_set(-EPIPE, "the producer stopped the link");
+	}
+	if (r == -EAGAIN && lane_check(link, last) < 0) {
+		return -EPROTO;
 	}
 	if (r == -EAGAIN) {
 		uint64_t further = last >= link->next ? last + 1 : link->next;

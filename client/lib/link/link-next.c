@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* fbk_link_next(): frames as they come, and their buffers. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,19 @@ static void frame_taken(struct fbk_link *link, const struct found *found)
 	}
 }
 
+/* Its producer lies, or has just left, which its lane says as well: then another may come. */
+static int link_accuse(struct fbk_link *link)
+{
+	char reason[FBK_REASON_SIZE];
+	snprintf(reason, sizeof(reason), "%s", fbk_error_detail());
+	link_refresh(link);
+	if (!link->peer.self && link->info.phase != FBK_LINK_ENDED) {
+		return -EAGAIN;
+	}
+	link_break(link, -EPROTO, reason);
+	return link_over(link);
+}
+
 /* Takes what was found. -EAGAIN: its producer was faster. */
 static int frame_take(struct fbk_link *link, struct found *found, struct fbk_frame **ret_frame)
 {
@@ -77,8 +91,7 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 		r = link_buffer_get(link, frame->index, frame->generation, &frame->buffer);
 	}
 	if (r == 0 && frame_bounds_apply(&frame->buffer->bounds, frame->index, &frame->meta) < 0) {
-		link_break(link, -EPROTO, fbk_error_detail());
-		return link_over(link);
+		return link_accuse(link);
 	}
 	if (r == 0 && frame->buffer->error < 0) {
 		/* it was handed over before its producer knew */
@@ -119,8 +132,7 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	}
 	int r = link_find(link, &found, awaited);
 	if (r == -EPROTO) {
-		link_break(link, r, fbk_error_detail());
-		return link_over(link);
+		return link_accuse(link);
 	}
 	if (r < 0) {
 		return r;
