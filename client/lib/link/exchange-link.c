@@ -146,7 +146,9 @@ int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link,
 			   enum fbk_when_full when_full)
 {
 	if (depth > FBK_BUFFERS_MAX || (when_full != FBK_WAIT && when_full != FBK_SKIP)) {
-		return error_set(-EINVAL, "a depth of 1 to %d, and what then", FBK_BUFFERS_MAX);
+		return error_set(-EINVAL,
+				 "a depth of %u, and then %d: at most %d, and wait or skip", depth,
+				 (int)when_full, FBK_BUFFERS_MAX);
 	}
 	if (link->role != FBK_ROLE_PRODUCER || link->producer->exchange != exchange) {
 		return error_set(-EINVAL, "the link is none of the exchange");

@@ -118,7 +118,8 @@ static int wanted_read(struct wanted *wanted, const struct fbk_link_desc *desc)
 		r = error_set(-EINVAL, "%d is not a delivery", (int)wanted->consumer.delivery);
 	}
 	if (r == 0 && wanted->consumer.hold > FBK_BUFFERS_MAX) {
-		r = error_set(-EINVAL, "a consumer holds at most %d frames", FBK_BUFFERS_MAX);
+		r = error_set(-EINVAL, "a consumer that holds %u frames: at most %d",
+			      wanted->consumer.hold, FBK_BUFFERS_MAX);
 	}
 	if (wanted->consumer.hold == 0) {
 		wanted->consumer.hold = 1;
