@@ -336,6 +336,49 @@ START_TEST(buffer_that_is_held)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- an offer of the consumer's -- */
+
+/* Numbers that a producer makes up stay with the consumer that gives them back, and the next producer counts from
+ * there: it must find room. */
+START_TEST(numbers_for_the_next_producer)
+{
+	static const uint64_t numbers[] = { UINT64_C(1) << 32, FBK_POINT_MAX / 2,
+					    FBK_POINT_MAX - 2 };
+	struct fbk_exchange *exchange;
+	struct fbk_link *end, *first;
+	int fd;
+	EXPECT(link_offer(local.device, FBK_ROLE_CONSUMER, &fd, &end) == 0);
+	for (int round = 0; round < 2; round++) {
+		EXPECT(link_accept(producer.device, fd, &first) == 0);
+		EXPECT(fbk_exchange_create(first, &exchange) == 0);
+		struct fbk_buffer_desc desc = buffer_desc(&producer.buffers[0]);
+		EXPECT(fbk_exchange_add(exchange, 0, &desc) == 0);
+		EXPECT(fbk_link_wait(first, deadline_ms(PATIENCE_MS)) == 0);
+		EXPECT(fbk_link_wait(end, deadline_ms(PATIENCE_MS)) == 0);
+		struct fbk_frame *frame = NULL;
+		if (round == 0) {
+			struct lane_frame lie = frame_of(0, numbers[_i]);
+			claim_offer(peer_claims(&first->peer), 0, lie.sequence);
+			lane_frame_write(&first->out.page, &lie);
+			atomic_store(first->out.timeline->payload, lie.sequence);
+			int r = fbk_link_next(end, 0, &frame);
+			ck_assert(r == 0 ? frame_release(frame, 0) == 0 : r == -EPIPE);
+		} else {
+			ck_assert_int_eq(fbk_exchange_hand(exchange, 0, FBK_POINT_SIGNALLED,
+							   FBK_DEADLINE_MAX, NULL, NULL, NULL),
+					 1);
+			int r = fbk_link_next(end, deadline_ms(PATIENCE_MS), &frame);
+			ck_assert_msg(r == 0, "%s", fbk_error_detail());
+			ck_assert_int_eq(frame_release(frame, 0), 0);
+		}
+		fbk_exchange_destroy(exchange);
+		fbk_link_close(first);
+	}
+	fbk_link_close(end);
+	close(fd);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -347,6 +390,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, slot_that_is_being_written, 0, 2);
 	tcase_add_loop_test(tcase, slot, 0, LIES);
 	tcase_add_test(tcase, buffer_that_is_held);
+	tcase_add_loop_test(tcase, numbers_for_the_next_producer, 0, 3);
 }
 
 int main(void)

@@ -19,6 +19,10 @@ struct fbk_context;
  * run out. */
 #define LANE_VALUE_MAX (FBK_POINT_MAX / 2)
 
+/* Frames that a producer has room for, decades of them. A consumer's offer outlives its producers, and each goes on with
+ * the numbers of the one before: so none can use up all of them. */
+#define LANE_FRAMES_MAX (UINT64_C(1) << 40)
+
 /* This end's. */
 struct lane {
 	struct fbk_timeline *timeline;

@@ -58,6 +58,7 @@ struct frame_watch {
 struct link_consumer {
 	struct lane_wishes wishes;
 	uint32_t held;
+	uint64_t last;  /* no frame of this producer has a higher number */
 	uint64_t shown; /* the last frame that the program got; 0: none from this producer */
 	struct fbk_frame *frames[FBK_BUFFERS_MAX]; /* that are held; not counted */
 	uint32_t generations[FBK_BUFFERS_MAX];     /* of their buffers */

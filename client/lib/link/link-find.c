@@ -208,7 +208,7 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 /* That something can come after `last`. */
 static int lane_check(const struct fbk_link *link, uint64_t last)
 {
-	if (last > LANE_VALUE_MAX) {
+	if (last > link->consumer->last) {
 		return error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
 				 (unsigned long long)last);
 	}
@@ -223,7 +223,7 @@ int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *aw
 	bool mailbox = link->consumer->wishes.delivery == FBK_DELIVERY_MAILBOX;
 	size_t before = awaited->count;
 	ret_found->older = false;
-	int r = last > LANE_VALUE_MAX ? lane_check(link, last) : -EAGAIN;
+	int r = last > link->consumer->last ? lane_check(link, last) : -EAGAIN;
 	if (r == -EAGAIN && link->next <= last && !(link->consumer->wishes.pauses & 1)) {
 		r = mailbox ? find_newest(link, last, ret_found, awaited)
 			    : find_first(link, last, ret_found, awaited);

@@ -42,10 +42,22 @@ int fbk_link_pause(struct fbk_link *link, bool paused)
 	return stopped ? error_set(-EPIPE, "the link was stopped") : 0;
 }
 
+/* The highest number that an honest producer may come to. To an offer of ours it counts from what came back. */
+static uint64_t frames_end(const struct fbk_link *link, uint64_t from)
+{
+	uint64_t first = link->offered ? 1 : from;
+	for (uint32_t i = 0; link->offered && i < FBK_BUFFERS_MAX; i++) {
+		uint64_t returned = lane_returned(&link->out.page, i);
+		first = returned >= first ? returned + 1 : first;
+	}
+	return first < LANE_VALUE_MAX - LANE_FRAMES_MAX ? first + LANE_FRAMES_MAX : LANE_VALUE_MAX;
+}
+
 static int consumer_met(struct fbk_link *link, uint64_t from)
 {
 	if (link->info.phase == FBK_LINK_ESTABLISHED && link->next == 0) {
 		link->next = from;
+		link->consumer->last = frames_end(link, from);
 	}
 	return 0;
 }
