@@ -78,12 +78,12 @@ static void import_drop(struct source *source)
 }
 
 /*
- * A fence in error says that its device is done with a buffer. Where the buffer was taken early, a later release of it
- * follows on the same timeline, whose fence alone decides that one: so the error is not passed on.
+ * Of a buffer's release: a fence in error says that its device is done, and nothing more. Failing the timeline would decide
+ * later releases with it, which follow where a buffer was taken early, and whose fences are pending.
  */
 static bool import_reaches(const struct import *import)
 {
-	return import->result == 0 || (import->timeline->releases && import_next(import));
+	return import->result == 0 || import->timeline->releases;
 }
 
 /* The first import is decided. Wake the waiters before the cleanup, which takes as long. */
