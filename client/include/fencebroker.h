@@ -884,7 +884,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
  * The remedy against a consumer that keeps what it has, also one that is gone: the index is free for new memory
  * (fbk_exchange_add()) at once, on all links. The old memory stays with those that hold it: their release is -ESTALE, and
  * its `on_released` does not run.
- *   -EINVAL  it is not out
+ *   -EINVAL  it is not out     -ENOENT  there is no buffer at this index
  */
 int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index);
 

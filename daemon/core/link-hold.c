@@ -356,10 +356,12 @@ static bool link_taken(struct link *link, uint32_t index)
 	struct link_place_of place;
 	link_place(link, index, &place);
 	if (place.place == LINK_OFFERED &&
-	    !claim_retract(link->claims->memory, index, place.sequence)) {
-		link_place(link, index, &place);
+	    claim_retract(link->claims->memory, index, place.sequence)) {
+		return false;
 	}
-	return place.place == LINK_AT_CONSUMER;
+	/* Taken meanwhile; or the word is nonsense, and to hold it is safe. */
+	link_place(link, index, &place);
+	return place.place != LINK_AT_PRODUCER;
 }
 
 static void hold_begin(struct link_holder *holder, uint32_t index, struct timeline *release[2])

@@ -35,10 +35,10 @@ static enum link_place place_of(const struct link *link, uint32_t index, uint64_
 	switch (claim_of(link->claims->memory, index, handed)) {
 	case FBK_CLAIM_TAKEN:
 		return LINK_AT_CONSUMER;
-	case FBK_CLAIM_OFFERED:
-		return LINK_OFFERED;
-	default:
+	case FBK_CLAIM_RETRACTED:
 		return LINK_AT_PRODUCER;
+	default: /* either end may write what it likes, and is not hidden by it */
+		return LINK_OFFERED;
 	}
 }
 
