@@ -77,7 +77,8 @@ START_TEST(shown_until_the_next)
 	for (int i = 0; i + 1 < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(fbk_point_depends(releases[i], drawn[i + 1]), 0);
 	}
-	drawn[PRODUCER_BUFFERS] = fbk_frame_acquire(pass()); /* in the first one's buffer */
+	struct fbk_frame *last = pass(); /* in the first one's buffer */
+	drawn[PRODUCER_BUFFERS] = fbk_frame_acquire(last);
 	ck_assert_int_eq(fbk_point_depends(releases[0], drawn[PRODUCER_BUFFERS]), -EDEADLK);
 	ck_assert_str_eq(fbk_error_detail(),
 			 "released-0.1 waits for drawn.4, which waits for released-0.1");
@@ -89,6 +90,7 @@ START_TEST(shown_until_the_next)
 	EXPECT(fbk_point_signal((struct fbk_point){ producer.timeline, PRODUCER_BUFFERS }) == 0);
 	EXPECT(fbk_point_signal(releases[0]) == 0);
 	ck_assert_int_eq(fbk_point_depends(releases[1], drawn[PRODUCER_BUFFERS]), 0);
+	fbk_frame_unref(last);
 }
 END_TEST
 
