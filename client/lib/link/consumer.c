@@ -260,20 +260,23 @@ static bool sent_offered(const struct fbk_link *link, uint32_t index)
 	       FBK_CLAIM_OFFERED;
 }
 
-static uint32_t consumer_offered(const struct fbk_link *link)
+/* It has as many frames that it did not take as it may. */
+static bool consumer_at_depth(const struct fbk_link *link)
 {
-	uint32_t index, count = 0;
-	FOREACH_INDEX(index, link->producer->out) {
-		count += sent_offered(link, index);
+	const struct link_producer *half = link->producer;
+	uint32_t index, offered = 0;
+	if (half->depth == 0) {
+		return false;
 	}
-	return count;
+	FOREACH_INDEX(index, half->out) {
+		offered += sent_offered(link, index);
+	}
+	return offered >= half->depth;
 }
 
 bool consumer_is_full(struct fbk_link *link)
 {
-	struct link_producer *half = link->producer;
-	return half->depth > 0 && !half->skips && link_open(link) &&
-	       consumer_offered(link) >= half->depth;
+	return !link->producer->skips && link_open(link) && consumer_at_depth(link);
 }
 
 static uint32_t consumer_pauses(const struct fbk_link *link)
@@ -293,8 +296,7 @@ bool consumer_wants(struct fbk_link *link)
 	struct link_producer *half = link->producer;
 	uint32_t pauses = consumer_pauses(link);
 	consumer_see_pauses(link, pauses);
-	return !(pauses & 1) &&
-	       !(half->skips && half->depth > 0 && consumer_offered(link) >= half->depth);
+	return !(pauses & 1) && !(half->skips && consumer_at_depth(link));
 }
 
 void consumer_skip(struct fbk_link *link, const struct lane_frame *frame)
@@ -334,23 +336,7 @@ void consumer_abandon(struct fbk_link *link, uint32_t index)
 	link->info.held = (uint32_t)__builtin_popcountll(link->held);
 }
 
-/* Of a mailbox: the newest frame that is taken, or reached, so that the older ones need not be taken. One that failed
- * displaces none. */
-static uint64_t consumer_newest(const struct fbk_link *link)
-{
-	struct link_producer *half = link->producer;
-	uint64_t newest = half->passed;
-	uint32_t index;
-	FOREACH_INDEX(index, half->out) {
-		uint64_t sequence = half->sent[index].sequence;
-		if (sequence > newest &&
-		    (!sent_offered(link, index) || buffer_drawn(half->exchange, index) == 0)) {
-			newest = sequence;
-		}
-	}
-	return newest;
-}
-
+/* The newest frame that the consumer took. */
 static uint64_t consumer_taken(const struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
@@ -363,23 +349,40 @@ static uint64_t consumer_taken(const struct fbk_link *link)
 	return taken;
 }
 
+/* Of a mailbox: that, or a newer one that is reached, so that the older ones need not be taken. One that failed
+ * displaces none. */
+static uint64_t consumer_newest(const struct fbk_link *link, uint64_t taken)
+{
+	struct link_producer *half = link->producer;
+	uint64_t newest = taken;
+	uint32_t index;
+	FOREACH_INDEX(index, half->out) {
+		uint64_t sequence = half->sent[index].sequence;
+		if (sequence > newest && buffer_drawn(half->exchange, index) == 0) {
+			newest = sequence;
+		}
+	}
+	return newest;
+}
+
 void consumer_retract(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	uint64_t below = 0;
 	uint32_t index;
 	if (!half->out || !link->peer.self) {
 		return;
 	}
 	struct lane_wishes wishes = lane_wishes_read(&link->peer.page);
-	if (wishes.pauses & 1) {
-		below = UINT64_MAX;
-		consumer_see_pauses(link, wishes.pauses);
-	} else if (wishes.delivery == FBK_DELIVERY_MAILBOX) {
-		below = consumer_newest(link);
+	bool paused = wishes.pauses & 1;
+	if (!paused && wishes.delivery != FBK_DELIVERY_MAILBOX) {
+		return;
 	}
-	uint64_t taken = below ? consumer_taken(link) : 0;
-	FOREACH_INDEX(index, below ? half->out : 0) {
+	uint64_t taken = consumer_taken(link);
+	uint64_t below = paused ? UINT64_MAX : consumer_newest(link, taken);
+	if (paused) {
+		consumer_see_pauses(link, wishes.pauses);
+	}
+	FOREACH_INDEX(index, half->out) {
 		if (half->sent[index].sequence < below) {
 			sent_retract(link, index, taken);
 		}
