@@ -127,19 +127,25 @@ static void back_before_its_release_point(void)
 	back_at(2, at(2) + 10 * STEP);
 }
 
+/* The sixth frame is handed over while the fifth is held, and comes at that time. */
+static void sixth_goes_out_beside(uint64_t comes)
+{
+	hands[6]->begin = at(5) - 3 * STEP;
+	forge_set_end(hands[6], at(5) - 2 * STEP);
+	hands[6]->seen_begin = hands[6]->seen_end = at(5);
+	readings[6].next->begin = comes;
+	forge_set_end(readings[6].next, comes + STEP);
+	readings[6].ready->begin = comes + STEP;
+	forge_set_end(readings[6].ready, comes + 2 * STEP);
+	readings[6].frame->begin = comes + 2 * STEP;
+}
+
 /* The consumer holds two frames, and releases the first. */
 static void releases_are_swapped(void)
 {
 	reading_hold(&readings[6], at(6) + BOUND_NS + 20 * STEP);
 	back_at(6, at(5) + 10 * STEP + 1);
-	hands[6]->begin = at(5) - 3 * STEP;
-	forge_set_end(hands[6], at(5) - 2 * STEP);
-	hands[6]->seen_begin = hands[6]->seen_end = at(5);
-	readings[6].next->begin = at(5) + 4 * STEP;
-	forge_set_end(readings[6].next, at(5) + 5 * STEP);
-	readings[6].ready->begin = at(5) + 5 * STEP;
-	forge_set_end(readings[6].ready, at(5) + 6 * STEP);
-	readings[6].frame->begin = at(5) + 6 * STEP;
+	sixth_goes_out_beside(at(5) + 4 * STEP);
 	back_at(5, at(6) + BOUND_NS + 20 * STEP);
 }
 
@@ -148,14 +154,7 @@ static void failure_frees_a_later_one(void)
 {
 	readings[5].frame->result = -EIO;
 	backs[5]->result = -EIO;
-	hands[6]->begin = at(5) - 3 * STEP;
-	forge_set_end(hands[6], at(5) - 2 * STEP);
-	hands[6]->seen_begin = hands[6]->seen_end = at(5);
-	readings[6].next->begin = at(5) + 5 * STEP;
-	forge_set_end(readings[6].next, at(5) + 6 * STEP);
-	readings[6].ready->begin = at(5) + 6 * STEP;
-	forge_set_end(readings[6].ready, at(5) + 7 * STEP);
-	readings[6].frame->begin = at(5) + 7 * STEP;
+	sixth_goes_out_beside(at(5) + 5 * STEP);
 	back_at(6, at(5) + 10 * STEP + 1);
 	backs[6]->result = -EIO;
 }
