@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "link.h"
+#include "proto/index-mask.h"
 #include "received.h"
 
 void link_memory_unref(struct link_memory *memory)
@@ -159,7 +160,7 @@ int link_set_buffer(struct link *link, const struct client *client, uint32_t ind
 	}
 	if (buffer->fd_count == 0) {
 		buffer_drop(&link->buffers[index]);
-		link_holds_drop(link, client, UINT64_C(1) << index);
+		link_holds_drop(link, client, index_bit(index));
 	} else {
 		r = buffer_add(link, client->user, index, buffer, detail);
 	}
@@ -224,7 +225,7 @@ uint64_t link_buffers(const struct link *link)
 {
 	uint64_t mask = 0;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		mask |= link->buffers[i].fd_count > 0 ? UINT64_C(1) << i : 0;
+		mask |= link->buffers[i].fd_count > 0 ? index_bit(i) : 0;
 	}
 	return mask;
 }
@@ -234,7 +235,7 @@ uint64_t link_buffers_imported(const struct link *link, enum link_imported impor
 	uint64_t mask = 0;
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		bool there = link->buffers[i].fd_count > 0;
-		mask |= there && link->buffers[i].imported == imported ? UINT64_C(1) << i : 0;
+		mask |= there && link->buffers[i].imported == imported ? index_bit(i) : 0;
 	}
 	return mask;
 }

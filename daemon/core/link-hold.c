@@ -22,14 +22,11 @@
 #include "daemon/base/clock.h"
 #include "link-table.h"
 #include "proto/container.h"
+#include "proto/index-mask.h"
 #include "proto/sync-file.h"
 #include "token.h"
 
 #define AGAIN_NS NS_PER_S /* after an error */
-
-#define FOREACH_HELD(index, mask)                                                                  \
-	for (uint64_t rest_ = (mask); rest_ && ((index) = (uint32_t)__builtin_ctzll(rest_), true); \
-	     rest_ &= rest_ - 1)
 
 /* One buffer. */
 struct link_hold {
@@ -56,11 +53,6 @@ struct link_holder {
 	uint64_t held; /* mask of `holds` */
 	struct link_hold holds[FBK_BUFFERS_MAX];
 };
-
-static uint64_t bit_of(uint32_t index)
-{
-	return UINT64_C(1) << index;
-}
 
 /* Later in this turn: who calls may be in the middle of a timeline. */
 static void holder_look_soon(struct link_holder *holder, uint64_t within_ns)
@@ -225,8 +217,7 @@ static bool holder_awaits_exit(struct link_holder *holder)
 static void holder_free_all(struct link_holder *holder, uint64_t mask)
 {
 	uint32_t index;
-	FOREACH_HELD(index, mask)
-	{
+	FOREACH_INDEX(index, mask) {
 		hold_end(&holder->holds[index]);
 	}
 	holder->held &= ~mask;
@@ -251,13 +242,12 @@ static void holder_look(struct link_holder *holder)
 	if (holder_awaits_exit(holder)) {
 		return;
 	}
-	FOREACH_HELD(index, holder->held)
-	{
+	FOREACH_INDEX(index, holder->held) {
 		int r = hold_fences(&holder->holds[index]);
 		if (r == 0) {
 			r = hold_imports(&holder->holds[index]);
 		}
-		over |= r == 0 ? bit_of(index) : 0;
+		over |= r == 0 ? index_bit(index) : 0;
 		failed |= r < 0 && r != -EAGAIN;
 	}
 	if (failed) {
@@ -376,7 +366,7 @@ static void hold_begin(struct link_holder *holder, uint32_t index, struct timeli
 			timeline_keep(release[i]);
 		}
 	}
-	holder->held |= bit_of(index);
+	holder->held |= index_bit(index);
 }
 
 void link_hold(struct link *link, bool died)
@@ -425,7 +415,7 @@ const char *link_holder_label(const struct link *link, uint32_t index)
 {
 	const struct link_holder *holder;
 	LIST_FOREACH(holder, &link->registry->holders, links) {
-		if (holder->link == link && holder->held & bit_of(index)) {
+		if (holder->link == link && holder->held & index_bit(index)) {
 			return holder->label;
 		}
 	}

@@ -90,11 +90,11 @@ static void damage_add_passed(struct damage *damage, const struct lane_page *pag
 
 void damage_gather(const struct lane_page *page, uint64_t shown, struct lane_frame *frame)
 {
-	struct damage damage = { .all = shown == 0 ||
-					frame->sequence - shown > page->geometry.order_length };
 	if (shown > 0 && shown + 1 == frame->sequence) {
 		return;
 	}
+	struct damage damage = { .all = shown == 0 ||
+					frame->sequence - shown > page->geometry.order_length };
 	for (uint64_t i = shown + 1; !damage.all && i < frame->sequence; i++) {
 		damage_add_passed(&damage, page, i, frame->sequence);
 	}

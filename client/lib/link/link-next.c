@@ -73,6 +73,17 @@ static int link_accuse(struct fbk_link *link)
 	return link_over(link);
 }
 
+/* The program does not get it. */
+static void frame_refuse(const struct fbk_frame *frame, int result)
+{
+	const struct lane_return back = {
+		.sequence = frame->sequence,
+		.index = frame->index,
+		.result = result,
+	};
+	lane_give_back(&frame->link->out, &back);
+}
+
 /* Takes what was found. -EAGAIN: its producer was faster. */
 static int frame_take(struct fbk_link *link, struct found *found, struct fbk_frame **ret_frame)
 {
@@ -96,9 +107,7 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	if (r == 0 && frame->buffer->error < 0) {
 		/* it was handed over before its producer knew */
 		link->consumer->shown = 0;
-		lane_give_back(&link->out, &(struct lane_return){ .sequence = frame->sequence,
-								  .index = frame->index,
-								  .result = frame->buffer->error });
+		frame_refuse(frame, frame->buffer->error);
 		return -EAGAIN;
 	}
 	if (r == 0) {
@@ -111,9 +120,7 @@ static int frame_take(struct fbk_link *link, struct found *found, struct fbk_fra
 	} else if (r < 0 && frame_abandoned(frame)) {
 		r = -EAGAIN; /* with the buffer that was there */
 	} else if (r != -ENOTCONN) {
-		lane_give_back(&link->out, &(struct lane_return){ .sequence = frame->sequence,
-								  .index = frame->index,
-								  .result = r });
+		frame_refuse(frame, r);
 	}
 	return r;
 }

@@ -16,6 +16,7 @@
 #include "damage.h"
 #include "fencebroker.h"
 #include "lane.h"
+#include "proto/index-mask.h"
 #include "proto/page.h"
 
 _Static_assert(FBK_BUFFERS_MAX == 64, "a mask has a bit for each buffer");
@@ -61,13 +62,3 @@ struct link_producer {
 	uint64_t watch;      /* of the consumer's lane, by number; 0: none */
 	uint64_t held_watch; /* of the link's next change, the same */
 };
-
-static inline uint64_t index_bit(uint32_t index)
-{
-	return UINT64_C(1) << index;
-}
-
-/* for (each bit of `mask`, as `index`) */
-#define FOREACH_INDEX(index, mask)                                                                 \
-	for (uint64_t rest_ = (mask); rest_ && ((index) = (uint32_t)__builtin_ctzll(rest_), true); \
-	     rest_ &= rest_ - 1)

@@ -9,6 +9,7 @@
 #include "client/lib/request.h"
 #include "client/lib/watch-arm.h"
 #include "link.h"
+#include "proto/index-mask.h"
 
 static struct queued_release *queue_at(struct release_queue *queue, uint32_t place)
 {
@@ -18,7 +19,7 @@ static struct queued_release *queue_at(struct release_queue *queue, uint32_t pla
 static void queue_put(struct release_queue *queue, const struct queued_release *release)
 {
 	*queue_at(queue, queue->count++) = *release;
-	queue->indices |= UINT64_C(1) << release->back.index;
+	queue->indices |= index_bit(release->back.index);
 }
 
 /* The first; without its fence where that was closed. */
@@ -28,7 +29,7 @@ static void queue_pop(struct release_queue *queue)
 	if (release->fence >= 0) {
 		close(release->fence);
 	}
-	queue->indices &= ~(UINT64_C(1) << release->back.index);
+	queue->indices &= ~index_bit(release->back.index);
 	queue->first = (queue->first + 1) % RELEASES_MAX;
 	queue->count--;
 }
