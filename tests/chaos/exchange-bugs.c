@@ -101,9 +101,7 @@ static void rewritten_before_it_died(void)
 /* The producer has other memory there, and wrote the old one. */
 static void rewritten_after_it_was_abandoned(void)
 {
-	forge_record(producer, RECORD_ABANDON, 5, at(5) + 6 * STEP, at(5) + 7 * STEP, 0)->index =
-		buffer_of(5);
-	forget(backs[5]);
+	abandon(5, at(5) + 6 * STEP);
 	readings[5].frame->seen_end = FRAME_WORD(PRODUCER, 7);
 }
 
@@ -288,6 +286,30 @@ static void sent_away_since_it_was_late(void)
 	put_consumer(reader, RECORD_NEXT, 0, late, late + 3 * STEP, -EPIPE);
 }
 
+static void stale_for_nothing(void)
+{
+	readings[2].ready->result = -ESTALE;
+}
+
+static void stale_before_it_was_abandoned(void)
+{
+	abandon(5, at(5) + 6 * STEP);
+	readings[5].ready->result = -ESTALE;
+	forget(readings[5].frame);
+}
+
+/* What was abandoned before leaves its room to the next. */
+static void full_of_what_was_abandoned(void)
+{
+	depths[0]->index = 1;
+	depths[0]->flags = RECORD_SKIPS;
+	reading_forget(&readings[JOINED]);
+	abandon(JOINED, at(LAST) - 2 * STEP);
+	hands[LAST]->number = 1;
+	reading_forget(&readings[LAST]);
+	readings[LAST + 1].next->flags = RECORD_DISCONT;
+}
+
 static void link_ends_for_nothing(void)
 {
 	idle->result = -EPIPE;
@@ -410,6 +432,9 @@ const struct forge_lie exchange_bugs[] = {
 	LIE(error_gets_lost, F(ERROR_LOST)),
 	LIE(error_comes_from_nowhere, F(ERROR_MADE)),
 	LIE(link_ends_for_nothing, F(SENT_AWAY)),
+	LIE(stale_for_nothing, F(SENT_AWAY)),
+	LIE(stale_before_it_was_abandoned, F(SENT_AWAY)),
+	LIE(full_of_what_was_abandoned, F(SKIPPED)),
 	LIE(sent_away_since_it_was_late, F(SENT_AWAY)),
 	LIE(dead_owner_lives, F(WRONG)),
 	LIE(error_is_nonsense, F(WRONG)),

@@ -24,7 +24,7 @@ struct record *depths[2]; /* of READER's link and VICTIM's */
 
 uint32_t buffer_of(uint64_t frame)
 {
-	return (uint32_t)frame % 3;
+	return (uint32_t)frame % BUFFER_COUNT;
 }
 
 struct record *put_consumer(struct journal *journal, unsigned int kind, uint64_t value,
@@ -134,6 +134,24 @@ void reading_set(struct reading *reading, uint64_t frame)
 	reading->next->seen_begin = reading->next->seen_end = frame;
 	reading->frame->index = buffer_of(frame);
 	reading->frame->seen_begin = reading->frame->seen_end = FRAME_WORD(PRODUCER, frame);
+}
+
+void renumber(uint64_t frame, uint64_t value)
+{
+	hands[frame]->value = backs[frame]->value = value;
+	if (readings[frame].next) {
+		reading_set(&readings[frame], value);
+	}
+	if (dying[frame].next) {
+		reading_set(&dying[frame], value);
+	}
+}
+
+void abandon(uint64_t frame, uint64_t when)
+{
+	forge_record(producer, RECORD_ABANDON, frame, when, when + STEP, 0)->index =
+		buffer_of(frame);
+	forget(backs[frame]);
 }
 
 /* It lets go of the frame at `end`. */

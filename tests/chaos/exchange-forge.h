@@ -9,13 +9,14 @@
 #include "exchange-record.h"
 #include "forge.h"
 
-#define PRODUCER 1 /* hands over 6 frames in 3 buffers, over two links, and leaves */
-#define READER   2 /* takes all of them */
-#define VICTIM   3 /* comes after the second; is killed while it has the fourth */
-#define HOLD     2 /* frames that either may have */
-#define FRAMES   6
-#define JOINED   3 /* the first frame for VICTIM */
-#define LAST     4 /* and the last */
+#define PRODUCER     1 /* hands over 6 frames in 3 buffers, over two links, and leaves */
+#define READER       2 /* takes all of them */
+#define VICTIM       3 /* comes after the second; is killed while it has the fourth */
+#define HOLD         2 /* frames that either may have */
+#define FRAMES       6
+#define BUFFER_COUNT 3
+#define JOINED       3 /* the first frame for VICTIM */
+#define LAST         4 /* and the last */
 
 #define CAME   S /* both processes; READER accepts then, VICTIM after two frames */
 #define KILLED (at(LAST) + 6 * STEP)
@@ -47,6 +48,12 @@ void reading_forget(struct reading *reading);
 
 /* As if it had been another frame, with that frame's content. */
 void reading_set(struct reading *reading, uint64_t frame);
+
+/* As if that many others, on no link of these, had been handed over before it. */
+void renumber(uint64_t frame, uint64_t value);
+
+/* Its producer has new memory there from then on. */
+void abandon(uint64_t frame, uint64_t when);
 
 /* It lets go of the frame at `end`. */
 void reading_hold(struct reading *reading, uint64_t end);

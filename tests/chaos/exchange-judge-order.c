@@ -33,15 +33,15 @@ static size_t offered_before(const struct holding *holding, const struct ledger_
 	return count;
 }
 
-/* And how many that failed had not gone back by themselves yet, or were abandoned. */
-static size_t failing_before(const struct trial *trial, const struct visit *visit, uint64_t value)
+/* And how many that failed or were abandoned were still on the link: for how many frames so ever, others passed it by. */
+static size_t lost_before(const struct trial *trial, const struct visit *visit,
+			  const struct ledger_frame *frame)
 {
-	const struct ledger_frame *frame = ledger_frame(trial->ledger, visit->producer, value);
 	size_t count = 0;
-	for (uint64_t i = value > BUFFERS ? value - BUFFERS : 1; i < value; i++) {
+	for (uint64_t i = frame->lost_before; i > 0;) {
 		const struct ledger_frame *one = ledger_frame(trial->ledger, visit->producer, i);
-		count += one && (frame_fails(one) || one->abandoned) &&
-			 (!one->back || one->back_time >= frame->hand->begin);
+		count += frame_gone(one) >= frame->hand->begin;
+		i = one->lost_before;
 	}
 	return count;
 }
@@ -54,7 +54,7 @@ static bool frame_found_full(const struct trial *trial, const struct holding *ho
 	const struct ledger_link *link = visit_link(trial->ledger, visit);
 	const struct ledger_frame *frame = ledger_frame(trial->ledger, visit->producer, value);
 	return link->skips && link->depth > 0 &&
-	       offered_before(holding, frame) + failing_before(trial, visit, value) >= link->depth;
+	       offered_before(holding, frame) + lost_before(trial, visit, frame) >= link->depth;
 }
 
 /* From one frame that a fifo consumer got to the next: what lies between. */
@@ -73,7 +73,7 @@ static void gap_look(const struct trial *trial, const struct holding *holding, s
 		if (!one) {
 			continue; /* it never was */
 		}
-		if (frame_fails(one) || one->abandoned) {
+		if (frame_lost(one)) {
 			gap->failed = true;
 			continue;
 		}

@@ -146,7 +146,10 @@ static void judge_ready(const struct trial *trial, const struct visit *visit)
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	trial_wait(trial);
-	judge_ended(trial, visit, record->value - 1);
+	if (record->result != -ESTALE || !frame || !frame->abandoned ||
+	    trial->end < frame->abandoned->begin) {
+		judge_ended(trial, visit, record->value - 1);
+	}
 	if (record->result == -EIO && frame && !frame_fails(frame)) {
 		frame_find(trial, EXCHANGE_WRONG, record->value);
 	}

@@ -99,6 +99,17 @@ static int producer_add(struct ledger_producer *producer, const struct record *r
 	}
 }
 
+static void producer_chain(struct ledger_producer *producer)
+{
+	uint64_t lost = 0;
+	for (uint64_t i = 1; i < producer->count; i++) {
+		producer->frames[i].lost_before = lost;
+		if (producer->frames[i].hand && frame_lost(&producer->frames[i])) {
+			lost = i;
+		}
+	}
+}
+
 /* ----------------------------------------------------------------------------------- consumers -- */
 
 static struct visit *visit_add(struct ledger *ledger, struct history_instance *consumer,
@@ -245,6 +256,7 @@ int ledger_load(struct ledger *ledger, const struct history *history)
 		for (size_t n = 0; r == 0 && n < instance->count; n++) {
 			r = producer_add(&ledger->producers[i], &instance->records[n]);
 		}
+		producer_chain(&ledger->producers[i]);
 		if (r == 0) {
 			r = consumer_index(ledger, instance);
 		}
@@ -277,6 +289,17 @@ void ledger_free(struct ledger *ledger)
 bool frame_fails(const struct ledger_frame *frame)
 {
 	return frame->hand->flags & RECORD_FAILS;
+}
+
+bool frame_lost(const struct ledger_frame *frame)
+{
+	return frame_fails(frame) || frame->abandoned;
+}
+
+uint64_t frame_gone(const struct ledger_frame *frame)
+{
+	uint64_t back = frame->back ? frame->back_time : NEVER;
+	return frame->abandoned ? earlier(record_done(frame->abandoned), back) : back;
 }
 
 bool frame_on_all(const struct ledger *ledger, uint32_t producer, const struct ledger_frame *frame)

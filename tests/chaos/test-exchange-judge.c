@@ -81,6 +81,25 @@ static void link_was_full(void)
 	readings[LAST + 1].next->flags = RECORD_DISCONT;
 }
 
+/* The third, which was not taken either, was abandoned only a hundred frames later, all of which passed the link by. */
+static void link_was_full_for_long(void)
+{
+	link_was_full();
+	reading_forget(&readings[JOINED]);
+	abandon(JOINED, at(LAST) + STEP);
+	for (uint64_t i = LAST; i <= FRAMES; i++) {
+		renumber(i, i + 33 * BUFFER_COUNT);
+	}
+}
+
+/* Before it could be read. */
+static void abandoned_early(void)
+{
+	abandon(5, at(5) + 2 * STEP);
+	readings[5].ready->result = -ESTALE;
+	forget(readings[5].frame);
+}
+
 static void stopped_by_itself(void)
 {
 	put_consumer(reader, RECORD_HALT, 0, at(6) + S, at(6) + S + 1, 0);
@@ -96,9 +115,7 @@ static void full_hands(void)
 /* Whoever has it keeps the memory, and hears so. */
 static void abandoned(void)
 {
-	forge_record(producer, RECORD_ABANDON, 5, at(5) + 6 * STEP, at(5) + 7 * STEP, 0)->index =
-		buffer_of(5);
-	forget(backs[5]);
+	abandon(5, at(5) + 6 * STEP);
 	readings[5].frame->fires = ESTALE;
 	readings[5].frame->deadline = 0;
 }
@@ -134,9 +151,11 @@ static const struct forge_lie excuses[] = {
 	LIE(pause_before_the_last, 0),
 	LIE(acquire_fails, 0),
 	LIE(link_was_full, 0),
+	LIE(link_was_full_for_long, 0),
 	LIE(stopped_by_itself, 0),
 	LIE(full_hands, 0),
 	LIE(abandoned, 0),
+	LIE(abandoned_early, 0),
 	LIE(released_in_error, 0),
 	LIE(killed_after_it_gave_back, 0),
 	LIE(killed_while_it_looked, 0),
