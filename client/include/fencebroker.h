@@ -862,7 +862,7 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
  * For one of its links: at most `depth` frames offered and not taken (1 to 64; 0: as many as there are buffers), and
  * what happens to the next one then.
  *   -ENOBUFS  hold + depth is more than there are buffers now, if there are any: the detail has the numbers. It is compared
- *             when a consumer accepts, too, so add all buffers first
+ *             when a consumer accepts, too, with the most buffers that there were since: add all first, then replace any
  */
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full);

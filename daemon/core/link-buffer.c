@@ -133,6 +133,11 @@ static int buffer_check(const struct link *link, uint32_t index, const struct li
 	return r < 0 ? r : visibility_check(link, index, buffer, detail);
 }
 
+static uint32_t buffer_count(const struct link *link)
+{
+	return (uint32_t)__builtin_popcountll(link_buffers(link));
+}
+
 static int buffer_add(struct link *link, struct user *user, uint32_t index,
 		      const struct link_buffer *buffer, char *detail)
 {
@@ -143,6 +148,8 @@ static int buffer_add(struct link *link, struct user *user, uint32_t index,
 	}
 	if (r == 0) {
 		link->buffers[index] = added;
+		uint32_t count = buffer_count(link);
+		link->pool = count > link->pool ? count : link->pool;
 	}
 	return r;
 }
@@ -242,9 +249,8 @@ uint64_t link_buffers_imported(const struct link *link, enum link_imported impor
 
 /* ------------------------------------------------------------------------------------------- counts -- */
 
-int link_check_counts(const struct link *link, uint32_t hold, uint32_t depth, char *detail)
+static int counts_check(uint32_t hold, uint32_t depth, uint32_t count, char *detail)
 {
-	uint32_t count = (uint32_t)__builtin_popcountll(link_buffers(link));
 	/* without a depth there is no sum, and before the first buffer nothing is known of their number */
 	if (depth == 0 || count == 0 || (hold <= count && depth <= count - hold)) {
 		return 0;
@@ -254,6 +260,11 @@ int link_check_counts(const struct link *link, uint32_t hold, uint32_t depth, ch
 		 "buffers",
 		 hold, depth, count);
 	return -ENOBUFS;
+}
+
+int link_check_hold(const struct link *link, uint32_t hold, char *detail)
+{
+	return counts_check(hold, link->depth, link->pool, detail);
 }
 
 int link_set_depth(struct link *link, const struct client *client, uint32_t depth, char *detail)
@@ -267,11 +278,11 @@ int link_set_depth(struct link *link, const struct client *client, uint32_t dept
 			 FBK_BUFFERS_MAX);
 		return -EINVAL;
 	}
-	int r = depth > 0
-			? link_check_counts(link, link->sides[!link->producer].hold, depth, detail)
-			: 0;
+	uint32_t count = buffer_count(link);
+	int r = counts_check(link->sides[!link->producer].hold, depth, count, detail);
 	if (r == 0) {
 		link->depth = depth;
+		link->pool = count;
 	}
 	return r;
 }

@@ -301,7 +301,7 @@ static int accept_fill(struct link *link, struct client *client, struct device *
 	struct link_side *side = &link->sides[ACCEPTER];
 	int r = link_route(link, link->sides[OFFERER].device, device, detail);
 	if (r == 0 && link->producer == OFFERER) {
-		r = link_check_counts(link, hold, link->depth, detail);
+		r = link_check_hold(link, hold, detail);
 	}
 	if (r == 0) {
 		r = link_make_claims(link, client->user);

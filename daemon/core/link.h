@@ -102,6 +102,7 @@ struct link {
 	LIST_HEAD(, format_list) waiting; /* of clients that are about to accept */
 	struct link_joined joined;
 	uint32_t depth;              /* of the producer; 0: not stated */
+	uint32_t pool;               /* the most buffers at once since it was stated */
 	uint64_t generation;         /* of its formats and buffers */
 	char unfit[FBK_REASON_SIZE]; /* the last peer that could not accept, and why */
 	int error;                   /* that the last pairing ended with */
@@ -194,9 +195,9 @@ uint64_t link_buffers(const struct link *link);
 uint64_t link_buffers_imported(const struct link *link, enum link_imported imported);
 
 /* By the producer: so many frames are offered at once, besides those that the consumer holds. -ENOBUFS: there are too few
- * buffers. */
+ * buffers; one that is being replaced counts. */
 int link_set_depth(struct link *link, const struct client *client, uint32_t depth, char *detail);
-int link_check_counts(const struct link *link, uint32_t hold, uint32_t depth, char *detail);
+int link_check_hold(const struct link *link, uint32_t hold, char *detail);
 
 /* Both ends learn of it: the state timeline is raised. */
 void link_changed(struct link *link);

@@ -373,6 +373,27 @@ START_TEST(counts_are_checked)
 }
 END_TEST
 
+/* Its producer is about to add another in its place. */
+START_TEST(what_is_replaced_counts)
+{
+	Fbk__Wire__Buffer none = FBK__WIRE__BUFFER__INIT;
+	REQUEST(remove, LINK_BUFFER, link_buffer);
+	remove.link_buffer->handle = state.handle;
+	remove.link_buffer->buffer = &none;
+	none.index = 1;
+	ck_assert_int_eq(add_buffer(0, 1), 0);
+	ck_assert_int_eq(add_buffer(1, 1), 0);
+	ck_assert_int_eq(set_depth(&producer, state.handle, 1), 0);
+	expect(&consumer, accept_link(2), -ENOBUFS, "2 buffers");
+	ck_assert_int_eq(client_call(&producer, &remove, NULL, 0, NULL), 0);
+	ck_assert_int_eq(accept_link(1), 0);
+	/* said again, it is what is there now */
+	expect(&producer, set_depth(&producer, state.handle, 1), -ENOBUFS, "1 buffers");
+	ck_assert_int_eq(add_buffer(1, 1), 0);
+	ck_assert_int_eq(set_depth(&producer, state.handle, 1), 0);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -384,6 +405,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, who_accepts_buffers);
 	tcase_add_test(tcase, many_refusals);
 	tcase_add_test(tcase, counts_are_checked);
+	tcase_add_test(tcase, what_is_replaced_counts);
 }
 
 int main(void)
