@@ -195,8 +195,10 @@ uint64_t link_buffers(const struct link *link);
 uint64_t link_buffers_imported(const struct link *link, enum link_imported imported);
 
 /* By the producer: so many frames are offered at once, besides those that the consumer holds. -ENOBUFS: there are too few
- * buffers; one that is being replaced counts. */
+ * buffers. */
 int link_set_depth(struct link *link, const struct client *client, uint32_t depth, char *detail);
+
+/* The same for a consumer that is about to accept; a buffer that is being replaced counts. */
 int link_check_hold(const struct link *link, uint32_t hold, char *detail);
 
 /* Both ends learn of it: the state timeline is raised. */

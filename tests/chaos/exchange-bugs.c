@@ -301,13 +301,9 @@ static void stale_before_it_was_abandoned(void)
 /* What was abandoned before leaves its room to the next. */
 static void full_of_what_was_abandoned(void)
 {
-	depths[0]->index = 1;
-	depths[0]->flags = RECORD_SKIPS;
+	full_at_the_last();
 	reading_forget(&readings[JOINED]);
 	abandon(JOINED, at(LAST) - 2 * STEP);
-	hands[LAST]->number = 1;
-	reading_forget(&readings[LAST]);
-	readings[LAST + 1].next->flags = RECORD_DISCONT;
 }
 
 static void link_ends_for_nothing(void)

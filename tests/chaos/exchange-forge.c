@@ -179,6 +179,15 @@ void reading_delay(uint64_t frame, uint64_t when)
 	back_at(frame, when + 4 * STEP);
 }
 
+void full_at_the_last(void)
+{
+	depths[0]->index = 1;
+	depths[0]->flags = RECORD_SKIPS;
+	hands[LAST]->number = 1;
+	reading_forget(&readings[LAST]);
+	readings[LAST + 1].next->flags = RECORD_DISCONT;
+}
+
 /* The first of them is a mailbox, and finds the later one reached. */
 void be_mailbox(void)
 {

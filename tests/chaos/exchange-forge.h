@@ -49,7 +49,7 @@ void reading_forget(struct reading *reading);
 /* As if it had been another frame, with that frame's content. */
 void reading_set(struct reading *reading, uint64_t frame);
 
-/* As if that many others, on no link of these, had been handed over before it. */
+/* It has that number, and so have its readings. */
 void renumber(uint64_t frame, uint64_t value);
 
 /* Its producer has new memory there from then on. */
@@ -61,6 +61,9 @@ void back_at(uint64_t frame, uint64_t when);
 
 /* READER gets it at `when`, and all that follows comes later too. */
 void reading_delay(uint64_t frame, uint64_t when);
+
+/* READER's link takes one frame, and the fourth passes it by. */
+void full_at_the_last(void);
 
 /* READER's delivery; then frame 5 was retracted for frame 6, before READER asked; or since it paused. */
 void be_mailbox(void);

@@ -38,10 +38,10 @@ static size_t lost_before(const struct trial *trial, const struct visit *visit,
 			  const struct ledger_frame *frame)
 {
 	size_t count = 0;
-	for (uint64_t i = frame->lost_before; i > 0;) {
-		const struct ledger_frame *one = ledger_frame(trial->ledger, visit->producer, i);
+	const struct ledger_frame *one = frame;
+	while (one->lost_before > 0) {
+		one = ledger_frame(trial->ledger, visit->producer, one->lost_before);
 		count += frame_gone(one) >= frame->hand->begin;
-		i = one->lost_before;
 	}
 	return count;
 }

@@ -108,8 +108,7 @@ static const struct ledger_frame *looking_find(const struct trial *trial, struct
 		if (one && one->hand->begin > trial->until) {
 			return NULL;
 		}
-		if (one && !frame_fails(one) && !one->abandoned &&
-		    frame_offered(trial, visit, one) &&
+		if (one && !frame_lost(one) && frame_offered(trial, visit, one) &&
 		    !(one->back && one->back_time <= trial->until)) {
 			looking_for(looking, i);
 			return one;
@@ -140,14 +139,19 @@ static void judge_looking(const struct trial *trial, struct looking *looking,
 	}
 }
 
+/* By then it may have been taken from whoever has it. */
+static bool frame_taken_away(const struct ledger_frame *frame, uint64_t when)
+{
+	return frame && frame->abandoned && frame->abandoned->begin <= when;
+}
+
 static void judge_ready(const struct trial *trial, const struct visit *visit)
 {
 	const struct record *record = trial->record;
 	const struct ledger_frame *frame =
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	trial_wait(trial);
-	if (record->result != -ESTALE || !frame || !frame->abandoned ||
-	    trial->end < frame->abandoned->begin) {
+	if (record->result != -ESTALE || !frame_taken_away(frame, trial->end)) {
 		judge_ended(trial, visit, record->value - 1);
 	}
 	if (record->result == -EIO && frame && !frame_fails(frame)) {

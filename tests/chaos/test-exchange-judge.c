@@ -72,19 +72,15 @@ static void acquire_fails(void)
 /* READER has not taken the third when the fourth is handed over, which goes to VICTIM alone. */
 static void link_was_full(void)
 {
-	depths[0]->index = 1;
-	depths[0]->flags = RECORD_SKIPS;
+	full_at_the_last();
 	readings[JOINED].next->begin = at(LAST);
 	reading_delay(JOINED, at(LAST) + STEP);
-	hands[LAST]->number = 1;
-	reading_forget(&readings[LAST]);
-	readings[LAST + 1].next->flags = RECORD_DISCONT;
 }
 
 /* The third, which was not taken either, was abandoned only a hundred frames later, all of which passed the link by. */
 static void link_was_full_for_long(void)
 {
-	link_was_full();
+	full_at_the_last();
 	reading_forget(&readings[JOINED]);
 	abandon(JOINED, at(LAST) + STEP);
 	for (uint64_t i = LAST; i <= FRAMES; i++) {
