@@ -76,9 +76,9 @@ static int anonymous_kind(const char *link)
 		const char *link;
 		int kind;
 	} kinds[] = {
-		{ "anon_inode:[eventfd]", FBK_EVENTFD },
-		{ "anon_inode:sync_file", FBK_SYNC_FILE },
-		{ "anon_inode:syncobj_file", FBK_SYNCOBJ_TIMELINE },
+		{ "anon_inode:[eventfd]", FBK_FENCE_EVENTFD },
+		{ "anon_inode:sync_file", FBK_FENCE_SYNC_FILE },
+		{ "anon_inode:syncobj_file", FBK_FENCE_SYNCOBJ_TIMELINE },
 	};
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(link, kinds[i].link) == 0) {
@@ -157,19 +157,19 @@ int classify_fd(const struct classifier *classifier, int fd, int *ret_kind, char
 	if (anonymous) {
 		kind = anonymous_kind(link);
 	} else if (is_dmabuf(fd, link)) {
-		kind = FBK_DMA_BUF_IMPLICIT;
+		kind = FBK_FENCE_DMA_BUF_IMPLICIT;
 	}
 	switch (kind) {
-	case FBK_EVENTFD:
+	case FBK_FENCE_EVENTFD:
 		snprintf(ret_what, what_size, "an eventfd");
 		break;
-	case FBK_SYNC_FILE:
+	case FBK_FENCE_SYNC_FILE:
 		snprintf(ret_what, what_size, "a sync_file");
 		break;
-	case FBK_SYNCOBJ_TIMELINE:
+	case FBK_FENCE_SYNCOBJ_TIMELINE:
 		snprintf(ret_what, what_size, "a drm_syncobj");
 		break;
-	case FBK_DMA_BUF_IMPLICIT:
+	case FBK_FENCE_DMA_BUF_IMPLICIT:
 		snprintf(ret_what, what_size, "a dma-buf");
 		break;
 	default:
@@ -194,7 +194,7 @@ int classify_buffer(const struct classifier *classifier, int fd, char *ret_what,
 {
 	int kind;
 	if (classify_fd(classifier, fd, &kind, ret_what, what_size) == 0) {
-		return kind == FBK_DMA_BUF_IMPLICIT ? FBK_MEMORY_DMABUF : -EBADF;
+		return kind == FBK_FENCE_DMA_BUF_IMPLICIT ? FBK_MEMORY_DMABUF : -EBADF;
 	}
 	if (!is_memfd(classifier, fd)) {
 		return -EBADF;

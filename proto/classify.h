@@ -20,8 +20,8 @@ int classifier_init(struct classifier *classifier);
 void classifier_finish(struct classifier *classifier); /* takes one that was never made */
 
 /*
- * 0 with `ret_kind`, one of enum fbk_fence_kind: FBK_EVENTFD, FBK_SYNC_FILE, FBK_SYNCOBJ_TIMELINE
- * (a syncobj's fd) or FBK_DMA_BUF_IMPLICIT; a sync_file or dma-buf is to be confirmed where that is
+ * 0 with `ret_kind`, one of enum fbk_fence_kind: FBK_FENCE_EVENTFD, FBK_FENCE_SYNC_FILE, FBK_FENCE_SYNCOBJ_TIMELINE
+ * (a syncobj's fd) or FBK_FENCE_DMA_BUF_IMPLICIT; a sync_file or dma-buf is to be confirmed where that is
  * possible before it is used. -EBADF for all else. `ret_what` names it in both cases, with an
  * article: "a regular file".
  */

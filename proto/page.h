@@ -74,7 +74,8 @@ struct fbk_payload_slot {
 	_Atomic uint64_t payload;
 	_Atomic uint64_t timestamp; /* raw ticks of the device; 0: none */
 	uint8_t reserved_a[48];
-	_Atomic uint64_t raw; /* written by devices of FBK_VISIBLE_IRQ, in place of the payload */
+	_Atomic uint64_t
+		raw; /* written by devices of FBK_VISIBILITY_IRQ, in place of the payload */
 	uint8_t reserved_b[56];
 };
 

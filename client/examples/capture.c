@@ -199,7 +199,9 @@ static int consumer_start(char **argv, int offer_fd)
 
 static int meet(const char *path, char **consumer, unsigned long frames)
 {
-	struct fbk_device_desc desc = { .name = "capture0", .class = FBK_CAPTURE };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "capture0",
+					.device_class = FBK_CLASS_CAPTURE };
 	struct v4l2_format format = { 0 };
 	struct fbk_exchange *exchange;
 	struct fbk_device *device;

@@ -46,7 +46,8 @@ static void surface_ready(void *arg, struct fbk_point acquire, int result)
 	}
 	if (result < 0) {
 		fprintf(stderr, "the commit failed: %s\n", strerror(-result));
-		fbk_point_fail(surface->release, -ECANCELED); /* ends the client's wait */
+		fbk_timeline_fail(surface->release.timeline, -ECANCELED,
+				  NULL); /* ends the client's wait */
 		return;
 	}
 	printf("acquire point %llu is reached: committed\n", (unsigned long long)acquire.value);
@@ -81,10 +82,11 @@ static int frame(struct fbk_context *ctx, struct surface *surface)
 
 int main(int argc, char **argv)
 {
-	struct fbk_device_desc desc = { .name = "compositor0",
-					.class = FBK_COMPOSITOR,
-					.waits = FBK_MEMORY64,
-					.signals = FBK_MEMORY64 | FBK_EVENTFD };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "compositor0",
+					.device_class = FBK_CLASS_COMPOSITOR,
+					.waits = FBK_FENCE_MEMORY64,
+					.signals = FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD };
 	struct surface surface = { .acquire.value = 1, .release.value = 1, .display = -1 };
 	struct fbk_device *device;
 	struct fbk_context *ctx;

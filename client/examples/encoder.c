@@ -58,10 +58,11 @@ static int accept_offer(struct fbk_device *encoder, int offer_fd, struct fbk_lin
 static int run(struct fbk_context *ctx, int offer_fd)
 {
 	struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "vcn0",
-		.class = FBK_ENCODER,
-		.waits = FBK_SYNC_FILE | FBK_EVENTFD,
-		.signals = FBK_EVENTFD,
+		.device_class = FBK_CLASS_ENCODER,
+		.waits = FBK_FENCE_SYNC_FILE | FBK_FENCE_EVENTFD,
+		.signals = FBK_FENCE_EVENTFD,
 	};
 	struct fbk_device *encoder;
 	struct fbk_link *link;

@@ -81,9 +81,11 @@ static int introduce(struct fbk_context *ctx, const struct fbk_device_desc *desc
 
 static int produce(int socket, volatile uint64_t *buffer)
 {
-	struct fbk_device_desc desc = {
-		.name = "producer", .class = FBK_GPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "producer",
+					.device_class = FBK_CLASS_GPU,
+					.waits = FBK_FENCE_MEMORY64,
+					.signals = FBK_FENCE_MEMORY64 };
 	struct fbk_timeline *ready, *released;
 	struct fbk_context *ctx;
 	int r = fbk_connect(NULL, &ctx);
@@ -103,10 +105,11 @@ static int produce(int socket, volatile uint64_t *buffer)
 
 static int consume(int socket, volatile uint64_t *buffer)
 {
-	struct fbk_device_desc desc = { .name = "consumer",
-					.class = FBK_ENCODER,
-					.waits = FBK_EVENTFD,
-					.signals = FBK_EVENTFD };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "consumer",
+					.device_class = FBK_CLASS_ENCODER,
+					.waits = FBK_FENCE_EVENTFD,
+					.signals = FBK_FENCE_EVENTFD };
 	struct fbk_timeline *released, *ready;
 	struct fbk_context *ctx;
 	int r = fbk_connect(NULL, &ctx);
@@ -117,7 +120,7 @@ static int consume(int socket, volatile uint64_t *buffer)
 	for (uint64_t n = 1; n <= FRAMES && r == 0; n++) {
 		struct fbk_point acquire = { ready, n }, release = { released, n };
 		struct pollfd entry = { .events = POLLIN };
-		r = fbk_point_export(acquire, FBK_EVENTFD, deadline(), &entry.fd);
+		r = fbk_point_export(acquire, FBK_FENCE_EVENTFD, deadline(), &entry.fd);
 		if (r < 0) {
 			break;
 		}

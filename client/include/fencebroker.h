@@ -27,9 +27,16 @@
  *             returns -EBADF except fbk_disconnect(), which only frees memory.
  *   fds       "takes the fd" means: the callee closes it, on failure too. "gives an fd" means: the
  *             caller closes it; it has close-on-exec set.
+ *   Structs   One that is passed by pointer begins with `struct_size`: set it to sizeof(struct), in one that is filled in
+ *             too, and the rest to zeros. Smaller than in the first version is -EINVAL; larger than this library knows is
+ *             -E2BIG unless its tail is zero. Those passed by value, and elements of arrays, never change.
  *   Bits      64-bit processes only: payloads are 64-bit words shared with hardware.
  */
 #pragma once
+
+#if !defined(__LP64__)
+#error "fencebroker is for 64-bit processes: a fence is a 64-bit word that hardware writes"
+#endif
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,26 +74,26 @@ struct fbk_frame;    /* one buffer of an exchange while the consumer holds it */
 /* ------------------------------------------------------------------------------------ words -- */
 
 enum fbk_device_class {
-	FBK_GPU = 1,
-	FBK_ENCODER = 2,
-	FBK_DECODER = 3,
-	FBK_DISPLAY = 4,
-	FBK_CAPTURE = 5,
-	FBK_NETWORK = 6,
-	FBK_COMPOSITOR = 7,
-	FBK_CPU = 8,
+	FBK_CLASS_GPU = 1,
+	FBK_CLASS_ENCODER = 2,
+	FBK_CLASS_DECODER = 3,
+	FBK_CLASS_DISPLAY = 4,
+	FBK_CLASS_CAPTURE = 5,
+	FBK_CLASS_NETWORK = 6,
+	FBK_CLASS_COMPOSITOR = 7,
+	FBK_CLASS_CPU = 8,
 };
 
 /* What a device can wait on and what it can signal; a mask. A device with no bit set hands buffers
- * over by system call (dequeue acquires, requeue releases). A device that signals FBK_MEMORY32 and
- * not FBK_MEMORY64 has 32-bit payloads in memory; its points have 64 bits all the same. */
+ * over by system call (dequeue acquires, requeue releases). A device that signals FBK_FENCE_MEMORY32 and
+ * not FBK_FENCE_MEMORY64 has 32-bit payloads in memory; its points have 64 bits all the same. */
 enum fbk_fence_kind {
-	FBK_MEMORY64 = 1 << 0,
-	FBK_MEMORY32 = 1 << 1,
-	FBK_SYNC_FILE = 1 << 2,
-	FBK_SYNCOBJ_TIMELINE = 1 << 3,
-	FBK_DMA_BUF_IMPLICIT = 1 << 4,
-	FBK_EVENTFD = 1 << 5,
+	FBK_FENCE_MEMORY64 = 1 << 0,
+	FBK_FENCE_MEMORY32 = 1 << 1,
+	FBK_FENCE_SYNC_FILE = 1 << 2,
+	FBK_FENCE_SYNCOBJ_TIMELINE = 1 << 3,
+	FBK_FENCE_DMA_BUF_IMPLICIT = 1 << 4,
+	FBK_FENCE_EVENTFD = 1 << 5,
 };
 
 /* What a device's fence pages are made of, so that its driver can import them. */
@@ -105,11 +112,12 @@ enum fbk_backing {
  * registers the device knows it.
  */
 enum fbk_visibility {
-	FBK_VISIBLE_ORDERED = 0, /* the value is ordered after the data: a waiter need do nothing */
-	FBK_VISIBLE_FLUSH = 1,   /* only after a read-back of the data: the waiter calls
+	FBK_VISIBILITY_ORDERED =
+		0, /* the value is ordered after the data: a waiter need do nothing */
+	FBK_VISIBILITY_FLUSH = 1, /* only after a read-back of the data: the waiter calls
 				  * fbk_point_flush() before it touches the data. A read-back
 				  * flushes the path that it reads by, and no other */
-	FBK_VISIBLE_IRQ = 2,     /* only once the device's interrupt came: the device writes a word
+	FBK_VISIBILITY_IRQ = 2,   /* only once the device's interrupt came: the device writes a word
 				  * of its own (fbk_timeline_memory()) that has no waiters, and its
 				  * process signals that value when the interrupt comes */
 };
@@ -184,7 +192,11 @@ struct fbk_point {
 };
 
 /* The point that is always reached. */
+#ifdef __cplusplus
+#define FBK_POINT_SIGNALLED (fbk_point{ nullptr, 0 })
+#else
 #define FBK_POINT_SIGNALLED ((struct fbk_point){ NULL, 0 })
+#endif
 
 /* --------------------------------------------------------------------------------- contexts -- */
 
@@ -236,11 +248,12 @@ const char *fbk_error_detail(void);
 /* ---------------------------------------------------------------------------------- devices -- */
 
 struct fbk_device_desc {
-	const char *name;            /* 1 to 31 printable bytes without space, unique per context */
-	enum fbk_device_class class; /* policy decides by it */
-	uint32_t waits;              /* mask of enum fbk_fence_kind */
-	uint32_t signals;            /* mask of enum fbk_fence_kind */
-	bool silent;                 /* signals without notifying the CPU: the daemon polls its
+	size_t struct_size;
+	const char *name; /* 1 to 31 printable bytes without space, unique per context */
+	enum fbk_device_class device_class; /* policy decides by it */
+	uint32_t waits;                     /* mask of enum fbk_fence_kind */
+	uint32_t signals;                   /* mask of enum fbk_fence_kind */
+	bool silent; /* signals without notifying the CPU: the daemon polls its
 				      * memory while a waiter waits */
 	enum fbk_visibility visibility;
 	uint32_t page_align; /* bytes that its import of fence memory needs; 0: by class */
@@ -332,6 +345,7 @@ int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reas
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline);
 
 struct fbk_timeline_info {
+	size_t struct_size;
 	uint64_t id; /* the daemon's number: fencectl shows the same */
 	char name[FBK_NAME_SIZE];
 	uint32_t rights; /* yours */
@@ -342,7 +356,7 @@ struct fbk_timeline_info {
 	uint64_t failed_from;         /* first point that failed; UINT64_MAX while alive */
 	char reason[FBK_REASON_SIZE]; /* one sentence that names owner and cause */
 	char device[FBK_NAME_SIZE];   /* the signaling device ... */
-	enum fbk_device_class class;
+	enum fbk_device_class device_class;
 	pid_t pid; /* ... its process and user; 0 while not known */
 	uid_t uid;
 };
@@ -355,6 +369,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
  * only.
  *   -EOPNOTSUPP  the device's pages are not FBK_BACKING_DMABUF */
 struct fbk_memory {
+	size_t struct_size;
 	void *address;
 	size_t size;      /* of the payload word: 8, or 4 */
 	size_t page_size; /* the mapping around it, aligned to `alignment` */
@@ -367,11 +382,11 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 /* ----------------------------------------------------------------------------------- points -- */
 
 /* 0 reached, -EAGAIN not yet, else the error it failed with. No system call. Data written before
- * the signal is visible once this returned 0 (for FBK_VISIBLE_ORDERED devices). */
+ * the signal is visible once this returned 0 (for FBK_VISIBILITY_ORDERED devices). */
 int fbk_point_check(struct fbk_point point);
 
 /*
- * Make the data behind a reached point visible to this thread, if its device is FBK_VISIBLE_FLUSH;
+ * Make the data behind a reached point visible to this thread, if its device is FBK_VISIBILITY_FLUSH;
  * else nothing happens. The first reads both ends of `data` back, as this process maps it. The second
  * does what the dma-buf's driver does before a CPU reads. A read-back flushes its own path only: data
  * behind another mapping or another device needs a flush of its own.
@@ -398,9 +413,6 @@ int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t de
 
 /* Signal a point: fbk_timeline_signal(point.timeline, point.value). */
 int fbk_point_signal(struct fbk_point point);
-
-/* Fail the point, and with it the rest of its timeline. */
-int fbk_point_fail(struct fbk_point point, int error);
 
 /*
  * The point (of a FBK_TIMELINE_BROKERED timeline with FBK_RIGHT_SIGNAL) follows a kernel fence: the
@@ -461,14 +473,14 @@ void fbk_watch_cancel(struct fbk_watch *watch);
 
 /*
  * A kernel primitive that signals when the point is decided (late export: the kernel gets no promise).
- *   FBK_EVENTFD           becomes readable once: when the point is reached, fails, the deadline
+ *   FBK_FENCE_EVENTFD           becomes readable once: when the point is reached, fails, the deadline
  *                         passes, or the daemon is gone. It cannot say which: ask
  *                         fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed).
  *                         Do not write to it. An eventfd is never a sync_file.
- *   FBK_SYNC_FILE         a sync_file that is signalled: the call waits for the point first, as
+ *   FBK_FENCE_SYNC_FILE         a sync_file that is signalled: the call waits for the point first, as
  *                         fbk_point_wait() does, and returns what that returns. A failed point
  *                         gives its error and no fd: a signalled sync_file would say success.
- *   FBK_SYNCOBJ_TIMELINE  a new drm_syncobj, whose timeline point of the same value signals. It has
+ *   FBK_FENCE_SYNCOBJ_TIMELINE  a new drm_syncobj, whose timeline point of the same value signals. It has
  *                         no fence until then: wait for it with DRM_IOCTL_SYNCOBJ_EVENTFD, or with
  *                         DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. When the point fails or expires, the
  *                         daemon sets the payload to FBK_SYNCOBJ_FAILED or above: every wait ends, and
@@ -591,24 +603,6 @@ int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_w
  * result is 0, or the error of the action; if the action did not run, -ETIMEDOUT or the point's error.
  * The gate is freed before `done` runs. Errors of the call itself as for fbk_point_watch().
  */
-int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		      struct fbk_gate **ret_gate);
-
-/* drmModeAtomicCommit(drm_fd, a copy of request, flags, user_data). Until then it borrows drm_fd and
- * all that the request names: fds (IN_FENCE_FD), memory (OUT_FENCE_PTR) and blobs.
- * `done` gets -EBUSY like every error: the display still flips; commit again after that. */
-struct _drmModeAtomicReq;
-int fbk_gate_atomic_commit(struct fbk_point point, uint64_t deadline_ns, int drm_fd,
-			   struct _drmModeAtomicReq *request, uint32_t flags, void *user_data,
-			   fbk_point_fn *done, void *arg, struct fbk_gate **ret_gate);
-
-/* VIDIOC_QBUF with a copy of `buffer` (its planes too): a capture buffer goes back to the device
- * once it has no readers. Borrows video_fd until then. */
-struct v4l2_buffer;
-int fbk_gate_v4l2_queue(struct fbk_point point, uint64_t deadline_ns, int video_fd,
-			const struct v4l2_buffer *buffer, fbk_point_fn *done, void *arg,
-			struct fbk_gate **ret_gate);
-
 /* Neither the action nor `done` runs. Invalid once `done` has run. Takes NULL. Call it on the thread
  * that dispatches. */
 void fbk_gate_cancel(struct fbk_gate *gate);
@@ -617,8 +611,7 @@ void fbk_gate_cancel(struct fbk_gate *gate);
 
 /*
  * What a buffer of a link may be. Each end gives a list, in the order of its preference, before the link has a peer; what
- * both lists allow is what the producer allocates from. Structs that begin with `struct_size` are set to sizeof(struct):
- * a smaller one than the first version's is -EINVAL, a larger one than this library knows -E2BIG unless its tail is zero.
+ * both lists allow is what the producer allocates from.
  */
 #define FBK_FORMATS_MAX     64
 #define FBK_FORMAT_DATA_MAX 4096
@@ -680,10 +673,10 @@ struct fbk_format {
 enum fbk_role { FBK_ROLE_PRODUCER = 1, FBK_ROLE_CONSUMER = 2 };
 
 enum fbk_link_phase {
-	FBK_LINK_OFFERED = 1,     /* no peer at the other end */
-	FBK_LINK_ACCEPTED = 2,    /* the producer has not joined yet */
-	FBK_LINK_ESTABLISHED = 3, /* buffers may go */
-	FBK_LINK_ENDED = 4,       /* for this end: see fbk_link_cause() */
+	FBK_PHASE_OFFERED = 1,     /* no peer at the other end */
+	FBK_PHASE_ACCEPTED = 2,    /* the producer has not joined yet */
+	FBK_PHASE_ESTABLISHED = 3, /* buffers may go */
+	FBK_PHASE_ENDED = 4,       /* for this end: see fbk_link_cause() */
 };
 
 enum fbk_delivery {
@@ -760,7 +753,7 @@ int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_
 
 /*
  * Stop: nothing new comes, or may be handed over; frames that are held stay valid, and the link lives until the last of
- * them is released and its release point is decided. Then its phase is FBK_LINK_ENDED. Any thread, and any number of
+ * them is released and its release point is decided. Then its phase is FBK_PHASE_ENDED. Any thread, and any number of
  * times.
  */
 int fbk_link_stop(struct fbk_link *link);
@@ -841,15 +834,15 @@ struct fbk_buffer_desc {
 	uint32_t fourcc;
 	uint64_t modifier;
 	/* Of this buffer's data; 0: the device's. A consumer sees the one that holds. The route that is chosen when a
-	 * peer accepts allows for that of all buffers that are there. With FBK_VISIBLE_FLUSH and FBK_ROUTE_CPU_WAIT,
+	 * peer accepts allows for that of all buffers that are there. With FBK_VISIBILITY_FLUSH and FBK_ROUTE_CPU_WAIT,
 	 * fbk_link_next() has read a dma-buf back. */
 	enum fbk_visibility visibility;
 };
 
 /* How a consumer's slowness counts. */
 enum fbk_when_full {
-	FBK_WAIT = 0, /* its frames hold buffers back until it takes them */
-	FBK_SKIP = 1, /* it gets no frame while it has `depth` */
+	FBK_WHEN_FULL_WAIT = 0, /* its frames hold buffers back until it takes them */
+	FBK_WHEN_FULL_SKIP = 1, /* it gets no frame while it has `depth` */
 };
 
 /* `link` as its producer; the first of possibly several. */
@@ -947,10 +940,14 @@ struct fbk_frame_meta {
 	uint32_t user_size;
 	uint8_t user[FBK_FRAME_USER_MAX]; /* the application's own */
 };
-#define FBK_FRAME_META_INIT                                                                        \
-	{                                                                                          \
-		.struct_size = sizeof(struct fbk_frame_meta), .pts_ns = FBK_TIME_NONE,             \
-		.dts_ns = FBK_TIME_NONE, .duration_ns = FBK_TIME_NONE, .capture_ns = FBK_TIME_NONE \
+#define FBK_FRAME_META_INIT                                                                    \
+	{                                                                                      \
+		sizeof(struct fbk_frame_meta), 0, FBK_TIME_NONE, FBK_TIME_NONE, FBK_TIME_NONE, \
+			FBK_TIME_NONE, 0, 0, 0, { 0, 0, 0, 0 }, { 0 }, { 0 }, 0,               \
+			{ { 0, 0, 0, 0 } }, 0,                                                 \
+		{                                                                              \
+			0                                                                      \
+		}                                                                              \
 	}
 
 /*

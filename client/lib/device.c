@@ -10,6 +10,7 @@
 #include "page-map.h"
 #include "proto/container.h"
 #include "request.h"
+#include "struct-size.h"
 
 static void device_drop(struct child *child)
 {
@@ -32,11 +33,11 @@ static void device_begin(struct fbk_context *context, struct fbk_device *device,
 	pthread_mutex_unlock(&context->mutex);
 }
 
-int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
-			struct fbk_device **ret_device)
+static int device_create(struct fbk_context *context, const struct fbk_device_desc *desc,
+			 struct fbk_device **ret_device)
 {
 	REQUEST(request, DEVICE_REGISTER, device_register, .name = request_text(desc->name),
-		.class_ = desc->class, .waits = desc->waits, .signals = desc->signals,
+		.class_ = desc->device_class, .waits = desc->waits, .signals = desc->signals,
 		.silent = desc->silent, .visibility = desc->visibility,
 		.page_align = desc->page_align, .backings = desc->backings, .routes = desc->routes);
 
@@ -54,6 +55,14 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 	device_begin(context, device, backing);
 	*ret_device = device;
 	return 0;
+}
+
+int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
+			struct fbk_device **ret_device)
+{
+	struct fbk_device_desc known;
+	int r = struct_read(&known, sizeof(known), sizeof(known), desc);
+	return r < 0 ? r : device_create(context, &known, ret_device);
 }
 
 int device_adopt(struct fbk_context *context, const Fbk__Wire__Object *object)

@@ -154,7 +154,7 @@ static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
 /* The point that is always reached, as an fd. */
 static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
 {
-	if (kind != FBK_EVENTFD) {
+	if (kind != FBK_FENCE_EVENTFD) {
 		return error_set(-EOPNOTSUPP, "the signalled point is exported as an eventfd only");
 	}
 	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -178,7 +178,7 @@ static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret
 	int fd;
 	int r = guard_start(point.timeline->context);
 	if (r == 0) {
-		r = export_request(point, FBK_EVENTFD, deadline_ns, &fd);
+		r = export_request(point, FBK_FENCE_EVENTFD, deadline_ns, &fd);
 	}
 	if (r < 0) {
 		return r;
@@ -198,10 +198,10 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 	if (!point.timeline) {
 		return export_signalled(kind, ret_fd);
 	}
-	if (kind == FBK_EVENTFD) {
+	if (kind == FBK_FENCE_EVENTFD) {
 		return export_eventfd(point, deadline_ns, ret_fd);
 	}
-	if (kind == FBK_SYNC_FILE) {
+	if (kind == FBK_FENCE_SYNC_FILE) {
 		if (fbk_feature(point.timeline->context, FBK_FEATURE_EXPORT_SYNC_FILE, NULL) == 0) {
 			return error_set(-EOPNOTSUPP, "the daemon has nothing to make a sync_file "
 						      "with: see `fencectl doctor`");

@@ -20,7 +20,7 @@ static int flush_wanted(struct fbk_point point)
 	if (r < 0) {
 		return r == -EAGAIN ? error_set(r, "the point is not reached yet") : error_plain(r);
 	}
-	return point.timeline && point.timeline->visibility == FBK_VISIBLE_FLUSH;
+	return point.timeline && point.timeline->visibility == FBK_VISIBILITY_FLUSH;
 }
 
 int fbk_point_flush(struct fbk_point point, const void *data, size_t size)

@@ -9,6 +9,8 @@
 #include <xf86drmMode.h>
 
 #include "error.h"
+#include "fence-kms.h"
+#include "fence-v4l2.h"
 #include "watch-arm.h"
 
 struct commit {
@@ -78,13 +80,6 @@ static int gate_set(struct fbk_gate *gate, struct fbk_point point, uint64_t dead
 		*ret_gate = gate;
 	}
 	return 0;
-}
-
-int fbk_gate_function(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		      struct fbk_gate **ret_gate)
-{
-	struct fbk_gate *gate = gate_new(-1, fn, arg);
-	return gate ? gate_set(gate, point, deadline_ns, ret_gate) : error_plain(-ENOMEM);
 }
 
 static int gate_commit(struct fbk_gate *gate)

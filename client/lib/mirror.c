@@ -162,7 +162,7 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 			 struct fbk_mirror **ret_mirror)
 {
 	int kind = fbk_fence_classify(timeline->context, syncobj_fd);
-	if (kind != FBK_SYNCOBJ_TIMELINE) {
+	if (kind != FBK_FENCE_SYNCOBJ_TIMELINE) {
 		return kind < 0 ? kind
 				: error_set(-EBADF, "file descriptor %d is not a drm_syncobj",
 					    syncobj_fd);

@@ -32,7 +32,7 @@ static int dmabuf_check(struct fbk_context *context, int fd)
 	if (kind < 0) {
 		return kind;
 	}
-	return kind == FBK_DMA_BUF_IMPLICIT
+	return kind == FBK_FENCE_DMA_BUF_IMPLICIT
 		       ? 0
 		       : error_set(-EBADF, "file descriptor %d is not a dma-buf", fd);
 }

@@ -13,7 +13,7 @@
 /* Wait until the shadow is near: too far from it, the word does not say which value it stands for. */
 static int narrow_follow(struct fbk_timeline *timeline, uint64_t value)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	for (int asked = 0;; asked++) {
 		/* acquire: as in narrow_load */
 		uint64_t shadow =

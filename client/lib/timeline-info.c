@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context.h"
 #include "error.h"
 #include "page-map.h"
 #include "proto/wire.h"
 #include "request.h"
+#include "struct-size.h"
 #include "timeline.h"
 
 /* What is known without the daemon. */
@@ -43,7 +45,7 @@ static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_ti
 	info->cause = state->cause;
 	info->error = state->error;
 	info->failed_from = state->failed_from ? state->failed_from : FBK_FAILED_FROM_NONE;
-	info->class = state->class_;
+	info->device_class = state->class_;
 	info->pid = state->pid;
 	info->uid = state->uid;
 	wire_text_copy(info->name, sizeof(info->name), state->name);
@@ -68,8 +70,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 		info_from_state(reply.message->state, &info);
 		reply_finish(&reply);
 	}
-	*ret_info = info;
-	return 0;
+	return struct_fill(ret_info, &info, sizeof(info), sizeof(info));
 }
 
 static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
@@ -87,19 +88,25 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 		return error_set(-EPERM, "this process does not signal timeline %s in memory",
 				 timeline->name);
 	}
-	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, ret_dmabuf_fd) : 0;
-	if (r < 0) {
-		return r;
-	}
-	_Atomic uint64_t *word = timeline->visibility == FBK_VISIBLE_IRQ
+	_Atomic uint64_t *word = timeline->visibility == FBK_VISIBILITY_IRQ
 					 ? &fbk_payload_slot_of(timeline->payload)->raw
 					 : timeline->payload;
-	*ret_memory = (struct fbk_memory){
+	const struct fbk_memory memory = {
 		.address = (void *)word,
 		.size = timeline->narrow ? sizeof(uint32_t) : sizeof(uint64_t),
 		.page_size = map->size,
 		.offset = (size_t)((char *)word - (char *)map->memory),
 		.alignment = map->size,
 	};
-	return 0;
+	int fd = -1;
+	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, &fd) : 0;
+	if (r == 0) {
+		r = struct_fill(ret_memory, &memory, sizeof(memory), sizeof(memory));
+	}
+	if (r == 0 && ret_dmabuf_fd) {
+		*ret_dmabuf_fd = fd;
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	return r;
 }

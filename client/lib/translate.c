@@ -63,7 +63,7 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
 	if (kind < 0) {
 		return kind;
 	}
-	if (point.timeline && kind != FBK_SYNCOBJ_TIMELINE) {
+	if (point.timeline && kind != FBK_FENCE_SYNCOBJ_TIMELINE) {
 		return error_set(-EBADF, "file descriptor %d is not a drm_syncobj", syncobj_fd);
 	}
 	return signal_on(point, &syncobj_fd, 1, syncobj_point);
@@ -86,14 +86,6 @@ int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_po
 		*ret_point = point;
 	}
 	return r;
-}
-
-int fbk_point_fail(struct fbk_point point, int error)
-{
-	if (!point.timeline) {
-		return error_set(-EINVAL, "the signalled point cannot fail");
-	}
-	return fbk_timeline_fail(point.timeline, error, NULL);
 }
 
 int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size)

@@ -251,12 +251,13 @@ void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_devic
 {
 	bool ordered = cl->standard || cl->processor;
 	*ret_desc = (struct fbk_device_desc){
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = name,
-		.class = cl->processor ? FBK_CPU : FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = cl->wide ? FBK_MEMORY64 : FBK_MEMORY32,
+		.device_class = cl->processor ? FBK_CLASS_CPU : FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = cl->wide ? FBK_FENCE_MEMORY64 : FBK_FENCE_MEMORY32,
 		.silent = ordered,
-		.visibility = ordered ? FBK_VISIBLE_ORDERED : FBK_VISIBLE_IRQ,
+		.visibility = ordered ? FBK_VISIBILITY_ORDERED : FBK_VISIBILITY_IRQ,
 		.page_align = (uint32_t)cl->alignment,
 	};
 }

@@ -34,10 +34,10 @@
  *     memory_scope_all_svm_devices, which makes all earlier writes visible to the host;
  *     else: mem_fence(CLK_GLOBAL_MEM_FENCE), then an atomic exchange. These order memory for the
  *     device only. On a device of type CPU, and on no other, the host sees the same order.
- *   So fbk_cl_describe() sets FBK_VISIBLE_ORDERED in the first case and for CPUs: a host that has seen
+ *   So fbk_cl_describe() sets FBK_VISIBILITY_ORDERED in the first case and for CPUs: a host that has seen
  *   the value (fbk_point_wait(), fbk_point_check(): an acquire) sees the data, if that is in memory that
  *   the host shares with the device, in fine-grained SVM or behind CL_MEM_USE_HOST_PTR as the page is.
- *   For other devices it sets FBK_VISIBLE_IRQ: only the completion of the store's event tells.
+ *   For other devices it sets FBK_VISIBILITY_IRQ: only the completion of the store's event tells.
  *   OpenCL's text promises the first case for fine-grained SVM. For CL_MEM_USE_HOST_PTR it promises
  *   nothing until the buffer is mapped. Reading works if device and host share one memory and one copy.
  *   So the device must say so (CL_DEVICE_HOST_UNIFIED_MEMORY), and the library tries it once, when it
@@ -101,13 +101,13 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
 
 /*
  * Fill in the descriptor for fbk_device_register(). Change it as needed:
- *   signals     FBK_MEMORY64, or FBK_MEMORY32 for a device without cl_khr_int64_base_atomics.
+ *   signals     FBK_FENCE_MEMORY64, or FBK_FENCE_MEMORY32 for a device without cl_khr_int64_base_atomics.
  *   visibility  see the memory model above.
- *   silent      true if the visibility is FBK_VISIBLE_ORDERED: the daemon polls while a waiter waits.
+ *   silent      true if the visibility is FBK_VISIBILITY_ORDERED: the daemon polls while a waiter waits.
  *               That works even if this process is stopped, busy or not scheduled. If you wait for
  *               the device anyway, set it to false and call fbk_timeline_signal() with the point after
  *               that wait: it returns -EALREADY and wakes the waiters. The daemon then polls nothing,
- *               but sleeping waiters depend on your thread. With FBK_VISIBLE_IRQ that call is needed:
+ *               but sleeping waiters depend on your thread. With FBK_VISIBILITY_IRQ that call is needed:
  *               the device then writes a word that has no other reader.
  *   page_align  the need of the driver's import.
  */
@@ -118,7 +118,7 @@ void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_devic
 /*
  * Make the memory of a timeline that this process signals writable for the device. The timeline has
  * to outlive the signal. Timelines of one set share an import.
- *   -EOPNOTSUPP  a 64-bit payload, and the device has 32-bit atomics only: register with FBK_MEMORY32
+ *   -EOPNOTSUPP  a 64-bit payload, and the device has 32-bit atomics only: register with FBK_FENCE_MEMORY32
  *   -EINVAL      the page is smaller than the alignment of the driver's import: register with the
  *                page_align of fbk_cl_describe()
  *   -EPERM       this process does not signal it in memory

@@ -15,7 +15,7 @@ static int memory_check(const struct fbk_cl *cl, const struct fbk_memory *memory
 	if (memory->size == sizeof(uint64_t) && !cl->wide) {
 		return cl_error_set(-EOPNOTSUPP,
 				    "%s has no atomics of 64 bits (cl_khr_int64_base_atomics): "
-				    "register it with FBK_MEMORY32",
+				    "register it with FBK_FENCE_MEMORY32",
 				    cl->name);
 	}
 	return 0;
@@ -24,7 +24,7 @@ static int memory_check(const struct fbk_cl *cl, const struct fbk_memory *memory
 static int signal_import(struct fbk_cl_signal *signal)
 {
 	struct fbk_cl *cl = signal->cl;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int r = fbk_timeline_memory(signal->timeline, &memory, NULL);
 	if (r < 0) {
 		return cl_error_core(r);

@@ -123,12 +123,13 @@ int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device
 				    PAGE_ALIGN_MAX);
 	}
 	*ret_desc = (struct fbk_device_desc){
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = name,
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 		.silent = true,
-		.visibility = FBK_VISIBLE_ORDERED,
+		.visibility = FBK_VISIBILITY_ORDERED,
 		.backings = (vk->handles.abilities & FBK_VK_HOST_POINTER ? FBK_BACKING_HOST : 0U) |
 			    (vk->handles.abilities & FBK_VK_DMA_BUF ? FBK_BACKING_DMABUF : 0U),
 		.page_align = vk->host_alignment > PAGE_ALIGN_MIN ? (uint32_t)vk->host_alignment

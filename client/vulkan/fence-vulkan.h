@@ -36,13 +36,13 @@
  *     3. a barrier from the store to reads of the host, so that the value need not wait for the end of
  *        the submission.
  *   A host that has seen the value (fbk_point_wait(), fbk_point_check(): an acquire) therefore sees
- *   the data, if that is in host-coherent memory: the device is FBK_VISIBLE_ORDERED. For memory that
+ *   the data, if that is in host-coherent memory: the device is FBK_VISIBILITY_ORDERED. For memory that
  *   is not coherent the process that maps it calls vkInvalidateMappedMemoryRanges() in between.
  *   Vulkan itself promises less: by its text a host synchronises with a device by fences, events and
  *   semaphores, not by reading memory. Reading works if the stores reach memory in the order of the
  *   barrier. They do if all of them take one path to one memory: system memory that the host caches
  *   coherently. Data in the device's own memory, read over the bus, is not such a case: end with a
- *   read-back, or register the device as FBK_VISIBLE_FLUSH. A read-back flushes its own path only.
+ *   read-back, or register the device as FBK_VISIBILITY_FLUSH. A read-back flushes its own path only.
  *   Another device that reads system memory sees what the host sees. If its driver imported the data
  *   (a dma-buf), release the images and buffers to VK_QUEUE_FAMILY_FOREIGN_EXT before
  *   fbk_vk_signal_record(): that writes back what this device's caches and compression hold.
@@ -131,14 +131,14 @@ bool fbk_vk_software(const struct fbk_vk *vk); /* a software rasteriser: threads
 
 /*
  * Fill in the descriptor for fbk_device_register(). Change it as needed:
- *   signals     FBK_MEMORY64. Use FBK_MEMORY32 for a device without FBK_VK_STORE64 that goes beyond
+ *   signals     FBK_FENCE_MEMORY64. Use FBK_FENCE_MEMORY32 for a device without FBK_VK_STORE64 that goes beyond
  *               point 2^32 - 1.
  *   silent      true: the daemon polls while a waiter waits. That works even if this process is
  *               stopped, busy or not scheduled. If you wait for the device anyway, set it to false
  *               and call fbk_timeline_signal() with the point after that wait: it returns -EALREADY
  *               and wakes the waiters. The daemon then polls nothing, but sleeping waiters depend on
  *               your thread. (Both together are harmless.)
- *   visibility  FBK_VISIBLE_ORDERED: the memory model above says when not.
+ *   visibility  FBK_VISIBILITY_ORDERED: the memory model above says when not.
  *   page_align, backings  the needs of the driver's import.
  *   -ERANGE  the import needs a larger alignment than a page can have, 2 MiB
  */

@@ -86,7 +86,7 @@ static int memory_of(struct fbk_vk *vk, struct fbk_timeline *timeline,
 static int signal_import(struct fbk_vk_signal *signal)
 {
 	struct fbk_vk *vk = signal->vk;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int dmabuf_fd;
 	int r = memory_of(vk, signal->timeline, &memory, &dmabuf_fd);
 	if (r < 0) {
@@ -222,7 +222,7 @@ int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands,
 	if (!way->wide && !signal->narrow && value > UINT32_MAX) {
 		return vk_error_set(-ERANGE,
 				    "%llu needs more than the 32 bits that %s writes whole: use "
-				    "FBK_VK_STORE, or a timeline of FBK_MEMORY32",
+				    "FBK_VK_STORE, or a timeline of FBK_FENCE_MEMORY32",
 				    (unsigned long long)value, way->name);
 	}
 	const VkMemoryBarrier before = {

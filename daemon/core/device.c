@@ -14,9 +14,9 @@
 #define ROUTES_ALL (((1U << ROUTE_COUNT) - 1) & ~(1U << FBK_ROUTE_NONE))
 
 static const char *const visibility_names[] = {
-	[FBK_VISIBLE_ORDERED] = "ordered",
-	[FBK_VISIBLE_FLUSH] = "flush",
-	[FBK_VISIBLE_IRQ] = "irq",
+	[FBK_VISIBILITY_ORDERED] = "ordered",
+	[FBK_VISIBILITY_FLUSH] = "flush",
+	[FBK_VISIBILITY_IRQ] = "irq",
 };
 
 static const char *const backing_names[] = {
@@ -56,9 +56,9 @@ bool device_name_valid(const char *name)
 /* Checks each number by itself. */
 static int spec_check_ranges(const struct device_spec *spec, char *detail)
 {
-	if (spec->class < FBK_GPU || spec->class > FBK_CPU) {
+	if (spec->class < FBK_CLASS_GPU || spec->class > FBK_CLASS_CPU) {
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a device class; they are 1 to %d",
-			 spec->class, FBK_CPU);
+			 spec->class, FBK_CLASS_CPU);
 		return -EINVAL;
 	}
 	if ((spec->waits | spec->signals) & ~KINDS_ALL) {
@@ -67,7 +67,7 @@ static int spec_check_ranges(const struct device_spec *spec, char *detail)
 			 spec->signals);
 		return -EINVAL;
 	}
-	if (spec->visibility > FBK_VISIBLE_IRQ) {
+	if (spec->visibility > FBK_VISIBILITY_IRQ) {
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a visibility", spec->visibility);
 		return -EINVAL;
 	}
@@ -100,9 +100,9 @@ static int spec_check(const struct device_spec *spec, char *detail)
 		return -EINVAL;
 	}
 	int r = spec_check_ranges(spec, detail);
-	if (r == 0 && spec->visibility == FBK_VISIBLE_IRQ && spec->silent) {
+	if (r == 0 && spec->visibility == FBK_VISIBILITY_IRQ && spec->silent) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "%s is FBK_VISIBLE_IRQ, so it cannot be silent: its process signals",
+			 "%s is FBK_VISIBILITY_IRQ, so it cannot be silent: its process signals",
 			 spec->name);
 		return -EINVAL;
 	}
@@ -136,7 +136,8 @@ static uint32_t device_page_align(const struct device_spec *spec)
 	if (spec->page_align > FBK_PAGE_SIZE_MIN) {
 		return spec->page_align;
 	}
-	return spec->page_align == 0 && spec->class == FBK_GPU ? PAGE_ALIGN_GPU : FBK_PAGE_SIZE_MIN;
+	return spec->page_align == 0 && spec->class == FBK_CLASS_GPU ? PAGE_ALIGN_GPU
+								     : FBK_PAGE_SIZE_MIN;
 }
 
 /* Prefers dma-bufs: such a page is a memfd too, for one more fd, and serves drivers that import either. */

@@ -82,8 +82,8 @@ void device_choose_route(const struct device *signaler, const struct device *wai
  * it. */
 static inline bool device_signals_narrow(const struct device *device)
 {
-	return device->visibility != FBK_VISIBLE_IRQ &&
-	       (device->signals & (FBK_MEMORY32 | FBK_MEMORY64)) == FBK_MEMORY32;
+	return device->visibility != FBK_VISIBILITY_IRQ &&
+	       (device->signals & (FBK_FENCE_MEMORY32 | FBK_FENCE_MEMORY64)) == FBK_FENCE_MEMORY32;
 }
 
 /* The client's process is known now: it has the client's credentials. */

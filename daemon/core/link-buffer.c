@@ -76,9 +76,9 @@ static int planes_check(const struct link *link, uint32_t index, const struct li
 enum fbk_visibility link_visibility(const struct link *link, const struct device *producer)
 {
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
-		if (link->buffers[i].visibility == FBK_VISIBLE_FLUSH &&
-		    producer->visibility == FBK_VISIBLE_ORDERED) {
-			return FBK_VISIBLE_FLUSH;
+		if (link->buffers[i].visibility == FBK_VISIBILITY_FLUSH &&
+		    producer->visibility == FBK_VISIBILITY_ORDERED) {
+			return FBK_VISIBILITY_FLUSH;
 		}
 	}
 	return producer->visibility;
@@ -91,16 +91,16 @@ static int visibility_check(const struct link *link, uint32_t index,
 	const struct device *producer = link->sides[link->producer].device;
 	const struct device *consumer = link->sides[!link->producer].device;
 	struct route_choice choice;
-	if (buffer->visibility > FBK_VISIBLE_IRQ) {
+	if (buffer->visibility > FBK_VISIBILITY_IRQ) {
 		snprintf(detail, FBK_REASON_SIZE, "buffer %u: %u is not a visibility", index,
 			 buffer->visibility);
 		return -EINVAL;
 	}
-	if (buffer->visibility != FBK_VISIBLE_FLUSH || !link_has_peer(link) ||
-	    producer->visibility != FBK_VISIBLE_ORDERED) {
+	if (buffer->visibility != FBK_VISIBILITY_FLUSH || !link_has_peer(link) ||
+	    producer->visibility != FBK_VISIBILITY_ORDERED) {
 		return 0;
 	}
-	device_choose_route(producer, consumer, ROUTE_ACQUIRE, FBK_VISIBLE_FLUSH, &choice);
+	device_choose_route(producer, consumer, ROUTE_ACQUIRE, FBK_VISIBILITY_FLUSH, &choice);
 	if (choice.route == link->acquire.route) {
 		return 0;
 	}

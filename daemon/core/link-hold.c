@@ -91,7 +91,7 @@ static bool is_dmabuf(const struct link_hold *hold, int fd)
 	int kind;
 	return classify_fd(&hold->memory->registry->classifier, fd, &kind, found, sizeof(found)) ==
 		       0 &&
-	       kind == FBK_DMA_BUF_IMPLICIT;
+	       kind == FBK_FENCE_DMA_BUF_IMPLICIT;
 }
 
 /* 0, or what kept the kernel from saying; -ENOENT: there are no fences. */

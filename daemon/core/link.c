@@ -353,11 +353,11 @@ int link_accept(struct link *link, struct client *client, struct device *device,
 enum fbk_link_phase link_phase(const struct link *link, int side)
 {
 	if (side < 0 || link->state->cause != FBK_CAUSE_NONE) {
-		return FBK_LINK_ENDED;
+		return FBK_PHASE_ENDED;
 	}
-	return !link->sides[ACCEPTER].client ? FBK_LINK_OFFERED
-	       : link->from == 0             ? FBK_LINK_ACCEPTED
-					     : FBK_LINK_ESTABLISHED;
+	return !link->sides[ACCEPTER].client ? FBK_PHASE_OFFERED
+	       : link->from == 0             ? FBK_PHASE_ACCEPTED
+					     : FBK_PHASE_ESTABLISHED;
 }
 
 int link_join(struct link *link, const struct client *client, uint64_t from, uint64_t epoch,

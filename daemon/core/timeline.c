@@ -530,7 +530,8 @@ static void timeline_bound(struct timeline *timeline, enum fbk_cause cause)
 /* Poison needs a guard where hardware writes the page. */
 static bool timeline_by_hardware(const struct timeline *timeline)
 {
-	return !timeline->brokered && (timeline->watched || timeline->device->class != FBK_CPU);
+	return !timeline->brokered &&
+	       (timeline->watched || timeline->device->class != FBK_CLASS_CPU);
 }
 
 /* Poison the payload, and guard the poison where hardware may overwrite it. Returns the old value. */

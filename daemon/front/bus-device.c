@@ -225,7 +225,7 @@ static int serve_export(struct bus_call *call, uint32_t handle)
 		return r < 0 ? r : -EINVAL; /* nobody would get the eventfd */
 	}
 	REQUEST(export, POINT_EXPORT, point_export, .handle = handle, .value = value,
-		.kind = FBK_EVENTFD, .deadline_ns = deadline_in(timeout_us));
+		.kind = FBK_FENCE_EVENTFD, .deadline_ns = deadline_in(timeout_us));
 	r = bus_call_run(call, &export, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, "h", call->answer.fds[0]);
 }

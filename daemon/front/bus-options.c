@@ -32,7 +32,7 @@ static const char *route_at(unsigned int index)
 
 static const char *visibility_at(unsigned int index)
 {
-	return index <= FBK_VISIBLE_IRQ ? device_visibility_name(index) : NULL;
+	return index <= FBK_VISIBILITY_IRQ ? device_visibility_name(index) : NULL;
 }
 
 static const char *class_at(unsigned int index)
@@ -161,7 +161,7 @@ static int read_option(sd_bus_message *call, Fbk__Wire__DeviceRegister *request,
 int bus_options_read(sd_bus_message *call, Fbk__Wire__DeviceRegister *ret_request, char *detail)
 {
 	const char *name, *class;
-	ret_request->waits = ret_request->signals = FBK_EVENTFD;
+	ret_request->waits = ret_request->signals = FBK_FENCE_EVENTFD;
 	int r = sd_bus_message_read(call, "ss", &name, &class);
 	if (r < 0) {
 		return r;

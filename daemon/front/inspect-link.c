@@ -22,10 +22,10 @@ struct link_room {
 };
 
 static const char *const phase_names[] = {
-	[FBK_LINK_OFFERED] = "offered",
-	[FBK_LINK_ACCEPTED] = "accepted",
-	[FBK_LINK_ESTABLISHED] = "established",
-	[FBK_LINK_ENDED] = "ended",
+	[FBK_PHASE_OFFERED] = "offered",
+	[FBK_PHASE_ACCEPTED] = "accepted",
+	[FBK_PHASE_ESTABLISHED] = "established",
+	[FBK_PHASE_ENDED] = "ended",
 };
 
 static const char *const place_names[] = {

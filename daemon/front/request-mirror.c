@@ -39,8 +39,8 @@ static int mirror_make(struct client *client, struct handle *handle, int fd, boo
 {
 	struct mirror *mirror;
 	int kind;
-	int r = received_fence(client->registry, fd, FBK_SYNCOBJ_TIMELINE, "a drm_syncobj", -EBADF,
-			       &kind, answer->detail);
+	int r = received_fence(client->registry, fd, FBK_FENCE_SYNCOBJ_TIMELINE, "a drm_syncobj",
+			       -EBADF, &kind, answer->detail);
 	if (r == 0) {
 		r = mirror_create(translator_of(client), handle, fd, from, direct, &mirror,
 				  answer->detail);

@@ -137,7 +137,7 @@ int request_point_export(struct client *client, struct handle *handle, const voi
 	if (r < 0) {
 		return r;
 	}
-	if (request->kind == FBK_SYNC_FILE) {
+	if (request->kind == FBK_FENCE_SYNC_FILE) {
 		r = export_reached(translator_of(client), handle, request->value, &fd,
 				   answer->detail);
 	} else {
@@ -159,8 +159,8 @@ int request_point_export_to(struct client *client, struct handle *handle, const 
 	int kind;
 	int r = point_check(request->value, answer);
 	if (r == 0) {
-		r = received_fence(client->registry, fds[0], FBK_SYNCOBJ_TIMELINE, "a drm_syncobj",
-				   -EBADF, &kind, answer->detail);
+		r = received_fence(client->registry, fds[0], FBK_FENCE_SYNCOBJ_TIMELINE,
+				   "a drm_syncobj", -EBADF, &kind, answer->detail);
 	}
 	if (r == 0) {
 		r = export_to_syncobj(
@@ -197,8 +197,8 @@ int request_point_promise(struct client *client, struct handle *handle, const vo
 static int fences_classify(struct client *client, struct import_fences *fences, int *kinds,
 			   struct answer *answer)
 {
-	const uint32_t any =
-		FBK_EVENTFD | FBK_SYNC_FILE | FBK_SYNCOBJ_TIMELINE | FBK_DMA_BUF_IMPLICIT;
+	const uint32_t any = FBK_FENCE_EVENTFD | FBK_FENCE_SYNC_FILE | FBK_FENCE_SYNCOBJ_TIMELINE |
+			     FBK_FENCE_DMA_BUF_IMPLICIT;
 	for (; fences->fds[fences->count] >= 0; fences->count++) {
 		int r = received_fence(client->registry, fences->fds[fences->count], any,
 				       "a fence the daemon can follow; it follows eventfds, "
@@ -209,7 +209,7 @@ static int fences_classify(struct client *client, struct import_fences *fences, 
 		}
 	}
 	for (unsigned int i = 0; fences->count > 1 && i < fences->count; i++) {
-		if (kinds[i] == FBK_SYNCOBJ_TIMELINE) {
+		if (kinds[i] == FBK_FENCE_SYNCOBJ_TIMELINE) {
 			snprintf(answer->detail, FBK_REASON_SIZE,
 				 "a syncobj is followed alone, not with others");
 			return -EINVAL;

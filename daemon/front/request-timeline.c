@@ -76,7 +76,7 @@ int answer_timeline(struct answer *answer, const struct handle *handle)
 	answer->timeline.payload = &answer->payload;
 	answer->timeline.writable = writable;
 	answer->timeline.visibility = timeline->brokered || timeline->lane
-					      ? FBK_VISIBLE_ORDERED
+					      ? FBK_VISIBILITY_ORDERED
 					      : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
 	answer->timeline.name = text(timeline->name);

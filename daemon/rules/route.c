@@ -15,11 +15,11 @@
  *   are written without a request to the daemon, so an import is never native. And native needs pages that
  *   both sides map; registered memory of one side's driver is not such a page.
  *
- *   Data that becomes visible after its fence (FBK_VISIBLE_FLUSH) must be flushed by a process between
+ *   Data that becomes visible after its fence (FBK_VISIBILITY_FLUSH) must be flushed by a process between
  *   the two devices. So the fence must not reach a waiter that acts on it without a process: hardware
  *   that compares memory, or the kernel by a syncobj or a promise. The receiver of an eventfd can flush,
  *   and so can the process that waits before it hands out a late sync_file. Data that is visible after an
- *   interrupt (FBK_VISIBLE_IRQ) needs no flush: a process signals the point after it, in 64 bits.
+ *   interrupt (FBK_VISIBILITY_IRQ) needs no flush: a process signals the point after it, in 64 bits.
  *
  *   A promise needs policy for the device that signals, and policy once more for a dma-buf's own fences.
  *   No release is promised, since an expired promise reads as success. A late sync_file is legal and
@@ -34,7 +34,7 @@
 
 #define FEATURE(name) (UINT64_C(1) << FBK_FEATURE_##name)
 
-#define MEMORY (uint32_t)(FBK_MEMORY64 | FBK_MEMORY32)
+#define MEMORY (uint32_t)(FBK_FENCE_MEMORY64 | FBK_FENCE_MEMORY32)
 
 struct question {
 	const struct route_device *signaler;
@@ -58,30 +58,30 @@ static const struct rule rules[ROUTE_COUNT] = {
 			       .before_process = true,
 			       .taken = "looks at the memory itself" },
 	[FBK_ROUTE_SYNCOBJ_MIRROR] = { .name = "syncobj-mirror",
-				       .waits = FBK_SYNCOBJ_TIMELINE,
+				       .waits = FBK_FENCE_SYNCOBJ_TIMELINE,
 				       .features = FEATURE(MIRRORS),
 				       .before_process = true,
 				       .taken = "waits on a drm_syncobj that follows" },
 	[FBK_ROUTE_EVENTFD] = { .name = "eventfd",
-				.waits = FBK_EVENTFD,
+				.waits = FBK_FENCE_EVENTFD,
 				.features = FEATURE(EXPORT_EVENTFD),
 				.taken = "gets an eventfd for each point" },
 	[FBK_ROUTE_GATE] = { .name = "gate",
 			     .features = FEATURE(GATES),
 			     .taken = "waits on nothing: its system call is made at the point" },
 	[FBK_ROUTE_DMA_BUF_IMPLICIT] = { .name = "dma-buf-implicit",
-					 .waits = FBK_DMA_BUF_IMPLICIT,
+					 .waits = FBK_FENCE_DMA_BUF_IMPLICIT,
 					 .features = FEATURE(DMA_BUF_IMPLICIT) | FEATURE(PROMISE),
 					 .before_process = true,
 					 .promise = true,
 					 .implicit = true,
 					 .taken = "finds a promise in the buffer's own fences" },
 	[FBK_ROUTE_SYNC_FILE_LATE] = { .name = "sync_file-late",
-				       .waits = FBK_SYNC_FILE,
+				       .waits = FBK_FENCE_SYNC_FILE,
 				       .features = FEATURE(EXPORT_SYNC_FILE),
 				       .taken = "gets a sync_file once the point is reached" },
 	[FBK_ROUTE_SYNC_FILE_PROMISE] = { .name = "sync_file-promise",
-					  .waits = FBK_SYNC_FILE,
+					  .waits = FBK_FENCE_SYNC_FILE,
 					  .features = FEATURE(PROMISE),
 					  .before_process = true,
 					  .promise = true,
@@ -111,10 +111,10 @@ static const struct {
 	uint32_t kind;
 	uint64_t feature;
 } imports[] = {
-	{ FBK_SYNC_FILE, FEATURE(IMPORT_SYNC_FILE) },
-	{ FBK_SYNCOBJ_TIMELINE, FEATURE(SYNCOBJ) },
-	{ FBK_DMA_BUF_IMPLICIT, FEATURE(DMA_BUF_IMPLICIT) },
-	{ FBK_EVENTFD, FEATURE(IMPORT_EVENTFD) },
+	{ FBK_FENCE_SYNC_FILE, FEATURE(IMPORT_SYNC_FILE) },
+	{ FBK_FENCE_SYNCOBJ_TIMELINE, FEATURE(SYNCOBJ) },
+	{ FBK_FENCE_DMA_BUF_IMPLICIT, FEATURE(DMA_BUF_IMPLICIT) },
+	{ FBK_FENCE_EVENTFD, FEATURE(IMPORT_EVENTFD) },
 };
 
 #define IMPORTS (sizeof(imports) / sizeof(imports[0]))
@@ -133,13 +133,14 @@ static bool takes(const struct route_device *device, enum fbk_route route)
 static uint32_t payload_kind(const struct route_device *signaler)
 {
 	if (signaler->signals == 0) {
-		return FBK_MEMORY64;
+		return FBK_FENCE_MEMORY64;
 	}
 	if ((signaler->signals & MEMORY) == 0) {
 		return 0;
 	}
-	bool by_process = signaler->visibility == FBK_VISIBLE_IRQ;
-	return signaler->signals & FBK_MEMORY64 || by_process ? FBK_MEMORY64 : FBK_MEMORY32;
+	bool by_process = signaler->visibility == FBK_VISIBILITY_IRQ;
+	return signaler->signals & FBK_FENCE_MEMORY64 || by_process ? FBK_FENCE_MEMORY64
+								    : FBK_FENCE_MEMORY32;
 }
 
 /* -------------------------------------------------------------------------------------- checks -- */
@@ -232,7 +233,7 @@ static bool check_kind(const struct question *question, enum fbk_route route, ch
 static bool check_visibility(const struct question *question, enum fbk_route route, char *ret_why)
 {
 	const struct route_device *signaler = question->signaler;
-	if (signaler->visibility != FBK_VISIBLE_FLUSH || !rules[route].before_process) {
+	if (signaler->visibility != FBK_VISIBILITY_FLUSH || !rules[route].before_process) {
 		return true;
 	}
 	snprintf(ret_why, FBK_REASON_SIZE, "%s needs a read-back before its data is visible",
@@ -297,7 +298,7 @@ static check_fn *const checks[] = {
 
 static void explain_taken(const struct question *question, struct route_choice *choice)
 {
-	bool flush = question->signaler->visibility == FBK_VISIBLE_FLUSH;
+	bool flush = question->signaler->visibility == FBK_VISIBILITY_FLUSH;
 	snprintf(choice->why[choice->route], FBK_REASON_SIZE, "%s %s%s", question->waiter->name,
 		 rules[choice->route].taken, flush ? "; its process flushes the data first" : "");
 }

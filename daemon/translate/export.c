@@ -427,7 +427,7 @@ const struct export *export_find(const struct translator *translator, int fd,
 		return NULL;
 	}
 	const struct export *export = container_of(origin, struct export, origin);
-	bool other = export->provider->kind == FBK_SYNCOBJ_TIMELINE &&
+	bool other = export->provider->kind == FBK_FENCE_SYNCOBJ_TIMELINE &&
 		     (syncobj_point == 0 || syncobj_point > export->at);
 	return other ? NULL : export;
 }

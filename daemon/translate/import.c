@@ -316,7 +316,7 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 		r = import_check_order(timeline, value); /* a look may have failed the timeline */
 	}
 	/* A syncobj's point takes a second fd: its fence. */
-	unsigned int fds = fences->count + (fences->kinds[0] == FBK_SYNCOBJ_TIMELINE);
+	unsigned int fds = fences->count + (fences->kinds[0] == FBK_FENCE_SYNCOBJ_TIMELINE);
 	if (r == 0 && !(import->reserved && fds <= TIMELINE_RESERVED_FDS)) {
 		r = charge_take(&import->fd_charge, user, ACCOUNT_FDS, fds);
 	}

@@ -76,7 +76,7 @@ static bool eventfd_promised(const void *opaque)
 
 const struct notifier notifier_eventfd = {
 	.name = "eventfd",
-	.kind = FBK_EVENTFD,
+	.kind = FBK_FENCE_EVENTFD,
 	.closes_at_once = true,
 	.start = eventfd_start,
 	.stop = eventfd_stop,

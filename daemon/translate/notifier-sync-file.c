@@ -88,7 +88,7 @@ static void sync_file_hint(void *opaque, uint64_t deadline_ns)
 
 const struct notifier notifier_sync_file = {
 	.name = "sync_file",
-	.kind = FBK_SYNC_FILE,
+	.kind = FBK_FENCE_SYNC_FILE,
 	.start = sync_file_start,
 	.stop = sync_file_stop,
 	.look = sync_file_look,

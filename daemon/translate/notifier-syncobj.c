@@ -55,7 +55,7 @@ static bool syncobj_promised(const void *opaque)
 
 const struct notifier notifier_syncobj = {
 	.name = "syncobj",
-	.kind = FBK_SYNCOBJ_TIMELINE,
+	.kind = FBK_FENCE_SYNCOBJ_TIMELINE,
 	.start = syncobj_start,
 	.stop = syncobj_stop,
 	.look = syncobj_look,

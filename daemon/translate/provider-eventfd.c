@@ -54,7 +54,7 @@ static void eventfd_destroy(struct translator *translator, union provided *provi
 
 const struct provider provider_eventfd = {
 	.name = "eventfd",
-	.kind = FBK_EVENTFD,
+	.kind = FBK_FENCE_EVENTFD,
 	.fds = 2,
 	.keeps_fd = true,
 	.probe = eventfd_probe,

@@ -50,7 +50,7 @@ static void syncobj_destroy(struct translator *translator, union provided *provi
 
 const struct provider provider_syncobj = {
 	.name = "syncobj",
-	.kind = FBK_SYNCOBJ_TIMELINE,
+	.kind = FBK_FENCE_SYNCOBJ_TIMELINE,
 	.fds = 2,
 	.probe = syncobj_probe,
 	.create = syncobj_make,
@@ -66,7 +66,7 @@ static int syncobj_point_fire(struct translator *translator, union provided *pro
 
 const struct provider provider_syncobj_point = {
 	.name = "syncobj",
-	.kind = FBK_SYNCOBJ_TIMELINE,
+	.kind = FBK_FENCE_SYNCOBJ_TIMELINE,
 	.fds = 1,
 	.probe = syncobj_probe,
 	.fire = syncobj_point_fire,

@@ -264,7 +264,7 @@ void vgem_finish(struct translator *translator)
 
 const struct provider provider_vgem = {
 	.name = "vgem",
-	.kind = FBK_SYNC_FILE,
+	.kind = FBK_FENCE_SYNC_FILE,
 	.fds = 2,
 	.probe = vgem_probe,
 	.create = vgem_create,

@@ -45,7 +45,7 @@ static int fd_await(int fd)
 /* Arms a watch, sends a note that it is armed, and returns when it has fired. */
 static int watch_take(struct party *party, struct fbk_point point, int socket)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	bool fired = false;
 	/* PointWatch has no reply; requests are served in order, so after the next reply it is armed. */
 	if (fbk_point_watch(point, FBK_DEADLINE_MAX, told, &fired, NULL) < 0 ||
@@ -65,7 +65,7 @@ static int watch_take(struct party *party, struct fbk_point point, int socket)
 static int export_take(struct fbk_point point, int socket)
 {
 	int fd;
-	if (fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd) < 0) {
+	if (fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd) < 0) {
 		return ours_fail("exporting");
 	}
 	int r = note_send(socket, 0, -1);

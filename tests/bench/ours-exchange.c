@@ -56,9 +56,11 @@ int hall_open(struct hall *hall, struct party *party, int socket, unsigned int b
 int guest_join(struct guest *guest, const struct daemon *daemon, int socket, uint32_t waits,
 	       uint32_t signals)
 {
-	struct fbk_device_desc desc = {
-		.name = "guest", .class = FBK_CPU, .waits = waits, .signals = signals
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "guest",
+					.device_class = FBK_CLASS_CPU,
+					.waits = waits,
+					.signals = signals };
 	const struct fbk_consumer_desc consumer = { sizeof(consumer), FBK_DELIVERY_FIFO,
 						    FBK_BUFFERS_MAX };
 	const struct fbk_link_desc wanted = { .struct_size = sizeof(wanted),

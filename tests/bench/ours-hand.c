@@ -85,7 +85,8 @@ static int native_partner(int socket, void *arg)
 	struct ours *ours = arg;
 	struct holder holder;
 	struct half half = { .arg = &holder, .signal = native_release, .wait = native_next };
-	int r = guest_join(&holder.guest, &ours->daemon, socket, FBK_MEMORY64, FBK_MEMORY64);
+	int r = guest_join(&holder.guest, &ours->daemon, socket, FBK_FENCE_MEMORY64,
+			   FBK_FENCE_MEMORY64);
 	return r < 0 ? r : trip_follow(socket, ours->meeting, &half, ours->row->think_ns);
 }
 
@@ -182,7 +183,8 @@ static int turned_partner(int socket, void *arg)
 			     .wait = holder_wait,
 			     .signal = holder_signal,
 			     .settle = holder_settle };
-	int r = guest_join(&holder.guest, &ours->daemon, socket, FBK_EVENTFD, FBK_EVENTFD);
+	int r = guest_join(&holder.guest, &ours->daemon, socket, FBK_FENCE_EVENTFD,
+			   FBK_FENCE_EVENTFD);
 	return r < 0 ? r : turn_follow(socket, ours->meeting, &half, ours->row->think_ns);
 }
 

@@ -17,10 +17,11 @@
 static int daemon_party(struct daemon *daemon, struct party *party)
 {
 	/* Large pages, so that no further ones are allocated: shared pages are not what is measured. */
-	struct fbk_device_desc desc = { .name = "bench",
-					.class = FBK_CPU,
-					.waits = FBK_MEMORY64,
-					.signals = FBK_MEMORY64,
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "bench",
+					.device_class = FBK_CLASS_CPU,
+					.waits = FBK_FENCE_MEMORY64,
+					.signals = FBK_FENCE_MEMORY64,
 					.page_align = PAGE_ALIGN };
 	*party = (struct party){ 0 };
 	*daemon = (struct daemon){ 0 };

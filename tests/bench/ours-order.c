@@ -85,7 +85,8 @@ static int keeper_run(int socket, struct ours *ours, int (*release)(void *arg, u
 {
 	struct keeper keeper;
 	struct half half = { .arg = &keeper, .signal = release, .wait = keeper_next };
-	int r = guest_join(&keeper.guest, &ours->daemon, socket, FBK_MEMORY64, FBK_MEMORY64);
+	int r = guest_join(&keeper.guest, &ours->daemon, socket, FBK_FENCE_MEMORY64,
+			   FBK_FENCE_MEMORY64);
 	return r < 0 ? r : trip_follow(socket, ours->meeting, &half, ours->row->think_ns);
 }
 

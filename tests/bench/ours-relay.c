@@ -68,7 +68,7 @@ static int export_prepare(void *arg, uint64_t value)
 {
 	struct listener *listener = arg;
 	struct fbk_point point = { listener->party.theirs, value };
-	return fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &listener->fd) < 0
+	return fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &listener->fd) < 0
 		       ? ours_fail("exporting")
 		       : 0;
 }

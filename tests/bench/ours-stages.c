@@ -161,7 +161,7 @@ static int second_run(int socket, const struct ours *ours, bool waited)
 {
 	struct guest guest;
 	struct stage stage = { .board = board_next };
-	int r = guest_join(&guest, &ours->daemon, socket, FBK_MEMORY64, FBK_MEMORY64);
+	int r = guest_join(&guest, &ours->daemon, socket, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	if (r == 0) {
 		r = stage_start(&stage, ours, waited ? NULL : guest.read);
 	}

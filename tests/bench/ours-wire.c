@@ -99,8 +99,8 @@ static int wire_register(struct wire_client *client, uint32_t *ret_device)
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	Fbk__Wire__Message *reply;
 	device.name = "leader";
-	device.class_ = FBK_CPU;
-	device.waits = device.signals = FBK_MEMORY64;
+	device.class_ = FBK_CLASS_CPU;
+	device.waits = device.signals = FBK_FENCE_MEMORY64;
 	request.body_case = FBK__WIRE__REQUEST__BODY_DEVICE_REGISTER;
 	request.device_register = &device;
 	int r = wire_call(client, &request, &reply);

@@ -17,9 +17,11 @@ int ours_fail(const char *what)
 
 int party_join(struct party *party, const struct daemon *daemon, const char *name)
 {
-	struct fbk_device_desc desc = {
-		.name = name, .class = FBK_CPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = name,
+					.device_class = FBK_CLASS_CPU,
+					.waits = FBK_FENCE_MEMORY64,
+					.signals = FBK_FENCE_MEMORY64 };
 	*party = (struct party){ 0 };
 	if (fbk_connect(daemon->socket, &party->context) < 0) {
 		return ours_fail("connecting");

@@ -90,9 +90,11 @@ static int fd_receive(int socket)
 
 static void end_meet(struct end *end, const char *path, const char *name, int socket)
 {
-	const struct fbk_device_desc desc = {
-		.name = name, .class = FBK_CPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
+	const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					      .name = name,
+					      .device_class = FBK_CLASS_CPU,
+					      .waits = FBK_FENCE_MEMORY64,
+					      .signals = FBK_FENCE_MEMORY64 };
 	struct fbk_device *device;
 	int token;
 	must("connecting", fbk_connect(path, &end->context));
@@ -110,7 +112,8 @@ static void end_meet(struct end *end, const char *path, const char *name, int so
 static void point_await_exported(struct fbk_point point)
 {
 	struct pollfd entry = { .events = POLLIN };
-	must("an export", fbk_point_export(point, FBK_EVENTFD, now() + PATIENCE_NS, &entry.fd));
+	must("an export",
+	     fbk_point_export(point, FBK_FENCE_EVENTFD, now() + PATIENCE_NS, &entry.fd));
 	must("poll", poll(&entry, 1, (int)(2 * PATIENCE_NS / 1000000)) == 1 ? 0 : -ETIMEDOUT);
 	close(entry.fd);
 	must("the leader's point", fbk_point_check(point));

@@ -132,9 +132,11 @@ static void picture_take(struct fbk_context *context, struct fbk_timeline *mine,
 
 int main(int argc, char **argv)
 {
-	const struct fbk_device_desc desc = {
-		.name = "painter", .class = FBK_CPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
+	const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					      .name = "painter",
+					      .device_class = FBK_CLASS_CPU,
+					      .waits = FBK_FENCE_MEMORY64,
+					      .signals = FBK_FENCE_MEMORY64 };
 	struct fbk_context *context;
 	struct fbk_device *device;
 	struct fbk_timeline *mine;

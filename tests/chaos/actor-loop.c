@@ -158,8 +158,8 @@ static void export_make(struct loop *loop, struct exporting *exporting)
 	record_publish(record, RECORD_EXPORT);
 	exporting->record = record;
 	exporting->entry = entry;
-	int r = fbk_point_export((struct fbk_point){ entry->timeline, record->value }, FBK_EVENTFD,
-				 record->deadline, &exporting->fd);
+	int r = fbk_point_export((struct fbk_point){ entry->timeline, record->value },
+				 FBK_FENCE_EVENTFD, record->deadline, &exporting->fd);
 	if (r < 0) {
 		record->fires = 1;
 		export_end(loop, exporting, r);

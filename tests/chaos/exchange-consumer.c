@@ -69,11 +69,11 @@ static void link_await_end(struct consumer_state *state)
 {
 	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	EXPECT(fbk_link_info(state->link, &info) == 0);
-	for (int i = 0; i < END_TRIES && info.phase != FBK_LINK_ENDED; i++) {
+	for (int i = 0; i < END_TRIES && info.phase != FBK_PHASE_ENDED; i++) {
 		dice_sleep(&state->actor.dice, 1000 * SHORT_MS);
 		EXPECT(fbk_link_info(state->link, &info) == 0);
 	}
-	EXPECT(info.phase == FBK_LINK_ENDED);
+	EXPECT(info.phase == FBK_PHASE_ENDED);
 }
 
 /* ---------------------------------------------------------------------------------- the next frame -- */
@@ -206,7 +206,7 @@ static void link_changed(void *arg, struct fbk_link *link, enum fbk_link_phase p
 {
 	(void)arg;
 	(void)link;
-	EXPECT(phase >= FBK_LINK_OFFERED && phase <= FBK_LINK_ENDED);
+	EXPECT(phase >= FBK_PHASE_OFFERED && phase <= FBK_PHASE_ENDED);
 }
 
 static void *listener_run(void *arg)
@@ -279,7 +279,7 @@ int exchange_consumer_run(const struct exchange_run *run, unsigned int place, ui
 	state.offer = -1;
 	state.kind = &consumer_kinds[dice_below(dice, consumer_kind_count)];
 	state.device = exchange_device(state.actor.context, "consumer", state.kind->waits,
-				       FBK_MEMORY64 | FBK_EVENTFD);
+				       FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD);
 	/* a consumer with gates dispatches by itself */
 	state.listens = state.kind->waits != 0 && dice_below(dice, 2) == 0;
 	state.loops = !state.listens && dice_below(dice, 2) == 0;

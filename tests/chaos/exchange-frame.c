@@ -65,9 +65,9 @@ static int ready_gate(struct consumer_state *state, struct fbk_frame *frame,
 {
 	struct opening opening = { 0 };
 	(void)frame;
-	struct fbk_gate *gate;
+	struct fbk_watch *watch;
 	struct fbk_context *context = state->actor.context;
-	int r = fbk_gate_function(acquire, deadline_ns, gate_opens, &opening, &gate);
+	int r = fbk_point_watch(acquire, deadline_ns, gate_opens, &opening, &watch);
 	while (r >= 0 && !opening.opened) {
 		readable_within(fbk_context_fd(context), READY_MS);
 		r = fbk_dispatch(context);
@@ -77,10 +77,10 @@ static int ready_gate(struct consumer_state *state, struct fbk_frame *frame,
 
 /* By routes native, eventfd, gate and cpu-wait. */
 const struct consumer_kind consumer_kinds[] = {
-	{ FBK_MEMORY64, ready_point },
-	{ FBK_EVENTFD, ready_fd },
+	{ FBK_FENCE_MEMORY64, ready_point },
+	{ FBK_FENCE_EVENTFD, ready_fd },
 	{ 0, ready_gate },
-	{ FBK_SYNC_FILE, NULL },
+	{ FBK_FENCE_SYNC_FILE, NULL },
 };
 const size_t consumer_kind_count = sizeof(consumer_kinds) / sizeof(consumer_kinds[0]);
 
@@ -281,7 +281,7 @@ static void item_finish(struct consumer_state *state, struct item *item)
 	if (item->fence >= 0) {
 		EXPECT(write(item->fence, &one, sizeof(one)) == sizeof(one));
 	} else {
-		EXPECT((fails ? fbk_point_fail(item->point, -EIO)
+		EXPECT((fails ? fbk_timeline_fail(item->point.timeline, -EIO, NULL)
 			      : fbk_point_signal(item->point)) == 0);
 	}
 	item->record->deadline = clock_ns();

@@ -104,7 +104,7 @@ static void frame_signal(struct producer_state *state, struct record *record)
 	struct fbk_point point = { producer_timeline(state), record->value };
 	bool fails = record->flags & RECORD_FAILS;
 	record->seen_begin = clock_ns();
-	int r = fails ? fbk_point_fail(point, -EIO) : fbk_point_signal(point);
+	int r = fails ? fbk_timeline_fail(point.timeline, -EIO, NULL) : fbk_point_signal(point);
 	if (r < 0) {
 		ck_abort_msg("signalling %llu: %s", (unsigned long long)point.value,
 			     fbk_error_detail());
@@ -406,7 +406,7 @@ static void link_limit(struct producer_state *state, unsigned int number)
 	record->flags = limited && skips ? RECORD_SKIPS : 0;
 	record_publish(record, RECORD_DEPTH);
 	int r = fbk_exchange_set_depth(state->exchange, state->links[number], record->index,
-				       skips ? FBK_SKIP : FBK_WAIT);
+				       skips ? FBK_WHEN_FULL_SKIP : FBK_WHEN_FULL_WAIT);
 	record_end(record, r);
 	if (r < 0) {
 		ck_abort_msg("limiting a link: %d, %s", r, fbk_error_detail());
@@ -417,7 +417,8 @@ static void producer_begin(struct producer_state *state)
 {
 	struct exchange_actor *actor = &state->actor;
 	int offers[CONSUMERS_EACH];
-	state->device = exchange_device(actor->context, "producer", FBK_MEMORY64, FBK_MEMORY64);
+	state->device =
+		exchange_device(actor->context, "producer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	timeline_begin(state);
 	for (unsigned int i = 0; i < state->link_count; i++) {
 		EXPECT(link_offer(state->device, FBK_ROLE_PRODUCER, &offers[i], &state->links[i]) ==

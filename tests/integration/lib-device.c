@@ -77,7 +77,7 @@ static uint64_t memory_overwrite(const struct memory *memory, uint64_t value)
 
 static void memory_open(struct memory *memory, struct fbk_device *device, int socket)
 {
-	struct fbk_memory where;
+	struct fbk_memory where = { .struct_size = sizeof(where) };
 	int token;
 	memory->timeline = peer_timeline(device, "stores", 0);
 	EXPECT(fbk_timeline_memory(memory->timeline, &where, NULL) == 0);
@@ -92,8 +92,9 @@ static int device_run(int socket, void *arg)
 {
 	const struct beginning *beginning = arg;
 	struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "engine",
-		.class = FBK_CPU,
+		.device_class = FBK_CLASS_CPU,
 		.signals = beginning->signals,
 		.silent = true,
 	};

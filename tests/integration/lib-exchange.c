@@ -69,9 +69,11 @@ struct fbk_device *link_device(struct fbk_context *context, const struct fbk_dev
 struct fbk_device *exchange_device(struct fbk_context *context, const char *name, uint32_t waits,
 				   uint32_t signals)
 {
-	const struct fbk_device_desc desc = {
-		.name = name, .class = FBK_CPU, .waits = waits, .signals = signals
-	};
+	const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					      .name = name,
+					      .device_class = FBK_CLASS_CPU,
+					      .waits = waits,
+					      .signals = signals };
 	return link_device(context, &desc);
 }
 
@@ -97,9 +99,11 @@ void producer_add(struct producer *producer)
 void producer_open(struct producer *producer, const struct daemon *daemon, uint32_t waits,
 		   uint32_t signals, int *ret_offer_fd)
 {
-	const struct fbk_device_desc desc = {
-		.name = "producer", .class = FBK_CPU, .waits = waits, .signals = signals
-	};
+	const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					      .name = "producer",
+					      .device_class = FBK_CLASS_CPU,
+					      .waits = waits,
+					      .signals = signals };
 	producer_offer(producer, daemon, &desc, ret_offer_fd);
 	for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		buffer_create(&producer->buffers[i]);
@@ -161,9 +165,9 @@ void consumer_open(struct consumer *consumer, const struct daemon *daemon,
 	int offer, r;
 	receive_word(socket, &offer);
 	consumer->context = peer_connect(daemon);
-	consumer->device =
-		desc ? link_device(consumer->context, desc)
-		     : exchange_device(consumer->context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	consumer->device = desc ? link_device(consumer->context, desc)
+				: exchange_device(consumer->context, "consumer", FBK_FENCE_MEMORY64,
+						  FBK_FENCE_MEMORY64);
 	while ((r = link_accept(consumer->device, offer, &consumer->link)) == -EBUSY &&
 	       now_ms() < give_up) {
 		yield_briefly();

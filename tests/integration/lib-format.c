@@ -10,7 +10,8 @@ void stage_setup(void)
 {
 	daemon_serve(&stage.server, NULL);
 	stage.context = peer_connect(&stage.server);
-	stage.device = exchange_device(stage.context, "renderer", FBK_MEMORY64, FBK_MEMORY64);
+	stage.device =
+		exchange_device(stage.context, "renderer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 }
 
 void stage_teardown(void)
@@ -91,7 +92,7 @@ struct fbk_link_info info_of(struct fbk_link *link)
 void sink_connect(struct sink *sink, const char *name)
 {
 	*sink = (struct sink){ .context = peer_connect(&stage.server) };
-	sink->device = exchange_device(sink->context, name, FBK_MEMORY64, FBK_MEMORY64);
+	sink->device = exchange_device(sink->context, name, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 }
 
 int sink_accept(struct sink *sink, const struct source *source, uint32_t hold,

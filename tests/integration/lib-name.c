@@ -55,7 +55,8 @@ void service_offer(struct service *service)
 void service_open(struct service *service)
 {
 	service->context = peer_connect(&names.server);
-	service->device = exchange_device(service->context, "service", FBK_MEMORY64, FBK_MEMORY64);
+	service->device = exchange_device(service->context, "service", FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY64);
 	service_offer(service);
 }
 
@@ -90,7 +91,8 @@ void await_none(const char *name)
 void guest_connect(struct guest *guest)
 {
 	*guest = (struct guest){ .context = peer_connect(&names.server) };
-	guest->device = exchange_device(guest->context, "guest", FBK_MEMORY64, FBK_MEMORY64);
+	guest->device =
+		exchange_device(guest->context, "guest", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 }
 
 int guest_accept(struct guest *guest, const char *name)

@@ -47,10 +47,11 @@ struct fbk_device *peer_device(struct fbk_context *context, const char *name)
 {
 	struct fbk_device *device = NULL;
 	struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = name,
-		.class = FBK_CPU,
-		.waits = FBK_MEMORY64 | FBK_EVENTFD,
-		.signals = FBK_MEMORY64 | FBK_EVENTFD,
+		.device_class = FBK_CLASS_CPU,
+		.waits = FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD,
+		.signals = FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD,
 	};
 	int r = fbk_device_register(context, &desc, &device);
 	if (r < 0) {

@@ -20,8 +20,9 @@ void stage_open(enum way chosen, const char *policy)
 	way = chosen;
 	buffers = PRODUCER_BUFFERS;
 	daemon_serve(&server, policy);
-	producer_open(&producer, &server, way == WAY_EVENTFD ? FBK_EVENTFD : FBK_MEMORY64,
-		      FBK_MEMORY64, &offer);
+	producer_open(&producer, &server,
+		      way == WAY_EVENTFD ? FBK_FENCE_EVENTFD : FBK_FENCE_MEMORY64,
+		      FBK_FENCE_MEMORY64, &offer);
 }
 
 void stage_close(void)
@@ -71,8 +72,8 @@ void local_open_at(struct local *local, int fd, struct fbk_link *from, enum fbk_
 {
 	local->context = peer_connect(&server);
 	local->device = exchange_device(local->context, "local",
-					way == WAY_EVENTFD ? FBK_EVENTFD : FBK_MEMORY64,
-					FBK_MEMORY64 | FBK_EVENTFD);
+					way == WAY_EVENTFD ? FBK_FENCE_EVENTFD : FBK_FENCE_MEMORY64,
+					FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD);
 	int r = link_accept_as(local->device, fd, delivery, hold, &local->link);
 	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
 	EXPECT(fbk_link_wait(from, deadline_ms(PATIENCE_MS)) == 0);
@@ -144,7 +145,7 @@ void fate_decide(struct fate *fate, int error)
 		EXPECT(error == 0 && eventfd_write(fate->fence, 1) == 0);
 		close(fate->fence);
 	} else {
-		EXPECT((error ? fbk_point_fail(fate->point, error)
+		EXPECT((error ? fbk_timeline_fail(fate->point.timeline, error, NULL)
 			      : fbk_point_signal(fate->point)) == 0);
 	}
 }

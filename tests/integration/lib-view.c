@@ -26,9 +26,9 @@ uint32_t client_device(struct client *client, const char *name)
 {
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.device_register->name = (char *)(uintptr_t)name;
-	request.device_register->class_ = FBK_CPU;
-	request.device_register->waits = FBK_MEMORY64;
-	request.device_register->signals = FBK_MEMORY64;
+	request.device_register->class_ = FBK_CLASS_CPU;
+	request.device_register->waits = FBK_FENCE_MEMORY64;
+	request.device_register->signals = FBK_FENCE_MEMORY64;
 	return object_made(client, &request);
 }
 
@@ -257,6 +257,7 @@ int view_info(const struct view *view, struct fbk_timeline_info *ret_info)
 	EXPECT(reply.message->body_case == FBK__WIRE__MESSAGE__BODY_STATE);
 	const Fbk__Wire__TimelineState *state = reply.message->state;
 	*ret_info = (struct fbk_timeline_info){
+		.struct_size = sizeof(*ret_info),
 		.id = state->id,
 		.rights = state->rights,
 		.flags = state->flags,
@@ -264,7 +265,7 @@ int view_info(const struct view *view, struct fbk_timeline_info *ret_info)
 		.cause = state->cause,
 		.error = state->error,
 		.failed_from = state->failed_from ? state->failed_from : FBK_FAILED_FROM_NONE,
-		.class = state->class_,
+		.device_class = state->class_,
 		.pid = state->pid,
 		.uid = state->uid,
 	};

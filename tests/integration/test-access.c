@@ -313,10 +313,10 @@ static int other_class_run(void *arg)
 	client_open(&stranger, &fencebrokerd);
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.device_register->name = (char *)(uintptr_t) "gpu0";
-	request.device_register->class_ = FBK_GPU;
+	request.device_register->class_ = FBK_CLASS_GPU;
 	CHILD_EXPECT(client_call(&stranger, &request, NULL, 0, NULL) == -EPERM);
 	CHILD_EXPECT(strstr(stranger.detail, "uid 65534 may not register a device of class gpu"));
-	request.device_register->class_ = FBK_ENCODER;
+	request.device_register->class_ = FBK_CLASS_ENCODER;
 	CHILD_EXPECT(client_call(&stranger, &request, NULL, 0, NULL) == 0);
 	return 0;
 }

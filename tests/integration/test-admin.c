@@ -145,7 +145,7 @@ static void doomed_expect_alive(const struct doomed *doomed)
 
 static void doomed_expect_failed(const struct doomed *doomed, uint64_t from, const char *reason)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint64_t number;
 	int result;
 	ck_assert_int_eq(cell_wait(&doomed->waits, doomed->sequence, PATIENCE_MS), 0);
@@ -316,8 +316,8 @@ static int try_device(struct client *client, const char *name)
 {
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.device_register->name = (char *)(uintptr_t)name;
-	request.device_register->class_ = FBK_CPU;
-	request.device_register->signals = FBK_MEMORY64;
+	request.device_register->class_ = FBK_CLASS_CPU;
+	request.device_register->signals = FBK_FENCE_MEMORY64;
 	return client_call(client, &request, NULL, 0, NULL);
 }
 

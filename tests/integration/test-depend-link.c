@@ -20,10 +20,10 @@ static void setup(void)
 	int offer;
 	daemon_serve(&server, NULL);
 	client_open(&observer, &server);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	consumer = peer_connect(&server);
 	struct fbk_device *device =
-		exchange_device(consumer, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+		exchange_device(consumer, "consumer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	EXPECT(link_accept(device, offer, &link_end) == 0);
 	close(offer);
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);

@@ -94,7 +94,7 @@ static void await_usage(const char *resource, uint64_t amount)
 static int exported(struct fbk_timeline *timeline, uint64_t value, uint64_t ms)
 {
 	int fd = -1;
-	int r = fbk_point_export(at(timeline, value), FBK_EVENTFD, deadline_ms(ms), &fd);
+	int r = fbk_point_export(at(timeline, value), FBK_FENCE_EVENTFD, deadline_ms(ms), &fd);
 	ck_assert_msg(r == 0, "%s", fbk_error_detail());
 	return fd;
 }
@@ -398,7 +398,7 @@ static void relay_finish(struct relay *relay)
 START_TEST(unseen)
 {
 	struct relay relays[2];
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint64_t charged = usage("fds");
 	uint64_t start = now_ms();
 	relay_start(&relays[0], s, t);

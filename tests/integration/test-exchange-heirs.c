@@ -34,10 +34,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "native", FBK_MEMORY64, FBK_ROUTE_NATIVE, wait_point },
-	{ "eventfd", FBK_EVENTFD, FBK_ROUTE_EVENTFD, wait_fd },
+	{ "native", FBK_FENCE_MEMORY64, FBK_ROUTE_NATIVE, wait_point },
+	{ "eventfd", FBK_FENCE_EVENTFD, FBK_ROUTE_EVENTFD, wait_fd },
 	{ "gate", 0, FBK_ROUTE_GATE, wait_point },
-	{ "cpu-wait", FBK_SYNC_FILE, FBK_ROUTE_CPU_WAIT, NULL },
+	{ "cpu-wait", FBK_FENCE_SYNC_FILE, FBK_ROUTE_CPU_WAIT, NULL },
 };
 
 /* ------------------------------------------------------------------ the consumer made the offer --- */
@@ -49,7 +49,8 @@ static int accepter(int socket, void *arg)
 	int offer;
 	(void)arg;
 	producer.frame = receive_word(socket, &offer);
-	producer.device = exchange_device(producer.context, "producer", FBK_MEMORY64, FBK_MEMORY64);
+	producer.device = exchange_device(producer.context, "producer", FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY64);
 	producer.timeline = peer_timeline(producer.device, "drawn", 0);
 	EXPECT(fbk_timeline_signal(producer.timeline, producer.frame) == 0);
 	uint64_t give_up = now_ms() + PATIENCE_MS;
@@ -84,7 +85,7 @@ START_TEST(producers_come_and_go)
 	}
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_device *device =
-		exchange_device(context, "consumer", kinds[_i].waits, FBK_MEMORY64);
+		exchange_device(context, "consumer", kinds[_i].waits, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_offer(device, FBK_ROLE_CONSUMER, &offer, &link), 0);
 	for (int round = 0; round < 3; round++) {
 		struct peer *peer = &peers[round];
@@ -151,7 +152,7 @@ START_TEST(callbacks_come_in_order)
 	struct peer peer;
 	int offer;
 	told_count = 0;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	peer_start(&peer, holder, NULL);
 	send_word(peer.socket, 0, offer);
 	close(offer);

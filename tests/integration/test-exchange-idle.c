@@ -110,7 +110,7 @@ START_TEST(the_daemon_is_left_alone)
 	struct peer peer;
 	uint32_t index;
 	int offer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	for (uint32_t i = 1; i < PRODUCER_BUFFERS; i++) {
 		EXPECT(fbk_exchange_remove(producer.exchange, i) == 0);
 	}
@@ -207,7 +207,7 @@ START_TEST(loops_leave_it_alone)
 	struct peer peer;
 	uint32_t index;
 	int offer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	peer_start(&peer, consumer_by_loop, NULL);
 	send_word(peer.socket, 0, offer);
 	close(offer);

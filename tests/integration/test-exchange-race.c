@@ -106,7 +106,7 @@ static int giver(int socket, void *arg)
 {
 	struct producer producer;
 	int offer;
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	send_word(socket, 0, offer);
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
 	if (arg) {
@@ -135,7 +135,7 @@ START_TEST(joining_meets_another)
 	struct producer producer;
 	peer_start(&before, comer, NULL);
 	peer_start(&after, comer, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer_fd);
 	offer_to(&before);
 	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, consumer_replace);
 	int r = fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS));
@@ -173,7 +173,7 @@ START_TEST(last_words_meet_another)
 	struct producer producer;
 	peer_start(&before, marker, NULL);
 	peer_start(&after, comer, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer_fd);
 	offer_to(&before);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	producer_frame(&producer);
@@ -196,13 +196,13 @@ START_TEST(joining_meets_nobody)
 	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct producer producer;
 	peer_start(&before, goer, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer_fd);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer_fd);
 	offer_to(&before);
 	interrupt_at(FBK__WIRE__REQUEST__BODY_LINK_JOIN, peer_go_on);
 	int r = fbk_link_info(producer.link, &info);
 	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
 	ck_assert_int_eq(interruption.pid, 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	close(offer_fd);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&before), 0);
@@ -217,7 +217,7 @@ START_TEST(producer_is_gone_before_its_buffer_is_got)
 	receive_word(before.socket, &offer_fd);
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+		exchange_device(context, "consumer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(device, offer_fd, &link), 0);
 	close(offer_fd);
 	receive_word(before.socket, NULL);
@@ -241,7 +241,8 @@ START_TEST(producer_is_gone_while_its_frame_is_held)
 	peer_start(&before, giver, NULL);
 	receive_word(before.socket, &offer_fd);
 	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device = exchange_device(context, "consumer", FBK_EVENTFD, FBK_MEMORY64);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", FBK_FENCE_EVENTFD, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(device, offer_fd, &link), 0);
 	close(offer_fd);
 	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);
@@ -296,7 +297,7 @@ START_TEST(producer_is_gone_while_threads_wait)
 	receive_word(before.socket, &offer_fd);
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_device *device =
-		exchange_device(context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+		exchange_device(context, "consumer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(device, offer_fd, &link), 0);
 	close(offer_fd);
 	ck_assert_int_eq(fbk_link_next(link, deadline_ms(PATIENCE_MS), &frame), 0);

@@ -25,10 +25,10 @@ static const struct kind {
 	enum fbk_route release;
 	release_fn *wait;
 } kinds[] = {
-	{ "native", FBK_MEMORY64, FBK_ROUTE_NATIVE, release_by_point },
-	{ "eventfd", FBK_EVENTFD, FBK_ROUTE_EVENTFD, release_by_fd },
+	{ "native", FBK_FENCE_MEMORY64, FBK_ROUTE_NATIVE, release_by_point },
+	{ "eventfd", FBK_FENCE_EVENTFD, FBK_ROUTE_EVENTFD, release_by_fd },
 	{ "gate", 0, FBK_ROUTE_GATE, release_by_point },
-	{ "cpu-wait", FBK_SYNC_FILE, FBK_ROUTE_CPU_WAIT, release_by_point },
+	{ "cpu-wait", FBK_FENCE_SYNC_FILE, FBK_ROUTE_CPU_WAIT, release_by_point },
 };
 
 static int consumer(int socket, void *arg)
@@ -49,7 +49,7 @@ START_TEST(each_route)
 	struct peer peer;
 	int offer;
 	peer_start(&peer, consumer, NULL);
-	producer_open(&producer, &server, kind->waits, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, kind->waits, FBK_FENCE_MEMORY64, &offer);
 	send_word(peer.socket, 0, offer);
 	close(offer);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);

@@ -21,7 +21,7 @@ static int offer;
 static void setup(void)
 {
 	daemon_serve(&server, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 }
 
 static void teardown(void)
@@ -79,7 +79,8 @@ static int consumer(int socket, void *arg)
 	int fd;
 	receive_word(socket, &fd);
 	struct fbk_context *context = peer_connect(&server);
-	struct fbk_device *device = exchange_device(context, "consumer", kind->waits, FBK_MEMORY64);
+	struct fbk_device *device =
+		exchange_device(context, "consumer", kind->waits, FBK_FENCE_MEMORY64);
 	int r = link_accept(device, fd, &link);
 	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
 	close(fd);
@@ -107,10 +108,10 @@ static void consumer_accepts(struct peer *peer, int fd)
 }
 
 static const struct kind kinds[] = {
-	{ "native", FBK_MEMORY64, FBK_ROUTE_NATIVE, wait_point, FRAMES },
-	{ "eventfd", FBK_EVENTFD, FBK_ROUTE_EVENTFD, wait_fd, FRAMES },
+	{ "native", FBK_FENCE_MEMORY64, FBK_ROUTE_NATIVE, wait_point, FRAMES },
+	{ "eventfd", FBK_FENCE_EVENTFD, FBK_ROUTE_EVENTFD, wait_fd, FRAMES },
 	{ "gate", 0, FBK_ROUTE_GATE, wait_point, FRAMES },
-	{ "cpu-wait", FBK_SYNC_FILE, FBK_ROUTE_CPU_WAIT, NULL, FRAMES },
+	{ "cpu-wait", FBK_FENCE_SYNC_FILE, FBK_ROUTE_CPU_WAIT, NULL, FRAMES },
 };
 
 START_TEST(each_route)
@@ -257,7 +258,7 @@ START_TEST(released_later)
 {
 	struct local local;
 	struct told told = { 0 };
-	local_open(&local, FBK_MEMORY64, FBK_MEMORY64 | FBK_EVENTFD);
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD);
 	int fence = eventfd(0, EFD_CLOEXEC);
 	struct fbk_point done;
 	for (uint32_t i = 0; i < 2; i++) {
@@ -293,7 +294,7 @@ START_TEST(taken_early)
 	struct fbk_point done[3];
 	uint32_t index;
 	size_t count;
-	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 	}
@@ -351,20 +352,20 @@ START_TEST(in_an_event_loop)
 {
 	struct local local;
 	unsigned int next = 0, phases = 0;
-	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(fbk_link_listen(local.link, count_phase, &phases), 0);
 	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next), 0);
 	fbk_dispatch(local.context);
 	ck_assert_uint_eq(next, 0);
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 	dispatch_until(local.context, &next, 1);
-	ck_assert_uint_eq(phases, 1U << FBK_LINK_ESTABLISHED);
+	ck_assert_uint_eq(phases, 1U << FBK_PHASE_ESTABLISHED);
 	ck_assert_int_eq(frame_release(local_next(&local), 0), 0);
 	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next), 0);
 	fbk_link_close(producer.link);
 	producer.link = NULL;
 	dispatch_until(local.context, &next, 2); /* the end of the link is reported too */
-	ck_assert_uint_ne(phases & 1U << FBK_LINK_ENDED, 0);
+	ck_assert_uint_ne(phases & 1U << FBK_PHASE_ENDED, 0);
 	local_close(&local);
 }
 END_TEST
@@ -378,7 +379,8 @@ static int hoarder(int socket, void *arg)
 	struct fbk_frame *frame;
 	(void)arg;
 	local.context = peer_connect(&server);
-	local.device = exchange_device(local.context, "hoarder", FBK_MEMORY64, FBK_MEMORY64);
+	local.device =
+		exchange_device(local.context, "hoarder", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	EXPECT(link_accept(local.device, offer, &local.link) == 0);
 	send_word(socket, 0, -1);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
@@ -422,7 +424,7 @@ START_TEST(consumer_killed)
 		ck_assert_int_eq(told.results[i], -EOWNERDEAD);
 	}
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	ck_assert_int_eq(info.error, -EOWNERDEAD);
 	ck_assert_ptr_nonnull(strstr(info.cause, "hoarder"));
 	ck_assert_int_eq(hand(0, 0, NULL, NULL), -ENOTCONN);
@@ -449,7 +451,7 @@ START_TEST(last_words)
 {
 	struct told told = { 0 };
 	struct local local;
-	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	for (uint32_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS), on_released, &told), 0);
 	}
@@ -479,7 +481,7 @@ START_TEST(consumer_stopped)
 	snprintf(pid, sizeof(pid), "pid %d", peer.pid);
 	ck_assert_msg(strstr(text, "hoarder") && strstr(text, pid), "the blame is: %s", text);
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	peer_kill(&peer);
 	if (_i) {
 		dispatch_until(producer.context, &told.count, PRODUCER_BUFFERS);
@@ -496,7 +498,7 @@ static int produce_and_die(int socket, void *arg)
 	struct producer own;
 	int fd;
 	(void)arg;
-	producer_open(&own, &server, FBK_MEMORY64, FBK_MEMORY64, &fd);
+	producer_open(&own, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &fd);
 	send_word(socket, 0, fd);
 	EXPECT(fbk_link_wait(own.link, deadline_ms(PATIENCE_MS)) == 0);
 	producer_frame(&own);
@@ -514,7 +516,8 @@ START_TEST(producer_killed)
 	peer_start(&peer, produce_and_die, NULL);
 	receive_word(peer.socket, &fd);
 	local.context = peer_connect(&server);
-	local.device = exchange_device(local.context, "local", FBK_MEMORY64, FBK_MEMORY64);
+	local.device =
+		exchange_device(local.context, "local", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(local.device, fd, &local.link), 0);
 	frame = local_next(&local);
 	ck_assert_int_eq(wait_point(frame, 0, NULL), 0);
@@ -534,12 +537,14 @@ START_TEST(producers_replaced)
 	struct local local;
 	int fd;
 	local.context = peer_connect(&server);
-	local.device = exchange_device(local.context, "local", FBK_MEMORY64, FBK_MEMORY64);
+	local.device =
+		exchange_device(local.context, "local", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_offer(local.device, FBK_ROLE_CONSUMER, &fd, &local.link), 0);
 	for (int round = 0; round < 3; round++) {
 		struct producer own = { .context = peer_connect(&server) };
 		struct fbk_frame *frame;
-		own.device = exchange_device(own.context, "own", FBK_MEMORY64, FBK_MEMORY64);
+		own.device =
+			exchange_device(own.context, "own", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 		own.timeline = peer_timeline(own.device, "drawn", 0);
 		int r = link_accept(own.device, fd, &own.link);
 		ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
@@ -571,7 +576,7 @@ START_TEST(daemon_killed)
 	struct local local;
 	struct fbk_frame *frames[PRODUCER_BUFFERS], *frame;
 	uint32_t index;
-	local_open(&local, FBK_MEMORY64, FBK_MEMORY64);
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
 		ck_assert_int_eq(hand(i, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 		frames[i] = local_next(&local);

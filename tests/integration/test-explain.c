@@ -38,9 +38,12 @@ static void teardown(void)
 static void device_add(const char *name, uint32_t waits, uint32_t signals, uint32_t routes)
 {
 	struct fbk_device *device;
-	struct fbk_device_desc desc = {
-		.name = name, .class = FBK_CPU, .waits = waits, .signals = signals, .routes = routes
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = name,
+					.device_class = FBK_CLASS_CPU,
+					.waits = waits,
+					.signals = signals,
+					.routes = routes };
 	int r = fbk_device_register(context, &desc, &device);
 	ck_assert_msg(r == 0, "%s: %s", name, fbk_error_detail());
 }
@@ -131,7 +134,7 @@ START_TEST(there_and_back)
 		"native",           "syncobj-mirror", "eventfd",           "gate",
 		"dma-buf-implicit", "sync_file-late", "sync_file-promise", "cpu-wait",
 	};
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
 	device_add("cam0", 0, 0, 0);
 	struct json_object *object = explained("gpu0", "cam0", 0);
 	struct json_object *routes = member(object, "routes");
@@ -158,9 +161,9 @@ END_TEST
 /* fencectl names what the daemon's kernel lacks; the routes use what it has. */
 START_TEST(as_the_kernel_allows)
 {
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
-	device_add("vcn0", FBK_SYNC_FILE | FBK_EVENTFD, FBK_EVENTFD, 0);
-	device_add("wl0", FBK_SYNCOBJ_TIMELINE, FBK_EVENTFD, 0);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
+	device_add("vcn0", FBK_FENCE_SYNC_FILE | FBK_FENCE_EVENTFD, FBK_FENCE_EVENTFD, 0);
+	device_add("wl0", FBK_FENCE_SYNCOBJ_TIMELINE, FBK_FENCE_EVENTFD, 0);
 	bool eventfds = fbk_feature(context, FBK_FEATURE_EXPORT_EVENTFD, NULL);
 	bool sync_files = fbk_feature(context, FBK_FEATURE_EXPORT_SYNC_FILE, NULL);
 	bool mirrors = fbk_feature(context, FBK_FEATURE_MIRRORS, NULL);
@@ -183,8 +186,8 @@ START_TEST(no_route)
 {
 	const char *way_out = "loud does not wait on memory64, which pure has; or let pure "
 			      "accept cpu-wait";
-	device_add("pure", FBK_MEMORY64, FBK_MEMORY64, 1 << FBK_ROUTE_NATIVE);
-	device_add("loud", FBK_EVENTFD, FBK_MEMORY64, 0);
+	device_add("pure", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 1 << FBK_ROUTE_NATIVE);
+	device_add("loud", FBK_FENCE_EVENTFD, FBK_FENCE_MEMORY64, 0);
 	struct json_object *object = explained("pure", "loud", 1);
 	struct json_object *none = json_object_array_get_idx(member(object, "routes"), 0);
 	ck_assert_uint_eq(json_object_array_length(member(object, "routes")), 2 * ROUTES + 1);
@@ -205,8 +208,8 @@ END_TEST
 
 START_TEST(as_a_table)
 {
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
-	device_add("loud", FBK_EVENTFD, 0, 1 << FBK_ROUTE_NATIVE);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
+	device_add("loud", FBK_FENCE_EVENTFD, 0, 1 << FBK_ROUTE_NATIVE);
 	ck_assert_int_eq(fencectl("explain gpu0 gpu0"), 0);
 	expect_said("acquire, gpu0 -> gpu0: gpu0 waits for gpu0\n"
 		    "release, gpu0 <- gpu0: gpu0 waits for gpu0\n");
@@ -241,8 +244,8 @@ START_TEST(unknown_names)
 {
 	ck_assert_int_eq(fencectl("explain gpu9 gpu0"), 1);
 	ck_assert_str_eq(said, "fencectl: explain: no device gpu9; no devices are registered\n");
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
-	device_add("vcn0", FBK_EVENTFD, FBK_EVENTFD, 0);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
+	device_add("vcn0", FBK_FENCE_EVENTFD, FBK_FENCE_EVENTFD, 0);
 	ck_assert_int_eq(fencectl("explain gpu0 gpu9"), 1);
 	ck_assert_str_eq(said, "fencectl: explain: no device gpu9; there are: vcn0, gpu0\n");
 	ck_assert_int_eq(fencectl("explain '#99999' gpu0"), 1);
@@ -292,7 +295,7 @@ START_TEST(one_name_for_two)
 	struct fbk_context *mine = context;
 	char expected[256], id[32];
 	struct json_object *object;
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
 	device_add("cam0", 0, 0, 0);
 	context = peer_connect(&server);
 	device_add("gpu0", 0, 0, 0);
@@ -328,7 +331,7 @@ END_TEST
 START_TEST(named_like_an_id)
 {
 	char name[FBK_NAME_SIZE];
-	device_add("gpu0", FBK_MEMORY64, FBK_MEMORY64, 0);
+	device_add("gpu0", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
 	unsigned long long id = id_of("gpu0", 0);
 	snprintf(name, sizeof(name), "#%llu", id);
 	device_add(name, 0, 0, 0);
@@ -387,7 +390,9 @@ START_TEST(masks_are_checked)
 {
 	static const uint32_t bad[] = { 1, 3, 1 << 9, 0x1ff, 1U << 31 };
 	struct fbk_device *device = NULL;
-	struct fbk_device_desc desc = { .name = "dev", .class = FBK_CPU };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "dev",
+					.device_class = FBK_CLASS_CPU };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char expected[128];
 		desc.routes = bad[i];

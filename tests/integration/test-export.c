@@ -36,7 +36,7 @@ static void teardown(void)
 static int export_point(uint64_t value, uint64_t deadline_ns)
 {
 	int fd;
-	int r = view_export(&opened, value, FBK_EVENTFD, deadline_ns, &fd);
+	int r = view_export(&opened, value, FBK_FENCE_EVENTFD, deadline_ns, &fd);
 	ck_assert_msg(r == 0, "%s", waiter.detail);
 	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
@@ -159,7 +159,7 @@ START_TEST(no_sync_file_before_the_point)
 {
 	bool makes = waiter.features & (UINT64_C(1) << FBK_FEATURE_EXPORT_SYNC_FILE);
 	int fd = -1;
-	ck_assert_int_eq(view_export(&opened, 1, FBK_SYNC_FILE, UINT64_MAX, &fd),
+	ck_assert_int_eq(view_export(&opened, 1, FBK_FENCE_SYNC_FILE, UINT64_MAX, &fd),
 			 makes ? -EAGAIN : -EOPNOTSUPP);
 	ck_assert_msg(strstr(waiter.detail, makes ? "wait first" : "fencectl doctor"), "%s",
 		      waiter.detail);
@@ -169,10 +169,12 @@ END_TEST
 
 START_TEST(only_kernel_fences)
 {
-	static const uint32_t kinds[] = {
-		FBK_MEMORY64, FBK_MEMORY32, FBK_DMA_BUF_IMPLICIT, 0, FBK_EVENTFD | FBK_SYNC_FILE,
-		1U << 31
-	};
+	static const uint32_t kinds[] = { FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY32,
+					  FBK_FENCE_DMA_BUF_IMPLICIT,
+					  0,
+					  FBK_FENCE_EVENTFD | FBK_FENCE_SYNC_FILE,
+					  1U << 31 };
 	int fd = -1;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		ck_assert_int_eq(view_export(&opened, 1, kinds[i], UINT64_MAX, &fd), -EOPNOTSUPP);

@@ -49,7 +49,8 @@ struct waits {
 static void waits_begin(struct waits *waits, const struct view *view)
 {
 	waits->view = *view;
-	ck_assert_int_eq(view_export(view, POINT, FBK_EVENTFD, UINT64_MAX, &waits->exported), 0);
+	ck_assert_int_eq(view_export(view, POINT, FBK_FENCE_EVENTFD, UINT64_MAX, &waits->exported),
+			 0);
 	ck_assert_int_eq(view_watch(view, POINT, UINT64_MAX, WATCH_FAILED), 0);
 	waits->sequence = cell_arm(view, POINT);
 }
@@ -64,7 +65,7 @@ static bool readable(int fd, int timeout_ms)
 static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause cause, int error)
 {
 	const struct view *view = &waits->view;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint64_t number;
 	int result;
 	int fd;
@@ -95,7 +96,7 @@ static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause caus
 	ck_assert(info.reason[0]);
 
 	/* a new wait ends at once */
-	ck_assert_int_eq(view_export(view, from, FBK_EVENTFD, UINT64_MAX, &fd), 0);
+	ck_assert_int_eq(view_export(view, from, FBK_FENCE_EVENTFD, UINT64_MAX, &fd), 0);
 	ck_assert(readable(fd, PATIENCE_MS));
 	close(fd);
 	ck_assert_int_eq(view_watch(view, from, UINT64_MAX, WATCH_FAILED), 0);
@@ -125,7 +126,7 @@ START_TEST(failed_by_owner)
 {
 	struct view view;
 	struct waits waits;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	begin((uint32_t)_i, &view, &waits);
 	if (_i == 0) {
 		ck_assert(view_signal(&view, 0, 3));
@@ -178,7 +179,7 @@ END_TEST
 START_TEST(hostile_reason)
 {
 	struct view view;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	char reason[400];
 	memset(reason, 'x', sizeof(reason));
 	reason[0] = '\033';
@@ -346,7 +347,7 @@ static void other_start(struct other *other, struct view *ret_view)
 START_TEST(owner_killed)
 {
 	struct other other = { .with_child = _i == 1 };
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct waits waits;
 	struct view view;
 	char who[64];

@@ -137,8 +137,10 @@ START_TEST(one_is_skipped)
 	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, second), 0);
 	local_open(&quick, FBK_DELIVERY_FIFO, 1);
 	local_open_at(&slow, offer2, second, FBK_DELIVERY_FIFO, 1);
-	ck_assert_int_eq(fbk_exchange_set_depth(producer.exchange, second, 3, FBK_SKIP), -ENOBUFS);
-	ck_assert_int_eq(fbk_exchange_set_depth(producer.exchange, second, 1, FBK_SKIP), 0);
+	ck_assert_int_eq(fbk_exchange_set_depth(producer.exchange, second, 3, FBK_WHEN_FULL_SKIP),
+			 -ENOBUFS);
+	ck_assert_int_eq(fbk_exchange_set_depth(producer.exchange, second, 1, FBK_WHEN_FULL_SKIP),
+			 0);
 	for (unsigned int i = 0; i < count_of(10000, 100); i++) {
 		quick_frame(&quick, i == 0 ? 2 : 1);
 	}
@@ -165,7 +167,8 @@ START_TEST(depth_is_waited_for)
 {
 	struct local local;
 	local_open(&local, FBK_DELIVERY_FIFO, 2);
-	ck_assert_int_eq(fbk_exchange_set_depth(producer.exchange, producer.link, 1, FBK_WAIT), 0);
+	ck_assert_int_eq(
+		fbk_exchange_set_depth(producer.exchange, producer.link, 1, FBK_WHEN_FULL_WAIT), 0);
 	ck_assert_int_eq(hand(take()), 1);
 	ck_assert_int_eq(take_now(), -ETIMEDOUT); /* two are free, and it is full */
 	struct fbk_frame *frame = local_next(&local);
@@ -224,14 +227,14 @@ START_TEST(stopped)
 		ck_assert_int_eq(_i ? hand(2) : fbk_link_next(local.link, 0, &none),
 				 _i ? -ENOTCONN : -EPIPE);
 		EXPECT(fbk_link_info(stops, &info) == 0);
-		ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+		ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 		ck_assert_int_eq(frame_release(frames[i], 0), 0);
 	}
 	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
 	EXPECT(fbk_link_info(stops, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ENDED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ENDED);
 	EXPECT(fbk_link_info(_i ? local.link : producer.link, &info) == 0);
-	ck_assert_int_eq(info.phase, _i ? FBK_LINK_ENDED : FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, _i ? FBK_PHASE_ENDED : FBK_PHASE_OFFERED);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &none), -EPIPE);
 	local_close(&local);
 }

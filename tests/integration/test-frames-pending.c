@@ -15,7 +15,7 @@ static struct consumer consumer;
 static void setup(void)
 {
 	daemon_serve(&server, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 }
 
 static void teardown(void)
@@ -30,7 +30,8 @@ static void teardown(void)
 static void join(enum fbk_delivery delivery)
 {
 	consumer.context = peer_connect(&server);
-	consumer.device = exchange_device(consumer.context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	consumer.device = exchange_device(consumer.context, "consumer", FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY64);
 	int r = link_accept_as(consumer.device, offer, delivery, 3, &consumer.link);
 	ck_assert_msg(r == 0, "accepting: %s", fbk_error_detail());
 	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
@@ -132,7 +133,7 @@ static enum fbk_link_phase phase(struct fbk_link *link)
 static void heard(void *arg, struct fbk_link *link, enum fbk_link_phase ended)
 {
 	(void)link;
-	*(bool *)arg |= ended == FBK_LINK_ENDED;
+	*(bool *)arg |= ended == FBK_PHASE_ENDED;
 }
 
 /* Frames were released at points of their own, one of which is pending: stopping the link does not free that buffer. */
@@ -153,13 +154,13 @@ START_TEST(stopped_before_a_release_point)
 	ck_assert_int_eq(take_now(), 2);
 	ck_assert_int_eq(take_now(), 1);
 	ck_assert_int_eq(take_now(), -ETIMEDOUT);
-	ck_assert_int_ne(phase(consumer.link), FBK_LINK_ENDED);
+	ck_assert_int_ne(phase(consumer.link), FBK_PHASE_ENDED);
 	ck_assert_int_eq(fbk_point_signal(points[0]), 0);
 	while (!ended) {
 		readable_within(fbk_context_fd(consumer.context), PATIENCE_MS);
 		ck_assert_int_ge(fbk_dispatch(consumer.context), 0);
 	}
-	ck_assert_int_eq(phase(consumer.link), FBK_LINK_ENDED);
+	ck_assert_int_eq(phase(consumer.link), FBK_PHASE_ENDED);
 	ck_assert_int_eq(take_now(), 0);
 }
 END_TEST

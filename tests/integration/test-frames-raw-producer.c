@@ -85,7 +85,7 @@ static void expect_other(void)
 {
 	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	EXPECT(fbk_link_info(honest.link, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	ck_assert_int_ge(hand(2), 1);
 	ck_assert_int_eq(frame_release(local_next(&honest), 0), 0);
 }

@@ -44,7 +44,7 @@ static void expect_end(const char *part)
 	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	struct local next;
 	EXPECT(fbk_link_info(producer.link, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	ck_assert_int_eq(info.error, -EPROTO);
 	ck_assert_msg(strstr(info.cause, part) != NULL, "%s", info.cause);
 	local_open(&next, FBK_DELIVERY_FIFO, 3);

@@ -75,13 +75,13 @@ START_TEST(depth)
 					     "depth of 4294967295" };
 	for (int i = 0; i < 3; i++) {
 		expect(fbk_exchange_set_depth(producer.exchange, producer.link, depths[i],
-					      FBK_WAIT),
+					      FBK_WHEN_FULL_WAIT),
 		       -EINVAL, parts[i]);
 	}
 	expect(fbk_exchange_set_depth(producer.exchange, producer.link, 1, (enum fbk_when_full)2),
 	       -EINVAL, "and then 2");
-	expect(fbk_exchange_set_depth(producer.exchange, producer.link, 1, FBK_WAIT), -ENOBUFS,
-	       "holds 3 frames, and 1 more are offered: the producer has 3");
+	expect(fbk_exchange_set_depth(producer.exchange, producer.link, 1, FBK_WHEN_FULL_WAIT),
+	       -ENOBUFS, "holds 3 frames, and 1 more are offered: the producer has 3");
 }
 END_TEST
 

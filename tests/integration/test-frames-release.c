@@ -160,13 +160,13 @@ START_TEST(stop_waits_for_the_queue)
 	release_until_none();
 	ck_assert_int_eq(fbk_link_stop(local.link), 0);
 	EXPECT(fbk_link_info(local.link, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	daemon_resume();
 	flush_by_dispatch();
 	EXPECT(fbk_link_info(local.link, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	EXPECT(eventfd_write(fence, 1) == 0);
-	while (info.phase != FBK_LINK_ENDED) {
+	while (info.phase != FBK_PHASE_ENDED) {
 		EXPECT(fbk_link_info(local.link, &info) == 0);
 		yield_briefly();
 	}

@@ -85,7 +85,7 @@ START_TEST(each_by_its_own)
 		each_round(&local, &seed, &count);
 	}
 	EXPECT(fbk_link_info(producer.link, &info) == 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	local_close(&local);
 }
 END_TEST

@@ -132,9 +132,9 @@ static void have_everything(void)
 	EXPECT(view_open(&client, fd, &opened) == 0 && close(fd) == 0);
 	EXPECT(view_watch(&opened, FBK_POINT_MAX, FAR_NS, 1) == 0);
 	EXPECT(view_watch(&view, 1, FAR_NS, 2) == 0);
-	EXPECT(view_export(&opened, FBK_POINT_MAX, FBK_EVENTFD, FAR_NS, &fd) == 0);
+	EXPECT(view_export(&opened, FBK_POINT_MAX, FBK_FENCE_EVENTFD, FAR_NS, &fd) == 0);
 	close(fd);
-	EXPECT(view_export(&view, 1, FBK_EVENTFD, FAR_NS, &fd) == 0 && close(fd) == 0);
+	EXPECT(view_export(&view, 1, FBK_FENCE_EVENTFD, FAR_NS, &fd) == 0 && close(fd) == 0);
 	EXPECT(view_import(&brokered, 1, fence) == 0 && close(fence) == 0);
 	cell_arm(&opened, FBK_POINT_MAX);
 }

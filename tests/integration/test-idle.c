@@ -45,7 +45,7 @@ START_TEST(no_wakeups_while_all_sleep)
 		struct fbk_timeline *seen = peer_open(others[i], timeline, FBK_RIGHT_WAIT);
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, sleep_on, seen), 0);
 	}
-	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 1 }, FBK_EVENTFD,
+	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 1 }, FBK_FENCE_EVENTFD,
 					  FBK_DEADLINE_MAX, &exported),
 			 0);
 	client_await_counter(&observer, "waits", SLEEPERS);
@@ -84,7 +84,8 @@ START_TEST(no_wakeups_for_what_was_called_off)
 		struct fbk_watch *watch;
 		int exported;
 		ck_assert_int_eq(fbk_point_watch(point, deadline, told, NULL, &watch), 0);
-		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, deadline, &exported), 0);
+		ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, deadline, &exported),
+				 0);
 		fbk_watch_cancel(watch);
 		ck_assert_int_eq(fbk_timeline_signal(timeline, point.value), 0);
 		ck_assert_int_eq(readable_within(exported, PATIENCE_MS), 1);

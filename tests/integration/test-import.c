@@ -257,7 +257,7 @@ START_TEST(chained)
 	struct view source, end;
 	int fd;
 	view_pair(&signaler, device, "source", 0, &waiter, &source, &end);
-	ck_assert_int_eq(view_export(&end, 1, FBK_EVENTFD, UINT64_MAX, &fd), 0);
+	ck_assert_int_eq(view_export(&end, 1, FBK_FENCE_EVENTFD, UINT64_MAX, &fd), 0);
 	ck_assert_int_eq(view_import(&view, 1, fd), 0);
 	close(fd);
 	bystander_round(&bystander);
@@ -273,7 +273,7 @@ START_TEST(never_signalled)
 	uint64_t started = now_ms();
 	int first = fence_for(1, 0);
 	int second = fence_for(2, 0);
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	fence_signal(first);
 	ck_assert_int_eq(point_wait(&opened, 1, PATIENCE_MS), 0);
 	ck_assert_int_eq(point_wait(&opened, 2, PATIENCE_MS), -ETIME);

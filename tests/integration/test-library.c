@@ -170,7 +170,7 @@ static void *wait_in_thread(void *arg)
 START_TEST(every_end_of_the_owner_ends_the_wait)
 {
 	const struct ending *ending = &endings[_i];
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct fbk_timeline *timeline = NULL;
 	struct peer peer;
 	pthread_t thread;
@@ -207,7 +207,7 @@ START_TEST(a_dead_daemon_ends_every_wait)
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	struct timed_wait wait = { .point = { timeline, 2 }, .ms = PATIENCE_MS };
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	pthread_t thread;
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_in_thread, &wait), 0);
@@ -353,7 +353,7 @@ START_TEST(all_of_three)
 	ck_assert_int_eq(fbk_point_wait_all(points, 3, deadline_ms(PATIENCE_MS), NULL), 0);
 	pthread_join(thread, NULL);
 	points[0].value = points[1].value = 8;
-	ck_assert_int_eq(fbk_point_fail(points[1], -EIO), 0);
+	ck_assert_int_eq(fbk_timeline_fail(points[1].timeline, -EIO, NULL), 0);
 	ck_assert_int_eq(fbk_point_wait_all(points, 3, deadline_ms(PATIENCE_MS), &index), -EIO);
 	ck_assert_uint_eq(index, 1);
 	ck_assert_int_eq(fbk_point_wait_all(points, 0, 0, NULL), -EINVAL);
@@ -404,7 +404,7 @@ START_TEST(blame_follows_the_chain_to_the_stopped_one)
 	close(token);
 	struct fbk_timeline *own = peer_timeline(peer_device(middle, "middle"), "relay", 0);
 	struct fbk_timeline *seen = peer_open(waiter, own, FBK_RIGHT_WAIT);
-	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 4 }, FBK_EVENTFD,
+	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 4 }, FBK_FENCE_EVENTFD,
 					  FBK_DEADLINE_MAX, &fd),
 			 0);
 	kill(peer.pid, SIGSTOP);
@@ -426,7 +426,7 @@ END_TEST
 static int use_after_fork(void *arg)
 {
 	struct fbk_timeline *timeline = arg;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	EXPECT(fbk_timeline_signal(timeline, 1) == -EBADF);
 	EXPECT(fbk_point_check((struct fbk_point){ timeline, 1 }) == -EBADF);
 	EXPECT(fbk_point_wait((struct fbk_point){ timeline, 1 }, FBK_DEADLINE_MAX) == -EBADF);
@@ -471,7 +471,7 @@ START_TEST(out_of_fds)
 	struct fbk_point point = { timeline, 1 };
 	struct rlimit old, limit;
 	int fd = -1;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
 	close(fd);
 	getrlimit(RLIMIT_NOFILE, &old);
 	limit = old;
@@ -480,11 +480,12 @@ START_TEST(out_of_fds)
 	limit.rlim_cur = (rlim_t)next; /* every lower one is in use */
 	setrlimit(RLIMIT_NOFILE, &limit);
 	fd = -1;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), -EMFILE);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd),
+			 -EMFILE);
 	ck_assert_msg(strstr(fbk_error_detail(), "limit of open files"), "%s", fbk_error_detail());
 	ck_assert_int_eq(fd, -1);
 	setrlimit(RLIMIT_NOFILE, &old);
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd), 0);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	ck_assert_int_eq(readable_within(fd, PATIENCE_MS), 1);
 	close(fd);

@@ -74,7 +74,7 @@ static int device_take(size_t i)
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	snprintf(name, sizeof(name), "device%zu", i);
 	request.device_register->name = name;
-	request.device_register->class_ = FBK_CPU;
+	request.device_register->class_ = FBK_CLASS_CPU;
 	int r = client_call(&client, &request, NULL, 0, &reply);
 	if (r == 0) {
 		devices[i] = reply.message->object->id;
@@ -147,7 +147,7 @@ static void watch_release(size_t i)
 static int export_take(size_t i)
 {
 	EXPECT(timeline_take(i) == 0);
-	int r = view_export(&views[i], 1, FBK_EVENTFD, FAR_NS, &fds[i]);
+	int r = view_export(&views[i], 1, FBK_FENCE_EVENTFD, FAR_NS, &fds[i]);
 	if (r < 0) {
 		timeline_release(i);
 	}

@@ -23,9 +23,10 @@ static void setup(void)
 {
 	int offer;
 	daemon_serve(&server, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	consumer.context = peer_connect(&server);
-	consumer.device = exchange_device(consumer.context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	consumer.device = exchange_device(consumer.context, "consumer", FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(consumer.device, offer, &consumer.link), 0);
 	close(offer);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
@@ -281,7 +282,8 @@ START_TEST(with_two_consumers)
 	int offer;
 	ck_assert_int_eq(link_offer(producer.device, FBK_ROLE_PRODUCER, &offer, &link), 0);
 	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, link), 0);
-	second.device = exchange_device(second.context, "second", FBK_MEMORY64, FBK_MEMORY64);
+	second.device =
+		exchange_device(second.context, "second", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(second.device, offer, &second.link), 0);
 	close(offer);
 	ck_assert_int_eq(fbk_link_wait(link, deadline_ms(PATIENCE_MS)), 0);

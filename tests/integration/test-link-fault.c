@@ -18,7 +18,7 @@ static int offer;
 static void setup(void)
 {
 	daemon_serve(&server, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 }
 
 static void teardown(void)
@@ -109,7 +109,7 @@ END_TEST
 
 static struct fbk_device *device_of(struct fbk_context *context)
 {
-	return exchange_device(context, "scaler", FBK_MEMORY64, FBK_MEMORY64);
+	return exchange_device(context, "scaler", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 }
 
 /* It keeps the frame, or releases it at a point that it does not signal. */
@@ -158,7 +158,7 @@ static int producer_stops(int socket, void *arg)
 	struct producer own;
 	int fd;
 	(void)arg;
-	producer_open(&own, &server, FBK_MEMORY64, FBK_MEMORY64, &fd);
+	producer_open(&own, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &fd);
 	send_word(socket, 0, fd);
 	EXPECT(fbk_link_wait(own.link, deadline_ms(PATIENCE_MS)) == 0);
 	receive_word(socket, NULL);
@@ -260,7 +260,7 @@ START_TEST(daemon_goes)
 	}
 	ck_assert_int_eq(r, -ENOTCONN);
 	fbk_link_info(producer.link, &info);
-	ck_assert_int_eq(info.phase, FBK_LINK_ENDED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ENDED);
 	ck_assert_int_eq(info.error, -ENOTCONN);
 	ck_assert_msg(strstr(info.cause, "the daemon is gone"), "%s", info.cause);
 	ck_assert_int_eq(peer_wait(&peer), 0);

@@ -277,7 +277,7 @@ START_TEST(unfit)
 	expect_refused(sink_accept(&sink, &source, 1, nv12s, 1), -EOPNOTSUPP, "DRM format");
 	/* the producer learns of it */
 	struct fbk_link_info info = info_of(source.link);
-	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	ck_assert_msg(strstr(info.unfit, "picky") && strstr(info.unfit, "DRM format"), "%s",
 		      info.unfit);
 	expect_refused(source_hand(&source, 0), -ENOTCONN, "picky");
@@ -328,17 +328,20 @@ START_TEST(counts)
 	ck_assert_int_eq(sink_accept(&sink, &source, 64, NULL, 0), 0);
 	fbk_link_close(sink.link);
 	source_fill(&source, 3);
-	ck_assert_int_eq(fbk_exchange_set_depth(source.exchange, source.link, 2, FBK_WAIT), 0);
+	ck_assert_int_eq(
+		fbk_exchange_set_depth(source.exchange, source.link, 2, FBK_WHEN_FULL_WAIT), 0);
 	expect_refused(sink_accept(&sink, &source, 2, NULL, 0), -ENOBUFS,
 		       "holds 2 frames, and 2 more");
 	ck_assert_ptr_nonnull(strstr(info_of(source.link).unfit, "3 buffers"));
 	ck_assert_int_eq(sink_accept(&sink, &source, 1, NULL, 0), 0);
-	expect_refused(fbk_exchange_set_depth(source.exchange, source.link, 3, FBK_WAIT), -ENOBUFS,
-		       "holds 1 frames, and 3 more are offered: the producer has 3");
+	expect_refused(fbk_exchange_set_depth(source.exchange, source.link, 3, FBK_WHEN_FULL_WAIT),
+		       -ENOBUFS, "holds 1 frames, and 3 more are offered: the producer has 3");
 	ck_assert_int_eq(source_add(&source, 3, XR24, 0), 0);
-	ck_assert_int_eq(fbk_exchange_set_depth(source.exchange, source.link, 3, FBK_WAIT), 0);
+	ck_assert_int_eq(
+		fbk_exchange_set_depth(source.exchange, source.link, 3, FBK_WHEN_FULL_WAIT), 0);
 	fbk_link_close(sink.link);
-	ck_assert_int_eq(fbk_exchange_set_depth(source.exchange, source.link, 0, FBK_WAIT), 0);
+	ck_assert_int_eq(
+		fbk_exchange_set_depth(source.exchange, source.link, 0, FBK_WHEN_FULL_WAIT), 0);
 	/* without a depth there is no sum */
 	ck_assert_int_eq(sink_accept(&sink, &source, 64, NULL, 0), 0);
 	sink_close(&sink);

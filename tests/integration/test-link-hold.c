@@ -213,11 +213,11 @@ START_TEST(session_ends)
 	int offer;
 	uint32_t index;
 	peer_start(&peer, actor, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&peer, deeds[_i] | DROP, offer, offer);
 	uint32_t out = hand_one();
 	receive_word(peer.socket, NULL);
-	await_phase(FBK_LINK_OFFERED);
+	await_phase(FBK_PHASE_OFFERED);
 	expect_held(1);
 	char *text, held[32];
 	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
@@ -242,7 +242,7 @@ START_TEST(killed)
 	int offer;
 	uint32_t index;
 	peer_start(&peer, actor, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&peer, deeds[_i], offer, offer);
 	uint32_t out = hand_one();
 	receive_word(peer.socket, NULL);
@@ -263,7 +263,7 @@ START_TEST(fence_outlives_its_consumer)
 	uint32_t index;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	peer_start(&peer, actor, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&peer, FENCE, fence, offer);
 	uint32_t out = hand_one();
 	receive_word(peer.socket, NULL);
@@ -271,7 +271,7 @@ START_TEST(fence_outlives_its_consumer)
 		ck_assert_int_eq(take_now(&index), -ETIMEDOUT); /* its return is seen */
 	}
 	end(&peer);
-	await_phase(FBK_LINK_OFFERED);
+	await_phase(FBK_PHASE_OFFERED);
 	expect_held(1);
 	ck_assert_int_eq(eventfd_write(fence, 1), 0);
 	ck_assert_int_eq(take(&index), 0);
@@ -296,13 +296,13 @@ START_TEST(callback_is_told)
 	struct peer peer;
 	int offer, told = 0;
 	peer_start(&peer, actor, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&peer, HOLD | DROP, offer, offer);
 	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, 0, FBK_POINT_SIGNALLED,
 					   deadline_ms(PATIENCE_MS), NULL, on_released, &told),
 			 1);
 	receive_word(peer.socket, NULL);
-	while (info_now().phase != FBK_LINK_OFFERED) {
+	while (info_now().phase != FBK_PHASE_OFFERED) {
 		loop_turn(producer.context);
 	}
 	ck_assert_int_eq(told, 0);
@@ -325,12 +325,12 @@ START_TEST(heir_goes_on)
 	uint32_t index;
 	peer_start(&first, actor, NULL);
 	peer_start(&second, user, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&first, HOLD | DROP, offer, offer);
 	uint32_t out = producer_hand(&producer);
 	producer_draw(&producer, out);
 	receive_word(first.socket, NULL);
-	await_phase(FBK_LINK_OFFERED);
+	await_phase(FBK_PHASE_OFFERED);
 	ck_assert_uint_eq(info_now().held, 1);
 	send_word(second.socket, 0, offer);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
@@ -343,7 +343,7 @@ START_TEST(heir_goes_on)
 	end(&first);
 	producer_take_all(&producer);
 	ck_assert_uint_eq(info_now().held, 0);
-	ck_assert_int_eq(info_now().phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info_now().phase, FBK_PHASE_ESTABLISHED);
 	close(offer);
 	producer_close(&producer);
 	ck_assert_int_eq(peer_wait(&second), 0);
@@ -358,11 +358,11 @@ START_TEST(held_is_abandoned)
 	uint32_t index;
 	peer_start(&first, actor, NULL);
 	peer_start(&second, user, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&first, deeds[_i] | DROP, offer, offer);
 	uint32_t out = hand_one();
 	receive_word(first.socket, NULL);
-	await_phase(FBK_LINK_OFFERED);
+	await_phase(FBK_PHASE_OFFERED);
 	expect_held(1);
 	ck_assert_int_eq(fbk_exchange_abandon(producer.exchange, out), 0);
 	struct fbk_buffer_desc desc = buffer_desc(&producer.buffers[out]);
@@ -392,7 +392,7 @@ START_TEST(leaves)
 	uint32_t index;
 	bool closes = _i == 1;
 	peer_start(&peer, leaver, closes ? &offer : NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	send_word(peer.socket, 0, offer);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	uint32_t out = hand_one();
@@ -417,7 +417,8 @@ static int offering(int socket, void *arg)
 	struct consumer self = { .context = peer_connect(&server) };
 	enum deed deed = *(enum deed *)arg;
 	int offer;
-	self.device = exchange_device(self.context, "consumer", FBK_MEMORY64, FBK_MEMORY64);
+	self.device =
+		exchange_device(self.context, "consumer", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
 	EXPECT(link_offer(self.device, FBK_ROLE_CONSUMER, &offer, &self.link) == 0);
 	send_word(socket, 0, offer);
 	consumer_act(&self, deed, -1, socket);
@@ -435,7 +436,8 @@ START_TEST(offerer_is_gone)
 	deed = deeds[_i] | DROP;
 	peer_start(&peer, offering, &deed);
 	producer = (struct producer){ .context = peer_connect(&server) };
-	producer.device = exchange_device(producer.context, "producer", FBK_MEMORY64, FBK_MEMORY64);
+	producer.device = exchange_device(producer.context, "producer", FBK_FENCE_MEMORY64,
+					  FBK_FENCE_MEMORY64);
 	receive_word(peer.socket, &offer);
 	ck_assert_int_eq(link_accept(producer.device, offer, &producer.link), 0);
 	close(offer);
@@ -447,7 +449,7 @@ START_TEST(offerer_is_gone)
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	uint32_t out = hand_one();
 	receive_word(peer.socket, NULL);
-	await_phase(FBK_LINK_ENDED);
+	await_phase(FBK_PHASE_ENDED);
 	expect_held(1);
 	end(&peer);
 	ck_assert_int_eq(take(&index), 0);
@@ -466,7 +468,7 @@ START_TEST(late_is_not_free)
 	int offer;
 	char text[FBK_REASON_SIZE];
 	peer_start(&peer, actor, NULL);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	start(&peer, HOLD, offer, offer);
 	hand_one(); /* its deadline is long past */
 	receive_word(peer.socket, NULL);
@@ -481,7 +483,7 @@ START_TEST(late_is_not_free)
 	json_object_put(list);
 	ck_assert_int_eq(fbk_link_blame(producer.link, text, sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "stopped"));
-	ck_assert_int_eq(info_now().phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info_now().phase, FBK_PHASE_ESTABLISHED);
 	ck_assert_int_eq(take_now(&index), -ETIMEDOUT);
 	end(&peer);
 	close(offer);

@@ -303,37 +303,38 @@ static void expect_visible(struct sink *sink, uint32_t index, enum fbk_visibilit
 /* A buffer's own, or its device's. The route goes by what is there when a peer accepts. */
 START_TEST(visibility)
 {
-	const struct fbk_device_desc flushed = { .name = "nic",
-						 .class = FBK_NETWORK,
-						 .waits = FBK_MEMORY64,
-						 .signals = FBK_MEMORY64,
-						 .visibility = FBK_VISIBLE_FLUSH };
+	const struct fbk_device_desc flushed = { .struct_size = sizeof(struct fbk_device_desc),
+						 .name = "nic",
+						 .device_class = FBK_CLASS_NETWORK,
+						 .waits = FBK_FENCE_MEMORY64,
+						 .signals = FBK_FENCE_MEMORY64,
+						 .visibility = FBK_VISIBILITY_FLUSH };
 	struct source source;
 	struct sink sink;
 	source_open(&source, NULL, 0);
-	ck_assert_int_eq(add_visible(&source, 0, FBK_VISIBLE_ORDERED), 0);
-	ck_assert_int_eq(add_visible(&source, 2, FBK_VISIBLE_IRQ), 0);
+	ck_assert_int_eq(add_visible(&source, 0, FBK_VISIBILITY_ORDERED), 0);
+	ck_assert_int_eq(add_visible(&source, 2, FBK_VISIBILITY_IRQ), 0);
 	expect_refused(add_visible(&source, 3, 3), -EINVAL, "not a visibility");
 	sink_open(&sink, &source, NULL, 0);
 	ck_assert_int_eq(info_of(sink.link).acquire, FBK_ROUTE_NATIVE);
-	expect_refused(add_visible(&source, 1, FBK_VISIBLE_FLUSH), -ENOTSUP, "waits by native");
-	expect_visible(&sink, 0, FBK_VISIBLE_ORDERED);
-	expect_visible(&sink, 2, FBK_VISIBLE_IRQ);
+	expect_refused(add_visible(&source, 1, FBK_VISIBILITY_FLUSH), -ENOTSUP, "waits by native");
+	expect_visible(&sink, 0, FBK_VISIBILITY_ORDERED);
+	expect_visible(&sink, 2, FBK_VISIBILITY_IRQ);
 	sink_close(&sink);
-	ck_assert_int_eq(add_visible(&source, 1, FBK_VISIBLE_FLUSH), 0);
+	ck_assert_int_eq(add_visible(&source, 1, FBK_VISIBILITY_FLUSH), 0);
 	sink_open(&sink, &source, NULL, 0);
 	ck_assert_int_eq(info_of(sink.link).acquire, FBK_ROUTE_CPU_WAIT);
-	expect_visible(&sink, 1, FBK_VISIBLE_FLUSH);
+	expect_visible(&sink, 1, FBK_VISIBILITY_FLUSH);
 	ck_assert_int_eq(source_hand(&source, 1), 1);
 	ck_assert_uint_eq(sink_next(&sink, 0), 1);
 	sink_close(&sink);
 	source_close(&source);
 	stage.device = link_device(stage.context, &flushed);
 	source_open(&source, NULL, 0);
-	ck_assert_int_eq(add_visible(&source, 0, FBK_VISIBLE_ORDERED), 0);
+	ck_assert_int_eq(add_visible(&source, 0, FBK_VISIBILITY_ORDERED), 0);
 	sink_open(&sink, &source, NULL, 0);
 	ck_assert_int_eq(info_of(sink.link).acquire, FBK_ROUTE_CPU_WAIT);
-	expect_visible(&sink, 0, FBK_VISIBLE_FLUSH);
+	expect_visible(&sink, 0, FBK_VISIBILITY_FLUSH);
 	sink_close(&sink);
 	source_close(&source);
 }

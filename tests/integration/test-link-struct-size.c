@@ -225,7 +225,7 @@ START_TEST(filled_in)
 		size_t from = good ? sizeof(given.info) : 0;
 		ck_assert_mem_eq(given.bytes + from, before.bytes + from, sizeof(given) - from);
 		if (good) {
-			ck_assert_int_eq(given.info.phase, FBK_LINK_ESTABLISHED);
+			ck_assert_int_eq(given.info.phase, FBK_PHASE_ESTABLISHED);
 		} else {
 			ck_assert(strstr(fbk_error_detail(), "struct_size is") != NULL);
 		}

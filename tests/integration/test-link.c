@@ -31,7 +31,7 @@ static void setup(void)
 {
 	daemon_serve(&server, policy);
 	client_open(&observer, &server);
-	producer_open(&producer, &server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 }
 
 static void teardown(void)
@@ -57,12 +57,12 @@ struct local {
 static void local_connect(struct local *local, uint32_t waits)
 {
 	local->context = peer_connect(&server);
-	local->device = exchange_device(local->context, "local", waits, FBK_MEMORY64);
+	local->device = exchange_device(local->context, "local", waits, FBK_FENCE_MEMORY64);
 }
 
 static void local_open(struct local *local)
 {
-	local_connect(local, FBK_MEMORY64);
+	local_connect(local, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(link_accept(local->device, offer, &local->link), 0);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 }
@@ -87,8 +87,8 @@ START_TEST(who_may_accept)
 	struct fbk_link *link = NULL;
 	struct local first, second;
 	int token;
-	local_connect(&first, FBK_MEMORY64);
-	local_connect(&second, FBK_MEMORY64);
+	local_connect(&first, FBK_FENCE_MEMORY64);
+	local_connect(&second, FBK_FENCE_MEMORY64);
 	expect_error(link_accept(producer.device, offer, &link), -ELOOP, "oneself");
 	ck_assert_int_eq(fbk_timeline_share(producer.timeline, FBK_RIGHT_WAIT, &token), 0);
 	expect_error(link_accept(first.device, token, &link), -EBADF, "not the state of a link");
@@ -107,15 +107,16 @@ END_TEST
 
 START_TEST(no_route)
 {
-	struct fbk_device_desc desc = { .name = "picky",
-					.class = FBK_ENCODER,
-					.waits = FBK_SYNC_FILE,
-					.signals = FBK_MEMORY64,
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "picky",
+					.device_class = FBK_CLASS_ENCODER,
+					.waits = FBK_FENCE_SYNC_FILE,
+					.signals = FBK_FENCE_MEMORY64,
 					.routes = 1U << FBK_ROUTE_SYNC_FILE_PROMISE };
 	struct fbk_device *device;
 	struct fbk_link *link = NULL;
 	struct local local;
-	local_connect(&local, FBK_MEMORY64);
+	local_connect(&local, FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(fbk_device_register(local.context, &desc, &device), 0);
 	expect_error(link_accept(device, offer, &link), -EOPNOTSUPP, "picky");
 	/* The offer is still good, for a device that can. */
@@ -151,12 +152,12 @@ START_TEST(device_gone)
 		if (round == 0) {
 			fbk_device_unregister(local.device);
 			ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-			ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+			ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 			ck_assert_int_eq(info.error, -EPIPE);
 		} else {
 			fbk_device_unregister(producer.device);
 			ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-			ck_assert_int_eq(info.phase, FBK_LINK_ENDED);
+			ck_assert_int_eq(info.phase, FBK_PHASE_ENDED);
 		}
 		ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame),
 				 -EPIPE);
@@ -303,7 +304,8 @@ START_TEST(acquire_fails)
 	struct local local = { .context = peer_connect(&server) };
 	struct fbk_frame *frame;
 	struct fbk_point point = { peer_timeline(producer.device, "fails", 0), 1 };
-	local.device = exchange_device(local.context, "waits", FBK_SYNC_FILE, 0); /* cpu-wait */
+	local.device =
+		exchange_device(local.context, "waits", FBK_FENCE_SYNC_FILE, 0); /* cpu-wait */
 	ck_assert_int_eq(link_accept(local.device, offer, &local.link), 0);
 	ck_assert_int_eq(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(hand(2, deadline_ms(PATIENCE_MS)), 0);
@@ -375,7 +377,7 @@ START_TEST(consumer_lies)
 		ck_assert_msg(r == 0, "%s: %s", lie->name, fbk_error_detail());
 	}
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_OFFERED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	ck_assert_int_eq(info.error, -EPROTO);
 	ck_assert_msg(strstr(info.cause, lie->cause) != NULL, "%s", info.cause);
 	struct fbk_frame *frame;
@@ -544,7 +546,7 @@ START_TEST(strangers)
 {
 	struct local local, stranger;
 	local_open(&local);
-	local_connect(&stranger, FBK_MEMORY64);
+	local_connect(&stranger, FBK_FENCE_MEMORY64);
 	struct fbk_timeline *state;
 	ck_assert_int_eq(fbk_timeline_open(stranger.context, offer, &state), 0);
 	struct fbk_link fake = { .context = stranger.context, .state = state };
@@ -554,7 +556,7 @@ START_TEST(strangers)
 	link_give_up(&fake, -EIO, "because I say so");
 	struct fbk_link_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_link_info(producer.link, &info), 0);
-	ck_assert_int_eq(info.phase, FBK_LINK_ESTABLISHED);
+	ck_assert_int_eq(info.phase, FBK_PHASE_ESTABLISHED);
 	fbk_disconnect(stranger.context);
 	local_close(&local);
 }

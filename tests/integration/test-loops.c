@@ -195,7 +195,7 @@ struct asker {
 static void *ask(void *arg)
 {
 	struct asker *asker = arg;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	asker->thread = gettid();
 	do {
 		EXPECT(fbk_timeline_info(asker->timeline, &info) == 0);

@@ -39,7 +39,7 @@ START_TEST(two_processes_meet)
 	struct producer producer;
 	struct peer peer;
 	int offer;
-	producer_open(&producer, &names.server, FBK_MEMORY64, FBK_MEMORY64, &offer);
+	producer_open(&producer, &names.server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
 	close(offer);
 	expect_ok(fbk_link_publish(producer.link, "encoder.0"));
 	peer_start(&peer, consumer, (void *)(uintptr_t) "encoder.0");
@@ -77,18 +77,18 @@ START_TEST(several_of_one_name)
 	expect_ok(fbk_link_publish(first.link, "camera"));
 	struct fbk_link *links[] = { first.link, second.link, third.link };
 	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(phase_of(links[i]), FBK_LINK_OFFERED);
+		ck_assert_int_eq(phase_of(links[i]), FBK_PHASE_OFFERED);
 		guest_open(&guests[i], "camera");
-		ck_assert_int_eq(phase_of(links[i]), FBK_LINK_ACCEPTED);
+		ck_assert_int_eq(phase_of(links[i]), FBK_PHASE_ACCEPTED);
 	}
 	guest_connect(&late);
 	expect_error(guest_accept(&late, "camera"), -EBUSY,
 		     "all 3 links named camera are taken, the oldest by ");
 	/* Closing a link, or ending, makes room. */
 	fbk_link_close(guests[1].link);
-	ck_assert_int_eq(phase_of(links[1]), FBK_LINK_OFFERED);
+	ck_assert_int_eq(phase_of(links[1]), FBK_PHASE_OFFERED);
 	expect_ok(guest_accept(&late, "camera"));
-	ck_assert_int_eq(phase_of(links[1]), FBK_LINK_ACCEPTED);
+	ck_assert_int_eq(phase_of(links[1]), FBK_PHASE_ACCEPTED);
 	ck_assert_int_eq(find("camera"), -EBUSY);
 	/* A link whose name was removed is not found any more, and stays with its consumer. */
 	expect_ok(fbk_link_publish(links[2], NULL));
@@ -127,7 +127,7 @@ START_TEST(found_by_two)
 		EXPECT(now_ms() < deadline);
 		yield_briefly();
 	}
-	ck_assert_int_eq(phase_of(service.link), FBK_LINK_ACCEPTED);
+	ck_assert_int_eq(phase_of(service.link), FBK_PHASE_ACCEPTED);
 	close(offer);
 	fbk_disconnect(slow.context);
 	fbk_disconnect(service.context);

@@ -21,7 +21,10 @@ static struct fbk_timeline *timeline, *seen; /* one, as its signaler and as anot
 
 static struct fbk_timeline *narrow_timeline(struct fbk_context *owner, uint32_t signals)
 {
-	struct fbk_device_desc desc = { .name = "old", .class = FBK_CPU, .signals = signals };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "old",
+					.device_class = FBK_CLASS_CPU,
+					.signals = signals };
 	struct fbk_device *device;
 	ck_assert_int_eq(fbk_device_register(owner, &desc, &device), 0);
 	return peer_timeline(device, "narrow", 0);
@@ -33,7 +36,7 @@ static void setup(void)
 	client_open(&raw, &server);
 	context = peer_connect(&server);
 	other = peer_connect(&server);
-	timeline = narrow_timeline(context, FBK_MEMORY32 | FBK_EVENTFD);
+	timeline = narrow_timeline(context, FBK_FENCE_MEMORY32 | FBK_FENCE_EVENTFD);
 	seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
 }
 
@@ -80,7 +83,7 @@ static void expect_value(uint64_t value)
 
 START_TEST(layout)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	struct view view;
 	ck_assert_int_eq(fbk_feature(context, FBK_FEATURE_MEMORY32, NULL), 1);
 	ck_assert_int_eq(fbk_timeline_memory(timeline, &memory, NULL), 0);
@@ -89,7 +92,7 @@ START_TEST(layout)
 	ck_assert_uint_eq(view.control->flags, FBK_CONTROL_SHADOWED);
 	ck_assert_uint_eq(atomic_load(&view.control->shadow), 0);
 	raise_to(WRAP + 5);
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_timeline_info(seen, &info), 0); /* the daemon looks */
 	ck_assert_uint_eq(info.value, WRAP + 5);
 	ck_assert_uint_eq(atomic_load(&view.control->shadow), WRAP + 5);
@@ -100,11 +103,12 @@ END_TEST
 /* A device that has both uses 64; so does every brokered timeline. */
 START_TEST(only_where_it_must)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	struct view view;
-	struct fbk_device_desc desc = { .name = "both",
-					.class = FBK_CPU,
-					.signals = FBK_MEMORY64 | FBK_MEMORY32 };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "both",
+					.device_class = FBK_CLASS_CPU,
+					.signals = FBK_FENCE_MEMORY64 | FBK_FENCE_MEMORY32 };
 	struct fbk_device *device;
 	ck_assert_int_eq(fbk_device_register(context, &desc, &device), 0);
 	struct fbk_timeline *both = peer_timeline(device, "wide", 0);
@@ -112,7 +116,10 @@ START_TEST(only_where_it_must)
 	ck_assert_uint_eq(memory.size, 8);
 	ck_assert_int_eq(fbk_timeline_signal(both, WRAP + STEP + 1), 0);
 
-	desc = (struct fbk_device_desc){ .name = "b", .class = FBK_CPU, .signals = FBK_MEMORY32 };
+	desc = (struct fbk_device_desc){ .struct_size = sizeof(struct fbk_device_desc),
+					 .name = "b",
+					 .device_class = FBK_CLASS_CPU,
+					 .signals = FBK_FENCE_MEMORY32 };
 	ck_assert_int_eq(fbk_device_register(context, &desc, &device), 0);
 	struct fbk_timeline *brokered = peer_timeline(device, "brokered", FBK_TIMELINE_BROKERED);
 	ck_assert_int_eq(fbk_timeline_signal(brokered, WRAP + STEP + 1), 0);
@@ -231,8 +238,8 @@ START_TEST(watch_and_export_across_the_wrap)
 		struct fbk_point point = { seen, WRAP + i };
 		ck_assert_int_eq(fbk_point_watch(point, FBK_DEADLINE_MAX, on_point, seen, &watch),
 				 0);
-		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fds[i]),
-				 0);
+		ck_assert_int_eq(
+			fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fds[i]), 0);
 	}
 	for (int i = 0; i < 2; i++) {
 		signal_to(WRAP + (uint64_t)i);
@@ -294,7 +301,7 @@ END_TEST
 
 static void wait_for(struct fbk_timeline *of, uint64_t value)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ of, value }, FBK_DEADLINE_MAX), 0);
 	ck_assert_uint_eq(fbk_timeline_value(of), value);
 	/* the daemon looked before the word rose by half of its range */
@@ -307,7 +314,7 @@ START_TEST(silent_across_three_wraps)
 {
 	static const uint64_t offsets[] = { STEP, 2 * STEP, 3 * STEP, WRAP - 1, WRAP, WRAP + 1 };
 	struct silent device;
-	silent_start(&device, &server, FBK_MEMORY32);
+	silent_start(&device, &server, FBK_FENCE_MEMORY32);
 	struct fbk_timeline *stored = silent_open(&device, other);
 	for (uint64_t wrap = 0; wrap < 3 * WRAP; wrap += WRAP) {
 		for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
@@ -339,7 +346,7 @@ START_TEST(silent_far_away)
 	struct silent device;
 	pthread_t thread;
 	void *result;
-	silent_start(&device, &server, FBK_MEMORY32);
+	silent_start(&device, &server, FBK_FENCE_MEMORY32);
 	struct sleeper sleeper = { silent_open(&device, other), 2 * WRAP };
 	await_waits(0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on, &sleeper), 0);
@@ -359,7 +366,7 @@ END_TEST
 
 START_TEST(fails)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct view view;
 	open_raw(timeline, &view);
 	raise_to(WRAP + 7);
@@ -377,7 +384,7 @@ END_TEST
 START_TEST(keeps_the_poison)
 {
 	struct silent device;
-	silent_start(&device, &server, FBK_MEMORY32);
+	silent_start(&device, &server, FBK_FENCE_MEMORY32);
 	struct fbk_timeline *stored = silent_open(&device, other);
 	silent_store(&device, 3);
 	ck_assert_uint_eq(silent_fail(&device, 4), 3 + FBK_NARROW_POISON);
@@ -393,7 +400,7 @@ START_TEST(owner_killed)
 	struct silent device;
 	pthread_t thread;
 	void *result;
-	silent_start(&device, &server, FBK_MEMORY32);
+	silent_start(&device, &server, FBK_FENCE_MEMORY32);
 	struct sleeper sleeper = { silent_open(&device, other), 10 };
 	await_waits(0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, sleep_on, &sleeper), 0);
@@ -418,8 +425,8 @@ static const struct {
 
 START_TEST(polices)
 {
-	struct fbk_timeline_info info;
-	struct fbk_memory memory;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	char expected[160];
 	raise_to(steps[_i].first);
 	ck_assert_int_eq(fbk_timeline_info(seen, &info), 0);
@@ -445,8 +452,8 @@ END_TEST
 /* A reader that reads nonsense makes the daemon look, and still knows which points were reached. */
 START_TEST(a_reader_reports_nonsense)
 {
-	struct fbk_memory memory;
-	struct fbk_timeline_info info;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	raise_to(WRAP);
 	ck_assert_int_eq(fbk_timeline_info(seen, &info), 0);
 	ck_assert_int_eq(fbk_timeline_memory(timeline, &memory, NULL), 0);

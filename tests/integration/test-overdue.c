@@ -149,7 +149,8 @@ START_TEST(exported)
 {
 	int fd;
 	pair_open(0);
-	ck_assert_int_eq(view_export(&waits, 3, FBK_EVENTFD, deadline_ms(PATIENCE_MS), &fd), 0);
+	ck_assert_int_eq(view_export(&waits, 3, FBK_FENCE_EVENTFD, deadline_ms(PATIENCE_MS), &fd),
+			 0);
 	struct json_object *entry = stuck_one("export");
 	ck_assert_int_eq(number_of(entry, "point"), 3);
 	ck_assert_int_eq(number_of(entry, "has_deadline"), 1);
@@ -214,7 +215,8 @@ START_TEST(many)
 		EXPECT(view_watch(&waits, i, FBK_DEADLINE_MAX, number) == 0);
 	}
 	for (uint64_t i = 0; i < MANY_EXPORTS; i++) {
-		EXPECT(view_export(&waits, i + 1, FBK_EVENTFD, FBK_DEADLINE_MAX, &fds[i]) == 0);
+		EXPECT(view_export(&waits, i + 1, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fds[i]) ==
+		       0);
 	}
 	uint32_t set = client_set(&signaler);
 	for (uint64_t i = 0; i < MANY_TIMELINES; i++) {
@@ -297,7 +299,7 @@ START_TEST(logged)
 	ck_assert_int_eq(view_watch(&waits, 1, 0, 1), 0);
 	ck_assert_int_eq(view_watch(&waits, 2, deadline_ms(50), 2), 0);
 	ck_assert_int_eq(view_watch(&waits, 3, deadline_ms(1100), 3), 0);
-	ck_assert_int_eq(view_export(&waits, 4, FBK_EVENTFD, deadline_ms(1050), &fd), 0);
+	ck_assert_int_eq(view_export(&waits, 4, FBK_FENCE_EVENTFD, deadline_ms(1050), &fd), 0);
 	for (int i = 0; i < 3; i++) {
 		client_next_fired(&waiter, &number, &result);
 		ck_assert_int_eq(result, -ETIMEDOUT);
@@ -333,8 +335,8 @@ static int stranger_run(int socket, void *arg)
 	struct fbk_timeline *opened;
 	int fd;
 	EXPECT(fbk_timeline_open(context, token, &opened) == 0);
-	EXPECT(fbk_point_export((struct fbk_point){ opened, 9 }, FBK_EVENTFD, FBK_DEADLINE_MAX,
-				&fd) == 0);
+	EXPECT(fbk_point_export((struct fbk_point){ opened, 9 }, FBK_FENCE_EVENTFD,
+				FBK_DEADLINE_MAX, &fd) == 0);
 	list = stuck(&server, 0);
 	EXPECT(json_object_array_length(list) == 1);
 	EXPECT(number_of(json_object_array_get_idx(list, 0), "waiter_uid") == NOBODY);

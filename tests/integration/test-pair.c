@@ -206,7 +206,7 @@ static int signal_and_die(int socket, void *arg)
 		EXPECT(fbk_timeline_signal(line, value) == 0);
 	}
 	/* A signaler that dies between its store and its wake. */
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	EXPECT(fbk_timeline_memory(line, &memory, NULL) == 0);
 	__atomic_store_n((uint64_t *)memory.address, fbk_timeline_value(line) + 1,
 			 __ATOMIC_SEQ_CST);
@@ -437,8 +437,8 @@ static uint32_t silent_device(struct client *client)
 	struct reply reply;
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.device_register->name = (char *)(uintptr_t) "silent";
-	request.device_register->class_ = FBK_CPU;
-	request.device_register->signals = FBK_MEMORY64;
+	request.device_register->class_ = FBK_CLASS_CPU;
+	request.device_register->signals = FBK_FENCE_MEMORY64;
 	request.device_register->silent = true;
 	ck_assert_int_eq(client_call(client, &request, NULL, 0, &reply), 0);
 	uint32_t id = reply.message->object->id;

@@ -71,7 +71,7 @@ static const struct {
 
 START_TEST(implausible)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	char who[96];
 	payload_seen(steps[_i].first);
 	uint32_t sequence = cell_arm(&opened, FBK_POINT_MAX);
@@ -99,7 +99,7 @@ END_TEST
 /* It need not ring: the next read of it finds out. */
 START_TEST(implausible_without_bell)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	payload_seen(9);
 	atomic_store(&view.payload->payload, 3);
 	ck_assert_int_eq(view_info(&opened, &info), 0);
@@ -112,7 +112,7 @@ END_TEST
 /* A device may overwrite the header of its payload page: the daemon takes nothing from there. */
 START_TEST(payload_page_scribbled)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	const struct client_page *page = NULL;
 	for (size_t i = 0; i < client.page_count; i++) {
 		page = client.pages[i].id == view.payload_page ? &client.pages[i] : page;

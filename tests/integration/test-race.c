@@ -99,7 +99,7 @@ static void await_watch(struct fbk_context *context, struct fbk_point point)
 static void await_export(struct fbk_point point)
 {
 	int fd;
-	EXPECT(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &fd) == 0);
+	EXPECT(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd) == 0);
 	EXPECT(readable_within(fd, PATIENCE_MS) == 1);
 	EXPECT(fbk_point_check(point) == 0);
 	close(fd);
@@ -235,7 +235,7 @@ START_TEST(reached_stays_reached)
 	struct fbk_context *maker = peer_connect(&server);
 	struct fbk_context *other = peer_connect(&server);
 	struct fbk_device *device = peer_device(maker, "dev");
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	for (uint64_t i = rounds(FAIL_SOAK); i > 0; i--) {
 		struct fbk_timeline *timeline = peer_timeline(device, "line", 0);
 		struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
@@ -283,7 +283,7 @@ START_TEST(a_death_loses_nothing_that_was_reached)
 	unsigned int state = 4;
 	for (uint64_t i = rounds(DEATH_SOAK); i > 0; i--) {
 		struct fbk_timeline *timeline = NULL;
-		struct fbk_timeline_info info;
+		struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 		struct peer peer;
 		int token;
 		peer_start(&peer, die_signalling, NULL);

@@ -69,7 +69,7 @@ static void expect_header(const struct view *view, uint64_t page, uint16_t kind)
 START_TEST(created)
 {
 	struct view view, opened;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint32_t flags = (uint32_t)_i;
 	view_pair(&signaler, device, "fresh", flags, &waiter, &view, &opened);
 	ck_assert(view.writable == (flags == 0));
@@ -91,7 +91,7 @@ START_TEST(created)
 	ck_assert_int_eq(view_info(&opened, &info), 0);
 	ck_assert_str_eq(info.name, "fresh");
 	ck_assert_str_eq(info.device, "cpu0");
-	ck_assert_int_eq(info.class, FBK_CPU);
+	ck_assert_int_eq(info.device_class, FBK_CLASS_CPU);
 	ck_assert_int_eq(info.pid, getpid());
 	ck_assert_uint_eq(info.uid, getuid());
 	ck_assert_uint_eq(info.value, 0);
@@ -254,7 +254,7 @@ START_TEST(signal_only)
 			 0);
 	int token = token_of(&view, FBK_RIGHT_SIGNAL);
 	ck_assert_int_eq(view_open(&waiter, token, &opened), 0);
-	ck_assert_int_eq(view_export(&opened, 1, FBK_EVENTFD, UINT64_MAX, &fd), -EPERM);
+	ck_assert_int_eq(view_export(&opened, 1, FBK_FENCE_EVENTFD, UINT64_MAX, &fd), -EPERM);
 	client_expect_detail(&waiter, "no right to wait timeline oneway");
 	ck_assert_int_eq(view_watch(&opened, 1, UINT64_MAX, 1), -EPERM);
 	ck_assert_int_eq(view_request_signal(&opened, 1), 0);
@@ -276,8 +276,9 @@ START_TEST(values)
 		ck_assert_int_eq(view_request_signal(&view, no_points[i]), -ERANGE);
 		client_expect_detail(&signaler, "is not a point");
 		ck_assert_int_eq(view_watch(&view, no_points[i], UINT64_MAX, 1), -ERANGE);
-		ck_assert_int_eq(view_export(&view, no_points[i], FBK_EVENTFD, UINT64_MAX, &fd),
-				 -ERANGE);
+		ck_assert_int_eq(
+			view_export(&view, no_points[i], FBK_FENCE_EVENTFD, UINT64_MAX, &fd),
+			-ERANGE);
 	}
 	ck_assert_int_eq(view_watch(&view, FBK_POINT_MAX, UINT64_MAX, 1), 0);
 	ck_assert_int_eq(view_request_signal(&view, 5), 0);

@@ -78,7 +78,7 @@ START_TEST(watches_tell_once)
 	ck_assert_int_eq(late.result, -ETIMEDOUT);
 
 	ck_assert_int_eq(fbk_point_watch(next, FBK_DEADLINE_MAX, on_point, &failed, NULL), 0);
-	ck_assert_int_eq(fbk_point_fail(next, -ENXIO), 0);
+	ck_assert_int_eq(fbk_timeline_fail(next.timeline, -ENXIO, NULL), 0);
 	dispatch_until(context, &failed, 1);
 	ck_assert_int_eq(failed.result, -ENXIO);
 	ck_assert_int_eq(never.calls, 0);
@@ -137,22 +137,22 @@ START_TEST(export_to_an_eventfd)
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	struct fbk_point point = { timeline, 1 };
 	int reached, expired, failed;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &reached), 0);
-	ck_assert_int_eq(fbk_fence_classify(context, reached), FBK_EVENTFD);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &reached), 0);
+	ck_assert_int_eq(fbk_fence_classify(context, reached), FBK_FENCE_EVENTFD);
 	ck_assert_int_eq(readable_within(reached, 0), 0);
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	ck_assert_int_eq(readable_within(reached, PATIENCE_MS), 1);
 
 	point.value = 2;
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, deadline_ms(30), &expired), 0);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, deadline_ms(30), &expired), 0);
 	ck_assert_int_eq(readable_within(expired, PATIENCE_MS), 1);
 	ck_assert_int_eq(fbk_point_check(point), -EAGAIN);
 
-	ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &failed), 0);
-	ck_assert_int_eq(fbk_point_fail(point, -EIO), 0);
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &failed), 0);
+	ck_assert_int_eq(fbk_timeline_fail(point.timeline, -EIO, NULL), 0);
 	ck_assert_int_eq(readable_within(failed, PATIENCE_MS), 1);
 	ck_assert_int_eq(fbk_point_check(point), -EIO);
-	ck_assert_int_eq(fbk_point_export(point, FBK_SYNC_FILE, FBK_DEADLINE_MAX, &failed),
+	ck_assert_int_eq(fbk_point_export(point, FBK_FENCE_SYNC_FILE, FBK_DEADLINE_MAX, &failed),
 			 fbk_feature(context, FBK_FEATURE_EXPORT_SYNC_FILE, NULL) ? -EIO
 										  : -EOPNOTSUPP);
 	close(reached);
@@ -216,14 +216,15 @@ START_TEST(exports_end_with_the_daemon)
 	int before[MANY], after[MANY], orphan;
 	for (int i = 0; i < MANY; i++) { /* more than are kept before the first sweep */
 		struct fbk_point point = { timeline, 1 }, next = { timeline, 2 };
-		ck_assert_int_eq(fbk_point_export(point, FBK_EVENTFD, FBK_DEADLINE_MAX, &before[i]),
-				 0);
-		ck_assert_int_eq(fbk_point_export(next, FBK_EVENTFD, FBK_DEADLINE_MAX, &after[i]),
-				 0);
+		ck_assert_int_eq(
+			fbk_point_export(point, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &before[i]),
+			0);
+		ck_assert_int_eq(
+			fbk_point_export(next, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &after[i]), 0);
 	}
 	ck_assert_int_eq(fbk_timeline_signal(timeline, 1), 0);
 	ck_assert_int_eq(readable_within(before[MANY - 1], PATIENCE_MS), 1);
-	ck_assert_int_eq(fbk_point_export((struct fbk_point){ closed, 1 }, FBK_EVENTFD,
+	ck_assert_int_eq(fbk_point_export((struct fbk_point){ closed, 1 }, FBK_FENCE_EVENTFD,
 					  FBK_DEADLINE_MAX, &orphan),
 			 0);
 	fbk_timeline_close(closed);
@@ -245,10 +246,11 @@ END_TEST
 START_TEST(export_of_the_signalled_point)
 {
 	int fd;
-	ck_assert_int_eq(fbk_point_export(FBK_POINT_SIGNALLED, FBK_EVENTFD, 0, &fd), 0);
+	ck_assert_int_eq(fbk_point_export(FBK_POINT_SIGNALLED, FBK_FENCE_EVENTFD, 0, &fd), 0);
 	ck_assert_int_eq(readable_within(fd, 0), 1);
 	close(fd);
-	ck_assert_int_eq(fbk_point_export(FBK_POINT_SIGNALLED, FBK_SYNC_FILE, 0, &fd), -EOPNOTSUPP);
+	ck_assert_int_eq(fbk_point_export(FBK_POINT_SIGNALLED, FBK_FENCE_SYNC_FILE, 0, &fd),
+			 -EOPNOTSUPP);
 }
 END_TEST
 
@@ -269,7 +271,7 @@ START_TEST(exports_do_not_pile_up)
 	int fd, before = 0;
 	for (uint64_t value = 1; value <= 400; value++) {
 		ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, value },
-						  FBK_EVENTFD, FBK_DEADLINE_MAX, &fd),
+						  FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd),
 				 0);
 		ck_assert_int_eq(fbk_timeline_signal(timeline, value), 0);
 		close(fd);
@@ -317,8 +319,8 @@ START_TEST(what_a_device_stored_is_told)
 	struct fbk_timeline *timeline = peer_timeline(peer_device(context, "dev"), "line", 0);
 	struct fbk_context *other = peer_connect(&server);
 	struct fbk_timeline *seen = peer_open(other, timeline, FBK_RIGHT_WAIT);
-	struct fbk_timeline_info info;
-	struct fbk_memory memory;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	pthread_t thread;
 	void *result;
 	ck_assert_int_eq(fbk_timeline_memory(timeline, &memory, NULL), 0);

@@ -101,11 +101,12 @@ static bool engine_watch_reads(struct engine *engine)
 
 static void engine_start(struct engine *engine, enum fbk_visibility visibility)
 {
-	struct fbk_memory memory;
-	struct fbk_device_desc desc = { .name = "unordered",
-					.class = FBK_NETWORK,
-					.signals = FBK_MEMORY64,
-					.silent = visibility != FBK_VISIBLE_IRQ,
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "unordered",
+					.device_class = FBK_CLASS_NETWORK,
+					.signals = FBK_FENCE_MEMORY64,
+					.silent = visibility != FBK_VISIBILITY_IRQ,
 					.visibility = visibility };
 	*engine = (struct engine){ .faults = -1, .stop = eventfd(0, EFD_CLOEXEC) };
 	ck_assert_int_eq(fbk_device_register(producer, &desc, &engine->device), 0);
@@ -182,7 +183,7 @@ static void teardown(void)
 START_TEST(claims_to_be_ordered_and_is_caught)
 {
 	struct engine engine;
-	engine_start(&engine, FBK_VISIBLE_ORDERED);
+	engine_start(&engine, FBK_VISIBILITY_ORDERED);
 	engine_send(&engine, 1);
 	await(&engine, 1);
 	ck_assert_int_eq(fbk_point_flush(engine_point(&engine, 1), (void *)engine.data, SIZE), 0);
@@ -196,7 +197,7 @@ END_TEST
 START_TEST(flushed)
 {
 	struct engine engine;
-	engine_start(&engine, FBK_VISIBLE_FLUSH);
+	engine_start(&engine, FBK_VISIBILITY_FLUSH);
 	if (!engine_watch_reads(&engine)) {
 		printf("not run: flushed, for there is no userfaultfd (%s)\n", strerror(errno));
 		engine_stop(&engine);
@@ -220,7 +221,7 @@ END_TEST
 START_TEST(told_by_an_interrupt)
 {
 	struct engine engine;
-	engine_start(&engine, FBK_VISIBLE_IRQ);
+	engine_start(&engine, FBK_VISIBILITY_IRQ);
 	for (uint64_t frame = 1; frame <= FRAMES; frame++) {
 		engine_send(&engine, frame);
 		ck_assert_int_eq(fbk_point_check(engine_point(&engine, frame)), -EAGAIN);
@@ -238,10 +239,11 @@ END_TEST
 
 START_TEST(irq_of_32_bits_is_signalled_in_64)
 {
-	struct fbk_device_desc desc = { .name = "narrow",
-					.class = FBK_NETWORK,
-					.signals = FBK_MEMORY32,
-					.visibility = FBK_VISIBLE_IRQ };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "narrow",
+					.device_class = FBK_CLASS_NETWORK,
+					.signals = FBK_FENCE_MEMORY32,
+					.visibility = FBK_VISIBILITY_IRQ };
 	struct fbk_device *device;
 	ck_assert_int_eq(fbk_device_register(producer, &desc, &device), 0);
 	struct fbk_timeline *timeline = peer_timeline(device, "t", 0);
@@ -253,15 +255,16 @@ START_TEST(refused)
 {
 	struct engine engine;
 	struct fbk_device *device;
-	struct fbk_device_desc desc = { .name = "both",
-					.class = FBK_CPU,
-					.signals = FBK_MEMORY64,
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "both",
+					.device_class = FBK_CLASS_CPU,
+					.signals = FBK_FENCE_MEMORY64,
 					.silent = true,
-					.visibility = FBK_VISIBLE_IRQ };
+					.visibility = FBK_VISIBILITY_IRQ };
 	ck_assert_int_eq(fbk_device_register(producer, &desc, &device), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "FBK_VISIBLE_IRQ"));
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "FBK_VISIBILITY_IRQ"));
 
-	engine_start(&engine, FBK_VISIBLE_FLUSH);
+	engine_start(&engine, FBK_VISIBILITY_FLUSH);
 	char byte = 0;
 	ck_assert_int_eq(fbk_point_flush(engine_point(&engine, 1), &byte, 1), -EAGAIN);
 	ck_assert_int_eq(fbk_point_flush(FBK_POINT_SIGNALLED, &byte, 1), 0);

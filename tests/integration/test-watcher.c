@@ -23,7 +23,7 @@ static struct fbk_timeline *timeline;
 static void begin(const char *policy)
 {
 	daemon_serve(&server, policy);
-	silent_start(&device, &server, FBK_MEMORY64);
+	silent_start(&device, &server, FBK_FENCE_MEMORY64);
 	context = peer_connect(&server);
 	client_open(&observer, &server);
 	timeline = silent_open(&device, context);
@@ -109,7 +109,7 @@ START_TEST(begins_with_a_new_policy)
 	REQUEST(request, ADMIN_RELOAD, admin_reload);
 	ck_assert_int_eq(client_call(&observer, &request, NULL, 0, &reply), 0);
 	reply_free(&reply);
-	silent_start(&device, &server, FBK_MEMORY64);
+	silent_start(&device, &server, FBK_FENCE_MEMORY64);
 	timeline = silent_open(&device, context);
 	wait_start(&wait, 5, FBK_DEADLINE_MAX);
 	silent_store(&device, 5);
@@ -154,7 +154,7 @@ END_TEST
 START_TEST(fires_an_export)
 {
 	int fd;
-	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 3 }, FBK_EVENTFD,
+	ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, 3 }, FBK_FENCE_EVENTFD,
 					  FBK_DEADLINE_MAX, &fd),
 			 0);
 	ck_assert_int_eq(readable_within(fd, 0), 0);
@@ -172,7 +172,7 @@ START_TEST(goes_on_to_the_next_point)
 		for (uint64_t i = 3; i > 0; i--) { /* each lower than the last: all are armed */
 			int fd;
 			ck_assert_int_eq(fbk_point_export((struct fbk_point){ timeline, round + i },
-							  FBK_EVENTFD, FBK_DEADLINE_MAX, &fd),
+							  FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, &fd),
 					 0);
 			close(fd);
 		}
@@ -277,12 +277,14 @@ START_TEST(many_at_once)
 {
 	static _Atomic uint64_t *words[MANY];
 	static struct fbk_timeline *lines[MANY];
-	struct fbk_device_desc desc = {
-		.name = "wide", .class = FBK_CPU, .signals = FBK_MEMORY64, .silent = true
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "wide",
+					.device_class = FBK_CLASS_CPU,
+					.signals = FBK_FENCE_MEMORY64,
+					.silent = true };
 	struct fbk_device *wide;
 	struct fbk_set *set = NULL;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	told = 0;
 	ck_assert_int_eq(fbk_device_register(context, &desc, &wide), 0);
 	for (int i = 0; i < MANY; i++) {
@@ -325,7 +327,7 @@ END_TEST
 
 START_TEST(owner_killed)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct wait wait;
 	begin(POLICY("poison_ms = 100;"));
 	wait_start(&wait, 8, FBK_DEADLINE_MAX);
@@ -347,7 +349,7 @@ START_TEST(daemon_stops)
 	struct wait wait;
 	struct silent other;
 	begin(POLICY("poison_ms = 60000;"));
-	silent_start(&other, &server, FBK_MEMORY64);
+	silent_start(&other, &server, FBK_FENCE_MEMORY64);
 	ck_assert_uint_ne(silent_fail(&other, 1), 0);
 	wait_start(&wait, 1, FBK_DEADLINE_MAX);
 	daemon_terminate(&server);
@@ -384,7 +386,7 @@ START_TEST(lets_go_of_the_pages)
 	uint64_t bytes = client_usage(&observer, getuid(), "page_bytes");
 	unsigned int fds = daemon_fd_count(&server);
 	for (int i = 0; i < 5; i++) {
-		silent_start(&device, &server, FBK_MEMORY64);
+		silent_start(&device, &server, FBK_FENCE_MEMORY64);
 		silent_kill(&device);
 	}
 	daemon_await_fds(&server, fds);
@@ -407,7 +409,7 @@ static const struct {
 /* No ring, and the point is far away: the watcher finds nonsense by itself. */
 START_TEST(polices)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct wait wait;
 	char expected[160];
 	begin(POLICY("max_jump = 100; poison_ms = 0;"));

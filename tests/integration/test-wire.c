@@ -162,7 +162,7 @@ START_TEST(truncated_packet)
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.serial = 7;
 	request.device_register->name = (char *)(uintptr_t) "truncated";
-	request.device_register->class_ = FBK_CPU;
+	request.device_register->class_ = FBK_CLASS_CPU;
 	size_t size = fbk__wire__request__pack(&request, bytes);
 	size_t ended = 0;
 

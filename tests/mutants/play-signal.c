@@ -67,7 +67,7 @@ static void *signal_points(void *arg)
  * wakes. */
 static void signal_and_die(struct signaler *signaler)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	uint64_t last = 1 + chance_draw(&signaler->chance, ROUNDS_MORTAL);
 	for (uint64_t value = 1; value < last; value++) {
 		point_signal(signaler, value);

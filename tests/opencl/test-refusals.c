@@ -57,11 +57,13 @@ static const struct {
 	uint32_t page_align, signals;
 	enum fbk_visibility visibility;
 } devices[] = {
-	{ .page_align = 4096, .signals = FBK_MEMORY64 },
-	{ .pretence.narrow = true, .page_align = 4096, .signals = FBK_MEMORY32 },
-	{ .pretence.align_bits = 4096 * 8, .page_align = 4096, .signals = FBK_MEMORY64 },
-	{ .pretence.align_bits = 4097 * 8, .page_align = 8192, .signals = FBK_MEMORY64 },
-	{ .pretence.align_bits = 8 * (2 << 20), .page_align = 2 << 20, .signals = FBK_MEMORY64 },
+	{ .page_align = 4096, .signals = FBK_FENCE_MEMORY64 },
+	{ .pretence.narrow = true, .page_align = 4096, .signals = FBK_FENCE_MEMORY32 },
+	{ .pretence.align_bits = 4096 * 8, .page_align = 4096, .signals = FBK_FENCE_MEMORY64 },
+	{ .pretence.align_bits = 4097 * 8, .page_align = 8192, .signals = FBK_FENCE_MEMORY64 },
+	{ .pretence.align_bits = 8 * (2 << 20),
+	  .page_align = 2 << 20,
+	  .signals = FBK_FENCE_MEMORY64 },
 	{ .pretence.align_bits = 8 * ((2 << 20) + 1),
 	  .result = -ERANGE,
 	  .detail = "multiples of 4194304 bytes" },
@@ -71,17 +73,17 @@ static const struct {
 	{ .pretence = { .copies = true }, .result = -EOPNOTSUPP, .detail = "keeps a copy" },
 	{ .pretence = { .copies = true, .svm = true },
 	  .page_align = 4096,
-	  .signals = FBK_MEMORY64 },
+	  .signals = FBK_FENCE_MEMORY64 },
 	{ .pretence = { .release = true },
 	  .result = -EOPNOTSUPP,
 	  .detail = "can't compile a store to memory" },
 	{ .pretence = { .type = CL_DEVICE_TYPE_GPU },
 	  .page_align = 4096,
-	  .signals = FBK_MEMORY64,
-	  .visibility = FBK_VISIBLE_IRQ },
+	  .signals = FBK_FENCE_MEMORY64,
+	  .visibility = FBK_VISIBILITY_IRQ },
 	{ .pretence = { .type = CL_DEVICE_TYPE_GPU, .release = true, .release_defined = true },
 	  .page_align = 4096,
-	  .signals = FBK_MEMORY64 },
+	  .signals = FBK_FENCE_MEMORY64 },
 };
 
 START_TEST(claims)
@@ -96,14 +98,15 @@ START_TEST(claims)
 		ck_assert_ptr_null(cl);
 		return;
 	}
-	bool ordered = devices[_i].visibility == FBK_VISIBLE_ORDERED;
+	bool ordered = devices[_i].visibility == FBK_VISIBILITY_ORDERED;
 	fbk_cl_describe(cl, "x", &desc);
 	ck_assert_uint_eq(desc.page_align, devices[_i].page_align);
 	ck_assert_uint_eq(desc.signals, devices[_i].signals);
 	ck_assert_int_eq(desc.visibility, devices[_i].visibility);
 	ck_assert_int_eq(desc.silent, ordered);
-	ck_assert_int_eq(desc.class,
-			 devices[_i].pretence.type == CL_DEVICE_TYPE_GPU ? FBK_GPU : FBK_CPU);
+	ck_assert_int_eq(desc.device_class, devices[_i].pretence.type == CL_DEVICE_TYPE_GPU
+						    ? FBK_CLASS_GPU
+						    : FBK_CLASS_CPU);
 	fbk_cl_destroy(cl);
 }
 END_TEST
@@ -122,7 +125,7 @@ START_TEST(no_atomics_of_64_bits)
 	pretence.narrow = true;
 	struct fbk_cl *cl = cl_must_open();
 	struct fbk_timeline *wide = peer_timeline(peer_device(context, "wide"), "wide", 0);
-	expect_refusal(cl, wide, -EOPNOTSUPP, "register it with FBK_MEMORY32");
+	expect_refusal(cl, wide, -EOPNOTSUPP, "register it with FBK_FENCE_MEMORY32");
 	struct fbk_timeline *narrow =
 		peer_timeline(cl_device_register(cl, context, true), "narrow", 0);
 	fbk_cl_signal_destroy(signal_must_create(cl, narrow));
@@ -137,7 +140,7 @@ START_TEST(narrow_by_choice)
 	struct fbk_device_desc desc;
 	struct fbk_device *device;
 	fbk_cl_describe(cl, "narrow", &desc);
-	desc.signals = FBK_MEMORY32;
+	desc.signals = FBK_FENCE_MEMORY32;
 	ck_assert_int_eq(fbk_device_register(context, &desc, &device), 0);
 	struct fbk_timeline *timeline = peer_timeline(device, "narrow", 0);
 	struct fbk_cl_signal *signal = signal_must_create(cl, timeline);

@@ -102,7 +102,7 @@ static const struct {
 } kinds[] = {
 	{ .way = FBK_CL_HOST_POINTER },
 	{ .rung = true, .already = -EALREADY, .way = FBK_CL_HOST_POINTER },
-	/* one that is FBK_VISIBLE_IRQ */
+	/* one that is FBK_VISIBILITY_IRQ */
 	{ .pretence.type = CL_DEVICE_TYPE_GPU, .rung = true, .way = FBK_CL_HOST_POINTER },
 	{ .pretence.narrow = true, .way = FBK_CL_HOST_POINTER },
 	{ .pretence = { .release = true, .release_defined = true }, .way = FBK_CL_HOST_POINTER },
@@ -117,7 +117,7 @@ START_TEST(lands)
 {
 	struct peer waiter;
 	struct engine engine;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	peer_start(&waiter, waiter_run, NULL);
 	pretence = kinds[_i].pretence;
 	engine_start(&engine, !kinds[_i].rung);
@@ -387,7 +387,7 @@ START_TEST(work_that_fails)
 {
 	struct peer waiter;
 	struct engine engine;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	peer_start(&waiter, waiter_run, NULL);
 	engine_start(&engine, true);
 	engine_share(&engine, waiter.socket);

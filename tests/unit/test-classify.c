@@ -175,9 +175,9 @@ static const struct {
 	int kind;         /* 0: refused */
 	const char *what; /* how the error starts */
 } kinds[] = {
-	{ fd_eventfd, FBK_EVENTFD, "an eventfd" },
-	{ fd_semaphore, FBK_EVENTFD, "an eventfd" },
-	{ fd_duplicate, FBK_EVENTFD, "an eventfd" },
+	{ fd_eventfd, FBK_FENCE_EVENTFD, "an eventfd" },
+	{ fd_semaphore, FBK_FENCE_EVENTFD, "an eventfd" },
+	{ fd_duplicate, FBK_FENCE_EVENTFD, "an eventfd" },
 	{ fd_regular, 0, "a regular file" },
 	{ fd_regular_forged, 0, "a regular file" },
 	{ fd_memfd, 0, "a memfd" },

@@ -94,7 +94,7 @@ static void teardown(void)
 static uint32_t timeline_made(void)
 {
 	RUN(client, DEVICE_REGISTER, device_register, DeviceRegister, message_.name = "dev";
-	    message_.class_ = FBK_CPU; message_.signals = FBK_MEMORY64);
+	    message_.class_ = FBK_CLASS_CPU; message_.signals = FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(answer.message.error, 0);
 	uint32_t device = answer.object.id;
 	RUN(client, TIMELINE_CREATE, timeline_create, TimelineCreate, message_.name = "line";

@@ -12,12 +12,12 @@
 
 #define F(name)      (UINT64_C(1) << FBK_FEATURE_##name)
 #define R(name)      (1U << FBK_ROUTE_##name)
-#define M64          FBK_MEMORY64
-#define M32          FBK_MEMORY32
-#define SYNC_FILE    FBK_SYNC_FILE
-#define SYNCOBJ      FBK_SYNCOBJ_TIMELINE
-#define IMPLICIT     FBK_DMA_BUF_IMPLICIT
-#define EVENTFD      FBK_EVENTFD
+#define M64          FBK_FENCE_MEMORY64
+#define M32          FBK_FENCE_MEMORY32
+#define SYNC_FILE    FBK_FENCE_SYNC_FILE
+#define SYNCOBJ      FBK_FENCE_SYNCOBJ_TIMELINE
+#define IMPLICIT     FBK_FENCE_DMA_BUF_IMPLICIT
+#define EVENTFD      FBK_FENCE_EVENTFD
 #define KINDS        64
 #define EVERYTHING   UINT64_MAX
 #define WITHOUT(...) (EVERYTHING & ~(uint64_t)(__VA_ARGS__))
@@ -54,8 +54,8 @@ static struct facts facts_of(const struct route_device *signaler, const struct r
 		.waits = waiter->waits,
 		.signals = signaler->signals,
 		.both = from & to,
-		.flush = signaler->visibility == FBK_VISIBLE_FLUSH,
-		.irq = signaler->visibility == FBK_VISIBLE_IRQ,
+		.flush = signaler->visibility == FBK_VISIBILITY_FLUSH,
+		.irq = signaler->visibility == FBK_VISIBILITY_IRQ,
 		.own = signaler->backing == FBK_BACKING_OWN || waiter->backing == FBK_BACKING_OWN,
 		.release = way == ROUTE_RELEASE,
 		.features = world->features,
@@ -244,7 +244,8 @@ START_TEST(every_mask)
 		other.waits = other.signals = 63;
 		bool flush = each / 256 / 8 / 8 & 1;
 		enum route_way way = each / 256 / 8 / 8 / 2 ? ROUTE_RELEASE : ROUTE_ACQUIRE;
-		one.visibility = other.visibility = flush ? FBK_VISIBLE_FLUSH : FBK_VISIBLE_ORDERED;
+		one.visibility = other.visibility =
+			flush ? FBK_VISIBILITY_FLUSH : FBK_VISIBILITY_ORDERED;
 		check_one(&one, &other, way, &worlds[_i]);
 		check_one(&other, &one, way, &worlds[_i]);
 	}
@@ -283,10 +284,11 @@ static const struct route_device gpu0 = { "gpu0", M64, M64, 0, 0, FBK_BACKING_DM
 static const struct route_device gpu1 = { "gpu1", M64 | SYNCOBJ, M64, 0, 0, FBK_BACKING_HOST };
 static const struct route_device amd0 = { "amd0", M64, M64, 0, 0, FBK_BACKING_OWN };
 static const struct route_device old0 = { "old0", M32, M32, 0, 0, FBK_BACKING_HOST };
-static const struct route_device far0 = {
-	"far0", M64, M64, 0, FBK_VISIBLE_FLUSH, FBK_BACKING_HOST
+static const struct route_device far0 = { "far0",          M64, M64, 0, FBK_VISIBILITY_FLUSH,
+					  FBK_BACKING_HOST };
+static const struct route_device irq0 = {
+	"irq0", M64, M32, 0, FBK_VISIBILITY_IRQ, FBK_BACKING_HOST
 };
-static const struct route_device irq0 = { "irq0", M64, M32, 0, FBK_VISIBLE_IRQ, FBK_BACKING_HOST };
 static const struct route_device vcn0 = { "vcn0", SYNC_FILE, SYNC_FILE, 0, 0, FBK_BACKING_HOST };
 static const struct route_device vcn1 = { "vcn1", SYNC_FILE | EVENTFD, EVENTFD, 0,
 					  0,      FBK_BACKING_HOST };

@@ -62,9 +62,11 @@ static struct fbk_context *connect_service(void)
 
 static struct fbk_point point_create(struct fbk_context *context)
 {
-	struct fbk_device_desc desc = {
-		.name = "gpu0", .class = FBK_GPU, .waits = FBK_MEMORY64, .signals = FBK_MEMORY64
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "gpu0",
+					.device_class = FBK_CLASS_GPU,
+					.waits = FBK_FENCE_MEMORY64,
+					.signals = FBK_FENCE_MEMORY64 };
 	struct fbk_device *device;
 	struct fbk_timeline *timeline;
 	require(fbk_device_register(context, &desc, &device) == 0, "register");
@@ -122,8 +124,8 @@ static void hand_over(void)
 	for (; poll(&end, 1, 5) == 0; point.value++) {
 		uint64_t start_ns = clock_ns();
 		struct fbk_point awaited = { opened, point.value };
-		require(fbk_point_export(awaited, FBK_EVENTFD, start_ns + UINT64_C(30000000000),
-					 &fence) == 0,
+		require(fbk_point_export(awaited, FBK_FENCE_EVENTFD,
+					 start_ns + UINT64_C(30000000000), &fence) == 0,
 			"export");
 		require(fbk_timeline_signal(point.timeline, point.value) == 0, "signal");
 		require(readable(fence) && fbk_point_check(awaited) == 0, "not reached");

@@ -33,9 +33,10 @@ static void teardown(void)
 
 static struct fbk_device *device_with(uint32_t backings, const char *name)
 {
-	struct fbk_device_desc desc = { .name = name,
-					.class = FBK_CPU,
-					.signals = FBK_MEMORY64,
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = name,
+					.device_class = FBK_CLASS_CPU,
+					.signals = FBK_FENCE_MEMORY64,
 					.silent = true,
 					.backings = backings };
 	struct fbk_device *device;
@@ -70,7 +71,7 @@ START_TEST(twin)
 	struct fbk_device *device = device_with(FBK_BACKING_HOST | FBK_BACKING_DMABUF, "either");
 	struct fbk_timeline *timeline = peer_timeline(device, "twin", 0);
 	struct fbk_timeline *seen = peer_open(lab.waiter, timeline, FBK_RIGHT_WAIT);
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int dmabuf = -1;
 	ck_assert_int_eq(fbk_feature(lab.signaler, FBK_FEATURE_TIMELINE_MEMORY, NULL),
 			 have_udmabuf());
@@ -97,7 +98,7 @@ START_TEST(host_only_has_no_twin)
 {
 	struct fbk_timeline *timeline =
 		peer_timeline(device_with(FBK_BACKING_HOST, "host"), "t", 0);
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int dmabuf;
 	ck_assert_int_eq(fbk_timeline_memory(timeline, &memory, NULL), 0);
 	ck_assert_int_eq(fbk_timeline_memory(timeline, &memory, &dmabuf), -EOPNOTSUPP);
@@ -116,7 +117,7 @@ struct engine {
 
 static void engine_start(struct engine *engine, int dmabuf, uint64_t size)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	engine->dmabuf = dmabuf;
 	engine->device = device_with(FBK_BACKING_OWN, "engine");
 	ck_assert_int_eq(fbk_device_backing(engine->device), FBK_BACKING_OWN);
@@ -184,7 +185,7 @@ static int other_process(int socket, void *arg)
 	const struct daemon *daemon = arg;
 	struct fbk_context *context = peer_connect(daemon);
 	struct fbk_timeline *timeline;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int token;
 	uint64_t value = receive_word(socket, &token);
 	ck_assert_int_eq(fbk_timeline_open(context, token, &timeline), 0);
@@ -224,7 +225,7 @@ START_TEST(exported)
 	struct engine engine;
 	int fd;
 	engine_start(&engine, test_buffer_create(driver, SIZE, false), SIZE);
-	ck_assert_int_eq(fbk_point_export(engine_point(&engine, 3), FBK_EVENTFD,
+	ck_assert_int_eq(fbk_point_export(engine_point(&engine, 3), FBK_FENCE_EVENTFD,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 0);
 	ck_assert_int_eq(readable_within(fd, 20), 0);
@@ -317,7 +318,7 @@ START_TEST(taken_away_from_a_sleeper)
 {
 	struct engine engine;
 	struct peer peer;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	peer_start(&peer, other_process, &lab.daemon);
 	engine_start(&engine, test_buffer_create(driver, SIZE, false), SIZE);
 	engine_store(engine.word, 3);
@@ -341,7 +342,7 @@ END_TEST
 START_TEST(taken_away_unwatched)
 {
 	struct engine engine;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct fbk_timeline *timeline;
 	engine_start(&engine, test_buffer_create(driver, SIZE, false), SIZE);
 	ck_assert_int_eq(test_buffer_revoke(driver, engine.dmabuf), 0);

@@ -87,7 +87,7 @@ END_TEST
 /* A merge makes another file. The deadline of the promise comes first in that cycle. */
 START_TEST(merged_is_not_known)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	int first = promise(1), second = promise(2);
 	int merged = sync_file_merge(first, second);
 	ck_assert_int_eq(fbk_point_signal_on(following(1), merged), 0);
@@ -111,7 +111,7 @@ START_TEST(syncobj_that_comes_back)
 	if (!fbk_feature(lab.waiter, FBK_FEATURE_MIRRORS, &why)) {
 		return; /* a kernel without: no export there */
 	}
-	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_SYNCOBJ_TIMELINE,
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_FENCE_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 0);
 	ck_assert_int_eq(depends(5, 2), 0);

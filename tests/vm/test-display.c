@@ -12,6 +12,7 @@
 
 #include "client/examples/pipeline/clock.h"
 #include "client/examples/pipeline/screen.h"
+#include "client/include/fence-kms.h"
 #include "lib-lab.h"
 
 #define FLIPS   300
@@ -133,8 +134,8 @@ static int32_t flip_late(struct show *show, uint64_t frame)
 {
 	int fd = -1;
 	sem_post(&show->asked);
-	int r = fbk_point_export(lab_point(&lab, frame), FBK_SYNC_FILE, deadline_ms(PATIENCE_MS),
-				 &fd);
+	int r = fbk_point_export(lab_point(&lab, frame), FBK_FENCE_SYNC_FILE,
+				 deadline_ms(PATIENCE_MS), &fd);
 	ck_assert_msg(r == 0, "fbk_point_export: %s", fbk_error_detail());
 	return flip_with(show, frame, fd);
 }
@@ -296,7 +297,7 @@ static void open_both(int token, struct fbk_timeline **ret_mine, struct fbk_time
 
 static void expect_blamed(struct fbk_timeline *timeline, pid_t pid)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	char owner[48], blame[512];
 	snprintf(owner, sizeof(owner), "owner (pid %d)", pid);
 	ck_assert_int_eq(fbk_timeline_info(timeline, &info), 0);

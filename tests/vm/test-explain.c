@@ -18,9 +18,12 @@ static void device_add(const char *name, enum fbk_device_class class, uint32_t w
 		       uint32_t signals, uint32_t routes)
 {
 	struct fbk_device *device;
-	struct fbk_device_desc desc = {
-		.name = name, .class = class, .waits = waits, .signals = signals, .routes = routes
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = name,
+					.device_class = class,
+					.waits = waits,
+					.signals = signals,
+					.routes = routes };
 	int r = fbk_device_register(context, &desc, &device);
 	ck_assert_msg(r == 0, "%s: %s", name, fbk_error_detail());
 }
@@ -39,13 +42,15 @@ static void serve(bool implicit)
 	daemon_serve(&server, policy);
 	client_open(&client, &server);
 	context = peer_connect(&server);
-	device_add("gpu0", FBK_GPU, FBK_MEMORY64, FBK_MEMORY64, 0);
-	device_add("cpu0", FBK_CPU, FBK_MEMORY64, FBK_MEMORY64, 0);
-	device_add("vcn0", FBK_ENCODER, FBK_SYNC_FILE, FBK_SYNC_FILE, 0);
-	device_add("eager", FBK_ENCODER, FBK_SYNC_FILE, FBK_SYNC_FILE,
+	device_add("gpu0", FBK_CLASS_GPU, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
+	device_add("cpu0", FBK_CLASS_CPU, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, 0);
+	device_add("vcn0", FBK_CLASS_ENCODER, FBK_FENCE_SYNC_FILE, FBK_FENCE_SYNC_FILE, 0);
+	device_add("eager", FBK_CLASS_ENCODER, FBK_FENCE_SYNC_FILE, FBK_FENCE_SYNC_FILE,
 		   R(SYNC_FILE_PROMISE) | R(CPU_WAIT));
-	device_add("screen", FBK_DISPLAY, FBK_DMA_BUF_IMPLICIT, FBK_DMA_BUF_IMPLICIT, 0);
-	device_add("wl0", FBK_COMPOSITOR, FBK_SYNCOBJ_TIMELINE, FBK_SYNCOBJ_TIMELINE, 0);
+	device_add("screen", FBK_CLASS_DISPLAY, FBK_FENCE_DMA_BUF_IMPLICIT,
+		   FBK_FENCE_DMA_BUF_IMPLICIT, 0);
+	device_add("wl0", FBK_CLASS_COMPOSITOR, FBK_FENCE_SYNCOBJ_TIMELINE,
+		   FBK_FENCE_SYNCOBJ_TIMELINE, 0);
 }
 
 static void setup(void)

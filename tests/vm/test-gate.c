@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <xf86drmMode.h>
 
+#include "client/include/fence-kms.h"
+#include "client/include/fence-v4l2.h"
 #include "lib-lab.h"
 #include "lib-vivid.h"
 
@@ -42,13 +44,13 @@ static void note(void *arg, struct fbk_point point, int result)
 	said_count++;
 }
 
-static struct fbk_gate *gate_function(uint64_t value, unsigned int ms)
+static struct fbk_watch *watch_begin(uint64_t value, unsigned int ms)
 {
-	struct fbk_gate *gate = NULL;
-	int r = fbk_gate_function(lab_point(&lab, value), deadline_ms(ms), note, NULL, &gate);
-	ck_assert_msg(r == 0, "fbk_gate_function: %s", fbk_error_detail());
-	ck_assert_ptr_nonnull(gate);
-	return gate;
+	struct fbk_watch *watch = NULL;
+	int r = fbk_point_watch(lab_point(&lab, value), deadline_ms(ms), note, NULL, &watch);
+	ck_assert_msg(r == 0, "fbk_point_watch: %s", fbk_error_detail());
+	ck_assert_ptr_nonnull(watch);
+	return watch;
 }
 
 /* Dispatches until so many gates have run. */
@@ -62,7 +64,7 @@ static void dispatch_until(size_t count)
 /* Everything under way has come: the daemon replies in order. */
 static void dispatch_all(void)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
 	while (fbk_dispatch(lab.waiter) > 0) {
 	}
@@ -84,7 +86,7 @@ static void reach(uint64_t value)
 
 START_TEST(reached)
 {
-	gate_function(2, PATIENCE_MS);
+	watch_begin(2, PATIENCE_MS);
 	reach(1);
 	dispatch_all();
 	ck_assert_uint_eq(said_count, 0);
@@ -92,7 +94,7 @@ START_TEST(reached)
 	ck_assert_uint_eq(said_count, 0); /* in fbk_dispatch(), nowhere else */
 	dispatch_until(1);
 	expect_said(0, 2, 0);
-	gate_function(1, PATIENCE_MS);
+	watch_begin(1, PATIENCE_MS);
 	ck_assert_uint_eq(said_count, 1);
 	dispatch_until(2);
 	expect_said(1, 1, 0);
@@ -101,9 +103,9 @@ END_TEST
 
 START_TEST(failed)
 {
-	struct fbk_timeline_info info;
-	gate_function(2, PATIENCE_MS);
-	gate_function(3, PATIENCE_MS);
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	watch_begin(2, PATIENCE_MS);
+	watch_begin(3, PATIENCE_MS);
 	reach(2);
 	ck_assert_int_eq(fbk_timeline_fail(lab.timeline, -EIO, "the lens cap is on"), 0);
 	dispatch_until(2);
@@ -118,7 +120,7 @@ END_TEST
 START_TEST(deadline)
 {
 	uint64_t began = now_ms();
-	gate_function(1, 50);
+	watch_begin(1, 50);
 	dispatch_until(1);
 	expect_said(0, 1, -ETIMEDOUT);
 	ck_assert_uint_ge(now_ms() - began, 50);
@@ -133,7 +135,7 @@ START_TEST(in_order)
 {
 	static const uint64_t values[] = { 4, 1, 5, 3, 2 };
 	for (size_t i = 0; i < 5; i++) {
-		gate_function(values[i], PATIENCE_MS);
+		watch_begin(values[i], PATIENCE_MS);
 	}
 	reach(3);
 	reach(5);
@@ -147,15 +149,15 @@ END_TEST
 START_TEST(cancelled_before)
 {
 	fbk_gate_cancel(NULL);
-	struct fbk_gate *first = gate_function(1, PATIENCE_MS);
-	struct fbk_gate *second = gate_function(2, PATIENCE_MS);
-	gate_function(3, PATIENCE_MS);
-	fbk_gate_cancel(second);
+	struct fbk_watch *first = watch_begin(1, PATIENCE_MS);
+	struct fbk_watch *second = watch_begin(2, PATIENCE_MS);
+	watch_begin(3, PATIENCE_MS);
+	fbk_watch_cancel(second);
 	reach(1);
 	/* Reached, but not dispatched yet. */
 	struct pollfd readable = { .fd = fbk_context_fd(lab.waiter), .events = POLLIN };
 	EXPECT(poll(&readable, 1, PATIENCE_MS) == 1);
-	fbk_gate_cancel(first);
+	fbk_watch_cancel(first);
 	reach(3);
 	dispatch_until(1);
 	dispatch_all();
@@ -168,15 +170,15 @@ END_TEST
 static void cancel_other(void *arg, struct fbk_point point, int result)
 {
 	note(NULL, point, result);
-	fbk_gate_cancel(arg);
+	fbk_watch_cancel(arg);
 }
 
 START_TEST(cancelled_by_another)
 {
-	struct fbk_gate *second = gate_function(2, PATIENCE_MS);
-	gate_function(3, PATIENCE_MS);
-	ck_assert_int_eq(fbk_gate_function(lab_point(&lab, 1), deadline_ms(PATIENCE_MS),
-					   cancel_other, second, NULL),
+	struct fbk_watch *second = watch_begin(2, PATIENCE_MS);
+	watch_begin(3, PATIENCE_MS);
+	ck_assert_int_eq(fbk_point_watch(lab_point(&lab, 1), deadline_ms(PATIENCE_MS), cancel_other,
+					 second, NULL),
 			 0);
 	reach(3);
 	dispatch_until(2);
@@ -211,7 +213,7 @@ static void gate_commit(uint64_t value, int fd, struct fbk_gate **ret_gate)
 START_TEST(timeline_closed)
 {
 	gate_commit(1, -1, NULL);
-	gate_function(2, PATIENCE_MS);
+	watch_begin(2, PATIENCE_MS);
 	fbk_timeline_close(lab.opened);
 	lab.opened = peer_open(lab.waiter, lab.timeline, FBK_RIGHT_WAIT);
 	reach(2);
@@ -234,7 +236,7 @@ END_TEST
 
 START_TEST(daemon_gone)
 {
-	gate_function(1, PATIENCE_MS);
+	watch_begin(1, PATIENCE_MS);
 	gate_commit(2, -1, NULL);
 	reach(1);
 	daemon_kill(&lab.daemon);
@@ -252,7 +254,7 @@ END_TEST
 START_TEST(refused)
 {
 	struct fbk_gate *gate = NULL;
-	ck_assert_int_eq(fbk_gate_function(FBK_POINT_SIGNALLED, 0, note, NULL, &gate), -EINVAL);
+	ck_assert_int_eq(fbk_point_watch(FBK_POINT_SIGNALLED, 0, note, NULL, NULL), -EINVAL);
 	drmModeAtomicReq *request = some_request();
 	ck_assert_int_eq(fbk_gate_atomic_commit(FBK_POINT_SIGNALLED, 0, -1, request, 0, NULL, note,
 						NULL, &gate),

@@ -135,7 +135,7 @@ START_TEST(no_dmabuf)
 	/* The daemon follows no dma-buf as a fence. */
 	ck_assert_int_eq(fbk_point_signal_on(release_point(2), fcntl(dmabuf, F_DUPFD_CLOEXEC, 0)),
 			 -EOPNOTSUPP);
-	ck_assert_int_eq(fbk_fence_classify(lab.waiter, dmabuf), FBK_DMA_BUF_IMPLICIT);
+	ck_assert_int_eq(fbk_fence_classify(lab.waiter, dmabuf), FBK_FENCE_DMA_BUF_IMPLICIT);
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 }

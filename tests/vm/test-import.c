@@ -69,7 +69,7 @@ static int wait_for(uint64_t value)
 
 static void expect_failed(int error, enum fbk_cause cause, const char *what)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_timeline_info(line, &info), 0);
 	ck_assert_int_eq(info.cause, cause);
 	ck_assert_int_eq(info.error, error);
@@ -282,7 +282,7 @@ START_TEST(deadlines_are_passed_on)
 		return;
 	}
 	ck_assert_uint_eq(told, 0);
-	ck_assert_int_eq(fbk_point_export(point(1), FBK_EVENTFD, wanted, &fd), 0);
+	ck_assert_int_eq(fbk_point_export(point(1), FBK_FENCE_EVENTFD, wanted, &fd), 0);
 	ck_assert_int_eq(test_fence_deadline(device, id, &told), 0);
 	ck_assert_uint_eq(told, wanted);
 	signal_fence(id, 0);
@@ -337,10 +337,12 @@ START_TEST(client_out_of_fds)
 	close(next);
 	limit.rlim_cur = (rlim_t)next; /* every lower one is in use */
 	setrlimit(RLIMIT_NOFILE, &limit);
-	ck_assert_int_lt(fbk_point_export(point(1), FBK_SYNC_FILE, deadline_ms(1000), &held), 0);
+	ck_assert_int_lt(fbk_point_export(point(1), FBK_FENCE_SYNC_FILE, deadline_ms(1000), &held),
+			 0);
 	ck_assert_msg(strstr(fbk_error_detail(), "limit of open files"), "%s", fbk_error_detail());
 	setrlimit(RLIMIT_NOFILE, &old);
-	ck_assert_int_eq(fbk_point_export(point(1), FBK_SYNC_FILE, deadline_ms(1000), &held), 0);
+	ck_assert_int_eq(fbk_point_export(point(1), FBK_FENCE_SYNC_FILE, deadline_ms(1000), &held),
+			 0);
 	ck_assert_int_eq(sync_file_status(held), 1);
 	close(held);
 }
@@ -353,19 +355,20 @@ START_TEST(late_export)
 	uint32_t id;
 	int fd = -1;
 	ck_assert_int_eq(fbk_point_signal_on(point(1), fence(&id)), 0);
-	ck_assert_int_eq(fbk_point_export(point(1), FBK_SYNC_FILE, deadline_ms(50), &fd),
+	ck_assert_int_eq(fbk_point_export(point(1), FBK_FENCE_SYNC_FILE, deadline_ms(50), &fd),
 			 -ETIMEDOUT);
 	ck_assert_int_eq(fd, -1);
 	signal_fence(id, 0);
-	ck_assert_int_eq(fbk_point_export(point(1), FBK_SYNC_FILE, deadline_ms(PATIENCE_MS), &fd),
-			 0);
+	ck_assert_int_eq(
+		fbk_point_export(point(1), FBK_FENCE_SYNC_FILE, deadline_ms(PATIENCE_MS), &fd), 0);
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	/* The kernel accepts it everywhere: in the daemon's own check, and back again. */
-	ck_assert_int_eq(fbk_fence_classify(lab.waiter, fd), FBK_SYNC_FILE);
+	ck_assert_int_eq(fbk_fence_classify(lab.waiter, fd), FBK_FENCE_SYNC_FILE);
 	ck_assert_int_eq(fbk_point_signal_on(point(2), fd), 0);
 	ck_assert_int_eq(wait_for(2), 0);
-	ck_assert_int_eq(fbk_point_fail(point(3), -EIO), 0);
-	ck_assert_int_eq(fbk_point_export(point(3), FBK_SYNC_FILE, deadline_ms(1000), &fd), -EIO);
+	ck_assert_int_eq(fbk_timeline_fail(point(3).timeline, -EIO, NULL), 0);
+	ck_assert_int_eq(fbk_point_export(point(3), FBK_FENCE_SYNC_FILE, deadline_ms(1000), &fd),
+			 -EIO);
 }
 END_TEST
 

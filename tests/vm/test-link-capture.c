@@ -92,10 +92,11 @@ static void reader_finish(struct reader *reader, uint64_t number)
 static int reader_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "gpu",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	static struct reader reader;
 	struct fbk_frame *frame;
@@ -198,7 +199,9 @@ static void card_frame(struct card *card)
 
 static void card_open(struct card *card, int *ret_offer)
 {
-	static const struct fbk_device_desc desc = { .name = "card", .class = FBK_CAPTURE };
+	static const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+						     .name = "card",
+						     .device_class = FBK_CLASS_CAPTURE };
 	int vgem = drm_card_must_open("vgem");
 	card->context = peer_connect(&server);
 	EXPECT(link_offer(link_device(card->context, &desc), FBK_ROLE_PRODUCER, ret_offer,

@@ -15,6 +15,7 @@
 
 #include "client/examples/pipeline/clock.h"
 #include "client/examples/pipeline/screen.h"
+#include "client/include/fence-kms.h"
 #include "lib-link.h"
 
 #define BUFFERS 2       /* two: one is shown and encoded, one is drawn */
@@ -127,9 +128,10 @@ static void display_frame(struct display *display, struct fbk_frame *frame, int 
 static int display_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "kms",
-		.class = FBK_DISPLAY,
-		.signals = FBK_SYNC_FILE,
+		.device_class = FBK_CLASS_DISPLAY,
+		.signals = FBK_FENCE_SYNC_FILE,
 	};
 	static struct display display;
 	struct fbk_frame *frame;
@@ -193,10 +195,11 @@ static void encoder_frame(struct reference *reference, struct fbk_frame *frame, 
 static int encoder_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "x264",
-		.class = FBK_ENCODER,
-		.waits = FBK_EVENTFD,
-		.signals = FBK_EVENTFD,
+		.device_class = FBK_CLASS_ENCODER,
+		.waits = FBK_FENCE_EVENTFD,
+		.signals = FBK_FENCE_EVENTFD,
 	};
 	static struct consumer consumer;
 	struct reference reference = { .number = 0 };
@@ -266,10 +269,11 @@ static void render(struct producer *producer, const int *consumers, struct takin
 START_TEST(display_and_encoder)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "gpu",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	static struct taking takings[LINK_FRAMES];
 	struct producer producer;

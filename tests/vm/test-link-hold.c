@@ -70,10 +70,12 @@ static void act(struct consumer *self, struct fbk_frame *frame, enum deed deed, 
 
 static int consumer_run(int socket, void *arg)
 {
-	static const struct fbk_device_desc desc = { .name = "consumer",
-						     .class = FBK_ENCODER,
-						     .waits = FBK_MEMORY64,
-						     .signals = FBK_MEMORY64 | FBK_SYNC_FILE };
+	static const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+						     .name = "consumer",
+						     .device_class = FBK_CLASS_ENCODER,
+						     .waits = FBK_FENCE_MEMORY64,
+						     .signals = FBK_FENCE_MEMORY64 |
+								FBK_FENCE_SYNC_FILE };
 	struct consumer self;
 	int first, second;
 	enum deed deed = *(enum deed *)arg;
@@ -105,10 +107,12 @@ static int take(uint64_t ms, uint32_t *ret_index)
 
 static void open_with(enum deed *deed, uint32_t ids[2])
 {
-	const struct fbk_device_desc desc = { .name = "producer",
-					      .class = FBK_GPU,
-					      .waits = FBK_MEMORY64 | FBK_SYNCOBJ_TIMELINE,
-					      .signals = FBK_MEMORY64 };
+	const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					      .name = "producer",
+					      .device_class = FBK_CLASS_GPU,
+					      .waits = FBK_FENCE_MEMORY64 |
+						       FBK_FENCE_SYNCOBJ_TIMELINE,
+					      .signals = FBK_FENCE_MEMORY64 };
 	int offer;
 	uint32_t index[PRODUCER_BUFFERS];
 	peer_start(&peer, consumer_run, deed);
@@ -139,7 +143,7 @@ static void await_held(void)
 		ck_assert_uint_lt(now_ms(), give_up);
 		EXPECT(fbk_link_info(producer.link, &info) == 0);
 		yield_briefly();
-	} while (info.phase != FBK_LINK_OFFERED);
+	} while (info.phase != FBK_PHASE_OFFERED);
 	ck_assert_uint_eq(info.held, 1);
 }
 

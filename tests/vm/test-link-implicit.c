@@ -123,10 +123,11 @@ static void pass_on(struct go_between *between, struct fbk_frame *frame, uint64_
 static int between_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "old-encoder",
-		.class = FBK_ENCODER,
-		.waits = FBK_DMA_BUF_IMPLICIT,
-		.signals = FBK_DMA_BUF_IMPLICIT,
+		.device_class = FBK_CLASS_ENCODER,
+		.waits = FBK_FENCE_DMA_BUF_IMPLICIT,
+		.signals = FBK_FENCE_DMA_BUF_IMPLICIT,
 	};
 	static struct go_between between;
 	struct fbk_frame *frame;
@@ -154,10 +155,11 @@ static int between_run(int socket, void *arg)
 START_TEST(reader_of_dmabufs)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "gpu",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct producer producer;
 	struct peer between;

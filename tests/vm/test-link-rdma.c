@@ -129,10 +129,11 @@ struct sender {
 static void sender_open(struct sender *sender, enum back back, int socket)
 {
 	const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "rnic",
-		.class = FBK_NETWORK,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_NETWORK,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 		.silent = back == BY_ATOMIC, /* nothing here learns of the atomic */
 	};
 	consumer_open(&sender->consumer, &server, &desc, socket);
@@ -168,7 +169,7 @@ static const struct ibv_mr *sender_region(struct sender *sender, const struct fb
 static void sender_show_fence(struct sender *sender, uint32_t index, struct fbk_point released)
 {
 	struct ibv_mr **region = &sender->fences[index];
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	if (!*region) {
 		EXPECT(released.value == 1);
 		EXPECT(fbk_timeline_memory(released.timeline, &memory, NULL) == 0);
@@ -224,10 +225,11 @@ static int sender_run(int socket, void *arg)
 START_TEST(encoder_to_rdma)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "encoder",
-		.class = FBK_ENCODER,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_ENCODER,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	enum back back = (enum back)_i;
 	struct producer producer;

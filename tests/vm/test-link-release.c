@@ -42,16 +42,18 @@ static const struct kind {
 	enum fbk_route release;
 	release_fn *wait;
 } kinds[] = {
-	{ "syncobj-mirror", FBK_SYNCOBJ_TIMELINE, FBK_ROUTE_SYNCOBJ_MIRROR, release_by_syncobj },
-	{ "sync_file-late", FBK_SYNC_FILE, FBK_ROUTE_SYNC_FILE_LATE, release_by_fd },
+	{ "syncobj-mirror", FBK_FENCE_SYNCOBJ_TIMELINE, FBK_ROUTE_SYNCOBJ_MIRROR,
+	  release_by_syncobj },
+	{ "sync_file-late", FBK_FENCE_SYNC_FILE, FBK_ROUTE_SYNC_FILE_LATE, release_by_fd },
 };
 
 static int consumer_run(int socket, void *arg)
 {
-	static const struct fbk_device_desc desc = { .name = "consumer",
-						     .class = FBK_ENCODER,
-						     .waits = FBK_MEMORY64,
-						     .signals = FBK_MEMORY64 };
+	static const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+						     .name = "consumer",
+						     .device_class = FBK_CLASS_ENCODER,
+						     .waits = FBK_FENCE_MEMORY64,
+						     .signals = FBK_FENCE_MEMORY64 };
 	struct consumer consumer;
 	(void)arg;
 	consumer_open(&consumer, &server, &desc, socket);
@@ -63,9 +65,11 @@ static int consumer_run(int socket, void *arg)
 START_TEST(each_route)
 {
 	const struct kind *kind = &kinds[_i];
-	struct fbk_device_desc desc = {
-		.name = "producer", .class = FBK_GPU, .waits = kind->waits, .signals = FBK_MEMORY64
-	};
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.name = "producer",
+					.device_class = FBK_CLASS_GPU,
+					.waits = kind->waits,
+					.signals = FBK_FENCE_MEMORY64 };
 	struct producer producer;
 	struct peer peer;
 	int offer;

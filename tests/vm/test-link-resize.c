@@ -67,10 +67,11 @@ static void viewer_look(int drm, uint32_t syncobj, struct fbk_frame *frame, uint
 static int viewer_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "compositor",
-		.class = FBK_COMPOSITOR,
-		.waits = FBK_SYNCOBJ_TIMELINE,
-		.signals = FBK_SYNCOBJ_TIMELINE,
+		.device_class = FBK_CLASS_COMPOSITOR,
+		.waits = FBK_FENCE_SYNCOBJ_TIMELINE,
+		.signals = FBK_FENCE_SYNCOBJ_TIMELINE,
 	};
 	static struct consumer consumer;
 	int drm = drm_render_open("virtio_gpu");
@@ -149,10 +150,11 @@ static void sized_frame(struct producer *producer, int card, struct sized *sizes
 START_TEST(window_resized)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "gpu",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct sized sizes[PRODUCER_BUFFERS] = { { 0, NULL } };
 	struct producer producer;

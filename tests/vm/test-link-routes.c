@@ -84,8 +84,8 @@ static int wait_gate(struct fbk_frame *frame, uint64_t number, void *arg)
 	int opened = 0;
 	(void)number;
 	EXPECT(fbk_frame_acquire_fd(frame) == -EOPNOTSUPP);
-	EXPECT(fbk_gate_function(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), count_opened,
-				 &opened, NULL) == 0);
+	EXPECT(fbk_point_watch(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), count_opened,
+			       &opened, NULL) == 0);
 	EXPECT(fbk_dispatch(context) >= 0 && !opened);
 	draw_now(waiter);
 	while (!opened) {
@@ -137,15 +137,16 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "native", FBK_MEMORY64, 0, FBK_ROUTE_NATIVE, wait_native },
-	{ "syncobj-mirror", FBK_SYNCOBJ_TIMELINE, 0, FBK_ROUTE_SYNCOBJ_MIRROR, wait_syncobj },
-	{ "eventfd", FBK_EVENTFD, 0, FBK_ROUTE_EVENTFD, wait_eventfd },
+	{ "native", FBK_FENCE_MEMORY64, 0, FBK_ROUTE_NATIVE, wait_native },
+	{ "syncobj-mirror", FBK_FENCE_SYNCOBJ_TIMELINE, 0, FBK_ROUTE_SYNCOBJ_MIRROR, wait_syncobj },
+	{ "eventfd", FBK_FENCE_EVENTFD, 0, FBK_ROUTE_EVENTFD, wait_eventfd },
 	{ "gate", 0, 0, FBK_ROUTE_GATE, wait_gate },
-	{ "dma-buf-implicit", FBK_DMA_BUF_IMPLICIT, 0, FBK_ROUTE_DMA_BUF_IMPLICIT, wait_dmabuf },
-	{ "sync_file-late", FBK_SYNC_FILE, 0, FBK_ROUTE_SYNC_FILE_LATE, wait_late },
-	{ "sync_file-promise", FBK_SYNC_FILE, 1U << FBK_ROUTE_SYNC_FILE_PROMISE,
+	{ "dma-buf-implicit", FBK_FENCE_DMA_BUF_IMPLICIT, 0, FBK_ROUTE_DMA_BUF_IMPLICIT,
+	  wait_dmabuf },
+	{ "sync_file-late", FBK_FENCE_SYNC_FILE, 0, FBK_ROUTE_SYNC_FILE_LATE, wait_late },
+	{ "sync_file-promise", FBK_FENCE_SYNC_FILE, 1U << FBK_ROUTE_SYNC_FILE_PROMISE,
 	  FBK_ROUTE_SYNC_FILE_PROMISE, wait_promise },
-	{ "cpu-wait", FBK_SYNC_FILE, 1U << FBK_ROUTE_CPU_WAIT, FBK_ROUTE_CPU_WAIT, NULL },
+	{ "cpu-wait", FBK_FENCE_SYNC_FILE, 1U << FBK_ROUTE_CPU_WAIT, FBK_ROUTE_CPU_WAIT, NULL },
 };
 
 static int consumer_run(int socket, void *arg)
@@ -153,10 +154,11 @@ static int consumer_run(int socket, void *arg)
 	static struct waiter waiter;
 	const struct kind *kind = arg;
 	struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "consumer",
-		.class = FBK_ENCODER,
+		.device_class = FBK_CLASS_ENCODER,
 		.waits = kind->waits,
-		.signals = FBK_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 		/* the way back is native */
 		.routes = kind->routes ? kind->routes | 1U << FBK_ROUTE_NATIVE : 0,
 	};
@@ -174,10 +176,11 @@ START_TEST(each_route)
 {
 	const struct kind *kind = &kinds[_i];
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "producer",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct producer producer;
 	struct peer peer;

@@ -85,8 +85,8 @@ static void sender_frame(struct sender *sender, struct fbk_frame *frame, uint64_
 	sender->frame = frame;
 	/* before it is sent: the report may come at once */
 	EXPECT(fbk_frame_release_later(frame, &sender->released[number]) == 0);
-	EXPECT(fbk_gate_function(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), sender_send,
-				 sender, NULL) == 0);
+	EXPECT(fbk_point_watch(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), sender_send,
+			       sender, NULL) == 0);
 	while (sender->frame) {
 		loop_turn(context);
 	}
@@ -95,7 +95,9 @@ static void sender_frame(struct sender *sender, struct fbk_frame *frame, uint64_
 
 static int sender_run(int socket, void *arg)
 {
-	static const struct fbk_device_desc desc = { .name = "eth", .class = FBK_NETWORK };
+	static const struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+						     .name = "eth",
+						     .device_class = FBK_CLASS_NETWORK };
 	static struct sender sender;
 	struct fbk_frame *frame;
 	pthread_t reaper;
@@ -153,10 +155,11 @@ static void encode(struct producer *producer)
 START_TEST(encoder_to_udp)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "encoder",
-		.class = FBK_ENCODER,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_ENCODER,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct producer producer;
 	struct peer sender, receiver;

@@ -144,8 +144,8 @@ static int swapchain_fence(const struct swapchain *chain, enum back back, uint64
 		fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		EXPECT(syncobj_eventfd(chain->drm, chain->handle, number, fence) == 0);
 	} else {
-		int r = fbk_point_export((struct fbk_point){ chain->released, number }, FBK_EVENTFD,
-					 deadline_ms(PATIENCE_MS), &fence);
+		int r = fbk_point_export((struct fbk_point){ chain->released, number },
+					 FBK_FENCE_EVENTFD, deadline_ms(PATIENCE_MS), &fence);
 		ck_assert_msg(r == 0, "fbk_point_export: %s", fbk_error_detail());
 	}
 	EXPECT(readable_within(fence, 0) == 0);
@@ -178,10 +178,11 @@ static void swapchain_pass_on(struct swapchain *chain, enum back back, struct fb
 static int swapchain_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "compositor",
-		.class = FBK_COMPOSITOR,
-		.waits = FBK_SYNCOBJ_TIMELINE,
-		.signals = FBK_SYNCOBJ_TIMELINE,
+		.device_class = FBK_CLASS_COMPOSITOR,
+		.waits = FBK_FENCE_SYNCOBJ_TIMELINE,
+		.signals = FBK_FENCE_SYNCOBJ_TIMELINE,
 	};
 	static struct swapchain chain;
 	enum back back = *(const enum back *)arg;
@@ -211,10 +212,11 @@ static int swapchain_run(int socket, void *arg)
 START_TEST(compositor_of_libdrm)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "gpu",
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	enum back back = (enum back)_i;
 	struct producer producer;
@@ -266,10 +268,11 @@ static int client_run(int socket, void *arg)
 static int shower_run(int socket, void *arg)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "display-gpu",
-		.class = FBK_COMPOSITOR,
-		.waits = FBK_MEMORY64 | FBK_EVENTFD,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_COMPOSITOR,
+		.waits = FBK_FENCE_MEMORY64 | FBK_FENCE_EVENTFD,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	static struct consumer consumer;
 	(void)arg;
@@ -298,10 +301,11 @@ static void frame_released(void *arg, int result)
 static void window_open(struct window *window, int client, int *ret_offer)
 {
 	static const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "client",
-		.class = FBK_GPU,
-		.waits = FBK_SYNCOBJ_TIMELINE,
-		.signals = FBK_SYNCOBJ_TIMELINE,
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_SYNCOBJ_TIMELINE,
+		.signals = FBK_FENCE_SYNCOBJ_TIMELINE,
 	};
 	struct producer *producer = &window->producer;
 	struct fbk_mirror *mirror;

@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(expiry)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint64_t before = now_ms();
 	int fd = promise(3);
 	int later = promise(7);
@@ -210,7 +210,7 @@ END_TEST
 /* The waiter in the kernel is not at fault: the promising signaler is. */
 START_TEST(blame_follows_promises)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	char text[512];
 	int first, second;
 	struct fbk_context *middle = peer_connect(&lab.daemon);
@@ -387,9 +387,9 @@ START_TEST(vgem_refused_or_unloaded)
 		      "%s", fbk_error_detail());
 	ck_assert_int_eq(fd, -1);
 	ck_assert_int_eq(fbk_feature(lab.signaler, FBK_FEATURE_PROMISE, NULL), 0);
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 1), FBK_EVENTFD, deadline_ms(PATIENCE_MS), &fd),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_EVENTFD,
+					  deadline_ms(PATIENCE_MS), &fd),
+			 0);
 	ck_assert_int_eq(fbk_timeline_signal(lab.opened, 1), 0);
 	ck_assert_int_eq(readable_within(fd, PATIENCE_MS), 1);
 	close(fd);

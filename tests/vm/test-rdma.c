@@ -187,13 +187,14 @@ struct owner {
 static struct fbk_timeline *owner_timeline(struct fbk_context *context, bool silent)
 {
 	const struct fbk_device_desc desc = {
+		.struct_size = sizeof(struct fbk_device_desc),
 		.name = "rnic",
-		.class = FBK_NETWORK,
-		.signals = FBK_MEMORY64,
+		.device_class = FBK_CLASS_NETWORK,
+		.signals = FBK_FENCE_MEMORY64,
 		.silent = silent,
 		/* Writes of one queue pair become visible in the order in which they were posted,
 		 * unless a region was registered with relaxed ordering. */
-		.visibility = FBK_VISIBLE_ORDERED,
+		.visibility = FBK_VISIBILITY_ORDERED,
 	};
 	struct fbk_device *device;
 	int r = fbk_device_register(context, &desc, &device);
@@ -203,7 +204,7 @@ static struct fbk_timeline *owner_timeline(struct fbk_context *context, bool sil
 
 static void owner_open(struct owner *owner, const struct scene *scene, bool silent)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	int token;
 	owner->context = peer_connect(&server);
 	owner->timeline = owner_timeline(owner->context, silent);
@@ -310,7 +311,7 @@ static void owner_fail(const struct owner *owner, int error, const char *what)
 
 static void expect_failed(const struct owner *owner, int error, const char *what)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	ck_assert_int_eq(fbk_timeline_info(owner->timeline, &info), 0);
 	ck_assert_int_eq(info.error, error);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_OWNER_FAILED);
@@ -387,7 +388,7 @@ START_TEST(too_late)
 {
 	struct scene scene = { .way = (enum way)_i, .rounds = 1 };
 	struct owner owner;
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	scene_open(&scene, late_run, waiter_run);
 	owner_open(&owner, &scene, true);
 	owner_fail(&owner, -EIO, "so it is decided");

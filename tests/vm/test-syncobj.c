@@ -105,10 +105,10 @@ static int fence_at(uint32_t handle, uint64_t point, uint32_t *ret_id)
 START_TEST(export_wakes_who_waits_before)
 {
 	int fd;
-	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_SYNCOBJ_TIMELINE,
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_FENCE_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 0);
-	ck_assert_int_eq(fbk_fence_classify(lab.waiter, fd), FBK_SYNCOBJ_TIMELINE);
+	ck_assert_int_eq(fbk_fence_classify(lab.waiter, fd), FBK_FENCE_SYNCOBJ_TIMELINE);
 	uint32_t handle = opened(fd);
 	int event = armed_eventfd(handle, 5);
 	ck_assert_int_eq(wait_point(handle, 5, 60), -ETIME);
@@ -125,7 +125,7 @@ END_TEST
 START_TEST(export_failed)
 {
 	int fd;
-	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_SYNCOBJ_TIMELINE,
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_FENCE_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 0);
 	uint32_t handle = opened(fd);
@@ -139,9 +139,9 @@ END_TEST
 START_TEST(export_expired)
 {
 	int fd;
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 5), FBK_SYNCOBJ_TIMELINE, deadline_ms(50), &fd),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_FENCE_SYNCOBJ_TIMELINE,
+					  deadline_ms(50), &fd),
+			 0);
 	uint32_t handle = opened(fd);
 	ck_assert_int_eq(wait_point(handle, 5, PATIENCE_MS), 0);
 	ck_assert_uint_ge(query(handle), FAILED);
@@ -441,7 +441,7 @@ static void *signal_some(void *arg)
 START_TEST(mirror_to_is_monotonic)
 {
 	struct fbk_mirror *mirror;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	unsigned int count = lab_count(20000);
 	pthread_t threads[3];
 	uint64_t last = 0;
@@ -507,7 +507,7 @@ START_TEST(mirror_from_carries_errors)
 {
 	struct fbk_mirror *mirror;
 	struct fbk_timeline *line = brokered();
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint32_t ids[2];
 	int fd;
 	uint32_t handle = syncobj(&fd);
@@ -529,7 +529,7 @@ START_TEST(reset_by_its_other_holder)
 {
 	struct fbk_mirror *mirror;
 	struct fbk_timeline *line = brokered();
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	int fd;
 	uint32_t handle = syncobj(&fd);
 	ck_assert_int_eq(fbk_mirror_from_syncobj(line, fd, &mirror), 0);
@@ -690,20 +690,20 @@ START_TEST(without_syncobjs)
 	ck_assert_int_eq(fbk_feature(lab.waiter, FBK_FEATURE_MIRRORS, &why), 0);
 	ck_assert_int_eq(fbk_syncobj_create(lab.waiter, &fd), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "fencectl doctor"));
-	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_SYNCOBJ_TIMELINE,
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 -EOPNOTSUPP);
 	/* The routes that remain. */
 	ck_assert_int_eq(fbk_feature(lab.waiter, FBK_FEATURE_EXPORT_SYNC_FILE, &why), 1);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 1), FBK_SYNC_FILE, deadline_ms(PATIENCE_MS), &fd),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_SYNC_FILE,
+					  deadline_ms(PATIENCE_MS), &fd),
+			 0);
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	close(fd);
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 1), FBK_EVENTFD, deadline_ms(PATIENCE_MS), &fd),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_EVENTFD,
+					  deadline_ms(PATIENCE_MS), &fd),
+			 0);
 	ck_assert_int_eq(readable_within(fd, PATIENCE_MS), 1);
 	close(fd);
 }

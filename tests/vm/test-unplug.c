@@ -61,7 +61,7 @@ static struct fbk_timeline *brokered(const char *name)
 START_TEST(device_goes)
 {
 	struct fbk_mirror *to, *from;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct fbk_timeline *follows = brokered("follows");
 	struct fbk_timeline *plain = brokered("plain");
 	int first, second, event, fd;
@@ -70,9 +70,9 @@ START_TEST(device_goes)
 	ck_assert_int_eq(fbk_syncobj_create(lab.waiter, &second), 0);
 	ck_assert_int_eq(fbk_mirror_to_syncobj(lab.opened, first, &to), 0);
 	ck_assert_int_eq(fbk_mirror_from_syncobj(follows, second, &from), 0);
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 1), FBK_EVENTFD, deadline_ms(PATIENCE_MS), &event),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_EVENTFD,
+					  deadline_ms(PATIENCE_MS), &event),
+			 0);
 	driver_write("unbind", device);
 
 	/* Needs no device: waits, eventfds, imports of sync_files, and late sync_files, which are
@@ -80,9 +80,9 @@ START_TEST(device_goes)
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1), 0);
 	ck_assert_int_eq(fbk_point_wait(lab_point(&lab, 1), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(readable_within(event, PATIENCE_MS), 1);
-	ck_assert_int_eq(
-		fbk_point_export(lab_point(&lab, 1), FBK_SYNC_FILE, deadline_ms(PATIENCE_MS), &fd),
-		0);
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 1), FBK_FENCE_SYNC_FILE,
+					  deadline_ms(PATIENCE_MS), &fd),
+			 0);
 	ck_assert_int_eq(sync_file_status(fd), 1);
 	ck_assert_int_eq(fbk_point_signal_on((struct fbk_point){ plain, 1 }, fd), 0);
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ plain, 1 }, deadline_ms(PATIENCE_MS)),
@@ -91,7 +91,7 @@ START_TEST(device_goes)
 	/* Needs the device. */
 	ck_assert_int_eq(fbk_syncobj_create(lab.waiter, &fd), -ENODEV);
 	ck_assert_msg(strstr(fbk_error_detail(), "is gone"), "%s", fbk_error_detail());
-	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 2), FBK_SYNCOBJ_TIMELINE,
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 2), FBK_FENCE_SYNCOBJ_TIMELINE,
 					  deadline_ms(PATIENCE_MS), &fd),
 			 -ENODEV);
 	ck_assert_msg(strstr(fbk_error_detail(), "is gone"), "%s", fbk_error_detail());

@@ -193,7 +193,7 @@ void engine_send(struct engine *engine, int socket)
 
 uint64_t engine_word(struct engine *engine)
 {
-	struct fbk_memory memory;
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
 	EXPECT(fbk_timeline_memory(engine->timeline, &memory, NULL) == 0);
 	return atomic_load((_Atomic uint64_t *)memory.address);
 }

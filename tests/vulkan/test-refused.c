@@ -225,7 +225,7 @@ END_TEST
 
 START_TEST(device_lost)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	begin();
 	engine_open(&engine, &gpu, context, FBK_VK_BEST);
 	struct fbk_context *other = peer_connect(&server);

@@ -360,7 +360,7 @@ START_TEST(narrow)
 	gpu_open_fake(&gpu);
 	context = peer_connect(&server);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
-	engine.desc.signals = FBK_MEMORY32;
+	engine.desc.signals = FBK_FENCE_MEMORY32;
 	engine_open(&engine, &gpu, context, FBK_VK_BEST);
 	ck_assert_int_eq(fbk_vk_signal_way(engine.signal), narrow_ways[_i]);
 	engine_send(&engine, peer.socket);

@@ -320,9 +320,10 @@ static int run(struct capture *capture)
 	const struct options *options = capture->stage.options;
 	/* A device driven by system calls, or one that fills memory and signals in memory. */
 	const struct fbk_device_desc desc = {
-		.class = FBK_CAPTURE,
-		.waits = options->device ? 0 : FBK_MEMORY64,
-		.signals = options->device ? 0 : FBK_MEMORY64,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_CAPTURE,
+		.waits = options->device ? 0 : FBK_FENCE_MEMORY64,
+		.signals = options->device ? 0 : FBK_FENCE_MEMORY64,
 	};
 	capture->stage.options = options;
 	capture->frames = (uint64_t)options->fps * options->seconds;

@@ -158,9 +158,10 @@ int main(int argc, char **argv)
 {
 	struct options options = { .name = "compose" };
 	const struct fbk_device_desc desc = {
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct compose compose = { .intake.channel.fd = -1 };
 	int status = 2;

@@ -310,7 +310,8 @@ static int run(struct encode *encode)
 int main(int argc, char **argv)
 {
 	struct options options = { .name = "encode" };
-	struct fbk_device_desc desc = { .class = FBK_ENCODER };
+	struct fbk_device_desc desc = { .struct_size = sizeof(struct fbk_device_desc),
+					.device_class = FBK_CLASS_ENCODER };
 	struct encode encode = { .intake.channel.fd = -1 };
 	int status = 2;
 	if (options_parse(&options, argc, argv, "lc", &status) < 0) {
@@ -318,7 +319,7 @@ int main(int argc, char **argv)
 	}
 	encode.fences = options.sync_files ? &fence_sync_file : &fence_eventfd;
 	encode.stage.options = &options;
-	desc.waits = options.sync_files ? FBK_SYNC_FILE : FBK_EVENTFD;
+	desc.waits = options.sync_files ? FBK_FENCE_SYNC_FILE : FBK_FENCE_EVENTFD;
 	desc.signals = desc.waits;
 	/* A link would take the late sync_file before a promise. */
 	desc.routes =

@@ -175,7 +175,7 @@ int outlet_check(struct outlet *outlet)
 		if (r < 0) {
 			return stage_stop_call(stage, r, "handing over");
 		}
-		if (info.phase != FBK_LINK_ESTABLISHED) {
+		if (info.phase != FBK_PHASE_ESTABLISHED) {
 			return stage_stop(stage, info.error < 0 ? info.error : -EPIPE,
 					  "handing over", "%s", info.cause);
 		}

@@ -56,9 +56,10 @@ static void cpu_describe(const struct painter *painter, struct fbk_device_desc *
 {
 	(void)painter;
 	*ret_desc = (struct fbk_device_desc){
-		.class = FBK_GPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_GPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 }
 

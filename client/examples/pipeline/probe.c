@@ -46,9 +46,10 @@ int main(int argc, char **argv)
 {
 	struct options options = { .name = "probe" };
 	const struct fbk_device_desc desc = {
-		.class = FBK_CPU,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_CPU,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct intake intake = { .channel.fd = -1 };
 	struct stage stage = { 0 };

@@ -124,9 +124,10 @@ int main(int argc, char **argv)
 {
 	struct options options = { .name = "send" };
 	const struct fbk_device_desc desc = {
-		.class = FBK_NETWORK,
-		.waits = FBK_MEMORY64,
-		.signals = FBK_MEMORY64,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_NETWORK,
+		.waits = FBK_FENCE_MEMORY64,
+		.signals = FBK_FENCE_MEMORY64,
 	};
 	struct send send = { .intake.channel.fd = -1 };
 	int status = 2;

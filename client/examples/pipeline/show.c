@@ -13,6 +13,7 @@
 
 #include "canvas.h"
 #include "clock.h"
+#include "fence-kms.h"
 #include "intake.h"
 #include "screen.h"
 #include "stage.h"
@@ -283,9 +284,10 @@ int main(int argc, char **argv)
 		return status;
 	}
 	const struct fbk_device_desc desc = {
-		.class = FBK_DISPLAY,
-		.waits = options.promise ? FBK_SYNC_FILE : 0,
-		.signals = FBK_SYNC_FILE,
+		.struct_size = sizeof(struct fbk_device_desc),
+		.device_class = FBK_CLASS_DISPLAY,
+		.waits = options.promise ? FBK_FENCE_SYNC_FILE : 0,
+		.signals = FBK_FENCE_SYNC_FILE,
 		/* A link would take the late sync_file before a promise. */
 		.routes = options.promise
 				  ? 1U << FBK_ROUTE_SYNC_FILE_PROMISE | 1U << FBK_ROUTE_CPU_WAIT

@@ -103,7 +103,7 @@ static int point_wait(struct stage *stage, const struct waiting *waiting)
 	char detail[2 * FBK_REASON_SIZE] = ""; /* blame, or the error */
 	struct fbk_point point = waiting->point;
 	stage_wait_fn *wait = waiting->wait ? waiting->wait : wait_in_memory;
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	uint64_t began = clock_now();
 	char what[64];
 	int r = -ETIMEDOUT;

@@ -12,7 +12,7 @@
 #include "exchange-refresh.h"
 #include "link-producer.h"
 #include "link.h"
-#include "struct-size.h"
+#include "client/lib/struct-size.h"
 
 int buffer_send(const struct fbk_link *link, uint32_t index, const struct exchange_buffer *buffer)
 {

@@ -8,7 +8,7 @@
 #include "exchange.h"
 #include "frame-bounds.h"
 #include "frame-meta.h"
-#include "struct-size.h"
+#include "client/lib/struct-size.h"
 
 static bool exchange_reaches(const struct link_producer *half)
 {

@@ -137,7 +137,7 @@ static int exchange_set_depth(struct fbk_link *link, uint32_t depth, enum fbk_wh
 	int r = request_do(link->context, &request);
 	if (r == 0) {
 		link->producer->depth = depth;
-		link->producer->skips = when_full == FBK_SKIP;
+		link->producer->skips = when_full == FBK_WHEN_FULL_SKIP;
 	}
 	return r;
 }
@@ -145,7 +145,8 @@ static int exchange_set_depth(struct fbk_link *link, uint32_t depth, enum fbk_wh
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full)
 {
-	if (depth > FBK_BUFFERS_MAX || (when_full != FBK_WAIT && when_full != FBK_SKIP)) {
+	if (depth > FBK_BUFFERS_MAX ||
+	    (when_full != FBK_WHEN_FULL_WAIT && when_full != FBK_WHEN_FULL_SKIP)) {
 		return error_set(-EINVAL,
 				 "a depth of %u, and then %d: at most %d, and wait or skip", depth,
 				 (int)when_full, FBK_BUFFERS_MAX);

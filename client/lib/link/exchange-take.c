@@ -98,7 +98,7 @@ static void exchange_await(struct fbk_exchange *exchange, bool early, struct awa
 	uint32_t i;
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		struct fbk_link *link = half->link;
-		if (link->info.phase == FBK_LINK_ENDED && !half->held) {
+		if (link->info.phase == FBK_PHASE_ENDED && !half->held) {
 			continue;
 		}
 		awaited_add(awaited, link_change(link));

@@ -246,7 +246,7 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 static int fence_check(struct fbk_context *context, int fd)
 {
 	int kind = fbk_fence_classify(context, fd);
-	if (kind == FBK_DMA_BUF_IMPLICIT) {
+	if (kind == FBK_FENCE_DMA_BUF_IMPLICIT) {
 		return error_set(-EOPNOTSUPP,
 				 "a dma-buf is no fence: export its fences as a sync_file");
 	}

@@ -9,7 +9,7 @@
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
 #include "link.h"
-#include "struct-size.h"
+#include "client/lib/struct-size.h"
 
 #define COLORS      6  /* of 8 bits, which come first */
 #define COLORS_WIDE 10 /* of 16 bits, which come then */

@@ -26,7 +26,7 @@ static void link_changed(void *arg, struct fbk_point point, int result)
 	link_look(link, &info, &change);
 	bool news = info.phase != link->notified;
 	link->notified = info.phase;
-	if (info.phase != FBK_LINK_ENDED && result != -ENOTCONN) {
+	if (info.phase != FBK_PHASE_ENDED && result != -ENOTCONN) {
 		link_listen(link, change); /* first: `fn` may close it */
 	}
 	fbk_link_fn *fn = link->fn;

@@ -32,8 +32,8 @@ static int flush_buffer(const struct fbk_buffer_desc *desc)
 
 static bool flush_wanted(const struct fbk_frame *frame)
 {
-	return frame->buffer->desc.visibility == FBK_VISIBLE_FLUSH ||
-	       frame->acquire.timeline->visibility == FBK_VISIBLE_FLUSH;
+	return frame->buffer->desc.visibility == FBK_VISIBILITY_FLUSH ||
+	       frame->acquire.timeline->visibility == FBK_VISIBILITY_FLUSH;
 }
 
 /* What the route asks of the library before the program sees the frame: its point is reached, or has not failed. */
@@ -66,7 +66,7 @@ static int link_accuse(struct fbk_link *link)
 	char reason[FBK_REASON_SIZE];
 	snprintf(reason, sizeof(reason), "%s", fbk_error_detail());
 	link_refresh(link);
-	if (!link->peer.self && link->info.phase != FBK_LINK_ENDED) {
+	if (!link->peer.self && link->info.phase != FBK_PHASE_ENDED) {
 		return -EAGAIN;
 	}
 	link_break(link, -EPROTO, reason);
@@ -155,7 +155,7 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 		awaited_add(awaited, FBK_POINT_SIGNALLED);
 	}
 	if (r < 0 && r != -EAGAIN && link_refresh(link) == 0 &&
-	    link->info.phase == FBK_LINK_ENDED) {
+	    link->info.phase == FBK_PHASE_ENDED) {
 		return link_over(link); /* the reason why the daemon had nothing to give */
 	}
 	return r;
@@ -182,7 +182,7 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	if (link_open(link)) {
 		return link_look_next(link, ret_frame, awaited);
 	}
-	return link->info.phase == FBK_LINK_ENDED ? link_over(link) : -EAGAIN;
+	return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
 }
 
 /* Releases that wait for room on the socket are the next frames: then it looks again soon. */

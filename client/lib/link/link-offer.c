@@ -14,7 +14,7 @@
 #include "proto/container.h"
 #include "role-consumer.h"
 #include "role-producer.h"
-#include "struct-size.h"
+#include "client/lib/struct-size.h"
 
 static struct fbk_link *link_new(struct fbk_device *device)
 {
@@ -25,7 +25,7 @@ static struct fbk_link *link_new(struct fbk_device *device)
 	atomic_init(&link->refs, 1);
 	link->context = device->context;
 	link->device = device;
-	link->info.phase = FBK_LINK_OFFERED;
+	link->info.phase = FBK_PHASE_OFFERED;
 	pthread_mutex_init(&link->own_lock, NULL);
 	link->lock = &link->own_lock;
 	return link;
@@ -250,7 +250,7 @@ void fbk_link_close(struct fbk_link *link)
 	fbk_watch_cancel(link->listener);
 	link->ops->leave(link);
 	/* Before the release timelines close. An offering producer's link ends with its state. */
-	if ((!link->offered || link->consumer) && link->info.phase != FBK_LINK_ENDED) {
+	if ((!link->offered || link->consumer) && link->info.phase != FBK_PHASE_ENDED) {
 		link_give_up(link, -EPIPE, "");
 	}
 	if (link->ops->close) {

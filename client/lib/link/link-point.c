@@ -56,9 +56,9 @@ int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, i
 	struct fbk_point at = { point->timeline, value };
 	switch (route) {
 	case FBK_ROUTE_EVENTFD:
-		return fbk_point_export(at, FBK_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
+		return fbk_point_export(at, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_LATE:
-		return fbk_point_export(at, FBK_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
+		return fbk_point_export(at, FBK_FENCE_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_PROMISE:
 		return fbk_point_promise(at, ret_fd);
 	case FBK_ROUTE_SYNCOBJ_MIRROR:

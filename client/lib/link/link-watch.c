@@ -37,7 +37,7 @@ static void change_fired(void *arg, struct fbk_point point, int result);
 
 static bool next_over(const struct fbk_link *link)
 {
-	return link->info.phase == FBK_LINK_ENDED || link->stopped || context_lost(link->context);
+	return link->info.phase == FBK_PHASE_ENDED || link->stopped || context_lost(link->context);
 }
 
 /* -EAGAIN: fbk_link_next() would wait, for that. Without `held` < `hold` it waits for a release. */

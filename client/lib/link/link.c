@@ -11,7 +11,7 @@
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
 #include "proto/wire.h"
-#include "struct-size.h"
+#include "client/lib/struct-size.h"
 
 static void link_take_buffers(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 {
@@ -61,9 +61,9 @@ static void link_lose_peer(struct fbk_link *link)
 /* The state timeline failed: the process that offered the link is gone, or the daemon is. */
 static void link_take_end(struct fbk_link *link)
 {
-	struct fbk_timeline_info info;
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct fbk_link_info *known = &link->info;
-	known->phase = FBK_LINK_ENDED;
+	known->phase = FBK_PHASE_ENDED;
 	known->held = 0;
 	link->held = 0;
 	if (fbk_timeline_info(link->state, &info) == 0) {
@@ -167,7 +167,7 @@ static bool link_is_over(const struct fbk_link *link)
 int link_refresh(struct fbk_link *link)
 {
 	/* Twice: what changed while it was asked about is asked about as well. */
-	for (int i = 0; i < 2 && (link->info.phase != FBK_LINK_ENDED || link->held); i++) {
+	for (int i = 0; i < 2 && (link->info.phase != FBK_PHASE_ENDED || link->held); i++) {
 		uint64_t value = fbk_timeline_value(link->state);
 		bool over = link_is_over(link);
 		if (!over && value == link->seen) {
@@ -228,7 +228,7 @@ static void link_end_stopped(struct fbk_link *link)
 		/* or another peer could accept it */
 		fbk_timeline_fail(link->state, -EPIPE, "the link was stopped");
 	}
-	link->info.phase = FBK_LINK_ENDED;
+	link->info.phase = FBK_PHASE_ENDED;
 	link_lose_peer(link);
 	if (!link->info.cause[0]) {
 		link->info.error = -EPIPE;
@@ -238,7 +238,7 @@ static void link_end_stopped(struct fbk_link *link)
 
 void link_wind_down(struct fbk_link *link)
 {
-	if (link->stopped && link->info.phase != FBK_LINK_ENDED && !link->ops->busy(link)) {
+	if (link->stopped && link->info.phase != FBK_PHASE_ENDED && !link->ops->busy(link)) {
 		link_end_stopped(link);
 	}
 }
@@ -291,22 +291,13 @@ static void info_fill_wishes(const struct fbk_link *link, struct fbk_link_info *
 
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
-	size_t size = ret_info->struct_size;
 	struct fbk_link_info info;
 	struct fbk_point change;
-	int r = struct_check_out(size, sizeof(info));
-	if (r < 0) {
-		return r;
-	}
 	pthread_mutex_lock(link->lock);
-	r = link_look(link, &info, &change);
+	int r = link_look(link, &info, &change);
 	info_fill_wishes(link, &info);
 	pthread_mutex_unlock(link->lock);
-	if (r == 0) {
-		info.struct_size = size;
-		memcpy(ret_info, &info, size < sizeof(info) ? size : sizeof(info));
-	}
-	return r;
+	return r < 0 ? r : struct_fill(ret_info, &info, sizeof(info), sizeof(info));
 }
 
 const char *fbk_link_cause(struct fbk_link *link)
@@ -323,10 +314,10 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 		struct fbk_link_info info;
 		struct fbk_point change;
 		int r = link_look_locked(link, &info, &change);
-		if (r < 0 || info.phase == FBK_LINK_ESTABLISHED) {
+		if (r < 0 || info.phase == FBK_PHASE_ESTABLISHED) {
 			return r;
 		}
-		if (info.phase == FBK_LINK_ENDED) {
+		if (info.phase == FBK_PHASE_ENDED) {
 			return info_over(&info);
 		}
 		r = fbk_point_wait(change, deadline_ns);

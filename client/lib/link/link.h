@@ -128,7 +128,7 @@ int link_over(const struct fbk_link *link);
 /* May frames go over it, as far as is known? */
 static inline bool link_open(const struct fbk_link *link)
 {
-	return link->info.phase == FBK_LINK_ESTABLISHED && link->peer.self;
+	return link->info.phase == FBK_PHASE_ESTABLISHED && link->peer.self;
 }
 
 /* The next change of a link. */

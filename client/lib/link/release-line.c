@@ -134,7 +134,8 @@ static void line_close(const struct fbk_link *link, struct release_line *line)
 
 void release_lines_prepare(struct fbk_link *link, uint32_t index)
 {
-	const uint32_t kernel = FBK_EVENTFD | FBK_SYNC_FILE | FBK_SYNCOBJ_TIMELINE;
+	const uint32_t kernel =
+		FBK_FENCE_EVENTFD | FBK_FENCE_SYNC_FILE | FBK_FENCE_SYNCOBJ_TIMELINE;
 	struct release_line *lines = link->consumer->lines[index], *line;
 	if (lines[0].timeline) {
 		release_line_get(link, index, FBK_RELEASE_MEMORY, &line);

@@ -55,7 +55,7 @@ static uint64_t frames_end(const struct fbk_link *link, uint64_t from)
 
 static int consumer_met(struct fbk_link *link, uint64_t from)
 {
-	if (link->info.phase == FBK_LINK_ESTABLISHED && link->next == 0) {
+	if (link->info.phase == FBK_PHASE_ESTABLISHED && link->next == 0) {
 		link->next = from;
 		link->consumer->last = frames_end(link, from);
 	}

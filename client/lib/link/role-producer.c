@@ -43,7 +43,7 @@ static int link_join(struct fbk_link *link)
 		link->producer->from = from;
 		link->producer->seen = fbk_timeline_value(peer_lane(&link->peer));
 		link->producer->pauses = lane_wishes_read(&link->peer.page).pauses;
-		link->info.phase = FBK_LINK_ESTABLISHED;
+		link->info.phase = FBK_PHASE_ESTABLISHED;
 	}
 	/* stale epoch: that consumer left meanwhile, which is a change to ask about */
 	return r == -EALREADY ? 0 : r;
@@ -52,7 +52,7 @@ static int link_join(struct fbk_link *link)
 static int producer_met(struct fbk_link *link, uint64_t from)
 {
 	(void)from; /* it is what this end joins with */
-	return link->producer->exchange && link->peer.self && link->info.phase == FBK_LINK_ACCEPTED
+	return link->producer->exchange && link->peer.self && link->info.phase == FBK_PHASE_ACCEPTED
 		       ? link_join(link)
 		       : 0;
 }

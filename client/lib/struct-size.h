@@ -8,5 +8,5 @@
  * smaller than the first version; -E2BIG: it says something that this version does not know. */
 int struct_read(void *ret_struct, size_t size, size_t first, const void *given);
 
-/* May one of `size` bytes be filled in, where the first version has `first`? */
-int struct_check_out(size_t size, size_t first);
+/* Fill in one of theirs, which begins with its size, from ours of `size` bytes; -EINVAL as above. */
+int struct_fill(void *ret_struct, const void *ours, size_t size, size_t first);
