@@ -12,7 +12,7 @@
  *             never aborts, and installs no signal handler. fbk_error_detail() returns a sentence
  *             about the last error.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
- *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in five seconds),
+ *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
  *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, or a
  *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
@@ -232,6 +232,10 @@ int fbk_context_fd(struct fbk_context *context);
  * is gone and all callbacks have run. In a loop that reports edges only (EPOLLET), call it until it
  * returns 0 or an error. */
 int fbk_dispatch(struct fbk_context *context);
+
+/* How long a request waits for the daemon's answer, from now on: 5 seconds unless this says otherwise. A request that
+ * takes a deadline waits for the shorter of both.   -EINVAL  0 */
+int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
 
 /* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
  * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
@@ -901,7 +905,8 @@ struct fbk_release {
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			    uint32_t *ret_index, uint32_t *ret_age,
 			    struct fbk_release *ret_releases, size_t *ret_count);
-int fbk_release_fd(const struct fbk_release *release, int *ret_fd);
+/* As fbk_frame_acquire_fd(), but gives an fd. */
+int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int *ret_fd);
 
 /* ------------------------------------------------------------------------------ what a frame says -- */
 
@@ -1012,9 +1017,13 @@ const struct fbk_frame_meta *fbk_frame_meta(const struct fbk_frame *frame);
  * the point of the syncobj. The link owns its timeline. */
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 
-/* The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref.
- *   -EOPNOTSUPP  the route gives none     -ESTALE  no longer held: its producer is gone */
-int fbk_frame_acquire_fd(struct fbk_frame *frame);
+/*
+ * The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref. The first call
+ * fetches it from the daemon, until the deadline; with sync_file-late, once the point is reached. Later calls need neither.
+ *   -EOPNOTSUPP  the route gives none     -ESTALE     no longer held: its producer is gone
+ *   -ETIMEDOUT   none until the deadline: call again
+ */
+int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns);
 
 /* What its acquire point came to, after a wait on that fd, which cannot tell: 0, -EAGAIN, or the error. */
 int fbk_frame_error(struct fbk_frame *frame);

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "proto/cells.h"
 #include "proto/wire.h"
+#include "request.h"
 
 int context_check(struct fbk_context *context)
 {
@@ -68,6 +69,7 @@ struct fbk_context *context_create(void)
 	context->doorbell = -1;
 	context->guard_stop = -1;
 	context->classifier.reference_fd = -1;
+	atomic_init(&context->timeout_ns, REPLY_TIMEOUT_NS);
 	pthread_mutex_init(&context->opening, NULL);
 	pthread_mutex_init(&context->mutex, NULL);
 	pthread_condattr_init(&attributes);
@@ -108,6 +110,16 @@ bool fbk_context_stopping(struct fbk_context *context)
 {
 	/* relaxed: publishes nothing else */
 	return atomic_load_explicit(&context->stopping, memory_order_relaxed);
+}
+
+int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns)
+{
+	if (timeout_ns == 0) {
+		return error_set(-EINVAL, "a timeout of 0: no request could be answered");
+	}
+	/* relaxed: publishes nothing else */
+	atomic_store_explicit(&context->timeout_ns, timeout_ns, memory_order_relaxed);
+	return context_check(context);
 }
 
 int fbk_context_fd(struct fbk_context *context)

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,12 +114,16 @@ void request_read(struct fbk_context *context)
 static int remaining_ms(uint64_t deadline)
 {
 	uint64_t now = now_ns();
-	return now >= deadline ? 0 : (int)((deadline - now) / 1000000) + 1;
+	uint64_t left = now >= deadline ? 0 : (deadline - now) / 1000000 + 1;
+	return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 /* Wait until this thread, or the one that reads, has read something. Under the mutex. */
 static void request_wait(struct fbk_context *context, uint64_t deadline)
 {
+	if (context_lost(context)) {
+		return;
+	}
 	if (context->reading) {
 		struct timespec until = timespec_of(deadline);
 		pthread_cond_timedwait(&context->answered, &context->mutex, &until);
@@ -197,9 +202,33 @@ static int reply_judge(struct reply *reply, size_t fds_wanted)
 	return error;
 }
 
+static _Thread_local uint64_t limit_ns = FBK_DEADLINE_MAX;
+
+void request_limit(uint64_t deadline_ns)
+{
+	limit_ns = deadline_ns;
+}
+
+/* When a request that is sent now has to be answered. */
+static uint64_t request_deadline(struct fbk_context *context, uint64_t timeout_ns)
+{
+	/* relaxed: publishes nothing else */
+	uint64_t usual = atomic_load_explicit(&context->timeout_ns, memory_order_relaxed);
+	uint64_t now = now_ns();
+	uint64_t timeout = timeout_ns ? timeout_ns : usual;
+	uint64_t deadline = timeout > FBK_DEADLINE_MAX - now ? FBK_DEADLINE_MAX : now + timeout;
+	return deadline < limit_ns ? deadline : limit_ns;
+}
+
+static int request_late(uint64_t since_ns)
+{
+	return error_set(-ETIMEDOUT, "the daemon did not answer in %.3g seconds",
+			 (double)(now_ns() - since_ns) / 1e9);
+}
+
 /* How long a request may take, and its fds. */
 struct call {
-	uint64_t timeout_ns;
+	uint64_t timeout_ns; /* 0: as long as any */
 	const int *fds;
 	size_t fd_count, fds_wanted;
 };
@@ -208,10 +237,13 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 		    const struct call *call, struct reply *ret_reply)
 {
 	struct pending pending = { 0 };
-	uint64_t deadline = now_ns() + call->timeout_ns;
+	uint64_t began = now_ns(), deadline = request_deadline(context, call->timeout_ns);
 	int r = context_check(context);
 	if (r < 0) {
 		return r;
+	}
+	if (deadline <= began) {
+		return error_set(-ETIMEDOUT, "the deadline passed");
 	}
 	pthread_mutex_lock(&context->mutex);
 	pending.serial = ++context->next_serial;
@@ -221,13 +253,15 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 	r = request_put(context, request, call->fds, call->fd_count, deadline);
 	pthread_mutex_lock(&context->mutex);
 	while (r == 0 && !pending.done) {
-		if (context_lost(context)) {
-			r = error_set(-ENOTCONN, "the daemon is gone");
-		} else if (now_ns() >= deadline) {
-			r = error_set(-ETIMEDOUT, "the daemon did not answer in %d seconds",
-				      (int)(call->timeout_ns / 1000000000));
+		bool late = now_ns() >= deadline;
+		if (late) {
+			request_read(context); /* however long this thread did not get the CPU */
 		} else {
 			request_wait(context, deadline);
+		}
+		if (!pending.done && (late || context_lost(context))) {
+			r = context_lost(context) ? error_set(-ENOTCONN, "the daemon is gone")
+						  : request_late(began);
 		}
 	}
 	LIST_REMOVE(&pending, links);
@@ -246,7 +280,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply)
 {
-	const struct call call = { REPLY_TIMEOUT_NS, fds, fd_count, fds_wanted };
+	const struct call call = { 0, fds, fd_count, fds_wanted };
 	return call_run(context, request, &call, ret_reply);
 }
 
@@ -350,7 +384,7 @@ void requests_free(struct fbk_context *context)
 
 int request_send(struct fbk_context *context, Fbk__Wire__Request *request)
 {
-	return request_put(context, request, NULL, 0, now_ns() + REPLY_TIMEOUT_NS);
+	return request_put(context, request, NULL, 0, request_deadline(context, 0));
 }
 
 int request_try(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,

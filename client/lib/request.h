@@ -11,7 +11,7 @@
 
 #include "proto/request.h"
 
-#define REPLY_TIMEOUT_NS UINT64_C(5000000000)
+#define REPLY_TIMEOUT_NS UINT64_C(5000000000) /* unless fbk_context_set_timeout() says otherwise */
 #define REPLY_FDS_MAX    4
 
 struct fbk_context;
@@ -33,6 +33,9 @@ int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const
 /* The same without fds, for a request that may take longer than others: -ETIMEDOUT after that time. */
 int request_call_within(struct fbk_context *context, Fbk__Wire__Request *request,
 			uint64_t timeout_ns, struct reply *ret_reply);
+
+/* The requests of this thread end by `deadline_ns`, until this is called again with FBK_DEADLINE_MAX. */
+void request_limit(uint64_t deadline_ns);
 
 /* How many fds the reply carries depends on what it says: then they are counted with reply_check_fds(). */
 #define FDS_MAY_DIFFER SIZE_MAX

@@ -135,7 +135,7 @@ static int holder_prepare(void *arg, uint64_t value)
 	if (r < 0) {
 		return r;
 	}
-	int acquire = fbk_frame_acquire_fd(holder->frame);
+	int acquire = fbk_frame_acquire_fd(holder->frame, FBK_DEADLINE_MAX);
 	holder->acquire = acquire < 0 ? acquire : dup(acquire);
 	holder->release = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int passed = holder->release < 0 ? -1 : dup(holder->release);

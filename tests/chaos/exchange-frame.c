@@ -36,7 +36,7 @@ static int ready_fd(struct consumer_state *state, struct fbk_frame *frame, struc
 {
 	(void)state;
 	(void)acquire;
-	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
+	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame, deadline_ns), .events = POLLIN };
 	if (entry.fd < 0) {
 		return entry.fd;
 	}

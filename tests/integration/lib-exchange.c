@@ -193,7 +193,8 @@ int wait_fd(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;
 	(void)arg;
-	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
+	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)),
+				.events = POLLIN };
 	if (entry.fd < 0) {
 		return entry.fd;
 	}
@@ -262,7 +263,7 @@ void release_by_fd(const struct fbk_release *release, void *arg)
 {
 	struct pollfd entry = { .events = POLLIN };
 	(void)arg;
-	int r = fbk_release_fd(release, &entry.fd);
+	int r = fbk_release_fd(release, deadline_ms(PATIENCE_MS), &entry.fd);
 	ck_assert_msg(r == 0, "a release's fd: %s", fbk_error_detail());
 	EXPECT(poll(&entry, 1, PATIENCE_MS) == 1);
 	close(entry.fd);

@@ -111,7 +111,8 @@ int frame_arrive(struct fbk_frame *frame)
 	if (way == WAY_NATIVE) {
 		return fbk_point_wait(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS));
 	}
-	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame), .events = POLLIN };
+	struct pollfd entry = { .fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)),
+				.events = POLLIN };
 	ck_assert_msg(entry.fd >= 0, "an acquire fd: %s", fbk_error_detail());
 	EXPECT(poll(&entry, 1, PATIENCE_MS) == 1);
 	return fbk_frame_error(frame);

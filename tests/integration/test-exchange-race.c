@@ -251,7 +251,7 @@ START_TEST(producer_is_gone_while_its_frame_is_held)
 	ck_assert_ptr_nonnull(strstr(fbk_link_cause(link), "producer"));
 	ck_assert_int_ge(fcntl(frame_fd(frame), F_GETFD), 0); /* it is open */
 	ck_assert_uint_eq(fbk_frame_buffer(frame)->plane_count, 1);
-	ck_assert_int_eq(fbk_frame_acquire_fd(frame), -ESTALE);
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)), -ESTALE);
 	ck_assert_int_eq(frame_release(frame, 0), -ESTALE);
 	fbk_link_close(link);
 	fbk_disconnect(context);

@@ -317,7 +317,7 @@ START_TEST(taken_early)
 		ck_assert_int_eq(fbk_point_check(releases[0].point), -EAGAIN);
 	}
 	int fd;
-	ck_assert_int_eq(fbk_release_fd(&releases[0], &fd), -EOPNOTSUPP); /* native */
+	ck_assert_int_eq(fbk_release_fd(&releases[0], 0, &fd), -EOPNOTSUPP); /* native */
 	/* Handed over again before its last release: the consumer must wait for that one. */
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 	ck_assert_int_eq(fbk_point_signal(done[1]), 0);

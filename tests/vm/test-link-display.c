@@ -177,7 +177,7 @@ static void encoder_frame(struct reference *reference, struct fbk_frame *frame, 
 		.number = number,
 		.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
-	int acquire = fbk_frame_acquire_fd(frame);
+	int acquire = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
 	EXPECT(readable_within(acquire, 0) == 0);
 	send_word(producer, 1, -1); /* it may be drawn */
 	EXPECT(readable_within(acquire, PATIENCE_MS) == 1);

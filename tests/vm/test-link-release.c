@@ -27,7 +27,7 @@ static void release_by_syncobj(const struct fbk_release *release, void *arg)
 	uint64_t point = release->point.value;
 	int64_t until = (int64_t)(now_ms() + PATIENCE_MS) * 1000000;
 	uint32_t syncobj;
-	int r = fbk_release_fd(release, &fd);
+	int r = fbk_release_fd(release, deadline_ms(PATIENCE_MS), &fd);
 	ck_assert_msg(r == 0, "a release's fd: %s", fbk_error_detail());
 	EXPECT(drmSyncobjFDToHandle(drm, fd, &syncobj) == 0);
 	EXPECT(drmSyncobjTimelineWait(drm, &syncobj, &point, 1, until,

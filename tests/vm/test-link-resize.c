@@ -82,7 +82,7 @@ static int viewer_run(int socket, void *arg)
 	consumer_open(&consumer, &server, &desc, socket);
 	expect_routes(consumer.link, FBK_ROUTE_SYNCOBJ_MIRROR, FBK_ROUTE_CPU_WAIT);
 	while ((frame = consumer_next(&consumer))) {
-		int fd = fbk_frame_acquire_fd(frame);
+		int fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
 		EXPECT(syncobj || drmSyncobjFDToHandle(drm, fd, &syncobj) == 0);
 		viewer_look(drm, syncobj, frame, ++number);
 		EXPECT(frame_release(frame, 0) == 0);

@@ -40,7 +40,7 @@ static void draw_now(const struct waiter *waiter)
 
 static int wait_native(struct fbk_frame *frame, uint64_t number, void *arg)
 {
-	EXPECT(fbk_frame_acquire_fd(frame) == -EOPNOTSUPP);
+	EXPECT(fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)) == -EOPNOTSUPP);
 	EXPECT(fbk_point_check(fbk_frame_acquire(frame)) == -EAGAIN);
 	draw_now(arg);
 	return wait_point(frame, number, NULL);
@@ -54,7 +54,7 @@ static int wait_syncobj(struct fbk_frame *frame, uint64_t number, void *arg)
 	int64_t until = (int64_t)(now_ms() + PATIENCE_MS) * 1000000;
 	(void)number;
 	if (!waiter->syncobj) {
-		int fd = fbk_frame_acquire_fd(frame);
+		int fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
 		EXPECT(drmSyncobjFDToHandle(waiter->drm, fd, &waiter->syncobj) == 0);
 	}
 	EXPECT(syncobj_query(waiter->drm, waiter->syncobj, &now) == 0 && now < point);
@@ -65,7 +65,7 @@ static int wait_syncobj(struct fbk_frame *frame, uint64_t number, void *arg)
 
 static int wait_eventfd(struct fbk_frame *frame, uint64_t number, void *arg)
 {
-	EXPECT(readable_within(fbk_frame_acquire_fd(frame), 0) == 0);
+	EXPECT(readable_within(fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)), 0) == 0);
 	draw_now(arg);
 	return wait_fd(frame, number, NULL);
 }
@@ -83,7 +83,7 @@ static int wait_gate(struct fbk_frame *frame, uint64_t number, void *arg)
 	struct fbk_context *context = waiter->consumer.context;
 	int opened = 0;
 	(void)number;
-	EXPECT(fbk_frame_acquire_fd(frame) == -EOPNOTSUPP);
+	EXPECT(fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)) == -EOPNOTSUPP);
 	EXPECT(fbk_point_watch(fbk_frame_acquire(frame), deadline_ms(PATIENCE_MS), count_opened,
 			       &opened, NULL) == 0);
 	EXPECT(fbk_dispatch(context) >= 0 && !opened);
@@ -109,7 +109,7 @@ static int wait_late(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;
 	draw_now(arg);
-	int fd = fbk_frame_acquire_fd(frame);
+	int fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
 	EXPECT(sync_file_status(fd) == 1);
 	EXPECT(readable_within(fd, 0) == 1);
 	return 0;
@@ -118,7 +118,7 @@ static int wait_late(struct fbk_frame *frame, uint64_t number, void *arg)
 static int wait_promise(struct fbk_frame *frame, uint64_t number, void *arg)
 {
 	(void)number;
-	int fd = fbk_frame_acquire_fd(frame);
+	int fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
 	EXPECT(sync_file_status(fd) == 0);
 	EXPECT(readable_within(fd, 0) == 0);
 	draw_now(arg);

@@ -157,7 +157,7 @@ static void swapchain_pass_on(struct swapchain *chain, enum back back, struct fb
 {
 	int socket = chain->compositor.socket;
 	if (number == 1) {
-		send_word(socket, 0, fbk_frame_acquire_fd(frame));
+		send_word(socket, 0, fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS)));
 		send_word(socket, 0, chain->release);
 		for (size_t i = 0; i < PRODUCER_BUFFERS; i++) {
 			int fd;

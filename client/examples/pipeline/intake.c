@@ -259,7 +259,7 @@ static int wait_for_fence(void *arg, struct fbk_point point, uint64_t deadline_n
 	if (intake->route == FBK_ROUTE_SYNC_FILE_LATE) { /* made once the point is reached */
 		r = fbk_point_wait(point, deadline_ns);
 	}
-	int fd = r < 0 ? r : fbk_frame_acquire_fd(intake->frame);
+	int fd = r < 0 ? r : fbk_frame_acquire_fd(intake->frame, deadline_ns);
 	if (fd < 0) {
 		return fd;
 	}

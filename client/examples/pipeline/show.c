@@ -137,7 +137,7 @@ static int commit_promised(struct show *show)
 {
 	struct stage *stage = &show->stage;
 	struct fbk_frame *frame = show->intake.frame;
-	int fd = fbk_frame_acquire_fd(frame);
+	int fd = fbk_frame_acquire_fd(frame, stage_deadline(stage));
 	if (fd < 0) {
 		return stage_stop_call(stage, fd, "flipping");
 	}

@@ -199,19 +199,43 @@ int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			     &(struct taking){ ret_index, ret_age, ret_releases, ret_count });
 }
 
-int fbk_release_fd(const struct fbk_release *release, int *ret_fd)
+/* Under the lock. -EAGAIN: its point has to be reached first: it is counted for that. */
+static int release_fetch(const struct fbk_release *release, uint64_t deadline_ns,
+			 struct lane_point **ret_point, int *ret_fd)
+{
+	const struct fbk_link *link = release->link;
+	struct lane_point *point = peer_point_find(&link->peer, release->point.timeline);
+	if (!point) {
+		point = peer_point_find(&link->past, release->point.timeline);
+	}
+	if (!point) {
+		return error_set(-ESTALE, "the consumer is gone, or uses another timeline");
+	}
+	int r = link_fence(link->info.release, point, release->point.value, deadline_ns, ret_fd);
+	if (r == -EAGAIN) {
+		*ret_point = lane_point_ref(point);
+	}
+	return r;
+}
+
+int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int *ret_fd)
 {
 	struct fbk_link *link = release->link;
 	if (!link) {
 		return error_set(-EOPNOTSUPP, "a point of this process's own has no route");
 	}
-	pthread_mutex_lock(link->lock);
-	struct lane_point *point = peer_point_find(&link->peer, release->point.timeline);
-	if (!point) {
-		point = peer_point_find(&link->past, release->point.timeline);
+	for (;;) {
+		struct lane_point *point = NULL;
+		pthread_mutex_lock(link->lock);
+		int r = release_fetch(release, deadline_ns, &point, ret_fd);
+		pthread_mutex_unlock(link->lock);
+		if (r != -EAGAIN) {
+			return r;
+		}
+		r = fbk_point_wait(release->point, deadline_ns);
+		lane_point_unref(link->context, point);
+		if (r < 0) {
+			return r;
+		}
 	}
-	int r = point ? link_fence(link->info.release, point, release->point.value, ret_fd)
-		      : error_set(-ESTALE, "the consumer is gone, or uses another timeline");
-	pthread_mutex_unlock(link->lock);
-	return r;
 }

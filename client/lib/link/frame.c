@@ -181,21 +181,36 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 	return frame->acquire;
 }
 
-int fbk_frame_acquire_fd(struct fbk_frame *frame)
+/* Under the lock. -EAGAIN: its point has to be reached first. */
+static int frame_fetch(struct fbk_frame *frame, uint64_t deadline_ns)
+{
+	const struct fbk_link *link = frame->link;
+	if (frame->acquire_fd >= 0) {
+		return frame->acquire_fd;
+	}
+	int r = frame_check(frame);
+	if (r == 0) {
+		r = link_fence(link->info.acquire, frame->point, frame->acquire.value, deadline_ns,
+			       &frame->acquire_fd);
+	}
+	return r < 0 ? r : frame->acquire_fd;
+}
+
+int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns)
 {
 	struct fbk_link *link = frame->link;
-	pthread_mutex_lock(link->lock);
-	int r = frame->acquire_fd;
-	if (r < 0) {
-		r = frame_check(frame);
-		if (r == 0) {
-			r = link_fence(link->info.acquire, frame->point, frame->acquire.value,
-				       &frame->acquire_fd);
+	for (;;) {
+		pthread_mutex_lock(link->lock);
+		int r = frame_fetch(frame, deadline_ns);
+		pthread_mutex_unlock(link->lock);
+		if (r != -EAGAIN) {
+			return r;
 		}
-		r = r < 0 ? r : frame->acquire_fd;
+		r = fbk_point_wait(frame->acquire, deadline_ns);
+		if (r < 0) {
+			return r;
+		}
 	}
-	pthread_mutex_unlock(link->lock);
-	return r;
 }
 
 int fbk_frame_error(struct fbk_frame *frame)

@@ -51,14 +51,21 @@ int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 	return 0;
 }
 
-int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, int *ret_fd)
+/* Not under a lock for as long as the point takes. */
+static int fence_late(struct fbk_point at, int *ret_fd)
 {
-	struct fbk_point at = { point->timeline, value };
+	int r = fbk_point_check(at);
+	return r < 0 ? r : fbk_point_export(at, FBK_FENCE_SYNC_FILE, 0, ret_fd);
+}
+
+static int fence_make(enum fbk_route route, struct lane_point *point, struct fbk_point at,
+		      int *ret_fd)
+{
 	switch (route) {
 	case FBK_ROUTE_EVENTFD:
 		return fbk_point_export(at, FBK_FENCE_EVENTFD, FBK_DEADLINE_MAX, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_LATE:
-		return fbk_point_export(at, FBK_FENCE_SYNC_FILE, FBK_DEADLINE_MAX, ret_fd);
+		return fence_late(at, ret_fd);
 	case FBK_ROUTE_SYNC_FILE_PROMISE:
 		return fbk_point_promise(at, ret_fd);
 	case FBK_ROUTE_SYNCOBJ_MIRROR:
@@ -66,4 +73,13 @@ int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, i
 	default:
 		return error_set(-EOPNOTSUPP, "this route gives no fd: wait for the point");
 	}
+}
+
+int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, uint64_t deadline_ns,
+	       int *ret_fd)
+{
+	request_limit(deadline_ns);
+	int r = fence_make(route, point, (struct fbk_point){ point->timeline, value }, ret_fd);
+	request_limit(FBK_DEADLINE_MAX);
+	return r;
 }

@@ -12,5 +12,7 @@ int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 		  struct lane_point **ret_point);
 
-/* A point of the peer's as that route gives it: gives an fd. -EOPNOTSUPP: it gives none. */
-int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, int *ret_fd);
+/* A point of the peer's as that route gives it: gives an fd, until the deadline. -EOPNOTSUPP: it gives none. -EAGAIN: only
+ * once the point is reached. */
+int link_fence(enum fbk_route route, struct lane_point *point, uint64_t value, uint64_t deadline_ns,
+	       int *ret_fd);
