@@ -202,12 +202,12 @@ int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context)
 
 static void context_goodbye(struct fbk_context *context)
 {
-	guard_end(context);
 	if (context->pair && !context_lost(context)) {
 		REQUEST(request, GOODBYE, goodbye);
-		request.serial = ++context->next_serial;
-		request_send(context, &request);
+		request_quiet_end(context, &request);
+		requests_drain(context);
 	}
+	guard_end(context);
 }
 
 /* What belongs to it goes without a request for each: the daemon drops it with the connection. */
@@ -220,6 +220,7 @@ void fbk_disconnect(struct fbk_context *context)
 		context_goodbye(
 			context); /* a forked child has no guard thread, and sends nothing */
 	}
+	outbox_drop(context, -ENOTCONN);
 	children_drop(&context->children);
 	page_maps_finish(context);
 	requests_free(context);

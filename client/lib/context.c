@@ -67,9 +67,10 @@ struct fbk_context *context_create(void)
 	context->epoll = -1;
 	context->local = -1;
 	context->doorbell = -1;
-	context->guard_stop = -1;
+	context->guard_bell = -1;
 	context->classifier.reference_fd = -1;
 	atomic_init(&context->timeout_ns, REPLY_TIMEOUT_NS);
+	outbox_init(&context->outbox);
 	pthread_mutex_init(&context->opening, NULL);
 	pthread_mutex_init(&context->mutex, NULL);
 	pthread_condattr_init(&attributes);
@@ -99,6 +100,8 @@ void context_destroy(struct fbk_context *context)
 	close_if_open(context->epoll);
 	close_if_open(context->local);
 	close_if_open(context->doorbell);
+	close_if_open(context->guard_bell);
+	outbox_finish(&context->outbox);
 	pthread_cond_destroy(&context->answered);
 	pthread_mutex_destroy(&context->mutex);
 	pthread_mutex_destroy(&context->opening);

@@ -4,7 +4,7 @@
  * ended by connect.c. Nouns that need a place of their own in it have a pointer here, which they alone
  * look behind; all others are its children (child.h).
  *
- * Lock order: `opening`, then `mutex`; a lock of a link or an exchange comes before both. Nothing of the
+ * Lock order: `opening`, then `mutex`, then that of the outbox; a lock of a link or an exchange comes before all. Nothing of the
  * program's is called, and no thread sleeps in a futex, while `mutex` is held. What the hot paths
  * (signal, check, wait) touch is either constant once the context is handed out, or atomic.
  */
@@ -19,6 +19,7 @@
 #include "child.h"
 #include "crowd.h"
 #include "fencebroker.h"
+#include "outbox.h"
 #include "proto/classify.h"
 #include "proto/page.h"
 
@@ -66,10 +67,13 @@ struct fbk_context {
 	/* takes each message that is no reply, or one that no thread waits for; under the mutex */
 	void (*event)(struct fbk_context *context, const struct Fbk__Wire__Message *message);
 
-	/* guard.c */
+	struct outbox outbox;
+
+	/* guard.c; set under the outbox's lock */
 	_Atomic bool guarded; /* the guard thread runs */
 	pthread_t guard;
-	int guard_stop; /* an eventfd */
+	int guard_bell; /* an eventfd */
+	_Atomic bool guard_ends;
 };
 
 /* NULL: no memory. Nothing in it is open yet; context_destroy() takes what is half made. */

@@ -22,7 +22,6 @@ static void dispatch_collect(struct fbk_context *context)
 		eventfd_t value;
 		eventfd_read(context->local, &value);
 	}
-	watches_find_room(context);
 	uring_dispatch(context);
 	watches_expire(context);
 	context->watches->collecting = false;

@@ -13,27 +13,66 @@
 #include "error.h"
 #include "request.h"
 
-#define GUARD_STACK (64 * 1024)
+#define GUARD_STACK    (64 * 1024)
+#define GUARD_RETRY_MS 2 /* no poll(2) reports that the kernel has memory again */
+
+static void guard_lose(struct fbk_context *context)
+{
+	pthread_mutex_lock(&context->mutex);
+	if (!context->reading) {
+		request_read(context); /* its last messages; ends in context_lose */
+	}
+	context_lose(context);
+	pthread_mutex_unlock(&context->mutex);
+	outbox_drop(context, -ENOTCONN);
+}
+
+/* What was read is passed on, and rouses who waits or dispatches. */
+static void guard_read(struct fbk_context *context)
+{
+	pthread_mutex_lock(&context->mutex);
+	if (!context->reading) {
+		request_read(context);
+	}
+	pthread_mutex_unlock(&context->mutex);
+}
 
 static void *guard_run(void *arg)
 {
 	struct fbk_context *context = arg;
-	struct pollfd entries[] = {
-		{ .fd = context->socket, .events = 0 }, /* POLLHUP and POLLERR come unasked */
-		{ .fd = context->guard_stop, .events = POLLIN },
-	};
+	int full = -EAGAIN;
 	prctl(PR_SET_NAME, "fbk-guard");
-	while (poll(entries, 2, -1) < 0 && errno == EINTR) {
-	}
-	if (entries[0].revents) {
-		pthread_mutex_lock(&context->mutex);
-		if (!context->reading) {
-			request_read(context); /* its last messages; ends in context_lose */
+	for (;;) {
+		bool waits = outbox_waits(&context->outbox);
+		bool later = waits && full == -ENOBUFS;
+		struct pollfd entries[] = {
+			/* POLLHUP and POLLERR come unasked */
+			{ .fd = context->socket,
+			  .events = later   ? POLLIN
+				    : waits ? POLLIN | POLLOUT
+					    : 0 },
+			{ .fd = context->guard_bell, .events = POLLIN },
+		};
+		eventfd_t value;
+		int r = poll(entries, 2, later ? GUARD_RETRY_MS : -1);
+		if (entries[1].revents && r > 0) {
+			eventfd_read(context->guard_bell, &value);
 		}
-		context_lose(context);
-		pthread_mutex_unlock(&context->mutex);
+		/* acquire: pairs with guard_end */
+		if (atomic_load_explicit(&context->guard_ends, memory_order_acquire)) {
+			return NULL;
+		}
+		if (r > 0 && entries[0].revents & (POLLHUP | POLLERR)) {
+			guard_lose(context);
+			return NULL;
+		}
+		if (r > 0 && entries[0].revents & POLLIN) {
+			guard_read(context);
+		}
+		if (r >= 0) {
+			full = outbox_flush(context);
+		}
 	}
-	return NULL;
 }
 
 static int guard_create(struct fbk_context *context)
@@ -41,8 +80,8 @@ static int guard_create(struct fbk_context *context)
 	pthread_attr_t attributes;
 	sigset_t all;
 	sigset_t old;
-	context->guard_stop = eventfd(0, EFD_CLOEXEC);
-	if (context->guard_stop < 0) {
+	context->guard_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (context->guard_bell < 0) {
 		return -errno;
 	}
 	pthread_attr_init(&attributes);
@@ -53,35 +92,50 @@ static int guard_create(struct fbk_context *context)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attributes);
 	if (r < 0) {
-		close(context->guard_stop);
-		context->guard_stop = -1;
+		close(context->guard_bell);
+		context->guard_bell = -1;
+	}
+	return r;
+}
+
+int guard_ensure(struct fbk_context *context)
+{
+	int r = 0;
+	if (!context->guarded) {
+		r = guard_create(context);
+		/* release: pairs with the acquire in guard_start; the guard is there then */
+		atomic_store_explicit(&context->guarded, r == 0, memory_order_release);
 	}
 	return r;
 }
 
 int guard_start(struct fbk_context *context)
 {
-	int r = 0;
-	/* acquire: pairs with the release below; the guard is there then */
+	/* acquire: see above */
 	if (atomic_load_explicit(&context->guarded, memory_order_acquire)) {
 		return 0;
 	}
-	pthread_mutex_lock(&context->mutex);
-	if (!context->guarded) {
-		r = guard_create(context);
-		/* release: see above */
-		atomic_store_explicit(&context->guarded, r == 0, memory_order_release);
-	}
-	pthread_mutex_unlock(&context->mutex);
+	pthread_mutex_lock(&context->outbox.lock);
+	int r = guard_ensure(context);
+	pthread_mutex_unlock(&context->outbox.lock);
 	return r < 0 ? error_set(r, "cannot start the thread that watches the daemon: %s",
 				 strerrordesc_np(-r))
 		     : 0;
 }
 
+void guard_wake(struct fbk_context *context)
+{
+	if (context->guarded) {
+		eventfd_write(context->guard_bell, 1);
+	}
+}
+
 void guard_end(struct fbk_context *context)
 {
 	if (context->guarded) {
-		eventfd_write(context->guard_stop, 1);
+		/* release: pairs with the acquire in guard_run */
+		atomic_store_explicit(&context->guard_ends, true, memory_order_release);
+		eventfd_write(context->guard_bell, 1);
 		pthread_join(context->guard, NULL);
 	}
 }

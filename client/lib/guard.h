@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The guard: a thread that sleeps in a futex can't see the socket hang up. So while there may be such
- * threads, one more sits in poll(2) for nothing but the hang-up. It reads nothing that others wait for.
+ * The guard: one thread in poll(2). It sees the socket hang up, which a thread that sleeps in a futex can't, and it sends
+ * what waits in the outbox, which no other thread may come back for. While something waits there it also reads: a daemon
+ * whose replies are not read takes no requests.
  */
 #pragma once
 
 struct fbk_context;
 
-int guard_start(struct fbk_context *context); /* if there is none; not under the mutex */
-void guard_end(struct fbk_context *context);  /* at the end of the context */
+int guard_start(struct fbk_context *context);  /* if there is none; not under the outbox's lock */
+int guard_ensure(struct fbk_context *context); /* the same, under it; without a detail */
+void guard_wake(struct fbk_context *context);  /* something waits in the outbox */
+void guard_end(struct fbk_context *context);   /* at the end of the context */

@@ -21,6 +21,7 @@
 struct fbk_mirror {
 	LIST_ENTRY(fbk_mirror) links; /* of the timeline's */
 	struct fbk_timeline *timeline;
+	bool from;          /* the timeline follows it */
 	uint32_t number;    /* the daemon's */
 	int drm_fd;         /* signalled from here; -1: by the daemon */
 	uint32_t syncobj;   /* there */
@@ -177,6 +178,7 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 	}
 	mirror->timeline = timeline;
 	mirror->drm_fd = -1;
+	mirror->from = from;
 	bool signals =
 		timeline->rights & FBK_RIGHT_SIGNAL && !(timeline->flags & FBK_TIMELINE_BROKERED);
 	if (!from && signals) {
@@ -187,6 +189,9 @@ static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool fro
 		mirror_free(mirror);
 		return r;
 	}
+	pthread_mutex_lock(&timeline->context->mutex);
+	timeline->follows += from;
+	pthread_mutex_unlock(&timeline->context->mutex);
 	mirror_add(mirror);
 	*ret_mirror = mirror;
 	return 0;
@@ -214,7 +219,9 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 	pthread_mutex_lock(&timeline->mirrors->lock);
 	LIST_REMOVE(mirror, links);
 	pthread_mutex_unlock(&timeline->mirrors->lock);
-	request_do(timeline->context,
-		   &request); /* fails only where the daemon is gone, and the mirror with it */
+	request_quiet_end(timeline->context, &request);
+	pthread_mutex_lock(&timeline->context->mutex);
+	timeline->follows -= mirror->from;
+	pthread_mutex_unlock(&timeline->context->mutex);
 	mirror_free(mirror);
 }

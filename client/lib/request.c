@@ -14,7 +14,8 @@
 #include "proto/wire.h"
 
 #define REQUEST_SIZE_MAX (FBK_FORMAT_DATA_MAX + 512) /* LinkFormat, with its data */
-#define UNHEARD_SERIAL   (UINT64_C(1) << 62) /* of all requests whose reply nobody looks for */
+#define UNHEARD_SERIAL   (UINT64_C(1) << 62)         /* of all quiet requests */
+#define DRAIN_LOOK_MS    10 /* at a daemon that takes nothing since its replies are not read */
 
 /* On the stack of the thread that waits; of a posted request, on the heap. */
 struct pending {
@@ -139,42 +140,20 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 	pthread_cond_broadcast(&context->answered); /* another thread may have to read on */
 }
 
-/* The daemon takes no more requests while its replies are not read. */
-static void request_make_room(struct fbk_context *context, int wait_ms)
-{
-	struct pollfd entry = { .fd = context->socket, .events = POLLOUT };
-	pthread_mutex_lock(&context->mutex);
-	if (!context->reading) {
-		request_read(context);
-		entry.events |= POLLIN;
-	}
-	pthread_mutex_unlock(&context->mutex);
-	poll(&entry, 1, wait_ms);
-}
-
-static int request_put(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
-		       size_t fd_count, uint64_t deadline)
+/* 0: it was sent, or waits in the outbox with nobody to hear of it. 1: it waits, and `sent` is called. */
+static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
+		       struct packet *packet)
 {
 	uint8_t bytes[REQUEST_SIZE_MAX];
 	if (fbk__wire__request__get_packed_size(request) > sizeof(bytes)) {
 		return error_set(-EMSGSIZE, "the request is longer than %d bytes",
 				 REQUEST_SIZE_MAX);
 	}
-	size_t size = fbk__wire__request__pack(request, bytes);
-	for (;;) {
-		int r = wire_send(context->socket, bytes, size, fds, fd_count);
-		if (r == -EPIPE || r == -ECONNRESET) {
-			return 0; /* messages from before the hang-up can be read still */
-		}
-		if (r != -EAGAIN) {
-			return r < 0 ? error_plain(r) : 0;
-		}
-		int wait = remaining_ms(deadline);
-		if (wait == 0) {
-			return error_set(-ETIMEDOUT, "the daemon does not take requests");
-		}
-		request_make_room(context, wait);
-	}
+	packet->bytes = bytes;
+	packet->size = fbk__wire__request__pack(request, bytes);
+	packet->serial = request->serial;
+	int r = outbox_put(context, packet);
+	return r == 1 && !packet->sent ? 0 : r;
 }
 
 int reply_check_fds(const struct reply *reply, size_t fds_wanted)
@@ -250,7 +229,15 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 	request->serial = pending.serial;
 	LIST_INSERT_HEAD(&context->pendings, &pending, links);
 	pthread_mutex_unlock(&context->mutex);
-	r = request_put(context, request, call->fds, call->fd_count, deadline);
+	struct packet packet = { .fds = call->fds,
+				 .fd_count = call->fd_count,
+				 .room = PACKET_ALWAYS };
+	r = request_put(context, request, &packet);
+	if (r == -EPIPE) {
+		r = 0; /* messages from before the hang-up can be read still */
+	} else if (r < 0 && r != -EMSGSIZE) {
+		error_plain(r);
+	}
 	pthread_mutex_lock(&context->mutex);
 	while (r == 0 && !pending.done) {
 		bool late = now_ns() >= deadline;
@@ -266,6 +253,9 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 	}
 	LIST_REMOVE(&pending, links);
 	pthread_mutex_unlock(&context->mutex);
+	if (r < 0) {
+		outbox_withdraw(context, pending.serial);
+	}
 	if (r == 0) {
 		r = reply_judge(&pending.reply, call->fds_wanted);
 	} else if (pending.done) {
@@ -341,7 +331,7 @@ int request_object(struct fbk_context *context, Fbk__Wire__Request *request, uin
 int request_post(struct fbk_context *context, Fbk__Wire__Request *request, posted_fn *posted,
 		 void *arg)
 {
-	uint8_t bytes[REQUEST_SIZE_MAX];
+	struct packet packet = { .room = PACKET_NOW };
 	struct pending *pending = calloc(1, sizeof(*pending));
 	if (!pending) {
 		return -ENOMEM;
@@ -350,8 +340,7 @@ int request_post(struct fbk_context *context, Fbk__Wire__Request *request, poste
 	pending->posted = posted;
 	pending->arg = arg;
 	request->serial = pending->serial;
-	size_t size = fbk__wire__request__pack(request, bytes);
-	int r = wire_send(context->socket, bytes, size, NULL, 0);
+	int r = request_put(context, request, &packet);
 	if (r < 0) {
 		free(pending);
 		return r;
@@ -382,19 +371,52 @@ void requests_free(struct fbk_context *context)
 	}
 }
 
-int request_send(struct fbk_context *context, Fbk__Wire__Request *request)
+static int quiet_put(struct fbk_context *context, Fbk__Wire__Request *request,
+		     struct packet *packet)
 {
-	return request_put(context, request, NULL, 0, request_deadline(context, 0));
+	int r = context_check(context);
+	if (r < 0) {
+		return r;
+	}
+	if (context_lost(context)) {
+		return error_set(-ENOTCONN, "the daemon is gone");
+	}
+	request->quiet = true;
+	request->serial = request->serial ? request->serial : UNHEARD_SERIAL;
+	r = request_put(context, request, packet);
+	if (r == -EPIPE) {
+		return error_set(-ENOTCONN, "the daemon is gone");
+	}
+	return r < 0 && r != -EAGAIN ? error_plain(r) : r;
 }
 
-int request_try(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
-		size_t fd_count)
+int request_quiet(struct fbk_context *context, Fbk__Wire__Request *request,
+		  const struct packet *packet)
 {
-	uint8_t bytes[REQUEST_SIZE_MAX];
-	request->serial = UNHEARD_SERIAL;
-	size_t size = fbk__wire__request__pack(request, bytes);
-	int r = wire_send(context->socket, bytes, size, fds, fd_count);
-	/* ETOOMANYREFS: as many fds as the limit of open files allows are on their way in sockets of this user. */
-	bool full = r == -EAGAIN || r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
-	return full ? -EAGAIN : r;
+	struct packet bounded = packet ? *packet : (struct packet){ 0 };
+	bounded.room = PACKET_BOUNDED;
+	return quiet_put(context, request, &bounded);
+}
+
+void request_quiet_end(struct fbk_context *context, Fbk__Wire__Request *request)
+{
+	quiet_put(context, request, &(struct packet){ .room = PACKET_ALWAYS });
+}
+
+void requests_drain(struct fbk_context *context)
+{
+	uint64_t deadline = request_deadline(context, 0);
+	while (outbox_waits(&context->outbox) && !context_lost(context)) {
+		int left = remaining_ms(deadline);
+		struct pollfd entry = { .fd = context->socket, .events = POLLIN | POLLOUT };
+		if (left == 0 || outbox_flush(context) == 0) {
+			break;
+		}
+		poll(&entry, 1, left < DRAIN_LOOK_MS ? left : DRAIN_LOOK_MS);
+		pthread_mutex_lock(&context->mutex);
+		if (!context->reading) {
+			request_read(context);
+		}
+		pthread_mutex_unlock(&context->mutex);
+	}
 }

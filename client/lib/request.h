@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "outbox.h"
 #include "proto/request.h"
 
 #define REPLY_TIMEOUT_NS UINT64_C(5000000000) /* unless fbk_context_set_timeout() says otherwise */
@@ -63,7 +64,7 @@ static inline char *request_text(const char *string)
 void reply_finish(struct reply *reply);
 
 /*
- * Send a request without waiting for its reply; under the mutex, and never blocking. When the reply is read, on
+ * Send a request without waiting for its reply; under the mutex, and never blocking: -EAGAIN where it would wait. When the reply is read, on
  * any thread, `posted` is called under the mutex, unless it was forgotten by then. An error of the daemon
  * is a message without a body. It may take fds of the reply, by setting them to -1. Not called when the
  * connection ends before.
@@ -77,14 +78,20 @@ void requests_forget(struct fbk_context *context, const void *arg);
 
 void requests_free(struct fbk_context *context); /* at the end of the context */
 
-/* Send without waiting for room: -EAGAIN, if there is none. There is no reply that anybody looks for. The fds stay the
- * caller's. */
-int request_try(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
-		size_t fd_count);
+/*
+ * Quiet requests: the daemon answers none, and no call waits: what the socket has no room for waits in the outbox, before
+ * everything that is sent later. `packet` may be NULL: it has the fds, which stay the caller's, and `sent`. 0: it was sent,
+ * or waits with nobody to hear of it. 1: it waits, and `sent` is called once it was sent. -EAGAIN: as much waits as may.
+ * -ENOTCONN: the daemon is gone. Also under the mutex.
+ */
+int request_quiet(struct fbk_context *context, Fbk__Wire__Request *request,
+		  const struct packet *packet);
 
-/* Send, with the serial that is filled in; there is no reply, or one that says that it was refused: a message
- * for the context's `event`. */
-int request_send(struct fbk_context *context, Fbk__Wire__Request *request);
+/* For the end of something, of which there is a bounded number: it waits behind any number of others. */
+void request_quiet_end(struct fbk_context *context, Fbk__Wire__Request *request);
+
+/* Before the context ends: wait until the daemon has taken what waits, for as long as a request may take. */
+void requests_drain(struct fbk_context *context);
 
 /* Read what is there and pass it on; under the mutex, with `reading` not set by another thread.
  * Ends in context_lose() at the end of the socket. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "bell.h"
+#include "brokered.h"
 #include "context.h"
 #include "error.h"
 #include "mirror.h"
@@ -92,7 +93,7 @@ static int signal_by_request(struct fbk_timeline *timeline, uint64_t value)
 {
 	REQUEST(request, TIMELINE_SIGNAL, timeline_signal, .handle = timeline->handle,
 		.value = value);
-	return request_do(timeline->context, &request);
+	return brokered_give(timeline, value, &request, NULL);
 }
 
 static int signal_slowly(struct fbk_timeline *timeline, uint64_t value)

@@ -141,16 +141,18 @@ static int timeline_map(struct fbk_context *context, const Fbk__Wire__Timeline *
 	return 0;
 }
 
+/* The daemon shows the page to no other process until it knows that it is mapped here, and what could show it comes
+ * later. */
 static int page_acknowledge(struct fbk_context *context, uint64_t page_id)
 {
 	REQUEST(request, PAGE_MAPPED, page_mapped, .page_id = page_id);
-	return request_do(context, &request);
+	return request_quiet(context, &request, NULL);
 }
 
-static int timeline_request_close(struct fbk_context *context, uint32_t handle)
+static void timeline_request_close(struct fbk_context *context, uint32_t handle)
 {
 	REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = handle);
-	return request_do(context, &request);
+	request_quiet_end(context, &request);
 }
 
 static void timeline_end(struct fbk_timeline *timeline)
@@ -182,7 +184,6 @@ int timeline_adopt(struct fbk_context *context, const Fbk__Wire__Timeline *body,
 	if (r < 0) {
 		timeline_request_close(context, body->handle);
 	} else if (body->writable) {
-		/* The daemon shows the page to no other process until it knows that it is mapped here. */
 		r = page_acknowledge(context, body->payload->id);
 	}
 	if (r == 0) {

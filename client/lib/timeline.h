@@ -32,7 +32,8 @@ struct fbk_timeline {
 	_Alignas(CACHE_LINE) const bool *ours; /* the context's */
 	_Atomic uint64_t *payload;             /* or the shadow in the control page */
 	struct fbk_control_slot *control;
-	_Atomic uint64_t last; /* signalled here: what the next signal expects to find */
+	_Atomic uint64_t
+		last; /* signalled here: what the next signal expects to find; brokered: what was given last */
 	uint32_t handle;
 	uint32_t flags;
 	bool writes;           /* signalled here, in memory, 64 bits at once */
@@ -60,7 +61,8 @@ struct fbk_timeline {
 	uint32_t rights;         /* grows under the mutex */
 	struct child child;
 	struct child_list children;
-	unsigned int refs; /* under the mutex */
+	unsigned int follows; /* mirrors from syncobjs; under the mutex */
+	unsigned int refs;    /* under the mutex */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
 	struct page_map *control_map, *payload_map;

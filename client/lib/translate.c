@@ -3,11 +3,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "brokered.h"
 #include "context.h"
 #include "error.h"
 #include "proto/wire.h"
 #include "request.h"
 #include "timeline.h"
+#include "translate.h"
 
 int fbk_fence_classify(struct fbk_context *context, int fd)
 {
@@ -20,7 +22,43 @@ int fbk_fence_classify(struct fbk_context *context, int fd)
 	return kind;
 }
 
-static int signal_on(struct fbk_point point, const int *fds, size_t count, uint64_t syncobj_point)
+/* What the daemon would refuse, when nobody waits for its answer any more. */
+static int fence_check(struct fbk_context *context, int fd, size_t count)
+{
+	int kind = fbk_fence_classify(context, fd);
+	const char *why = NULL;
+	if (kind == FBK_FENCE_DMA_BUF_IMPLICIT) {
+		return error_set(-EOPNOTSUPP,
+				 "a dma-buf is no fence: export its fences as a sync_file");
+	}
+	if (kind == FBK_FENCE_SYNCOBJ_TIMELINE && count > 1) {
+		return error_set(-EINVAL, "a syncobj is followed alone, not with others");
+	}
+	if ((kind == FBK_FENCE_EVENTFD &&
+	     fbk_feature(context, FBK_FEATURE_IMPORT_EVENTFD, &why) == 0) ||
+	    (kind == FBK_FENCE_SYNC_FILE &&
+	     fbk_feature(context, FBK_FEATURE_IMPORT_SYNC_FILE, &why) == 0) ||
+	    (kind == FBK_FENCE_SYNCOBJ_TIMELINE &&
+	     fbk_feature(context, FBK_FEATURE_SYNCOBJ, &why) == 0)) {
+		return error_set(-EOPNOTSUPP, "%s", why);
+	}
+	return kind < 0 ? kind : 0;
+}
+
+int signal_on(struct fbk_point point, const struct packet *fences)
+{
+	REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = point.timeline->handle,
+		.value = point.value);
+	for (size_t i = 0; i < fences->fd_count; i++) {
+		int r = fence_check(point.timeline->context, fences->fds[i], fences->fd_count);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return brokered_give(point.timeline, point.value, &request, fences);
+}
+
+static int follow_check(struct fbk_point point, size_t count)
 {
 	if (!point.timeline) {
 		return error_set(-EINVAL, "the signalled point cannot follow a fence");
@@ -29,21 +67,15 @@ static int signal_on(struct fbk_point point, const int *fds, size_t count, uint6
 		return error_set(-EINVAL, "a point follows 1 to %d fences at once, not %zu",
 				 FBK_FENCES_MAX, count);
 	}
-	for (size_t i = 0; i < count; i++) {
-		/* Asked here first: sending a closed fd would only say EBADF. */
-		int r = fbk_fence_classify(point.timeline->context, fds[i]);
-		if (r < 0) {
-			return r;
-		}
-	}
-	REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = point.timeline->handle,
-		.value = point.value, .syncobj_point = syncobj_point);
-	return request_do_fds(point.timeline->context, &request, fds, count);
+	return 0;
 }
 
 int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t count)
 {
-	int r = signal_on(point, fence_fds, count, 0);
+	int r = follow_check(point, count);
+	if (r == 0) {
+		r = signal_on(point, &(struct packet){ .fds = fence_fds, .fd_count = count });
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (fence_fds[i] >= 0) {
 			close(fence_fds[i]);
@@ -57,16 +89,28 @@ int fbk_point_signal_on(struct fbk_point point, int fence_fd)
 	return fbk_point_signal_on_all(point, &fence_fd, 1);
 }
 
+/* The fence that a binary syncobj holds is another one as soon as somebody submits: the daemon takes it before this returns.
+ * That of a point stays. */
 int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point)
 {
-	int kind = point.timeline ? fbk_fence_classify(point.timeline->context, syncobj_fd) : 0;
+	const struct packet packet = { .fds = &syncobj_fd, .fd_count = 1 };
+	int r = follow_check(point, 1);
+	int kind = r == 0 ? fbk_fence_classify(point.timeline->context, syncobj_fd) : r;
 	if (kind < 0) {
 		return kind;
 	}
-	if (point.timeline && kind != FBK_FENCE_SYNCOBJ_TIMELINE) {
+	if (kind != FBK_FENCE_SYNCOBJ_TIMELINE) {
 		return error_set(-EBADF, "file descriptor %d is not a drm_syncobj", syncobj_fd);
 	}
-	return signal_on(point, &syncobj_fd, 1, syncobj_point);
+	r = fence_check(point.timeline->context, syncobj_fd, 1);
+	if (r < 0) {
+		return r;
+	}
+	REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = point.timeline->handle,
+		.value = point.value, .syncobj_point = syncobj_point);
+	return syncobj_point == 0
+		       ? brokered_give_answered(point.timeline, point.value, &request, &packet)
+		       : brokered_give(point.timeline, point.value, &request, &packet);
 }
 
 int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_point)
@@ -74,7 +118,7 @@ int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_po
 	struct fbk_point point = { .value = 1 };
 	int r = fbk_timeline_create(device, NULL, "import", FBK_TIMELINE_BROKERED, &point.timeline);
 	if (r == 0) {
-		r = signal_on(point, &fence_fd, 1, 0);
+		r = signal_on(point, &(struct packet){ .fds = &fence_fd, .fd_count = 1 });
 		if (r < 0) {
 			fbk_timeline_close(point.timeline);
 		}

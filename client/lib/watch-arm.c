@@ -29,10 +29,10 @@ static struct arming watch_arming(const struct fbk_watch *watch)
 static int watch_arm(struct fbk_context *context, const struct arming *arming)
 {
 	REQUEST(request, POINT_WATCH, point_watch, .handle = arming->handle, .value = arming->value,
-		.deadline_ns = arming->deadline_ns, .watch = arming->number, .quiet = true);
+		.deadline_ns = arming->deadline_ns, .watch = arming->number);
 	/* Not waited for: if it is refused, the watch fires with the reason. */
 	request.serial = WATCH_SERIAL | arming->number;
-	return request_send(context, &request);
+	return request_quiet(context, &request, NULL);
 }
 
 /* It was not sent: as if it had never been, unless it fires for another reason. */
@@ -208,10 +208,9 @@ static bool watch_take_off(struct fbk_context *context, struct fbk_watch *watch)
 
 static void watch_send_cancel(struct fbk_context *context, uint64_t number)
 {
-	/* quiet: if it fired meanwhile, the daemon finds none */
-	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = number, .quiet = true);
-	request.serial = WATCH_SERIAL | number;
-	request_send(context, &request);
+	/* If it fired meanwhile, the daemon finds none. */
+	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = number);
+	request_quiet_end(context, &request);
 }
 
 void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)

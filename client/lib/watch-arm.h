@@ -29,11 +29,5 @@ int watch_dispatch(struct fbk_context *context, fbk_point_fn *fn, void *arg, uin
 bool watch_pending(struct fbk_context *context, uint64_t number); /* 0: none */
 void watch_end(struct fbk_context *context, uint64_t *number);    /* sets it to 0 */
 
-/* Call `fn` in the dispatch that finds room for requests on the socket; by number, as above. */
-int watch_room(struct fbk_context *context, fbk_point_fn *fn, void *arg, uint64_t *ret_number);
-
-/* Decide those of watch_room(), if there is room. Under the mutex. */
-void watches_find_room(struct fbk_context *context);
-
 /* Arm at the daemon what can't be on a cell any more. Under the mutex, which is unlocked meanwhile. */
 void watches_send(struct fbk_context *context);

@@ -71,9 +71,6 @@ static void watch_disarm(struct fbk_watch *watch)
 static void watch_decide(struct fbk_context *context, struct fbk_watch *watch, int result)
 {
 	watch_disarm(watch);
-	if (watch->wants_room) {
-		watch_leave_room(context, watch);
-	}
 	watch->fired = true;
 	watch->result = result;
 	TAILQ_INSERT_TAIL(&context->watches->fired, watch, fired_links);
@@ -153,9 +150,6 @@ void watch_free(struct fbk_context *context, struct fbk_watch *watch)
 {
 	child_remove(&watch->child);
 	watch_disarm(watch);
-	if (watch->wants_room) {
-		watch_leave_room(context, watch);
-	}
 	RB_REMOVE(watch_tree, &context->watches->by_number, watch);
 	if (watch->fired) {
 		TAILQ_REMOVE(&context->watches->fired, watch, fired_links);
@@ -229,7 +223,6 @@ int watches_create(struct fbk_context *context)
 	RB_INIT(&watches->by_number);
 	TAILQ_INIT(&watches->fired);
 	TAILQ_INIT(&watches->unsent);
-	TAILQ_INIT(&watches->roomless);
 	context->watches = watches;
 	context->event = watches_event;
 	child_add(&context->children, &watches->child, &watches_child);

@@ -32,10 +32,9 @@ struct fbk_watch {
 		WATCH_TO_DAEMON /* by the dispatch that runs */
 	} place;
 	uint64_t deadline_ns;
-	struct heap_node expiry;             /* linked in the context's while it is on a cell */
-	TAILQ_ENTRY(fbk_watch) unsent_links; /* also of those that want room */
-	bool fired;                          /* on the context's fired list */
-	bool wants_room; /* watch-room.c: it waits for room on the socket, not for a point */
+	struct heap_node expiry; /* linked in the context's while it is on a cell */
+	TAILQ_ENTRY(fbk_watch) unsent_links;
+	bool fired; /* on the context's fired list */
 	int result;
 	char *detail; /* why the daemon refused it; or NULL */
 };
@@ -52,8 +51,6 @@ struct watches {
 	struct watch_queue fired;
 	struct watch_queue unsent; /* that the next dispatch arms at the daemon */
 	bool collecting;           /* a dispatch does, which takes them off `fired` next */
-
-	struct watch_queue roomless; /* that want room; watch-room.c */
 
 	/* watch-cell.c */
 	struct heap expiries; /* of watches on cells */
@@ -75,9 +72,6 @@ void watch_queue(struct fbk_context *context, struct fbk_watch *watch, int resul
 
 /* Those on the cell of the timeline leave it: the next dispatch arms them at the daemon. */
 void watches_leave_cell(struct fbk_timeline *timeline);
-
-/* It wants none any more. */
-void watch_leave_room(struct fbk_context *context, struct fbk_watch *watch);
 
 void watch_free(struct fbk_context *context, struct fbk_watch *watch);
 

@@ -22,6 +22,11 @@ struct dispatch_entry {
 	enum policy_inspect inspect; /* the least that policy must allow */
 	bool admin;                  /* only for administrators */
 	bool before_hello;
+	enum {
+		QUIET_NEVER,
+		QUIET,            /* without a reply, however it ends */
+		QUIET_IF_GRANTED, /* with one if it is refused */
+	} quiet;
 };
 
 #define ENTRY(field, function, size, ...)                                                       \
@@ -32,54 +37,58 @@ struct dispatch_entry {
 	.on_timeline = true, .handle_offset = offsetof(Fbk__Wire__##type, handle), .right = (needed)
 #define INSPECTS .inspect = POLICY_INSPECT_OWN
 
+#define IS_QUIET .quiet = QUIET
+
 #define WAIT    FBK_RIGHT_WAIT
 #define SIGNAL  FBK_RIGHT_SIGNAL
 #define PROMISE FBK_RIGHT_PROMISE
 
 static const struct dispatch_entry entries[] = {
 	ENTRY(HELLO, hello, 256, .before_hello = true),
-	ENTRY(GOODBYE, goodbye, 64),
+	ENTRY(GOODBYE, goodbye, 64, IS_QUIET),
 	ENTRY(DEVICE_REGISTER, device_register, 256),
 	ENTRY(DEVICE_UNREGISTER, device_unregister, 64),
 	ENTRY(SET_CREATE, set_create, 64),
 	ENTRY(SET_DESTROY, set_destroy, 64),
 	ENTRY(TIMELINE_CREATE, timeline_create, 256),
-	ENTRY(PAGE_MAPPED, page_mapped, 64),
+	ENTRY(PAGE_MAPPED, page_mapped, 64, IS_QUIET),
 	ENTRY(DEVICE_MEMORY, device_memory, 64, .fd_count = 1),
 	ENTRY(TIMELINE_MEMORY, timeline_memory, 64, ON_TIMELINE(TimelineMemory, SIGNAL)),
 	ENTRY(TIMELINE_OPEN, timeline_open, 64, .fd_count = 1),
 	ENTRY(TIMELINE_SHARE, timeline_share, 64, ON_TIMELINE(TimelineShare, 0)),
-	ENTRY(TIMELINE_CLOSE, timeline_close, 64, ON_TIMELINE(TimelineClose, 0)),
-	ENTRY(TIMELINE_SIGNAL, timeline_signal, 64, ON_TIMELINE(TimelineSignal, SIGNAL)),
+	ENTRY(TIMELINE_CLOSE, timeline_close, 64, ON_TIMELINE(TimelineClose, 0), IS_QUIET),
+	ENTRY(TIMELINE_SIGNAL, timeline_signal, 64, ON_TIMELINE(TimelineSignal, SIGNAL), IS_QUIET),
 	ENTRY(TIMELINE_FAIL, timeline_fail, 512, ON_TIMELINE(TimelineFail, SIGNAL)),
 	ENTRY(TIMELINE_INFO, timeline_info, 64, ON_TIMELINE(TimelineInfo, 0)),
 	ENTRY(POINT_BLAME, point_blame, 64, ON_TIMELINE(PointBlame, WAIT)),
-	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT)),
-	ENTRY(WATCH_CANCEL, watch_cancel, 64),
+	ENTRY(POINT_WATCH, point_watch, 64, ON_TIMELINE(PointWatch, WAIT),
+	      .quiet = QUIET_IF_GRANTED),
+	ENTRY(WATCH_CANCEL, watch_cancel, 64, IS_QUIET),
 	ENTRY(POINT_EXPORT, point_export, 64, ON_TIMELINE(PointExport, WAIT)),
 	ENTRY(POINT_EXPORT_TO, point_export_to, 64, ON_TIMELINE(PointExportTo, WAIT),
 	      .fd_count = 1),
 	ENTRY(POINT_PROMISE, point_promise, 64, ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, 64, ON_TIMELINE(PointSignalOn, SIGNAL),
-	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1),
+	      .fd_count = 1, .fd_more = FBK_FENCES_MAX - 1, IS_QUIET),
 	ENTRY(POINT_DEPENDS, point_depends, 64, ON_TIMELINE(PointDepends, SIGNAL)),
 	ENTRY(SYNCOBJ_CREATE, syncobj_create, 64),
 	ENTRY(MIRROR_TO, mirror_to, 64, ON_TIMELINE(MirrorTo, WAIT), .fd_count = 1),
 	ENTRY(MIRROR_FROM, mirror_from, 64, ON_TIMELINE(MirrorFrom, SIGNAL), .fd_count = 1),
-	ENTRY(MIRROR_DESTROY, mirror_destroy, 64),
+	ENTRY(MIRROR_DESTROY, mirror_destroy, 64, IS_QUIET),
 	ENTRY(PAIR_JOIN, pair_join, 64, ON_TIMELINE(PairJoin, WAIT)),
 	ENTRY(PAIR_LIST, pair_list, 192, ON_TIMELINE(PairList, SIGNAL)),
 	ENTRY(LINK_OFFER, link_offer, 64, ON_TIMELINE(LinkOffer, SIGNAL)),
 	ENTRY(LINK_ACCEPT, link_accept, 64, ON_TIMELINE(LinkAccept, WAIT)),
 	ENTRY(LINK_INFO, link_info, 64, ON_TIMELINE(LinkInfo, WAIT)),
-	ENTRY(LINK_JOIN, link_join, 64, ON_TIMELINE(LinkJoin, WAIT)),
+	ENTRY(LINK_JOIN, link_join, 64, ON_TIMELINE(LinkJoin, WAIT), IS_QUIET),
 	ENTRY(LINK_END, link_end, 512, ON_TIMELINE(LinkEnd, WAIT)),
 	ENTRY(LINK_POINT, link_point, 64, ON_TIMELINE(LinkPoint, WAIT)),
 	ENTRY(LINK_POINT_GET, link_point_get, 64, ON_TIMELINE(LinkPointGet, WAIT)),
 	ENTRY(LINK_BUFFER, link_buffer, 256, ON_TIMELINE(LinkBuffer, WAIT),
 	      .fd_more = FBK_PLANES_MAX),
 	ENTRY(LINK_BUFFER_GET, link_buffer_get, 64, ON_TIMELINE(LinkBufferGet, WAIT)),
-	ENTRY(LINK_BUFFER_ACCEPT, link_buffer_accept, 64, ON_TIMELINE(LinkBufferAccept, WAIT)),
+	ENTRY(LINK_BUFFER_ACCEPT, link_buffer_accept, 64, ON_TIMELINE(LinkBufferAccept, WAIT),
+	      IS_QUIET),
 	ENTRY(LINK_FORMAT, link_format, FBK_FORMAT_DATA_MAX + 512, ON_TIMELINE(LinkFormat, WAIT)),
 	ENTRY(LINK_FORMAT_GET, link_format_get, 64, ON_TIMELINE(LinkFormatGet, WAIT)),
 	ENTRY(LINK_DEPTH, link_depth, 64, ON_TIMELINE(LinkDepth, WAIT)),
@@ -127,7 +136,8 @@ int handle_check(const struct client *client, uint32_t number, uint32_t right, c
 
 /* All checks before a handler runs. */
 static int entry_check(const struct dispatch_entry *entry, struct client *client, const void *body,
-		       const struct wire_packet *packet, struct handle **ret_handle, char *detail)
+		       bool quiet, const struct wire_packet *packet, struct handle **ret_handle,
+		       char *detail)
 {
 	if (!entry->handler) {
 		snprintf(detail, FBK_REASON_SIZE,
@@ -139,6 +149,10 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 			 entry->before_hello ? "Hello comes once, and first"
 					     : "the first request is Hello");
 		return -EPROTO;
+	}
+	if (quiet && entry->quiet == QUIET_NEVER) {
+		snprintf(detail, FBK_REASON_SIZE, "%s has a reply: it can't be quiet", entry->name);
+		return -EINVAL;
 	}
 	if (packet->size > entry->size_max) {
 		snprintf(detail, FBK_REASON_SIZE, "%s: %zu bytes, at most %zu are taken",
@@ -257,10 +271,10 @@ enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *r
 	struct handle *handle = NULL;
 	const void *body = request->hello; /* the members of the union are all pointers */
 
-	*answer = (struct answer){ .detail = "" };
+	*answer = (struct answer){ .detail = "", .quiet = request->quiet };
 	fbk__wire__message__init(&answer->message);
 	answer->message.serial = request->serial;
-	int r = entry_check(entry, client, body, packet, &handle, answer->detail);
+	int r = entry_check(entry, client, body, answer->quiet, packet, &handle, answer->detail);
 	if (r == 0) {
 		packet->fds[packet->fd_count] = -1; /* there is room: the table bounds the count */
 		r = entry->handler(client, handle, body, packet->fds, answer);
@@ -268,6 +282,9 @@ enum answer_then dispatch_run(struct client *client, const Fbk__Wire__Request *r
 	client->registry->counters.requests++;
 	if (r < 0) {
 		answer_error(answer, client, r);
+	}
+	if (answer->quiet && entry->quiet != QUIET_NEVER) {
+		answer->silent |= r == 0 || entry->quiet == QUIET;
 	}
 	/* A refused client has no second try on the same connection. */
 	bool refused = r == -EPROTONOSUPPORT || (r < 0 && !client->greeted);

@@ -30,6 +30,7 @@ struct answer {
 	int fds[ANSWER_FDS_MAX];
 	size_t fd_count;
 	char detail[FBK_REASON_SIZE];
+	bool quiet;  /* the request is: nobody waits for an answer */
 	bool silent; /* send no answer */
 	enum answer_then then;
 	Fbk__Wire__Object object;

@@ -61,19 +61,43 @@ static int brokered_check(const struct timeline *timeline, struct answer *answer
 	return -EINVAL;
 }
 
+/* Who does not wait for the answer has told others of the point: it is decided by this. What was reached stays so. */
+static void point_refused(struct handle *handle, uint64_t value, int error, const char *what,
+			  struct answer *answer)
+{
+	const struct timeline *timeline = handle->timeline;
+	char reason[2 * FBK_REASON_SIZE];
+	if (!timeline->brokered || timeline->cause != FBK_CAUSE_NONE) {
+		return;
+	}
+	if (!answer->detail[0]) {
+		error_explain(handle->client, error, answer->detail);
+	}
+	snprintf(reason, sizeof(reason), "%s of point %llu was refused: %s", what,
+		 (unsigned long long)value, answer->detail);
+	import_refuse(handle, value, error, reason);
+}
+
+static int timeline_signal(struct handle *handle, uint64_t value, struct answer *answer)
+{
+	int r = brokered_check(handle->timeline, answer);
+	if (r == 0) {
+		r = point_check(value, answer);
+	}
+	return r < 0 ? r : not_above(handle->timeline, value, import_signal(handle, value), answer);
+}
+
 int request_timeline_signal(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	(void)client;
 	(void)fds;
 	const Fbk__Wire__TimelineSignal *request = body;
-	int r = brokered_check(handle->timeline, answer);
-	if (r == 0) {
-		r = point_check(request->value, answer);
+	int r = timeline_signal(handle, request->value, answer);
+	if (r < 0 && r != -EALREADY && answer->quiet) { /* that: another client was faster */
+		point_refused(handle, request->value, r, "the signal", answer);
 	}
-	return r < 0 ? r
-		     : not_above(handle->timeline, request->value,
-				 import_signal(handle, request->value), answer);
+	return r;
 }
 
 int request_point_blame(struct client *client, struct handle *handle, const void *body, int *fds,
@@ -107,7 +131,6 @@ int request_point_watch(struct client *client, struct handle *handle, const void
 		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu exists already",
 			 (unsigned long long)request->watch);
 	}
-	answer->silent = r == 0 && request->quiet;
 	return r;
 }
 
@@ -122,7 +145,6 @@ int request_watch_cancel(struct client *client, struct handle *handle, const voi
 		snprintf(answer->detail, FBK_REASON_SIZE, "watch %llu does not exist, or has fired",
 			 (unsigned long long)request->watch);
 	}
-	answer->silent = request->quiet;
 	return r;
 }
 
@@ -242,27 +264,13 @@ static int point_signal_on(struct client *client, struct handle *handle,
 	return not_above(handle->timeline, request->value, r, answer);
 }
 
-/* Who did not wait for the reply has told others of the point: it is decided by this. */
-static void point_refused(struct client *client, struct timeline *timeline, uint64_t value,
-			  int error, struct answer *answer)
-{
-	char reason[2 * FBK_REASON_SIZE];
-	if (!answer->detail[0]) {
-		error_explain(client, error, answer->detail);
-	}
-	snprintf(reason, sizeof(reason), "the fence of point %llu was refused: %s",
-		 (unsigned long long)value, answer->detail);
-	timeline_fail(timeline, FBK_CAUSE_FENCE_ERROR, error, reason);
-}
-
 int request_point_signal_on(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
 	const Fbk__Wire__PointSignalOn *request = body;
 	int r = point_signal_on(client, handle, request, fds, answer);
-	if (r < 0 && request->quiet && handle->timeline->brokered) {
-		point_refused(client, handle->timeline, request->value, r, answer);
+	if (r < 0 && answer->quiet) {
+		point_refused(handle, request->value, r, "the fence", answer);
 	}
-	answer->silent = r == 0 && request->quiet;
 	return r;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
@@ -48,6 +49,7 @@ static void import_free(struct import *import)
 {
 	import_release(import);
 	charge_release(&import->charge);
+	free(import->refused);
 	free(import);
 }
 
@@ -83,7 +85,7 @@ static void import_drop(struct source *source)
  */
 static bool import_reaches(const struct import *import)
 {
-	return import->result == 0 || import->timeline->releases;
+	return import->result == 0 || (import->timeline->releases && !import->refused);
 }
 
 /* The first import is decided. Wake the waiters before the cleanup, which takes as long. */
@@ -104,7 +106,7 @@ static void import_advance(struct timeline *timeline)
 	if (first && first->decided) {
 		enum fbk_cause cause =
 			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
-		timeline_fail(timeline, cause, first->result, NULL);
+		timeline_fail(timeline, cause, first->result, first->refused);
 	}
 	for (struct source *source; (source = TAILQ_FIRST(&over));) {
 		TAILQ_REMOVE(&over, source, links);
@@ -413,6 +415,46 @@ int import_signal(struct handle *handle, uint64_t value)
 	import_append(import);
 	import->decided = true;
 	return 0;
+}
+
+/* Not charged: a timeline has one, since no point is given after it. NULL: no memory. */
+static struct import *refusal_make(struct timeline *timeline, uint64_t value, int error,
+				   const char *reason)
+{
+	struct import *import = calloc(1, sizeof(*import));
+	if (!import) {
+		return NULL;
+	}
+	import->refused = strdup(reason);
+	if (!import->refused) {
+		free(import);
+		return NULL;
+	}
+	import->source.ops = &import_ops;
+	import->timeline = timeline;
+	import->value = value;
+	import->since_ns = clock_now_ns();
+	import->decided = true;
+	import->result = error;
+	return import;
+}
+
+void import_refuse(struct handle *handle, uint64_t value, int error, const char *reason)
+{
+	struct timeline *timeline = handle->timeline;
+	struct import *import = NULL;
+	if (timeline->brokered->given == FBK_POINT_MAX) {
+		return; /* one was refused before */
+	}
+	if (import_first(timeline)) {
+		import = refusal_make(timeline, value, error, reason);
+	}
+	if (!import) {
+		timeline_fail(timeline, FBK_CAUSE_FENCE_ERROR, error, reason);
+		return;
+	}
+	import_append(import);
+	timeline->brokered->given = FBK_POINT_MAX;
 }
 
 struct wait import_wait(const struct handle *handle)

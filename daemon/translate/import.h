@@ -28,6 +28,7 @@ struct import {
 	uint64_t since_ns;
 	bool decided;
 	bool reserved;        /* charged with its timeline: timeline_reserve() */
+	char *refused;        /* NULL: it was not; else why. It fails its timeline */
 	int result;           /* error of the first fence that failed */
 	unsigned int waiting; /* fences that have not signalled */
 	unsigned int count;   /* of parts; 0: a signal by request */
@@ -54,6 +55,10 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 
 /* Signal the point by request: it is reached once all points before it are. */
 int import_signal(struct handle *handle, uint64_t value);
+
+/* The point `value`, above those given before, will never be signalled, since its request was refused: the timeline fails
+ * with that error once the points before it are decided, and takes no more. */
+void import_refuse(struct handle *handle, uint64_t value, int error, const char *reason);
 
 /* The import for which `value` waits next; NULL: `value` was not given, or no fence is pending. */
 const struct import *import_pending(const struct timeline *timeline, uint64_t value);

@@ -222,7 +222,6 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 {
 	struct fbk_link *link = frame->link;
 	pthread_mutex_lock(link->lock);
-	release_flush(&link->consumer->queue);
 	int r = frame_check(frame);
 	if (r == 0) {
 		struct lane_return back = {
@@ -239,7 +238,6 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 	struct fbk_link *link = frame->link;
 	struct release_line *line;
 	pthread_mutex_lock(link->lock);
-	release_flush(&link->consumer->queue);
 	int r = frame_check(frame);
 	if (r == 0) {
 		r = release_line_get(link, frame->index, FBK_RELEASE_MEMORY, &line);
@@ -257,26 +255,15 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 	return r;
 }
 
-/* What the daemon would refuse, when nobody looks any more. */
-static int fence_check(struct fbk_context *context, int fd)
-{
-	int kind = fbk_fence_classify(context, fd);
-	if (kind == FBK_FENCE_DMA_BUF_IMPLICIT) {
-		return error_set(-EOPNOTSUPP,
-				 "a dma-buf is no fence: export its fences as a sync_file");
-	}
-	return kind < 0 ? kind : 0;
-}
-
 static int frame_follow(struct fbk_frame *frame, int fence_fd)
 {
 	struct fbk_link *link = frame->link;
 	struct release_line *line;
 	int r = frame_check(frame);
-	if (r == 0) {
-		r = fence_check(link->context, fence_fd);
+	if (r == 0) { /* before the first of a buffer makes its timeline */
+		r = fbk_fence_classify(link->context, fence_fd);
 	}
-	if (r == 0) {
+	if (r >= 0) {
 		r = release_line_get(link, frame->index, FBK_RELEASE_BROKERED, &line);
 	}
 	if (r < 0) {
@@ -292,7 +279,7 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 		.value = line->uses + 1,
 		.incarnation = line->incarnation,
 	};
-	r = release_send(&link->consumer->queue, line->timeline->handle, &back, fence_fd);
+	r = release_send(&link->consumer->queue, line->timeline, &back, fence_fd);
 	if (r < 0) {
 		return r;
 	}

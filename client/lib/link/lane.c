@@ -11,7 +11,11 @@
 
 int lane_raise(const struct lane *lane)
 {
-	return fbk_timeline_signal(lane->timeline, fbk_timeline_value(lane->timeline) + 1);
+	int r;
+	do { /* -EALREADY: another thread raised it, maybe before the table was written */
+		r = fbk_timeline_signal(lane->timeline, fbk_timeline_value(lane->timeline) + 1);
+	} while (r == -EALREADY);
+	return r;
 }
 
 int lane_give_back(const struct lane *lane, const struct lane_return *back)

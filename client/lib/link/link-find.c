@@ -16,7 +16,7 @@ static bool found_offered(const struct fbk_link *link, const struct lane_frame *
 
 static int frame_check(const struct fbk_link *link, const struct lane_frame *frame)
 {
-	const struct link_consumer *half = link->consumer;
+	struct link_consumer *half = link->consumer;
 	if (frame->timeline > FBK_LANE_ACQUIRES ||
 	    (frame->timeline > 0 && (frame->value == 0 || frame->value > FBK_POINT_MAX))) {
 		return error_set(-EPROTO, "the peer's frame %llu is invalid",

@@ -55,7 +55,8 @@ static void import_decide(struct fbk_link *link, struct link_buffer *buffer, uin
 	}
 	REQUEST(request, LINK_BUFFER_ACCEPT, link_buffer_accept, .handle = link->state->handle,
 		.index = index, .generation = buffer->generation, .error = buffer->error);
-	request_do(link->context, &request); /* refused: it was replaced, which is a change */
+	request_quiet_end(link->context,
+			  &request); /* refused: it was replaced, which is a change */
 }
 
 /* What is to be imported next. 0: nothing. 1: `ret_index`, with a buffer, counted, or none: it is gone. */

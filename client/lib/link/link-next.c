@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/lib/clock.h"
 #include "client/lib/error.h"
 #include "client/lib/flush.h"
 #include "client/lib/timeline.h"
@@ -16,8 +15,6 @@
 #include "link-import.h"
 #include "link.h"
 #include "release-line.h"
-
-#define RELEASES_RETRY_NS UINT64_C(5000000)
 
 /* A memfd is flushed where it is mapped, which the library does not know. */
 static int flush_buffer(const struct fbk_buffer_desc *desc)
@@ -168,7 +165,6 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 			 struct awaited *awaited)
 {
 	int r = link_refresh(link);
-	release_flush(&link->consumer->queue);
 	if (r < 0) {
 		return r;
 	}
@@ -183,17 +179,6 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 		return link_look_next(link, ret_frame, awaited);
 	}
 	return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
-}
-
-/* Releases that wait for room on the socket are the next frames: then it looks again soon. */
-static int next_wait(const struct fbk_link *link, struct awaited *awaited, uint64_t deadline_ns)
-{
-	uint64_t soon = now_ns() + RELEASES_RETRY_NS;
-	if (link->consumer->queue.count == 0 || deadline_ns <= soon) {
-		return awaited_wait(awaited, deadline_ns);
-	}
-	int r = awaited_wait(awaited, soon);
-	return r == -ETIMEDOUT ? 0 : r;
 }
 
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
@@ -220,7 +205,7 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 			awaited_drop(&awaited);
 			return r;
 		}
-		r = next_wait(link, &awaited, deadline_ns);
+		r = awaited_wait(&awaited, deadline_ns);
 		if (r < 0) {
 			return r;
 		}

@@ -12,7 +12,7 @@ int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 {
 	REQUEST(request, LINK_POINT, link_point, .handle = link->state->handle,
 		.timeline = timeline->handle, .number = number, .incarnation = incarnation);
-	return request_do(link->context, &request);
+	return request_do(link->context, &request); /* before the peer is told of a point of it */
 }
 
 static int point_open(struct fbk_link *link, uint32_t number, uint32_t incarnation,

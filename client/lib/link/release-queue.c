@@ -2,164 +2,159 @@
 #include "release-queue.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "client/lib/context.h"
 #include "client/lib/error.h"
-#include "client/lib/request.h"
+#include "client/lib/translate.h"
 #include "client/lib/watch-arm.h"
 #include "link.h"
-#include "proto/index-mask.h"
 
-static struct queued_release *queue_at(struct release_queue *queue, uint32_t place)
+/* Of the outbox, with a reference to the link. */
+struct queued_release {
+	struct release_queue *queue;
+	struct lane_return back;
+	bool dropped;
+};
+
+void release_queue_init(struct release_queue *queue, struct fbk_link *link)
 {
-	return &queue->entries[(queue->first + place) % RELEASES_MAX];
+	queue->link = link;
+	pthread_mutex_init(&queue->lock, NULL);
 }
 
-static void queue_put(struct release_queue *queue, const struct queued_release *release)
+void release_queue_finish(struct release_queue *queue)
 {
-	*queue_at(queue, queue->count++) = *release;
-	queue->indices |= index_bit(release->back.index);
+	pthread_mutex_destroy(&queue->lock);
 }
 
-/* The first; without its fence where that was closed. */
-static void queue_pop(struct release_queue *queue)
+/* Under the queue's lock. */
+static bool queue_is_empty(const struct release_queue *queue)
 {
-	const struct queued_release *release = queue_at(queue, 0);
-	if (release->fence >= 0) {
-		close(release->fence);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		if (queue->queued[i]) {
+			return false;
+		}
 	}
-	queue->indices &= ~index_bit(release->back.index);
-	queue->first = (queue->first + 1) % RELEASES_MAX;
-	queue->count--;
+	return true;
 }
 
-/* The packet: -EAGAIN if there is no room. Refused, it fails the timeline, and with it the point: so the frame is never
- * lost, and nobody looks for the reply. */
-static int release_put(const struct fbk_link *link, const struct queued_release *release)
+static void wind_down(void *arg, struct fbk_point point, int result)
 {
-	REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = release->handle,
-		.value = release->back.value, .quiet = true);
-	return request_try(link->context, &request, &release->fence, 1);
-}
-
-static int release_say(struct fbk_link *link, const struct queued_release *release)
-{
-	int r = lane_give_back(&link->out, &release->back);
-	link_wind_down(link);
-	return r;
-}
-
-static void room_found(void *arg, struct fbk_point point, int result)
-{
-	struct release_queue *queue = arg;
-	struct fbk_link *link = queue->link;
+	struct fbk_link *link = arg;
 	(void)point;
 	(void)result;
 	pthread_mutex_lock(link->lock);
-	release_flush(queue);
+	link_wind_down(link);
 	pthread_mutex_unlock(link->lock);
 }
 
-/* Programs that dispatch need no other call to go on; no memory: with the next call. */
-static void release_watch(struct release_queue *queue)
+/* Its fence was sent, or never will be: then the link is over. On any thread, without a lock. */
+static void release_sent(void *arg, int result)
 {
-	struct fbk_context *context = queue->link->context;
-	if (queue->count > 0 && !watch_pending(context, queue->watch)) {
-		watch_room(context, room_found, queue, &queue->watch);
-	}
-}
-
-void release_flush(struct release_queue *queue)
-{
+	struct queued_release *release = arg;
+	struct release_queue *queue = release->queue;
 	struct fbk_link *link = queue->link;
-	int r = 0;
-	if (queue->count == 0) {
-		return;
-	}
-	while (queue->count > 0 && r == 0) {
-		struct queued_release release = *queue_at(queue, 0);
-		r = release_put(link, &release);
-		if (r == 0) {
-			queue_pop(queue);
-			release_say(link, &release);
+	bool wake = false;
+	pthread_mutex_lock(&queue->lock);
+	if (!release->dropped) {
+		queue->queued[release->back.index] = NULL;
+		if (result == 0) {
+			lane_give_back(&link->out, &release->back);
 		}
+		wake = queue->wanted && queue_is_empty(queue);
 	}
-	release_watch(queue);
+	if (wake && result == 0) {
+		queue->wanted = false;
+		watch_dispatch(link->context, wind_down, link, &queue->watch);
+	}
+	pthread_mutex_unlock(&queue->lock);
+	free(release);
+	link_unref(link);
 }
 
-/* Without room it is put behind those that wait. */
-static int release_send_or_queue(struct release_queue *queue, const struct queued_release *release)
+/* It is known before it is sent, which another thread may do at once. */
+static void release_put(struct release_queue *queue, struct queued_release *release)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->queued[release->back.index] = release;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+static void release_take(struct release_queue *queue, const struct queued_release *release)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->queued[release->back.index] = NULL;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+int release_send(struct release_queue *queue, struct fbk_timeline *timeline,
+		 const struct lane_return *back, int fence)
 {
 	struct fbk_link *link = queue->link;
-	release_flush(queue);
-	int r = queue->count > 0 ? -EAGAIN : release_put(link, release);
-	if (r == 0) {
-		close(release->fence);
-		return release_say(link, release);
+	struct queued_release *release = malloc(sizeof(*release));
+	if (!release) {
+		close(fence);
+		return error_plain(-ENOMEM);
 	}
-	if (r == -EAGAIN && queue->count < RELEASES_MAX) {
-		queue_put(queue, release);
-		release_watch(queue);
+	*release = (struct queued_release){ .queue = queue, .back = *back };
+	release_put(queue, release);
+	link_ref(link);
+	int r = signal_on(
+		(struct fbk_point){ timeline, back->value },
+		&(struct packet){
+			.fds = &fence, .fd_count = 1, .sent = release_sent, .arg = release });
+	close(fence);
+	if (r == 1) {
 		return 0;
 	}
-	close(release->fence);
-	return r == -EAGAIN
-		       ? error_set(r, "%d release fences wait to be sent: the daemon takes none",
-				   RELEASES_MAX)
-		       : error_plain(r);
+	release_take(queue, release);
+	free(release);
+	link_unref(link); /* the program has one */
+	return r < 0 ? r : lane_give_back(&link->out, back);
 }
 
-int release_send(struct release_queue *queue, uint32_t handle, const struct lane_return *back,
-		 int fence)
+/* Under the queue's lock. */
+static void queue_drop(struct release_queue *queue, uint32_t index)
 {
-	const struct fbk_link *link = queue->link;
-	const struct queued_release release = { *back, handle, fence };
-	int r = context_check(link->context);
-	if (r == 0 && context_lost(link->context)) {
-		r = error_set(-ENOTCONN, "the daemon is gone");
-	}
-	if (r < 0) {
-		close(fence);
-		return r;
-	}
-	return release_send_or_queue(queue, &release);
-}
-
-void release_flush_all(struct release_queue *queue)
-{
-	const struct fbk_link *link = queue->link;
-	int r = 0;
-	while (queue->count > 0 && r == 0) {
-		struct queued_release release = *queue_at(queue, 0);
-		REQUEST(request, POINT_SIGNAL_ON, point_signal_on, .handle = release.handle,
-			.value = release.back.value);
-		r = request_do_fds(link->context, &request, &release.fence, 1);
-		if (r == 0) {
-			queue_pop(queue);
-			lane_give_back(&link->out, &release.back);
-		}
-	}
-}
-
-void release_drop_all(struct release_queue *queue)
-{
-	while (queue->count > 0) {
-		queue_pop(queue);
-	}
-	if (queue->link->context) {
-		watch_end(queue->link->context, &queue->watch);
+	if (queue->queued[index]) {
+		queue->queued[index]->dropped = true;
+		queue->queued[index] = NULL;
 	}
 }
 
 void release_drop(struct release_queue *queue, uint32_t index)
 {
-	for (uint32_t left = release_is_queued(queue, index) ? queue->count : 0; left > 0; left--) {
-		struct queued_release release = *queue_at(queue, 0);
-		queue_at(queue, 0)->fence = release.back.index == index ? release.fence : -1;
-		queue_pop(queue);
-		if (release.back.index != index) {
-			queue_put(queue, &release);
-		}
+	pthread_mutex_lock(&queue->lock);
+	queue_drop(queue, index);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void release_drop_all(struct release_queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
+		queue_drop(queue, i);
 	}
+	if (queue->link->context) {
+		watch_end(queue->link->context, &queue->watch);
+	}
+	pthread_mutex_unlock(&queue->lock);
+}
+
+bool release_is_queued(struct release_queue *queue, uint32_t index)
+{
+	pthread_mutex_lock(&queue->lock);
+	bool queued = queue->queued[index] != NULL;
+	pthread_mutex_unlock(&queue->lock);
+	return queued;
+}
+
+bool releases_wait(struct release_queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->wanted = !queue_is_empty(queue);
+	bool wait = queue->wanted;
+	pthread_mutex_unlock(&queue->lock);
+	return wait;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/lib/error.h"
+#include "client/lib/request.h"
 #include "frame.h"
 #include "link-watch.h"
 #include "link.h"
@@ -81,7 +82,8 @@ static int consumer_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 /* Its end of the link is what keeps the buffers whose releases are undecided from their producer. */
 static bool consumer_busy(struct fbk_link *link)
 {
-	return link->consumer->held + link->consumer->queue.count > 0 || release_lines_wait(link);
+	bool queued = releases_wait(&link->consumer->queue);
+	return link->consumer->held > 0 || queued || release_lines_wait(link);
 }
 
 static int consumer_refresh(struct fbk_link *link)
@@ -100,8 +102,10 @@ static void consumer_stop(struct fbk_link *link)
 static void consumer_leave(struct fbk_link *link)
 {
 	frames_unwatch(link);
+	if (releases_wait(&link->consumer->queue)) {
+		requests_drain(link->context); /* else their producer gets them as not released */
+	}
 	pthread_mutex_lock(link->lock);
-	release_flush_all(&link->consumer->queue);
 	frames_lose(link); /* the daemon gives them back, after the fences of their buffers */
 	pthread_mutex_unlock(link->lock);
 }
@@ -113,7 +117,7 @@ static void consumer_close(struct fbk_link *link)
 
 static void consumer_free(struct fbk_link *link)
 {
-	release_drop_all(&link->consumer->queue);
+	release_queue_finish(&link->consumer->queue);
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		link_buffer_unref(link->consumer->buffers[i]);
 	}
@@ -146,7 +150,7 @@ int role_consumer_create(struct fbk_link *link)
 	for (uint32_t i = 0; i <= WATCHED_MAX; i++) {
 		half->watches[i].link = link;
 	}
-	half->queue.link = link;
+	release_queue_init(&half->queue, link);
 	pthread_mutex_init(&half->importing, NULL);
 	link->consumer = half;
 	link->ops = &role_consumer;

@@ -37,7 +37,7 @@ static int link_join(struct fbk_link *link)
 	}
 	REQUEST(request, LINK_JOIN, link_join, .handle = link->state->handle, .from = from,
 		.epoch = link->epoch);
-	r = request_do(link->context, &request);
+	r = request_quiet(link->context, &request, NULL);
 	if (r == 0) {
 		link->next = from;
 		link->producer->from = from;
@@ -45,8 +45,7 @@ static int link_join(struct fbk_link *link)
 		link->producer->pauses = lane_wishes_read(&link->peer.page).pauses;
 		link->info.phase = FBK_PHASE_ESTABLISHED;
 	}
-	/* stale epoch: that consumer left meanwhile, which is a change to ask about */
-	return r == -EALREADY ? 0 : r;
+	return r; /* refused: that consumer left meanwhile, which is a change to ask about */
 }
 
 static int producer_met(struct fbk_link *link, uint64_t from)
