@@ -151,6 +151,8 @@ static int context_start(struct fbk_context *context, int socket, const char *pa
 	if (r == 0 && socket < 0) {
 		r = context_connect(context, path);
 	}
+	context->outbox.socket = context->socket;
+	context->outbox.begin = guard_begin;
 	if (r == 0) {
 		r = context_greet(context);
 	}
@@ -220,7 +222,7 @@ void fbk_disconnect(struct fbk_context *context)
 		context_goodbye(
 			context); /* a forked child has no guard thread, and sends nothing */
 	}
-	outbox_drop(context, -ENOTCONN);
+	outbox_drop(&context->outbox, -ENOTCONN);
 	children_drop(&context->children);
 	page_maps_finish(context);
 	requests_free(context);

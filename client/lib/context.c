@@ -11,7 +11,6 @@
 #include "error.h"
 #include "proto/cells.h"
 #include "proto/wire.h"
-#include "request.h"
 
 int context_check(struct fbk_context *context)
 {
@@ -69,7 +68,7 @@ struct fbk_context *context_create(void)
 	context->doorbell = -1;
 	context->guard_bell = -1;
 	context->classifier.reference_fd = -1;
-	atomic_init(&context->timeout_ns, REPLY_TIMEOUT_NS);
+	atomic_init(&context->timeout_ns, CONTEXT_TIMEOUT_NS);
 	outbox_init(&context->outbox);
 	pthread_mutex_init(&context->opening, NULL);
 	pthread_mutex_init(&context->mutex, NULL);

@@ -31,7 +31,8 @@ struct watches;
 struct wire_packet;
 struct Fbk__Wire__Message;
 
-#define CONTEXT_MARK_SIZE 4096 /* of the page at `ours` */
+#define CONTEXT_MARK_SIZE  4096 /* of the page at `ours` */
+#define CONTEXT_TIMEOUT_NS UINT64_C(5000000000)
 
 struct fbk_context {
 	int socket;
@@ -44,10 +45,11 @@ struct fbk_context {
 	uint64_t features;
 	uint64_t spin_ns;
 	uint64_t max_wait_ns;
-	_Atomic uint64_t timeout_ns; /* how long a request waits for its answer */
-	_Atomic bool lost;           /* the daemon is gone; never false again */
-	_Atomic bool stopping;       /* the daemon announced that it stops; never false again */
-	struct crowd any;            /* on cell 0 of `pair` */
+	_Atomic uint64_t
+		timeout_ns;    /* how long a request waits for its answer: set by the program */
+	_Atomic bool lost;     /* the daemon is gone; never false again */
+	_Atomic bool stopping; /* the daemon announced that it stops; never false again */
+	struct crowd any;      /* on cell 0 of `pair` */
 
 	pthread_mutex_t opening; /* one open or close of a timeline at a time */
 	pthread_mutex_t mutex;

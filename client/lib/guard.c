@@ -11,6 +11,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "proto/container.h"
 #include "request.h"
 
 #define GUARD_STACK    (64 * 1024)
@@ -24,7 +25,7 @@ static void guard_lose(struct fbk_context *context)
 	}
 	context_lose(context);
 	pthread_mutex_unlock(&context->mutex);
-	outbox_drop(context, -ENOTCONN);
+	outbox_drop(&context->outbox, -ENOTCONN);
 }
 
 /* What was read is passed on, and rouses who waits or dispatches. */
@@ -70,7 +71,7 @@ static void *guard_run(void *arg)
 			guard_read(context);
 		}
 		if (r >= 0) {
-			full = outbox_flush(context);
+			full = outbox_flush(&context->outbox);
 		}
 	}
 }
@@ -98,7 +99,8 @@ static int guard_create(struct fbk_context *context)
 	return r;
 }
 
-int guard_ensure(struct fbk_context *context)
+/* Under the outbox's lock. */
+static int guard_ensure(struct fbk_context *context)
 {
 	int r = 0;
 	if (!context->guarded) {
@@ -123,11 +125,14 @@ int guard_start(struct fbk_context *context)
 		     : 0;
 }
 
-void guard_wake(struct fbk_context *context)
+int guard_begin(struct outbox *outbox)
 {
-	if (context->guarded) {
+	struct fbk_context *context = container_of(outbox, struct fbk_context, outbox);
+	int r = guard_ensure(context);
+	if (r == 0) {
 		eventfd_write(context->guard_bell, 1);
 	}
+	return r;
 }
 
 void guard_end(struct fbk_context *context)

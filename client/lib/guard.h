@@ -7,8 +7,8 @@
 #pragma once
 
 struct fbk_context;
+struct outbox;
 
-int guard_start(struct fbk_context *context);  /* if there is none; not under the outbox's lock */
-int guard_ensure(struct fbk_context *context); /* the same, under it; without a detail */
-void guard_wake(struct fbk_context *context);  /* something waits in the outbox */
-void guard_end(struct fbk_context *context);   /* at the end of the context */
+int guard_start(struct fbk_context *context); /* if there is none; not under the outbox's lock */
+int guard_begin(struct outbox *outbox);       /* of a context: `begin` */
+void guard_end(struct fbk_context *context);  /* at the end of the context */

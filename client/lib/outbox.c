@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "context.h"
 #include "error.h"
-#include "guard.h"
 #include "proto/wire.h"
 
 struct outbox_entry {
@@ -123,20 +121,22 @@ static int room_check(const struct outbox *outbox, const struct packet *packet)
 
 /* -EAGAIN: no room. -ENOBUFS: ETOOMANYREFS says that as many fds as the limit of open files allows are on their way in
  * sockets of this user. */
-static int socket_send(const struct fbk_context *context, const void *bytes, size_t size,
-		       const int *fds, size_t fd_count)
+static int socket_send(const struct outbox *outbox, const void *bytes, size_t size, const int *fds,
+		       size_t fd_count)
 {
-	int r = wire_send(context->socket, bytes, size, fds, fd_count);
+	int r = wire_send(outbox->socket, bytes, size, fds, fd_count);
 	return r == -ETOOMANYREFS || r == -ENOMEM ? -ENOBUFS : r == -ECONNRESET ? -EPIPE : r;
 }
 
 /* Under the lock. */
-static int packet_wait(struct fbk_context *context, const struct packet *packet)
+static int packet_wait(struct outbox *outbox, const struct packet *packet)
 {
-	struct outbox *outbox = &context->outbox;
 	struct outbox_entry *entry = NULL;
 	int r = room_check(outbox, packet);
-	if (r == 0 && guard_ensure(context) < 0 && packet->room == PACKET_BOUNDED) {
+	if (r == 0 && (TAILQ_EMPTY(&outbox->entries) || !outbox->begun)) {
+		outbox->begun = outbox->begin(outbox) == 0;
+	}
+	if (r == 0 && !outbox->begun && packet->room == PACKET_BOUNDED) {
 		r = error_set(-EAGAIN, "the daemon takes no requests, and no thread can be started "
 				       "that sends them later");
 	}
@@ -146,23 +146,18 @@ static int packet_wait(struct fbk_context *context, const struct packet *packet)
 	if (r < 0) {
 		return r;
 	}
-	bool first = TAILQ_EMPTY(&outbox->entries);
 	entry_append(outbox, entry);
-	if (first) {
-		guard_wake(context);
-	}
 	return 1;
 }
 
-int outbox_put(struct fbk_context *context, const struct packet *packet)
+int outbox_put(struct outbox *outbox, const struct packet *packet)
 {
-	struct outbox *outbox = &context->outbox;
 	pthread_mutex_lock(&outbox->lock);
-	int r = TAILQ_EMPTY(&outbox->entries) ? socket_send(context, packet->bytes, packet->size,
+	int r = TAILQ_EMPTY(&outbox->entries) ? socket_send(outbox, packet->bytes, packet->size,
 							    packet->fds, packet->fd_count)
 					      : -EAGAIN;
 	if (r == -EAGAIN || r == -ENOBUFS) {
-		r = packet_wait(context, packet);
+		r = packet_wait(outbox, packet);
 	}
 	pthread_mutex_unlock(&outbox->lock);
 	return r;
@@ -176,13 +171,12 @@ static void entry_done(struct outbox_entry *entry, int result)
 	entry_free(entry);
 }
 
-int outbox_flush(struct fbk_context *context)
+int outbox_flush(struct outbox *outbox)
 {
-	struct outbox *outbox = &context->outbox;
 	for (;;) {
 		pthread_mutex_lock(&outbox->lock);
 		struct outbox_entry *entry = TAILQ_FIRST(&outbox->entries);
-		int r = entry ? socket_send(context, entry->bytes, entry->size, entry->fds,
+		int r = entry ? socket_send(outbox, entry->bytes, entry->size, entry->fds,
 					    entry->fd_count)
 			      : 0;
 		bool full = r == -EAGAIN || r == -ENOBUFS;
@@ -197,9 +191,8 @@ int outbox_flush(struct fbk_context *context)
 	}
 }
 
-void outbox_withdraw(struct fbk_context *context, uint64_t serial)
+void outbox_withdraw(struct outbox *outbox, uint64_t serial)
 {
-	struct outbox *outbox = &context->outbox;
 	struct outbox_entry *entry;
 	pthread_mutex_lock(&outbox->lock);
 	TAILQ_FOREACH(entry, &outbox->entries, links) {
@@ -214,9 +207,8 @@ void outbox_withdraw(struct fbk_context *context, uint64_t serial)
 	}
 }
 
-void outbox_drop(struct fbk_context *context, int error)
+void outbox_drop(struct outbox *outbox, int error)
 {
-	struct outbox *outbox = &context->outbox;
 	struct outbox_entry *entry;
 	do {
 		pthread_mutex_lock(&outbox->lock);

@@ -152,7 +152,7 @@ static int request_put(struct fbk_context *context, Fbk__Wire__Request *request,
 	packet->bytes = bytes;
 	packet->size = fbk__wire__request__pack(request, bytes);
 	packet->serial = request->serial;
-	int r = outbox_put(context, packet);
+	int r = outbox_put(&context->outbox, packet);
 	return r == 1 && !packet->sent ? 0 : r;
 }
 
@@ -254,7 +254,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 	LIST_REMOVE(&pending, links);
 	pthread_mutex_unlock(&context->mutex);
 	if (r < 0) {
-		outbox_withdraw(context, pending.serial);
+		outbox_withdraw(&context->outbox, pending.serial);
 	}
 	if (r == 0) {
 		r = reply_judge(&pending.reply, call->fds_wanted);
@@ -409,7 +409,7 @@ void requests_drain(struct fbk_context *context)
 	while (outbox_waits(&context->outbox) && !context_lost(context)) {
 		int left = remaining_ms(deadline);
 		struct pollfd entry = { .fd = context->socket, .events = POLLIN | POLLOUT };
-		if (left == 0 || outbox_flush(context) == 0) {
+		if (left == 0 || outbox_flush(&context->outbox) == 0) {
 			break;
 		}
 		poll(&entry, 1, left < DRAIN_LOOK_MS ? left : DRAIN_LOOK_MS);

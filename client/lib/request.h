@@ -12,8 +12,7 @@
 #include "outbox.h"
 #include "proto/request.h"
 
-#define REPLY_TIMEOUT_NS UINT64_C(5000000000) /* unless fbk_context_set_timeout() says otherwise */
-#define REPLY_FDS_MAX    4
+#define REPLY_FDS_MAX 4
 
 struct fbk_context;
 
