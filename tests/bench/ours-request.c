@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A request and its reply: the cheapest that a program waits for is the signal of a brokered timeline. */
+/* A request and its reply: the cheapest that a program waits for is a dependency on a point that is reached. */
 #include "ours.h"
 
 static int request_open(const struct row *row, void **ret_state)
@@ -10,7 +10,8 @@ static int request_open(const struct row *row, void **ret_state)
 		return r;
 	}
 	if (fbk_timeline_create(ours->party.device, NULL, "bench", FBK_TIMELINE_BROKERED,
-				&ours->party.mine) < 0) {
+				&ours->party.mine) < 0 ||
+	    fbk_timeline_signal(ours->party.mine, 1) < 0) {
 		r = ours_fail("making a timeline");
 		ours_close(ours);
 		return r;
@@ -25,8 +26,10 @@ static int request_round(void *state, unsigned int count, struct samples *sample
 	int r = 0;
 	for (unsigned int i = 0; r == 0 && i < count; i++) {
 		uint64_t start = host_now();
-		r = party_signal(&ours->party, ++ours->meeting->value);
+		r = fbk_point_depends((struct fbk_point){ ours->party.mine, 2 },
+				      (struct fbk_point){ ours->party.mine, 1 });
 		uint64_t end = host_now();
+		r = r < 0 ? ours_fail("declaring a dependency") : 0;
 		if (r == 0) {
 			r = samples_add(samples, (double)(end - start));
 		}
@@ -34,5 +37,5 @@ static int request_round(void *state, unsigned int count, struct samples *sample
 	return r;
 }
 
-const struct side ours_request = { "signal of a brokered timeline", request_open, request_round,
+const struct side ours_request = { "dependency on a reached point", request_open, request_round,
 				   ours_close };

@@ -31,6 +31,7 @@ extern const struct side ours_promise_many;  /* a promise, 10,000 waits declared
 extern const struct side ours_promise_none;
 extern const struct side ours_request;
 extern const struct side ours_requests; /* the same, 32 under way, by the protocol */
+extern const struct side ours_stalled;  /* sent while the daemon is stopped */
 extern const struct side ours_syncobj;  /* direct mirror */
 extern const struct side ours_link;
 extern const struct side ours_hand; /* memory to eventfd, eventfd to memory */

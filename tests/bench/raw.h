@@ -19,6 +19,7 @@ extern const struct side raw_relay_both;     /* to_fd, and to_word back */
 extern const struct side raw_link;           /* as many requests as a link takes */
 extern const struct side raw_request;        /* SOCK_SEQPACKET ping-pong, epoll server */
 extern const struct side raw_requests;       /* the same, 32 under way */
+extern const struct side raw_stalled;        /* send(2) alone */
 extern const struct side raw_syncobj;        /* TIMELINE_SIGNAL and SYNCOBJ_EVENTFD */
 extern const struct side raw_dbus_start;     /* until dbus-daemon prints its address */
 extern const struct side raw_dbus_memory;    /* its anonymous memory at that time */
@@ -30,6 +31,7 @@ extern const struct side raw_bus_flood;      /* Peer.Ping of our daemon under a 
 /* Bytes of a request and of its reply: as many as ours has (strace shows them). */
 #define REQUEST_SIZE   10
 #define REPLY_SIZE     3
+#define QUIET_SIZE     21 /* the signal of a brokered timeline */
 #define PIPELINE_DEPTH 32
 
 /* Requests that set up a link (strace shows them): of the offering process, before and after the other accepted;

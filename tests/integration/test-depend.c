@@ -278,7 +278,7 @@ START_TEST(reached)
 	ck_assert_int_eq(depends(s, 1, a, 1), 0);
 	ck_assert_int_eq(depends(t, 1, s, 1), 0);
 	ck_assert_int_eq(fbk_timeline_signal(s, 1), 0); /* it was not so, then: nobody minds */
-	ck_assert_uint_eq(usage("edges"), 0);
+	await_usage("edges", 0);
 }
 END_TEST
 
@@ -299,7 +299,7 @@ START_TEST(eventfds_known)
 {
 	int first = exported(s, 3, PATIENCE_MS);
 	ck_assert_int_eq(fbk_point_signal_on(at(t, 2), first), 0);
-	ck_assert_uint_eq(usage("edges"), 1);
+	await_usage("edges", 1);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 3), exported(t, 2, PATIENCE_MS)), 0);
 	expect_failed(s, -EDEADLK, "s.3 waits for t.2, which waits for s.3");
 	ck_assert_uint_eq(usage("edges"), 0);
@@ -356,7 +356,7 @@ START_TEST(eventfds_at_once)
 	ck_assert_uint_eq(usage("imports"), 0);
 	int others[2] = { exported(a, 1, PATIENCE_MS), eventfd(0, EFD_CLOEXEC) };
 	ck_assert_int_eq(fbk_point_signal_on_all(at(t, 1), others, 2), 0);
-	ck_assert_uint_eq(usage("edges"), 1);
+	await_usage("edges", 1);
 	ck_assert_int_eq(depends(a, 1, t, 1), -EDEADLK);
 }
 END_TEST

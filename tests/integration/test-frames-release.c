@@ -153,6 +153,44 @@ START_TEST(first_release)
 }
 END_TEST
 
+/* Frames that are released at once, and by a point in memory. */
+START_TEST(frames_go_on)
+{
+	struct fate fate;
+	uint64_t last = 0;
+	local_open(&local, FBK_DELIVERY_FIFO, PRODUCER_BUFFERS);
+	EXPECT(fbk_context_set_timeout(local.context, UINT64_MAX) == 0);
+	EXPECT(fbk_context_set_timeout(producer.context, UINT64_MAX) == 0);
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) { /* its producer opens what it shows */
+		ck_assert_int_eq(hand(i), 1);
+		frame_release_to(local_next(&local), false, &fate);
+		fate_decide(&fate, 0);
+		ck_assert_uint_eq(take(), i);
+	}
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand(i), 1);
+		ck_assert_int_eq(frame_release(local_next(&local), 0), 0);
+	}
+	daemon_stall();
+	for (unsigned int i = 0; i < 10000; i++) {
+		ck_assert_int_eq(hand(take()), 1);
+		struct fbk_frame *frame = local_next(&local);
+		ck_assert_uint_gt(fbk_frame_sequence(frame), last);
+		last = fbk_frame_sequence(frame);
+		if (i % 2) {
+			frame_release_to(frame, false, &fate);
+			fate_decide(&fate, 0);
+		} else {
+			ck_assert_int_eq(frame_release(frame, 0), 0);
+		}
+	}
+	daemon_resume();
+	exchange_drain(producer.exchange, PRODUCER_BUFFERS);
+	local_close(&local);
+}
+END_TEST
+
 /* A stopped link ends once the last release was sent, and is decided. */
 START_TEST(stop_waits_for_the_queue)
 {
@@ -281,6 +319,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	ADD_LOOP(tcase, daemon_is_stopped, flushes);
 	tcase_add_test(tcase, first_release);
+	tcase_add_test(tcase, frames_go_on);
 	tcase_add_test(tcase, stop_waits_for_the_queue);
 	tcase_add_test(tcase, consumer_dies_after_a_release);
 	tcase_add_test(tcase, no_fences);

@@ -123,6 +123,9 @@ START_TEST(only_where_it_must)
 	ck_assert_int_eq(fbk_device_register(context, &desc, &device), 0);
 	struct fbk_timeline *brokered = peer_timeline(device, "brokered", FBK_TIMELINE_BROKERED);
 	ck_assert_int_eq(fbk_timeline_signal(brokered, WRAP + STEP + 1), 0);
+	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ brokered, WRAP + STEP + 1 },
+					deadline_ms(PATIENCE_MS)),
+			 0);
 	ck_assert_uint_eq(fbk_timeline_value(brokered), WRAP + STEP + 1);
 	open_raw(brokered, &view);
 	ck_assert_uint_eq(view.control->flags, 0);

@@ -17,9 +17,9 @@
 #include "lib-stage.h"
 #include "lib-view.h"
 
-#define CALLS     10000
-#define HOUR_NS   UINT64_C(3600000000000)
-#define SHORT_NS  UINT64_C(50000000)
+#define CALLS    10000
+#define HOUR_NS  UINT64_C(3600000000000)
+#define SHORT_NS UINT64_C(50000000)
 
 static struct daemon *fencebrokerd = &server;
 static struct fbk_context *context, *other;
@@ -195,7 +195,7 @@ START_TEST(fences)
 	}
 	ck_assert_int_eq(r, -EAGAIN);
 	ck_assert_uint_gt(count, OUTBOX_FDS_MAX);
-	ck_assert_uint_eq(own_fds(), before + 1 + OUTBOX_FDS_MAX); /* the thread's */
+	ck_assert_uint_eq(own_fds(), before + 1 + OUTBOX_FDS_MAX);   /* the thread's */
 	ck_assert_int_eq(fbk_timeline_signal(brokered, ++count), 0); /* has none */
 	daemon_resume();
 	await_own_fds(before + 1);
@@ -263,8 +263,7 @@ END_TEST
 /* Another client was faster: nothing is wrong with the timeline. */
 START_TEST(signalled_by_two)
 {
-	struct fbk_timeline *theirs =
-		peer_open(other, brokered, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL);
+	struct fbk_timeline *theirs = peer_open(other, brokered, FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL);
 	daemon_stall();
 	ck_assert_int_eq(fbk_timeline_signal(brokered, 7), 0);
 	ck_assert_int_eq(fbk_timeline_signal(theirs, 7), 0);

@@ -9,6 +9,7 @@
 #include "link-buffer.h"
 #include "link-producer.h"
 #include "link.h"
+#include "release-line.h"
 
 /* The program has what it made of one that is gone. */
 static bool buffer_is_gone(const struct fbk_link *link, uint32_t index)
@@ -98,6 +99,9 @@ int link_import(struct fbk_link *link)
 		pthread_mutex_lock(link->lock);
 		if (buffer) {
 			import_decide(link, buffer, index, error);
+		}
+		if (half->buffers[index] && half->buffers[index]->imported) {
+			release_lines_prepare(link, index);
 		}
 		link_buffer_unref(buffer);
 	}

@@ -132,17 +132,21 @@ static void line_close(const struct fbk_link *link, struct release_line *line)
 	fbk_timeline_close(line->timeline);
 }
 
+/* One that is there, or that a device of these fences will want. */
+static void line_prepare(struct fbk_link *link, uint32_t index, enum fbk_release_kind kind,
+			 uint32_t fences)
+{
+	struct release_line *line = &link->consumer->lines[index][kind == FBK_RELEASE_BROKERED];
+	if (line->timeline || (line->incarnation == 0 && link->device->signals & fences)) {
+		release_line_get(link, index, kind, &line);
+	}
+}
+
 void release_lines_prepare(struct fbk_link *link, uint32_t index)
 {
-	const uint32_t kernel =
-		FBK_FENCE_EVENTFD | FBK_FENCE_SYNC_FILE | FBK_FENCE_SYNCOBJ_TIMELINE;
-	struct release_line *lines = link->consumer->lines[index], *line;
-	if (lines[0].timeline) {
-		release_line_get(link, index, FBK_RELEASE_MEMORY, &line);
-	}
-	if (lines[1].timeline || (lines[1].incarnation == 0 && link->device->signals & kernel)) {
-		release_line_get(link, index, FBK_RELEASE_BROKERED, &line);
-	}
+	line_prepare(link, index, FBK_RELEASE_MEMORY, FBK_FENCE_MEMORY64 | FBK_FENCE_MEMORY32);
+	line_prepare(link, index, FBK_RELEASE_BROKERED,
+		     FBK_FENCE_EVENTFD | FBK_FENCE_SYNC_FILE | FBK_FENCE_SYNCOBJ_TIMELINE);
 }
 
 void release_lines_close(struct fbk_link *link)

@@ -8,8 +8,8 @@
 int release_line_get(struct fbk_link *link, uint32_t index, enum fbk_release_kind kind,
 		     struct release_line **ret_line);
 
-/* With a frame of that buffer, so that a release asks the daemon for nothing: one that failed is replaced, and a device
- * of kernel fences gets a brokered one with the buffer. What can't be done now is done, or refused, with the release. */
+/* When that buffer comes, and with its frames, so that a release asks the daemon for nothing: one that failed is replaced,
+ * and those that the device signals by are made. What can't be done now is done, or refused, with the release. */
 void release_lines_prepare(struct fbk_link *link, uint32_t index);
 
 /* The number that its producer finds it by. */

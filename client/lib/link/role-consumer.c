@@ -7,8 +7,10 @@
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "frame.h"
+#include "link-buffer.h"
 #include "link-watch.h"
 #include "link.h"
+#include "proto/index-mask.h"
 #include "release-line.h"
 
 void role_consumer_want(struct fbk_link *link, const struct fbk_consumer_desc *desc)
@@ -54,11 +56,28 @@ static uint64_t frames_end(const struct fbk_link *link, uint64_t from)
 	return first < LANE_VALUE_MAX - LANE_FRAMES_MAX ? first + LANE_FRAMES_MAX : LANE_VALUE_MAX;
 }
 
+/* What the frames of each buffer will need of the daemon. What fails is asked for with a frame. Of those that the program
+ * imports, it is done when it has. */
+static void buffers_prepare(struct fbk_link *link)
+{
+	uint32_t index;
+	FOREACH_INDEX(index, link->consumer->import_fn ? 0 : link->buffers) {
+		struct link_buffer *buffer;
+		if (link_buffer_look(link, index, link->generations[index], &buffer) == 0) {
+			release_lines_prepare(link, index);
+			link_buffer_unref(buffer);
+		}
+	}
+}
+
 static int consumer_met(struct fbk_link *link, uint64_t from)
 {
 	if (link->info.phase == FBK_PHASE_ESTABLISHED && link->next == 0) {
 		link->next = from;
 		link->consumer->last = frames_end(link, from);
+	}
+	if (link_open(link) && !link->stopped) {
+		buffers_prepare(link);
 	}
 	return 0;
 }
