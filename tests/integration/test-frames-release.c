@@ -257,6 +257,34 @@ START_TEST(consumer_dies_after_a_release)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- what the daemon makes */
+
+static void setup_eventfd(void)
+{
+	stage_open(WAY_EVENTFD, NULL);
+	fence = eventfd(0, EFD_CLOEXEC);
+}
+
+/* Only the daemon can make the fd: it is fetched until the deadline, once. */
+START_TEST(acquire_fd_until_a_deadline)
+{
+	local_open(&local, FBK_DELIVERY_FIFO, PRODUCER_BUFFERS);
+	ck_assert_int_eq(hand(take()), 1);
+	struct fbk_frame *frame = local_next(&local);
+	daemon_stall();
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame, 0), -ETIMEDOUT);
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame, deadline_ms(30)), -ETIMEDOUT);
+	daemon_resume();
+	int fd = fbk_frame_acquire_fd(frame, deadline_ms(PATIENCE_MS));
+	ck_assert_msg(fd >= 0, "%d: %s", fd, fbk_error_detail());
+	daemon_stall();
+	ck_assert_int_eq(fbk_frame_acquire_fd(frame, 0), fd);
+	daemon_resume();
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+	local_close(&local);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------------- what is refused */
 
 static void setup_poor(void)
@@ -325,6 +353,12 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, no_fences);
 }
 
+static void add_eventfd(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup_eventfd, teardown);
+	tcase_add_test(tcase, acquire_fd_until_a_deadline);
+}
+
 static void add_poor(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup_poor, teardown);
@@ -334,5 +368,6 @@ static void add_poor(TCase *tcase)
 int main(void)
 {
 	int failed = suite_main("releases by fences", add);
+	failed |= suite_main("fds that the daemon makes", add_eventfd);
 	return failed | suite_main("releases that are refused", add_poor);
 }
