@@ -52,6 +52,8 @@
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* C++: a function that gives a struct has its name */
 
 #define FBK_VERSION_MAJOR 0
 #define FBK_VERSION_MINOR 1
@@ -1058,6 +1060,7 @@ int fbk_frame_release(struct fbk_frame *frame, int result);
 int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point);
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd);
 
+#pragma GCC diagnostic pop
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -61,7 +61,7 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 			struct fbk_device **ret_device)
 {
 	struct fbk_device_desc known;
-	int r = struct_read(&known, sizeof(known), sizeof(known), desc);
+	int r = STRUCT_READ(&known, desc);
 	return r < 0 ? r : device_create(context, &known, ret_device);
 }
 

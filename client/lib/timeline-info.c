@@ -70,7 +70,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 		info_from_state(reply.message->state, &info);
 		reply_finish(&reply);
 	}
-	return struct_fill(ret_info, &info, sizeof(info), sizeof(info));
+	return STRUCT_FILL(ret_info, &info);
 }
 
 static int timeline_dmabuf(struct fbk_timeline *timeline, int *ret_fd)
@@ -101,7 +101,7 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 	int fd = -1;
 	int r = ret_dmabuf_fd ? timeline_dmabuf(timeline, &fd) : 0;
 	if (r == 0) {
-		r = struct_fill(ret_memory, &memory, sizeof(memory), sizeof(memory));
+		r = STRUCT_FILL(ret_memory, &memory);
 	}
 	if (r == 0 && ret_dmabuf_fd) {
 		*ret_dmabuf_fd = fd;

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/struct-copy.h"
 #include "opencl.h"
+
+#define DEVICE_DESC_FIRST 48 /* how long it was in the first version */
 
 #define PAGE_ALIGN_MIN 4096
 #define PAGE_ALIGN_MAX (2 << 20)
@@ -247,11 +250,10 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl)
 	return cl->way;
 }
 
-void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc)
+int fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc)
 {
 	bool ordered = cl->standard || cl->processor;
-	*ret_desc = (struct fbk_device_desc){
-		.struct_size = sizeof(struct fbk_device_desc),
+	const struct fbk_device_desc desc = {
 		.name = name,
 		.device_class = cl->processor ? FBK_CLASS_CPU : FBK_CLASS_GPU,
 		.waits = FBK_FENCE_MEMORY64,
@@ -260,4 +262,7 @@ void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_devic
 		.visibility = ordered ? FBK_VISIBILITY_ORDERED : FBK_VISIBILITY_IRQ,
 		.page_align = (uint32_t)cl->alignment,
 	};
+	size_t size;
+	int r = struct_copy_out(ret_desc, &desc, sizeof(desc), DEVICE_DESC_FIRST, &size);
+	return r < 0 ? cl_error_set(r, "struct_size is %zu: set it to sizeof(struct)", size) : 0;
 }

@@ -3,6 +3,7 @@
  * fence-opencl: an OpenCL device signals timelines of fencebroker by its own commands, and its queues
  * wait for them.
  *
+ *	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
  *	fbk_cl_create(context, device, &cl);                  your cl_context; or fbk_cl_open()
  *	fbk_cl_describe(cl, "gpu0", &desc);
  *	fbk_device_register(fbk, &desc, &registered);
@@ -49,8 +50,9 @@
  */
 #pragma once
 
+#include <fencebroker.h> /* first: it refuses 32 bits */
+
 #include <CL/cl.h>
-#include <fencebroker.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,9 +72,9 @@ const char *fbk_cl_error_detail(void);
 
 /* How the device accesses the page of a timeline. */
 enum fbk_cl_way {
-	FBK_CL_SVM = 1,          /* the device takes any pointer of the process:
+	FBK_CL_WAY_SVM = 1,          /* the device takes any pointer of the process:
 				  * CL_DEVICE_SVM_FINE_GRAIN_SYSTEM and CL_DEVICE_SVM_ATOMICS */
-	FBK_CL_HOST_POINTER = 2, /* CL_MEM_USE_HOST_PTR over the page */
+	FBK_CL_WAY_HOST_POINTER = 2, /* CL_MEM_USE_HOST_PTR over the page */
 };
 
 /*
@@ -100,7 +102,7 @@ const char *fbk_cl_name(const struct fbk_cl *cl);
 enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
 
 /*
- * Fill in the descriptor for fbk_device_register(). Change it as needed:
+ * Fill in the descriptor for fbk_device_register(), whose struct_size is set. Change it as needed:
  *   signals     FBK_FENCE_MEMORY64, or FBK_FENCE_MEMORY32 for a device without cl_khr_int64_base_atomics.
  *   visibility  see the memory model above.
  *   silent      true if the visibility is FBK_VISIBILITY_ORDERED: the daemon polls while a waiter waits.
@@ -111,7 +113,7 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
  *               the device then writes a word that has no other reader.
  *   page_align  the need of the driver's import.
  */
-void fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc);
+int fbk_cl_describe(const struct fbk_cl *cl, const char *name, struct fbk_device_desc *ret_desc);
 
 /* --------------------------------------------------------------------------------- signalling -- */
 

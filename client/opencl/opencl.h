@@ -15,7 +15,7 @@ struct page {
 	LIST_ENTRY(page) links;
 	void *start;
 	unsigned int refs;
-	cl_mem buffer; /* NULL with FBK_CL_SVM */
+	cl_mem buffer; /* NULL with FBK_CL_WAY_SVM */
 };
 
 /* store.c: the kernel that stores. One thread at a time for each. */

@@ -7,7 +7,7 @@
 int page_import(const struct fbk_cl *cl, struct page *page, size_t size)
 {
 	cl_int result = CL_SUCCESS;
-	if (cl->way == FBK_CL_HOST_POINTER) {
+	if (cl->way == FBK_CL_WAY_HOST_POINTER) {
 		page->buffer = clCreateBuffer(cl->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR,
 					      size, page->start, &result);
 	}

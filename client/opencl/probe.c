@@ -121,9 +121,9 @@ static const struct {
 	bool (*has)(const struct fbk_cl *cl);
 	const char *name, *lacks;
 } ways[] = {
-	{ FBK_CL_SVM, has_svm, "SVM",
+	{ FBK_CL_WAY_SVM, has_svm, "SVM",
 	  "it lacks CL_DEVICE_SVM_FINE_GRAIN_SYSTEM or CL_DEVICE_SVM_ATOMICS" },
-	{ FBK_CL_HOST_POINTER, has_unified_memory, "CL_MEM_USE_HOST_PTR",
+	{ FBK_CL_WAY_HOST_POINTER, has_unified_memory, "CL_MEM_USE_HOST_PTR",
 	  "it has memory of its own, and lacks CL_DEVICE_HOST_UNIFIED_MEMORY" },
 };
 

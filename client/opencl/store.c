@@ -71,7 +71,7 @@ int store_build(struct fbk_cl *cl)
 
 static cl_int page_pass(const struct fbk_cl *cl, const struct page *page, cl_kernel kernel)
 {
-	return cl->way == FBK_CL_SVM
+	return cl->way == FBK_CL_WAY_SVM
 		       ? clSetKernelArgSVMPointer(kernel, 0, page->start)
 		       : clSetKernelArg(kernel, 0, sizeof(page->buffer), &page->buffer);
 }

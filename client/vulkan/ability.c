@@ -10,13 +10,13 @@ static const struct {
 	uint32_t core; /* Vulkan version that includes it without the extension; 0: none */
 	const char *extension;
 } extensions[] = {
-	{ FBK_VK_HOST_POINTER, 0, "VK_EXT_external_memory_host" },
-	{ FBK_VK_DMA_BUF, 0, "VK_EXT_external_memory_dma_buf" },
-	{ FBK_VK_DMA_BUF, 0, "VK_KHR_external_memory_fd" },
-	{ FBK_VK_STORE64, VK_API_VERSION_1_2, "VK_KHR_shader_atomic_int64" },
-	{ FBK_VK_TIMELINES, VK_API_VERSION_1_2, "VK_KHR_timeline_semaphore" },
-	{ FBK_VK_SEMAPHORE_FDS, 0, "VK_KHR_external_semaphore_fd" },
-	{ FBK_VK_MARKERS, 0, "VK_AMD_buffer_marker" },
+	{ FBK_VK_ABILITY_HOST_POINTER, 0, "VK_EXT_external_memory_host" },
+	{ FBK_VK_ABILITY_DMA_BUF, 0, "VK_EXT_external_memory_dma_buf" },
+	{ FBK_VK_ABILITY_DMA_BUF, 0, "VK_KHR_external_memory_fd" },
+	{ FBK_VK_ABILITY_STORE64, VK_API_VERSION_1_2, "VK_KHR_shader_atomic_int64" },
+	{ FBK_VK_ABILITY_TIMELINES, VK_API_VERSION_1_2, "VK_KHR_timeline_semaphore" },
+	{ FBK_VK_ABILITY_SEMAPHORE_FDS, 0, "VK_KHR_external_semaphore_fd" },
+	{ FBK_VK_ABILITY_MARKERS, 0, "VK_AMD_buffer_marker" },
 };
 #define EXTENSIONS (sizeof(extensions) / sizeof(extensions[0]))
 _Static_assert(EXTENSIONS <= FBK_VK_EXTENSIONS, "the caller has room for all");
@@ -72,8 +72,9 @@ static uint32_t abilities_offered(const struct instance_procs *procs, VkPhysical
 	return abilities;
 }
 
-uint32_t fbk_vk_abilities(const struct fbk_vk_handles *handles)
+uint32_t fbk_vk_abilities(const struct fbk_vk_handles *given)
 {
+	struct fbk_vk_handles handles;
 	VkPhysicalDeviceShaderAtomicInt64Features atomics = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_ATOMIC_INT64_FEATURES,
 	};
@@ -84,40 +85,44 @@ uint32_t fbk_vk_abilities(const struct fbk_vk_handles *handles)
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
 	};
 	struct instance_procs procs;
-	if (instance_procs_load(handles, &procs) < 0) {
+	if (vk_struct_read(&handles, sizeof(handles), VK_FIRST_HANDLES, given) < 0 ||
+	    instance_procs_load(&handles, &procs) < 0) {
 		return 0;
 	}
-	uint32_t abilities = abilities_offered(&procs, handles->physical);
-	if (abilities & FBK_VK_STORE64) {
+	uint32_t abilities = abilities_offered(&procs, handles.physical);
+	if (abilities & FBK_VK_ABILITY_STORE64) {
 		atomics.pNext = features.pNext;
 		features.pNext = &atomics;
 	}
-	if (abilities & FBK_VK_TIMELINES) {
+	if (abilities & FBK_VK_ABILITY_TIMELINES) {
 		timelines.pNext = features.pNext;
 		features.pNext = &timelines;
 	}
-	procs.vkGetPhysicalDeviceFeatures2(handles->physical, &features);
+	procs.vkGetPhysicalDeviceFeatures2(handles.physical, &features);
 	if (!features.features.shaderInt64 || !atomics.shaderBufferInt64Atomics) {
-		abilities &= ~(uint32_t)FBK_VK_STORE64;
+		abilities &= ~(uint32_t)FBK_VK_ABILITY_STORE64;
 	}
 	if (!timelines.timelineSemaphore) {
-		abilities &= ~(uint32_t)FBK_VK_TIMELINES;
+		abilities &= ~(uint32_t)FBK_VK_ABILITY_TIMELINES;
 	}
-	return abilities & (FBK_VK_HOST_POINTER | FBK_VK_DMA_BUF | FBK_VK_STORE64 |
-			    FBK_VK_TIMELINES | FBK_VK_SEMAPHORE_FDS | FBK_VK_MARKERS);
+	return abilities &
+	       (FBK_VK_ABILITY_HOST_POINTER | FBK_VK_ABILITY_DMA_BUF | FBK_VK_ABILITY_STORE64 |
+		FBK_VK_ABILITY_TIMELINES | FBK_VK_ABILITY_SEMAPHORE_FDS | FBK_VK_ABILITY_MARKERS);
 }
 
-size_t fbk_vk_extensions(const struct fbk_vk_handles *handles,
+size_t fbk_vk_extensions(const struct fbk_vk_handles *given,
 			 const char *ret_names[FBK_VK_EXTENSIONS])
 {
+	struct fbk_vk_handles handles;
 	struct instance_procs procs;
 	size_t count = 0;
-	if (instance_procs_load(handles, &procs) < 0) {
+	if (vk_struct_read(&handles, sizeof(handles), VK_FIRST_HANDLES, given) < 0 ||
+	    instance_procs_load(&handles, &procs) < 0) {
 		return 0;
 	}
 	for (size_t i = 0; i < EXTENSIONS; i++) {
-		if (handles->abilities & extensions[i].ability &&
-		    device_offers(&procs, handles->physical, extensions[i].extension)) {
+		if (handles.abilities & extensions[i].ability &&
+		    device_offers(&procs, handles.physical, extensions[i].extension)) {
 			ret_names[count++] = extensions[i].extension;
 		}
 	}

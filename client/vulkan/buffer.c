@@ -205,8 +205,8 @@ static const struct import_way {
 	int (*import)(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 		      struct fbk_vk_buffer *buffer);
 } import_ways[] = {
-	{ FBK_VK_DMA_BUF, "as a dma-buf", import_dmabuf },
-	{ FBK_VK_HOST_POINTER, "by pointer", import_pointer },
+	{ FBK_VK_ABILITY_DMA_BUF, "as a dma-buf", import_dmabuf },
+	{ FBK_VK_ABILITY_HOST_POINTER, "by pointer", import_pointer },
 };
 #define IMPORT_WAYS (sizeof(import_ways) / sizeof(import_ways[0]))
 
@@ -237,9 +237,14 @@ int fbk_vk_buffer_import(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 			 struct fbk_vk_buffer *ret_buffer)
 {
 	char reasons[IMPORT_WAYS][FBK_REASON_SIZE + 1];
+	struct fbk_vk_memory known;
+	int r = vk_struct_read(&known, sizeof(known), VK_FIRST_MEMORY, memory);
+	if (r < 0) {
+		return r;
+	}
 	int error = -EOPNOTSUPP;
 	for (size_t i = 0; i < IMPORT_WAYS; i++) {
-		int r = import_by(vk, &import_ways[i], memory, ret_buffer);
+		r = import_by(vk, &import_ways[i], &known, ret_buffer);
 		if (r == 0) {
 			return 0;
 		}

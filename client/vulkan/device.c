@@ -21,11 +21,11 @@ static void properties_read(struct fbk_vk *vk)
 	VkPhysicalDeviceProperties2 properties = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
 	};
-	if (vk->handles.abilities & FBK_VK_HOST_POINTER) {
+	if (vk->handles.abilities & FBK_VK_ABILITY_HOST_POINTER) {
 		host.pNext = properties.pNext;
 		properties.pNext = &host;
 	}
-	if (vk->handles.abilities & FBK_VK_TIMELINES) {
+	if (vk->handles.abilities & FBK_VK_ABILITY_TIMELINES) {
 		timelines.pNext = properties.pNext;
 		properties.pNext = &timelines;
 	}
@@ -56,12 +56,13 @@ static int device_start(struct fbk_vk *vk)
 		families_read(vk);
 		r = device_procs_load(&vk->handles, &vk->instance, &vk->procs);
 	}
-	if (r == 0 && !(vk->handles.abilities & (FBK_VK_HOST_POINTER | FBK_VK_DMA_BUF))) {
+	if (r == 0 &&
+	    !(vk->handles.abilities & (FBK_VK_ABILITY_HOST_POINTER | FBK_VK_ABILITY_DMA_BUF))) {
 		r = vk_error_set(-EOPNOTSUPP, "%s has no way to import memory: neither %s nor %s",
-				 vk->name, ability_needs(FBK_VK_HOST_POINTER),
-				 ability_needs(FBK_VK_DMA_BUF));
+				 vk->name, ability_needs(FBK_VK_ABILITY_HOST_POINTER),
+				 ability_needs(FBK_VK_ABILITY_DMA_BUF));
 	}
-	if (r == 0 && vk->handles.abilities & FBK_VK_STORE64) {
+	if (r == 0 && vk->handles.abilities & FBK_VK_ABILITY_STORE64) {
 		r = store_create(vk);
 	}
 	return r;
@@ -73,12 +74,17 @@ int fbk_vk_create(const struct fbk_vk_handles *handles, struct fbk_vk **ret_vk)
 	if (!vk) {
 		return vk_error_set(-ENOMEM, "out of memory");
 	}
-	vk->handles = *handles;
 	LIST_INIT(&vk->pages);
 	LIST_INIT(&vk->signals);
+	int r = vk_struct_read(&vk->handles, sizeof(vk->handles), VK_FIRST_HANDLES, handles);
+	if (r < 0) {
+		free(vk);
+		return r;
+	}
+	vk->handles.struct_size = sizeof(vk->handles);
 	pthread_mutex_init(&vk->pages_lock, NULL);
 	pthread_mutex_init(&vk->signals_lock, NULL);
-	int r = device_start(vk);
+	r = device_start(vk);
 	if (r < 0) {
 		fbk_vk_destroy(vk);
 		return r;
@@ -122,18 +128,19 @@ int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device
 				    vk->name, (unsigned long long)vk->host_alignment,
 				    PAGE_ALIGN_MAX);
 	}
-	*ret_desc = (struct fbk_device_desc){
-		.struct_size = sizeof(struct fbk_device_desc),
+	const struct fbk_device_desc desc = {
 		.name = name,
 		.device_class = FBK_CLASS_GPU,
 		.waits = FBK_FENCE_MEMORY64,
 		.signals = FBK_FENCE_MEMORY64,
 		.silent = true,
 		.visibility = FBK_VISIBILITY_ORDERED,
-		.backings = (vk->handles.abilities & FBK_VK_HOST_POINTER ? FBK_BACKING_HOST : 0U) |
-			    (vk->handles.abilities & FBK_VK_DMA_BUF ? FBK_BACKING_DMABUF : 0U),
+		.backings =
+			(vk->handles.abilities & FBK_VK_ABILITY_HOST_POINTER ? FBK_BACKING_HOST
+									     : 0U) |
+			(vk->handles.abilities & FBK_VK_ABILITY_DMA_BUF ? FBK_BACKING_DMABUF : 0U),
 		.page_align = vk->host_alignment > PAGE_ALIGN_MIN ? (uint32_t)vk->host_alignment
 								  : PAGE_ALIGN_MIN,
 	};
-	return 0;
+	return vk_struct_fill(ret_desc, &desc, sizeof(desc), VK_FIRST_DEVICE_DESC);
 }

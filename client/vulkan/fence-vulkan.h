@@ -3,11 +3,12 @@
  * fence-vulkan: a Vulkan device signals timelines of fencebroker by its own commands, and its queues
  * wait for them.
  *
+ *	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
  *	fbk_vk_create(&handles, &vk);                         your VkDevice; or fbk_vk_open()
  *	fbk_vk_describe(vk, "gpu0", &desc);
  *	fbk_device_register(context, &desc, &device);
  *	fbk_timeline_create(device, NULL, "frames", 0, &timeline);
- *	fbk_vk_signal_create(vk, timeline, FBK_VK_BEST, &signal);
+ *	fbk_vk_signal_create(vk, timeline, FBK_VK_WAY_BEST, &signal);
  *
  *	draw(commands);
  *	fbk_vk_signal_record(signal, commands, n);            after the work that n stands for
@@ -52,7 +53,8 @@
  */
 #pragma once
 
-#include <fencebroker.h>
+#include <fencebroker.h> /* first: it refuses 32 bits */
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,6 +64,8 @@
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* C++: a function that gives a struct has its name */
 
 struct fbk_vk;        /* a VkDevice */
 struct fbk_vk_signal; /* a timeline that it signals */
@@ -74,15 +78,17 @@ const char *fbk_vk_error_detail(void);
 
 /* Vulkan features that the library uses if the VkDevice was made with them; a mask. */
 enum fbk_vk_ability {
-	FBK_VK_HOST_POINTER = 1 << 0, /* VK_EXT_external_memory_host */
-	FBK_VK_DMA_BUF = 1 << 1,   /* VK_KHR_external_memory_fd, VK_EXT_external_memory_dma_buf */
-	FBK_VK_STORE64 = 1 << 2,   /* features shaderInt64 and shaderBufferInt64Atomics */
-	FBK_VK_TIMELINES = 1 << 3, /* feature timelineSemaphore */
-	FBK_VK_SEMAPHORE_FDS = 1 << 4, /* VK_KHR_external_semaphore_fd */
-	FBK_VK_MARKERS = 1 << 5,       /* VK_AMD_buffer_marker */
+	FBK_VK_ABILITY_HOST_POINTER = 1 << 0, /* VK_EXT_external_memory_host */
+	FBK_VK_ABILITY_DMA_BUF =
+		1 << 1, /* VK_KHR_external_memory_fd, VK_EXT_external_memory_dma_buf */
+	FBK_VK_ABILITY_STORE64 = 1 << 2,   /* features shaderInt64 and shaderBufferInt64Atomics */
+	FBK_VK_ABILITY_TIMELINES = 1 << 3, /* feature timelineSemaphore */
+	FBK_VK_ABILITY_SEMAPHORE_FDS = 1 << 4, /* VK_KHR_external_semaphore_fd */
+	FBK_VK_ABILITY_MARKERS = 1 << 5,       /* VK_AMD_buffer_marker */
 };
 
 struct fbk_vk_handles {
+	size_t struct_size;
 	PFN_vkGetInstanceProcAddr get;
 	VkInstance instance; /* made for Vulkan 1.1 or later */
 	VkPhysicalDevice physical;
@@ -112,6 +118,7 @@ int fbk_vk_create(const struct fbk_vk_handles *handles, struct fbk_vk **ret_vk);
  *   -EOPNOTSUPP  no device has the queue, or a way to import memory
  */
 struct fbk_vk_choice {
+	size_t struct_size;
 	const char *name;              /* part of its name; NULL: GPUs before software */
 	VkQueueFlags queue;            /* needed by the queue; 0: compute */
 	const char *const *extensions; /* enabled if present; ends with NULL; may be NULL */
@@ -130,8 +137,8 @@ const char *fbk_vk_name(const struct fbk_vk *vk);
 bool fbk_vk_software(const struct fbk_vk *vk); /* a software rasteriser: threads of this process */
 
 /*
- * Fill in the descriptor for fbk_device_register(). Change it as needed:
- *   signals     FBK_FENCE_MEMORY64. Use FBK_FENCE_MEMORY32 for a device without FBK_VK_STORE64 that goes beyond
+ * Fill in the descriptor for fbk_device_register(), whose struct_size is set. Change it as needed:
+ *   signals     FBK_FENCE_MEMORY64. Use FBK_FENCE_MEMORY32 for a device without FBK_VK_ABILITY_STORE64 that goes beyond
  *               point 2^32 - 1.
  *   silent      true: the daemon polls while a waiter waits. That works even if this process is
  *               stopped, busy or not scheduled. If you wait for the device anyway, set it to false
@@ -152,10 +159,10 @@ int fbk_vk_check(struct fbk_vk *vk, VkResult result, const char *what);
 /* --------------------------------------------------------------------------------- signalling -- */
 
 enum fbk_vk_way {
-	FBK_VK_BEST = 0, /* the first of these that works */
-	FBK_VK_STORE,    /* a compute shader's atomic store of 64 bits: compute queues only */
-	FBK_VK_MARKER,   /* vkCmdWriteBufferMarkerAMD(): 32 bits */
-	FBK_VK_UPDATE,   /* vkCmdUpdateBuffer(): 32 bits; any queue */
+	FBK_VK_WAY_BEST = 0, /* the first of these that works */
+	FBK_VK_WAY_STORE,    /* a compute shader's atomic store of 64 bits: compute queues only */
+	FBK_VK_WAY_MARKER,   /* vkCmdWriteBufferMarkerAMD(): 32 bits */
+	FBK_VK_WAY_UPDATE,   /* vkCmdUpdateBuffer(): 32 bits; any queue */
 };
 
 /*
@@ -172,12 +179,12 @@ int fbk_vk_signal_create(struct fbk_vk *vk, struct fbk_timeline *timeline, enum 
 			 struct fbk_vk_signal **ret_signal);
 void fbk_vk_signal_destroy(struct fbk_vk_signal *signal); /* takes NULL */
 
-enum fbk_vk_way fbk_vk_signal_way(const struct fbk_vk_signal *signal); /* never FBK_VK_BEST */
+enum fbk_vk_way fbk_vk_signal_way(const struct fbk_vk_signal *signal); /* never FBK_VK_WAY_BEST */
 
 /*
  * Record, outside of a render pass: when all work before it is done, the device raises the payload to
  * `value`. Values have to rise in the order of execution. No call can refuse one that does not; the
- * daemon fails the timeline. FBK_VK_STORE binds another compute pipeline, descriptor set 0 and push
+ * daemon fails the timeline. FBK_VK_WAY_STORE binds another compute pipeline, descriptor set 0 and push
  * constants. Submit the command buffer once only.
  * Value 0 before the first point changes nothing; it makes the driver compile its pipeline early,
  * instead of with the first point, while others wait for it.
@@ -190,7 +197,7 @@ int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands,
 /*
  * A timeline semaphore that follows a timeline, with the same values, as far as it was armed. The
  * library signals it from fbk_dispatch(): a program whose queue waits has to dispatch.
- *   -EOPNOTSUPP  without FBK_VK_TIMELINES
+ *   -EOPNOTSUPP  without FBK_VK_ABILITY_TIMELINES
  */
 int fbk_vk_wait_create(struct fbk_vk *vk, struct fbk_timeline *timeline,
 		       struct fbk_vk_wait **ret_wait);
@@ -222,6 +229,7 @@ void fbk_vk_wait_destroy(struct fbk_vk_wait *wait);
 
 /* Memory that other processes or devices share, as a buffer: the data that points order. */
 struct fbk_vk_memory {
+	size_t struct_size;
 	void *address; /* aligned as the import needs, as is `size`; or NULL */
 	size_t size;
 	int dmabuf_fd; /* of the same memory, or -1; not taken */
@@ -244,13 +252,13 @@ void fbk_vk_buffer_release(struct fbk_vk *vk, struct fbk_vk_buffer *buffer); /* 
  * Between Vulkan and the kernel's fences, if the driver can. A queue imports a sync_file from
  * fbk_point_export() and waits for it once; pass one that is exported here to fbk_point_signal_on().
  * Only the same driver understands opaque fds, in another process for example.
- *   -EOPNOTSUPP  without FBK_VK_SEMAPHORE_FDS, or this driver has none of this kind: the detail says
+ *   -EOPNOTSUPP  without FBK_VK_ABILITY_SEMAPHORE_FDS, or this driver has none of this kind: the detail says
  *                which
  */
 enum fbk_vk_fd {
-	FBK_VK_SYNC_FD = 1,        /* a sync_file */
-	FBK_VK_OPAQUE_FD,          /* of a binary semaphore */
-	FBK_VK_OPAQUE_FD_TIMELINE, /* of a timeline semaphore */
+	FBK_VK_FD_SYNC_FILE = 1,   /* a sync_file */
+	FBK_VK_FD_OPAQUE,          /* of a binary semaphore */
+	FBK_VK_FD_OPAQUE_TIMELINE, /* of a timeline semaphore */
 };
 
 /* A new semaphore that can be exported as `kind`. */
@@ -260,13 +268,14 @@ int fbk_vk_semaphore_create(struct fbk_vk *vk, enum fbk_vk_fd kind, VkSemaphore 
 int fbk_vk_semaphore_import(struct fbk_vk *vk, enum fbk_vk_fd kind, int fd,
 			    VkSemaphore *ret_semaphore);
 
-/* Gives an fd. With FBK_VK_SYNC_FD, submit the work that signals the semaphore first; the fd is -1 if
+/* Gives an fd. With FBK_VK_FD_SYNC_FILE, submit the work that signals the semaphore first; the fd is -1 if
  * that work is already done. */
 int fbk_vk_semaphore_export(struct fbk_vk *vk, enum fbk_vk_fd kind, VkSemaphore semaphore,
 			    int *ret_fd);
 
 void fbk_vk_semaphore_destroy(struct fbk_vk *vk, VkSemaphore semaphore); /* takes VK_NULL_HANDLE */
 
+#pragma GCC diagnostic pop
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -96,10 +96,11 @@ static int candidate_check(const struct instance_procs *procs, struct fbk_vk_han
 	}
 	handles->physical = candidate->physical;
 	candidate->abilities = fbk_vk_abilities(handles);
-	if (!(candidate->abilities & (FBK_VK_HOST_POINTER | FBK_VK_DMA_BUF))) {
-		return vk_error_set(
-			-EOPNOTSUPP, "%s has no way to import memory: neither %s nor %s", name,
-			ability_needs(FBK_VK_HOST_POINTER), ability_needs(FBK_VK_DMA_BUF));
+	if (!(candidate->abilities & (FBK_VK_ABILITY_HOST_POINTER | FBK_VK_ABILITY_DMA_BUF))) {
+		return vk_error_set(-EOPNOTSUPP,
+				    "%s has no way to import memory: neither %s nor %s", name,
+				    ability_needs(FBK_VK_ABILITY_HOST_POINTER),
+				    ability_needs(FBK_VK_ABILITY_DMA_BUF));
 	}
 	candidate->rank = type < sizeof(ranks) / sizeof(ranks[0]) ? ranks[type] : 2;
 	return 0;
@@ -179,11 +180,11 @@ static int device_create(const struct instance_procs *procs, struct fbk_vk_handl
 		.queueCount = 1,
 		.pQueuePriorities = &priority,
 	};
-	if (handles->abilities & FBK_VK_TIMELINES) {
+	if (handles->abilities & FBK_VK_ABILITY_TIMELINES) {
 		timelines.pNext = features.pNext;
 		features.pNext = &timelines;
 	}
-	if (handles->abilities & FBK_VK_STORE64) {
+	if (handles->abilities & FBK_VK_ABILITY_STORE64) {
 		features.features.shaderInt64 = VK_TRUE;
 		atomics.pNext = features.pNext;
 		features.pNext = &atomics;
@@ -251,18 +252,21 @@ static int device_open(struct fbk_vk_handles *handles, const struct fbk_vk_choic
 
 int fbk_vk_open(const struct fbk_vk_choice *choice, struct fbk_vk **ret_vk)
 {
-	static const struct fbk_vk_choice any;
-	struct fbk_vk_handles handles = { 0 };
-	choice = choice ? choice : &any;
-	handles.get = choice->get;
-	int r = handles.get ? 0 : loader_get(&handles.get);
+	struct fbk_vk_handles handles = { .struct_size = sizeof(handles) };
+	struct fbk_vk_choice known;
+	int r = vk_struct_read(&known, sizeof(known), VK_FIRST_CHOICE, choice);
+	if (r < 0) {
+		return r;
+	}
+	handles.get = known.get;
+	r = handles.get ? 0 : loader_get(&handles.get);
 	if (r == 0) {
 		r = instance_create(handles.get, &handles.instance);
 	}
 	if (r < 0) {
 		return r;
 	}
-	r = device_open(&handles, choice, ret_vk);
+	r = device_open(&handles, &known, ret_vk);
 	if (r < 0) {
 		instance_destroy(&handles);
 	}

@@ -10,12 +10,12 @@ static const struct kind {
 	VkSemaphoreImportFlags import; /* a sync_file import lasts for one wait */
 	const char *name;
 } kinds[] = {
-	[FBK_VK_SYNC_FD] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
-			     VK_SEMAPHORE_TYPE_BINARY, VK_SEMAPHORE_IMPORT_TEMPORARY_BIT,
-			     "sync_files" },
-	[FBK_VK_OPAQUE_FD] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT,
+	[FBK_VK_FD_SYNC_FILE] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
+				  VK_SEMAPHORE_TYPE_BINARY, VK_SEMAPHORE_IMPORT_TEMPORARY_BIT,
+				  "sync_files" },
+	[FBK_VK_FD_OPAQUE] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT,
 			       VK_SEMAPHORE_TYPE_BINARY, 0, "opaque fds of binary semaphores" },
-	[FBK_VK_OPAQUE_FD_TIMELINE] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT,
+	[FBK_VK_FD_OPAQUE_TIMELINE] = { VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT,
 					VK_SEMAPHORE_TYPE_TIMELINE, 0,
 					"opaque fds of timeline semaphores" },
 };
@@ -25,18 +25,18 @@ static const struct kind {
 static int kind_check(const struct fbk_vk *vk, enum fbk_vk_fd number,
 		      VkExternalSemaphoreFeatureFlags feature)
 {
-	if (number < FBK_VK_SYNC_FD || number >= KINDS) {
+	if (number < FBK_VK_FD_SYNC_FILE || number >= KINDS) {
 		return vk_error_set(-EINVAL, "%u is not a kind of semaphore fd", number);
 	}
 	const struct kind *kind = &kinds[number];
-	if (!(vk->handles.abilities & FBK_VK_SEMAPHORE_FDS)) {
+	if (!(vk->handles.abilities & FBK_VK_ABILITY_SEMAPHORE_FDS)) {
 		return vk_error_set(-EOPNOTSUPP, "%s has no %s: it lacks %s", vk->name, kind->name,
-				    ability_needs(FBK_VK_SEMAPHORE_FDS));
+				    ability_needs(FBK_VK_ABILITY_SEMAPHORE_FDS));
 	}
 	if (kind->type == VK_SEMAPHORE_TYPE_TIMELINE &&
-	    !(vk->handles.abilities & FBK_VK_TIMELINES)) {
+	    !(vk->handles.abilities & FBK_VK_ABILITY_TIMELINES)) {
 		return vk_error_set(-EOPNOTSUPP, "%s has no %s: it lacks %s", vk->name, kind->name,
-				    ability_needs(FBK_VK_TIMELINES));
+				    ability_needs(FBK_VK_ABILITY_TIMELINES));
 	}
 	const VkSemaphoreTypeCreateInfo type = {
 		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,

@@ -22,6 +22,7 @@ static void page_put(struct fbk_vk *vk, struct page *page)
 static int page_import(struct fbk_vk *vk, struct page *page, size_t size, int dmabuf_fd)
 {
 	const struct fbk_vk_memory memory = {
+		.struct_size = sizeof(struct fbk_vk_memory),
 		.address = (void *)(uintptr_t)page->start,
 		.size = size,
 		.dmabuf_fd = dmabuf_fd,
@@ -75,7 +76,7 @@ static int memory_of(struct fbk_vk *vk, struct fbk_timeline *timeline,
 		     struct fbk_memory *ret_memory, int *ret_dmabuf_fd)
 {
 	*ret_dmabuf_fd = -1;
-	if (vk->handles.abilities & FBK_VK_DMA_BUF &&
+	if (vk->handles.abilities & FBK_VK_ABILITY_DMA_BUF &&
 	    fbk_timeline_memory(timeline, ret_memory, ret_dmabuf_fd) == 0) {
 		return 0;
 	}
@@ -130,12 +131,12 @@ static const struct signal_way {
 		       uint64_t value);
 	const char *name;
 } signal_ways[] = {
-	[FBK_VK_STORE] = { FBK_VK_STORE64, true, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-			   VK_ACCESS_SHADER_WRITE_BIT, store_record, "a store of 64 bits" },
-	[FBK_VK_MARKER] = { FBK_VK_MARKERS, false, VK_PIPELINE_STAGE_TRANSFER_BIT,
-			    VK_ACCESS_TRANSFER_WRITE_BIT, record_marker, "a marker" },
-	[FBK_VK_UPDATE] = { 0, false, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
-			    record_update, "an update" },
+	[FBK_VK_WAY_STORE] = { FBK_VK_ABILITY_STORE64, true, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+			       VK_ACCESS_SHADER_WRITE_BIT, store_record, "a store of 64 bits" },
+	[FBK_VK_WAY_MARKER] = { FBK_VK_ABILITY_MARKERS, false, VK_PIPELINE_STAGE_TRANSFER_BIT,
+				VK_ACCESS_TRANSFER_WRITE_BIT, record_marker, "a marker" },
+	[FBK_VK_WAY_UPDATE] = { 0, false, VK_PIPELINE_STAGE_TRANSFER_BIT,
+				VK_ACCESS_TRANSFER_WRITE_BIT, record_update, "an update" },
 };
 #define SIGNAL_WAYS (sizeof(signal_ways) / sizeof(signal_ways[0]))
 
@@ -151,7 +152,7 @@ static int way_choose(struct fbk_vk_signal *signal, enum fbk_vk_way way)
 	if ((unsigned int)way >= SIGNAL_WAYS) {
 		return vk_error_set(-EINVAL, "%u is not a way to signal", way);
 	}
-	for (unsigned int i = FBK_VK_STORE; way == FBK_VK_BEST && i < SIGNAL_WAYS; i++) {
+	for (unsigned int i = FBK_VK_WAY_STORE; way == FBK_VK_WAY_BEST && i < SIGNAL_WAYS; i++) {
 		way = way_fits(signal, i) ? i : way;
 	}
 	if (!way_fits(signal, way)) {
@@ -222,7 +223,7 @@ int fbk_vk_signal_record(struct fbk_vk_signal *signal, VkCommandBuffer commands,
 	if (!way->wide && !signal->narrow && value > UINT32_MAX) {
 		return vk_error_set(-ERANGE,
 				    "%llu needs more than the 32 bits that %s writes whole: use "
-				    "FBK_VK_STORE, or a timeline of FBK_FENCE_MEMORY32",
+				    "FBK_VK_WAY_STORE, or a timeline of FBK_FENCE_MEMORY32",
 				    (unsigned long long)value, way->name);
 	}
 	const VkMemoryBarrier before = {

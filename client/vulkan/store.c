@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* FBK_VK_STORE: a compute shader with one invocation that stores 64 bits. */
+/* FBK_VK_WAY_STORE: a compute shader with one invocation that stores 64 bits. */
 #include "vulkan.h"
 
 #include "store_comp.spv.h"

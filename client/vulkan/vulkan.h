@@ -50,13 +50,13 @@
 	X(vkUpdateDescriptorSets)
 
 /* Functions of an ability; NULL without it. */
-#define ABILITY_PROCS(X)                                            \
-	X(vkGetMemoryHostPointerPropertiesEXT, FBK_VK_HOST_POINTER) \
-	X(vkGetMemoryFdPropertiesKHR, FBK_VK_DMA_BUF)               \
-	X(vkSignalSemaphore, FBK_VK_TIMELINES)                      \
-	X(vkGetSemaphoreFdKHR, FBK_VK_SEMAPHORE_FDS)                \
-	X(vkImportSemaphoreFdKHR, FBK_VK_SEMAPHORE_FDS)             \
-	X(vkCmdWriteBufferMarkerAMD, FBK_VK_MARKERS)
+#define ABILITY_PROCS(X)                                                    \
+	X(vkGetMemoryHostPointerPropertiesEXT, FBK_VK_ABILITY_HOST_POINTER) \
+	X(vkGetMemoryFdPropertiesKHR, FBK_VK_ABILITY_DMA_BUF)               \
+	X(vkSignalSemaphore, FBK_VK_ABILITY_TIMELINES)                      \
+	X(vkGetSemaphoreFdKHR, FBK_VK_ABILITY_SEMAPHORE_FDS)                \
+	X(vkImportSemaphoreFdKHR, FBK_VK_ABILITY_SEMAPHORE_FDS)             \
+	X(vkCmdWriteBufferMarkerAMD, FBK_VK_ABILITY_MARKERS)
 
 struct instance_procs {
 #define X(name) PFN_##name name;
@@ -81,7 +81,7 @@ struct page {
 	const void *start;
 	unsigned int refs;
 	struct fbk_vk_buffer buffer;
-	VkDescriptorPool pool; /* with FBK_VK_STORE64 */
+	VkDescriptorPool pool; /* with FBK_VK_ABILITY_STORE64 */
 	VkDescriptorSet set;
 };
 
@@ -105,7 +105,7 @@ struct fbk_vk {
 	uint64_t difference_max; /* between a timeline semaphore's value and a waited one */
 	uint32_t families[FAMILIES_MAX];
 	uint32_t family_count;
-	VkDescriptorSetLayout set_layout; /* this and the next two with FBK_VK_STORE64 */
+	VkDescriptorSetLayout set_layout; /* this and the next two with FBK_VK_ABILITY_STORE64 */
 	VkPipelineLayout pipeline_layout;
 	VkPipeline pipeline;
 
@@ -123,6 +123,16 @@ struct fbk_vk {
 /* error.c: set the sentence; return `error`. */
 __attribute__((format(printf, 2, 3))) int vk_error_set(int error, const char *format, ...);
 int vk_error_core(int error); /* error of a call of libfencebroker */
+
+/* struct.c: how long each struct was in the first version; these numbers never change. */
+#define VK_FIRST_HANDLES     48
+#define VK_FIRST_CHOICE      48
+#define VK_FIRST_MEMORY      32
+#define VK_FIRST_DEVICE_DESC 48
+
+/* Read one of the program's, of `first` bytes or more, or fill it in; NULL is read as zeros. */
+int vk_struct_read(void *ret_struct, size_t size, size_t first, const void *given);
+int vk_struct_fill(void *ret_struct, const void *ours, size_t size, size_t first);
 int vk_error_result(VkResult result, const char *what);
 
 /* procs.c: -EOPNOTSUPP: a function is missing. */
@@ -135,7 +145,7 @@ bool device_offers(const struct instance_procs *procs, VkPhysicalDevice physical
 		   const char *extension);
 const char *ability_needs(uint32_t ability); /* for people */
 
-/* store.c: the objects of FBK_VK_STORE. */
+/* store.c: the objects of FBK_VK_WAY_STORE. */
 int store_create(struct fbk_vk *vk);
 void store_destroy(struct fbk_vk *vk);
 int store_bind(struct fbk_vk *vk, VkBuffer buffer, VkDescriptorPool *ret_pool,

@@ -44,9 +44,9 @@ static int semaphore_create(struct fbk_vk_wait *wait)
 int fbk_vk_wait_create(struct fbk_vk *vk, struct fbk_timeline *timeline,
 		       struct fbk_vk_wait **ret_wait)
 {
-	if (!(vk->handles.abilities & FBK_VK_TIMELINES)) {
+	if (!(vk->handles.abilities & FBK_VK_ABILITY_TIMELINES)) {
 		return vk_error_set(-EOPNOTSUPP, "%s has no timeline semaphores: it lacks %s",
-				    vk->name, ability_needs(FBK_VK_TIMELINES));
+				    vk->name, ability_needs(FBK_VK_ABILITY_TIMELINES));
 	}
 	struct fbk_vk_wait *wait = calloc(1, sizeof(*wait));
 	if (!wait) {

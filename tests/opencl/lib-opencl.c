@@ -167,9 +167,9 @@ cl_kernel kernel_create(const struct fbk_cl *cl, const char *source, const char 
 struct fbk_device *cl_device_register(const struct fbk_cl *cl, struct fbk_context *context,
 				      bool silent)
 {
-	struct fbk_device_desc desc;
+	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
 	struct fbk_device *device = NULL;
-	fbk_cl_describe(cl, "opencl", &desc);
+	ck_assert_int_eq(fbk_cl_describe(cl, "opencl", &desc), 0);
 	desc.silent = silent;
 	int r = fbk_device_register(context, &desc, &device);
 	ck_assert_msg(r == 0, "fbk_device_register: %s", fbk_error_detail());

@@ -89,7 +89,7 @@ static const struct {
 START_TEST(claims)
 {
 	struct fbk_cl *cl = NULL;
-	struct fbk_device_desc desc;
+	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
 	pretence = devices[_i].pretence;
 	int r = fbk_cl_open(NULL, &cl);
 	ck_assert_msg(r == devices[_i].result, "%d, %s", r, fbk_cl_error_detail());
@@ -99,7 +99,7 @@ START_TEST(claims)
 		return;
 	}
 	bool ordered = devices[_i].visibility == FBK_VISIBILITY_ORDERED;
-	fbk_cl_describe(cl, "x", &desc);
+	ck_assert_int_eq(fbk_cl_describe(cl, "x", &desc), 0);
 	ck_assert_uint_eq(desc.page_align, devices[_i].page_align);
 	ck_assert_uint_eq(desc.signals, devices[_i].signals);
 	ck_assert_int_eq(desc.visibility, devices[_i].visibility);
@@ -137,9 +137,9 @@ END_TEST
 START_TEST(narrow_by_choice)
 {
 	struct fbk_cl *cl = cl_must_open();
-	struct fbk_device_desc desc;
+	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
 	struct fbk_device *device;
-	fbk_cl_describe(cl, "narrow", &desc);
+	ck_assert_int_eq(fbk_cl_describe(cl, "narrow", &desc), 0);
 	desc.signals = FBK_FENCE_MEMORY32;
 	ck_assert_int_eq(fbk_device_register(context, &desc, &device), 0);
 	struct fbk_timeline *timeline = peer_timeline(device, "narrow", 0);

@@ -100,15 +100,16 @@ static const struct {
 	int already; /* what a signal of the same value gives */
 	enum fbk_cl_way way;
 } kinds[] = {
-	{ .way = FBK_CL_HOST_POINTER },
-	{ .rung = true, .already = -EALREADY, .way = FBK_CL_HOST_POINTER },
+	{ .way = FBK_CL_WAY_HOST_POINTER },
+	{ .rung = true, .already = -EALREADY, .way = FBK_CL_WAY_HOST_POINTER },
 	/* one that is FBK_VISIBILITY_IRQ */
-	{ .pretence.type = CL_DEVICE_TYPE_GPU, .rung = true, .way = FBK_CL_HOST_POINTER },
-	{ .pretence.narrow = true, .way = FBK_CL_HOST_POINTER },
-	{ .pretence = { .release = true, .release_defined = true }, .way = FBK_CL_HOST_POINTER },
-	{ .pretence.svm = true, .way = FBK_CL_SVM },
+	{ .pretence.type = CL_DEVICE_TYPE_GPU, .rung = true, .way = FBK_CL_WAY_HOST_POINTER },
+	{ .pretence.narrow = true, .way = FBK_CL_WAY_HOST_POINTER },
+	{ .pretence = { .release = true, .release_defined = true },
+	  .way = FBK_CL_WAY_HOST_POINTER },
+	{ .pretence.svm = true, .way = FBK_CL_WAY_SVM },
 	{ .pretence = { .svm = true, .narrow = true, .release = true, .release_defined = true },
-	  .way = FBK_CL_SVM },
+	  .way = FBK_CL_WAY_SVM },
 };
 
 /* Who sleeps in another process is released by the store, or, where the device is not silent, by whom
@@ -155,9 +156,9 @@ START_TEST(one_page)
 	struct fbk_timeline *timelines[3];
 	struct fbk_cl_signal *signals[3];
 	engine_start(&engine, true);
-	struct fbk_device_desc desc;
+	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
 	struct fbk_device *device;
-	fbk_cl_describe(engine.cl, "another", &desc);
+	ck_assert_int_eq(fbk_cl_describe(engine.cl, "another", &desc), 0);
 	ck_assert_int_eq(fbk_device_register(engine.context, &desc, &device), 0);
 	ck_assert_int_eq(fbk_set_create(engine.context, &set), 0);
 	for (size_t i = 0; i < 3; i++) {

@@ -60,7 +60,8 @@ void gpu_open(struct gpu *gpu)
 
 void gpu_open_fake(struct gpu *gpu)
 {
-	gpu_start(gpu, &(struct fbk_vk_choice){ .get = fake_get });
+	gpu_start(gpu, &(struct fbk_vk_choice){ .struct_size = sizeof(struct fbk_vk_choice),
+						.get = fake_get });
 }
 
 void gpu_close(struct gpu *gpu)
@@ -166,6 +167,7 @@ void engine_open(struct engine *engine, struct gpu *gpu, struct fbk_context *con
 		 enum fbk_vk_way way)
 {
 	if (!engine->desc.name) { /* else the test has something of its own in mind */
+		engine->desc.struct_size = sizeof(engine->desc);
 		ck_assert_int_eq(fbk_vk_describe(gpu->vk, "gpu0", &engine->desc), 0);
 	}
 	int r = fbk_device_register(context, &engine->desc, &engine->device);

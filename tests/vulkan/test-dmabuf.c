@@ -20,6 +20,7 @@ START_TEST(any_memory)
 	fake.hidden[0] = HOST;
 	gpu_open_fake(&gpu);
 	struct fbk_vk_memory memory = {
+		.struct_size = sizeof(struct fbk_vk_memory),
 		.size = 65536,
 		.dmabuf_fd = memfd_create("dma-buf", MFD_CLOEXEC),
 		.usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT,
@@ -55,7 +56,7 @@ START_TEST(of_a_timeline)
 	gpu_open_fake(&gpu);
 	struct fbk_context *context = peer_connect(&server);
 	struct fbk_context *other = peer_connect(&server);
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	ck_assert_uint_eq(engine.desc.backings, FBK_BACKING_HOST | FBK_BACKING_DMABUF);
 	bool real = access("/dev/udmabuf", R_OK | W_OK) == 0;
 	ck_assert_int_eq(fbk_device_backing(engine.device),
@@ -86,7 +87,7 @@ static const struct {
 
 START_TEST(described)
 {
-	struct fbk_device_desc desc;
+	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
 	fake.hidden[0] = drivers[_i].hidden;
 	fake.added[0] = drivers[_i].added;
 	gpu_open_fake(&gpu);

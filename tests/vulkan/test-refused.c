@@ -79,11 +79,45 @@ static const struct {
 START_TEST(no_device_fits)
 {
 	struct fbk_vk_choice choice = choices[_i].choice;
+	choice.struct_size = sizeof(choice);
 	struct fbk_vk *vk = NULL;
 	choice.get = fake_get;
 	fake.hidden[0] = choices[_i].hidden;
 	ck_assert_int_eq(fbk_vk_open(&choice, &vk), choices[_i].result);
 	expect_said(choices[_i].said);
+	ck_assert_ptr_null(vk);
+}
+END_TEST
+
+/* Structs begin with their size: a shorter one is refused, a longer one works while its tail says nothing. */
+START_TEST(struct_sizes)
+{
+	struct fbk_vk *vk = NULL;
+	struct fbk_vk_buffer buffer;
+	struct {
+		struct fbk_vk_choice choice;
+		uint64_t later;
+	} longer = { { .struct_size = sizeof(longer), .get = fake_get, .skip = 100 }, 0 };
+	ck_assert_int_eq(fbk_vk_open(&longer.choice, &vk), -ENOENT);
+	longer.later = 1;
+	ck_assert_int_eq(fbk_vk_open(&longer.choice, &vk), -E2BIG);
+	longer.choice.struct_size = sizeof(longer.choice) - 1;
+	ck_assert_int_eq(fbk_vk_open(&longer.choice, &vk), -EINVAL);
+	expect_said("struct_size is");
+	begin();
+	struct fbk_vk_handles handles = *fbk_vk_handles(gpu.vk);
+	handles.struct_size--;
+	ck_assert_uint_eq(fbk_vk_abilities(&handles), 0);
+	ck_assert_int_eq(fbk_vk_create(&handles, &vk), -EINVAL);
+	struct fbk_vk_memory memory = { .struct_size = sizeof(memory) - 1 };
+	ck_assert_int_eq(fbk_vk_buffer_import(gpu.vk, &memory, &buffer), -EINVAL);
+
+	struct fbk_device_desc desc, untouched;
+	memset(&desc, 0xa5, sizeof(desc));
+	desc.struct_size = sizeof(desc) - 1;
+	untouched = desc;
+	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &desc), -EINVAL);
+	ck_assert_mem_eq(&desc, &untouched, sizeof(desc));
 	ck_assert_ptr_null(vk);
 }
 END_TEST
@@ -97,17 +131,17 @@ START_TEST(adopted)
 	begin();
 	struct fbk_vk_handles handles = *fbk_vk_handles(gpu.vk);
 	ck_assert_uint_eq(fbk_vk_abilities(&handles), handles.abilities);
-	ck_assert(handles.abilities & FBK_VK_HOST_POINTER);
-	handles.abilities = FBK_VK_HOST_POINTER;
+	ck_assert(handles.abilities & FBK_VK_ABILITY_HOST_POINTER);
+	handles.abilities = FBK_VK_ABILITY_HOST_POINTER;
 	ck_assert_uint_eq(fbk_vk_extensions(&handles, names), 1);
 	ck_assert_str_eq(names[0], HOST);
 	ck_assert_int_eq(fbk_vk_create(&handles, &again), 0);
 	ck_assert_str_eq(fbk_vk_name(again), fbk_vk_name(gpu.vk));
 	fbk_vk_destroy(again); /* and not the VkDevice */
-	handles.abilities = FBK_VK_STORE64 | FBK_VK_TIMELINES;
+	handles.abilities = FBK_VK_ABILITY_STORE64 | FBK_VK_ABILITY_TIMELINES;
 	ck_assert_int_eq(fbk_vk_create(&handles, &again), -EOPNOTSUPP);
 	expect_said("has no way to import memory");
-	handles.abilities = FBK_VK_HOST_POINTER | FBK_VK_SEMAPHORE_FDS;
+	handles.abilities = FBK_VK_ABILITY_HOST_POINTER | FBK_VK_ABILITY_SEMAPHORE_FDS;
 	handles.get = fake_get_real();
 	ck_assert_int_eq(fbk_vk_create(&handles, &again), -EOPNOTSUPP);
 	expect_said("the device was made without VK_KHR_external_semaphore_fd");
@@ -122,7 +156,7 @@ START_TEST(alignment_is_asked_for)
 {
 	fake.host_alignment = 1 << 20;
 	begin();
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	ck_assert_uint_eq(engine.desc.page_align, 1 << 20);
 	engine_signal(&engine, &gpu, 1);
 	gpu_idle(&gpu);
@@ -137,10 +171,11 @@ START_TEST(alignment_above_the_page)
 	struct fbk_vk_signal *signal = NULL;
 	fake.host_alignment = 1 << 16;
 	begin();
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
 	engine.desc.page_align = 4096;
 	ck_assert_int_eq(
-		fbk_vk_signal_create(gpu.vk, timeline_of(&engine.desc), FBK_VK_BEST, &signal),
+		fbk_vk_signal_create(gpu.vk, timeline_of(&engine.desc), FBK_VK_WAY_BEST, &signal),
 		-EINVAL);
 	expect_said("the driver takes multiples of 65536 bytes, these are 4096 bytes");
 	ck_assert_ptr_null(signal);
@@ -152,6 +187,7 @@ START_TEST(alignment_above_all_pages)
 {
 	fake.host_alignment = 1 << 22;
 	begin();
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), -ERANGE);
 	expect_said("multiples of 4194304 bytes, more than the largest alignment");
 	end();
@@ -165,9 +201,10 @@ START_TEST(driver_refuses)
 	struct fbk_vk_signal *signal = NULL;
 	fake.allocation = VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	begin();
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
 	ck_assert_int_eq(
-		fbk_vk_signal_create(gpu.vk, timeline_of(&engine.desc), FBK_VK_BEST, &signal),
+		fbk_vk_signal_create(gpu.vk, timeline_of(&engine.desc), FBK_VK_WAY_BEST, &signal),
 		-EOPNOTSUPP);
 	expect_said("neither as a dma-buf (the device was made without " DMA_BUF ")");
 	expect_said("nor by pointer (vkAllocateMemory: VK_ERROR_INVALID_EXTERNAL_HANDLE)");
@@ -180,10 +217,10 @@ START_TEST(somebody_elses)
 {
 	struct fbk_vk_signal *signal = NULL;
 	begin();
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	struct fbk_context *other = peer_connect(&server);
 	struct fbk_timeline *seen = peer_open(other, engine.timeline, FBK_RIGHT_WAIT);
-	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, seen, FBK_VK_BEST, &signal), -EPERM);
+	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, seen, FBK_VK_WAY_BEST, &signal), -EPERM);
 	ck_assert(fbk_vk_error_detail()[0]);
 	ck_assert_ptr_null(signal);
 	fbk_disconnect(other);
@@ -197,10 +234,11 @@ static const struct {
 	int result;
 	const char *said;
 } ways[] = {
-	{ FBK_VK_STORE, -EOPNOTSUPP, "by a store of 64 bits: it lacks VK_KHR_shader_atomic_int64" },
-	{ FBK_VK_MARKER, -EOPNOTSUPP, "by a marker: it lacks VK_AMD_buffer_marker" },
-	{ FBK_VK_UPDATE + 1, -EINVAL, "is not a way to signal" },
-	{ FBK_VK_BEST, 0, "" },
+	{ FBK_VK_WAY_STORE, -EOPNOTSUPP,
+	  "by a store of 64 bits: it lacks VK_KHR_shader_atomic_int64" },
+	{ FBK_VK_WAY_MARKER, -EOPNOTSUPP, "by a marker: it lacks VK_AMD_buffer_marker" },
+	{ FBK_VK_WAY_UPDATE + 1, -EINVAL, "is not a way to signal" },
+	{ FBK_VK_WAY_BEST, 0, "" },
 };
 
 START_TEST(no_such_way)
@@ -208,11 +246,12 @@ START_TEST(no_such_way)
 	struct fbk_vk_signal *signal = NULL;
 	fake.no_atomics = true;
 	begin();
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
 	int r = fbk_vk_signal_create(gpu.vk, timeline_of(&engine.desc), ways[_i].way, &signal);
 	ck_assert_int_eq(r, ways[_i].result);
 	if (r == 0) {
-		ck_assert_int_eq(fbk_vk_signal_way(signal), FBK_VK_UPDATE);
+		ck_assert_int_eq(fbk_vk_signal_way(signal), FBK_VK_WAY_UPDATE);
 		fbk_vk_signal_destroy(signal);
 	} else {
 		expect_said(ways[_i].said);
@@ -227,7 +266,7 @@ START_TEST(device_lost)
 {
 	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	begin();
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	struct fbk_context *other = peer_connect(&server);
 	struct fbk_timeline *seen = peer_open(other, engine.timeline, FBK_RIGHT_WAIT);
 	engine_signal(&engine, &gpu, 3);
@@ -245,7 +284,8 @@ START_TEST(device_lost)
 		      info.reason);
 	ck_assert_int_eq(fbk_vk_check(gpu.vk, VK_ERROR_DEVICE_LOST, "again"), -EIO);
 	struct fbk_vk_signal *signal;
-	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, engine.timeline, FBK_VK_BEST, &signal), -EIO);
+	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, engine.timeline, FBK_VK_WAY_BEST, &signal),
+			 -EIO);
 	expect_said("was lost");
 	fbk_disconnect(other);
 	engine_close(&engine);
@@ -260,6 +300,7 @@ START_TEST(validated)
 	struct fbk_vk_buffer buffer;
 	begin();
 	struct fbk_vk_memory memory = {
+		.struct_size = sizeof(struct fbk_vk_memory),
 		.address = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 				0),
 		.size = 65536,
@@ -282,6 +323,7 @@ static void add(TCase *tcase)
 {
 	ADD_LOOP(tcase, no_driver, driver_variables);
 	ADD_LOOP(tcase, no_device_fits, choices);
+	tcase_add_test(tcase, struct_sizes);
 	tcase_add_test(tcase, adopted);
 	tcase_add_test(tcase, alignment_is_asked_for);
 	tcase_add_test(tcase, alignment_above_the_page);

@@ -16,11 +16,11 @@ static const struct {
 	VkSemaphoreImportFlags import;
 	const char *name;
 } kinds[] = {
-	{ FBK_VK_SYNC_FD, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
+	{ FBK_VK_FD_SYNC_FILE, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
 	  VK_SEMAPHORE_IMPORT_TEMPORARY_BIT, "sync_files" },
-	{ FBK_VK_OPAQUE_FD, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT, 0,
+	{ FBK_VK_FD_OPAQUE, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT, 0,
 	  "opaque fds of binary semaphores" },
-	{ FBK_VK_OPAQUE_FD_TIMELINE, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT, 0,
+	{ FBK_VK_FD_OPAQUE_TIMELINE, VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT, 0,
 	  "opaque fds of timeline semaphores" },
 };
 
@@ -81,7 +81,7 @@ START_TEST(there_and_back)
 	ck_assert_int_eq(fake.imported.handleType, kinds[_i].handle);
 	ck_assert_int_eq(fake.imported.flags, kinds[_i].import);
 	ck_assert_int_eq(fake.imported.fd, fd);
-	if (kinds[_i].kind == FBK_VK_OPAQUE_FD_TIMELINE) {
+	if (kinds[_i].kind == FBK_VK_FD_OPAQUE_TIMELINE) {
 		ck_assert_uint_eq(gpu_semaphore_value(&gpu, imported), 0);
 	}
 	fbk_vk_semaphore_destroy(gpu.vk, imported);

@@ -73,7 +73,7 @@ static void expect_released(uint64_t value)
 	ck_assert_uint_eq(engine_word(&engine), value);
 }
 
-static const enum fbk_vk_way ways[] = { FBK_VK_STORE, FBK_VK_MARKER, FBK_VK_UPDATE };
+static const enum fbk_vk_way ways[] = { FBK_VK_WAY_STORE, FBK_VK_WAY_MARKER, FBK_VK_WAY_UPDATE };
 
 /* Who sleeps is woken: the daemon polls for it. */
 START_TEST(lands)
@@ -85,10 +85,10 @@ START_TEST(lands)
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		expect_released(values[i]);
 	}
-	if (ways[_i] == FBK_VK_STORE) {
+	if (ways[_i] == FBK_VK_WAY_STORE) {
 		expect_released(UINT64_C(0x123456789ab));
 	}
-	ck_assert_uint_eq(fake.markers, ways[_i] == FBK_VK_MARKER ? 6 : 0);
+	ck_assert_uint_eq(fake.markers, ways[_i] == FBK_VK_WAY_MARKER ? 6 : 0);
 	send_word(peer.socket, 0, -1);
 	end();
 }
@@ -115,10 +115,11 @@ START_TEST(rung_by_the_owner)
 	peer_start(&peer, waiter, NULL);
 	gpu_open(&gpu);
 	context = peer_connect(&server);
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
 	ck_assert(engine.desc.silent);
 	engine.desc.silent = false;
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	engine_send(&engine, peer.socket);
 	send_word(peer.socket, 7, -1);
 	await_asleep(peer.pid);
@@ -136,7 +137,7 @@ END_TEST
 /* What is submitted lands in its order, and not before its turn. */
 START_TEST(submission_order)
 {
-	begin(waiter, FBK_VK_BEST);
+	begin(waiter, FBK_VK_WAY_BEST);
 	VkSemaphore semaphore = gpu_semaphore(&gpu);
 	VkCommandBuffer commands = gpu_begin(&gpu);
 	ck_assert_int_eq(fbk_vk_signal_record(engine.signal, commands, 1), 0);
@@ -184,6 +185,7 @@ static void data_make(struct fbk_vk_memory *ret_memory)
 	data = shared_memory(size);
 	progress = shared_memory(sizeof(*progress));
 	*ret_memory = (struct fbk_vk_memory){
+		.struct_size = sizeof(struct fbk_vk_memory),
 		.address = data,
 		.size = size,
 		.dmabuf_fd = -1,
@@ -261,7 +263,7 @@ START_TEST(value_before_data)
 	struct fbk_vk_memory memory;
 	struct fbk_vk_buffer buffer;
 	data_make(&memory);
-	begin(waiter, FBK_VK_BEST);
+	begin(waiter, FBK_VK_WAY_BEST);
 	VkSemaphore semaphore = gpu_semaphore(&gpu);
 	ck_assert_int_eq(fbk_vk_buffer_import(gpu.vk, &memory, &buffer), 0);
 	engine_signal(&engine, &gpu, 1);
@@ -306,7 +308,7 @@ static int halves_reader(int socket, void *arg)
 START_TEST(stores_are_whole)
 {
 	uint64_t rounds = ROUNDS;
-	begin(halves_reader, FBK_VK_STORE);
+	begin(halves_reader, FBK_VK_WAY_STORE);
 	send_word(peer.socket, BOTH(rounds), -1);
 	for (uint64_t round = 1; round <= rounds; round++) {
 		engine_signal(&engine, &gpu, BOTH(round));
@@ -323,13 +325,13 @@ static const struct {
 	uint64_t value;
 	int result;
 } bounds[] = {
-	{ FBK_VK_STORE, 1, 0 },
-	{ FBK_VK_STORE, FBK_POINT_MAX, 0 },
-	{ FBK_VK_STORE, FBK_POINT_MAX + 1, -ERANGE },
-	{ FBK_VK_MARKER, UINT32_MAX, 0 },
-	{ FBK_VK_MARKER, UINT64_C(1) << 32, -ERANGE },
-	{ FBK_VK_UPDATE, UINT32_MAX, 0 },
-	{ FBK_VK_UPDATE, UINT64_C(1) << 32, -ERANGE },
+	{ FBK_VK_WAY_STORE, 1, 0 },
+	{ FBK_VK_WAY_STORE, FBK_POINT_MAX, 0 },
+	{ FBK_VK_WAY_STORE, FBK_POINT_MAX + 1, -ERANGE },
+	{ FBK_VK_WAY_MARKER, UINT32_MAX, 0 },
+	{ FBK_VK_WAY_MARKER, UINT64_C(1) << 32, -ERANGE },
+	{ FBK_VK_WAY_UPDATE, UINT32_MAX, 0 },
+	{ FBK_VK_WAY_UPDATE, UINT64_C(1) << 32, -ERANGE },
 };
 
 START_TEST(values_refused)
@@ -348,7 +350,7 @@ END_TEST
 
 /* -------------------------------------------------------------------------- 32-bit payloads --- */
 
-static const enum fbk_vk_way narrow_ways[] = { FBK_VK_MARKER, FBK_VK_UPDATE };
+static const enum fbk_vk_way narrow_ways[] = { FBK_VK_WAY_MARKER, FBK_VK_WAY_UPDATE };
 
 /* Beyond 2^32, where the word wraps. */
 START_TEST(narrow)
@@ -359,9 +361,10 @@ START_TEST(narrow)
 	peer_start(&peer, waiter, NULL);
 	gpu_open_fake(&gpu);
 	context = peer_connect(&server);
+	engine.desc.struct_size = sizeof(engine.desc);
 	ck_assert_int_eq(fbk_vk_describe(gpu.vk, "gpu0", &engine.desc), 0);
 	engine.desc.signals = FBK_FENCE_MEMORY32;
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	ck_assert_int_eq(fbk_vk_signal_way(engine.signal), narrow_ways[_i]);
 	engine_send(&engine, peer.socket);
 	for (uint64_t value = step; value <= 6 * step; value += step) {
@@ -372,7 +375,7 @@ START_TEST(narrow)
 	}
 	ck_assert_uint_eq(fbk_timeline_value(engine.timeline), 6 * step + 1);
 	struct fbk_vk_signal *wide;
-	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, engine.timeline, FBK_VK_STORE, &wide),
+	ck_assert_int_eq(fbk_vk_signal_create(gpu.vk, engine.timeline, FBK_VK_WAY_STORE, &wide),
 			 -EOPNOTSUPP);
 	send_word(peer.socket, 0, -1);
 	end();
@@ -389,14 +392,15 @@ START_TEST(one_import_for_a_set)
 	struct fbk_set *set;
 	struct fbk_timeline *timelines[MEMBERS];
 	struct fbk_vk_signal *signals[MEMBERS];
-	begin(waiter, FBK_VK_BEST);
+	begin(waiter, FBK_VK_WAY_BEST);
 	unsigned int before = fake.allocations;
 	ck_assert_int_eq(fbk_set_create(context, &set), 0);
 	for (int i = 0; i < MEMBERS; i++) {
 		ck_assert_int_eq(
 			fbk_timeline_create(engine.device, set, "member", 0, &timelines[i]), 0);
 		ck_assert_int_eq(
-			fbk_vk_signal_create(gpu.vk, timelines[i], FBK_VK_BEST, &signals[i]), 0);
+			fbk_vk_signal_create(gpu.vk, timelines[i], FBK_VK_WAY_BEST, &signals[i]),
+			0);
 	}
 	ck_assert_uint_eq(fake.allocations, before + 1);
 	VkCommandBuffer commands = gpu_begin(&gpu);

@@ -20,7 +20,7 @@ static void setup(void)
 	gpu_open_fake(&gpu);
 	context = peer_connect(&server);
 	other = peer_connect(&server);
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	theirs = peer_timeline(peer_device(other, "cpu0"), "theirs", 0);
 	seen = peer_open(context, theirs, FBK_RIGHT_WAIT);
 	ck_assert_int_eq(fbk_vk_wait_create(gpu.vk, seen, &wait), 0);
@@ -238,7 +238,7 @@ START_TEST(without_timeline_semaphores)
 	daemon_serve(&server, NULL);
 	gpu_open_fake(&gpu);
 	context = peer_connect(&server);
-	engine_open(&engine, &gpu, context, FBK_VK_BEST);
+	engine_open(&engine, &gpu, context, FBK_VK_WAY_BEST);
 	ck_assert_int_eq(fbk_vk_wait_create(gpu.vk, engine.timeline, &none), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(fbk_vk_error_detail(), "it lacks VK_KHR_timeline_semaphore"));
 	ck_assert_ptr_null(none);

@@ -43,6 +43,7 @@ static int buffers_import(struct gpu_pictures *pictures, const struct shared *sh
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct fbk_vk_memory memory = {
+			.struct_size = sizeof(struct fbk_vk_memory),
 			.address = shared[i].memory,
 			.size = shared[i].size,
 			.dmabuf_fd = -1,

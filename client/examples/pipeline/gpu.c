@@ -7,6 +7,7 @@
 int gpu_open(struct gpu *gpu, const char *const *extensions, unsigned int skip)
 {
 	const struct fbk_vk_choice choice = {
+		.struct_size = sizeof(choice),
 		.queue = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT,
 		.extensions = extensions,
 		.skip = skip,

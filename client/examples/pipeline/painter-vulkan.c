@@ -174,6 +174,7 @@ static int clock_create(struct painter *painter)
 		.queryCount = (uint32_t)painter->count,
 	};
 	const struct fbk_vk_memory memory = {
+		.struct_size = sizeof(struct fbk_vk_memory),
 		.address = painter->drawn->board.shared.memory,
 		.size = painter->drawn->board.shared.size,
 		.dmabuf_fd = -1,
@@ -397,6 +398,7 @@ static bool vulkan_software(const struct painter *painter)
 static void vulkan_describe(const struct painter *painter, struct fbk_device_desc *ret_desc)
 {
 	/* the pictures are imported by now, so every alignment works */
+	ret_desc->struct_size = sizeof(*ret_desc);
 	fbk_vk_describe(painter->gpu.vk, NULL, ret_desc);
 }
 
@@ -404,7 +406,7 @@ static int vulkan_meet(struct painter *painter, struct stage *stage, struct lane
 {
 	painter->stage = stage;
 	painter->drawn = drawn;
-	int r = fbk_vk_signal_create(painter->gpu.vk, drawn->timeline, FBK_VK_BEST,
+	int r = fbk_vk_signal_create(painter->gpu.vk, drawn->timeline, FBK_VK_WAY_BEST,
 				     &painter->signal);
 	if (r == 0) {
 		r = clock_create(painter);

@@ -57,7 +57,7 @@ static int desc_check(uint32_t index, const struct fbk_buffer_desc *desc)
 static int desc_read(uint32_t index, const struct fbk_buffer_desc *given,
 		     struct fbk_buffer_desc *desc)
 {
-	int r = struct_read(desc, sizeof(*desc), sizeof(*desc), given);
+	int r = STRUCT_READ(desc, given);
 	if (r == 0) {
 		r = desc_check(index, desc);
 	}

@@ -163,7 +163,7 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 	struct lane_frame frame = { .index = index, .deadline_ns = deadline_ns };
 	struct fbk_frame_meta said;
 	if (meta) {
-		int r = struct_read(&said, sizeof(said), sizeof(said), meta);
+		int r = STRUCT_READ(&said, meta);
 		if (r == 0) {
 			r = frame_meta_check(&said);
 		}

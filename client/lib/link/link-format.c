@@ -119,7 +119,7 @@ int link_formats_send(const struct fbk_link *link, const struct fbk_link_desc *d
 		if (!desc->formats[i]) {
 			return error_set(-EINVAL, "format %zu is NULL", i);
 		}
-		r = struct_read(&format, sizeof(format), sizeof(format), desc->formats[i]);
+		r = STRUCT_READ(&format, desc->formats[i]);
 		if (r == 0) {
 			r = format_check(i, &format);
 		}

@@ -108,10 +108,9 @@ struct wanted {
 
 static int wanted_read(struct wanted *wanted, const struct fbk_link_desc *desc)
 {
-	int r = struct_read(&wanted->link, sizeof(wanted->link), sizeof(wanted->link), desc);
+	int r = STRUCT_READ(&wanted->link, desc);
 	if (r == 0) {
-		r = struct_read(&wanted->consumer, sizeof(wanted->consumer),
-				sizeof(wanted->consumer), wanted->link.consumer);
+		r = STRUCT_READ(&wanted->consumer, wanted->link.consumer);
 	}
 	if (r == 0 && wanted->consumer.delivery != FBK_DELIVERY_FIFO &&
 	    wanted->consumer.delivery != FBK_DELIVERY_MAILBOX) {

@@ -297,7 +297,7 @@ int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 	int r = link_look(link, &info, &change);
 	info_fill_wishes(link, &info);
 	pthread_mutex_unlock(link->lock);
-	return r < 0 ? r : struct_fill(ret_info, &info, sizeof(info), sizeof(info));
+	return r < 0 ? r : STRUCT_FILL(ret_info, &info);
 }
 
 const char *fbk_link_cause(struct fbk_link *link)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Every struct of the link's part that begins with its size: a smaller one is refused, a longer one works while its tail
- * says nothing. */
+/* Every struct of the public headers that begins with its size: a smaller one is refused, a longer one works while its
+ * tail says nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +17,9 @@
 /* One of the program's, of any version: `size` bytes of ours, then more. */
 union given {
 	size_t struct_size;
+	struct fbk_device_desc device;
+	struct fbk_timeline_info timeline;
+	struct fbk_memory memory_of;
 	struct fbk_format format;
 	struct fbk_consumer_desc consumer;
 	struct fbk_link_desc link;
@@ -38,6 +44,17 @@ static void teardown(void)
 }
 
 /* -------------------------------------------------------------------------------------- who reads it -- */
+
+static int register_device(union given *given)
+{
+	struct fbk_device *device;
+	given->device.name = "sized"; /* free again with the next try */
+	int r = fbk_device_register(local.context, &given->device, &device);
+	if (r == 0) {
+		fbk_device_unregister(device);
+	}
+	return r;
+}
 
 static int try_offer(const struct fbk_link_desc *desc)
 {
@@ -127,6 +144,10 @@ static const struct kind {
 	union given given;
 	int (*use)(union given *given);
 } kinds[] = {
+	{ "fbk_device_desc",
+	  sizeof(struct fbk_device_desc),
+	  { .device = { .device_class = FBK_CLASS_CPU, .waits = FBK_FENCE_MEMORY64 } },
+	  register_device },
 	{ "fbk_link_desc, offered",
 	  sizeof(struct fbk_link_desc),
 	  { .link = { .role = FBK_ROLE_CONSUMER } },
@@ -208,24 +229,63 @@ START_TEST(read_in)
 }
 END_TEST
 
-/* Filled in: the smaller of both, and nothing behind it. */
+/* --------------------------------------------------------------------------------------- filled in -- */
+
+static int fill_timeline(union given *given)
+{
+	return fbk_timeline_info(producer.timeline, &given->timeline);
+}
+
+static int fill_memory(union given *given)
+{
+	return fbk_timeline_memory(producer.timeline, &given->memory_of, NULL);
+}
+
+static int fill_link(union given *given)
+{
+	return fbk_link_info(producer.link, &given->info);
+}
+
+static const struct filled {
+	const char *name;
+	size_t size;
+	int (*fill)(union given *given);
+	size_t at; /* of something that is not zero */
+} filled[] = {
+	{ "fbk_timeline_info", sizeof(struct fbk_timeline_info), fill_timeline,
+	  offsetof(struct fbk_timeline_info, id) },
+	{ "fbk_memory", sizeof(struct fbk_memory), fill_memory, offsetof(struct fbk_memory, size) },
+	{ "fbk_link_info", sizeof(struct fbk_link_info), fill_link,
+	  offsetof(struct fbk_link_info, phase) },
+};
+
+#define FILLED (sizeof(filled) / sizeof(filled[0]))
+
+/* The smaller of both, and nothing behind it. */
 START_TEST(filled_in)
 {
-	static const size_t sizes[] = { 0, sizeof(size_t), sizeof(struct fbk_link_info) - 1,
-					sizeof(struct fbk_link_info),
-					sizeof(struct fbk_link_info) + TAIL };
+	const struct filled *kind = &filled[_i];
+	const size_t sizes[] = { 0,
+				 sizeof(size_t),
+				 kind->size - 1,
+				 kind->size,
+				 kind->size + 1,
+				 kind->size + TAIL,
+				 (size_t)1 << 40,
+				 SIZE_MAX };
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		union given given, before;
-		bool good = sizes[i] >= sizeof(given.info);
+		int error = sizes[i] < kind->size ? -EINVAL : sizes[i] > 4096 ? -E2BIG : 0;
 		memset(&given, 0xa5, sizeof(given));
 		given.struct_size = sizes[i];
 		before = given;
-		ck_assert_int_eq(fbk_link_info(producer.link, &given.info), good ? 0 : -EINVAL);
+		ck_assert_int_eq(kind->fill(&given), error);
 		ck_assert_uint_eq(given.struct_size, sizes[i]);
-		size_t from = good ? sizeof(given.info) : 0;
+		size_t from = error == 0 ? kind->size : 0;
 		ck_assert_mem_eq(given.bytes + from, before.bytes + from, sizeof(given) - from);
-		if (good) {
-			ck_assert_int_eq(given.info.phase, FBK_PHASE_ESTABLISHED);
+		if (error == 0) {
+			ck_assert_uint_ne(given.bytes[kind->at], 0xa5);
+			ck_assert_uint_ne(given.bytes[kind->at], 0);
 		} else {
 			ck_assert(strstr(fbk_error_detail(), "struct_size is") != NULL);
 		}
@@ -233,11 +293,69 @@ START_TEST(filled_in)
 }
 END_TEST
 
+/* -------------------------------------------------------------------------------- none is forgotten -- */
+
+static bool is_tested(const char *name)
+{
+	size_t length = strlen(name);
+	for (size_t i = 0; i < KINDS; i++) {
+		if (strncmp(kinds[i].name, name, length) == 0 &&
+		    (kinds[i].name[length] == '\0' || kinds[i].name[length] == ',')) {
+			return true;
+		}
+	}
+	for (size_t i = 0; i < FILLED; i++) {
+		if (strcmp(filled[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* How many structs of a header begin with their size; each must be in a table above. */
+static unsigned int header_check(const char *path)
+{
+	unsigned int found = 0;
+	char line[512], name[64] = "";
+	FILE *file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file)) {
+		char next[64];
+		int end = 0;
+		if (name[0] && strcmp(line, "\tsize_t struct_size;\n") == 0) {
+			ck_assert_msg(is_tested(name), "struct %s is not tested here", name);
+			found++;
+		}
+		name[0] = '\0';
+		if (sscanf(line, "struct %63s {%n", next, &end) == 1 && end > 0) {
+			strcpy(name, next);
+		}
+	}
+	fclose(file);
+	return found;
+}
+
+START_TEST(all_of_them)
+{
+	char pattern[512];
+	glob_t headers;
+	unsigned int found = 0;
+	snprintf(pattern, sizeof(pattern), "%s/client/include/*.h", getenv("FBK_SOURCE_DIR"));
+	ck_assert_int_eq(glob(pattern, 0, NULL, &headers), 0);
+	for (size_t i = 0; i < headers.gl_pathc; i++) {
+		found += header_check(headers.gl_pathv[i]);
+	}
+	globfree(&headers);
+	ck_assert_uint_ge(found, 9);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, read_in, 0, KINDS);
-	tcase_add_test(tcase, filled_in);
+	tcase_add_loop_test(tcase, filled_in, 0, FILLED);
+	tcase_add_test(tcase, all_of_them);
 }
 
 int main(void)
