@@ -12,10 +12,15 @@
  *             never aborts, and installs no signal handler. fbk_error_detail() returns a sentence
  *             about the last error.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
- *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in five seconds),
+ *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
  *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, or a
  *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
+ *   Daemon    What a program calls per frame does not wait for the daemon: signals, points that follow fences, watches,
+ *             cancels, closes, frames. It is sent, and not answered; what the daemon refuses comes through the timeline,
+ *             which fails once the points before are decided: fbk_timeline_info() has errno and reason. Requests that its
+ *             socket has no room for wait in the context, in order with all that is sent later: up to 65536 with up to
+ *             256 fds, then those calls return -EAGAIN. A thread of the library sends them when there is room.
  *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A call with a deadline in
  *             the past (0) never sleeps. FBK_DEADLINE_MAX, and every deadline beyond the policy's
  *             longest wait, means that longest wait: every wait ends.
@@ -235,6 +240,10 @@ int fbk_context_fd(struct fbk_context *context);
  * returns 0 or an error. */
 int fbk_dispatch(struct fbk_context *context);
 
+/* How long a request waits for the daemon's answer, from now on: 5 seconds unless this says otherwise. A request that
+ * takes a deadline waits for the shorter of both.   -EINVAL  0 */
+int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
+
 /* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
  * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
 int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why);
@@ -317,8 +326,8 @@ int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_
 int fbk_timeline_open(struct fbk_context *context, int token_fd,
 		      struct fbk_timeline **ret_timeline);
 
-/* Close. When the signaler closes its last reference, the timeline fails with FBK_CAUSE_OWNER_LEFT.
- * Takes NULL. */
+/* Close. When the signaler closes its last reference, the timeline fails with FBK_CAUSE_OWNER_LEFT, as soon as the daemon
+ * has heard of it. Takes NULL. */
 void fbk_timeline_close(struct fbk_timeline *timeline);
 
 /*
@@ -329,7 +338,9 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * without an interrupt as silent.
  * With a 32-bit payload, a signal that is 2^31 or more above what the daemon has seen asks the daemon
  * to look first.
- *   -EALREADY  not above the payload; nothing changed   -ERANGE  0 or above FBK_POINT_MAX; with a
+ * A brokered timeline is raised when the daemon has the request, once all points given before are decided; what has to be
+ * raised by two processes at once is raised to the higher value.
+ *   -EALREADY  not above the payload, or, brokered, what was given here before; nothing changed   -ERANGE  0 or above FBK_POINT_MAX; with a
  *              32-bit payload also more than 2^30 above the payload
  *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
  */
@@ -422,9 +433,12 @@ int fbk_point_signal(struct fbk_point point);
  * policy's longest import passes. Takes the fd. The caller gives points in rising order, and they are
  * reached in that order, even when the fences signal out of order.
  *   -EBADF      not an open fd, or of a refused kind: the detail names the kind
- *   -EALREADY   not above the points given before
- *   -EDEADLK    the daemon made the fence for a point that waits for this one: the detail names the
- *               cycle (fbk_point_depends() says more)
+ *   -EALREADY   not above the points given before through this process
+ *   -EINVAL     not a brokered timeline      -EBUSY  it follows a syncobj, by a mirror of this process
+ *   -EAGAIN     the daemon takes nothing, and as much waits as may; the fd is closed
+ *   else        the timeline's error: it failed
+ * The rest the daemon finds, and the timeline fails with it: a limit (-EDQUOT), or -EDEADLK: the daemon made the fence for
+ * a point that waits for this one, and the reason names the cycle (fbk_point_depends() says more).
  */
 int fbk_point_signal_on(struct fbk_point point, int fence_fd);
 
@@ -536,10 +550,10 @@ int fbk_syncobj_create(struct fbk_context *context, int *ret_syncobj_fd);
 
 /*
  * As fbk_point_signal_on(), for a point of a timeline syncobj, or (syncobj_point 0) for the fence
- * that a binary syncobj holds now. For a point without a submission it waits for one.
+ * that a binary syncobj holds now: that one the daemon takes before the call returns, so it waits for its answer. For a
+ * point without a submission the daemon waits for one; where its kernel cannot (Linux 6.6 can), the timeline fails with
+ * -EOPNOTSUPP.
  *   -ENOENT      a binary syncobj without a fence
- *   -EOPNOTSUPP  nothing was submitted yet, and the daemon's kernel cannot wait for that (Linux
- *                6.6 can)
  */
 int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point);
 
@@ -564,7 +578,7 @@ int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 			    struct fbk_mirror **ret_mirror);
 
-/* Stop translating; both sides keep their values. Takes NULL. Closing the timeline ends its mirrors
+/* Stop translating, as soon as the daemon has heard of it; both sides keep their values. Takes NULL. Closing the timeline ends its mirrors
  * too, and frees them. */
 void fbk_mirror_destroy(struct fbk_mirror *mirror);
 
@@ -903,7 +917,8 @@ struct fbk_release {
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			    uint32_t *ret_index, uint32_t *ret_age,
 			    struct fbk_release *ret_releases, size_t *ret_count);
-int fbk_release_fd(const struct fbk_release *release, int *ret_fd);
+/* As fbk_frame_acquire_fd(), but gives an fd. */
+int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int *ret_fd);
 
 /* ------------------------------------------------------------------------------ what a frame says -- */
 
@@ -1014,9 +1029,13 @@ const struct fbk_frame_meta *fbk_frame_meta(const struct fbk_frame *frame);
  * the point of the syncobj. The link owns its timeline. */
 struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 
-/* The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref.
- *   -EOPNOTSUPP  the route gives none     -ESTALE  no longer held: its producer is gone */
-int fbk_frame_acquire_fd(struct fbk_frame *frame);
+/*
+ * The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref. The first call
+ * fetches it from the daemon, until the deadline; with sync_file-late, once the point is reached. Later calls need neither.
+ *   -EOPNOTSUPP  the route gives none     -ESTALE     no longer held: its producer is gone
+ *   -ETIMEDOUT   none until the deadline: call again
+ */
+int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns);
 
 /* What its acquire point came to, after a wait on that fd, which cannot tell: 0, -EAGAIN, or the error. */
 int fbk_frame_error(struct fbk_frame *frame);
@@ -1029,11 +1048,12 @@ int fbk_frame_error(struct fbk_frame *frame);
  *   or once a kernel fence signals (takes the fd; of several the caller makes one: SYNC_IOC_MERGE, or a point that
  *   follows them by fbk_point_signal_on_all(), exported).
  * The frame stays an object until its last unref.
- * None of them waits for the daemon, but for the first of its kind for a buffer, which makes the release timeline. The
- * daemon gets the fence before the producer is told of the release.
+ * None of them waits for the daemon. The release timelines by which the consumer's device signals are made when a buffer
+ * comes; only the first release of another kind for a buffer makes its timeline, and waits. The daemon gets the fence before
+ * the producer is told of the release.
  *   -ESTALE   it was released, abandoned by its producer, or its producer is gone
  *   -EDQUOT, -ENFILE  a limit of this user, of the release timeline: the frame is held still
- *   -EAGAIN   the daemon takes nothing, and 64 fences wait to be sent
+ *   -EAGAIN   the daemon takes nothing, and as much waits as may: the frame is held still, and the fence closed
  *   else      an error of the fence or point, as fbk_point_signal_on() returns it
  */
 int fbk_frame_release(struct fbk_frame *frame, int result);
