@@ -404,6 +404,58 @@ START_TEST(disconnect_ends)
 }
 END_TEST
 
+/* ---------------------------------------------------------------------------------- hostile clients -- */
+
+/* Requests that are refused, without end, by a client that reads nothing: none has a reply, none costs the daemon anything,
+ * and what it sends next is answered. */
+START_TEST(flood_of_refused)
+{
+	struct client client;
+	struct reply reply;
+	client_open(&client, fencebrokerd);
+	unsigned int fds = daemon_fd_count(fencebrokerd);
+	REQUEST(leave, TIMELINE_CLOSE, timeline_close);
+	REQUEST(raise, TIMELINE_SIGNAL, timeline_signal);
+	REQUEST(follow, POINT_SIGNAL_ON, point_signal_on);
+	REQUEST(cancel, WATCH_CANCEL, watch_cancel);
+	Fbk__Wire__Request *const requests[] = { &leave, &raise, &follow, &cancel };
+	int fence = eventfd(0, EFD_CLOEXEC);
+	leave.timeline_close->handle = 4000;
+	raise.timeline_signal->handle = 4000;
+	follow.point_signal_on->handle = 4000;
+	for (unsigned int i = 0; i < 4 * CALLS; i++) {
+		Fbk__Wire__Request *request = requests[i % 4];
+		request->quiet = true;
+		client_send(&client, request, &fence, request == &follow);
+	}
+	REQUEST(status, INSPECT_STATUS, inspect_status);
+	ck_assert_int_eq(client_call(&client, &status, NULL, 0, &reply), 0); /* the first reply */
+	reply_free(&reply);
+	daemon_await_fds(fencebrokerd, fds);
+	client_close(&client);
+	close(fence);
+}
+END_TEST
+
+/* What has a reply can't be quiet. */
+START_TEST(not_quiet)
+{
+	struct client client;
+	client_open(&client, fencebrokerd);
+	REQUEST(create, SET_CREATE, set_create);
+	create.quiet = true;
+	ck_assert_int_eq(client_call(&client, &create, NULL, 0, NULL), -EINVAL);
+	client_expect_detail(&client, "it can't be quiet");
+	/* a refused watch has a reply: it is its result */
+	REQUEST(watch, POINT_WATCH, point_watch);
+	watch.quiet = true;
+	watch.point_watch->handle = 4000;
+	ck_assert_int_eq(client_call(&client, &watch, NULL, 0, NULL), -ENOENT);
+	client_ping(&client);
+	client_close(&client);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -419,6 +471,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, late_request_is_withdrawn);
 	tcase_add_test(tcase, disconnect_sends_the_rest);
 	tcase_add_test(tcase, disconnect_ends);
+	tcase_add_test(tcase, flood_of_refused);
+	tcase_add_test(tcase, not_quiet);
 }
 
 static void add_poor(TCase *tcase)
