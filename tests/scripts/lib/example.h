@@ -5,6 +5,14 @@
 #include <fencebroker.h>
 #include <stdio.h>
 
+struct surface {
+	struct fbk_watch *watch;
+};
+
+struct captured {
+	uint32_t index;
+};
+
 extern struct fbk_context *context;
 extern struct fbk_device *device;
 extern struct fbk_timeline *timeline;
@@ -15,12 +23,8 @@ extern struct fbk_point acquire, release;
 extern struct fbk_link_desc wanted;
 extern struct fbk_buffer_desc buffer;
 extern struct fbk_frame_meta meta;
-extern struct surface {
-	struct fbk_watch *watch;
-} *surface;
-extern struct captured {
-	uint32_t index;
-} *buf;
+extern struct surface *surface;
+extern struct captured *buf;
 extern uint64_t n, deadline_ns;
 extern uint32_t i, age;
 extern int r, fd, token_fd, offer_fd, out_fence_fd;
