@@ -102,6 +102,14 @@ static int fence_at(uint32_t handle, uint64_t point, uint32_t *ret_id)
 
 /* -------------------------------------------------------------------------------------- exports -- */
 
+/* The daemon has heard of it: what is answered comes after that. */
+static void mirror_end(struct fbk_mirror *mirror, struct fbk_timeline *timeline)
+{
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	fbk_mirror_destroy(mirror);
+	ck_assert_int_eq(fbk_timeline_info(timeline, &info), 0);
+}
+
 START_TEST(export_wakes_who_waits_before)
 {
 	int fd;
@@ -359,7 +367,7 @@ START_TEST(mirror_to)
 	uint64_t signals = lab_counter(&lab.daemon, "mirror_signals");
 	ck_assert_msg(_i == 0 ? signals == 0 : signals > 0, "%llu", (unsigned long long)signals);
 
-	fbk_mirror_destroy(mirror);
+	mirror_end(mirror, timeline);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 1000), 0);
 	ck_assert_int_eq(wait_point(handle, 1000, 60), -ETIME);
 	ck_assert_uint_eq(query(handle), 199);
@@ -494,7 +502,7 @@ START_TEST(mirror_from)
 	ck_assert_int_eq(fbk_mirror_from_syncobj(line, fd, &mirror), -EBUSY);
 	ck_assert_int_eq(fbk_timeline_signal(line, 100001), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "follows a syncobj"));
-	fbk_mirror_destroy(mirror);
+	mirror_end(mirror, line);
 	signal_point(handle, 100002);
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ line, 100002 }, deadline_ms(60)),
 			 -ETIMEDOUT);
