@@ -17,8 +17,8 @@
 struct surface {
 	struct fbk_point acquire; /* -> the client has drawn the picture */
 	struct fbk_point release; /* <- the picture is off the screen */
-	struct fbk_watch *watch;
-	int display; /* the display's end of the out-fence */
+	bool waiting;             /* for the acquire point */
+	int display;              /* the display's end of the out-fence */
 };
 
 static uint64_t deadline(void)
@@ -40,7 +40,7 @@ static void surface_ready(void *arg, struct fbk_point acquire, int result)
 {
 	struct surface *surface = arg;
 	int out_fence_fd = -1;
-	surface->watch = NULL;
+	surface->waiting = false;
 	if (result == 0) {
 		result = commit(surface, &out_fence_fd);
 	}
@@ -59,14 +59,14 @@ static int frame(struct fbk_context *ctx, struct surface *surface)
 {
 	struct pollfd entry = { .fd = fbk_context_fd(ctx), .events = POLLIN };
 	int r = 0;
-	if (fbk_point_check(surface->acquire) == -EAGAIN) {
-		r = fbk_point_watch(surface->acquire, deadline(), surface_ready, surface,
-				    &surface->watch);
+	surface->waiting = fbk_point_check(surface->acquire) == -EAGAIN;
+	if (surface->waiting) {
+		r = fbk_point_watch(surface->acquire, deadline(), surface_ready, surface, NULL);
 	}
 	if (r == 0) {
 		r = fbk_point_signal(surface->acquire); /* the client has drawn */
 	}
-	while (r >= 0 && surface->watch) {
+	while (r >= 0 && surface->waiting) {
 		poll(&entry, 1, 1000);
 		r = fbk_dispatch(ctx);
 	}

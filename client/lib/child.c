@@ -27,6 +27,16 @@ void children_lost(struct child_list *parent)
 	}
 }
 
+void children_wake(struct child_list *parent)
+{
+	struct child *child;
+	LIST_FOREACH(child, parent, links) {
+		if (child->ops->wake) {
+			child->ops->wake(child);
+		}
+	}
+}
+
 void children_drop(struct child_list *parent)
 {
 	struct child *child;

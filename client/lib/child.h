@@ -14,6 +14,7 @@ struct child;
 
 struct child_ops {
 	void (*lost)(struct child *child); /* the daemon is gone; NULL: of no interest */
+	void (*wake)(struct child *child); /* threads that sleep on it look again; NULL: none do */
 	void (*drop)(struct child *child); /* the parent goes; called once, unregistered already */
 };
 
@@ -29,4 +30,5 @@ void child_remove(struct child *child); /* nothing where it is not registered */
 
 /* Newest first, so what was made of another child goes before it. */
 void children_lost(struct child_list *parent);
+void children_wake(struct child_list *parent);
 void children_drop(struct child_list *parent);

@@ -17,6 +17,7 @@
 #include "error.h"
 #include "export.h"
 #include "guard.h"
+#include "handle.h"
 #include "page-map.h"
 #include "proto/wire.h"
 #include "request.h"
@@ -110,8 +111,9 @@ static int context_make_fds(struct fbk_context *context)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	context->local = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	context->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	context->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (context->local < 0 || context->epoll < 0 ||
+	if (context->local < 0 || context->wake < 0 || context->epoll < 0 ||
 	    epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->local, &event) < 0) {
 		return error_plain(-errno);
 	}
@@ -224,6 +226,7 @@ void fbk_disconnect(struct fbk_context *context)
 	}
 	outbox_drop(&context->outbox, -ENOTCONN);
 	children_drop(&context->children);
+	handles_free(context);
 	page_maps_finish(context);
 	requests_free(context);
 	context_destroy(context);

@@ -33,6 +33,39 @@ void context_rouse(struct fbk_context *context)
 	eventfd_write(context->local, 1);
 }
 
+void context_wake(struct fbk_context *context)
+{
+	if (context->pair) { /* else the daemon refused the connection */
+		cell_wake_all(&context->pair->cells[0]);
+	}
+	children_wake(&context->children);
+	pthread_cond_broadcast(&context->answered);
+	eventfd_write(context->wake, 1);
+}
+
+bool context_flushing(const struct fbk_context *context)
+{
+	return flushing_is_on(&context->flushing) || scope_is_flushing();
+}
+
+void context_set_flushing(struct fbk_context *context, struct flushing *flushing, bool on)
+{
+	/* release: before the sequences are bumped, which whoever sleeps has loaded before it looked at this */
+	atomic_store_explicit(&flushing->on, on, memory_order_release);
+	pthread_mutex_lock(&context->mutex);
+	context_wake(context);
+	pthread_mutex_unlock(&context->mutex);
+}
+
+int fbk_context_set_flushing(struct fbk_context *context, bool flushing)
+{
+	int r = context_check(context);
+	if (r == 0) {
+		context_set_flushing(context, &context->flushing, flushing);
+	}
+	return r;
+}
+
 void context_lose(struct fbk_context *context)
 {
 	if (context_lost(context)) {
@@ -41,12 +74,9 @@ void context_lose(struct fbk_context *context)
 	/* seq_cst: before the cells are bumped. A waiter loads the sequence, then this, then sleeps
 	 * while the sequence is unchanged: it sees one or the other. */
 	atomic_store_explicit(&context->lost, true, memory_order_seq_cst);
-	if (context->pair) { /* else the daemon refused the connection */
-		cell_wake_all(&context->pair->cells[0]);
-	}
+	context_wake(context);
 	children_lost(&context->children);
 	epoll_ctl(context->epoll, EPOLL_CTL_DEL, context->socket, NULL);
-	pthread_cond_broadcast(&context->answered);
 	context_rouse(context);
 }
 
@@ -65,6 +95,7 @@ struct fbk_context *context_create(void)
 	context->socket = -1;
 	context->epoll = -1;
 	context->local = -1;
+	context->wake = -1;
 	context->doorbell = -1;
 	context->guard_bell = -1;
 	context->classifier.reference_fd = -1;
@@ -76,6 +107,7 @@ struct fbk_context *context_create(void)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&context->answered, &attributes);
 	pthread_condattr_destroy(&attributes);
+	calls_init(&context->calls, &context->mutex);
 	return context;
 }
 
@@ -98,9 +130,11 @@ void context_destroy(struct fbk_context *context)
 	close_if_open(context->socket);
 	close_if_open(context->epoll);
 	close_if_open(context->local);
+	close_if_open(context->wake);
 	close_if_open(context->doorbell);
 	close_if_open(context->guard_bell);
 	outbox_finish(&context->outbox);
+	calls_finish(&context->calls);
 	pthread_cond_destroy(&context->answered);
 	pthread_mutex_destroy(&context->mutex);
 	pthread_mutex_destroy(&context->opening);

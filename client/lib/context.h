@@ -16,9 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "call.h"
 #include "child.h"
 #include "crowd.h"
 #include "fencebroker.h"
+#include "flushing.h"
 #include "outbox.h"
 #include "proto/classify.h"
 #include "proto/page.h"
@@ -39,6 +41,7 @@ struct fbk_context {
 	int epoll; /* the pollable fd: of the socket, of `local`, of a timer */
 	int local; /* an eventfd: something to dispatch that is not on the socket */
 	int doorbell;
+	int wake;   /* an eventfd: the thread that reads the socket is to look again */
 	bool *ours; /* a page that the kernel wipes in a forked child: false there */
 	struct fbk_pair_page *pair;
 	struct classifier classifier;
@@ -49,7 +52,8 @@ struct fbk_context {
 		timeout_ns;    /* how long a request waits for its answer: set by the program */
 	_Atomic bool lost;     /* the daemon is gone; never false again */
 	_Atomic bool stopping; /* the daemon announced that it stops; never false again */
-	struct crowd any;      /* on cell 0 of `pair` */
+	struct flushing flushing;
+	struct crowd any; /* on cell 0 of `pair` */
 
 	pthread_mutex_t opening; /* one open or close of a timeline at a time */
 	pthread_mutex_t mutex;
@@ -57,8 +61,10 @@ struct fbk_context {
 	struct fbk_device *device;   /* one of them: that was registered over D-Bus, or NULL */
 	LIST_HEAD(, page_map) pages; /* page-map.c */
 	struct watches *watches;     /* watch.c */
-	struct uring *uring;         /* uring.c; NULL until one was asked for */
-	struct exports *exports;     /* export.c */
+	struct calls calls;
+	LIST_HEAD(, fbk_watch) handles; /* handle.c */
+	struct uring *uring;            /* uring.c; NULL until one was asked for */
+	struct exports *exports;        /* export.c */
 
 	/* request.c */
 	struct wire_packet *packet; /* the reading thread's */
@@ -85,6 +91,15 @@ void context_destroy(struct fbk_context *context);
 int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
 bool context_lost(struct fbk_context *context);
 void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
+
+/* Wake all threads that wait, to look again. Under the mutex. */
+void context_wake(struct fbk_context *context);
+
+/* May this thread not sleep? Then the error of a call that would is flushing_error(). */
+bool context_flushing(const struct fbk_context *context);
+
+/* The context's own flag, or that of a link or an exchange. Any thread; not under the mutex. */
+void context_set_flushing(struct fbk_context *context, struct flushing *flushing, bool on);
 
 /* The daemon is gone: notifies the children, and wakes all threads that wait. Under the mutex. */
 void context_lose(struct fbk_context *context);

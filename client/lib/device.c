@@ -119,8 +119,7 @@ void fbk_device_unregister(struct fbk_device *device)
 	}
 	struct fbk_context *context = device->context;
 	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = device->number);
-	request_do(context,
-		   &request); /* fails only where the daemon is gone, and the device with it */
+	request_part(context, &request);
 	pthread_mutex_lock(&context->mutex);
 	child_remove(&device->child);
 	device_drop(&device->child);
@@ -163,7 +162,7 @@ void fbk_set_destroy(struct fbk_set *set)
 	}
 	struct fbk_context *context = set->context;
 	REQUEST(request, SET_DESTROY, set_destroy, .set = set->number);
-	request_do(context, &request);
+	request_part(context, &request);
 	pthread_mutex_lock(&context->mutex);
 	child_remove(&set->child);
 	set_drop(&set->child);

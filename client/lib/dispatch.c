@@ -6,10 +6,13 @@
 #include "context.h"
 #include "error.h"
 #include "request.h"
+#include "timeline.h"
 #include "uring.h"
 #include "watch-arm.h"
 #include "watch-cell.h"
 #include "watch.h"
+
+#define CALLS_MAX 64 /* in one dispatch, so that a program's loop gets its turn */
 
 /* Decide what can be: by the daemon's messages, by cells, by deadlines. Under the mutex. */
 static void dispatch_collect(struct fbk_context *context)
@@ -28,21 +31,26 @@ static void dispatch_collect(struct fbk_context *context)
 	watches_send(context);
 }
 
-/* Call back one that fired: it is gone before `fn` runs. Under the mutex, but `fn` is not. */
-static void dispatch_call(struct fbk_context *context, struct fbk_watch *watch)
+/* Call back one that fired: it is gone before `fn` runs; its timeline stays until after that. Under the mutex, but `fn`
+ * is not. */
+static void dispatch_call(struct fbk_context *context, struct watch *watch)
 {
 	struct fbk_point point = watch->point;
 	fbk_point_fn *fn = watch->fn;
 	void *arg = watch->arg;
 	int result = watch->result;
+	struct call call;
 	if (watch->detail) {
 		error_set(result, "%s", watch->detail);
 	}
-	watch->drop = NULL;
+	call_begin(&context->calls, &call, watch->number, watch->owner);
+	timeline_ref(point.timeline);
 	watch_free(context, watch);
 	pthread_mutex_unlock(&context->mutex);
 	fn(arg, point, result);
 	pthread_mutex_lock(&context->mutex);
+	timeline_unref(point.timeline);
+	call_end(&context->calls, &call);
 }
 
 int fbk_dispatch(struct fbk_context *context)
@@ -54,9 +62,13 @@ int fbk_dispatch(struct fbk_context *context)
 	}
 	pthread_mutex_lock(&context->mutex);
 	dispatch_collect(context);
-	while (!TAILQ_EMPTY(&context->watches->fired)) {
-		dispatch_call(context, TAILQ_FIRST(&context->watches->fired));
+	struct watch_queue *fired = &context->watches->fired;
+	while (count < CALLS_MAX && !TAILQ_EMPTY(fired)) {
+		dispatch_call(context, TAILQ_FIRST(fired));
 		count++;
+	}
+	if (!TAILQ_EMPTY(fired)) {
+		context_rouse(context);
 	}
 	bool lost = context_lost(context);
 	pthread_mutex_unlock(&context->mutex);

@@ -192,6 +192,20 @@ static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret
 	return 0;
 }
 
+/* With its timeline, which another thread may close meanwhile. */
+static int export_wait(struct fbk_point point, uint64_t deadline_ns)
+{
+	struct fbk_context *context = point.timeline->context;
+	pthread_mutex_lock(&context->mutex);
+	timeline_ref(point.timeline);
+	pthread_mutex_unlock(&context->mutex);
+	int r = fbk_point_wait(point, deadline_ns);
+	pthread_mutex_lock(&context->mutex);
+	timeline_unref(point.timeline);
+	pthread_mutex_unlock(&context->mutex);
+	return r;
+}
+
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 		     int *ret_fd)
 {
@@ -206,7 +220,7 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 			return error_set(-EOPNOTSUPP, "the daemon has nothing to make a sync_file "
 						      "with: see `fencectl doctor`");
 		}
-		int r = fbk_point_wait(point, deadline_ns);
+		int r = export_wait(point, deadline_ns);
 		if (r < 0) {
 			return error_set(r, "point %llu of %s: %s", (unsigned long long)point.value,
 					 point.timeline->name, strerrordesc_np(-r));

@@ -19,18 +19,20 @@
 #include "timeline.h"
 
 struct fbk_mirror {
-	LIST_ENTRY(fbk_mirror) links; /* of the timeline's */
-	struct fbk_timeline *timeline;
-	bool from;          /* the timeline follows it */
-	uint32_t number;    /* the daemon's */
-	int drm_fd;         /* signalled from here; -1: by the daemon */
-	uint32_t syncobj;   /* there */
-	uint64_t signalled; /* the last value */
+	struct child child;            /* of the context */
+	LIST_ENTRY(fbk_mirror) links;  /* of the timeline's */
+	struct fbk_timeline *timeline; /* counted */
+	bool from;                     /* the timeline follows it */
+	uint32_t number;               /* the daemon's */
+	int drm_fd;                    /* signalled from here; -1: by the daemon */
+	uint32_t syncobj;              /* there */
+	uint64_t signalled;            /* the last value */
 };
 
-/* All mirrors of one timeline; its child, made with the first of them. */
+/* All mirrors of one timeline; its child, made with the first of them. They keep it when the timeline closes. */
 struct mirrors {
 	struct child child;
+	unsigned int refs;    /* under the context's mutex */
 	pthread_mutex_t lock; /* a leaf: nothing else is locked under it */
 	LIST_HEAD(, fbk_mirror) list;
 };
@@ -83,21 +85,6 @@ void mirrors_signal(struct fbk_timeline *timeline)
 	pthread_mutex_unlock(&mirrors->lock);
 }
 
-static void mirror_add(struct fbk_mirror *mirror)
-{
-	struct fbk_timeline *timeline = mirror->timeline;
-	struct mirrors *mirrors = timeline->mirrors;
-	pthread_mutex_lock(&mirrors->lock);
-	LIST_INSERT_HEAD(&mirrors->list, mirror, links);
-	if (mirror->drm_fd >= 0) {
-		/* seq_cst: before the payload is read below; a signal stores the payload and then
-		 * loads this. One of the two sees the other. */
-		atomic_store_explicit(&timeline->mirrored, true, memory_order_seq_cst);
-		mirror_raise(mirror, fbk_timeline_value(timeline));
-	}
-	pthread_mutex_unlock(&mirrors->lock);
-}
-
 /* ----------------------------------------------------------------------------- making and ending */
 
 static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
@@ -126,19 +113,59 @@ static void mirror_free(struct fbk_mirror *mirror)
 	free(mirror);
 }
 
+static void mirrors_unref(struct mirrors *mirrors)
+{
+	if (--mirrors->refs == 0) {
+		pthread_mutex_destroy(&mirrors->lock);
+		free(mirrors);
+	}
+}
+
+/* The timeline closes: it is signalled no more. */
 static void mirrors_drop(struct child *child)
 {
-	struct mirrors *mirrors = container_of(child, struct mirrors, child);
-	while (!LIST_EMPTY(&mirrors->list)) {
-		struct fbk_mirror *mirror = LIST_FIRST(&mirrors->list);
-		LIST_REMOVE(mirror, links);
-		mirror_free(mirror);
-	}
-	pthread_mutex_destroy(&mirrors->lock);
-	free(mirrors);
+	mirrors_unref(container_of(child, struct mirrors, child));
 }
 
 static const struct child_ops mirrors_child = { .drop = mirrors_drop };
+
+/* Off the list. Under the context's mutex, or at its end. */
+static void mirror_end(struct fbk_mirror *mirror)
+{
+	mirrors_unref(mirror->timeline->mirrors);
+	timeline_unref(mirror->timeline);
+	mirror_free(mirror);
+}
+
+/* At the end of the context. */
+static void mirror_drop(struct child *child)
+{
+	struct fbk_mirror *mirror = container_of(child, struct fbk_mirror, child);
+	LIST_REMOVE(mirror, links);
+	mirror_end(mirror);
+}
+
+static const struct child_ops mirror_child = { .drop = mirror_drop };
+
+static void mirror_add(struct fbk_mirror *mirror)
+{
+	struct fbk_timeline *timeline = mirror->timeline;
+	struct mirrors *mirrors = timeline->mirrors;
+	pthread_mutex_lock(&timeline->context->mutex);
+	timeline_ref(timeline);
+	mirrors->refs++;
+	child_add(&timeline->context->children, &mirror->child, &mirror_child);
+	pthread_mutex_unlock(&timeline->context->mutex);
+	pthread_mutex_lock(&mirrors->lock);
+	LIST_INSERT_HEAD(&mirrors->list, mirror, links);
+	if (mirror->drm_fd >= 0) {
+		/* seq_cst: before the payload is read below; a signal stores the payload and then
+		 * loads this. One of the two sees the other. */
+		atomic_store_explicit(&timeline->mirrored, true, memory_order_seq_cst);
+		mirror_raise(mirror, fbk_timeline_value(timeline));
+	}
+	pthread_mutex_unlock(&mirrors->lock);
+}
 
 static int mirrors_create(struct fbk_timeline *timeline)
 {
@@ -149,6 +176,7 @@ static int mirrors_create(struct fbk_timeline *timeline)
 		struct mirrors *mirrors = calloc(1, sizeof(*mirrors));
 		if (mirrors) {
 			pthread_mutex_init(&mirrors->lock, NULL);
+			mirrors->refs = 1;
 			child_add(&timeline->children, &mirrors->child, &mirrors_child);
 			timeline->mirrors = mirrors;
 		} else {
@@ -215,13 +243,18 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 		return;
 	}
 	struct fbk_timeline *timeline = mirror->timeline;
+	struct fbk_context *context = timeline->context;
 	REQUEST(request, MIRROR_DESTROY, mirror_destroy, .mirror = mirror->number);
+	pthread_mutex_lock(&context->mutex);
+	bool open = timeline->opens > 0;
+	child_remove(&mirror->child);
 	pthread_mutex_lock(&timeline->mirrors->lock);
 	LIST_REMOVE(mirror, links);
 	pthread_mutex_unlock(&timeline->mirrors->lock);
-	request_quiet_end(timeline->context, &request);
-	pthread_mutex_lock(&timeline->context->mutex);
 	timeline->follows -= mirror->from;
-	pthread_mutex_unlock(&timeline->context->mutex);
-	mirror_free(mirror);
+	mirror_end(mirror);
+	pthread_mutex_unlock(&context->mutex);
+	if (open) { /* else it ended with its timeline */
+		request_quiet_end(context, &request);
+	}
 }

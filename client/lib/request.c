@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -119,7 +120,8 @@ static int remaining_ms(uint64_t deadline)
 	return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-/* Wait until this thread, or the one that reads, has read something. Under the mutex. */
+/* Wait until this thread, or the one that reads, has read something, or was woken to look whether it waits still. Under the
+ * mutex. */
 static void request_wait(struct fbk_context *context, uint64_t deadline)
 {
 	if (context_lost(context)) {
@@ -130,11 +132,18 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 		pthread_cond_timedwait(&context->answered, &context->mutex, &until);
 		return;
 	}
+	struct pollfd entries[] = {
+		{ .fd = context->socket, .events = POLLIN },
+		{ .fd = context->wake, .events = POLLIN },
+	};
 	context->reading = true;
 	pthread_mutex_unlock(&context->mutex);
-	struct pollfd entry = { .fd = context->socket, .events = POLLIN };
-	poll(&entry, 1, remaining_ms(deadline));
+	poll(entries, 2, remaining_ms(deadline));
 	pthread_mutex_lock(&context->mutex);
+	if (entries[1].revents) {
+		eventfd_t value;
+		eventfd_read(context->wake, &value);
+	}
 	request_read(context);
 	context->reading = false;
 	pthread_cond_broadcast(&context->answered); /* another thread may have to read on */
@@ -206,18 +215,21 @@ static int request_late(uint64_t since_ns)
 }
 
 /* How long a request may take, and its fds. */
-struct call {
+struct request_call {
 	uint64_t timeout_ns; /* 0: as long as any */
 	const int *fds;
 	size_t fd_count, fds_wanted;
 };
 
 static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
-		    const struct call *call, struct reply *ret_reply)
+		    const struct request_call *call, struct reply *ret_reply)
 {
 	struct pending pending = { 0 };
 	uint64_t began = now_ns(), deadline = request_deadline(context, call->timeout_ns);
 	int r = context_check(context);
+	if (r == 0 && context_flushing(context)) {
+		r = flushing_error();
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -243,12 +255,14 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 		bool late = now_ns() >= deadline;
 		if (late) {
 			request_read(context); /* however long this thread did not get the CPU */
-		} else {
+		} else if (!context_flushing(context)) {
 			request_wait(context, deadline);
 		}
-		if (!pending.done && (late || context_lost(context))) {
-			r = context_lost(context) ? error_set(-ENOTCONN, "the daemon is gone")
-						  : request_late(began);
+		if (!pending.done) {
+			r = context_lost(context)       ? error_set(-ENOTCONN, "the daemon is gone")
+			    : context_flushing(context) ? flushing_error()
+			    : late                      ? request_late(began)
+							: 0;
 		}
 	}
 	LIST_REMOVE(&pending, links);
@@ -270,14 +284,17 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 int request_call(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count, size_t fds_wanted, struct reply *ret_reply)
 {
-	const struct call call = { 0, fds, fd_count, fds_wanted };
+	const struct request_call call = { .fds = fds,
+					   .fd_count = fd_count,
+					   .fds_wanted = fds_wanted };
 	return call_run(context, request, &call, ret_reply);
 }
 
 int request_call_within(struct fbk_context *context, Fbk__Wire__Request *request,
 			uint64_t timeout_ns, struct reply *ret_reply)
 {
-	return call_run(context, request, &(struct call){ .timeout_ns = timeout_ns }, ret_reply);
+	return call_run(context, request, &(struct request_call){ .timeout_ns = timeout_ns },
+			ret_reply);
 }
 
 int request_do_fds(struct fbk_context *context, Fbk__Wire__Request *request, const int *fds,
@@ -403,10 +420,20 @@ void request_quiet_end(struct fbk_context *context, Fbk__Wire__Request *request)
 	quiet_put(context, request, &(struct packet){ .room = PACKET_ALWAYS });
 }
 
+void request_part(struct fbk_context *context, Fbk__Wire__Request *request)
+{
+	if (context_flushing(context)) {
+		request_quiet_end(context, request);
+	} else {
+		request_do(context, request);
+	}
+}
+
 void requests_drain(struct fbk_context *context)
 {
 	uint64_t deadline = request_deadline(context, 0);
-	while (outbox_waits(&context->outbox) && !context_lost(context)) {
+	while (outbox_waits(&context->outbox) && !context_lost(context) &&
+	       !context_flushing(context)) {
 		int left = remaining_ms(deadline);
 		struct pollfd entry = { .fd = context->socket, .events = POLLIN | POLLOUT };
 		if (left == 0 || outbox_flush(&context->outbox) == 0) {

@@ -89,6 +89,9 @@ int request_quiet(struct fbk_context *context, Fbk__Wire__Request *request,
 /* For the end of something, of which there is a bounded number: it waits behind any number of others. */
 void request_quiet_end(struct fbk_context *context, Fbk__Wire__Request *request);
 
+/* The same, and wait for the daemon to have done it, but not when flushing. */
+void request_part(struct fbk_context *context, Fbk__Wire__Request *request);
+
 /* Before the context ends: wait until the daemon has taken what waits, for as long as a request may take. */
 void requests_drain(struct fbk_context *context);
 

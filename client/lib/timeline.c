@@ -14,7 +14,7 @@
 #include "proto/wire.h"
 #include "request.h"
 
-static void timeline_lost(struct child *child)
+static void timeline_wake(struct child *child)
 {
 	struct fbk_timeline *timeline = container_of(child, struct fbk_timeline, child);
 	cell_wake_all(timeline->cell);
@@ -31,7 +31,6 @@ static void timeline_drop_children(struct fbk_timeline *timeline)
 	children_drop(&timeline->children);
 }
 
-/* Unregistered; no children. */
 static void timeline_free(struct fbk_timeline *timeline)
 {
 	page_map_put(timeline->peer_map);
@@ -40,14 +39,28 @@ static void timeline_free(struct fbk_timeline *timeline)
 	free(timeline);
 }
 
+void timeline_ref(struct fbk_timeline *timeline)
+{
+	if (timeline) {
+		timeline->refs++;
+	}
+}
+
+void timeline_unref(struct fbk_timeline *timeline)
+{
+	if (timeline && --timeline->refs == 0) {
+		timeline_free(timeline);
+	}
+}
+
 static void timeline_drop(struct child *child)
 {
 	struct fbk_timeline *timeline = container_of(child, struct fbk_timeline, child);
 	timeline_drop_children(timeline);
-	timeline_free(timeline);
+	timeline_unref(timeline);
 }
 
-static const struct child_ops timeline_child = { .lost = timeline_lost, .drop = timeline_drop };
+static const struct child_ops timeline_child = { .wake = timeline_wake, .drop = timeline_drop };
 
 /* The one that is open by that handle, or NULL. Under the mutex. */
 static struct fbk_timeline *timeline_find(struct fbk_context *context, uint32_t handle)
@@ -82,7 +95,7 @@ struct fbk_timeline *timeline_get(struct fbk_context *context, uint32_t handle, 
 	pthread_mutex_lock(&context->mutex);
 	struct fbk_timeline *timeline = timeline_find(context, handle);
 	if (timeline && timeline->id == id) {
-		timeline->refs++;
+		timeline->opens++;
 	} else {
 		timeline = NULL;
 	}
@@ -118,6 +131,7 @@ static int timeline_map(struct fbk_context *context, const Fbk__Wire__Timeline *
 	}
 	timeline->context = context;
 	timeline->ours = context->ours;
+	timeline->opens = 1;
 	timeline->refs = 1;
 	timeline->handle = body->handle;
 	timeline->id = body->id;
@@ -175,7 +189,7 @@ int timeline_adopt(struct fbk_context *context, const Fbk__Wire__Timeline *body,
 	pthread_mutex_lock(&context->mutex);
 	timeline = timeline_find(context, body->handle);
 	if (timeline) {
-		timeline->refs++;
+		timeline->opens++;
 		timeline->rights |= body->rights;
 	} else {
 		r = timeline_map(context, body, reply, &timeline);
@@ -247,13 +261,6 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_time
 	return r;
 }
 
-void timeline_ref(struct fbk_timeline *timeline)
-{
-	pthread_mutex_lock(&timeline->context->mutex);
-	timeline->refs++;
-	pthread_mutex_unlock(&timeline->context->mutex);
-}
-
 void fbk_timeline_close(struct fbk_timeline *timeline)
 {
 	if (!timeline) {
@@ -262,7 +269,7 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 	struct fbk_context *context = timeline->context;
 	pthread_mutex_lock(&context->opening);
 	pthread_mutex_lock(&context->mutex);
-	bool last = --timeline->refs == 0;
+	bool last = --timeline->opens == 0;
 	if (last) {
 		timeline_drop_children(timeline);
 	}

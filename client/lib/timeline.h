@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * A timeline that is open here: one for each handle, with as many references as it was opened. Child of
- * its context, parent of what waits on it or follows it. Signals and checks run on any thread without a
- * lock: what they touch is constant or atomic. The rest is under the context's mutex.
+ * A timeline that is open here: one for each handle, opened once or several times. Child of its context, parent of what
+ * waits on it or follows it. Signals and checks run on any thread without a lock: what they touch is constant or atomic.
+ * The rest is under the context's mutex.
+ *
+ * The last close ends it at the daemon, and here for the program. Its memory stays, and its pages stay mapped, while
+ * something keeps a point of it.
  */
 #pragma once
 
@@ -62,7 +65,9 @@ struct fbk_timeline {
 	struct child child;
 	struct child_list children;
 	unsigned int follows; /* mirrors from syncobjs; under the mutex */
-	unsigned int refs;    /* under the mutex */
+	unsigned int opens;   /* by the program, and by its links */
+	unsigned int
+		refs; /* to its memory: one while it is open, and one of each that keeps a point */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
 	struct page_map *control_map, *payload_map;
@@ -75,9 +80,11 @@ struct fbk_timeline {
 
 _Static_assert(offsetof(struct fbk_timeline, cells[2]) == CACHE_LINE, "the hot path's cache line");
 
-void timeline_ref(struct fbk_timeline *timeline); /* not under the mutex */
+/* Its memory: under the mutex. Both take NULL. */
+void timeline_ref(struct fbk_timeline *timeline);
+void timeline_unref(struct fbk_timeline *timeline);
 
-/* A reference to the one that is open by that handle, if it is still that one; or NULL. Not under the mutex. */
+/* Open the one that is open by that handle once more, if it is still that one; or NULL. Not under the mutex. */
 struct fbk_timeline *timeline_get(struct fbk_context *context, uint32_t handle, uint64_t id);
 
 /* The timeline that a reply describes: its pages are the first fds. `opening` has been held since before the request. */

@@ -208,6 +208,9 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		if (late) {
 			return error_set(-ETIMEDOUT, "the deadline passed");
 		}
+		if (context_flushing(context)) {
+			return flushing_error();
+		}
 		for (size_t i = 0; i < sleeper.count; i++) {
 			if (sleeper.cells[i] == sleeper.timelines[i]->cell) {
 				pair_join(sleeper.timelines[i]); /* for the next time */

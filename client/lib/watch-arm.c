@@ -20,7 +20,7 @@ struct arming {
 };
 
 /* Under the mutex. */
-static struct arming watch_arming(const struct fbk_watch *watch)
+static struct arming watch_arming(const struct watch *watch)
 {
 	return (struct arming){ watch->number, watch->point.value, watch->deadline_ns,
 				watch->point.timeline->handle };
@@ -33,20 +33,6 @@ static int watch_arm(struct fbk_context *context, const struct arming *arming)
 	/* Not waited for: if it is refused, the watch fires with the reason. */
 	request.serial = WATCH_SERIAL | arming->number;
 	return request_quiet(context, &request, NULL);
-}
-
-/* It was not sent: as if it had never been, unless it fires for another reason. */
-static int watch_undo(struct fbk_context *context, uint64_t number, int error)
-{
-	pthread_mutex_lock(&context->mutex);
-	struct fbk_watch *watch = watch_find(context, number);
-	bool undone = watch && !watch->fired;
-	if (undone) {
-		watch->drop = NULL; /* the caller's, still */
-		watch_free(context, watch);
-	}
-	pthread_mutex_unlock(&context->mutex);
-	return undone ? error : 0;
 }
 
 /* Why there can be no watch of that point; 0: there can. */
@@ -72,7 +58,7 @@ static int watch_check(struct fbk_point point)
 
 /* Make it known, in the state that its point was in before. True: it is decided, or its cell will wake it.
  * Under the mutex. */
-static bool watch_start(struct fbk_watch *watch, int state)
+static bool watch_start(struct watch *watch, int state)
 {
 	struct fbk_timeline *timeline = watch->point.timeline;
 	bool on_cell = false;
@@ -87,89 +73,76 @@ static bool watch_start(struct fbk_watch *watch, int state)
 	return on_cell || state != -EAGAIN;
 }
 
-/* `ret_number` may be NULL; it is set before fn may run, as `ret_watch` is. */
-static int watch_make(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		      void (*drop)(void *arg), struct fbk_watch **ret_watch, uint64_t *ret_number)
+int watch_new(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
+	      struct watch **ret_watch)
 {
 	int r = watch_check(point);
 	if (r < 0) {
 		return r;
 	}
-	struct fbk_context *context = point.timeline->context;
-	struct fbk_watch *watch = calloc(1, sizeof(*watch));
+	struct watch *watch = watch_alloc(&(struct callback){ NULL, fn, arg });
 	if (!watch) {
 		return error_plain(-ENOMEM);
 	}
 	watch->point = point;
 	watch->deadline_ns = deadline_ns;
-	watch->fn = fn;
-	watch->arg = arg;
-	watch->drop = drop;
-	int state = fbk_point_check(point);
-	/* Before it may fire, in a dispatch on another thread, and be gone. */
 	*ret_watch = watch;
+	return 0;
+}
 
+void watch_begin(struct watch *watch, uint64_t *ret_number)
+{
+	struct fbk_timeline *timeline = watch->point.timeline;
+	struct fbk_context *context = timeline->context;
+	int state = fbk_point_check(watch->point);
 	pthread_mutex_lock(&context->mutex);
 	bool started = watch_start(watch, state);
 	struct arming arming = watch_arming(watch);
-	if (ret_number) {
-		*ret_number = arming.number;
-	}
-	bool join = uring_possible(context);
-	pthread_mutex_unlock(&context->mutex);
-	if (started) {
-		return 0;
-	}
+	*ret_number = arming.number;
+	bool join = !started && uring_possible(context);
+	timeline_ref(timeline);
+	pthread_mutex_unlock(&context->mutex); /* from here on it may fire, and `fn` close it */
 	if (join) {
-		pair_join(point.timeline); /* for the next time */
+		pair_join(timeline); /* for the next time */
 	}
-	r = watch_arm(context, &arming); /* may fire before this returns */
-	return r < 0 ? watch_undo(context, arming.number, r) : 0;
+	int r = started ? 0 : watch_arm(context, &arming);
+	pthread_mutex_lock(&context->mutex);
+	if (r < 0) {
+		watch_refuse(context, arming.number, r, fbk_error_detail());
+	}
+	timeline_unref(timeline);
+	pthread_mutex_unlock(&context->mutex);
 }
 
-int watch_create(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		 void (*drop)(void *arg), struct fbk_watch **ret_watch)
+int watch_point(const void *owner, struct fbk_point point, fbk_point_fn *fn, void *arg,
+		uint64_t *ret_number)
 {
-	return watch_make(point, deadline_ns, fn, arg, drop, ret_watch, NULL);
+	struct watch *watch;
+	int r = watch_new(point, FBK_DEADLINE_MAX, fn, arg, &watch);
+	if (r == 0) {
+		watch->owner = owner;
+		watch_begin(watch, ret_number);
+	}
+	return r;
 }
 
-int watch_point(struct fbk_point point, fbk_point_fn *fn, void *arg, uint64_t *ret_number)
+int watch_soon(struct fbk_context *context, const struct callback *callback, uint64_t *ret_number)
 {
-	struct fbk_watch *watch;
-	return watch_make(point, FBK_DEADLINE_MAX, fn, arg, NULL, &watch, ret_number);
-}
-
-static int watch_make_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
-			   struct fbk_watch **ret_watch, uint64_t *ret_number)
-{
-	struct fbk_watch *watch = calloc(1, sizeof(*watch));
+	struct watch *watch = watch_alloc(callback);
 	if (!watch) {
 		return error_plain(-ENOMEM);
 	}
-	watch->fn = fn;
-	watch->arg = arg;
 	pthread_mutex_lock(&context->mutex);
 	watch_enlist(context, watch);
-	if (ret_watch) {
-		*ret_watch = watch;
-	}
-	if (ret_number) {
-		*ret_number = watch->number;
-	}
+	*ret_number = watch->number;
 	watch_queue(context, watch, 0);
 	pthread_mutex_unlock(&context->mutex);
 	return 0;
 }
 
-int watch_soon(struct fbk_context *context, fbk_point_fn *fn, void *arg,
-	       struct fbk_watch **ret_watch)
+uint64_t watch_number(struct fbk_context *context)
 {
-	return watch_make_soon(context, fn, arg, ret_watch, NULL);
-}
-
-int watch_dispatch(struct fbk_context *context, fbk_point_fn *fn, void *arg, uint64_t *ret_number)
-{
-	return watch_make_soon(context, fn, arg, NULL, ret_number);
+	return ++context->watches->last_number;
 }
 
 bool watch_pending(struct fbk_context *context, uint64_t number)
@@ -180,26 +153,8 @@ bool watch_pending(struct fbk_context *context, uint64_t number)
 	return pending;
 }
 
-int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
-		    struct fbk_watch **ret_watch)
-{
-	struct fbk_watch *watch;
-	int r = watch_create(point, deadline_ns, fn, arg, NULL, &watch);
-	if (r == 0 && ret_watch) {
-		*ret_watch = watch;
-	}
-	return r;
-}
-
-void fbk_watch_cancel(struct fbk_watch *watch)
-{
-	if (watch) {
-		watch_cancel(watch->point.timeline->context, watch);
-	}
-}
-
 /* Under the mutex; true: the daemon has to hear of it. */
-static bool watch_take_off(struct fbk_context *context, struct fbk_watch *watch)
+static bool watch_take_off(struct fbk_context *context, struct watch *watch)
 {
 	bool there = watch_armed(watch) && watch->place == WATCH_AT_DAEMON;
 	watch_free(context, watch);
@@ -213,27 +168,13 @@ static void watch_send_cancel(struct fbk_context *context, uint64_t number)
 	request_quiet_end(context, &request);
 }
 
-void watch_cancel(struct fbk_context *context, struct fbk_watch *watch)
-{
-	if (!watch) {
-		return;
-	}
-	uint64_t number = watch->number;
-	pthread_mutex_lock(&context->mutex);
-	bool there = watch_take_off(context, watch);
-	pthread_mutex_unlock(&context->mutex);
-	if (there) {
-		watch_send_cancel(context, number);
-	}
-}
-
 void watch_end(struct fbk_context *context, uint64_t *number)
 {
 	if (*number == 0) {
 		return;
 	}
 	pthread_mutex_lock(&context->mutex);
-	struct fbk_watch *watch = watch_find(context, *number);
+	struct watch *watch = watch_find(context, *number);
 	bool there = watch && watch_take_off(context, watch);
 	pthread_mutex_unlock(&context->mutex);
 	if (there) {
@@ -245,7 +186,7 @@ void watch_end(struct fbk_context *context, uint64_t *number)
 /* What can't be on a cell any more. The mutex is let go of meanwhile. */
 void watches_send(struct fbk_context *context)
 {
-	struct fbk_watch *watch;
+	struct watch *watch;
 	while ((watch = TAILQ_FIRST(&context->watches->unsent))) {
 		struct arming arming = watch_arming(watch);
 		TAILQ_REMOVE(&context->watches->unsent, watch, unsent_links);
@@ -253,11 +194,8 @@ void watches_send(struct fbk_context *context)
 		pthread_mutex_unlock(&context->mutex);
 		int r = watch_arm(context, &arming);
 		pthread_mutex_lock(&context->mutex);
-		if (r < 0) {
-			watch = watch_find(context, arming.number);
-			if (watch) { /* else it was cancelled meanwhile */
-				watch_queue(context, watch, r);
-			}
+		if (r < 0) { /* nothing, if it was cancelled meanwhile */
+			watch_refuse(context, arming.number, r, fbk_error_detail());
 		}
 	}
 }

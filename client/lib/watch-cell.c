@@ -27,7 +27,7 @@ static void watches_woken(struct fbk_timeline *timeline);
 
 /* W1 to W3, with W5 before W3: it is no sleep when a bump was missed, and a signaler that finds the minimum low
  * finds a sleeper. */
-static bool cell_watch(struct fbk_timeline *timeline, const struct fbk_watch *first)
+static bool cell_watch(struct fbk_timeline *timeline, const struct watch *first)
 {
 	uint32_t sequence;
 	struct fbk_pair_cell *cell = pair_cell(timeline, &sequence);
@@ -48,7 +48,7 @@ static bool cell_watch(struct fbk_timeline *timeline, const struct fbk_watch *fi
 }
 
 /* W4 */
-static int cell_look(const struct fbk_watch *watch)
+static int cell_look(const struct watch *watch)
 {
 	MUTANT_STRETCH();
 	return MUTANT(NAP_REREAD) ? -EAGAIN
@@ -90,7 +90,7 @@ void watches_expire(struct fbk_context *context)
 		return;
 	}
 	while ((node = heap_min(&context->watches->expiries)) && node->key <= now) {
-		struct fbk_watch *watch = container_of(node, struct fbk_watch, expiry);
+		struct watch *watch = container_of(node, struct watch, expiry);
 		int r = timeline_check(watch->point.timeline, watch->point.value);
 		watch_queue(context, watch, r == -EAGAIN ? -ETIMEDOUT : r);
 	}
@@ -100,11 +100,11 @@ void watches_expire(struct fbk_context *context)
 /* ------------------------------------------------------------------------------------ watches -- */
 
 /* All those that are decided: the first that is not, or NULL. */
-static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
+static struct watch *watches_look(struct fbk_timeline *timeline)
 {
 	struct heap_node *node;
 	while ((node = heap_min(&timeline->watches))) {
-		struct fbk_watch *watch = container_of(node, struct fbk_watch, armed);
+		struct watch *watch = container_of(node, struct watch, armed);
 		int r = timeline_check(timeline, node->key);
 		if (r == -EAGAIN) {
 			return watch;
@@ -117,7 +117,7 @@ static struct fbk_watch *watches_look(struct fbk_timeline *timeline)
 /* Queue those that are decided; arm the cell again for the rest. */
 static void watches_continue(struct fbk_timeline *timeline)
 {
-	struct fbk_watch *first;
+	struct watch *first;
 	while ((first = watches_look(timeline)) && timeline->cell_watches > 0) {
 		if (!cell_watch(timeline, first)) {
 			watches_leave_cell(
@@ -158,7 +158,7 @@ static bool nap_end_early(struct fbk_timeline *timeline)
 	return true;
 }
 
-bool watch_on_cell(struct fbk_watch *watch, int *ret_state)
+bool watch_on_cell(struct watch *watch, int *ret_state)
 {
 	struct fbk_timeline *timeline = watch->point.timeline;
 	struct fbk_context *context = timeline->context;

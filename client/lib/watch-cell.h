@@ -5,10 +5,10 @@
 #include <stdbool.h>
 
 struct fbk_context;
-struct fbk_watch;
+struct watch;
 
 /* Will it be woken by the signaler, by a cell? Then `ret_state` is what its point is since. */
-bool watch_on_cell(struct fbk_watch *watch, int *ret_state);
+bool watch_on_cell(struct watch *watch, int *ret_state);
 
 /* In a dispatch: decide those whose deadline passed. */
 void watches_expire(struct fbk_context *context);

@@ -42,6 +42,7 @@ struct wait {
 	struct fbk_cl *cl;
 	const struct fbk_timeline *timeline;
 	struct fbk_watch *watch;
+	bool pending; /* on the list: whoever takes it off ends it */
 	cl_event event;
 };
 

@@ -16,14 +16,28 @@ static void wait_end(struct wait *wait, int result)
 	free(wait);
 }
 
+/* Under the mutex. */
+static bool wait_take_off(struct wait *wait)
+{
+	bool pending = wait->pending;
+	if (pending) {
+		LIST_REMOVE(wait, links);
+		wait->pending = false;
+	}
+	return pending;
+}
+
 static void wait_decided(void *arg, struct fbk_point point, int result)
 {
 	struct wait *wait = arg;
 	(void)point;
 	pthread_mutex_lock(&wait->cl->mutex);
-	LIST_REMOVE(wait, links);
+	bool taken = wait_take_off(wait);
 	pthread_mutex_unlock(&wait->cl->mutex);
-	wait_end(wait, result);
+	if (taken) { /* else it is being cancelled */
+		fbk_watch_cancel(wait->watch);
+		wait_end(wait, result);
+	}
 }
 
 static int wait_create(struct fbk_cl *cl, struct fbk_point point, struct wait **ret_wait)
@@ -51,6 +65,7 @@ static int wait_watch(struct wait *wait, struct fbk_point point, uint64_t deadli
 	int r = fbk_point_watch(point, deadline_ns, wait_decided, wait, &wait->watch);
 	if (r == 0) {
 		LIST_INSERT_HEAD(&wait->cl->waits, wait, links);
+		wait->pending = true;
 	}
 	pthread_mutex_unlock(&wait->cl->mutex);
 	return r < 0 ? cl_error_core(r) : 0;
@@ -88,7 +103,7 @@ static struct wait *wait_take(struct fbk_cl *cl, const struct fbk_timeline *time
 	pthread_mutex_lock(&cl->mutex);
 	LIST_FOREACH(wait, &cl->waits, links) {
 		if (!timeline || wait->timeline == timeline) {
-			LIST_REMOVE(wait, links);
+			wait_take_off(wait);
 			break;
 		}
 	}

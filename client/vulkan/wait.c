@@ -9,6 +9,7 @@ struct arm {
 	LIST_ENTRY(arm) links;
 	struct fbk_vk_wait *wait;
 	struct fbk_watch *watch;
+	bool armed; /* on the list: whoever takes it off has it */
 	uint64_t value;
 	fbk_point_fn *fn;
 	void *arg;
@@ -89,18 +90,37 @@ static int wait_raise(struct fbk_vk_wait *wait, uint64_t value)
 			    "vkSignalSemaphore");
 }
 
+/* Under the mutex. False: the other one of callback and cancel has it. */
+static bool arm_take(struct arm *arm)
+{
+	bool armed = arm->armed;
+	if (armed) {
+		LIST_REMOVE(arm, links);
+		arm->armed = false;
+	}
+	return armed;
+}
+
+static void arm_free(struct arm *arm)
+{
+	fbk_watch_cancel(arm->watch);
+	free(arm);
+}
+
 static void wait_decided(void *arg, struct fbk_point point, int result)
 {
 	struct arm *arm = arg;
 	struct fbk_vk_wait *wait = arm->wait;
 	pthread_mutex_lock(&wait->mutex);
-	int r = wait_raise(wait, arm->value);
-	LIST_REMOVE(arm, links);
+	bool taken = arm_take(arm);
+	int r = taken ? wait_raise(wait, arm->value) : 0;
 	pthread_mutex_unlock(&wait->mutex);
-	if (arm->fn) {
+	if (taken && arm->fn) {
 		arm->fn(arm->arg, point, result == 0 ? r : result);
 	}
-	free(arm);
+	if (taken) {
+		arm_free(arm);
+	}
 }
 
 /* Under the mutex, so that the arm is complete before it can fire. */
@@ -115,6 +135,7 @@ static int arm_watch(struct arm *arm, uint64_t deadline_ns)
 	}
 	if (r == 0) {
 		LIST_INSERT_HEAD(&wait->arms, arm, links);
+		arm->armed = true;
 	}
 	return r;
 }
@@ -150,10 +171,11 @@ void fbk_vk_wait_cancel(struct fbk_vk_wait *wait)
 	pthread_mutex_lock(&wait->mutex);
 	while (!LIST_EMPTY(&wait->arms)) {
 		struct arm *arm = LIST_FIRST(&wait->arms);
-		LIST_REMOVE(arm, links);
-		fbk_watch_cancel(arm->watch);
+		arm_take(arm);
 		wait_raise(wait, arm->value);
-		free(arm);
+		pthread_mutex_unlock(&wait->mutex);
+		arm_free(arm); /* waits for its callback, which takes the mutex */
+		pthread_mutex_lock(&wait->mutex);
 	}
 	pthread_mutex_unlock(&wait->mutex);
 }

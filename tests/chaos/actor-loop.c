@@ -69,6 +69,7 @@ static void on_watch(void *arg, struct fbk_point point, int result)
 	if (!watching->entry) {
 		return; /* a second callback, or one after the cancel */
 	}
+	fbk_watch_cancel(watching->watch);
 	unsigned int place = watch_place(loop, watching);
 	watching->record->seen_end = fbk_timeline_value(point.timeline);
 	record_end(watching->record, result);

@@ -89,7 +89,7 @@ static void frame_listen(struct consumer_state *state, uint64_t deadline_ns)
 {
 	struct fbk_context *context = state->actor.context;
 	state->told = false;
-	int r = fbk_link_watch(state->link, next_told, state);
+	int r = fbk_link_watch(state->link, next_told, state, NULL);
 	while (r >= 0 && !state->told && clock_ns() < deadline_ns) {
 		uint64_t left_ms = (deadline_ns - clock_ns()) / 1000000 + 1;
 		readable_within(fbk_context_fd(context), (int)left_ms);
@@ -240,7 +240,7 @@ static void link_begin(struct consumer_state *state)
 	state->stopped = false;
 	if (state->listens) {
 		pthread_mutex_lock(&state->dispatching);
-		EXPECT(fbk_link_listen(state->link, link_changed, state) == 0);
+		EXPECT(fbk_link_listen(state->link, link_changed, state, NULL) == 0);
 		pthread_mutex_unlock(&state->dispatching);
 	}
 }

@@ -65,9 +65,8 @@ static int ready_gate(struct consumer_state *state, struct fbk_frame *frame,
 {
 	struct opening opening = { 0 };
 	(void)frame;
-	struct fbk_watch *watch;
 	struct fbk_context *context = state->actor.context;
-	int r = fbk_point_watch(acquire, deadline_ns, gate_opens, &opening, &watch);
+	int r = fbk_point_watch(acquire, deadline_ns, gate_opens, &opening, NULL);
 	while (r >= 0 && !opening.opened) {
 		readable_within(fbk_context_fd(context), READY_MS);
 		r = fbk_dispatch(context);

@@ -341,6 +341,13 @@ static bool asleep(pid_t thread)
 	       (number == SYS_futex && !(operation & FUTEX_PRIVATE_FLAG));
 }
 
+static bool queued(pid_t thread)
+{
+	unsigned long operation = 0;
+	long number = blocked_in(thread, &operation);
+	return number == SYS_futex && operation & FUTEX_PRIVATE_FLAG;
+}
+
 static bool polling(pid_t thread)
 {
 	unsigned long count = 0;
@@ -370,6 +377,11 @@ static void await(bool (*is)(pid_t thread), pid_t thread, const char *what)
 void await_asleep(pid_t thread)
 {
 	await(asleep, thread, "sleep");
+}
+
+void await_queued(pid_t thread)
+{
+	await(queued, thread, "queue");
 }
 
 void await_polling(pid_t thread)

@@ -96,6 +96,9 @@ int child_wait(pid_t pid); /* its exit status, or 128 + the signal that killed i
 /* Waits until that thread, of this process or of a child, sleeps on a word of shared memory. */
 void await_asleep(pid_t thread);
 
+/* Waits until it sleeps on a private word, as for a reply that another thread reads. */
+void await_queued(pid_t thread);
+
 /* Waits until it is in poll(2) or epoll(7), like an event loop without work. A daemon has then
  * looked at everything it was rung for. */
 void await_polling(pid_t thread);

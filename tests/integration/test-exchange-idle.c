@@ -161,7 +161,7 @@ static void loop_next(void *arg, struct fbk_link *link)
 		EXPECT(frame_release(frame, 0) == 0);
 	}
 	if (!loop->ended) {
-		EXPECT(fbk_link_watch(link, loop_next, loop) == 0);
+		EXPECT(fbk_link_watch(link, loop_next, loop, NULL) == 0);
 	}
 }
 
@@ -171,7 +171,7 @@ static int consumer_by_loop(int socket, void *arg)
 	struct consumer self;
 	(void)arg;
 	consumer_open(&self, &server, NULL, socket);
-	EXPECT(fbk_link_watch(self.link, loop_next, &loop) == 0);
+	EXPECT(fbk_link_watch(self.link, loop_next, &loop, NULL) == 0);
 	while (!loop.ended) {
 		loop_turn(self.context);
 	}

@@ -353,15 +353,15 @@ START_TEST(in_an_event_loop)
 	struct local local;
 	unsigned int next = 0, phases = 0;
 	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
-	ck_assert_int_eq(fbk_link_listen(local.link, count_phase, &phases), 0);
-	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next), 0);
+	ck_assert_int_eq(fbk_link_listen(local.link, count_phase, &phases, NULL), 0);
+	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next, NULL), 0);
 	fbk_dispatch(local.context);
 	ck_assert_uint_eq(next, 0);
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), NULL, NULL), 0);
 	dispatch_until(local.context, &next, 1);
 	ck_assert_uint_eq(phases, 1U << FBK_PHASE_ESTABLISHED);
 	ck_assert_int_eq(frame_release(local_next(&local), 0), 0);
-	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next), 0);
+	ck_assert_int_eq(fbk_link_watch(local.link, count_next, &next, NULL), 0);
 	fbk_link_close(producer.link);
 	producer.link = NULL;
 	dispatch_until(local.context, &next, 2); /* the end of the link is reported too */

@@ -148,7 +148,7 @@ START_TEST(stopped_before_a_release_point)
 		ck_assert_int_eq(fbk_link_next(consumer.link, deadline_ms(PATIENCE_MS), &frame), 0);
 		ck_assert_int_eq(frame_release_later(frame, &points[i]), 0);
 	}
-	ck_assert_int_eq(fbk_link_listen(consumer.link, heard, &ended), 0);
+	ck_assert_int_eq(fbk_link_listen(consumer.link, heard, &ended, NULL), 0);
 	ck_assert_int_eq(fbk_link_stop(consumer.link), 0);
 	ck_assert_int_eq(fbk_point_signal(points[1]), 0);
 	ck_assert_int_eq(take_now(), 2);

@@ -90,7 +90,7 @@ START_TEST(imports_are_watched_for)
 	source_open(&source, NULL, 0);
 	sink_open(&sink, &source, NULL, 0);
 	ck_assert_int_eq(import_some(&sink, &imports), 0);
-	ck_assert_int_eq(fbk_link_watch(sink.link, frame_there, &fired), 0);
+	ck_assert_int_eq(fbk_link_watch(sink.link, frame_there, &fired, NULL), 0);
 	source_fill(&source, 1);
 	while (!fired) {
 		loop_turn(sink.context);

@@ -501,6 +501,12 @@ END_TEST
 
 /* Which process holds each buffer, for people. A late consumer is named; one that waits for the
  * next frame is not late. */
+static void nothing(void *arg, struct fbk_link *link)
+{
+	(void)arg;
+	(void)link;
+}
+
 START_TEST(shown)
 {
 	struct local local;
@@ -519,7 +525,7 @@ START_TEST(shown)
 	free(text);
 	/* The last frame's holder is named, not the one that waits for the next: late by its
 	 * deadline, for any user that asks. */
-	ck_assert_int_eq(fbk_link_watch(local.link, NULL, NULL), 0);
+	ck_assert_int_eq(fbk_link_watch(local.link, nothing, NULL, NULL), 0);
 	struct json_object *list = stuck(&server, 0);
 	ck_assert_uint_eq(json_object_array_length(list), 1);
 	ck_assert_str_eq(word_of(json_object_array_get_idx(list, 0), "by"), "frame");

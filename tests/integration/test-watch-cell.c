@@ -338,7 +338,8 @@ START_TEST(closed)
 		fbk_timeline_close(line.waits);
 		fbk_timeline_close(line.signals);
 		fbk_dispatch(waiter);
-		ck_assert_uint_eq(line.heard, 0);
+		ck_assert_uint_eq(line.heard, 1);
+		ck_assert_int_eq(line.results[0], i % 2 == 0 ? 0 : -ECANCELED);
 	}
 }
 END_TEST

@@ -215,7 +215,7 @@ static int frame_come(struct intake *intake)
 			return 0;
 		}
 		if (r == -ETIMEDOUT && quarter == 2) {
-			fbk_link_watch(intake->link, nothing, NULL);
+			fbk_link_watch(intake->link, nothing, NULL, NULL);
 		}
 		if (r == -ETIMEDOUT && quarter == 3) {
 			fbk_link_blame(intake->link, suspect, sizeof(suspect));

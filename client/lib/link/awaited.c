@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "client/lib/context.h"
 #include "lane.h"
 #include "link.h"
 
@@ -40,10 +41,11 @@ void awaited_drop(struct awaited *awaited)
 	}
 }
 
-int awaited_wait(struct awaited *awaited, uint64_t deadline_ns)
+int awaited_wait(struct awaited *awaited, const struct fbk_context *context, uint64_t deadline_ns)
 {
 	size_t index;
 	int r = fbk_point_wait_any(awaited->points, awaited->count, deadline_ns, &index);
 	awaited_drop(awaited);
-	return r == -ETIMEDOUT || r == -EBADF || r == -ENOTCONN ? r : 0;
+	bool own = r == -ETIMEDOUT || r == -ECANCELED || r == -EBADF || r == -ENOTCONN;
+	return own ? r : context_flushing(context) ? flushing_error() : 0;
 }

@@ -37,7 +37,8 @@ void awaited_add_lane(struct awaited *awaited, const struct fbk_link *link,
 		      struct lane_point *point, uint64_t value);
 void awaited_add_owned(struct awaited *awaited, struct fbk_point point); /* takes the reference */
 
-/* Wait for any, and drop the references. 0, or what the wait itself came to: -ETIMEDOUT, -EBADF or -ENOTCONN; what the
- * points came to, who asks looks for himself. */
-int awaited_wait(struct awaited *awaited, uint64_t deadline_ns);
+/* Wait for any, and drop the references. 0, or what the wait itself came to: -ETIMEDOUT, -ECANCELED,
+ * -EBADF or -ENOTCONN; what the points came to, who asks looks for himself, but not when flushing: what he would ask the
+ * daemon may be what he waits for. */
+int awaited_wait(struct awaited *awaited, const struct fbk_context *context, uint64_t deadline_ns);
 void awaited_drop(struct awaited *awaited);

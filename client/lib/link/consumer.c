@@ -198,8 +198,8 @@ void consumer_lost(struct fbk_link *link, int error)
 	half->discont = false;
 }
 
-/* Take over what its table says. False: it is not its consumer any more. */
-static bool consumer_look(struct fbk_link *link)
+/* Take over what its table says. 0; -EPIPE: it is not its consumer any more; -ECANCELED: the rest at the next look. */
+static int consumer_look(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
 	/* acquire, in it: the table as it was when that was said. Whoever waits does so for the next. */
@@ -208,6 +208,9 @@ static bool consumer_look(struct fbk_link *link)
 	if (value > LANE_VALUE_MAX) {
 		r = error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
 			      (unsigned long long)value);
+	}
+	if (r == -ECANCELED) {
+		return r;
 	}
 	half->seen = value;
 	if (r == -EPROTO) {
@@ -218,13 +221,14 @@ static bool consumer_look(struct fbk_link *link)
 		/* Without its release point the buffer may never be free. */
 		link_break(link, r, "the producer can't open its release point");
 	}
-	return r == 0;
+	return r == 0 ? 0 : -EPIPE;
 }
 
-void consumer_collect(struct fbk_link *link)
+int consumer_collect(struct fbk_link *link)
 {
 	struct link_producer *half = link->producer;
-	if (link->peer.self && consumer_look(link)) {
+	int looked = link->peer.self ? consumer_look(link) : -EPIPE;
+	if (looked == 0) {
 		struct fbk_point next = { peer_lane(&link->peer), half->seen + 1 };
 		int r = fbk_point_check(next);
 		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
@@ -234,6 +238,7 @@ void consumer_collect(struct fbk_link *link)
 	}
 	consumer_decide_all(half);
 	consumer_settle_held(link);
+	return looked == -ECANCELED ? looked : 0;
 }
 
 void consumer_await(struct fbk_link *link, bool early, struct awaited *awaited)

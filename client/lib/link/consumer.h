@@ -19,7 +19,7 @@ struct exchange_buffer;
 void consumer_lost(struct fbk_link *link, int error);
 
 /* Take back what is there, each by its own release point, in any order. */
-void consumer_collect(struct fbk_link *link);
+int consumer_collect(struct fbk_link *link);
 
 /* Retract what it need not take: all while it is paused; of a mailbox what is older than a frame that is reached. */
 void consumer_retract(struct fbk_link *link);

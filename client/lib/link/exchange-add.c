@@ -107,7 +107,7 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 	if (r < 0) {
 		return r;
 	}
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	r = exchange_find(exchange, index, false, &buffer);
 	if (r == 0) {
 		buffer->desc = taken;
@@ -116,7 +116,7 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 	} else {
 		buffer_clear(&(struct exchange_buffer){ .state = BUFFER_FREE, .desc = taken });
 	}
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }
 
@@ -136,7 +136,7 @@ static void exchange_remove(struct fbk_exchange *exchange, struct exchange_buffe
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 {
 	struct exchange_buffer *buffer = NULL;
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state == BUFFER_HANDED || buffer->state == BUFFER_BACK)) {
@@ -145,7 +145,7 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 	if (r == 0) {
 		exchange_remove(exchange, buffer);
 	}
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }
 
@@ -153,7 +153,7 @@ int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index)
 {
 	struct exchange_buffer *buffer = NULL;
 	struct link_producer *half;
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	exchange_refresh(exchange);
 	int r = exchange_find(exchange, index, true, &buffer);
 	if (r == 0 && (buffer->state != BUFFER_HANDED || buffer_is_drawing(buffer))) {
@@ -165,6 +165,6 @@ int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index)
 		}
 		exchange_remove(exchange, buffer);
 	}
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }

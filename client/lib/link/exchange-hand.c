@@ -172,8 +172,8 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		}
 		frame_meta_write(&said, &frame);
 	}
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	int r = exchange_hand(exchange, &frame, meta ? &said : NULL, acquire, on_released, arg);
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }

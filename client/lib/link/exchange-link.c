@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "client/lib/call.h"
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"
@@ -56,7 +58,7 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 	if (link->context != exchange->context) {
 		return error_set(-EINVAL, "the link belongs to another context than the exchange");
 	}
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	if (exchange->consumer_count == FBK_CONSUMERS_MAX) {
 		r = error_set(-ENOSPC, "an exchange has at most %d consumers", FBK_CONSUMERS_MAX);
 	}
@@ -67,11 +69,14 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 		LIST_INSERT_HEAD(&exchange->consumers, link->producer, links);
 		exchange->consumer_count++;
 		link->producer->exchange = exchange;
-		link->lock = &exchange->lock;
+		pthread_mutex_lock(&link->own_lock);
+		/* release: with the exchange */
+		atomic_store_explicit(&link->lock, &exchange->lock, memory_order_release);
+		pthread_mutex_unlock(&link->own_lock);
 		link->seen = 0; /* there may be a consumer to join */
 		exchange_refresh(exchange);
 	}
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }
 
@@ -116,7 +121,7 @@ void exchange_remove_link(struct fbk_link *link)
 	if (!exchange) {
 		return;
 	}
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	link->held = 0; /* its producer takes back at once what is its own */
 	consumer_lost(link, -EPIPE);
 	watch_end(link->context, &half->held_watch);
@@ -126,8 +131,9 @@ void exchange_remove_link(struct fbk_link *link)
 	LIST_REMOVE(half, links);
 	exchange->consumer_count--;
 	half->exchange = NULL;
-	link->lock = &link->own_lock;
-	pthread_mutex_unlock(&exchange->lock);
+	/* release: with what was done under the other one */
+	atomic_store_explicit(&link->lock, &link->own_lock, memory_order_release);
+	exchange_unlock(exchange);
 }
 
 /* The daemon compares: it knows the consumer's `hold`, and the buffers of this link. */
@@ -154,10 +160,21 @@ int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link,
 	if (link->role != FBK_ROLE_PRODUCER || link->producer->exchange != exchange) {
 		return error_set(-EINVAL, "the link is none of the exchange");
 	}
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	int r = exchange_set_depth(link, depth, when_full);
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
+}
+
+/* No callback runs from now on: those that are about to find it closing. */
+static void exchange_close(struct fbk_exchange *exchange)
+{
+	exchange_lock(exchange);
+	exchange->closing = true;
+	watch_end(exchange->context, &exchange->notifier);
+	watch_end(exchange->context, &exchange->flushed);
+	exchange_unlock(exchange);
+	calls_wait_owner(&exchange->context->calls, exchange);
 }
 
 void fbk_exchange_destroy(struct fbk_exchange *exchange)
@@ -165,9 +182,7 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 	if (!exchange) {
 		return;
 	}
-	if (exchange->destroyed) {
-		*exchange->destroyed = true;
-	}
+	exchange_close(exchange);
 	while (!LIST_EMPTY(&exchange->consumers)) {
 		struct fbk_link *link = LIST_FIRST(&exchange->consumers)->link;
 		if (link->peer.self) {
@@ -175,10 +190,19 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 		}
 		exchange_remove_link(link);
 	}
-	watch_cancel(exchange->context, exchange->notifier);
 	for (uint32_t i = 0; i < FBK_BUFFERS_MAX; i++) {
 		buffer_let_go(&exchange->buffers[i]);
 		buffer_unwatch(&exchange->buffers[i]);
 	}
+	calls_wait_owner(&exchange->context->calls, exchange);
 	exchange_free(exchange);
+}
+
+int fbk_exchange_set_flushing(struct fbk_exchange *exchange, bool flushing)
+{
+	int r = context_check(exchange->context);
+	if (r == 0) {
+		context_set_flushing(exchange->context, &exchange->flushing, flushing);
+	}
+	return r;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exchange-refresh.h"
 
+#include "client/lib/context.h"
 #include "client/lib/watch-arm.h"
 #include "consumer.h"
 #include "exchange-buffer.h"
@@ -15,7 +16,8 @@ int exchange_refresh(struct fbk_exchange *exchange)
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		int one = link_refresh(half->link);
 		r = one < 0 ? one : r;
-		consumer_collect(half->link);
+		one = consumer_collect(half->link);
+		r = one < 0 ? one : r;
 		consumer_retract(half->link);
 		link_wind_down(half->link);
 		watch |= half->held != 0;
@@ -32,41 +34,32 @@ int exchange_refresh(struct fbk_exchange *exchange)
 
 /* ------------------------------------------------------------------------------------ watching -- */
 
-/* All are looked at anew, whatever fired. Unlocks. */
-static void exchange_fired(struct fbk_exchange *exchange)
+/* All are looked at anew, whatever fired. */
+static void exchange_fired(void *arg, struct fbk_point point, int result)
 {
-	exchange_refresh(exchange);
-	exchange_watch(exchange);
-	pthread_mutex_unlock(&exchange->lock);
-}
-
-static void lane_fired(void *arg, struct fbk_point point, int result)
-{
-	struct link_producer *half = arg;
-	struct fbk_exchange *exchange = half->exchange;
+	struct fbk_exchange *exchange = arg;
 	(void)point;
 	(void)result;
-	pthread_mutex_lock(&exchange->lock);
-	exchange_fired(exchange);
+	exchange_lock(exchange);
+	int r = exchange->closing ? 0 : exchange_refresh(exchange);
+	if (r < 0 &&
+	    context_flushing(exchange->context)) { /* not asked: the change is still to be seen */
+		watch_end(exchange->context, &exchange->flushed);
+		watch_flushed(exchange->context,
+			      &(struct callback){ exchange, exchange_fired, exchange },
+			      &exchange->flushed);
+	} else if (!exchange->closing) {
+		exchange_watch(exchange);
+	}
+	exchange_unlock(exchange);
 }
 
-static void release_fired(void *arg, struct fbk_point point, int result)
+static void exchange_watch_point(struct fbk_exchange *exchange, struct fbk_point point,
+				 uint64_t *number)
 {
-	struct link_sent *sent = arg;
-	struct fbk_exchange *exchange = sent->half->exchange;
-	(void)point;
-	(void)result;
-	pthread_mutex_lock(&exchange->lock);
-	exchange_fired(exchange);
-}
-
-static void acquire_fired(void *arg, struct fbk_point point, int result)
-{
-	struct exchange_buffer *buffer = arg;
-	(void)point;
-	(void)result;
-	pthread_mutex_lock(&buffer->exchange->lock);
-	exchange_fired(buffer->exchange);
+	if (!watch_pending(exchange->context, *number)) {
+		watch_point(exchange, point, exchange_fired, exchange, number);
+	}
 }
 
 /* Buffers that are out and have a callback. */
@@ -86,21 +79,17 @@ static void consumer_watch(struct link_producer *half, uint64_t callbacks)
 {
 	struct fbk_link *link = half->link;
 	uint32_t index;
-	if (link->peer.self && half->out && (callbacks || link->stopped) &&
-	    !watch_pending(link->context, half->watch)) {
+	if (link->peer.self && half->out && (callbacks || link->stopped)) {
 		struct fbk_point change = { peer_lane(&link->peer), half->seen + 1 };
-		watch_point(change, lane_fired, half, &half->watch);
+		exchange_watch_point(half->exchange, change, &half->watch);
 	}
-	if (half->held && (half->held & callbacks || link->stopped) &&
-	    !watch_pending(link->context, half->held_watch)) {
-		watch_point(link_change(link), lane_fired, half, &half->held_watch);
+	if (half->held && (half->held & callbacks || link->stopped)) {
+		exchange_watch_point(half->exchange, link_change(link), &half->held_watch);
 	}
 	FOREACH_INDEX(index, half->acked & callbacks) {
 		struct link_sent *sent = &half->sent[index];
-		if (!watch_pending(link->context, sent->watch)) {
-			struct fbk_point release = { sent->release->timeline, sent->release_value };
-			watch_point(release, release_fired, sent, &sent->watch);
-		}
+		struct fbk_point release = { sent->release->timeline, sent->release_value };
+		exchange_watch_point(half->exchange, release, &sent->watch);
 	}
 }
 
@@ -110,7 +99,7 @@ static void buffer_watch(struct exchange_buffer *buffer)
 	struct fbk_point point;
 	if (!watch_pending(buffer->exchange->context, buffer->watch) &&
 	    buffer_acquire(buffer, &point)) {
-		watch_point(point, acquire_fired, buffer, &buffer->watch);
+		exchange_watch_point(buffer->exchange, point, &buffer->watch);
 		fbk_timeline_close(point.timeline);
 	}
 }

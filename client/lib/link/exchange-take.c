@@ -153,7 +153,7 @@ static int exchange_try(struct fbk_exchange *exchange, const struct taking *taki
 {
 	struct exchange_buffer *buffer = NULL;
 	bool early = taking->count != NULL;
-	pthread_mutex_lock(&exchange->lock);
+	exchange_lock(exchange);
 	int refreshed = exchange_refresh(exchange);
 	int r = exchange_is_full(exchange) ? -EAGAIN : exchange_choose(exchange, early, &buffer);
 	if (r == 0) {
@@ -163,25 +163,26 @@ static int exchange_try(struct fbk_exchange *exchange, const struct taking *taki
 	} else if (r == -EAGAIN) {
 		exchange_await(exchange, early, awaited);
 	}
-	pthread_mutex_unlock(&exchange->lock);
+	exchange_unlock(exchange);
 	return r;
 }
 
 static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			 const struct taking *taking)
 {
+	const struct flushing *outer = scope_enter(&exchange->flushing);
 	struct awaited awaited;
+	int r;
 	awaited_init(&awaited);
-	for (;;) {
-		int r = exchange_try(exchange, taking, &awaited);
-		if (r != -EAGAIN) {
-			return r;
-		}
-		r = awaited_wait(&awaited, deadline_ns);
+	while ((r = exchange_try(exchange, taking, &awaited)) == -EAGAIN) {
+		r = awaited_wait(&awaited, exchange->context, deadline_ns);
 		if (r < 0) {
-			return r == -ETIMEDOUT ? error_set(r, "all buffers are in use") : r;
+			r = r == -ETIMEDOUT ? error_set(r, "all buffers are in use") : r;
+			break;
 		}
 	}
+	scope_enter(outer);
+	return r;
 }
 
 int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
@@ -226,13 +227,15 @@ int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int 
 	}
 	for (;;) {
 		struct lane_point *point = NULL;
-		pthread_mutex_lock(link->lock);
+		link_lock(link);
 		int r = release_fetch(release, deadline_ns, &point, ret_fd);
-		pthread_mutex_unlock(link->lock);
+		link_unlock(link);
 		if (r != -EAGAIN) {
 			return r;
 		}
+		const struct flushing *outer = scope_enter(&link->flushing);
 		r = fbk_point_wait(release->point, deadline_ns);
+		scope_enter(outer);
 		lane_point_unref(link->context, point);
 		if (r < 0) {
 			return r;

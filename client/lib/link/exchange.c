@@ -10,6 +10,18 @@
 #include "link.h"
 #include "proto/container.h"
 
+void exchange_lock(struct fbk_exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	exchange->outer = scope_enter(&exchange->flushing);
+}
+
+void exchange_unlock(struct fbk_exchange *exchange)
+{
+	scope_enter(exchange->outer);
+	pthread_mutex_unlock(&exchange->lock);
+}
+
 int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,
 		  struct exchange_buffer **ret_buffer)
 {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "client/lib/child.h"
+#include "client/lib/flushing.h"
 #include "fencebroker.h"
 #include "frame-bounds.h"
 
@@ -66,10 +67,16 @@ struct fbk_exchange {
 	uint64_t there; /* mask of buffers that are */
 	uint64_t freed;
 	uint64_t frames; /* that were handed over */
-	struct fbk_watch
-		*notifier; /* runs the callbacks of those that are back; NULL: there are none */
-	bool *destroyed;   /* of the callback loop that runs; or NULL */
+	struct flushing flushing;
+	const struct flushing *outer; /* as in a link */
+	bool closing;     /* fbk_exchange_destroy(): callbacks of its watches do nothing any more */
+	uint64_t flushed; /* the watch of the end of flushing, by number; 0: none */
+	uint64_t notifier; /* the call of the next buffer that is back, by number; 0: none */
 };
+
+/* Also the scope of flushing meanwhile. */
+void exchange_lock(struct fbk_exchange *exchange);
+void exchange_unlock(struct fbk_exchange *exchange);
 
 /* The buffer of that index, which has to be there, or not to be there. */
 int exchange_find(struct fbk_exchange *exchange, uint32_t index, bool there,

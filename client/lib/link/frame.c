@@ -148,11 +148,11 @@ void fbk_frame_unref(struct fbk_frame *frame)
 	if (!frame || atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1) {
 		return;
 	}
-	pthread_mutex_lock(frame->link->lock);
+	link_lock(frame->link);
 	if (frame_check(frame) == 0) {
 		frame_give_back(frame, &(struct lane_return){ .result = -ECANCELED });
 	}
-	pthread_mutex_unlock(frame->link->lock);
+	link_unlock(frame->link);
 	frame_free(frame);
 }
 
@@ -200,13 +200,15 @@ int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns)
 {
 	struct fbk_link *link = frame->link;
 	for (;;) {
-		pthread_mutex_lock(link->lock);
+		link_lock(link);
 		int r = frame_fetch(frame, deadline_ns);
-		pthread_mutex_unlock(link->lock);
+		link_unlock(link);
 		if (r != -EAGAIN) {
 			return r;
 		}
+		const struct flushing *outer = scope_enter(&link->flushing);
 		r = fbk_point_wait(frame->acquire, deadline_ns);
+		scope_enter(outer);
 		if (r < 0) {
 			return r;
 		}
@@ -221,7 +223,7 @@ int fbk_frame_error(struct fbk_frame *frame)
 int fbk_frame_release(struct fbk_frame *frame, int result)
 {
 	struct fbk_link *link = frame->link;
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = frame_check(frame);
 	if (r == 0) {
 		struct lane_return back = {
@@ -229,7 +231,7 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 		};
 		r = frame_give_back(frame, &back);
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }
 
@@ -237,7 +239,7 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 {
 	struct fbk_link *link = frame->link;
 	struct release_line *line;
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = frame_check(frame);
 	if (r == 0) {
 		r = release_line_get(link, frame->index, FBK_RELEASE_MEMORY, &line);
@@ -251,7 +253,7 @@ int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point
 						   .incarnation = line->incarnation,
 					   });
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }
 
@@ -293,8 +295,8 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
 {
 	struct fbk_link *link = frame->link;
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = frame_follow(frame, fence_fd);
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }

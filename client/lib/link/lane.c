@@ -57,6 +57,7 @@ void lane_point_unref(const struct fbk_context *context, struct lane_point *poin
 		close(point->syncobj);
 	}
 	if (context) {
+		fbk_mirror_destroy(point->mirror);
 		fbk_timeline_close(point->timeline);
 	}
 	free(point);
@@ -64,14 +65,13 @@ void lane_point_unref(const struct fbk_context *context, struct lane_point *poin
 
 int lane_point_syncobj(struct lane_point *point, int *ret_fd)
 {
-	struct fbk_mirror *mirror;
 	if (point->syncobj < 0) {
 		int fd;
 		int r = fbk_syncobj_create(point->timeline->context, &fd);
 		if (r < 0) {
 			return r;
 		}
-		r = fbk_mirror_to_syncobj(point->timeline, fd, &mirror);
+		r = fbk_mirror_to_syncobj(point->timeline, fd, &point->mirror);
 		if (r < 0) {
 			close(fd);
 			return r;

@@ -40,7 +40,8 @@ struct lane_point {
 	_Atomic unsigned int refs;
 	struct fbk_timeline *timeline;
 	uint32_t incarnation;
-	int syncobj; /* that follows it; -1: none yet */
+	int syncobj; /* that follows it, by `mirror`; -1: none yet */
+	struct fbk_mirror *mirror;
 };
 
 /* Takes the timeline, also when it fails. */

@@ -72,6 +72,7 @@ struct link_consumer {
 	struct fbk_set *set;  /* of these timelines; NULL: none yet */
 	fbk_next_fn *next_fn; /* called when a frame is there; NULL: not wanted */
 	void *next_arg;
+	uint64_t next_number;                        /* of that call */
 	uint64_t change_watch;                       /* by number */
 	struct frame_watch watches[1 + WATCHED_MAX]; /* of the lane, and of acquire points */
 };

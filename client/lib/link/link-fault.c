@@ -10,14 +10,16 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 	if (error >= 0 || error < -4095) {
 		return error_set(-EINVAL, "%d is not a negative errno", error);
 	}
-	pthread_mutex_lock(link->lock);
-	link->ops->refresh(link);
-	int r = link->peer.self ? 0 : link_over(link);
+	link_lock(link);
+	int r = link->ops->refresh(link);
+	if (r == 0 && !link->peer.self) {
+		r = link_over(link);
+	}
 	if (r == 0) {
 		link_give_up(link, error, reason ? reason : "");
 		link->ops->refresh(link);
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }
 
@@ -33,12 +35,14 @@ static int link_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)
 {
 	struct fbk_point point = FBK_POINT_SIGNALLED;
-	pthread_mutex_lock(link->lock);
-	link->ops->refresh(link);
-	int r = link_awaited(link, &point);
+	link_lock(link);
+	int r = link->ops->refresh(link);
+	if (r == 0) {
+		r = link_awaited(link, &point);
+	}
 	if (r == 0) {
 		r = fbk_point_blame(point, ret_text, text_size);
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }

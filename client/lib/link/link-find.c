@@ -49,6 +49,9 @@ static int found_read(struct fbk_link *link, uint32_t index, uint64_t sequence, 
 	if (found->error < 0 && context_lost(link->context)) {
 		return -ENOTCONN;
 	}
+	if (found->error < 0 && context_flushing(link->context)) {
+		return flushing_error();
+	}
 	if (found->error < 0 && !found_offered(link, &found->frame)) {
 		return -ENOENT; /* retracted meanwhile: the number may be another timeline's */
 	}

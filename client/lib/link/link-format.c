@@ -226,8 +226,8 @@ static int joined_get(struct fbk_link *link, uint32_t number, const struct fbk_f
 
 int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format)
 {
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = joined_get(link, number, ret_format);
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }

@@ -89,14 +89,14 @@ int link_import(struct fbk_link *link)
 	struct link_buffer *buffer = NULL;
 	uint32_t index = 0;
 	pthread_mutex_lock(&half->importing);
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r;
 	while ((r = import_next(link, &index, &buffer)) > 0) {
 		fbk_buffer_fn *fn = half->import_fn;
 		void *arg = half->import_arg;
-		pthread_mutex_unlock(link->lock);
+		link_unlock(link);
 		int error = fn(arg, link, index, buffer ? &buffer->desc : NULL);
-		pthread_mutex_lock(link->lock);
+		link_lock(link);
 		if (buffer) {
 			import_decide(link, buffer, index, error);
 		}
@@ -105,7 +105,7 @@ int link_import(struct fbk_link *link)
 		}
 		link_buffer_unref(buffer);
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	pthread_mutex_unlock(&half->importing);
 	return r;
 }
@@ -116,10 +116,10 @@ int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg)
 		return error_set(-EPERM, "this end of the link is the producer's");
 	}
 	pthread_mutex_lock(&link->consumer->importing);
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	link->consumer->import_fn = fn;
 	link->consumer->import_arg = arg;
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	pthread_mutex_unlock(&link->consumer->importing);
 	return link_import(link);
 }

@@ -2,6 +2,10 @@
 /* fbk_link_listen(): a callback with each change of phase. */
 #include <errno.h>
 
+#include "client/lib/call.h"
+#include "client/lib/context.h"
+#include "client/lib/watch-arm.h"
+#include "link-handle.h"
 #include "link.h"
 
 static void link_changed(void *arg, struct fbk_point point, int result);
@@ -12,7 +16,21 @@ static int link_listen(struct fbk_link *link, struct fbk_point change)
 	if (!link->notified && change.value > 1) {
 		change.value--;
 	}
-	return fbk_point_watch(change, FBK_DEADLINE_MAX, link_changed, link, &link->listener);
+	watch_end(link->context, &link->listener);
+	return watch_point(link, change, link_changed, link, &link->listener);
+}
+
+/* With its call, which runs until it is left. Unlocks. */
+static void listener_call(struct fbk_link *link, enum fbk_link_phase phase)
+{
+	struct fbk_context *context = link->context;
+	fbk_link_fn *fn = link->fn;
+	void *arg = link->arg;
+	struct call call;
+	call_enter(&context->calls, &call, link->listening, link);
+	link_unlock(link);
+	fn(arg, link, phase); /* which may close it */
+	call_leave(&context->calls, &call);
 }
 
 static void link_changed(void *arg, struct fbk_point point, int result)
@@ -21,36 +39,74 @@ static void link_changed(void *arg, struct fbk_point point, int result)
 	struct fbk_link_info info;
 	struct fbk_point change;
 	(void)point;
-	pthread_mutex_lock(link->lock);
-	link->listener = NULL;
-	link_look(link, &info, &change);
+	link_lock(link);
+	if (!link->fn) {
+		link_unlock(link);
+		return; /* cancelled, or it closes */
+	}
+	int r = link_look(link, &info, &change);
 	bool news = info.phase != link->notified;
 	link->notified = info.phase;
-	if (info.phase != FBK_PHASE_ENDED && result != -ENOTCONN) {
-		link_listen(link, change); /* first: `fn` may close it */
+	watch_end(link->context, &link->listener);
+	if (r == -ECANCELED) { /* not asked: the change is still to be seen */
+		watch_flushed(link->context, &(struct callback){ link, link_changed, link },
+			      &link->listener);
+	} else if (info.phase != FBK_PHASE_ENDED && result != -ENOTCONN) {
+		link_listen(link, change);
 	}
-	fbk_link_fn *fn = link->fn;
-	void *fn_arg = link->arg;
-	pthread_mutex_unlock(link->lock);
 	if (news) {
-		fn(fn_arg, link, info.phase);
+		listener_call(link, info.phase);
+	} else {
+		link_unlock(link);
 	}
 }
 
-int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg)
+/* Under the lock. */
+void listener_end(struct fbk_link *link)
 {
+	link->fn = NULL;
+	watch_end(link->context, &link->listener);
+}
+
+static void listener_stop(struct fbk_watch *handle)
+{
+	struct fbk_link *link = link_of_handle(handle);
+	link_lock(link);
+	if (link->listening == handle->number) { /* else another took its place */
+		listener_end(link);
+	}
+	link_unlock(link);
+}
+
+static const struct handle_ops listener_handle = {
+	.stop = listener_stop,
+	.free = link_handle_free,
+};
+
+int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg, struct fbk_watch **ret_watch)
+{
+	struct fbk_watch *handle = NULL;
 	struct fbk_link_info info;
 	struct fbk_point change;
-	pthread_mutex_lock(link->lock);
-	fbk_watch_cancel(link->listener);
-	link->listener = NULL;
-	link->fn = fn;
-	link->arg = arg;
-	link->notified = 0; /* of nothing: the present phase is news */
-	int r = link_look(link, &info, &change);
+	int r = ret_watch ? link_handle_create(link, &listener_handle, &handle) : 0;
+	if (r < 0) {
+		return r;
+	}
+	link_lock(link);
+	r = link_look(link, &info, &change);
 	if (r == 0) {
+		link->listening = link_call_number(link, handle);
+		link->fn = fn;
+		link->arg = arg;
+		link->notified = 0; /* of nothing: the present phase is news */
 		r = link_listen(link, change);
 	}
-	pthread_mutex_unlock(link->lock);
+	if (r == 0 && ret_watch) {
+		*ret_watch = handle; /* none is called under the lock */
+	}
+	link_unlock(link);
+	if (r < 0) {
+		handle_cancel(handle);
+	}
 	return r;
 }

@@ -181,18 +181,15 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
 }
 
-int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
+static int link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
 {
 	struct awaited awaited;
-	if (link->role != FBK_ROLE_CONSUMER) {
-		return error_set(-EINVAL, "this end of the link is the producer's");
-	}
 	awaited_init(&awaited);
 	for (;;) {
 		struct fbk_frame *frame = NULL;
-		pthread_mutex_lock(link->lock);
+		link_lock(link);
 		int r = link_try_next(link, &frame, &awaited);
-		pthread_mutex_unlock(link->lock);
+		link_unlock(link);
 		if (r == 0) {
 			*ret_frame = frame;
 		} else if (frame) {
@@ -205,9 +202,20 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 			awaited_drop(&awaited);
 			return r;
 		}
-		r = awaited_wait(&awaited, deadline_ns);
+		r = awaited_wait(&awaited, link->context, deadline_ns);
 		if (r < 0) {
 			return r;
 		}
 	}
+}
+
+int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
+{
+	if (link->role != FBK_ROLE_CONSUMER) {
+		return error_set(-EINVAL, "this end of the link is the producer's");
+	}
+	const struct flushing *outer = scope_enter(&link->flushing);
+	int r = link_next(link, deadline_ns, ret_frame);
+	scope_enter(outer);
+	return r;
 }

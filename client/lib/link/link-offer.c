@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "client/lib/call.h"
 #include "client/lib/context.h"
 #include "client/lib/device.h"
 #include "client/lib/error.h"
@@ -27,7 +28,7 @@ static struct fbk_link *link_new(struct fbk_device *device)
 	link->device = device;
 	link->info.phase = FBK_PHASE_OFFERED;
 	pthread_mutex_init(&link->own_lock, NULL);
-	link->lock = &link->own_lock;
+	atomic_init(&link->lock, &link->own_lock);
 	return link;
 }
 
@@ -246,7 +247,11 @@ void fbk_link_close(struct fbk_link *link)
 	if (!link) {
 		return;
 	}
-	fbk_watch_cancel(link->listener);
+	link_lock(link);
+	link->closing = true;
+	listener_end(link);
+	link_unlock(link);
+	calls_wait_owner(&link->context->calls, link); /* callbacks that use it still */
 	link->ops->leave(link);
 	/* Before the release timelines close. An offering producer's link ends with its state. */
 	if ((!link->offered || link->consumer) && link->info.phase != FBK_PHASE_ENDED) {
@@ -259,6 +264,16 @@ void fbk_link_close(struct fbk_link *link)
 	peer_drop(link->context, &link->past);
 	fbk_timeline_close(link->state);
 	fbk_timeline_close(link->out.timeline);
+	calls_wait_owner(&link->context->calls, link); /* those that found it closing */
 	link->closed = true;
 	link_unref(link);
+}
+
+int fbk_link_set_flushing(struct fbk_link *link, bool flushing)
+{
+	int r = context_check(link->context);
+	if (r == 0) {
+		context_set_flushing(link->context, &link->flushing, flushing);
+	}
+	return r;
 }

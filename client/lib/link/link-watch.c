@@ -3,10 +3,12 @@
 
 #include <errno.h>
 
+#include "client/lib/call.h"
 #include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/watch-arm.h"
 #include "link-consumer.h"
+#include "link-handle.h"
 #include "link-find.h"
 #include "link-import.h"
 #include "link.h"
@@ -32,12 +34,12 @@ void frames_unwatch(struct fbk_link *link)
 	watch_end(link->context, &half->change_watch);
 }
 
-static void frame_fired(void *arg, struct fbk_point point, int result);
-static void change_fired(void *arg, struct fbk_point point, int result);
+static void next_fired(void *arg, struct fbk_point point, int result);
 
 static bool next_over(const struct fbk_link *link)
 {
-	return link->info.phase == FBK_PHASE_ENDED || link->stopped || context_lost(link->context);
+	return link->info.phase == FBK_PHASE_ENDED || link->stopped ||
+	       context_lost(link->context) || context_flushing(link->context);
 }
 
 /* -EAGAIN: fbk_link_next() would wait, for that. Without `held` < `hold` it waits for a release. */
@@ -57,8 +59,8 @@ static int next_ready(struct fbk_link *link, struct awaited *awaited)
 static int frame_watch_start(struct frame_watch *slot, struct lane_point *point, uint64_t value)
 {
 	slot->point = lane_point_ref(point);
-	return watch_point((struct fbk_point){ point->timeline, value }, frame_fired, slot,
-			   &slot->watch);
+	return watch_point(slot->link, (struct fbk_point){ point->timeline, value }, next_fired,
+			   slot->link, &slot->watch);
 }
 
 /* The acquire points come first, newest first; the lane's next frame last. */
@@ -76,8 +78,8 @@ static int next_watch_points(struct link_consumer *half, const struct awaited *a
 
 static int next_watch_soon(struct fbk_link *link)
 {
-	struct frame_watch *slot = &link->consumer->watches[0];
-	return watch_dispatch(link->context, frame_fired, slot, &slot->watch);
+	return watch_soon(link->context, &(struct callback){ link, next_fired, link },
+			  &link->consumer->watches[0].watch);
 }
 
 /* Is there something for fbk_link_next() to do? If not, watch for it: for a frame, and for a change, which may be
@@ -90,10 +92,11 @@ static int next_watch(struct fbk_link *link)
 	int r = link_refresh(link);
 	if (r < 0 || next_over(link)) {
 		frames_unwatch(link);
-		return watch_dispatch(link->context, change_fired, link, &half->change_watch);
+		return watch_soon(link->context, &(struct callback){ link, next_fired, link },
+				  &half->change_watch);
 	}
 	if (!watch_pending(link->context, half->change_watch)) {
-		r = watch_point(link_change(link), change_fired, link, &half->change_watch);
+		r = watch_point(link, link_change(link), next_fired, link, &half->change_watch);
 	}
 	awaited_init(&awaited);
 	if (r == 0 && (link_import_due(link) || next_ready(link, &awaited) != -EAGAIN)) {
@@ -113,60 +116,84 @@ void frame_released(struct fbk_link *link)
 	}
 }
 
-/* A change is watched for on and on, whether a frame is asked for or not, since the daemon has to be asked
- * about it. Unlocks. */
-static void next_look(struct fbk_link *link)
+/* The call is the program's from here on; unlocks. */
+static void next_call(struct fbk_link *link)
 {
 	struct link_consumer *half = link->consumer;
+	struct fbk_context *context = link->context;
 	fbk_next_fn *fn = half->next_fn;
-	void *fn_arg = half->next_arg;
-	struct awaited awaited;
-	awaited_init(&awaited);
-	link_refresh(link);
-	bool due = fn && (next_over(link) || link_import_due(link) ||
-			  next_ready(link, &awaited) != -EAGAIN);
-	awaited_drop(&awaited);
-	if (due) {
-		frame_unwatch(link);
-		half->next_fn = NULL;
-	} else if (fn) {
-		next_watch(link);
-	}
-	pthread_mutex_unlock(link->lock);
-	if (due) {
-		fn(fn_arg, link);
-	}
+	void *arg = half->next_arg;
+	struct call call;
+	frame_unwatch(link);
+	half->next_fn = NULL;
+	call_enter(&context->calls, &call, half->next_number, link);
+	link_unlock(link);
+	fn(arg, link); /* which may close it */
+	call_leave(&context->calls, &call);
 }
 
-static void frame_fired(void *arg, struct fbk_point point, int result)
-{
-	struct frame_watch *slot = arg;
-	struct fbk_link *link = slot->link;
-	(void)point;
-	(void)result;
-	pthread_mutex_lock(link->lock);
-	next_look(link);
-}
-
-static void change_fired(void *arg, struct fbk_point point, int result)
+/* Whether a frame is asked for still or not, the daemon has to be asked about a change. */
+static void next_fired(void *arg, struct fbk_point point, int result)
 {
 	struct fbk_link *link = arg;
+	struct awaited awaited;
 	(void)point;
 	(void)result;
-	pthread_mutex_lock(link->lock);
-	next_look(link);
+	link_lock(link);
+	if (!link->closing) {
+		link_refresh(link);
+	}
+	if (!link->consumer->next_fn) { /* cancelled, or it closes */
+		link_unlock(link);
+		return;
+	}
+	awaited_init(&awaited);
+	bool due =
+		next_over(link) || link_import_due(link) || next_ready(link, &awaited) != -EAGAIN;
+	awaited_drop(&awaited);
+	if (due) {
+		next_call(link);
+	} else {
+		next_watch(link);
+		link_unlock(link);
+	}
 }
 
-int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg)
+static void next_stop(struct fbk_watch *handle)
+{
+	struct fbk_link *link = link_of_handle(handle);
+	link_lock(link);
+	if (link->consumer->next_number == handle->number) { /* else a later one replaced it */
+		link->consumer->next_fn = NULL;
+		frame_unwatch(link);
+	}
+	link_unlock(link);
+}
+
+static const struct handle_ops next_handle = { .stop = next_stop, .free = link_handle_free };
+
+int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk_watch **ret_watch)
 {
 	struct link_consumer *half = link->consumer;
+	struct fbk_watch *handle = NULL;
 	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EINVAL, "this end of the link is the producer's");
 	}
-	pthread_mutex_lock(link->lock);
+	int r = ret_watch ? link_handle_create(link, &next_handle, &handle) : 0;
+	if (r < 0) {
+		return r;
+	}
+	link_lock(link);
 	half->next_fn = fn;
 	half->next_arg = arg;
-	int r = next_watch(link);
-	pthread_mutex_unlock(link->lock);
+	half->next_number = link_call_number(link, handle);
+	r = next_watch(link);
+	if (r == 0 && ret_watch) {
+		*ret_watch = handle; /* none is called under the lock */
+	}
+	link_unlock(link);
+	if (r < 0) {
+		handle_cancel(handle);
+	}
 	return r;
 }

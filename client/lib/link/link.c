@@ -9,9 +9,33 @@
 #include "client/lib/error.h"
 #include "client/lib/point.h"
 #include "client/lib/request.h"
+#include "client/lib/struct-size.h"
 #include "client/lib/timeline.h"
 #include "proto/wire.h"
-#include "client/lib/struct-size.h"
+
+void link_lock(struct fbk_link *link)
+{
+	pthread_mutex_t *lock, *now;
+	/* acquire: with the exchange whose it is */
+	lock = atomic_load_explicit(&link->lock, memory_order_acquire);
+	for (;;) {
+		pthread_mutex_lock(lock);
+		now = atomic_load_explicit(&link->lock, memory_order_acquire);
+		if (now == lock) {
+			break;
+		}
+		pthread_mutex_unlock(lock);
+		lock = now;
+	}
+	link->outer = scope_enter(&link->flushing);
+}
+
+void link_unlock(struct fbk_link *link)
+{
+	scope_enter(link->outer);
+	/* relaxed: it does not change while it is held */
+	pthread_mutex_unlock(atomic_load_explicit(&link->lock, memory_order_relaxed));
+}
 
 static void link_take_buffers(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 {
@@ -205,7 +229,7 @@ void link_give_up(struct fbk_link *link, int error, const char *reason)
 {
 	REQUEST(request, LINK_END, link_end, .handle = link->state->handle, .epoch = link->epoch,
 		.error = error, .reason = request_text(reason));
-	request_do(link->context, &request); /* it may have ended meanwhile, or the daemon */
+	request_part(link->context, &request); /* it may have ended meanwhile, or the daemon */
 }
 
 void link_break(struct fbk_link *link, int error, const char *reason)
@@ -245,14 +269,14 @@ void link_wind_down(struct fbk_link *link)
 
 int fbk_link_stop(struct fbk_link *link)
 {
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = link->ops->refresh(link);
 	if (!link->stopped) {
 		link->stopped = true;
 		link->ops->stop(link);
 	}
 	link_wind_down(link);
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }
 
@@ -269,9 +293,9 @@ int link_look(struct fbk_link *link, struct fbk_link_info *ret_info, struct fbk_
 static int link_look_locked(struct fbk_link *link, struct fbk_link_info *ret_info,
 			    struct fbk_point *ret_change)
 {
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = link_look(link, ret_info, ret_change);
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r;
 }
 
@@ -293,10 +317,10 @@ int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
 	struct fbk_link_info info;
 	struct fbk_point change;
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	int r = link_look(link, &info, &change);
 	info_fill_wishes(link, &info);
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return r < 0 ? r : STRUCT_FILL(ret_info, &info);
 }
 
@@ -320,8 +344,10 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 		if (info.phase == FBK_PHASE_ENDED) {
 			return info_over(&info);
 		}
+		const struct flushing *before = scope_enter(&link->flushing);
 		r = fbk_point_wait(change, deadline_ns);
-		if (r == -ETIMEDOUT || r == -EBADF) {
+		scope_enter(before);
+		if (r == -ETIMEDOUT || r == -ECANCELED || r == -EBADF) {
 			return r;
 		}
 	}

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "client/lib/child.h"
+#include "client/lib/flushing.h"
 #include "fencebroker.h"
 #include "lane.h"
 
@@ -89,14 +90,25 @@ struct fbk_link {
 		past; /* the last one, when it is gone: its release points can still be asked for */
 	uint64_t next; /* sequence of the next frame: to hand over, or to come */
 	pthread_mutex_t own_lock;
-	pthread_mutex_t *lock; /* that, or its exchange's */
+	_Atomic(pthread_mutex_t *) lock; /* that, or its exchange's; changes under both */
+	struct flushing flushing;
+	const struct flushing *outer; /* the scope of the thread that has the lock, before that */
+	bool closing; /* fbk_link_close(): callbacks of its watches do nothing any more */
 
-	/* fbk_link_listen() */
+	/* fbk_link_listen(); NULL: there is no listener */
 	fbk_link_fn *fn;
 	void *arg;
-	struct fbk_watch *listener;
+	uint64_t listening; /* the number of its calls */
+	uint64_t listener;  /* the watch of the next change, by number */
 	enum fbk_link_phase notified;
 };
+
+/* Also the scope of flushing meanwhile. */
+void link_lock(struct fbk_link *link);
+void link_unlock(struct fbk_link *link);
+
+/* link-listen.c: under the lock. */
+void listener_end(struct fbk_link *link);
 
 /* link-offer.c */
 void link_ref(struct fbk_link *link);

@@ -99,9 +99,11 @@ static void line_fired(void *arg, struct fbk_point point, int result)
 	struct fbk_link *link = arg;
 	(void)point;
 	(void)result;
-	pthread_mutex_lock(link->lock);
-	link_wind_down(link);
-	pthread_mutex_unlock(link->lock);
+	link_lock(link);
+	if (!link->closing) {
+		link_wind_down(link);
+	}
+	link_unlock(link);
 }
 
 static bool line_waits(struct fbk_link *link, struct release_line *line)
@@ -111,7 +113,8 @@ static bool line_waits(struct fbk_link *link, struct release_line *line)
 		return false;
 	}
 	if (!watch_pending(link->context, line->watch)) {
-		watch_point(last, line_fired, link, &line->watch); /* or whoever looks sees it */
+		watch_point(link, last, line_fired, link,
+			    &line->watch); /* or whoever looks sees it */
 	}
 	return true;
 }

@@ -44,9 +44,11 @@ static void wind_down(void *arg, struct fbk_point point, int result)
 	struct fbk_link *link = arg;
 	(void)point;
 	(void)result;
-	pthread_mutex_lock(link->lock);
-	link_wind_down(link);
-	pthread_mutex_unlock(link->lock);
+	link_lock(link);
+	if (!link->closing) {
+		link_wind_down(link);
+	}
+	link_unlock(link);
 }
 
 /* Its fence was sent, or never will be: then the link is over. On any thread, without a lock. */
@@ -66,7 +68,8 @@ static void release_sent(void *arg, int result)
 	}
 	if (wake && result == 0) {
 		queue->wanted = false;
-		watch_dispatch(link->context, wind_down, link, &queue->watch);
+		watch_soon(link->context, &(struct callback){ link, wind_down, link },
+			   &queue->watch);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	free(release);

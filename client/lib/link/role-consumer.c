@@ -35,13 +35,13 @@ int fbk_link_pause(struct fbk_link *link, bool paused)
 	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EPERM, "this end of the link is the producer's");
 	}
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	bool stopped = link->stopped;
 	if (!stopped) {
 		consumer_set_pause(link, paused);
 		frame_released(link); /* there may be one */
 	}
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 	return stopped ? error_set(-EPIPE, "the link was stopped") : 0;
 }
 
@@ -120,13 +120,16 @@ static void consumer_stop(struct fbk_link *link)
 
 static void consumer_leave(struct fbk_link *link)
 {
+	link_lock(link);
+	link->consumer->next_fn = NULL;
 	frames_unwatch(link);
+	link_unlock(link);
 	if (releases_wait(&link->consumer->queue)) {
 		requests_drain(link->context); /* else their producer gets them as not released */
 	}
-	pthread_mutex_lock(link->lock);
+	link_lock(link);
 	frames_lose(link); /* the daemon gives them back, after the fences of their buffers */
-	pthread_mutex_unlock(link->lock);
+	link_unlock(link);
 }
 
 static void consumer_close(struct fbk_link *link)
