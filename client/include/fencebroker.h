@@ -24,12 +24,35 @@
  *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A call with a deadline in
  *             the past (0) never sleeps. FBK_DEADLINE_MAX, and every deadline beyond the policy's
  *             longest wait, means that longest wait: every wait ends.
- *   Threads   Any thread may use a context and all that belongs to it, except where a function
- *             says otherwise. A caller must not destroy an object that another thread is using.
- *             Callbacks run inside fbk_dispatch() only, on its thread; they may call anything but
- *             fbk_disconnect() and fbk_dispatch() on the same context.
- *   Fork      A context belongs to the process that made it. In a forked child every call on it
- *             returns -EBADF except fbk_disconnect(), which only frees memory.
+ *   Threads   Any thread may use a context and all that belongs to it; none may destroy an object
+ *             that another thread is using. Callbacks run inside fbk_dispatch() only, on its thread,
+ *             and with no lock held; they may call anything but fbk_disconnect() and fbk_dispatch()
+ *             on the same context. Beyond that:
+ *
+ *               object     threads             sleeps until a deadline      waits for a reply
+ *               context    ends when no call   -                            connect, disconnect, dispatch
+ *                          is left                                          (a changed link)
+ *               device,    any                 -                            register, add_memory,
+ *               set                                                         unregister, create, destroy
+ *               timeline   any                 -                            create, open, share, fail,
+ *                                                                           info, memory (its dma-buf)
+ *               point      any                 wait, export (sync_file)     export, import, promise,
+ *                                                                           attach, depends, blame
+ *               watch,     any                 cancel, for a callback that  -
+ *               gate                           runs elsewhere, without end
+ *               mirror     any                 -                            to_syncobj, from_syncobj
+ *               link       close, when no      wait, next                   all; watch and next only when
+ *                          call is left                                     the link changed
+ *               exchange   one at a time; set_ take, release_fd             all but hand; hand and take,
+ *                          flushing: any                                    when a link changed
+ *               frame      any                 acquire_fd                   the first release of its kind
+ *                                                                           in a buffer
+ *
+ *             A wait for a reply ends by the context's timeout; fbk_context_set_flushing() ends both.
+ *             Checks, signals in memory, and whatever is not named here, do neither.
+ *   Fork      A context belongs to the process that made it. In a forked child every call on it, and
+ *             on what belongs to it, returns -EBADF or does nothing; but fbk_disconnect() frees the
+ *             memory. What an object says of itself can be read until then.
  *   fds       "takes the fd" means: the callee closes it, on failure too. "gives an fd" means: the
  *             caller closes it; it has close-on-exec set.
  *   Structs   One that is passed by pointer begins with `struct_size`: set it to sizeof(struct), in one that is filled in

@@ -114,7 +114,7 @@ int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t off
 
 void fbk_device_unregister(struct fbk_device *device)
 {
-	if (!device) {
+	if (!device || context_check(device->context) < 0) {
 		return;
 	}
 	struct fbk_context *context = device->context;
@@ -157,7 +157,7 @@ int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 
 void fbk_set_destroy(struct fbk_set *set)
 {
-	if (!set) {
+	if (!set || context_check(set->context) < 0) {
 		return;
 	}
 	struct fbk_context *context = set->context;

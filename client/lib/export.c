@@ -212,6 +212,10 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 	if (!point.timeline) {
 		return export_signalled(kind, ret_fd);
 	}
+	int mine = context_check(point.timeline->context);
+	if (mine < 0) {
+		return mine;
+	}
 	if (kind == FBK_FENCE_EVENTFD) {
 		return export_eventfd(point, deadline_ns, ret_fd);
 	}

@@ -190,7 +190,8 @@ static int mirrors_create(struct fbk_timeline *timeline)
 static int mirror_create(struct fbk_timeline *timeline, int syncobj_fd, bool from,
 			 struct fbk_mirror **ret_mirror)
 {
-	int kind = fbk_fence_classify(timeline->context, syncobj_fd);
+	int mine = context_check(timeline->context);
+	int kind = mine < 0 ? mine : fbk_fence_classify(timeline->context, syncobj_fd);
 	if (kind != FBK_FENCE_SYNCOBJ_TIMELINE) {
 		return kind < 0 ? kind
 				: error_set(-EBADF, "file descriptor %d is not a drm_syncobj",
@@ -239,7 +240,7 @@ int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 
 void fbk_mirror_destroy(struct fbk_mirror *mirror)
 {
-	if (!mirror) {
+	if (!mirror || context_check(mirror->timeline->context) < 0) {
 		return;
 	}
 	struct fbk_timeline *timeline = mirror->timeline;

@@ -235,6 +235,10 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const char *name,
 			uint32_t flags, struct fbk_timeline **ret_timeline)
 {
+	int mine = context_check(device->context);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_context *context = device->context;
 	REQUEST(request, TIMELINE_CREATE, timeline_create, .device = device->number,
 		.set = set ? set->number : 0, .name = request_text(name), .flags = flags);
@@ -251,6 +255,10 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 
 int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_timeline **ret_timeline)
 {
+	int mine = context_check(context);
+	if (mine < 0) {
+		return mine;
+	}
 	REQUEST(request, TIMELINE_OPEN, timeline_open);
 	if (fcntl(token_fd, F_GETFD) < 0) {
 		return error_set(-EBADF, "%d is not an open file descriptor", token_fd);
@@ -263,7 +271,7 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_time
 
 void fbk_timeline_close(struct fbk_timeline *timeline)
 {
-	if (!timeline) {
+	if (!timeline || context_check(timeline->context) < 0) {
 		return;
 	}
 	struct fbk_context *context = timeline->context;

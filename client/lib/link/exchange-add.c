@@ -107,6 +107,11 @@ int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 	if (r < 0) {
 		return r;
 	}
+	r = context_check(exchange->context);
+	if (r < 0) {
+		buffer_clear(&(struct exchange_buffer){ .state = BUFFER_FREE, .desc = taken });
+		return r;
+	}
 	exchange_lock(exchange);
 	r = exchange_find(exchange, index, false, &buffer);
 	if (r == 0) {
@@ -135,6 +140,10 @@ static void exchange_remove(struct fbk_exchange *exchange, struct exchange_buffe
 
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	struct exchange_buffer *buffer = NULL;
 	exchange_lock(exchange);
 	exchange_refresh(exchange);
@@ -151,6 +160,10 @@ int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index)
 
 int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	struct exchange_buffer *buffer = NULL;
 	struct link_producer *half;
 	exchange_lock(exchange);

@@ -160,6 +160,10 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 		      uint64_t deadline_ns, const struct fbk_frame_meta *meta,
 		      fbk_released_fn *on_released, void *arg)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	struct lane_frame frame = { .index = index, .deadline_ns = deadline_ns };
 	struct fbk_frame_meta said;
 	if (meta) {

@@ -51,6 +51,10 @@ static int exchange_send_all(const struct fbk_exchange *exchange, const struct f
 
 int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	int r = exchange_check_link(link);
 	if (r < 0) {
 		return r;
@@ -82,6 +86,10 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link)
 
 int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	int r = exchange_check_link(link);
 	if (r < 0) {
 		return r;
@@ -151,6 +159,10 @@ static int exchange_set_depth(struct fbk_link *link, uint32_t depth, enum fbk_wh
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	if (depth > FBK_BUFFERS_MAX ||
 	    (when_full != FBK_WHEN_FULL_WAIT && when_full != FBK_WHEN_FULL_SKIP)) {
 		return error_set(-EINVAL,
@@ -179,7 +191,7 @@ static void exchange_close(struct fbk_exchange *exchange)
 
 void fbk_exchange_destroy(struct fbk_exchange *exchange)
 {
-	if (!exchange) {
+	if (!exchange || context_check(exchange->context) < 0) {
 		return;
 	}
 	exchange_close(exchange);

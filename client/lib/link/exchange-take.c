@@ -188,6 +188,10 @@ static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
 		      uint32_t *ret_age)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	return exchange_wait(exchange, deadline_ns,
 			     &(struct taking){ .index = ret_index, .age = ret_age });
 }
@@ -196,6 +200,10 @@ int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			    uint32_t *ret_index, uint32_t *ret_age,
 			    struct fbk_release *ret_releases, size_t *ret_count)
 {
+	int mine = context_check(exchange->context);
+	if (mine < 0) {
+		return mine;
+	}
 	return exchange_wait(exchange, deadline_ns,
 			     &(struct taking){ ret_index, ret_age, ret_releases, ret_count });
 }
@@ -224,6 +232,10 @@ int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int 
 	struct fbk_link *link = release->link;
 	if (!link) {
 		return error_set(-EOPNOTSUPP, "a point of this process's own has no route");
+	}
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
 	}
 	for (;;) {
 		struct lane_point *point = NULL;

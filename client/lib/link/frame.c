@@ -145,7 +145,8 @@ struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame)
 void fbk_frame_unref(struct fbk_frame *frame)
 {
 	/* acq_rel: the last one frees what the others used */
-	if (!frame || atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1) {
+	if (!frame || link_check(frame->link) < 0 ||
+	    atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) > 1) {
 		return;
 	}
 	link_lock(frame->link);
@@ -198,6 +199,10 @@ static int frame_fetch(struct fbk_frame *frame, uint64_t deadline_ns)
 
 int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns)
 {
+	int mine = link_check(frame->link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_link *link = frame->link;
 	for (;;) {
 		link_lock(link);
@@ -222,6 +227,10 @@ int fbk_frame_error(struct fbk_frame *frame)
 
 int fbk_frame_release(struct fbk_frame *frame, int result)
 {
+	int mine = link_check(frame->link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_link *link = frame->link;
 	link_lock(link);
 	int r = frame_check(frame);
@@ -237,6 +246,10 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 
 int fbk_frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point)
 {
+	int mine = link_check(frame->link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_link *link = frame->link;
 	struct release_line *line;
 	link_lock(link);
@@ -295,6 +308,11 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
 {
 	struct fbk_link *link = frame->link;
+	int mine = link_check(link);
+	if (mine < 0) {
+		close(fence_fd);
+		return mine;
+	}
 	link_lock(link);
 	int r = frame_follow(frame, fence_fd);
 	link_unlock(link);

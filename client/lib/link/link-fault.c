@@ -7,6 +7,10 @@
 
 int fbk_link_fail(struct fbk_link *link, int error, const char *reason)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	if (error >= 0 || error < -4095) {
 		return error_set(-EINVAL, "%d is not a negative errno", error);
 	}
@@ -34,6 +38,10 @@ static int link_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_point point = FBK_POINT_SIGNALLED;
 	link_lock(link);
 	int r = link->ops->refresh(link);

@@ -226,6 +226,10 @@ static int joined_get(struct fbk_link *link, uint32_t number, const struct fbk_f
 
 int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_format **ret_format)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	link_lock(link);
 	int r = joined_get(link, number, ret_format);
 	link_unlock(link);

@@ -112,6 +112,10 @@ int link_import(struct fbk_link *link)
 
 int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EPERM, "this end of the link is the producer's");
 	}

@@ -85,6 +85,10 @@ static const struct handle_ops listener_handle = {
 
 int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg, struct fbk_watch **ret_watch)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_watch *handle = NULL;
 	struct fbk_link_info info;
 	struct fbk_point change;

@@ -211,6 +211,10 @@ static int link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_fra
 
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EINVAL, "this end of the link is the producer's");
 	}

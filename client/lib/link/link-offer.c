@@ -244,7 +244,7 @@ int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_li
 
 void fbk_link_close(struct fbk_link *link)
 {
-	if (!link) {
+	if (!link || link_check(link) < 0) {
 		return;
 	}
 	link_lock(link);

@@ -174,6 +174,10 @@ static const struct handle_ops next_handle = { .stop = next_stop, .free = link_h
 
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk_watch **ret_watch)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct link_consumer *half = link->consumer;
 	struct fbk_watch *handle = NULL;
 	if (link->role != FBK_ROLE_CONSUMER) {

@@ -13,6 +13,11 @@
 #include "client/lib/timeline.h"
 #include "proto/wire.h"
 
+int link_check(const struct fbk_link *link)
+{
+	return link->context ? context_check(link->context) : 0;
+}
+
 void link_lock(struct fbk_link *link)
 {
 	pthread_mutex_t *lock, *now;
@@ -269,6 +274,10 @@ void link_wind_down(struct fbk_link *link)
 
 int fbk_link_stop(struct fbk_link *link)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	link_lock(link);
 	int r = link->ops->refresh(link);
 	if (!link->stopped) {
@@ -315,6 +324,10 @@ static void info_fill_wishes(const struct fbk_link *link, struct fbk_link_info *
 
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	struct fbk_link_info info;
 	struct fbk_point change;
 	link_lock(link);
@@ -328,12 +341,19 @@ const char *fbk_link_cause(struct fbk_link *link)
 {
 	static _Thread_local struct fbk_link_info info;
 	struct fbk_point change;
+	if (link_check(link) < 0) {
+		return "";
+	}
 	link_look_locked(link, &info, &change);
 	return info.cause;
 }
 
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	for (;;) {
 		struct fbk_link_info info;
 		struct fbk_point change;

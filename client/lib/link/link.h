@@ -103,6 +103,9 @@ struct fbk_link {
 	enum fbk_link_phase notified;
 };
 
+/* -EBADF in a forked child, which must not touch it. */
+int link_check(const struct fbk_link *link);
+
 /* Also the scope of flushing meanwhile. */
 void link_lock(struct fbk_link *link);
 void link_unlock(struct fbk_link *link);

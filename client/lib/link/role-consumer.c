@@ -32,6 +32,10 @@ static void consumer_set_pause(struct fbk_link *link, bool paused)
 
 int fbk_link_pause(struct fbk_link *link, bool paused)
 {
+	int mine = link_check(link);
+	if (mine < 0) {
+		return mine;
+	}
 	if (link->role != FBK_ROLE_CONSUMER) {
 		return error_set(-EPERM, "this end of the link is the producer's");
 	}
