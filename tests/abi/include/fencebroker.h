@@ -24,12 +24,35 @@
  *   Time      Deadlines are absolute, CLOCK_MONOTONIC, in nanoseconds. A call with a deadline in
  *             the past (0) never sleeps. FBK_DEADLINE_MAX, and every deadline beyond the policy's
  *             longest wait, means that longest wait: every wait ends.
- *   Threads   Any thread may use a context and all that belongs to it, except where a function
- *             says otherwise. A caller must not destroy an object that another thread is using.
- *             Callbacks run inside fbk_dispatch() only, on its thread; they may call anything but
- *             fbk_disconnect() and fbk_dispatch() on the same context.
- *   Fork      A context belongs to the process that made it. In a forked child every call on it
- *             returns -EBADF except fbk_disconnect(), which only frees memory.
+ *   Threads   Any thread may use a context and all that belongs to it; none may destroy an object
+ *             that another thread is using. Callbacks run inside fbk_dispatch() only, on its thread,
+ *             and with no lock held; they may call anything but fbk_disconnect() and fbk_dispatch()
+ *             on the same context. Beyond that:
+ *
+ *               object     threads             sleeps until a deadline      waits for a reply
+ *               context    ends when no call   -                            connect, disconnect, dispatch
+ *                          is left                                          (a changed link)
+ *               device,    any                 -                            register, add_memory,
+ *               set                                                         unregister, create, destroy
+ *               timeline   any                 -                            create, open, share, fail,
+ *                                                                           info, memory (its dma-buf)
+ *               point      any                 wait, export (sync_file)     export, import, promise,
+ *                                                                           attach, depends, blame
+ *               watch,     any                 cancel, for a callback that  -
+ *               gate                           runs elsewhere, without end
+ *               mirror     any                 -                            to_syncobj, from_syncobj
+ *               link       close, when no      wait, next                   all; watch and next only when
+ *                          call is left                                     the link changed
+ *               exchange   one at a time; set_ take, release_fd             all but hand; hand and take,
+ *                          flushing: any                                    when a link changed
+ *               frame      any                 acquire_fd                   the first release of its kind
+ *                                                                           in a buffer
+ *
+ *             A wait for a reply ends by the context's timeout; fbk_context_set_flushing() ends both.
+ *             Checks, signals in memory, and whatever is not named here, do neither.
+ *   Fork      A context belongs to the process that made it. In a forked child every call on it, and
+ *             on what belongs to it, returns -EBADF or does nothing; but fbk_disconnect() frees the
+ *             memory. What an object says of itself can be read until then.
  *   fds       "takes the fd" means: the callee closes it, on failure too. "gives an fd" means: the
  *             caller closes it; it has close-on-exec set.
  *   Structs   One that is passed by pointer begins with `struct_size`: set it to sizeof(struct), in one that is filled in
@@ -71,7 +94,7 @@ struct fbk_context;  /* a connection to the daemon */
 struct fbk_device;   /* a registered engine; belongs to a context */
 struct fbk_timeline; /* a 64-bit counter that only grows; belongs to a context */
 struct fbk_set;      /* timelines that are always shared together; belongs to a context */
-struct fbk_watch;    /* a cancellable notification of one point */
+struct fbk_watch;    /* a callback that can be cancelled: of a point, or of a link */
 struct fbk_gate;     /* "when this point is reached, do that" */
 struct fbk_mirror;   /* a standing translation of a whole timeline */
 struct fbk_link;     /* a negotiated producer/consumer pair */
@@ -235,14 +258,22 @@ void fbk_disconnect(struct fbk_context *context);
  * the same for the life of the context, which owns it; any event loop can poll it. */
 int fbk_context_fd(struct fbk_context *context);
 
-/* Run the callbacks that are due; never sleeps. Returns how many ran, or -ENOTCONN once the daemon
- * is gone and all callbacks have run. In a loop that reports edges only (EPOLLET), call it until it
- * returns 0 or an error. */
+/* Run the callbacks that are due, at most 64 of them: while some are left the fd stays readable. Returns how many ran, or
+ * -ENOTCONN once the daemon is gone and all callbacks have run. In a loop that reports edges only (EPOLLET), call it until
+ * it returns 0 or an error. */
 int fbk_dispatch(struct fbk_context *context);
 
 /* How long a request waits for the daemon's answer, from now on: 5 seconds unless this says otherwise. A request that
  * takes a deadline waits for the shorter of both.   -EINVAL  0 */
 int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
+
+/*
+ * Stop threads: while this is true, no call of the context sleeps or waits for the daemon. Those that do end with -ECANCELED,
+ * and so does each that would; calls that need not sleep work as ever. Stays so until it is set to false. From any thread,
+ * and from callbacks. To end a program with threads: set it, join them, fbk_disconnect().
+ * fbk_link_set_flushing() and fbk_exchange_set_flushing() do the same for calls of one link or one exchange.
+ */
+int fbk_context_set_flushing(struct fbk_context *context, bool flushing);
 
 /* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
  * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
@@ -327,7 +358,7 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd,
 		      struct fbk_timeline **ret_timeline);
 
 /* Close. When the signaler closes its last reference, the timeline fails with FBK_CAUSE_OWNER_LEFT, as soon as the daemon
- * has heard of it. Takes NULL. */
+ * has heard of it. Watches, gates, mirrors and exports keep its memory, but end with the last close: see there. Takes NULL. */
 void fbk_timeline_close(struct fbk_timeline *timeline);
 
 /*
@@ -466,24 +497,34 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size);
 
 /* ---------------------------------------------------------------------------------- watches -- */
 
-/* `result`: 0 reached, -ETIMEDOUT, or the error that the point failed with. The watch is freed before
- * the callback runs. */
+/*
+ * A callback belongs to the library, unless its caller asks for a handle: `ret_watch` (or `ret_gate`, below), which may be
+ * NULL. Such a handle is set before the callback can run. It is valid until fbk_watch_cancel(), which it is owed once, also
+ * after the callback ran, and when its timeline or link was closed; fbk_disconnect() frees those that are left.
+ *
+ * What becomes of a callback: it runs; or it is cancelled; or its link or exchange is closed, or its context ends, which
+ * cancel it too. A timeline that is closed decides the watches and gates of its points with -ECANCELED.
+ */
+
+/* Afterwards the callback does not run, and will not: if it runs on another thread this waits until it has returned. From
+ * within the callback it returns at once. Any thread; two callbacks that cancel each other on two threads wait for ever.
+ * Takes NULL. */
+void fbk_watch_cancel(struct fbk_watch *watch);
+
+/* `result`: 0 reached, -ETIMEDOUT, -ECANCELED, or the error that the point failed with. The memory of its timeline stays until
+ * the callback has returned; after -ECANCELED it is no timeline any more. */
 typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
 
 /* Call `fn` once from fbk_dispatch() when the point is decided or the deadline passes, also if it is
  * decided already. Watches of one timeline whose points are reached fire in rising order. The call does
  * not wait for the daemon: a refusal (-EDQUOT, for example) comes as the result, with its
- * fbk_error_detail(). `ret_watch` may be NULL: then the watch can't be cancelled.
+ * fbk_error_detail().
  * After the first few watches of a timeline its signaler makes the context's fd readable directly, without
  * the daemon. That needs io_uring (Linux 6.7), and the watch has to be made on the thread that dispatches.
  * With FENCEBROKER_IO_URING=no in the environment the library does not use io_uring.
  *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could dispatch it */
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);
-
-/* After this `fn` does not run. Invalid once `fn` has run. Takes NULL. Call it on the thread that
- * dispatches. */
-void fbk_watch_cancel(struct fbk_watch *watch);
 
 /* --------------------------------------------------------------------- exports and imports --- */
 
@@ -578,8 +619,8 @@ int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 int fbk_mirror_from_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 			    struct fbk_mirror **ret_mirror);
 
-/* Stop translating, as soon as the daemon has heard of it; both sides keep their values. Takes NULL. Closing the timeline ends its mirrors
- * too, and frees them. */
+/* Stop translating, as soon as the daemon has heard of it; both sides keep their values. Closing the timeline ends its
+ * mirrors too: this then frees one. Takes NULL. */
 void fbk_mirror_destroy(struct fbk_mirror *mirror);
 
 /* -------------------------------------------------------------------- promises and dma-bufs -- */
@@ -616,11 +657,11 @@ int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_w
 /*
  * "When this point is reached, do that": for devices that wait on no fence. A gate opens in
  * fbk_dispatch(), in the order in which points were reached, and calls `done` (may be NULL) once. Its
- * result is 0, or the error of the action; if the action did not run, -ETIMEDOUT or the point's error.
- * The gate is freed before `done` runs. Errors of the call itself as for fbk_point_watch().
+ * result is 0, or the error of the action; if the action did not run, what a watch gets. `ret_gate` as `ret_watch`. Errors of
+ * the call itself as for fbk_point_watch().
  */
-/* Neither the action nor `done` runs. Invalid once `done` has run. Takes NULL. Call it on the thread
- * that dispatches. */
+
+/* As fbk_watch_cancel(), for the action and `done`. */
 void fbk_gate_cancel(struct fbk_gate *gate);
 
 /* ----------------------------------------------------------------------------------- formats -- */
@@ -774,7 +815,8 @@ int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_
  */
 int fbk_link_stop(struct fbk_link *link);
 
-/* At once, for emergencies: no thread may be in a call with this link, or with a frame of it. Frames that a consumer
+/* At once, for emergencies: no thread may be in a call with this link, or with a frame of it; a callback that runs on
+ * another thread is waited for. Frames that a consumer
  * holds are given back after the fences in their dma-bufs; its producer gets -EPIPE. A CPU mapping that is still read
  * holds nothing. A producer takes back what its consumer has without waiting for it: stop the link instead. Takes
  * NULL. */
@@ -816,12 +858,18 @@ int fbk_link_fail(struct fbk_link *link, int error, const char *reason);
  *   -EPIPE  no peer at the other end   -ENOENT  the consumer has none */
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
 
+/* As fbk_context_set_flushing(), for calls of this link and its frames: fbk_link_next() above all. Those of its exchange go
+ * on. */
+int fbk_link_set_flushing(struct fbk_link *link, bool flushing);
+
 /* Wait until the link is established. */
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 
-/* Call `fn` from fbk_dispatch() at each phase change, until the link is closed. One listener at a time. */
+/* Call `fn` from fbk_dispatch() at each phase change, until it is cancelled or the link is closed. One listener at a time: a
+ * later one replaces it. */
 typedef void fbk_link_fn(void *arg, struct fbk_link *link, enum fbk_link_phase phase);
-int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg);
+int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg,
+		    struct fbk_watch **ret_watch);
 
 /* The consumer wants no frames for a while, or again. Frames that are offered are retracted; those that it holds stay
  * due. The first after a pause has FBK_FRAME_DISCONT.   -EPERM  this end is the producer's */
@@ -876,8 +924,11 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full);
 
-/* Pending callbacks do not run any more. The links stay. Takes NULL. */
+/* Callbacks do not run any more: one that runs on another thread is waited for. The links stay. Takes NULL. */
 void fbk_exchange_destroy(struct fbk_exchange *exchange);
+
+/* As fbk_context_set_flushing(), for calls of this exchange: fbk_exchange_take() above all. Those of its links go on. */
+int fbk_exchange_set_flushing(struct fbk_exchange *exchange, bool flushing);
 
 /* Takes the fds; the daemon keeps the buffer as long as it may be in use.
  *   -EEXIST  a buffer is at this index    -EINVAL  the index, or not a buffer: the detail says more
@@ -1000,9 +1051,9 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
 /* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() has something to do, because a frame is
- * there, the link ended, or there are buffers to import. Replaces a pending `fn`. */
+ * there, the link ended or is flushing, or there are buffers to import. Replaces a pending one, which never runs. */
 typedef void fbk_next_fn(void *arg, struct fbk_link *link);
-int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg);
+int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk_watch **ret_watch);
 
 /*
  * The buffers that a consumer is given: `fn` runs for each, before a frame comes in it, to import it, and says whether the
