@@ -228,6 +228,7 @@ static struct broker *broker_alloc(void)
 	registry->observers = observers;
 	registry->blame = &blame;
 	registry->started_ns = clock_now_ns();
+	arc4random_buf(registry->instance, sizeof(registry->instance));
 	registry->classifier.reference_fd = -1;
 	registry->udmabuf = -ENODEV;
 	graph_init(&registry->graph);

@@ -17,7 +17,7 @@
 
 struct lane_geometry lane_geometry_of(bool producer, uint32_t slots)
 {
-	struct lane_geometry geometry = { .slots = slots, .first = 512 };
+	struct lane_geometry geometry = { .slots = slots, .first = 512, .head = FBK_LANE_HEAD };
 	geometry.stride = producer ? sizeof(struct fbk_frame_slot) : sizeof(struct fbk_return_slot);
 	if (producer) {
 		geometry.order = geometry.first + slots * geometry.stride;
@@ -50,7 +50,10 @@ int lane_page_init(struct lane_page *page, void *memory, uint64_t size,
 		geometry->order % sizeof(uint32_t) == 0 &&
 		(geometry->order_length == 0 ||
 		 (geometry->order >= FBK_LANE_FIRST && geometry->order_length >= geometry->slots));
-	if (geometry->slots == 0 || geometry->slots > FBK_LANE_SLOTS_MAX ||
+	bool head_good = geometry->head >= sizeof(struct fbk_page_header) &&
+			 geometry->head % 64 == 0 &&
+			 (uint64_t)geometry->head + sizeof(struct fbk_frame_head) <= size;
+	if (!head_good || geometry->slots == 0 || geometry->slots > FBK_LANE_SLOTS_MAX ||
 	    geometry->first < FBK_LANE_FIRST || geometry->first % 64 != 0 ||
 	    geometry->stride < slot || geometry->stride % 64 != 0 ||
 	    geometry->stride > FBK_PAGE_SIZE_MIN || !order_good ||
@@ -231,7 +234,7 @@ bool lane_frame_read(const struct lane_page *page, uint32_t index, uint64_t sequ
 
 static struct fbk_frame_head *frame_head(const struct lane_page *page)
 {
-	return (struct fbk_frame_head *)(void *)(page->memory + FBK_LANE_HEAD);
+	return (struct fbk_frame_head *)(void *)(page->memory + page->geometry.head);
 }
 
 /* relaxed, both: the payload is raised after this, and who reads it saw that */
@@ -247,7 +250,7 @@ bool lane_stopped(const struct lane_page *page)
 
 static struct fbk_return_head *return_head(const struct lane_page *page)
 {
-	return (struct fbk_return_head *)(void *)(page->memory + FBK_LANE_HEAD);
+	return (struct fbk_return_head *)(void *)(page->memory + page->geometry.head);
 }
 
 /* relaxed, all three: each stands for itself. The payload is raised after a change, so its reader looks again. */
@@ -324,45 +327,50 @@ static uint64_t claim_word(uint64_t sequence, enum fbk_claim claim)
 	return sequence << 2 | claim;
 }
 
-void claim_offer(void *claims, uint32_t index, uint64_t sequence)
+_Atomic uint64_t *claim_at(const struct claim_page *claims, uint32_t index)
+{
+	char *slot = claims->memory + claims->first + (size_t)index * claims->stride;
+	return &((struct fbk_claim_slot *)(void *)slot)->word;
+}
+
+void claim_offer(const struct claim_page *claims, uint32_t index, uint64_t sequence)
 {
 	/* C1. relaxed: the frame's payload is raised after this, and who takes it saw that. The frame before was decided:
 	 * no exchange for it succeeds any more. */
-	atomic_store_explicit(&fbk_claim_slot_at(claims, index)->word,
-			      claim_word(sequence, FBK_CLAIM_OFFERED), memory_order_relaxed);
+	atomic_store_explicit(claim_at(claims, index), claim_word(sequence, FBK_CLAIM_OFFERED),
+			      memory_order_relaxed);
 }
 
 /* C2, C3. acq_rel: who wins does what follows after the other end has done what came before. */
-static bool claim_exchange(void *claims, uint32_t index, uint64_t sequence, enum fbk_claim from,
-			   enum fbk_claim to)
+static bool claim_exchange(const struct claim_page *claims, uint32_t index, uint64_t sequence,
+			   enum fbk_claim from, enum fbk_claim to)
 {
 	uint64_t word = claim_word(sequence, from);
-	return atomic_compare_exchange_strong_explicit(&fbk_claim_slot_at(claims, index)->word,
-						       &word, claim_word(sequence, to),
+	return atomic_compare_exchange_strong_explicit(claim_at(claims, index), &word,
+						       claim_word(sequence, to),
 						       memory_order_acq_rel, memory_order_acquire);
 }
 
-bool claim_take(void *claims, uint32_t index, uint64_t sequence)
+bool claim_take(const struct claim_page *claims, uint32_t index, uint64_t sequence)
 {
 	return claim_exchange(claims, index, sequence, FBK_CLAIM_OFFERED, FBK_CLAIM_TAKEN);
 }
 
-bool claim_retract(void *claims, uint32_t index, uint64_t sequence)
+bool claim_retract(const struct claim_page *claims, uint32_t index, uint64_t sequence)
 {
 	return claim_exchange(claims, index, sequence, FBK_CLAIM_OFFERED, FBK_CLAIM_RETRACTED);
 }
 
-void claim_abandon(void *claims, uint32_t index, uint64_t sequence)
+void claim_abandon(const struct claim_page *claims, uint32_t index, uint64_t sequence)
 {
 	if (!claim_retract(claims, index, sequence)) {
 		claim_exchange(claims, index, sequence, FBK_CLAIM_TAKEN, FBK_CLAIM_RETRACTED);
 	}
 }
 
-enum fbk_claim claim_of(const void *claims, uint32_t index, uint64_t sequence)
+enum fbk_claim claim_of(const struct claim_page *claims, uint32_t index, uint64_t sequence)
 {
 	/* acquire: as above. The other end may scribble here: what it says of another frame says nothing. */
-	uint64_t word = atomic_load_explicit(
-		&fbk_claim_slot_at((void *)(uintptr_t)claims, index)->word, memory_order_acquire);
+	uint64_t word = atomic_load_explicit(claim_at(claims, index), memory_order_acquire);
 	return word >> 2 == sequence ? (enum fbk_claim)(word & 3) : FBK_CLAIM_NONE;
 }

@@ -19,6 +19,7 @@ struct lane_geometry {
 	uint32_t stride;       /* of the slots; a later version may have longer ones */
 	uint32_t order;        /* offset of the order ring, of 32-bit indices */
 	uint32_t order_length; /* a power of two; 0: the consumer's lane has none */
+	uint32_t head;         /* offset of fbk_frame_head or fbk_return_head */
 };
 
 /* A lane's page, with a geometry that fits it. */
@@ -114,15 +115,23 @@ bool lane_return_read(const struct lane_page *page, uint32_t index, uint64_t seq
 
 /* -------------------------------------------------------------------------------------- claims -- */
 
+/* The claim page of a pairing; its words lie where the wire says. */
+struct claim_page {
+	char *memory;
+	uint32_t first, stride;
+};
+
+_Atomic uint64_t *claim_at(const struct claim_page *claims, uint32_t index);
+
 /* By the producer, before the frame is said. */
-void claim_offer(void *claims, uint32_t index, uint64_t sequence);
+void claim_offer(const struct claim_page *claims, uint32_t index, uint64_t sequence);
 
 /* By the consumer, and by the producer: true for the one that has it. */
-bool claim_take(void *claims, uint32_t index, uint64_t sequence);
-bool claim_retract(void *claims, uint32_t index, uint64_t sequence);
+bool claim_take(const struct claim_page *claims, uint32_t index, uint64_t sequence);
+bool claim_retract(const struct claim_page *claims, uint32_t index, uint64_t sequence);
 
 /* By the producer, of a frame that it gives up: taken or not, the consumer has it no more. */
-void claim_abandon(void *claims, uint32_t index, uint64_t sequence);
+void claim_abandon(const struct claim_page *claims, uint32_t index, uint64_t sequence);
 
 /* What the word says of that frame; FBK_CLAIM_NONE: it is about another. */
-enum fbk_claim claim_of(const void *claims, uint32_t index, uint64_t sequence);
+enum fbk_claim claim_of(const struct claim_page *claims, uint32_t index, uint64_t sequence);

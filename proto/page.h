@@ -123,9 +123,12 @@ struct fbk_pair_cell {
  * and after. A frame is at the consumer if its number in the producer's slot is above `returned` in the consumer's, and
  * the claim word does not say that it was retracted.
  */
-/* Flags of a timeline, besides enum fbk_timeline_flags, that the daemon alone gives: a producer's lane, a consumer's. */
-#define FBK_TIMELINE_FRAMES  (1U << 1)
-#define FBK_TIMELINE_RETURNS (1U << 2)
+/* Flags that the daemon alone sets. */
+#define FBK_FLAGS_PROTOCOL UINT32_C(0xffff0000)
+
+/* Of a timeline: a producer's lane, a consumer's. */
+#define FBK_TIMELINE_FRAMES  (1U << 16)
+#define FBK_TIMELINE_RETURNS (1U << 17)
 #define FBK_TIMELINE_LANE    (FBK_TIMELINE_FRAMES | FBK_TIMELINE_RETURNS)
 
 #define FBK_LANE_HEAD      256 /* fbk_frame_head or fbk_return_head: behind slot 0 */
@@ -251,11 +254,6 @@ struct fbk_claim_slot {
 	_Atomic uint64_t word;
 	uint8_t reserved[FBK_CLAIM_STRIDE - 8];
 };
-
-static inline struct fbk_claim_slot *fbk_claim_slot_at(void *page, uint32_t index)
-{
-	return (struct fbk_claim_slot *)((char *)page + sizeof(struct fbk_page_header)) + index;
-}
 
 /*
  * The pair page of a client and the daemon. Cell n belongs to the client's timeline handle n; handle

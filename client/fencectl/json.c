@@ -32,7 +32,7 @@ static struct json_object *json_from_value(const ProtobufCFieldDescriptor *field
 		return message ? json_from_message(message) : NULL;
 	}
 	default:
-		return NULL; /* no message has bytes or floating point */
+		return NULL; /* no message that is shown has bytes or floating point */
 	}
 }
 

@@ -236,6 +236,7 @@ struct fbk_point {
  *   -ENOENT, -ECONNREFUSED  no daemon there        -EPROTONOSUPPORT  no protocol version in common
  *   -EPERM                  policy refuses you     -ENAMETOOLONG     the path is too long for a
  *                                                                    socket
+ *   -EXDEV                  the daemon is in another time namespace: deadlines would mean another time there
  */
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 

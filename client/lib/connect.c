@@ -9,9 +9,11 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "context.h"
 #include "device.h"
 #include "error.h"
@@ -64,15 +66,60 @@ static int context_connect(struct fbk_context *context, const char *path)
 	return 0;
 }
 
-static int context_map_pair(struct fbk_context *context, int fd)
+static int context_map_pair(struct fbk_context *context, const Fbk__Wire__Page *page, int fd)
 {
-	void *memory =
-		mmap(NULL, sizeof(struct fbk_pair_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct stat status;
+	if (!page ||
+	    page->header_size < offsetof(struct fbk_pair_page, bell) + 8 * FBK_BELL_WORDS ||
+	    page_slot_check(page, FBK_PAIR_CELLS - 1, sizeof(struct fbk_pair_cell)) < 0 ||
+	    fstat(fd, &status) < 0 || (uint64_t)status.st_size < page->size) {
+		return error_set(-EPROTO, "the daemon describes no pair page");
+	}
+	void *memory = mmap(NULL, page->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {
 		return error_plain(-errno);
 	}
 	context->pair = memory;
+	context->pair_size = page->size;
+	context->pair_first = page->header_size;
+	context->pair_stride = page->stride;
 	return 0;
+}
+
+/* How a program in another time namespace sees the daemon's clock. */
+#define CLOCK_SLACK_NS UINT64_C(1000000)
+
+/* The daemon read its clock after Hello was sent and before Welcome came. Elsewhere deadlines mean another time there: a
+ * wait would end at once, or never. */
+static int clock_check(uint64_t theirs, uint64_t before, uint64_t after)
+{
+	bool ahead = theirs > after + CLOCK_SLACK_NS;
+	if (!ahead && theirs + CLOCK_SLACK_NS >= before) {
+		return 0;
+	}
+	uint64_t off = ahead ? theirs - after : before - theirs;
+	return error_set(
+		-EXDEV,
+		"the daemon's CLOCK_MONOTONIC is %llu.%03llu s %s this process's: they are "
+		"in different time namespaces (time_namespaces(7)): run both in one",
+		(unsigned long long)(off / 1000000000), (unsigned long long)(off / 1000000 % 1000),
+		ahead ? "ahead of" : "behind");
+}
+
+static int welcome_check(const struct reply *reply, uint64_t before, uint64_t after)
+{
+	const Fbk__Wire__Welcome *welcome = reply->message->welcome;
+	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_WELCOME) {
+		return error_set(-EPROTO, "the daemon did not answer Hello with Welcome");
+	}
+	if (welcome->page_version != FBK_PAGE_VERSION) {
+		return error_set(-EPROTONOSUPPORT,
+				 "the fence pages of the daemon (%s) have version %u, this library "
+				 "knows %d: update the %s",
+				 welcome->daemon_version, welcome->page_version, FBK_PAGE_VERSION,
+				 welcome->page_version > FBK_PAGE_VERSION ? "library" : "daemon");
+	}
+	return clock_check(welcome->clock_ns, before, after);
 }
 
 static int context_greet(struct fbk_context *context)
@@ -81,16 +128,17 @@ static int context_greet(struct fbk_context *context)
 	REQUEST(request, HELLO, hello, .version_min = WIRE_VERSION_MIN,
 		.version_max = WIRE_VERSION_MAX, .name = program_invocation_short_name);
 
+	uint64_t before = now_ns();
 	int r = request_call(context, &request, NULL, 0, 2, &reply);
 	if (r < 0) {
 		return r;
 	}
 	const Fbk__Wire__Welcome *welcome = reply.message->welcome;
-	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_WELCOME) {
-		reply_finish(&reply);
-		return error_set(-EPROTO, "the daemon did not answer Hello with Welcome");
+	r = welcome_check(&reply, before, now_ns());
+	if (r == 0 && welcome->device) {
+		r = device_adopt(context, welcome->device);
 	}
-	if (welcome->device && (r = device_adopt(context, welcome->device)) < 0) {
+	if (r < 0) {
 		reply_finish(&reply);
 		return r;
 	}
@@ -98,7 +146,7 @@ static int context_greet(struct fbk_context *context)
 	/* Spinning keeps the only CPU from the signaler. */
 	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
 	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);
-	r = context_map_pair(context, reply.fds[0]);
+	r = context_map_pair(context, welcome->pair, reply.fds[0]);
 	if (r == 0) {
 		context->doorbell = reply.fds[1];
 		reply.fds[1] = -1;

@@ -36,7 +36,7 @@ void context_rouse(struct fbk_context *context)
 void context_wake(struct fbk_context *context)
 {
 	if (context->pair) { /* else the daemon refused the connection */
-		cell_wake_all(&context->pair->cells[0]);
+		cell_wake_all(context_cell(context, 0));
 	}
 	children_wake(&context->children);
 	pthread_cond_broadcast(&context->answered);
@@ -121,7 +121,7 @@ static void close_if_open(int fd)
 void context_destroy(struct fbk_context *context)
 {
 	if (context->pair) {
-		munmap(context->pair, sizeof(*context->pair));
+		munmap(context->pair, context->pair_size);
 	}
 	if (context->ours) {
 		munmap(context->ours, CONTEXT_MARK_SIZE);

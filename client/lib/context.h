@@ -44,6 +44,8 @@ struct fbk_context {
 	int wake;   /* an eventfd: the thread that reads the socket is to look again */
 	bool *ours; /* a page that the kernel wipes in a forked child: false there */
 	struct fbk_pair_page *pair;
+	uint64_t pair_size;
+	uint32_t pair_first, pair_stride; /* of its cells */
 	struct classifier classifier;
 	uint64_t features;
 	uint64_t spin_ns;
@@ -100,6 +102,14 @@ bool context_flushing(const struct fbk_context *context);
 
 /* The context's own flag, or that of a link or an exchange. Any thread; not under the mutex. */
 void context_set_flushing(struct fbk_context *context, struct flushing *flushing, bool on);
+
+/* The cell of a handle in the pair page. */
+static inline struct fbk_pair_cell *context_cell(const struct fbk_context *context, uint32_t handle)
+{
+	char *cell =
+		(char *)context->pair + context->pair_first + (size_t)handle * context->pair_stride;
+	return (struct fbk_pair_cell *)(void *)cell;
+}
 
 /* The daemon is gone: notifies the children, and wakes all threads that wait. Under the mutex. */
 void context_lose(struct fbk_context *context);

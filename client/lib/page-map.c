@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "proto/fencebroker.pb-c.h"
 
 /* Map `size` bytes at an address that is a multiple of it: devices import pages by their address. */
 static void *map_aligned(uint64_t size, int protection, int fd)
@@ -30,6 +31,20 @@ static void *map_aligned(uint64_t size, int protection, int fd)
 	}
 	munmap(start + size, room - size - (size_t)(start - reserved));
 	return memory;
+}
+
+int page_slot_check(const Fbk__Wire__Page *page, uint64_t slot, uint32_t least)
+{
+	uint64_t end = page->header_size + (slot + 1) * page->stride;
+	bool good = page->header_size >= sizeof(struct fbk_page_header) &&
+		    page->header_size % 64 == 0 && page->stride >= least &&
+		    page->stride % 64 == 0 && slot <= UINT32_MAX && end <= page->size;
+	return good ? 0 : error_set(-EPROTO, "the daemon describes no slot of a page");
+}
+
+void *page_slot(void *memory, const Fbk__Wire__Page *page, uint32_t slot)
+{
+	return (char *)memory + page->header_size + (size_t)slot * page->stride;
 }
 
 static int page_map_check(uint64_t size, int fd)
@@ -82,11 +97,16 @@ static struct page_map *page_map_spare(struct fbk_context *context)
 	return map;
 }
 
-int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct page_map **ret_map)
+int page_map_get_peer(struct fbk_context *context, const Fbk__Wire__Page *page, int fd,
+		      struct page_map **ret_map)
 {
-	struct page_map *map = page_map_find(context, id, true);
-	int r = 0;
-	if (!map) {
+	struct page_map *map = page_map_find(context, page->id, true);
+	int r = page_slot_check(page, page->slot, sizeof(struct fbk_pair_cell));
+	if (r == 0 && (page->size != FBK_PEER_SIZE ||
+		       (map && (map->first != page->header_size || map->stride != page->stride)))) {
+		r = error_set(-EPROTO, "the daemon describes no peer page");
+	}
+	if (r == 0 && !map) {
 		r = page_map_check(FBK_PEER_SIZE, fd);
 		map = r == 0 ? page_map_spare(context) : NULL;
 		if (r == 0 && !map) {
@@ -99,7 +119,9 @@ int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct p
 		if (memory == MAP_FAILED) {
 			r = error_plain(-errno);
 		} else {
-			map->id = id;
+			map->id = page->id;
+			map->first = page->header_size;
+			map->stride = page->stride;
 		}
 	}
 	if (fd >= 0) {

@@ -22,7 +22,16 @@ struct page_map {
 	const void *keeper; /* its set or device, see page_map_keep */
 	bool peer;          /* never unmapped, see page_map_get_peer */
 	void *memory;
+	uint32_t first, stride; /* of a peer page: its cells */
 };
+
+struct Fbk__Wire__Page;
+
+/* Does a slot of `least` bytes at that number lie within the page, as the daemon describes it? -EPROTO */
+int page_slot_check(const struct Fbk__Wire__Page *page, uint64_t slot, uint32_t least);
+
+/* A slot that was checked. */
+void *page_slot(void *memory, const struct Fbk__Wire__Page *page, uint32_t slot);
 
 /* The page of that id, mapped from the fd unless it is mapped already. Takes the fd. */
 int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd, bool writable,
@@ -38,12 +47,13 @@ int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_
  * its addresses stay mapped until the end of the context, and are used again for the next such page. What
  * that thread then does to a wrong cell is a wake too many. Takes the fd.
  */
-int page_map_get_peer(struct fbk_context *context, uint64_t id, int fd, struct page_map **ret_map);
+int page_map_get_peer(struct fbk_context *context, const struct Fbk__Wire__Page *page, int fd,
+		      struct page_map **ret_map);
 
 static inline struct fbk_pair_cell *page_map_cell(const struct page_map *map, uint32_t slot)
 {
-	struct fbk_peer_page *page = map->memory;
-	return &page->cells[slot];
+	char *cell = (char *)map->memory + map->first + (size_t)slot * map->stride;
+	return (struct fbk_pair_cell *)(void *)cell;
 }
 
 /* Until its keeper, a set or a device, goes: the daemon hands a page out writable only once. */

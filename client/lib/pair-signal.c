@@ -142,10 +142,10 @@ static void place_take(struct fbk_timeline *timeline, const Fbk__Wire__Page *pag
 		}
 		free_one = pairs->places[i].map ? free_one : i;
 	}
-	if (free_one == PAIRS_MAX || page->slot >= FBK_PEER_CELLS || page->size != FBK_PEER_SIZE) {
+	if (free_one == PAIRS_MAX) {
 		return;
 	}
-	int r = page_map_get_peer(timeline->context, page->id, *fd, &pairs->places[free_one].map);
+	int r = page_map_get_peer(timeline->context, page, *fd, &pairs->places[free_one].map);
 	*fd = -1;
 	if (r < 0) {
 		return; /* it is woken by the daemon, as before */

@@ -84,10 +84,7 @@ static void pair_joined(void *arg, struct reply *reply)
 		return; /* refused; or the one that it has got its place back */
 	}
 	const Fbk__Wire__Page *page = reply->message->pair->cell;
-	if (page->slot >= FBK_PEER_CELLS || page->size != FBK_PEER_SIZE) {
-		return;
-	}
-	int r = page_map_get_peer(timeline->context, page->id, reply->fds[0], &timeline->peer_map);
+	int r = page_map_get_peer(timeline->context, page, reply->fds[0], &timeline->peer_map);
 	reply->fds[0] = -1;
 	if (r == 0) {
 		/* release: see pair_cell */

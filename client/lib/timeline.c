@@ -82,9 +82,10 @@ static int reply_check(const Fbk__Wire__Timeline *reply)
 {
 	if (!reply->control || !reply->payload || reply->handle == 0 ||
 	    reply->handle >= FBK_PAIR_CELLS ||
-	    reply->control->slot >= fbk_page_slots(reply->control->size) ||
-	    reply->payload->size < sizeof(struct fbk_page_header) ||
-	    reply->payload->slot >= fbk_page_slots(reply->payload->size)) {
+	    page_slot_check(reply->control, reply->control->slot, sizeof(struct fbk_control_slot)) <
+		    0 ||
+	    page_slot_check(reply->payload, reply->payload->slot, sizeof(struct fbk_payload_slot)) <
+		    0) {
 		return error_set(-EPROTO, "the daemon describes no timeline");
 	}
 	return 0;
@@ -139,15 +140,16 @@ static int timeline_map(struct fbk_context *context, const Fbk__Wire__Timeline *
 	timeline->flags = body->flags;
 	timeline->visibility = body->visibility;
 	wire_text_copy(timeline->name, sizeof(timeline->name), body->name);
-	timeline->control = fbk_control_slot_at(timeline->control_map->memory, body->control->slot);
+	timeline->control =
+		page_slot(timeline->control_map->memory, body->control, body->control->slot);
 	if (timeline->shadow) {
 		timeline->payload = &timeline->control->shadow;
 	} else {
-		timeline->payload =
-			&fbk_payload_slot_at(timeline->payload_map->memory, body->payload->slot)
-				 ->payload;
+		struct fbk_payload_slot *slot = page_slot(timeline->payload_map->memory,
+							  body->payload, body->payload->slot);
+		timeline->payload = &slot->payload;
 	}
-	timeline->cell = &context->pair->cells[body->handle];
+	timeline->cell = context_cell(context, body->handle);
 	timeline->narrow = timeline->control->flags & FBK_CONTROL_SHADOWED && !timeline->shadow;
 	timeline->writes = writes && !timeline->narrow;
 	child_add(&context->children, &timeline->child, &timeline_child);

@@ -109,7 +109,7 @@ struct sleeper {
 static void sleeper_arm(struct sleeper *sleeper, const struct wait *wait,
 			struct fbk_context *context, const struct span *span)
 {
-	struct fbk_pair_cell *cell = &context->pair->cells[0];
+	struct fbk_pair_cell *cell = context_cell(context, 0);
 	sleeper->count = 0;
 	if (sleeper->any) {
 		/* acquire: the sequence before anything is looked at again */
@@ -154,7 +154,7 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
 {
 	struct timespec until = timespec_of(deadline);
-	struct fbk_pair_cell *any = &context->pair->cells[0];
+	struct fbk_pair_cell *any = context_cell(context, 0);
 	long r = 0;
 	for (size_t i = 0; i < sleeper->count; i++) {
 		/* relaxed: the futex orders it before the sleep */

@@ -343,10 +343,10 @@ static void hold_find_releases(const struct link *link, uint32_t index, struct t
 /* What is offered is taken from it: it may live, and map the claims. */
 static bool link_taken(struct link *link, uint32_t index)
 {
+	struct claim_page claims = link_claims(link);
 	struct link_place_of place;
 	link_place(link, index, &place);
-	if (place.place == LINK_OFFERED &&
-	    claim_retract(link->claims->memory, index, place.sequence)) {
+	if (place.place == LINK_OFFERED && claim_retract(&claims, index, place.sequence)) {
 		return false;
 	}
 	/* Taken meanwhile; or the word is nonsense, and to hold it is safe. */

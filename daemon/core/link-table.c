@@ -32,7 +32,8 @@ static enum link_place place_of(const struct link *link, uint32_t index, uint64_
 	if (handed <= returned || handed < link->from) {
 		return LINK_AT_PRODUCER;
 	}
-	switch (claim_of(link->claims->memory, index, handed)) {
+	struct claim_page claims = link_claims(link);
+	switch (claim_of(&claims, index, handed)) {
 	case FBK_CLAIM_TAKEN:
 		return LINK_AT_CONSUMER;
 	case FBK_CLAIM_RETRACTED:

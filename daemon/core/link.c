@@ -513,6 +513,12 @@ struct timeline *link_lane(const struct link *link, const struct link_side *side
 	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
 }
 
+struct claim_page link_claims(const struct link *link)
+{
+	return (struct claim_page){ link->claims->memory, page_header_size(FBK_PAGE_CLAIM),
+				    page_stride(FBK_PAGE_CLAIM) };
+}
+
 uint64_t lane_value(const struct timeline *lane)
 {
 	/* acquire: the table as it was when that was said */

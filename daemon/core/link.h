@@ -15,6 +15,7 @@
 #include "device.h"
 #include "format-list.h"
 #include "handle.h"
+#include "proto/lane.h"
 #include "proto/page.h"
 
 struct link_holder;
@@ -209,6 +210,9 @@ void link_lane_mapped(const struct handle *lane);
 
 /* The lane of an end; NULL: no client is there, or it closed the lane. */
 struct timeline *link_lane(const struct link *link, const struct link_side *side);
+
+/* The claim words of this pairing, which is there. */
+struct claim_page link_claims(const struct link *link);
 
 /* The last frame on the lane. Read from the payload itself: nobody rings for frames, so `seen` may be old. */
 uint64_t lane_value(const struct timeline *lane);

@@ -62,6 +62,16 @@ static struct page_geometry page_geometry(enum fbk_page_kind kind, uint64_t size
 	}
 }
 
+uint32_t page_header_size(enum fbk_page_kind kind)
+{
+	return page_geometry(kind, FBK_PAGE_SIZE_MIN).header;
+}
+
+uint32_t page_stride(enum fbk_page_kind kind)
+{
+	return page_geometry(kind, FBK_PAGE_SIZE_MIN).stride;
+}
+
 static int page_memfd(enum fbk_page_kind kind)
 {
 	int fd = memfd_create(page_names[kind], MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);

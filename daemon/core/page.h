@@ -51,6 +51,10 @@ int page_make_twin(struct page *page, int udmabuf, struct user *user);
 
 void page_unref(struct page *page); /* takes NULL */
 
+/* Where the slots of that kind of page begin, and their distance. */
+uint32_t page_header_size(enum fbk_page_kind kind);
+uint32_t page_stride(enum fbk_page_kind kind);
+
 /* Did the driver take the memory away? Ask after each read that counts. */
 bool page_lost(const struct page *page);
 

@@ -63,6 +63,7 @@ struct registry {
 	struct watcher *watcher; /* NULL: policy leaves it no CPU time */
 	int udmabuf;             /* udmabuf_open() */
 	uint64_t features;       /* of this machine: bits of enum fbk_feature */
+	uint8_t instance[16];    /* random: tells this run from others */
 	uint64_t started_ns;
 	uint64_t base_fds; /* open before the first client */
 	uint64_t fd_limit;

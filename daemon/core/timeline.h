@@ -74,10 +74,11 @@ struct timeline {
 	uint32_t armed;
 	uint32_t handle_count;
 	uint32_t mirror_count;
+	uint32_t
+		lane; /* FBK_TIMELINE_FRAMES or _RETURNS: a lane of a link: the process signals it, whatever the device does */
 	uint8_t cause; /* enum fbk_cause; FBK_CAUSE_NONE while alive */
 	bool narrow;   /* a payload of 32 bits, extended from `seen` */
-	uint8_t lane; /* FBK_TIMELINE_FRAMES or _RETURNS: a lane of a link: the process signals it, whatever the device does */
-	bool idle;    /* its next point comes only with news: never reported as stuck */
+	bool idle;     /* its next point comes only with news: never reported as stuck */
 	bool releases; /* a consumer releases buffers of a link by its points */
 	uint8_t let_go; /* enum fbk_cause that it fails with once it is not kept; FBK_CAUSE_NONE: it has its signaler */
 	uint16_t kept; /* see timeline_keep */

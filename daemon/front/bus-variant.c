@@ -17,6 +17,7 @@ static const char *field_type(const ProtobufCFieldDescriptor *field)
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_SINT32:
 		return many ? NULL : "i";
+	case PROTOBUF_C_TYPE_ENUM:
 	case PROTOBUF_C_TYPE_UINT32:
 		return many ? NULL : "u";
 	case PROTOBUF_C_TYPE_INT64:

@@ -35,7 +35,7 @@ struct answer {
 	enum answer_then then;
 	Fbk__Wire__Object object;
 	Fbk__Wire__Timeline timeline;
-	Fbk__Wire__Page control, payload;
+	Fbk__Wire__Page control, payload, pair_page;
 	Fbk__Wire__TimelineState state;
 	Fbk__Wire__Pair pair;
 	Fbk__Wire__PairCells pair_cells;
@@ -69,6 +69,9 @@ int handle_check(const struct client *client, uint32_t number, uint32_t right, c
 		 struct handle **ret_handle, char *detail);
 
 int point_check(uint64_t value, struct answer *answer); /* -ERANGE: not a point */
+
+/* The flags that a client gives to `what`: a mask of `known`. */
+int flags_check(uint32_t flags, uint32_t known, const char *what, char *detail);
 
 /* May the client use this daemon? -EPERM with a detail. */
 int client_may_connect(const struct client *client, char *detail);

@@ -55,6 +55,7 @@ static void table_describe(Fbk__Wire__Lane *ret, const struct timeline *lane)
 	ret->stride = geometry.stride;
 	ret->order = geometry.order;
 	ret->order_length = geometry.order_length;
+	ret->head = geometry.head;
 }
 
 static void answer_peer(struct answer *answer, const struct link *link,

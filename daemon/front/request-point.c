@@ -159,7 +159,7 @@ int request_point_export(struct client *client, struct handle *handle, const voi
 	if (r < 0) {
 		return r;
 	}
-	if (request->kind == FBK_FENCE_SYNC_FILE) {
+	if ((uint32_t)request->kind == FBK_FENCE_SYNC_FILE) {
 		r = export_reached(translator_of(client), handle, request->value, &fd,
 				   answer->detail);
 	} else {

@@ -29,6 +29,8 @@ void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
 	ret->size = page->size;
 	ret->kind = page->kind;
 	ret->slot = slot;
+	ret->header_size = page_header_size(page->kind);
+	ret->stride = page_stride(page->kind);
 }
 
 /* An fd of the payload page: writable for the signaler until it has mapped the page, read-only for all clients after
@@ -121,12 +123,7 @@ static int create_check(const Fbk__Wire__TimelineCreate *request, struct answer 
 			 FBK_NAME_SIZE - 1);
 		return -EINVAL;
 	}
-	if (request->flags & ~(uint32_t)FBK_TIMELINE_BROKERED) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x: unknown timeline flags",
-			 request->flags);
-		return -EINVAL;
-	}
-	return 0;
+	return flags_check(request->flags, FBK_TIMELINE_BROKERED, "a timeline", answer->detail);
 }
 
 static int timeline_make(struct client *client, struct device *device,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "daemon/base/clock.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
 #include "daemon/core/link.h"
@@ -76,12 +77,18 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	welcome->spin_ns = settings->spin_ns;
 	welcome->max_wait_ms = settings->max_wait_ms;
 	welcome->user_mode = broker->user_mode;
+	welcome->instance.data = registry->instance;
+	welcome->instance.len = sizeof(registry->instance);
+	welcome->page_version = FBK_PAGE_VERSION;
+	page_describe(&answer->pair_page, client->bell.pair, 0);
+	welcome->pair = &answer->pair_page;
 	const struct device *device = LIST_FIRST(&client->devices);
 	if (device) {
 		answer_object(answer, device->handle);
 		answer->object.backing = device->backing;
 		welcome->device = &answer->object;
 	}
+	welcome->clock_ns = clock_now_ns();
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_WELCOME;
 	answer->message.welcome = welcome;
 	client->greeted = true;

@@ -42,7 +42,15 @@ int client_hello(struct client *client, uint32_t version_min, uint32_t version_m
 	int r = client_call(client, &request, NULL, 0, &reply);
 	if (r == 0) {
 		EXPECT(reply.message->body_case == FBK__WIRE__MESSAGE__BODY_WELCOME);
-		client->features = reply.message->welcome->features;
+		const Fbk__Wire__Welcome *welcome = reply.message->welcome;
+		client->features = welcome->features;
+		client->clock_ns = welcome->clock_ns;
+		EXPECT(welcome->instance.len == sizeof(client->instance));
+		memcpy(client->instance, welcome->instance.data, sizeof(client->instance));
+		EXPECT(welcome->page_version == FBK_PAGE_VERSION);
+		EXPECT(welcome->pair && welcome->pair->size == sizeof(struct fbk_pair_page));
+		EXPECT(welcome->pair->header_size == offsetof(struct fbk_pair_page, cells));
+		EXPECT(welcome->pair->stride == sizeof(struct fbk_pair_cell));
 		pair_map(client, &reply);
 		reply_free(&reply);
 	}

@@ -31,6 +31,8 @@ struct client {
 	int pair_fd;
 	int doorbell;
 	uint64_t features;
+	uint8_t instance[16]; /* of the daemon, as Welcome says */
+	uint64_t clock_ns;
 	char detail[FBK_REASON_SIZE + 1]; /* of the last error */
 	struct client_page pages[CLIENT_PAGES];
 	size_t page_count;

@@ -121,7 +121,7 @@ static void lane_lie(struct fbk_link *link, const struct lie *lie)
 						    .index = i,
 						    .timeline = lie->timeline,
 						    .value = lie->value };
-			claim_offer(link->peer.claims->memory, i, sequence);
+			claim_offer(peer_claims(&link->peer), i, sequence);
 			lane_frame_write(&link->out.page, &frame);
 		} else {
 			struct lane_return back = { .sequence = sequence - lie->index,

@@ -364,7 +364,7 @@ START_TEST(bad_names)
 	static const char *const bad[] = {
 		"", "gpu 0", "\x1b[2J", "32-bytes-are-one-more-than-fits!", "g\xc3\xbc",
 	};
-	char longer[96];
+	char longer[160];
 	struct client client;
 	client_open(&client, &server);
 	device_add("31-bytes-are-as-long-as-it-gets", 0, 0, 0);

@@ -37,9 +37,9 @@ static const struct lane_page *lane(void)
 	return &producer.link->out.page;
 }
 
-static _Atomic uint64_t *claim_at(uint32_t index)
+static _Atomic uint64_t *word_at(uint32_t index)
 {
-	return &fbk_claim_slot_at(peer_claims(&producer.link->peer), index)->word;
+	return claim_at(peer_claims(&producer.link->peer), index);
 }
 
 static struct fbk_frame_slot *slot_at(uint32_t index)
@@ -190,7 +190,7 @@ START_TEST(claims)
 		ck_assert_int_eq(frame_release(held, 0), 0);
 		held = NULL;
 	}
-	atomic_store(claim_at(0), claim_lie(_i % WORDS, sequence));
+	atomic_store(word_at(0), claim_lie(_i % WORDS, sequence));
 	if (held) {
 		/* another word than TAKEN is an abandoned frame */
 		int r = frame_release(held, 0);
@@ -263,7 +263,7 @@ START_TEST(slot_that_is_being_written)
 		struct lane_frame frame = frame_of(0, handed() + 1);
 		lane_hand(&frame);
 		atomic_store(&slot_at(0)->sequence, numbers[i]);
-		atomic_store(claim_at(0), numbers[i] << 2 | FBK_CLAIM_OFFERED);
+		atomic_store(word_at(0), numbers[i] << 2 | FBK_CLAIM_OFFERED);
 		ck_assert_int_eq(local_try(&local), -ETIMEDOUT);
 		ck_assert_int_eq(
 			fbk_link_next(local.link, deadline_ms(20), &(struct fbk_frame *){ 0 }),

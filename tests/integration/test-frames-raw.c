@@ -229,9 +229,9 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------- the claim words -- */
 
-static _Atomic uint64_t *claim_at(const struct fbk_link *link, uint32_t index)
+static _Atomic uint64_t *word_at(const struct fbk_link *link, uint32_t index)
 {
-	return &fbk_claim_slot_at(peer_claims(&link->peer), index)->word;
+	return claim_at(peer_claims(&link->peer), index);
 }
 
 enum state { NEVER_HANDED, OFFERED, TAKEN, RETURNED, STATES };
@@ -268,10 +268,10 @@ START_TEST(claims_of_a_consumer)
 		ck_assert_int_eq(frame_release(held, 0), 0);
 		held = NULL;
 	}
-	atomic_store(claim_at(liar.link, index), claim_lie(_i % WORDS, sequence));
+	atomic_store(word_at(liar.link, index), claim_lie(_i % WORDS, sequence));
 	for (int i = 0; i < 10; i++) {
 		expect_others(1);
-		atomic_store(claim_at(liar.link, index), claim_lie(_i % WORDS, sequence));
+		atomic_store(word_at(liar.link, index), claim_lie(_i % WORDS, sequence));
 	}
 	/* given back, or what it says of it counts no more */
 	int r = held ? frame_release(held, 0) : 0;

@@ -412,7 +412,7 @@ static void lane_offer(struct fbk_link *link, const struct offer_lie *lie)
 	frame.sequence = link->next;
 	frame.generation += 1;
 	if (frame.index < FBK_BUFFERS_MAX) {
-		claim_offer(link->peer.claims->memory, frame.index, frame.sequence);
+		claim_offer(peer_claims(&link->peer), frame.index, frame.sequence);
 		lane_frame_write(&link->out.page, &frame);
 	} else if (frame.index > FBK_BUFFERS_MAX) {
 		_Atomic uint32_t *order =
@@ -453,10 +453,9 @@ START_TEST(claims_lie)
 	uint32_t index;
 	local_open(&local);
 	ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS)), 0);
-	memset(fbk_claim_slot_at(local.link->peer.claims ? local.link->peer.claims->memory
-							 : producer.link->peer.claims->memory,
-				 0),
-	       0xff, FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE);
+	const struct fbk_link *end = local.link->peer.claims ? local.link : producer.link;
+	memset((void *)claim_at(peer_claims(&end->peer), 0), 0xff,
+	       FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(50), &frame), -ETIMEDOUT);
 	ck_assert_int_eq(hand(1, deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);

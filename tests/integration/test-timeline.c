@@ -116,7 +116,7 @@ START_TEST(bad_descriptions)
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a b", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a\nb", 0, &view), -EINVAL);
 	ck_assert_int_eq(view_create(&signaler, device, 0, "a", 4, &view), -EINVAL);
-	client_expect_detail(&signaler, "0x4: unknown timeline flags");
+	client_expect_detail(&signaler, "flags 0x4 of a timeline has unknown ones");
 }
 END_TEST
 

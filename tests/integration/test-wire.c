@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib-view.h"
@@ -60,6 +61,39 @@ START_TEST(hello)
 	ck_assert(client.features & (1U << FBK_FEATURE_TIMELINES));
 	ck_assert(!(client.features & (1U << FBK_FEATURE_RECONNECT)));
 	expect_alive();
+}
+END_TEST
+
+/* One for all connections of a daemon, another for the next daemon. */
+START_TEST(instance)
+{
+	static const uint8_t none[16];
+	struct client other;
+	client_open(&other, &fencebrokerd);
+	ck_assert_mem_eq(other.instance, client.instance, sizeof(other.instance));
+	ck_assert_mem_ne(other.instance, none, sizeof(none));
+	client_close(&other);
+	struct daemon second;
+	daemon_serve(&second, NULL);
+	client_open(&other, &second);
+	ck_assert_mem_ne(other.instance, client.instance, sizeof(other.instance));
+	client_close(&other);
+	daemon_stop(&second);
+}
+END_TEST
+
+START_TEST(clock_of_the_daemon)
+{
+	struct client other;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t before = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	client_open(&other, &fencebrokerd);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t after = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	ck_assert_uint_ge(other.clock_ns, before);
+	ck_assert_uint_le(other.clock_ns, after);
+	client_close(&other);
 }
 END_TEST
 
@@ -232,6 +266,68 @@ START_TEST(oversized_packet)
 }
 END_TEST
 
+/* The body of that number, of unknown fields alone, so that the packet has exactly `size` bytes. */
+static size_t body_unknown(uint32_t number, size_t size, uint8_t *ret_bytes)
+{
+	size_t at = 0;
+	ret_bytes[at++] = 0x08; /* serial 1 */
+	ret_bytes[at++] = 1;
+	uint32_t tag = number << 3 | 2;
+	for (; tag >= 0x80; tag >>= 7) {
+		ret_bytes[at++] = (uint8_t)(tag | 0x80);
+	}
+	ret_bytes[at++] = (uint8_t)tag;
+	size_t rest = size - at - 2; /* 128 to 16383: two bytes of length */
+	ret_bytes[at++] = (uint8_t)(rest | 0x80);
+	ret_bytes[at++] = (uint8_t)(rest >> 7);
+	ret_bytes[at++] = 0xfa; /* field 1999 of the body, bytes */
+	ret_bytes[at++] = 0x7c;
+	rest -= 4;
+	ret_bytes[at++] = (uint8_t)(rest | 0x80);
+	ret_bytes[at++] = (uint8_t)(rest >> 7);
+	memset(ret_bytes + at, 'x', rest);
+	return at + rest;
+}
+
+/* Each request has room for fields that this daemon does not know, and ignores them. */
+START_TEST(unknown_fields)
+{
+	const ProtobufCMessageDescriptor *requests = &fbk__wire__request__descriptor;
+	for (unsigned int i = 0; i < requests->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &requests->fields[i];
+		uint8_t bytes[512];
+		struct reply reply;
+		if (field->type != PROTOBUF_C_TYPE_MESSAGE ||
+		    field->id == FBK__WIRE__REQUEST__BODY_GOODBYE) {
+			continue;
+		}
+		ck_assert_uint_eq(body_unknown(field->id, 256, bytes), 256);
+		ck_assert_int_eq(client_send_raw(&client, bytes, 256, NULL, 0), 0);
+		EXPECT(client_receive(&client, &reply));
+		ck_assert_msg(reply.message->error != -EMSGSIZE &&
+				      !strstr(reply.message->detail, "does not know"),
+			      "%s: %s", field->name, reply.message->detail);
+		reply_free(&reply);
+	}
+	expect_alive();
+}
+END_TEST
+
+/* The upper half of flags is the daemon's; the lower has no others yet. */
+START_TEST(flags)
+{
+	struct view view;
+	uint32_t device = client_device(&client, "cpu0");
+	for (uint32_t bit = 1; bit < 32; bit++) {
+		ck_assert_int_eq(view_create(&client, device, 0, "a", UINT32_C(1) << bit, &view),
+				 -EINVAL);
+		client_expect_detail(&client, bit < 16 ? "unknown" : "bits 16 to 31");
+	}
+	ck_assert_int_eq(view_create(&client, device, 0, "a", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_uint_eq(view.flags, FBK_TIMELINE_BROKERED);
+}
+END_TEST
+
 START_TEST(unknown_request)
 {
 	static const uint8_t bytes[] = { 0x08, 0x05, 0xa2, 0x06, 0x00 }; /* body number 100 */
@@ -270,6 +366,8 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, hello);
+	tcase_add_test(tcase, instance);
+	tcase_add_test(tcase, clock_of_the_daemon);
 	ADD_LOOP(tcase, version, versions);
 	tcase_add_test(tcase, request_before_hello);
 	tcase_add_test(tcase, second_hello);
@@ -277,6 +375,8 @@ static void add(TCase *tcase)
 	ADD_LOOP(tcase, garbage_packet, garbage);
 	tcase_add_test(tcase, truncated_packet);
 	tcase_add_test(tcase, oversized_packet);
+	tcase_add_test(tcase, unknown_fields);
+	tcase_add_test(tcase, flags);
 	tcase_add_test(tcase, unknown_request);
 	tcase_add_test(tcase, unknown_objects);
 }

@@ -54,8 +54,9 @@ static json_type json_type_of(const ProtobufCFieldDescriptor *field)
 		return json_type_string;
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_type_boolean;
+	case PROTOBUF_C_TYPE_BYTES:
 	case PROTOBUF_C_TYPE_MESSAGE:
-		return json_type_null; /* not set */
+		return json_type_null; /* not shown; not set */
 	default:
 		return json_type_int;
 	}

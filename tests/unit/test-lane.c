@@ -14,7 +14,8 @@
 #define ROUNDS 200000
 
 static struct lane_page out, back;
-static void *claims;
+static struct claim_page page_of_claims;
+static const struct claim_page *claims = &page_of_claims;
 
 static void *page_of(bool producer, struct lane_page *ret_page)
 {
@@ -30,15 +31,15 @@ static void setup(void)
 {
 	page_of(true, &out);
 	page_of(false, &back);
-	claims = aligned_alloc(64, 8192);
-	memset(claims, 0, 8192);
+	page_of_claims = (struct claim_page){ aligned_alloc(64, 8192), 256, 128 }; /* a later one */
+	memset(page_of_claims.memory, 0, 8192);
 }
 
 static void teardown(void)
 {
 	free(out.memory);
 	free(back.memory);
-	free(claims);
+	free(page_of_claims.memory);
 }
 
 /* ----------------------------------------------------------------------------------- geometry -- */
@@ -69,6 +70,13 @@ START_TEST(geometries)
 		bad = good;
 		bad.stride += 1;
 		ck_assert_int_eq(lane_page_init(&page, out.memory, size * 2, &bad), -EPROTO);
+		bad = good;
+		bad.head = 64; /* in the header */
+		ck_assert_int_eq(lane_page_init(&page, out.memory, size, &bad), -EPROTO);
+		bad.head = 260;
+		ck_assert_int_eq(lane_page_init(&page, out.memory, size, &bad), -EPROTO);
+		bad.head = (uint32_t)size;
+		ck_assert_int_eq(lane_page_init(&page, out.memory, size, &bad), -EPROTO);
 		bad = good;
 		bad.stride += 64; /* a later version's */
 		ck_assert_int_eq(lane_page_init(&page, out.memory, size * 2, &bad), 0);

@@ -58,6 +58,7 @@ struct link_peer {
 	struct lane_point *self; /* its lane; NULL: there is no peer */
 	struct lane_page page;
 	struct page_map *claims;
+	struct claim_page words;                        /* on that page */
 	struct lane_point *points[1 + FBK_LANE_POINTS]; /* by number */
 };
 
@@ -66,9 +67,9 @@ static inline struct fbk_timeline *peer_lane(const struct link_peer *peer)
 	return peer->self ? peer->self->timeline : NULL;
 }
 
-static inline void *peer_claims(const struct link_peer *peer)
+static inline const struct claim_page *peer_claims(const struct link_peer *peer)
 {
-	return peer->claims->memory;
+	return &peer->words;
 }
 
 /* The one with that timeline; NULL: it is none of the peer's. */

@@ -141,13 +141,15 @@ static int link_adopt(struct fbk_link *link, struct reply *reply)
 		return r;
 	}
 	const struct page_map *map = link->out.timeline->payload_map;
-	const struct lane_geometry geometry = { state->lane_table->slots, state->lane_table->first,
-						state->lane_table->stride, state->lane_table->order,
-						state->lane_table->order_length };
+	const struct lane_geometry geometry = {
+		state->lane_table->slots,        state->lane_table->first,
+		state->lane_table->stride,       state->lane_table->order,
+		state->lane_table->order_length, state->lane_table->head
+	};
 	if (!map || !map->writable ||
 	    lane_page_init(&link->out.page, map->memory, map->size, &geometry) < 0 ||
 	    geometry.slots < FBK_BUFFERS_MAX ||
-	    (geometry.order_length > 0) != (state->role == FBK_ROLE_PRODUCER)) {
+	    (geometry.order_length > 0) != ((uint32_t)state->role == FBK_ROLE_PRODUCER)) {
 		return error_set(-EPROTO, "the daemon describes no lane of this version");
 	}
 	return link_take_role(link, state->role);

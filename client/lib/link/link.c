@@ -107,8 +107,8 @@ static int peer_map_table(struct link_peer *peer, const Fbk__Wire__Lane *table)
 	if (!map || !table) {
 		return error_set(-EPROTO, "the daemon describes no lane");
 	}
-	const struct lane_geometry geometry = { table->slots, table->first, table->stride,
-						table->order, table->order_length };
+	const struct lane_geometry geometry = { table->slots, table->first,        table->stride,
+						table->order, table->order_length, table->head };
 	int r = lane_page_init(&peer->page, map->memory, map->size, &geometry);
 	return r == 0 && geometry.slots >= FBK_BUFFERS_MAX
 		       ? 0
@@ -118,14 +118,18 @@ static int peer_map_table(struct link_peer *peer, const Fbk__Wire__Lane *table)
 static int peer_map_claims(struct fbk_context *context, struct link_peer *peer,
 			   const Fbk__Wire__Page *page, struct reply *reply)
 {
-	uint64_t least = sizeof(struct fbk_page_header) + FBK_BUFFERS_MAX * FBK_CLAIM_STRIDE;
-	if (!page || page->size < least) {
+	if (!page ||
+	    page_slot_check(page, FBK_BUFFERS_MAX - 1, sizeof(struct fbk_claim_slot)) < 0) {
 		return error_set(-EPROTO, "the daemon describes no claims");
 	}
 	pthread_mutex_lock(&context->mutex);
 	int r = page_map_get(context, page->id, page->size, reply->fds[1], true, &peer->claims);
 	pthread_mutex_unlock(&context->mutex);
 	reply->fds[1] = -1;
+	if (r == 0) {
+		peer->words = (struct claim_page){ peer->claims->memory, page->header_size,
+						   page->stride };
+	}
 	return r;
 }
 
