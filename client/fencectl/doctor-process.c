@@ -61,7 +61,7 @@ static void check_pidfd(struct doctor *doctor)
 	}
 }
 
-static void check_tokens(struct doctor *doctor)
+static void check_own_fences(struct doctor *doctor)
 {
 	pid_t self = getpid();
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -70,12 +70,12 @@ static void check_tokens(struct doctor *doctor)
 	bool kcmp = syscall(SYS_kcmp, self, self, KCMP_FILE, fd, copy) == 0 &&
 		    syscall(SYS_kcmp, self, self, KCMP_FILE, fd, other) > 0;
 	bool query = fcntl(fd, F_DUPFD_QUERY, copy) == 1 && fcntl(fd, F_DUPFD_QUERY, other) == 0;
-	doctor_add(doctor, "token-proof", kcmp || query ? CHECK_WORKS : CHECK_MISSING, true,
-		   "sharing timelines by tokens",
-		   kcmp || query ? "" : "use a kernel with CONFIG_KCMP, or Linux 6.10", "%s",
-		   kcmp    ? "kcmp tells a token from a copy"
-		   : query ? "F_DUPFD_QUERY tells a token from a copy"
-			   : "neither kcmp nor F_DUPFD_QUERY works");
+	doctor_add(doctor, "own-fences", kcmp || query ? CHECK_WORKS : CHECK_MISSING, false,
+		   "cycles over fences that were exported and imported again",
+		   kcmp || query ? "" : "use Linux 6.10, or a kernel with CONFIG_KCMP", "%s",
+		   query  ? "F_DUPFD_QUERY recognises such a fence"
+		   : kcmp ? "kcmp recognises such a fence"
+			  : "neither F_DUPFD_QUERY nor kcmp works");
 	close(fd);
 	close(copy);
 	close(other);
@@ -194,7 +194,7 @@ void doctor_process(struct doctor *doctor)
 		   "read-only pages, and telling fences from other files",
 		   proc ? "" : "mount /proc", "kernel %s %s", name.sysname, name.release);
 	check_pidfd(doctor);
-	check_tokens(doctor);
+	check_own_fences(doctor);
 	check_aio(doctor);
 	check_waitv(doctor);
 	check_uring(doctor);

@@ -1,29 +1,54 @@
 // SPDX-License-Identifier: MIT
 #include "description.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef F_DUPFD_QUERY
-#define F_DUPFD_QUERY (1024 + 3)
+#define F_DUPFD_QUERY (1024 + 3) /* Linux 6.10 */
 #endif
 
-int description_order(int a, int b)
+/* Older kernels say EINVAL. Asked once. */
+static bool query_works(int fd)
 {
-	pid_t self = getpid();
-	long order = syscall(SYS_kcmp, self, self, KCMP_FILE, a, b);
-	return order < 0 ? -errno : (int)order;
+	static _Atomic int works; /* 0: not known; 1; -1 */
+	/* relaxed: all who ask get the same answer */
+	int known = atomic_load_explicit(&works, memory_order_relaxed);
+	if (known == 0) {
+		known = fcntl(fd, F_DUPFD_QUERY, fd) == 1 ? 1 : -1;
+		/* relaxed: as above */
+		atomic_store_explicit(&works, known, memory_order_relaxed);
+	}
+	return known > 0;
 }
 
 bool description_same(int a, int b)
 {
-	int order = description_order(a, b);
-	if (order >= 0) {
-		return order == 0;
+	if (query_works(a)) {
+		return fcntl(a, F_DUPFD_QUERY, b) == 1;
 	}
-	/* a kernel built without kcmp: Linux 6.10 and later answer by fcntl */
-	return fcntl(a, F_DUPFD_QUERY, b) == 1;
+	pid_t self = getpid();
+	return syscall(SYS_kcmp, self, self, KCMP_FILE, a, b) == 0;
+}
+
+uint64_t description_eventfd_id(int fd)
+{
+	static const char key[] = "eventfd-id:";
+	char path[48], text[512];
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	int info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0) {
+		return 0;
+	}
+	ssize_t size = read(info, text, sizeof(text) - 1);
+	close(info);
+	text[size > 0 ? size : 0] = '\0';
+	const char *found = strstr(text, key);
+	return found ? strtoull(found + strlen(key), NULL, 10) + 1 : 0;
 }

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Do both descriptors refer to the same description? */
+/* Do both descriptors refer to the same description? False too where neither the kernel (before Linux 6.10) nor the
+ * sandbox lets that be asked. */
 bool description_same(int a, int b);
 
-/* The order of two descriptions, fixed while both are open: 0 the same, 1 a before b, 2 a after b.
- * -ENOSYS, -EPERM: the kernel, or the sandbox around the daemon, has no kcmp(2). */
-int description_order(int a, int b);
+/* The number of an eventfd, which no other has while it is open. 0: it has none that can be read. */
+uint64_t description_eventfd_id(int fd);

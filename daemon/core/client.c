@@ -90,6 +90,7 @@ int client_create(struct registry *registry, const struct credentials *credentia
 	};
 	bell_init(&client->bell, registry);
 	TAILQ_INIT(&client->fired);
+	TAILQ_INIT(&client->tokens);
 	policy_limits(registry->policy, &client->subject, limits);
 	int r = account_user_ref(registry->account, client->subject.uid, limits, &client->user);
 	if (r < 0) {

@@ -58,6 +58,8 @@ struct client {
 	uint32_t next_object; /* the last number of a device, set or mirror */
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, client_set) sets;
+	TAILQ_HEAD(, token) tokens; /* that it asked for of others' timelines, oldest first */
+	uint32_t token_count;
 	LIST_HEAD(, peer) peers; /* pages that it shares with signalers for whose points it waits */
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises; /* those that it asked for */

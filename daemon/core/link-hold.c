@@ -24,7 +24,6 @@
 #include "proto/container.h"
 #include "proto/index-mask.h"
 #include "proto/sync-file.h"
-#include "token.h"
 
 #define AGAIN_NS NS_PER_S /* after an error */
 
@@ -310,12 +309,10 @@ void link_holder_destroy(struct link_holder *holder)
 /* --------------------------------------------------------------------------- the consumer ends -- */
 
 /* The consumer's own timeline of that number, if it may still decide a release. */
-static struct timeline *release_line(const struct link *link, const struct link_side *consumer,
-				     uint32_t number)
+static struct timeline *release_line(const struct link_side *consumer, uint32_t number)
 {
-	int fd = consumer->points[number].token;
-	struct token *token = fd >= 0 ? token_find(link->registry, fd) : NULL;
-	struct timeline *timeline = token ? token->handle->timeline : NULL;
+	const struct handle *handle = link_line_handle(consumer, &consumer->points[number].line);
+	struct timeline *timeline = handle ? handle->timeline : NULL;
 	if (!timeline || timeline_signaler(timeline) != consumer->client) {
 		return NULL; /* not its own: it may not keep it */
 	}
@@ -329,8 +326,8 @@ static void hold_find_releases(const struct link *link, uint32_t index, struct t
 {
 	const struct link_side *consumer = &link->sides[!link->producer];
 	struct lane_return back;
-	ret[0] = release_line(link, consumer, 1 + 2 * index);
-	ret[1] = release_line(link, consumer, 2 + 2 * index);
+	ret[0] = release_line(consumer, 1 + 2 * index);
+	ret[1] = release_line(consumer, 2 + 2 * index);
 	if (ret[0] && (!link_last_return(link, index, &back) || back.kind != FBK_RELEASE_MEMORY ||
 		       timeline_point_state(ret[0], back.value) != -EAGAIN)) {
 		ret[0] = NULL;

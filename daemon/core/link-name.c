@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "link.h"
-#include "token.h"
 
 static int name_check(const char *name, char *detail)
 {
@@ -70,7 +69,6 @@ static int name_check_all(const struct client *client, const char *name, char *d
 
 int link_publish(struct link *link, const struct client *client, const char *name, char *detail)
 {
-	struct token *token;
 	if (link->sides[0].client != client) {
 		snprintf(detail, FBK_REASON_SIZE, "it is the offering end that publishes a link");
 		return -EPERM;
@@ -84,9 +82,6 @@ int link_publish(struct link *link, const struct client *client, const char *nam
 		return -EPIPE;
 	}
 	int r = name_check_all(client, name, detail);
-	if (r == 0) { /* now, charged to the publisher; the token lives as long as the handle */
-		r = token_get(handle_of(client, link->state), FBK_RIGHT_WAIT, &token);
-	}
 	if (r == 0) {
 		snprintf(link->name, sizeof(link->name), "%s", name);
 	}
@@ -111,7 +106,7 @@ static int no_offer(const char *name, const struct link *oldest, unsigned int co
 	return oldest ? -EBUSY : -ENOENT;
 }
 
-int link_lookup(const struct client *client, const char *name, struct token **ret_token,
+int link_lookup(const struct client *client, const char *name, struct handle **ret_state,
 		char *detail)
 {
 	const struct link *link, *found = NULL, *taken = NULL;
@@ -141,6 +136,6 @@ int link_lookup(const struct client *client, const char *name, struct token **re
 	if (!found) {
 		return no_offer(name, taken, taken_count, own, detail);
 	}
-	return token_get(handle_of(found->sides[0].client, found->state), FBK_RIGHT_WAIT,
-			 ret_token);
+	*ret_state = handle_of(found->sides[0].client, found->state);
+	return 0;
 }

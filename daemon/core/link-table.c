@@ -7,7 +7,7 @@
 static struct timeline *side_lane(const struct link *link, uint32_t side,
 				  struct lane_page *ret_page)
 {
-	struct timeline *lane = link->from ? link_lane(link, &link->sides[side]) : NULL;
+	struct timeline *lane = link->from ? link_lane(&link->sides[side]) : NULL;
 	if (!lane) {
 		return NULL;
 	}

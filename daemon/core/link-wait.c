@@ -10,23 +10,18 @@
 #include <errno.h>
 
 #include "link-table.h"
-#include "token.h"
 
 /* The point of an end, by its number. False if there is none, or it is decided. */
 static bool side_point(const struct link *link, uint32_t side, uint32_t number,
 		       uint32_t incarnation, uint64_t value, struct graph_point *ret_point)
 {
 	char detail[FBK_REASON_SIZE];
-	int fd;
+	struct handle *handle;
 	if (value == 0 || value > FBK_POINT_MAX ||
-	    link_point_token(link, (int)side, number, incarnation, &fd, detail) < 0) {
+	    link_point_find(link, (int)side, number, incarnation, &handle, detail) < 0) {
 		return false;
 	}
-	struct token *token = token_find(link->registry, fd);
-	if (!token) {
-		return false;
-	}
-	struct timeline *timeline = token->handle->timeline;
+	struct timeline *timeline = handle->timeline;
 	*ret_point = (struct graph_point){ timeline, value };
 	timeline_refresh(timeline);
 	return timeline_point_state(timeline, value) == -EAGAIN;

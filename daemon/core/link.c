@@ -2,13 +2,9 @@
 #include "link.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "token.h"
 
 #define OFFERER  0
 #define ACCEPTER 1
@@ -21,18 +17,10 @@ _Static_assert(sizeof(struct fbk_page_header) + FBK_BUFFERS_MAX * FBK_CLAIM_STRI
 
 /* ---------------------------------------------------------------------------------- one end --- */
 
-static int side_share_lane(struct link_side *side)
+struct handle *link_line_handle(const struct link_side *side, const struct link_line *line)
 {
-	struct token *token;
-	int r = token_get(side->lane, FBK_RIGHT_WAIT, &token);
-	if (r == 0) {
-		r = charge_grow(&side->fds, side->client->user, ACCOUNT_FDS, 1);
-	}
-	if (r < 0) {
-		return r;
-	}
-	side->lane_token = fcntl(token->fd, F_DUPFD_CLOEXEC, 0);
-	return side->lane_token < 0 ? -errno : 0;
+	struct handle *handle = side->client ? client_handle(side->client, line->handle) : NULL;
+	return handle && handle->timeline->id == line->id ? handle : NULL;
 }
 
 static int side_make_lane(struct link_side *side, bool produces)
@@ -40,6 +28,7 @@ static int side_make_lane(struct link_side *side, bool produces)
 	struct registry *registry = side->client->registry;
 	struct set *set;
 	struct timeline *lane;
+	struct handle *handle;
 	int r = set_create(registry, side->client->user, FBK_PAGE_SIZE_MIN, &set);
 	if (r < 0) {
 		return r;
@@ -50,22 +39,14 @@ static int side_make_lane(struct link_side *side, bool produces)
 	if (r < 0) {
 		return r;
 	}
-	r = handle_create(side->client, lane, RIGHTS_ALL & ~(uint32_t)FBK_RIGHT_PROMISE,
-			  &side->lane);
+	r = handle_create(side->client, lane, RIGHTS_ALL & ~(uint32_t)FBK_RIGHT_PROMISE, &handle);
 	if (r < 0) {
 		timeline_destroy(lane);
 		return r;
 	}
 	lane->idle = produces;
-	return side_share_lane(side);
-}
-
-static void side_init(struct link_side *side)
-{
-	*side = (struct link_side){ .lane_token = -1 };
-	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
-		side->points[i].token = -1;
-	}
+	side->lane = (struct link_line){ handle->number, lane->id };
+	return 0;
 }
 
 static int side_fill(struct link_side *side, struct client *client, struct device *device,
@@ -81,28 +62,19 @@ static int side_fill(struct link_side *side, struct client *client, struct devic
 
 static void side_empty(struct link_side *side)
 {
-	for (uint32_t i = 0; i <= FBK_LANE_POINTS; i++) {
-		if (side->points[i].token >= 0) {
-			close(side->points[i].token); /* our own memfds */
-		}
-	}
-	if (side->lane_token >= 0) {
-		close(side->lane_token);
-	}
 	format_list_destroy(side->formats);
-	charge_release(&side->fds);
 	link_holder_destroy(side->holder);
 	if (side->device) {
 		side->device->link_ends--;
 		device_unref(side->device);
 	}
-	side_init(side);
+	memset(side, 0, sizeof(*side));
 }
 
 /* It could not be filled: its lane goes too. */
 static void side_undo(struct link_side *side)
 {
-	struct handle *lane = side->lane;
+	struct handle *lane = link_line_handle(side, &side->lane);
 	side_empty(side);
 	if (lane) {
 		handle_destroy(lane, FBK_CAUSE_OWNER_LEFT);
@@ -145,8 +117,6 @@ static struct link *link_alloc(void)
 	if (!link) {
 		return NULL;
 	}
-	side_init(&link->sides[OFFERER]);
-	side_init(&link->sides[ACCEPTER]);
 	LIST_INIT(&link->waiting);
 	return link;
 }
@@ -252,9 +222,9 @@ static int link_make_claims(struct link *link, struct user *user)
 }
 
 /* Frames go on behind what it carried before, so it has to have room. */
-static bool lane_is_good(const struct link *link, const struct link_side *side)
+static bool lane_is_good(const struct link_side *side)
 {
-	const struct timeline *lane = link_lane(link, side);
+	const struct timeline *lane = link_lane(side);
 	return lane && lane->cause == FBK_CAUSE_NONE && lane_value(lane) <= FBK_POINT_MAX / 2;
 }
 
@@ -279,7 +249,7 @@ static int accept_check(const struct link *link, const struct client *client, ch
 			 client_label(offerer->client));
 		return -EPIPE;
 	}
-	if ((int)link->producer == OFFERER && !lane_is_good(link, offerer)) {
+	if ((int)link->producer == OFFERER && !lane_is_good(offerer)) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the lane of device %s, which offered that link, failed, or is at a frame "
 			 "that "
@@ -500,17 +470,17 @@ void link_lane_mapped(const struct handle *lane)
 {
 	struct link *link;
 	LIST_FOREACH(link, &lane->client->registry->links, links) {
-		if (link->sides[ACCEPTER].lane ==
-		    lane) { /* the offerer's is there before any peer */
-			link_changed(link);
+		const struct link_side *accepter = &link->sides[ACCEPTER];
+		if (link_line_handle(accepter, &accepter->lane) == lane) {
+			link_changed(link); /* the offerer's is there before any peer */
 		}
 	}
 }
 
-struct timeline *link_lane(const struct link *link, const struct link_side *side)
+struct timeline *link_lane(const struct link_side *side)
 {
-	struct token *token = side->client ? token_find(link->registry, side->lane_token) : NULL;
-	return token && token->handle->timeline->set ? token->handle->timeline : NULL;
+	const struct handle *lane = link_line_handle(side, &side->lane);
+	return lane && lane->timeline->set ? lane->timeline : NULL;
 }
 
 struct claim_page link_claims(const struct link *link)

@@ -19,10 +19,15 @@
 #include "proto/page.h"
 
 struct link_holder;
-struct token;
+
+/* A timeline that a client has open, as long as that lasts. */
+struct link_line {
+	uint32_t handle; /* 0: none */
+	uint64_t id;     /* of the timeline: another may have the handle since */
+};
 
 struct link_point {
-	int token; /* -1: none */
+	struct link_line line;
 	uint32_t incarnation;
 };
 
@@ -30,13 +35,11 @@ struct link_point {
 struct link_side {
 	struct client *client; /* NULL: empty */
 	struct device *device;
-	struct handle *lane;
-	int lane_token; /* -1: none */
+	struct link_line lane;
 	struct link_point points[1 + FBK_LANE_POINTS];
 	struct format_list *formats; /* NULL: any */
 	uint32_t hold;               /* of a consumer; 0: not stated */
-	struct charge fds;
-	struct link_holder *holder; /* of a consumer: for its end */
+	struct link_holder *holder;  /* of a consumer: for its end */
 };
 
 /* What a buffer's fds refer to. Counted: by the link that has it as a buffer, and by a consumer that is gone and may
@@ -173,9 +176,9 @@ void link_holds_changed(struct link *link);
 /* link-point.c: the timeline of that number is this one now; `incarnation` tells it from the one before. */
 int link_set_point(struct link *link, int side, struct handle *handle, uint32_t number,
 		   uint32_t incarnation, char *detail);
-/* A borrowed token. -ENOENT: there is none, or it is another incarnation. */
-int link_point_token(const struct link *link, int side, uint32_t number, uint32_t incarnation,
-		     int *ret_token, char *detail);
+/* -ENOENT: there is none, it was closed, or it is another incarnation. */
+int link_point_find(const struct link *link, int side, uint32_t number, uint32_t incarnation,
+		    struct handle **ret_handle, char *detail);
 
 /* link-buffer.c: keeps buffer->fds; without fds the buffer is removed. */
 int link_set_buffer(struct link *link, const struct client *client, uint32_t index,
@@ -208,8 +211,11 @@ void link_changed(struct link *link);
 /* The peer may open that lane from now on, and learns so. */
 void link_lane_mapped(const struct handle *lane);
 
+/* Of that end, while its client has it open; else NULL. */
+struct handle *link_line_handle(const struct link_side *side, const struct link_line *line);
+
 /* The lane of an end; NULL: no client is there, or it closed the lane. */
-struct timeline *link_lane(const struct link *link, const struct link_side *side);
+struct timeline *link_lane(const struct link_side *side);
 
 /* The claim words of this pairing, which is there. */
 struct claim_page link_claims(const struct link *link);
@@ -248,8 +254,8 @@ const char *link_name(const struct link *link);
 /* The name "" withdraws the link. */
 int link_publish(struct link *link, const struct client *client, const char *name, char *detail);
 
-/* The token of the oldest link of that name that is free and not the client's own. */
-int link_lookup(const struct client *client, const char *name, struct token **ret_token,
+/* The state of the oldest link of that name that is free and not the client's own. */
+int link_lookup(const struct client *client, const char *name, struct handle **ret_state,
 		char *detail);
 
 /* A producer's wait on the link of this state timeline: for the oldest frame that its consumer has. */

@@ -51,7 +51,11 @@ struct blame_ops {
 	void (*describe)(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 };
 
-#define REGISTRY_TOKEN_BUCKETS 256
+/* The tokens by their inode numbers; token.c. */
+struct token_table {
+	LIST_HEAD(token_list, token) * buckets; /* a power of two of them, or NULL */
+	uint32_t size, count;
+};
 
 struct registry {
 	struct loop loop;
@@ -71,12 +75,12 @@ struct registry {
 	const struct observer *const *observers; /* ends with NULL */
 	const struct blame_ops *blame;
 
-	LIST_HEAD(, client) clients;                       /* newest first, by falling id */
-	LIST_HEAD(, device) devices;                       /* the same */
-	LIST_HEAD(, timeline) timelines;                   /* the same */
-	LIST_HEAD(, link) links;                           /* the same */
-	LIST_HEAD(, link_holder) holders;                  /* see link-hold.c */
-	LIST_HEAD(, token) tokens[REGISTRY_TOKEN_BUCKETS]; /* by inode */
+	LIST_HEAD(, client) clients;      /* newest first, by falling id */
+	LIST_HEAD(, device) devices;      /* the same */
+	LIST_HEAD(, timeline) timelines;  /* the same */
+	LIST_HEAD(, link) links;          /* the same */
+	LIST_HEAD(, link_holder) holders; /* see link-hold.c */
+	struct token_table tokens;
 	LIST_HEAD(, log_charge) log_charges;
 	uint32_t client_count, device_count, timeline_count;
 	unsigned int bells_in_a_row; /* since a request was served */

@@ -62,7 +62,7 @@ static void answer_peer(struct answer *answer, const struct link *link,
 			const struct link_side *peer)
 {
 	Fbk__Wire__LinkState *state = &answer->link;
-	const struct timeline *lane = link_lane(link, peer);
+	const struct timeline *lane = link_lane(peer);
 	state->acquire = link->acquire.route;
 	state->release = link->release.route;
 	state->acquire_why = text(link->acquire.why[link->acquire.route]);
@@ -117,13 +117,26 @@ static void answer_link(struct answer *answer, const struct link *link, const st
 /* The lane that was made for this end: its pages come first. */
 static int answer_lane(struct answer *answer, const struct link_side *side)
 {
-	int r = answer_timeline(answer, side->lane);
+	const struct handle *lane = link_line_handle(side, &side->lane);
+	int r = answer_timeline(answer, lane);
 	if (r == 0) {
-		table_describe(&answer->lane_table, side->lane->timeline);
+		table_describe(&answer->lane_table, lane->timeline);
 		answer->link.lane = &answer->timeline;
 		answer->link.lane_table = &answer->lane_table;
 		answer->message.body_case = FBK__WIRE__MESSAGE__BODY_LINK;
 		answer->message.link = &answer->link;
+	}
+	return r;
+}
+
+/* A token of another client's handle, at the cost of the one that asks. */
+static int answer_token(struct answer *answer, struct client *asker, struct handle *handle,
+			uint32_t rights)
+{
+	int fd;
+	int r = token_create(handle, asker, rights, &fd);
+	if (r == 0) {
+		answer_fd(answer, fd);
 	}
 	return r;
 }
@@ -192,7 +205,11 @@ int request_link_info(struct client *client, struct handle *handle, const void *
 	if (side < 0 || !peer->client) {
 		return 0;
 	}
-	int r = answer_duplicate(answer, peer->lane_token);
+	struct handle *lane = link_line_handle(peer, &peer->lane);
+	if (!lane) {
+		return 0; /* it leaves */
+	}
+	int r = answer_token(answer, client, lane, FBK_RIGHT_WAIT);
 	return r < 0 ? r : answer_claims(answer, link);
 }
 
@@ -256,13 +273,16 @@ int request_link_point_get(struct client *client, struct handle *handle, const v
 	(void)fds;
 	const Fbk__Wire__LinkPointGet *request = body;
 	struct link *link;
-	int side, token;
+	struct handle *shown;
+	int side;
 	int r = request_find_peer(client, handle, request->epoch, &link, &side, answer);
 	if (r == 0) {
-		r = link_point_token(link, side == 0, request->number, request->incarnation, &token,
-				     answer->detail);
+		r = link_point_find(link, side == 0, request->number, request->incarnation, &shown,
+				    answer->detail);
 	}
-	return r < 0 ? r : answer_duplicate(answer, token);
+	return r < 0 ? r
+		     : answer_token(answer, client, shown,
+				    shown->rights & (FBK_RIGHT_WAIT | FBK_RIGHT_PROMISE));
 }
 
 int request_link_publish(struct client *client, struct handle *handle, const void *body, int *fds,
@@ -283,7 +303,7 @@ int request_link_find(struct client *client, struct handle *handle, const void *
 	(void)handle;
 	(void)fds;
 	const Fbk__Wire__LinkFind *request = body;
-	struct token *token;
-	int r = link_lookup(client, request->name, &token, answer->detail);
-	return r < 0 ? r : answer_duplicate(answer, token->fd);
+	struct handle *state;
+	int r = link_lookup(client, request->name, &state, answer->detail);
+	return r < 0 ? r : answer_token(answer, client, state, FBK_RIGHT_WAIT);
 }

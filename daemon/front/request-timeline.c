@@ -211,7 +211,7 @@ int request_timeline_share(struct client *client, struct handle *handle, const v
 	(void)fds;
 	const Fbk__Wire__TimelineShare *request = body;
 	struct timeline *timeline = handle->timeline;
-	struct token *token;
+	int fd;
 
 	if (request->rights == 0 || request->rights & ~(uint32_t)RIGHTS_ALL) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x is not a mask of rights",
@@ -232,8 +232,11 @@ int request_timeline_share(struct client *client, struct handle *handle, const v
 			 timeline->name);
 		return -EPERM;
 	}
-	int r = token_get(handle, request->rights, &token);
-	return r < 0 ? r : answer_duplicate(answer, token->fd);
+	int r = token_create(handle, NULL, request->rights, &fd);
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
 }
 
 int request_timeline_open(struct client *client, struct handle *none, const void *body, int *fds,
@@ -244,8 +247,7 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 	struct token *token = token_find(client->registry, fds[0]);
 	if (!token) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "not a token of this daemon, or its maker closed the timeline; a token "
-			 "reopened through /proc does not count");
+			 "not a token of this daemon, or its maker closed the timeline");
 		return received_refuse(client->registry, -EBADF);
 	}
 	struct timeline *timeline = token->handle->timeline;
@@ -261,7 +263,7 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 		return r;
 	}
 	handle->rights |= (uint16_t)rights;
-	handle->opened_by = (uint32_t)token->inode;
+	handle->opened_by = (uint32_t)token->key.inode;
 	r = answer_timeline(answer, handle);
 	if (r == -EAGAIN) {
 		snprintf(answer->detail, FBK_REASON_SIZE,

@@ -75,10 +75,10 @@ static void probe_same_file(struct probe *probe)
 	pid_t self = getpid();
 	bool kcmp = syscall(SYS_kcmp, self, self, KCMP_FILE, STDERR_FILENO, STDERR_FILENO) == 0;
 	bool query = fcntl(STDERR_FILENO, F_DUPFD_QUERY, STDERR_FILENO) == 1;
-	result_set(probe, PROBE_SAME_FILE, "token-proof", kcmp || query,
-		   kcmp    ? "kcmp proves sharing tokens"
-		   : query ? "F_DUPFD_QUERY proves sharing tokens; kcmp is not in this kernel"
-			   : "needs kcmp (CONFIG_KCMP) or Linux 6.10");
+	result_set(probe, PROBE_SAME_FILE, "own-fences", kcmp || query,
+		   query  ? "F_DUPFD_QUERY recognises fences of ours that come back"
+		   : kcmp ? "kcmp recognises fences of ours that come back"
+			  : "needs Linux 6.10, or kcmp (CONFIG_KCMP)");
 }
 
 static void probe_proc(struct probe *probe)
@@ -162,8 +162,7 @@ void probe_run(struct probe *probe, struct translator *translator)
 
 const char *probe_fatal(const struct probe *probe)
 {
-	static const enum probe_item needed[] = { PROBE_SEALS, PROBE_PIDFD, PROBE_SAME_FILE,
-						  PROBE_PROC };
+	static const enum probe_item needed[] = { PROBE_SEALS, PROBE_PIDFD, PROBE_PROC };
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		if (!probe->results[needed[i]].works) {
 			return probe->results[needed[i]].note;

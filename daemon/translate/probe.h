@@ -13,7 +13,7 @@
 enum probe_item {
 	PROBE_SEALS,        /* memfd with F_SEAL_FUTURE_WRITE */
 	PROBE_PIDFD,        /* SO_PEERPIDFD, else pidfd_open */
-	PROBE_SAME_FILE,    /* kcmp or F_DUPFD_QUERY: tokens */
+	PROBE_SAME_FILE,    /* F_DUPFD_QUERY or kcmp: imports of exports */
 	PROBE_AIO_EVENTFD,  /* IOCB_FLAG_RESFD: eventfd exports */
 	PROBE_PROC,         /* /proc: read-only page fds, classification */
 	PROBE_DRM,          /* a DRM device */

@@ -26,6 +26,7 @@ static void setup(void)
 	limits[ACCOUNT_TOKENS] = 3;
 	registry = (struct registry){ .next_id = 0 };
 	client = (struct client){ .registry = &registry };
+	TAILQ_INIT(&client.tokens);
 	handle = (struct handle){ .client = &client };
 	other = (struct handle){ .client = &client };
 	ck_assert_int_eq(account_create(&registry.account), 0);
@@ -45,113 +46,165 @@ static void teardown(void)
 	handle_finish(&other);
 	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_TOKENS), 0);
 	ck_assert_uint_eq(account_total(registry.account, ACCOUNT_FDS), 0);
-	for (size_t i = 0; i < 256; i++) {
-		ck_assert(LIST_EMPTY(&registry.tokens[i]));
-	}
+	ck_assert_ptr_null(registry.tokens.buckets);
 	user_unref(client.user);
 	account_destroy(registry.account);
 }
 
-static struct token *got(struct handle *from, uint32_t rights)
+/* The fd of a new token. */
+static int got(struct handle *from, uint32_t rights)
 {
-	struct token *token;
-	ck_assert_int_eq(token_get(from, rights, &token), 0);
-	return token;
+	int fd = -1;
+	ck_assert_int_eq(token_create(from, NULL, rights, &fd), 0);
+	ck_assert_int_ge(fd, 0);
+	return fd;
 }
 
 START_TEST(found)
 {
-	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	int fd = got(&handle, FBK_RIGHT_WAIT);
+	struct token *token = token_find(&registry, fd);
+	ck_assert_ptr_nonnull(token);
 	ck_assert_ptr_eq(token->handle, &handle);
 	ck_assert_uint_eq(token->rights, FBK_RIGHT_WAIT);
-	ck_assert(fcntl(token->fd, F_GETFD) & FD_CLOEXEC);
-	ck_assert_ptr_eq(token_find(&registry, token->fd), token);
-	int duplicate = fcntl(token->fd, F_DUPFD_CLOEXEC, 100);
+	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+	close(fd);
 	ck_assert_ptr_eq(token_find(&registry, duplicate), token); /* as good */
 	close(duplicate);
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 0); /* the daemon keeps none */
 }
 END_TEST
 
-START_TEST(one_for_each_mask)
+START_TEST(each_is_its_own)
 {
-	struct token *wait = got(&handle, FBK_RIGHT_WAIT);
-	struct token *both = got(&handle, RIGHTS_ALL);
-	struct token *others = got(&other, FBK_RIGHT_WAIT);
-	ck_assert_ptr_ne(wait, both);
-	ck_assert_ptr_ne(wait, others);
-	ck_assert_ptr_eq(got(&handle, FBK_RIGHT_WAIT), wait);
-	ck_assert_ptr_eq(got(&handle, RIGHTS_ALL), both);
-	ck_assert_ptr_eq(token_find(&registry, both->fd), both);
-	ck_assert_ptr_eq(token_find(&registry, others->fd), others);
+	int fds[3] = { got(&handle, FBK_RIGHT_WAIT), got(&handle, RIGHTS_ALL),
+		       got(&other, FBK_RIGHT_WAIT) };
+	for (size_t i = 0; i < 3; i++) {
+		const struct token *token = token_find(&registry, fds[i]);
+		ck_assert_ptr_nonnull(token);
+		ck_assert_ptr_eq(token->handle, i == 2 ? &other : &handle);
+		ck_assert_uint_eq(token->rights, i == 1 ? RIGHTS_ALL : FBK_RIGHT_WAIT);
+	}
 	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 3);
-	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 3);
+	for (size_t i = 0; i < 3; i++) {
+		close(fds[i]);
+	}
 }
 END_TEST
 
 /* A refused token does not exist, and can be created once there is room. */
 START_TEST(limited)
 {
-	struct token *token = NULL;
-	got(&handle, FBK_RIGHT_WAIT);
-	got(&handle, FBK_RIGHT_SIGNAL);
-	got(&handle, RIGHTS_ALL);
+	int fd = -1;
+	close(got(&handle, FBK_RIGHT_WAIT));
+	close(got(&handle, FBK_RIGHT_SIGNAL));
+	close(got(&handle, RIGHTS_ALL));
 	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), -EDQUOT);
-		ck_assert_ptr_null(token);
+		ck_assert_int_eq(token_create(&other, NULL, FBK_RIGHT_WAIT, &fd), -EDQUOT);
+		ck_assert_int_eq(fd, -1);
 		ck_assert(LIST_EMPTY(&other.tokens));
 	}
-	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_FDS), 3);
-	token_destroy(got(&handle, RIGHTS_ALL));
-	ck_assert_int_eq(token_get(&other, FBK_RIGHT_WAIT, &token), 0);
+	token_destroy(LIST_FIRST(&handle.tokens));
+	ck_assert_int_eq(token_create(&other, NULL, FBK_RIGHT_WAIT, &fd), 0);
+	close(fd);
 }
 END_TEST
 
-/* An fd that is called so, empty and sealed as a token is, or the token opened again. */
+/* All of many are found, while the table grows and after some went. */
+START_TEST(many)
+{
+	enum { MANY = 700 };
+	static int fds[MANY];
+	static struct token *tokens[MANY];
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT] = { [ACCOUNT_TOKENS] = MANY };
+	user_set_limits(client.user, limits);
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = got(&handle, FBK_RIGHT_WAIT);
+		tokens[i] = LIST_FIRST(&handle.tokens);
+	}
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_ptr_eq(token_find(&registry, fds[i]), tokens[i]);
+	}
+	ck_assert_uint_ge(registry.tokens.size, MANY); /* about one in a bucket */
+	for (int i = 0; i < MANY; i += 2) {
+		token_destroy(tokens[i]);
+	}
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_ptr_eq(token_find(&registry, fds[i]), i % 2 ? tokens[i] : NULL);
+		close(fds[i]);
+	}
+}
+END_TEST
+
+/* What one client asked for of another's timeline: at its cost, and the oldest end first. */
+START_TEST(asked_for)
+{
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT] = { [ACCOUNT_TOKENS] = 2 * TOKENS_ASKED_MAX };
+	struct client asker = { .registry = &registry };
+	int fds[TOKENS_ASKED_MAX + 2];
+	TAILQ_INIT(&asker.tokens);
+	ck_assert_int_eq(account_user_ref(registry.account, 2000, limits, &asker.user), 0);
+	for (int i = 0; i < TOKENS_ASKED_MAX + 2; i++) {
+		ck_assert_int_eq(token_create(&handle, &asker, FBK_RIGHT_WAIT, &fds[i]), 0);
+	}
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 0);
+	ck_assert_uint_eq(user_usage(asker.user, ACCOUNT_TOKENS), TOKENS_ASKED_MAX);
+	for (int i = 0; i < TOKENS_ASKED_MAX + 2; i++) {
+		ck_assert_msg((token_find(&registry, fds[i]) != NULL) == (i >= 2), "token %d", i);
+		close(fds[i]);
+	}
+	token_observer.client_ended(&asker, FBK_CAUSE_OWNER_LEFT);
+	ck_assert(LIST_EMPTY(&handle.tokens));
+	user_unref(asker.user);
+}
+END_TEST
+
+/* An fd that is called so, empty and sealed as a token is; and one that needs no right to the file. */
 START_TEST(forged)
 {
-	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	int token = got(&handle, FBK_RIGHT_WAIT);
 	char path[32];
 	int fd = memfd_create("fencebroker-token", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, fcntl(token->fd, F_GET_SEALS)), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, fcntl(token, F_GET_SEALS)), 0);
 	ck_assert_ptr_null(token_find(&registry, fd));
 	close(fd);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", token->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) { /* root may */
-		ck_assert_ptr_null(token_find(&registry, fd));
-		close(fd);
-	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", token);
 	fd = open(path, O_PATH | O_CLOEXEC);
-	ck_assert_ptr_null(token_find(&registry, fd)); /* needs no permission, and gives none */
+	ck_assert_int_ge(fd, 0);
+	ck_assert_ptr_null(token_find(&registry, fd));
 	close(fd);
 	ck_assert_ptr_null(token_find(&registry, fd)); /* not open */
 	ck_assert_ptr_null(token_find(&registry, -1));
+	close(token);
 }
 END_TEST
 
 START_TEST(nothing_in_it)
 {
-	struct token *token = got(&handle, FBK_RIGHT_WAIT);
+	int token = got(&handle, FBK_RIGHT_WAIT);
 	struct stat status;
-	ck_assert_int_eq(fstat(token->fd, &status), 0);
+	ck_assert_int_eq(fstat(token, &status), 0);
 	ck_assert_int_eq(status.st_size, 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0);
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
-	ck_assert_int_eq(fcntl(token->fd, F_GET_SEALS) & seals, seals);
-	ck_assert_int_eq(write(token->fd, "x", 1), -1); /* nobody stores anything at our cost */
-	ck_assert_int_eq(ftruncate(token->fd, 4096), -1);
+	ck_assert_int_eq(fcntl(token, F_GET_SEALS) & seals, seals);
+	ck_assert_int_eq(write(token, "x", 1), -1); /* nobody stores anything at our cost */
+	ck_assert_int_eq(ftruncate(token, 4096), -1);
+	close(token);
 }
 END_TEST
 
 /* The holder keeps the fd; it is worth nothing any more. */
 START_TEST(destroyed)
 {
-	int kept = fcntl(got(&handle, FBK_RIGHT_WAIT)->fd, F_DUPFD_CLOEXEC, 100);
-	token_destroy(got(&handle, FBK_RIGHT_WAIT));
+	int kept = got(&handle, FBK_RIGHT_WAIT);
+	token_destroy(LIST_FIRST(&handle.tokens));
 	ck_assert_ptr_null(token_find(&registry, kept));
-	struct token *next = got(&handle, FBK_RIGHT_WAIT);
+	int next = got(&handle, FBK_RIGHT_WAIT);
 	ck_assert_ptr_null(token_find(&registry, kept));
-	ck_assert_ptr_eq(token_find(&registry, next->fd), next);
+	ck_assert_ptr_eq(token_find(&registry, next), LIST_FIRST(&handle.tokens));
+	close(next);
 	close(kept);
 	token_destroy(NULL);
 }
@@ -161,8 +214,10 @@ static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, found);
-	tcase_add_test(tcase, one_for_each_mask);
+	tcase_add_test(tcase, each_is_its_own);
 	tcase_add_test(tcase, limited);
+	tcase_add_test(tcase, many);
+	tcase_add_test(tcase, asked_for);
 	tcase_add_test(tcase, forged);
 	tcase_add_test(tcase, nothing_in_it);
 	tcase_add_test(tcase, destroyed);
