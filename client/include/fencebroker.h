@@ -348,7 +348,9 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 			uint32_t flags, struct fbk_timeline **ret_timeline);
 
 /* Make a token for this timeline: an fd that gives `rights` (a mask, no more than the caller's own)
- * to any process that presents it. A duplicate of the fd works too; a re-opened copy does not.
+ * to any process that presents it, or a duplicate of it. The file has mode 0: only a process with CAP_DAC_OVERRIDE can open
+ * it anew, and has the token then. Each call makes another, charged until the timeline is closed here: keep the fd to
+ * share with more.
  *   -EPERM  a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory */
 int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd);
 

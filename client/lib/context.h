@@ -19,6 +19,7 @@
 #include "call.h"
 #include "child.h"
 #include "crowd.h"
+#include "ids.h"
 #include "fencebroker.h"
 #include "flushing.h"
 #include "outbox.h"
@@ -60,6 +61,7 @@ struct fbk_context {
 	pthread_mutex_t opening; /* one open or close of a timeline at a time */
 	pthread_mutex_t mutex;
 	struct child_list children;
+	struct ids ids;
 	struct fbk_device *device;   /* one of them: that was registered over D-Bus, or NULL */
 	LIST_HEAD(, page_map) pages; /* page-map.c */
 	struct watches *watches;     /* watch.c */

@@ -33,13 +33,22 @@ static void device_begin(struct fbk_context *context, struct fbk_device *device,
 	pthread_mutex_unlock(&context->mutex);
 }
 
+/* The daemon may have it. */
+static void device_forget(struct fbk_context *context, uint32_t number)
+{
+	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = number);
+	request_quiet_end(context, &request);
+}
+
 static int device_create(struct fbk_context *context, const struct fbk_device_desc *desc,
 			 struct fbk_device **ret_device)
 {
-	REQUEST(request, DEVICE_REGISTER, device_register, .name = request_text(desc->name),
-		.class_ = desc->device_class, .waits = desc->waits, .signals = desc->signals,
-		.silent = desc->silent, .visibility = desc->visibility,
-		.page_align = desc->page_align, .backings = desc->backings, .routes = desc->routes);
+	uint32_t number = id_take(context);
+	REQUEST(request, DEVICE_REGISTER, device_register, .device = number,
+		.name = request_text(desc->name), .class_ = desc->device_class,
+		.waits = desc->waits, .signals = desc->signals, .silent = desc->silent,
+		.visibility = desc->visibility, .page_align = desc->page_align,
+		.backings = desc->backings, .routes = desc->routes);
 
 	struct fbk_device *device = calloc(1, sizeof(*device));
 	if (!device) {
@@ -47,6 +56,9 @@ static int device_create(struct fbk_context *context, const struct fbk_device_de
 	}
 	uint32_t backing = 0;
 	int r = request_object(context, &request, &device->number, &backing);
+	if (id_uncertain(r)) {
+		device_forget(context, number);
+	}
 	if (r < 0) {
 		free(device);
 		return r;
@@ -72,6 +84,7 @@ int device_adopt(struct fbk_context *context, const Fbk__Wire__Object *object)
 		return error_plain(-ENOMEM);
 	}
 	device->number = object->id;
+	id_skip(context, object->id);
 	device_begin(context, device, object->backing);
 	context->device = device;
 	return 0;
@@ -135,14 +148,24 @@ static void set_drop(struct child *child)
 
 static const struct child_ops set_child = { .drop = set_drop };
 
+static void set_forget(struct fbk_context *context, uint32_t number)
+{
+	REQUEST(request, SET_DESTROY, set_destroy, .set = number);
+	request_quiet_end(context, &request);
+}
+
 int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 {
-	REQUEST(request, SET_CREATE, set_create);
+	uint32_t number = id_take(context);
+	REQUEST(request, SET_CREATE, set_create, .set = number);
 	struct fbk_set *set = calloc(1, sizeof(*set));
 	if (!set) {
 		return error_plain(-ENOMEM);
 	}
 	int r = request_object(context, &request, &set->number, NULL);
+	if (id_uncertain(r)) {
+		set_forget(context, number);
+	}
 	if (r < 0) {
 		free(set);
 		return r;

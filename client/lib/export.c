@@ -165,26 +165,42 @@ static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
 	return 0;
 }
 
-static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
-			  int *ret_fd)
+/* The daemon may have it, and nobody else has. */
+static void export_forget(struct fbk_context *context, uint32_t id)
 {
+	REQUEST(request, EXPORT_CANCEL, export_cancel, .export = id);
+	request_quiet_end(context, &request);
+}
+
+static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
+			  uint32_t *ret_id, int *ret_fd)
+{
+	struct fbk_context *context = point.timeline->context;
+	uint32_t id = id_take(context);
 	REQUEST(request, POINT_EXPORT, point_export, .handle = point.timeline->handle,
-		.value = point.value, .kind = kind, .deadline_ns = deadline_ns);
-	return request_fd(point.timeline->context, &request, ret_fd);
+		.value = point.value, .kind = kind, .deadline_ns = deadline_ns, .export = id);
+	int r = request_fd(context, &request, ret_fd);
+	if (id_uncertain(r)) {
+		export_forget(context, id);
+	}
+	*ret_id = id;
+	return r;
 }
 
 static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret_fd)
 {
+	uint32_t id;
 	int fd;
 	int r = guard_start(point.timeline->context);
 	if (r == 0) {
-		r = export_request(point, FBK_FENCE_EVENTFD, deadline_ns, &fd);
+		r = export_request(point, FBK_FENCE_EVENTFD, deadline_ns, &id, &fd);
 	}
 	if (r < 0) {
 		return r;
 	}
 	r = export_keep(point, deadline_ns, fd);
 	if (r < 0) {
+		export_forget(point.timeline->context, id);
 		close(fd);
 		return r;
 	}
@@ -230,7 +246,8 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 					 point.timeline->name, strerrordesc_np(-r));
 		}
 	}
-	return export_request(point, kind, deadline_ns, ret_fd);
+	uint32_t id;
+	return export_request(point, kind, deadline_ns, &id, ret_fd);
 }
 
 int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t syncobj_point,
@@ -242,12 +259,14 @@ int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
 	if (fcntl(syncobj_fd, F_GETFD) < 0) {
 		return error_set(-EBADF, "%d is not an open file descriptor", syncobj_fd);
 	}
-	struct reply reply;
+	struct fbk_context *context = point.timeline->context;
+	uint32_t id = id_take(context);
 	REQUEST(request, POINT_EXPORT_TO, point_export_to, .handle = point.timeline->handle,
-		.value = point.value, .syncobj_point = syncobj_point, .deadline_ns = deadline_ns);
-	int r = request_call(point.timeline->context, &request, &syncobj_fd, 1, 0, &reply);
-	if (r == 0) {
-		reply_finish(&reply);
+		.value = point.value, .syncobj_point = syncobj_point, .deadline_ns = deadline_ns,
+		.export = id);
+	int r = request_do_fds(context, &request, &syncobj_fd, 1);
+	if (id_uncertain(r)) {
+		export_forget(context, id);
 	}
 	return r;
 }

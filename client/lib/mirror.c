@@ -87,22 +87,29 @@ void mirrors_signal(struct fbk_timeline *timeline)
 
 /* ----------------------------------------------------------------------------- making and ending */
 
+static void mirror_forget(struct fbk_context *context, uint32_t number)
+{
+	REQUEST(request, MIRROR_DESTROY, mirror_destroy, .mirror = number);
+	request_quiet_end(context, &request);
+}
+
 static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
 {
 	const struct fbk_timeline *timeline = mirror->timeline;
 	struct reply reply;
-	REQUEST(to, MIRROR_TO, mirror_to, .handle = timeline->handle,
-		.direct = mirror->drm_fd >= 0);
-	REQUEST(back, MIRROR_FROM, mirror_from, .handle = timeline->handle);
+	uint32_t number = id_take(timeline->context);
+	REQUEST(to, MIRROR_TO, mirror_to, .handle = timeline->handle, .direct = mirror->drm_fd >= 0,
+		.mirror = number);
+	REQUEST(back, MIRROR_FROM, mirror_from, .handle = timeline->handle, .mirror = number);
 	int r = request_call(timeline->context, from ? &back : &to, &syncobj_fd, 1, 0, &reply);
-	if (r < 0) {
-		return r;
+	if (id_uncertain(r)) {
+		mirror_forget(timeline->context, number);
 	}
-	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_OBJECT) {
-		mirror->number = reply.message->object->id;
+	if (r == 0) {
+		mirror->number = number;
+		reply_finish(&reply);
 	}
-	reply_finish(&reply);
-	return 0;
+	return r;
 }
 
 static void mirror_free(struct fbk_mirror *mirror)

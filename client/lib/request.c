@@ -422,10 +422,8 @@ void request_quiet_end(struct fbk_context *context, Fbk__Wire__Request *request)
 
 void request_part(struct fbk_context *context, Fbk__Wire__Request *request)
 {
-	if (context_flushing(context)) {
+	if (context_flushing(context) || id_uncertain(request_do(context, request))) {
 		request_quiet_end(context, request);
-	} else {
-		request_do(context, request);
 	}
 }
 

@@ -165,10 +165,11 @@ static int page_acknowledge(struct fbk_context *context, uint64_t page_id)
 	return request_quiet(context, &request, NULL);
 }
 
-static void timeline_request_close(struct fbk_context *context, uint32_t handle)
+void timeline_forget(struct fbk_context *context, uint32_t handle)
 {
 	REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = handle);
 	request_quiet_end(context, &request);
+	handle_free(context, handle);
 }
 
 static void timeline_end(struct fbk_timeline *timeline)
@@ -198,40 +199,69 @@ int timeline_adopt(struct fbk_context *context, const Fbk__Wire__Timeline *body,
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (r < 0) {
-		timeline_request_close(context, body->handle);
+		timeline_forget(context, body->handle);
 	} else if (body->writable) {
 		r = page_acknowledge(context, body->payload->id);
 	}
 	if (r == 0) {
 		*ret_timeline = timeline;
 	} else if (timeline) {
-		timeline_request_close(context, timeline->handle);
+		timeline_forget(context, timeline->handle);
 		timeline_end(timeline);
 	}
 	return r;
 }
 
-/* Create and open alike: the request's reply is a timeline. `opening` is held. */
-static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *request, const int *fd,
-			    struct fbk_timeline **ret_timeline)
+static int timeline_reply_check(const struct reply *reply)
+{
+	const Fbk__Wire__Timeline *body = reply->message->timeline;
+	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_TIMELINE ||
+	    reply_check(body) < 0) {
+		return error_set(-EPROTO, "the daemon describes no timeline");
+	}
+	return reply_check_fds(reply, body->registered ? 1 : 2);
+}
+
+/* With a handle that was taken: it is free again, unless the timeline has it. */
+static int timeline_request_by(struct fbk_context *context, Fbk__Wire__Request *request,
+			       uint32_t handle, const int *fd, struct fbk_timeline **ret_timeline)
 {
 	struct reply reply;
 	int r = request_call(context, request, fd, fd ? 1 : 0, FDS_MAY_DIFFER, &reply);
-	if (r < 0) {
-		return r;
-	}
-	const Fbk__Wire__Timeline *body = reply.message->timeline;
-	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_TIMELINE ||
-	    reply_check(body) < 0) {
-		reply_finish(&reply);
-		return error_set(-EPROTO, "the daemon describes no timeline");
-	}
-	r = reply_check_fds(&reply, body->registered ? 1 : 2);
 	if (r == 0) {
-		r = timeline_adopt(context, body, &reply, ret_timeline);
+		r = timeline_reply_check(&reply);
+		if (r == 0 && reply.message->timeline->handle != handle) {
+			handle_free(context, handle); /* it is open already, by another */
+			handle = 0;
+		}
+		if (r == 0) {
+			r = timeline_adopt(context, reply.message->timeline, &reply, ret_timeline);
+			handle = 0; /* where it fails, that frees it */
+		}
+		reply_finish(&reply);
 	}
-	reply_finish(&reply);
+	if (handle > 0 && id_uncertain(r)) {
+		timeline_forget(context, handle);
+	} else if (handle > 0 && r < 0 && r != -EEXIST) {
+		handle_free(context, handle);
+	}
 	return r;
+}
+
+/* Create and open alike: the request's reply is a timeline. `handle` is the field for it. `opening` is held. */
+static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *request,
+			    uint32_t *handle, const int *fd, struct fbk_timeline **ret_timeline)
+{
+	for (;;) {
+		int r = handle_take(context, handle);
+		if (r == 0) {
+			r = timeline_request_by(context, request, *handle, fd, ret_timeline);
+		}
+		if (r != -EEXIST) {
+			return r;
+		}
+		/* The bus has opened something by that one: the next. */
+	}
 }
 
 int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const char *name,
@@ -245,7 +275,8 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 	REQUEST(request, TIMELINE_CREATE, timeline_create, .device = device->number,
 		.set = set ? set->number : 0, .name = request_text(name), .flags = flags);
 	pthread_mutex_lock(&context->opening);
-	int r = timeline_request(context, &request, NULL, ret_timeline);
+	int r = timeline_request(context, &request, &request.timeline_create->handle, NULL,
+				 ret_timeline);
 	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
 		pthread_mutex_lock(&context->mutex);
 		page_map_keep((*ret_timeline)->payload_map, set);
@@ -266,7 +297,8 @@ int fbk_timeline_open(struct fbk_context *context, int token_fd, struct fbk_time
 		return error_set(-EBADF, "%d is not an open file descriptor", token_fd);
 	}
 	pthread_mutex_lock(&context->opening);
-	int r = timeline_request(context, &request, &token_fd, ret_timeline);
+	int r = timeline_request(context, &request, &request.timeline_open->handle, &token_fd,
+				 ret_timeline);
 	pthread_mutex_unlock(&context->opening);
 	return r;
 }
@@ -285,7 +317,7 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (last) {
-		timeline_request_close(context, timeline->handle);
+		timeline_forget(context, timeline->handle);
 		timeline_end(timeline);
 	}
 	pthread_mutex_unlock(&context->opening);

@@ -87,6 +87,9 @@ void timeline_unref(struct fbk_timeline *timeline);
 /* Open the one that is open by that handle once more, if it is still that one; or NULL. Not under the mutex. */
 struct fbk_timeline *timeline_get(struct fbk_context *context, uint32_t handle, uint64_t id);
 
+/* The daemon may have it open by that handle, and this process has not; or it has closed it. */
+void timeline_forget(struct fbk_context *context, uint32_t handle);
+
 /* The timeline that a reply describes: its pages are the first fds. `opening` has been held since before the request. */
 struct reply;
 struct Fbk__Wire__Timeline;

@@ -23,8 +23,11 @@ static struct client_set *set_entry(const struct client *client, uint32_t number
 	return NULL;
 }
 
-int client_set_create(struct client *client, uint32_t *ret_number)
+int client_set_create(struct client *client, uint32_t number)
 {
+	if (set_entry(client, number)) {
+		return 0;
+	}
 	struct client_set *entry = calloc(1, sizeof(*entry));
 	if (!entry) {
 		return -ENOMEM;
@@ -34,9 +37,8 @@ int client_set_create(struct client *client, uint32_t *ret_number)
 		free(entry);
 		return r;
 	}
-	entry->number = ++client->next_object;
+	entry->number = number;
 	LIST_INSERT_HEAD(&client->sets, entry, links);
-	*ret_number = entry->number;
 	return 0;
 }
 

@@ -7,7 +7,8 @@
 #include "client.h"
 #include "set.h"
 
-int client_set_create(struct client *client, uint32_t *ret_number);
+/* One of that number is found again. */
+int client_set_create(struct client *client, uint32_t number);
 int client_set_destroy(struct client *client, uint32_t number);            /* -ENOENT */
 struct set *client_set_find(const struct client *client, uint32_t number); /* or NULL */
 

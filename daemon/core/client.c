@@ -23,11 +23,11 @@ struct handle *client_handle(const struct client *client, uint32_t number)
 	return number < client->handles_size ? client->handles[number] : NULL;
 }
 
-static int client_handles_grow(struct client *client)
+static int client_handles_grow(struct client *client, uint32_t number)
 {
-	uint32_t size = client->handles_size ? client->handles_size * 2 : 16;
-	if (client->handles_size == FBK_PAIR_CELLS) {
-		return -ENOSPC;
+	uint32_t size = client->handles_size ? client->handles_size : 16;
+	while (size <= number) {
+		size *= 2;
 	}
 	struct handle **handles = reallocarray(client->handles, size, sizeof(struct handle *));
 	if (!handles) {
@@ -40,32 +40,36 @@ static int client_handles_grow(struct client *client)
 	return 0;
 }
 
-int client_add_handle(struct client *client, struct handle *handle, uint32_t *ret_number)
+int client_add_handle(struct client *client, struct handle *handle, uint32_t number)
 {
-	uint32_t number = client->handle_hint ? client->handle_hint : 1; /* 0 is no handle */
-	while (client_handle(client, number)) {
-		number++;
-	}
-	int r = number < client->handles_size ? 0 : client_handles_grow(client);
+	int r = number < client->handles_size ? 0 : client_handles_grow(client, number);
 	if (r == 0) {
 		r = charge_grow(&client->handles_charge, client->user, ACCOUNT_HANDLES, 1);
 	}
-	if (r < 0) {
-		return r;
+	if (r == 0) {
+		client->handles[number] = handle;
 	}
-	client->handles[number] = handle;
-	client->handle_hint = number + 1;
-	*ret_number = number;
-	return 0;
+	return r;
 }
 
 void client_remove_handle(struct client *client, uint32_t number)
 {
 	charge_shrink(&client->handles_charge, 1);
 	client->handles[number] = NULL;
-	if (number < client->handle_hint) {
-		client->handle_hint = number;
+}
+
+uint32_t client_free_handle(const struct client *client)
+{
+	uint32_t number = FBK_PAIR_CELLS - 1;
+	while (number > 0 && client_handle(client, number)) {
+		number--;
 	}
+	return number;
+}
+
+uint32_t client_new_id(struct client *client)
+{
+	return UINT32_MAX - client->bus_ids++;
 }
 
 /* --------------------------------------------------------------------------- birth and death -- */

@@ -54,8 +54,7 @@ struct client {
 	struct bell bell;
 	struct handle **handles; /* by number; grows */
 	uint32_t handles_size;
-	uint32_t handle_hint; /* no smaller number is free */
-	uint32_t next_object; /* the last number of a device, set or mirror */
+	uint32_t bus_ids; /* how many ids the bus has chosen for it */
 	LIST_HEAD(, device) devices;
 	LIST_HEAD(, client_set) sets;
 	TAILQ_HEAD(, token) tokens; /* that it asked for of others' timelines, oldest first */
@@ -64,7 +63,8 @@ struct client {
 	LIST_HEAD(, export) exports;
 	LIST_HEAD(, export) promises; /* those that it asked for */
 	LIST_HEAD(, mirror) mirrors;
-	struct graph_edges waits;             /* those that it declared */
+	struct graph_edges waits; /* those that it declared */
+	RB_HEAD(export_tree, export) export_ids;
 	RB_HEAD(watch_tree, watch) watches;   /* by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* not notified yet */
 	/* A watch has fired. The connection sets this; NULL: the client has none. */
@@ -85,10 +85,15 @@ int client_admit(struct client *client);
 /* End everything that the client owns; its timelines fail with this cause. Frees the client. */
 void client_end(struct client *client, enum fbk_cause cause);
 
-/* -ENOSPC: all cells of its pair page are in use. */
-int client_add_handle(struct client *client, struct handle *handle, uint32_t *ret_number);
+/* The number is free, and below FBK_PAIR_CELLS. */
+int client_add_handle(struct client *client, struct handle *handle, uint32_t number);
 void client_remove_handle(struct client *client, uint32_t number);
 struct handle *client_handle(const struct client *client, uint32_t number); /* or NULL */
+
+/* A client chooses the ids of what it has made; the bus does for its callers, from the other end: the highest handle that is
+ * free (0: none), and an id of any other kind. */
+uint32_t client_free_handle(const struct client *client);
+uint32_t client_new_id(struct client *client);
 
 /* "name (pid 12, uid 1000)" for messages; valid until the next call. */
 const char *client_label(const struct client *client);

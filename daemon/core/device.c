@@ -162,6 +162,15 @@ static int device_choose_backing(struct device *device, const struct device_spec
 	return 0;
 }
 
+static bool device_is(const struct device *device, const struct device_spec *spec)
+{
+	return strcmp(device->name, spec->name) == 0 && device->class == spec->class &&
+	       device->waits == spec->waits && device->signals == spec->signals &&
+	       device->silent == spec->silent && device->visibility == spec->visibility &&
+	       device->page_align == device_page_align(spec) &&
+	       device->backings == spec->backings && device->routes == spec->routes;
+}
+
 void devices_adopt_process(struct client *client)
 {
 	struct device *device;
@@ -174,14 +183,24 @@ int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail)
 {
 	struct registry *registry = client->registry;
+	struct device *device = device_find(client, spec->id);
 	int r = spec_check(spec, detail);
+	if (r == 0 && device) {
+		if (device_is(device, spec)) {
+			*ret_device = device;
+			return 0;
+		}
+		snprintf(detail, FBK_REASON_SIZE, "device %u of this client is another, %s",
+			 spec->id, device->name);
+		return -EEXIST;
+	}
 	if (r == 0) {
 		r = device_check(client, spec, detail);
 	}
 	if (r < 0) {
 		return r;
 	}
-	struct device *device = calloc(1, sizeof(*device));
+	device = calloc(1, sizeof(*device));
 	if (!device) {
 		return -ENOMEM;
 	}
@@ -200,7 +219,8 @@ int device_register(struct client *client, const struct device_spec *spec,
 	device->uid = client->subject.uid;
 	device->refs = 1;
 	device->id = registry_new_id(registry);
-	device->handle = ++client->next_object;
+	device->handle = spec->id;
+	device->backings = spec->backings;
 	device->class = spec->class;
 	device->waits = spec->waits;
 	device->signals = spec->signals;

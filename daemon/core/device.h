@@ -18,6 +18,7 @@
 
 /* A client's description of a device that it registers; not checked yet. */
 struct device_spec {
+	uint32_t id; /* the client's number for it */
 	const char *name;
 	uint32_t class;
 	uint32_t waits, signals; /* masks of enum fbk_fence_kind */
@@ -46,6 +47,7 @@ struct device {
 	enum fbk_visibility visibility;
 	uint32_t routes; /* mask of 1 << enum fbk_route that it accepts; 0: all */
 	uint32_t page_align;
+	uint32_t backings;        /* as the client asked for */
 	enum fbk_backing backing; /* of its fence pages: one bit */
 	LIST_HEAD(, page) memory; /* registered for them */
 	bool may_promise;         /* policy allows promises of its points */
@@ -55,7 +57,7 @@ struct device {
 	struct charge charge;
 };
 
-/* On an error `detail`, of FBK_REASON_SIZE, says why. */
+/* One of that id and of the same description is found again. On an error `detail`, of FBK_REASON_SIZE, says why. */
 int device_register(struct client *client, const struct device_spec *spec,
 		    struct device **ret_device, char *detail);
 

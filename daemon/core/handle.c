@@ -2,6 +2,7 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cell-arm.h"
@@ -31,8 +32,24 @@ int client_open_bell(struct client *client)
 	return r;
 }
 
+int handle_number_check(const struct client *client, uint32_t number, char *detail)
+{
+	if (number == 0 || number >= FBK_PAIR_CELLS) {
+		snprintf(detail, FBK_REASON_SIZE, "%u is no handle: they are 1 to %d", number,
+			 FBK_PAIR_CELLS - 1);
+		return -EINVAL;
+	}
+	const struct handle *handle = client_handle(client, number);
+	if (handle) {
+		snprintf(detail, FBK_REASON_SIZE, "this client has timeline %s open by handle %u",
+			 handle->timeline->name, number);
+		return -EEXIST;
+	}
+	return 0;
+}
+
 int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
-		  struct handle **ret_handle)
+		  uint32_t number, struct handle **ret_handle)
 {
 	int r = client_open_bell(client);
 	if (r < 0) {
@@ -46,14 +63,13 @@ int handle_create(struct client *client, struct timeline *timeline, uint32_t rig
 	handle->timeline = timeline;
 	handle->rights = (uint16_t)rights;
 
-	uint32_t number;
-	r = client_add_handle(client, handle, &number);
+	r = client_add_handle(client, handle, number);
 	if (r < 0) {
 		free(handle);
 		return r;
 	}
 	handle->number = (uint16_t)number; /* below FBK_PAIR_CELLS */
-	cell_init(handle_cell(handle));    /* the client learns the number later, by the socket */
+	cell_init(handle_cell(handle));    /* the client uses it once it has the reply */
 	LIST_INSERT_HEAD(&timeline->handles, handle, links);
 	timeline->handle_count++;
 	*ret_handle = handle;

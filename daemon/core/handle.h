@@ -33,9 +33,13 @@ struct handle {
 	LIST_HEAD(, token) tokens;  /* one for each mask of rights that it was shared with */
 };
 
-/* -ENOSPC: all cells of the client are in use. */
+/* May the client give that number to a new handle? -EINVAL: it is none. -EEXIST: it is that of another. `detail`, of
+ * FBK_REASON_SIZE, says so. */
+int handle_number_check(const struct client *client, uint32_t number, char *detail);
+
+/* `number` was checked. */
 int handle_create(struct client *client, struct timeline *timeline, uint32_t rights,
-		  struct handle **ret_handle);
+		  uint32_t number, struct handle **ret_handle);
 
 /* If its client is the signaler, the timeline fails with that cause. */
 void handle_destroy(struct handle *handle, enum fbk_cause cause);

@@ -23,7 +23,7 @@ struct handle *link_line_handle(const struct link_side *side, const struct link_
 	return handle && handle->timeline->id == line->id ? handle : NULL;
 }
 
-static int side_make_lane(struct link_side *side, bool produces)
+static int side_make_lane(struct link_side *side, uint32_t number, bool produces)
 {
 	struct registry *registry = side->client->registry;
 	struct set *set;
@@ -39,7 +39,8 @@ static int side_make_lane(struct link_side *side, bool produces)
 	if (r < 0) {
 		return r;
 	}
-	r = handle_create(side->client, lane, RIGHTS_ALL & ~(uint32_t)FBK_RIGHT_PROMISE, &handle);
+	r = handle_create(side->client, lane, RIGHTS_ALL & ~(uint32_t)FBK_RIGHT_PROMISE, number,
+			  &handle);
 	if (r < 0) {
 		timeline_destroy(lane);
 		return r;
@@ -49,15 +50,29 @@ static int side_make_lane(struct link_side *side, bool produces)
 	return 0;
 }
 
-static int side_fill(struct link_side *side, struct client *client, struct device *device,
+static int side_fill(struct link_side *side, struct client *client, const struct link_wish *wish,
 		     bool produces)
 {
 	side->client = client;
-	side->device = device;
-	device->refs++;
-	device->link_ends++;
+	side->device = wish->device;
+	side->device->refs++;
+	side->device->link_ends++;
+	side->hold = produces ? 0 : wish->hold;
+	side->asked_hold = wish->hold;
 	int r = produces ? 0 : link_holder_create(client, &side->holder);
-	return r < 0 ? r : side_make_lane(side, produces);
+	return r < 0 ? r : side_make_lane(side, wish->lane, produces);
+}
+
+/* Is this the end that the client asks for once more? */
+static int side_again(const struct link_side *side, const struct link_wish *wish, char *detail)
+{
+	if (side->device == wish->device && side->asked_hold == wish->hold &&
+	    side->lane.handle == wish->lane && link_line_handle(side, &side->lane)) {
+		return 0;
+	}
+	snprintf(detail, FBK_REASON_SIZE, "this client is an end of that link already, as %s",
+		 side->device->name);
+	return -EEXIST;
 }
 
 static void side_empty(struct link_side *side)
@@ -121,11 +136,16 @@ static struct link *link_alloc(void)
 	return link;
 }
 
-int link_offer(struct handle *handle, struct device *device, uint32_t role, uint32_t hold,
-	       char *detail)
+int link_offer(struct handle *handle, const struct link_wish *wish, char *detail)
 {
 	struct client *client = handle->client;
 	struct timeline *state = handle->timeline;
+	uint32_t role = wish->role;
+	struct link *link = link_of(handle);
+	if (link && link->sides[OFFERER].client == client) {
+		bool same = (role == FBK_ROLE_PRODUCER) == (link->producer == OFFERER);
+		return same ? side_again(&link->sides[OFFERER], wish, detail) : -EEXIST;
+	}
 	if (!state->brokered || timeline_signaler(state) != client || state->brokered->link) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "timeline %s can't be the state of a link: it must be a brokered timeline "
@@ -137,13 +157,17 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, uint
 		snprintf(detail, FBK_REASON_SIZE, "%u is not a role", role);
 		return -EINVAL;
 	}
-	struct link *link = link_alloc();
+	int r = handle_number_check(client, wish->lane, detail);
+	if (r < 0) {
+		return r;
+	}
+	link = link_alloc();
 	if (!link) {
 		return -ENOMEM;
 	}
-	int r = charge_take(&link->charge, client->user, ACCOUNT_LINKS, 1);
+	r = charge_take(&link->charge, client->user, ACCOUNT_LINKS, 1);
 	if (r == 0) {
-		r = side_fill(&link->sides[OFFERER], client, device, role == FBK_ROLE_PRODUCER);
+		r = side_fill(&link->sides[OFFERER], client, wish, role == FBK_ROLE_PRODUCER);
 	}
 	if (r < 0) {
 		side_undo(&link->sides[OFFERER]);
@@ -151,7 +175,6 @@ int link_offer(struct handle *handle, struct device *device, uint32_t role, uint
 		free(link);
 		return r;
 	}
-	link->sides[OFFERER].hold = role == FBK_ROLE_CONSUMER ? hold : 0;
 	link->registry = client->registry;
 	link->id = registry_new_id(link->registry);
 	link->state = state;
@@ -265,22 +288,21 @@ static int accept_check(const struct link *link, const struct client *client, ch
 	return 0;
 }
 
-static int accept_fill(struct link *link, struct client *client, struct device *device,
-		       uint32_t hold, char *detail)
+static int accept_fill(struct link *link, struct client *client, const struct link_wish *wish,
+		       char *detail)
 {
 	struct link_side *side = &link->sides[ACCEPTER];
-	int r = link_route(link, link->sides[OFFERER].device, device, detail);
+	int r = link_route(link, link->sides[OFFERER].device, wish->device, detail);
 	if (r == 0 && link->producer == OFFERER) {
-		r = link_check_hold(link, hold, detail);
+		r = link_check_hold(link, wish->hold, detail);
 	}
 	if (r == 0) {
 		r = link_make_claims(link, client->user);
 	}
 	if (r == 0) {
-		r = side_fill(side, client, device, link->producer == ACCEPTER);
+		r = side_fill(side, client, wish, link->producer == ACCEPTER);
 	}
 	if (r == 0) {
-		side->hold = link->producer == OFFERER ? hold : 0;
 		r = link_join_formats(link, detail);
 	}
 	if (r < 0) {
@@ -298,16 +320,22 @@ static void link_tell_unfit(struct link *link, const struct client *client,
 	link_changed(link);
 }
 
-int link_accept(struct link *link, struct client *client, struct device *device, uint32_t hold,
+int link_accept(struct link *link, struct client *client, const struct link_wish *wish,
 		char *detail)
 {
+	if (link->sides[ACCEPTER].client == client) {
+		return side_again(&link->sides[ACCEPTER], wish, detail);
+	}
 	int r = accept_check(link, client, detail);
+	if (r == 0) {
+		r = handle_number_check(client, wish->lane, detail);
+	}
 	if (r < 0) {
 		return r;
 	}
-	r = accept_fill(link, client, device, hold, detail);
+	r = accept_fill(link, client, wish, detail);
 	if (r == -EOPNOTSUPP || r == -ENOBUFS) {
-		link_tell_unfit(link, client, device, detail);
+		link_tell_unfit(link, client, wish->device, detail);
 	}
 	if (r < 0) {
 		return r;

@@ -36,6 +36,7 @@ struct link_side {
 	struct client *client; /* NULL: empty */
 	struct device *device;
 	struct link_line lane;
+	uint32_t asked_hold; /* as the request said */
 	struct link_point points[1 + FBK_LANE_POINTS];
 	struct format_list *formats; /* NULL: any */
 	uint32_t hold;               /* of a consumer; 0: not stated */
@@ -118,10 +119,18 @@ struct link {
  * timeline, by which a link is found. */
 struct link *link_of(const struct handle *handle); /* NULL: not the state of a link */
 
-/* Both make a lane for the client. */
-int link_offer(struct handle *handle, struct device *device, uint32_t role, uint32_t hold,
-	       char *detail);
-int link_accept(struct link *link, struct client *client, struct device *device, uint32_t hold,
+/* What a client asks for as an end of a link. */
+struct link_wish {
+	struct device *device;
+	uint32_t role; /* of an offering end */
+	uint32_t hold; /* of a consumer; 0: not stated */
+	uint32_t lane; /* the number of the handle of its lane */
+};
+
+/* Both make a lane for the client. Asked for the same once more, they find the end that it is already; -EEXIST: it is
+ * another. */
+int link_offer(struct handle *handle, const struct link_wish *wish, char *detail);
+int link_accept(struct link *link, struct client *client, const struct link_wish *wish,
 		char *detail);
 
 /* The index of the client's side; -1: none. */

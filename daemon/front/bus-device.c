@@ -120,7 +120,7 @@ static int read_token(struct bus_call *call, uint32_t *ret_handle)
 		*ret_handle = handle->number;
 		return 0;
 	}
-	REQUEST(open, TIMELINE_OPEN, timeline_open);
+	REQUEST(open, TIMELINE_OPEN, timeline_open, .handle = client_free_handle(call->client));
 	r = bus_call_run(call, &open, fd, 1);
 	*ret_handle = r < 0 ? 0 : call->answer.timeline.handle;
 	return r;
@@ -144,7 +144,8 @@ static int method_create_timeline(sd_bus_message *message, void *arg, sd_bus_err
 		return r;
 	}
 	REQUEST(create, TIMELINE_CREATE, timeline_create, .device = device->handle,
-		.name = text(name), .flags = FBK_TIMELINE_BROKERED);
+		.name = text(name), .flags = FBK_TIMELINE_BROKERED,
+		.handle = client_free_handle(device->client));
 	r = bus_call_run(&call, &create, NULL, 0);
 	if (r < 0) {
 		return bus_call_end(&call, NULL, r);
@@ -225,7 +226,8 @@ static int serve_export(struct bus_call *call, uint32_t handle)
 		return r < 0 ? r : -EINVAL; /* nobody would get the eventfd */
 	}
 	REQUEST(export, POINT_EXPORT, point_export, .handle = handle, .value = value,
-		.kind = FBK_FENCE_EVENTFD, .deadline_ns = deadline_in(timeout_us));
+		.kind = FBK_FENCE_EVENTFD, .deadline_ns = deadline_in(timeout_us),
+		.export = client_new_id(call->client));
 	r = bus_call_run(call, &export, NULL, 0);
 	return r < 0 ? r : sd_bus_reply_method_return(call->message, "h", call->answer.fds[0]);
 }

@@ -53,7 +53,7 @@ int bus_method_register_device(sd_bus_message *message, void *arg, sd_bus_error 
 	struct connection *connection;
 	char path[BUS_PATH_SIZE];
 	int socket = -1;
-	REQUEST(request, DEVICE_REGISTER, device_register);
+	REQUEST(request, DEVICE_REGISTER, device_register, .device = 1);
 	int r = bus_call_begin(&call, arg, message);
 	if (r < 0 || !sd_bus_message_get_expect_reply(message)) {
 		return r < 0 ? r : -EINVAL; /* nobody would get the socket */
@@ -67,7 +67,7 @@ int bus_method_register_device(sd_bus_message *message, void *arg, sd_bus_error 
 	}
 	call.client = connection->client;
 	r = bus_call_run(&call, &request, NULL, 0);
-	if (r >= 0) { /* there its number is 1 */
+	if (r >= 0) {
 		bus_device_path(device_find(call.client, call.answer.object.id)->id, path);
 		r = sd_bus_reply_method_return(message, "oh", path, socket);
 	}

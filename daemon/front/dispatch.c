@@ -39,6 +39,9 @@ struct dispatch_entry {
 
 #define IS_QUIET .quiet = QUIET
 
+/* Bytes that each request may have, though it needs fewer: fields that a newer client adds are ignored. */
+#define REQUEST_ROOM 256
+
 #define WAIT    FBK_RIGHT_WAIT
 #define SIGNAL  FBK_RIGHT_SIGNAL
 #define PROMISE FBK_RIGHT_PROMISE
@@ -47,9 +50,9 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(HELLO, hello, REQUEST_ROOM, .before_hello = true),
 	ENTRY(GOODBYE, goodbye, REQUEST_ROOM, IS_QUIET),
 	ENTRY(DEVICE_REGISTER, device_register, REQUEST_ROOM),
-	ENTRY(DEVICE_UNREGISTER, device_unregister, REQUEST_ROOM),
+	ENTRY(DEVICE_UNREGISTER, device_unregister, REQUEST_ROOM, IS_QUIET),
 	ENTRY(SET_CREATE, set_create, REQUEST_ROOM),
-	ENTRY(SET_DESTROY, set_destroy, REQUEST_ROOM),
+	ENTRY(SET_DESTROY, set_destroy, REQUEST_ROOM, IS_QUIET),
 	ENTRY(TIMELINE_CREATE, timeline_create, REQUEST_ROOM),
 	ENTRY(PAGE_MAPPED, page_mapped, REQUEST_ROOM, IS_QUIET),
 	ENTRY(DEVICE_MEMORY, device_memory, REQUEST_ROOM, .fd_count = 1),
@@ -69,6 +72,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(POINT_EXPORT, point_export, REQUEST_ROOM, ON_TIMELINE(PointExport, WAIT)),
 	ENTRY(POINT_EXPORT_TO, point_export_to, REQUEST_ROOM, ON_TIMELINE(PointExportTo, WAIT),
 	      .fd_count = 1),
+	ENTRY(EXPORT_CANCEL, export_cancel, REQUEST_ROOM, IS_QUIET),
 	ENTRY(POINT_PROMISE, point_promise, REQUEST_ROOM,
 	      ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, REQUEST_ROOM, ON_TIMELINE(PointSignalOn, SIGNAL),
@@ -85,7 +89,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(LINK_ACCEPT, link_accept, REQUEST_ROOM, ON_TIMELINE(LinkAccept, WAIT)),
 	ENTRY(LINK_INFO, link_info, REQUEST_ROOM, ON_TIMELINE(LinkInfo, WAIT)),
 	ENTRY(LINK_JOIN, link_join, REQUEST_ROOM, ON_TIMELINE(LinkJoin, WAIT), IS_QUIET),
-	ENTRY(LINK_END, link_end, 512, ON_TIMELINE(LinkEnd, WAIT)),
+	ENTRY(LINK_END, link_end, 512, ON_TIMELINE(LinkEnd, WAIT), IS_QUIET),
 	ENTRY(LINK_POINT, link_point, REQUEST_ROOM, ON_TIMELINE(LinkPoint, WAIT)),
 	ENTRY(LINK_POINT_GET, link_point_get, REQUEST_ROOM, ON_TIMELINE(LinkPointGet, WAIT)),
 	ENTRY(LINK_BUFFER, link_buffer, 512, ON_TIMELINE(LinkBuffer, WAIT),
@@ -204,6 +208,15 @@ int answer_duplicate(struct answer *answer, int fd)
 		return -errno;
 	}
 	answer_fd(answer, duplicate);
+	return 0;
+}
+
+int id_check(uint32_t id, char *detail)
+{
+	if (id == 0) {
+		snprintf(detail, FBK_REASON_SIZE, "0 is no id: the client chooses one, from 1 on");
+		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -61,6 +61,9 @@ static inline char *text(const char *string)
 void answer_fd(struct answer *answer, int fd); /* takes it */
 int answer_duplicate(struct answer *answer, int fd);
 int answer_object(struct answer *answer, uint32_t id);
+
+/* An id that a client chose. -EINVAL: 0 is none. */
+int id_check(uint32_t id, char *detail);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
 /* The handle that a request names, checked for all of these rights. The table does so for a request's first
@@ -105,12 +108,13 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_timeline_share, request_timeline_open, request_timeline_close,
 	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
-	request_point_export_to, request_point_promise, request_syncobj_create, request_mirror_to,
-	request_mirror_from, request_device_memory, request_timeline_memory, request_mirror_destroy,
-	request_pair_join, request_pair_list, request_point_depends, request_inspect_status,
-	request_inspect_devices, request_inspect_timelines, request_inspect_route,
-	request_inspect_stuck, request_link_offer, request_link_accept, request_link_info,
-	request_link_join, request_link_end, request_link_point, request_link_point_get,
-	request_link_buffer, request_link_buffer_get, request_link_format, request_link_format_get,
-	request_link_buffer_accept, request_link_depth, request_link_publish, request_link_find,
-	request_inspect_links, request_admin_fail, request_admin_evict, request_admin_reload;
+	request_point_export_to, request_export_cancel, request_point_promise,
+	request_syncobj_create, request_mirror_to, request_mirror_from, request_device_memory,
+	request_timeline_memory, request_mirror_destroy, request_pair_join, request_pair_list,
+	request_point_depends, request_inspect_status, request_inspect_devices,
+	request_inspect_timelines, request_inspect_route, request_inspect_stuck, request_link_offer,
+	request_link_accept, request_link_info, request_link_join, request_link_end,
+	request_link_point, request_link_point_get, request_link_buffer, request_link_buffer_get,
+	request_link_format, request_link_format_get, request_link_buffer_accept,
+	request_link_depth, request_link_publish, request_link_find, request_inspect_links,
+	request_admin_fail, request_admin_evict, request_admin_reload;

@@ -157,7 +157,8 @@ int request_link_offer(struct client *client, struct handle *handle, const void 
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
-	int r = link_offer(handle, device, request->role, request->hold, answer->detail);
+	const struct link_wish wish = { device, request->role, request->hold, request->lane };
+	int r = link_offer(handle, &wish, answer->detail);
 	if (r < 0) {
 		return r;
 	}
@@ -180,7 +181,8 @@ int request_link_accept(struct client *client, struct handle *handle, const void
 	if (!link) {
 		return answer_no_link(answer, handle);
 	}
-	int r = link_accept(link, client, device, request->hold, answer->detail);
+	const struct link_wish wish = { device, 0, request->hold, request->lane };
+	int r = link_accept(link, client, &wish, answer->detail);
 	if (r < 0) {
 		return r;
 	}

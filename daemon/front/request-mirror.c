@@ -34,18 +34,20 @@ int request_syncobj_create(struct client *client, struct handle *handle, const v
 	return r;
 }
 
-static int mirror_make(struct client *client, struct handle *handle, int fd, bool from, bool direct,
-		       struct answer *answer)
+static int mirror_make(struct client *client, struct handle *handle, int fd, uint32_t number,
+		       bool from, bool direct, struct answer *answer)
 {
-	struct mirror *mirror;
 	int kind;
-	int r = received_fence(client->registry, fd, FBK_FENCE_SYNCOBJ_TIMELINE, "a drm_syncobj",
-			       -EBADF, &kind, answer->detail);
+	int r = id_check(number, answer->detail);
 	if (r == 0) {
-		r = mirror_create(translator_of(client), handle, fd, from, direct, &mirror,
+		r = received_fence(client->registry, fd, FBK_FENCE_SYNCOBJ_TIMELINE,
+				   "a drm_syncobj", -EBADF, &kind, answer->detail);
+	}
+	if (r == 0) {
+		r = mirror_create(translator_of(client), handle, fd, number, from, direct,
 				  answer->detail);
 	}
-	return r < 0 ? r : answer_object(answer, mirror->number);
+	return r < 0 ? r : answer_object(answer, number);
 }
 
 int request_mirror_to(struct client *client, struct handle *handle, const void *body, int *fds,
@@ -57,13 +59,13 @@ int request_mirror_to(struct client *client, struct handle *handle, const void *
 			 "only the signaler of %s can mirror it directly", handle->timeline->name);
 		return -EPERM;
 	}
-	return mirror_make(client, handle, fds[0], false, request->direct, answer);
+	return mirror_make(client, handle, fds[0], request->mirror, false, request->direct, answer);
 }
 
 int request_mirror_from(struct client *client, struct handle *handle, const void *body, int *fds,
 			struct answer *answer)
 {
-	(void)body;
+	const Fbk__Wire__MirrorFrom *request = body;
 	if (!handle->timeline->brokered) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "timeline %s is signalled in memory by its maker: only a brokered one "
@@ -71,7 +73,7 @@ int request_mirror_from(struct client *client, struct handle *handle, const void
 			 handle->timeline->name);
 		return -EINVAL;
 	}
-	return mirror_make(client, handle, fds[0], true, false, answer);
+	return mirror_make(client, handle, fds[0], request->mirror, true, false, answer);
 }
 
 int request_mirror_destroy(struct client *client, struct handle *handle, const void *body, int *fds,

@@ -148,12 +148,24 @@ int request_watch_cancel(struct client *client, struct handle *handle, const voi
 	return r;
 }
 
+static struct export_wish wish_of(const struct client *client, uint32_t id, uint64_t value,
+				  uint64_t deadline_ns)
+{
+	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	return (struct export_wish){
+		.id = id,
+		.value = value,
+		.deadline_ns = deadline_bounded(deadline_ns, settings->max_export_ms),
+	};
+}
+
 int request_point_export(struct client *client, struct handle *handle, const void *body, int *fds,
 			 struct answer *answer)
 {
 	(void)fds;
 	const Fbk__Wire__PointExport *request = body;
-	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	struct export_wish wish =
+		wish_of(client, request->export, request->value, request->deadline_ns);
 	int fd;
 	int r = point_check(request->value, answer);
 	if (r < 0) {
@@ -163,9 +175,11 @@ int request_point_export(struct client *client, struct handle *handle, const voi
 		r = export_reached(translator_of(client), handle, request->value, &fd,
 				   answer->detail);
 	} else {
-		r = export_create(translator_of(client), handle, request->value, request->kind,
-				  deadline_bounded(request->deadline_ns, settings->max_export_ms),
-				  &fd, answer->detail);
+		r = id_check(wish.id, answer->detail);
+		if (r == 0) {
+			r = export_create(translator_of(client), handle, &wish, request->kind, &fd,
+					  answer->detail);
+		}
 	}
 	if (r == 0) {
 		answer_fd(answer, fd);
@@ -177,22 +191,32 @@ int request_point_export_to(struct client *client, struct handle *handle, const 
 			    int *fds, struct answer *answer)
 {
 	const Fbk__Wire__PointExportTo *request = body;
-	const struct policy_settings *settings = policy_settings(client->registry->policy);
+	struct export_wish wish =
+		wish_of(client, request->export, request->value, request->deadline_ns);
 	int kind;
 	int r = point_check(request->value, answer);
+	if (r == 0) {
+		r = id_check(wish.id, answer->detail);
+	}
 	if (r == 0) {
 		r = received_fence(client->registry, fds[0], FBK_FENCE_SYNCOBJ_TIMELINE,
 				   "a drm_syncobj", -EBADF, &kind, answer->detail);
 	}
-	if (r == 0) {
-		r = export_to_syncobj(
-			translator_of(client), handle, request->value, fds[0],
-			request->syncobj_point,
-			deadline_bounded(request->deadline_ns, settings->max_export_ms),
-			answer->detail);
-	}
-	if (r == 0) {
-		fds[0] = -1; /* kept */
+	return r < 0 ? r
+		     : export_to_syncobj(translator_of(client), handle, &wish, &fds[0],
+					 request->syncobj_point, answer->detail);
+}
+
+int request_export_cancel(struct client *client, struct handle *handle, const void *body, int *fds,
+			  struct answer *answer)
+{
+	(void)handle;
+	(void)fds;
+	const Fbk__Wire__ExportCancel *request = body;
+	int r = export_cancel(client, request->export);
+	if (r < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "export %u does not exist, or has fired",
+			 request->export);
 	}
 	return r;
 }

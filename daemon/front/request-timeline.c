@@ -104,17 +104,6 @@ static int timeline_set(struct client *client, const Fbk__Wire__TimelineCreate *
 	return 0;
 }
 
-static int handle_new(struct client *client, struct timeline *timeline, uint32_t rights,
-		      struct handle **ret_handle, struct answer *answer)
-{
-	int r = handle_create(client, timeline, rights, ret_handle);
-	if (r == -ENOSPC) {
-		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "this client has %d timelines open, the most", FBK_PAIR_CELLS - 1);
-	}
-	return r;
-}
-
 static int create_check(const Fbk__Wire__TimelineCreate *request, struct answer *answer)
 {
 	if (!device_name_valid(request->name)) {
@@ -150,6 +139,37 @@ static int timeline_make(struct client *client, struct device *device,
 	return r;
 }
 
+/* Was it made by such a request? */
+static bool handle_is(const struct handle *handle, const struct device *device,
+		      const Fbk__Wire__TimelineCreate *request)
+{
+	const struct timeline *timeline = handle->timeline;
+	if (timeline_signaler(timeline) != handle->client || timeline->device != device ||
+	    timeline->lane || (timeline->brokered != NULL) != (request->flags != 0) ||
+	    strcmp(timeline->name, request->name) != 0) {
+		return false;
+	}
+	const struct set *set = client_set_find(handle->client, request->set);
+	return request->set ? timeline->set == set
+			    : timeline->set->control->size == SET_SIZE_OF_ONE;
+}
+
+static int handle_make(struct client *client, struct device *device,
+		       const Fbk__Wire__TimelineCreate *request, struct handle **ret_handle,
+		       struct answer *answer)
+{
+	struct timeline *timeline;
+	int r = timeline_make(client, device, request, &timeline, answer);
+	if (r < 0) {
+		return r;
+	}
+	r = handle_create(client, timeline, RIGHTS_ALL, request->handle, ret_handle);
+	if (r < 0) {
+		timeline_destroy(timeline);
+	}
+	return r;
+}
+
 int request_timeline_create(struct client *client, struct handle *none, const void *body, int *fds,
 			    struct answer *answer)
 {
@@ -157,22 +177,22 @@ int request_timeline_create(struct client *client, struct handle *none, const vo
 	(void)fds;
 	const Fbk__Wire__TimelineCreate *request = body;
 	struct device *device = device_find(client, request->device);
-	struct timeline *timeline;
-	struct handle *handle;
+	struct handle *handle = client_handle(client, request->handle);
 
 	if (!device) {
 		return answer_no_device(answer, request->device);
 	}
 	int r = create_check(request, answer);
+	if (r == 0 && handle && handle_is(handle, device, request)) {
+		return answer_timeline(answer, handle);
+	}
 	if (r == 0) {
-		r = timeline_make(client, device, request, &timeline, answer);
+		r = handle_number_check(client, request->handle, answer->detail);
+	}
+	if (r == 0) {
+		r = handle_make(client, device, request, &handle, answer);
 	}
 	if (r < 0) {
-		return r;
-	}
-	r = handle_new(client, timeline, RIGHTS_ALL, &handle, answer);
-	if (r < 0) {
-		timeline_destroy(timeline);
 		return r;
 	}
 	r = answer_timeline(answer, handle);
@@ -243,7 +263,7 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 			  struct answer *answer)
 {
 	(void)none;
-	(void)body;
+	const Fbk__Wire__TimelineOpen *request = body;
 	struct token *token = token_find(client->registry, fds[0]);
 	if (!token) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
@@ -258,7 +278,14 @@ int request_timeline_open(struct client *client, struct handle *none, const void
 	struct handle *handle = handle_of(client, timeline);
 	bool fresh = !handle;
 	uint32_t rights = token->rights;
-	int r = fresh ? handle_new(client, timeline, rights, &handle, answer) : 0;
+	int r = 0;
+	if (!handle ||
+	    handle->number != request->handle) { /* it was opened by another, which is in force */
+		r = handle_number_check(client, request->handle, answer->detail);
+	}
+	if (r == 0 && fresh) {
+		r = handle_create(client, timeline, rights, request->handle, &handle);
+	}
 	if (r < 0) {
 		return r;
 	}

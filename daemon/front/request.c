@@ -117,6 +117,7 @@ int request_device_register(struct client *client, struct handle *handle, const 
 	(void)fds;
 	const Fbk__Wire__DeviceRegister *request = body;
 	const struct device_spec spec = {
+		.id = request->device,
 		.name = request->name,
 		.class = request->class_,
 		.waits = request->waits,
@@ -128,7 +129,10 @@ int request_device_register(struct client *client, struct handle *handle, const 
 		.routes = request->routes,
 	};
 	struct device *device;
-	int r = device_register(client, &spec, &device, answer->detail);
+	int r = id_check(request->device, answer->detail);
+	if (r == 0) {
+		r = device_register(client, &spec, &device, answer->detail);
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -157,11 +161,13 @@ int request_set_create(struct client *client, struct handle *handle, const void 
 		       struct answer *answer)
 {
 	(void)handle;
-	(void)body;
 	(void)fds;
-	uint32_t number;
-	int r = client_set_create(client, &number);
-	return r < 0 ? r : answer_object(answer, number);
+	const Fbk__Wire__SetCreate *request = body;
+	int r = id_check(request->set, answer->detail);
+	if (r == 0) {
+		r = client_set_create(client, request->set);
+	}
+	return r < 0 ? r : answer_object(answer, request->set);
 }
 
 int request_set_destroy(struct client *client, struct handle *handle, const void *body, int *fds,

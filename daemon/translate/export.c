@@ -10,7 +10,21 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/core/client.h"
 #include "proto/container.h"
+
+static int export_compare(const struct export *a, const struct export *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+RB_GENERATE_INTERNAL(export_tree, export, id_links, export_compare, static inline)
+
+static struct export *export_by_id(struct client *client, uint32_t id)
+{
+	struct export key = { .id = id };
+	return RB_FIND(export_tree, &client->export_ids, &key);
+}
 
 static void promise_forget_asker(struct export *export)
 {
@@ -48,6 +62,9 @@ static void export_destroy(struct export *export)
 	arm_remove(&export->arm);
 	loop_disarm(&translator->registry->loop, &export->deadline);
 	LIST_REMOVE(export, links);
+	if (!export->promise) {
+		RB_REMOVE(export_tree, &export->asker->export_ids, export);
+	}
 	promise_forget_asker(export);
 	export_forget(export);
 	export->provider->destroy(translator, &export->provided);
@@ -208,8 +225,26 @@ static int export_make(struct translator *translator, struct client *client,
 	return 0;
 }
 
-static void export_arm(struct export *export, struct handle *handle, uint64_t deadline_ns)
+/* Is it what the client asks for once more? */
+static int export_again(const struct export *export, const struct handle *handle, uint64_t value,
+			uint64_t at, uint32_t kind, char *detail)
 {
+	const struct timeline *timeline = export->arm.timeline;
+	if (timeline == handle->timeline && export->value == value && export->at == at &&
+	    (uint32_t) export->provider->kind == kind) {
+		return 0;
+	}
+	snprintf(detail, FBK_REASON_SIZE,
+		 "export %u of this client is another, of point %llu of %s", export->id,
+		 (unsigned long long)export->value, timeline->name);
+	return -EEXIST;
+}
+
+static void export_arm(struct export *export, struct handle *handle, uint32_t id,
+		       uint64_t deadline_ns)
+{
+	export->id = id;
+	RB_INSERT(export_tree, &handle->client->export_ids, export);
 	struct translator *translator = export->translator;
 	LIST_INSERT_HEAD(&handle->client->exports, export, links);
 	export->asker = handle->client;
@@ -220,12 +255,19 @@ static void export_arm(struct export *export, struct handle *handle, uint64_t de
 	arm_add(&export->arm, handle->timeline, export->value); /* may fire and free it */
 }
 
-int export_create(struct translator *translator, struct handle *handle, uint64_t value,
-		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail)
+int export_create(struct translator *translator, struct handle *handle,
+		  const struct export_wish *wish, uint32_t kind, int *ret_fd, char *detail)
 {
 	struct client *client = handle->client;
 	const struct provider *provider = provider_find(kind);
-	struct export *export;
+	struct export *export = export_by_id(client, wish->id);
+	if (export) {
+		int again = export_again(export, handle, wish->value, wish->value, kind, detail);
+		if (again == 0) {
+			*ret_fd = fcntl(export->origin.fd, F_DUPFD_CLOEXEC, 0);
+		}
+		return again < 0 ? again : *ret_fd < 0 ? -errno : 0;
+	}
 	if (!provider) {
 		snprintf(
 			detail, FBK_REASON_SIZE,
@@ -237,9 +279,9 @@ int export_create(struct translator *translator, struct handle *handle, uint64_t
 	if (provider->probe(translator, detail) < 0) {
 		return -EOPNOTSUPP;
 	}
-	int r = export_make(translator, client, provider, false, value, ret_fd, &export);
+	int r = export_make(translator, client, provider, false, wish->value, ret_fd, &export);
 	if (r == 0) {
-		export_arm(export, handle, deadline_ns);
+		export_arm(export, handle, wish->id, wish->deadline_ns);
 	}
 	return r;
 }
@@ -262,19 +304,23 @@ static int syncobj_point_check(struct translator *translator, uint32_t syncobj, 
 	return r;
 }
 
-int export_to_syncobj(struct translator *translator, struct handle *handle, uint64_t value, int fd,
-		      uint64_t syncobj_point, uint64_t deadline_ns, char *detail)
+int export_to_syncobj(struct translator *translator, struct handle *handle,
+		      const struct export_wish *wish, int *fd, uint64_t syncobj_point, char *detail)
 {
 	const struct provider *provider = &provider_syncobj_point;
-	struct export *export;
+	struct export *export = export_by_id(handle->client, wish->id);
+	if (export) {
+		return export_again(export, handle, wish->value, syncobj_point,
+				    (uint32_t)provider->kind, detail);
+	}
 	if (provider->probe(translator, detail) < 0) {
 		return -EOPNOTSUPP;
 	}
-	int r = export_alloc(translator, handle->client, provider, false, value, &export);
+	int r = export_alloc(translator, handle->client, provider, false, wish->value, &export);
 	if (r < 0) {
 		return r;
 	}
-	r = syncobj_open(&translator->drm, fd, &export->provided.handle);
+	r = syncobj_open(&translator->drm, *fd, &export->provided.handle);
 	if (r == 0) {
 		r = syncobj_point_check(translator, export->provided.handle, syncobj_point, detail);
 	}
@@ -284,9 +330,10 @@ int export_to_syncobj(struct translator *translator, struct handle *handle, uint
 		return r;
 	}
 	export->at = syncobj_point;
-	export->duplicate = fd;
-	origin_keep(&translator->origins, &export->origin, fd);
-	export_arm(export, handle, deadline_ns);
+	export->duplicate = *fd;
+	origin_keep(&translator->origins, &export->origin, *fd);
+	*fd = -1;
+	export_arm(export, handle, wish->id, wish->deadline_ns);
 	return 0;
 }
 
@@ -416,6 +463,18 @@ int export_promise(struct translator *translator, struct handle *handle, uint64_
 	timeline_hint(timeline, value, deadline_ns);
 	loop_arm(&translator->registry->loop, &export->deadline, deadline_ns);
 	arm_add(&export->arm, timeline, value); /* may fire and free it */
+	return 0;
+}
+
+int export_cancel(struct client *client, uint32_t id)
+{
+	struct export *export = export_by_id(client, id);
+	if (!export) {
+		return -ENOENT;
+	}
+	struct timeline *timeline = export->arm.timeline;
+	int state = arm_expire(&export->arm);
+	export_finish(export, timeline, state == -EAGAIN ? -ECANCELED : state);
 	return 0;
 }
 

@@ -17,7 +17,9 @@
 
 struct export
 {
-	LIST_ENTRY(export) links;       /* of the client; a promise: of the translator */
+	LIST_ENTRY(export) links;  /* of the client; a promise: of the translator */
+	RB_ENTRY(export) id_links; /* of the client, by its id; no promise */
+	uint32_t id;
 	LIST_ENTRY(export) asked_links; /* a promise: of the asker, while that lives */
 	struct client *asker;           /* NULL: gone; a promise outlives it */
 	struct translator *translator;
@@ -34,14 +36,26 @@ struct export
 	struct charge fd_charge;
 };
 
-/* `ret_fd` is for the caller to send and close. `detail` is FBK_REASON_SIZE. */
-int export_create(struct translator *translator, struct handle *handle, uint64_t value,
-		  uint32_t kind, uint64_t deadline_ns, int *ret_fd, char *detail);
+/* What the client asks for, by an id of its own. One that has not fired yet and asks for the same but the deadline is found
+ * again by it: its deadline stays. -EEXIST: it asks for something else. */
+struct export_wish {
+	uint32_t id;
+	uint64_t value;
+	uint64_t deadline_ns;
+};
 
-/* At that point of a syncobj that the client passed: takes the fd if it succeeds. -EINVAL: a fence was submitted for it, or
- * for a later point. */
-int export_to_syncobj(struct translator *translator, struct handle *handle, uint64_t value, int fd,
-		      uint64_t syncobj_point, uint64_t deadline_ns, char *detail);
+/* `ret_fd` is for the caller to send and close. `detail` is FBK_REASON_SIZE. */
+int export_create(struct translator *translator, struct handle *handle,
+		  const struct export_wish *wish, uint32_t kind, int *ret_fd, char *detail);
+
+/* At that point of a syncobj that the client passed: takes the fd, and makes it -1, if it is kept. -EINVAL: a fence was
+ * submitted for it, or for a later point. */
+int export_to_syncobj(struct translator *translator, struct handle *handle,
+		      const struct export_wish *wish, int *fd, uint64_t syncobj_point,
+		      char *detail);
+
+/* It fires, as failed: whoever has it looks, and finds no more. -ENOENT: it has fired. */
+int export_cancel(struct client *client, uint32_t id);
 
 /* A signalled sync_file for a point that is reached. -EAGAIN: the point is not reached. */
 int export_reached(struct translator *translator, struct handle *handle, uint64_t value,

@@ -248,15 +248,31 @@ static int mirror_check(const struct translator *translator, const struct timeli
 	return 0;
 }
 
-int mirror_create(struct translator *translator, struct handle *handle, int fd, bool from,
-		  bool direct, struct mirror **ret_mirror, char *detail)
+/* The one of that number, if it is the same: its syncobj can't be compared. */
+static int mirror_again_check(const struct mirror *mirror, const struct handle *handle, bool from,
+			      bool direct, char *detail)
+{
+	if (mirror->handle == handle && mirror->from == from && mirror->direct == direct) {
+		return 0;
+	}
+	snprintf(detail, FBK_REASON_SIZE, "mirror %u of this client is another, of %s",
+		 mirror->number, mirror->timeline->name);
+	return -EEXIST;
+}
+
+int mirror_create(struct translator *translator, struct handle *handle, int fd, uint32_t number,
+		  bool from, bool direct, char *detail)
 {
 	struct client *client = handle->client;
+	struct mirror *mirror = mirror_find(client, number);
+	if (mirror) {
+		return mirror_again_check(mirror, handle, from, direct, detail);
+	}
 	int r = mirror_check(translator, handle->timeline, from, detail);
 	if (r < 0) {
 		return r;
 	}
-	struct mirror *mirror = calloc(1, sizeof(*mirror));
+	mirror = calloc(1, sizeof(*mirror));
 	if (!mirror) {
 		return -ENOMEM;
 	}
@@ -281,7 +297,7 @@ int mirror_create(struct translator *translator, struct handle *handle, int fd, 
 		mirror_destroy(mirror, true);
 		return r;
 	}
-	mirror->number = ++client->next_object;
+	mirror->number = number;
 	client->registry->counters.mirrors++;
 	if (!from && !direct && mirror->timeline->seen > 0) {
 		mirror_signal(mirror, mirror->timeline->seen); /* points that are reached already */
@@ -289,7 +305,6 @@ int mirror_create(struct translator *translator, struct handle *handle, int fd, 
 	if (!from && !mirror->ended) {
 		mirror_go_on(mirror);
 	}
-	*ret_mirror = mirror;
 	return 0;
 }
 

@@ -30,9 +30,10 @@ struct mirror {
 	struct charge fd_charge;
 };
 
-/* `fd` was classified as a syncobj, and stays the caller's. */
-int mirror_create(struct translator *translator, struct handle *handle, int fd, bool from,
-		  bool direct, struct mirror **ret_mirror, char *detail);
+/* `fd` was classified as a syncobj, and stays the caller's. One of that number and of the same parameters is found again:
+ * -EEXIST, if it is another. */
+int mirror_create(struct translator *translator, struct handle *handle, int fd, uint32_t number,
+		  bool from, bool direct, char *detail);
 
 /* `silent`: leave the syncobj as it is. */
 void mirror_destroy(struct mirror *mirror, bool silent);

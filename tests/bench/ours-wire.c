@@ -98,6 +98,7 @@ static int wire_register(struct wire_client *client, uint32_t *ret_device)
 	Fbk__Wire__DeviceRegister device = FBK__WIRE__DEVICE_REGISTER__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	Fbk__Wire__Message *reply;
+	device.device = 1;
 	device.name = "leader";
 	device.class_ = FBK_CLASS_CPU;
 	device.waits = device.signals = FBK_FENCE_MEMORY64;
@@ -121,6 +122,7 @@ static int wire_create(struct wire_client *client, uint32_t device)
 	Fbk__Wire__TimelineCreate create = FBK__WIRE__TIMELINE_CREATE__INIT;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	Fbk__Wire__Message *reply;
+	create.handle = 1;
 	create.device = device;
 	create.name = "bench";
 	create.flags = FBK_TIMELINE_BROKERED;

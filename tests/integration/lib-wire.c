@@ -100,8 +100,88 @@ int client_send_raw(struct client *client, const void *bytes, size_t size, const
 	return r;
 }
 
+/* The field for the id that the client chooses for what the request makes; NULL: none. `ret_handle`: it is a handle. */
+static uint32_t *id_field(Fbk__Wire__Request *request, bool *ret_handle)
+{
+	*ret_handle = true;
+	switch (request->body_case) {
+	case FBK__WIRE__REQUEST__BODY_TIMELINE_CREATE:
+		return &request->timeline_create->handle;
+	case FBK__WIRE__REQUEST__BODY_TIMELINE_OPEN:
+		return &request->timeline_open->handle;
+	case FBK__WIRE__REQUEST__BODY_LINK_OFFER:
+		return &request->link_offer->lane;
+	case FBK__WIRE__REQUEST__BODY_LINK_ACCEPT:
+		return &request->link_accept->lane;
+	default:
+		break;
+	}
+	*ret_handle = false;
+	switch (request->body_case) {
+	case FBK__WIRE__REQUEST__BODY_DEVICE_REGISTER:
+		return &request->device_register->device;
+	case FBK__WIRE__REQUEST__BODY_SET_CREATE:
+		return &request->set_create->set;
+	case FBK__WIRE__REQUEST__BODY_MIRROR_TO:
+		return &request->mirror_to->mirror;
+	case FBK__WIRE__REQUEST__BODY_MIRROR_FROM:
+		return &request->mirror_from->mirror;
+	case FBK__WIRE__REQUEST__BODY_POINT_EXPORT:
+		return &request->point_export->export;
+	case FBK__WIRE__REQUEST__BODY_POINT_EXPORT_TO:
+		return &request->point_export_to->export;
+	default:
+		return NULL;
+	}
+}
+
+static uint32_t handle_choose(struct client *client)
+{
+	for (uint32_t handle = 1; handle < FBK_PAIR_CELLS; handle++) {
+		if (!(client->handles[handle / 64] & UINT64_C(1) << handle % 64)) {
+			client->handles[handle / 64] |= UINT64_C(1) << handle % 64;
+			return handle;
+		}
+	}
+	return FBK_PAIR_CELLS - 1;
+}
+
+static void handle_done(struct client *client, uint32_t handle)
+{
+	if (handle < FBK_PAIR_CELLS) {
+		client->handles[handle / 64] &= ~(UINT64_C(1) << handle % 64);
+	}
+}
+
+/* It was not made, is another that was open, or was closed: the number is free. */
+static void ids_settle(struct client *client, Fbk__Wire__Request *request, int error,
+		       const Fbk__Wire__Message *message)
+{
+	bool handle;
+	const uint32_t *id = id_field(request, &handle);
+	bool other = error == 0 && message->body_case == FBK__WIRE__MESSAGE__BODY_TIMELINE && id &&
+		     message->timeline->handle != *id;
+	if (id && handle && (other || (error < 0 && error != -EEXIST))) {
+		handle_done(client, *id);
+	}
+	if (error == 0 && request->body_case == FBK__WIRE__REQUEST__BODY_TIMELINE_CLOSE) {
+		handle_done(client, request->timeline_close->handle);
+	}
+}
+
 void client_send(struct client *client, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count)
+{
+	bool handle;
+	uint32_t *id = id_field(request, &handle);
+	if (id && *id == 0) {
+		*id = handle ? handle_choose(client) : ++client->last_id;
+	}
+	client_send_as_is(client, request, fds, fd_count);
+}
+
+void client_send_as_is(struct client *client, Fbk__Wire__Request *request, const int *fds,
+		       size_t fd_count)
 {
 	static uint8_t bytes[WIRE_PACKET_MAX];
 	request->serial = ++client->serial;
@@ -183,6 +263,7 @@ int client_call(struct client *client, Fbk__Wire__Request *request, const int *f
 		EXPECT(reply.message->body_case == FBK__WIRE__MESSAGE__BODY__NOT_SET);
 		strncpy(client->detail, reply.message->detail, sizeof(client->detail) - 1);
 	}
+	ids_settle(client, request, error, reply.message);
 	if (error == 0 && ret_reply) {
 		*ret_reply = reply;
 	} else {

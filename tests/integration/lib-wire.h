@@ -39,6 +39,8 @@ struct client {
 	uint64_t fired_watch[CLIENT_EVENTS]; /* events that came during the wait for a reply */
 	int fired_result[CLIENT_EVENTS];
 	size_t fired_count;
+	uint64_t handles[FBK_PAIR_CELLS / 64]; /* in use, of those that client_send() chose */
+	uint32_t last_id;
 };
 
 struct reply {
@@ -57,8 +59,12 @@ void client_close(struct client *client); /* hangs up, and unmaps all; takes a c
 /* A packet as it is. The fds stay the caller's. */
 int client_send_raw(struct client *client, const void *bytes, size_t size, const int *fds,
 		    size_t fd_count);
+/* An id of what the request makes that is 0 is chosen, as the library would. */
 void client_send(struct client *client, Fbk__Wire__Request *request, const int *fds,
 		 size_t fd_count);
+/* The same, as it is. */
+void client_send_as_is(struct client *client, Fbk__Wire__Request *request, const int *fds,
+		       size_t fd_count);
 
 /* The next message. False at the end of the connection. */
 bool client_receive(struct client *client, struct reply *ret_reply);

@@ -29,6 +29,7 @@ static const char *const resources[] = {
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
+static int bystander_token; /* of its timeline */
 static pthread_t bystander_thread;
 static pthread_mutex_t bystander_in_round = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool bystander_stop;
@@ -64,6 +65,7 @@ static void setup(void)
 {
 	daemon_serve(&fencebrokerd, NULL);
 	bystander_open(&bystander, &fencebrokerd);
+	EXPECT(view_share(&bystander.signals, FBK_RIGHT_WAIT, &bystander_token) == 0);
 	for (size_t i = 0; i < RESOURCE_COUNT; i++) {
 		usage_before[i] = client_usage(&bystander.waiter, getuid(), resources[i]);
 	}
@@ -128,8 +130,7 @@ static void have_everything(void)
 	       0);
 	EXPECT(view_share(&view, FBK_RIGHT_WAIT, &fd) == 0 && close(fd) == 0);
 	EXPECT(view_share(&brokered, FBK_RIGHT_SIGNAL, &fd) == 0 && close(fd) == 0);
-	EXPECT(view_share(&bystander.signals, FBK_RIGHT_WAIT, &fd) == 0);
-	EXPECT(view_open(&client, fd, &opened) == 0 && close(fd) == 0);
+	EXPECT(view_open(&client, bystander_token, &opened) == 0);
 	EXPECT(view_watch(&opened, FBK_POINT_MAX, FAR_NS, 1) == 0);
 	EXPECT(view_watch(&view, 1, FAR_NS, 2) == 0);
 	EXPECT(view_export(&opened, FBK_POINT_MAX, FBK_FENCE_EVENTFD, FAR_NS, &fd) == 0);

@@ -140,17 +140,15 @@ START_TEST(raw_names)
 }
 END_TEST
 
-/* The offer is charged to its publisher, not to those who find it. */
+/* An offer that is found is charged to the one that finds it, not to its publisher. */
 static int poor_run(void *arg)
 {
 	struct client raw;
 	(void)arg;
 	become(POOR);
 	client_open(&raw, &names.server);
-	uint32_t link = raw_offer(&raw); /* the lane is the only token that it may have */
-	EXPECT(raw_publish(&raw, link, "poor") == -EDQUOT);
-	EXPECT(strstr(raw.detail, "tokens"));
-	EXPECT(raw_find(&names.observer, "poor", NULL, 0) == -ENOENT);
+	EXPECT(raw_publish(&raw, raw_offer(&raw), "poor") == 0);
+	EXPECT(raw_find(&names.observer, "poor", NULL, 0) == 0);
 	client_close(&raw);
 	return 0;
 }
@@ -163,13 +161,13 @@ START_TEST(costs)
 	uint32_t link = raw_offer(&raw);
 	uint64_t tokens = client_usage(&names.observer, 0, "tokens");
 	ck_assert_int_eq(raw_publish(&raw, link, "rich"), 0);
-	ck_assert_uint_eq(client_usage(&names.observer, 0, "tokens"), tokens + 1);
+	ck_assert_uint_eq(client_usage(&names.observer, 0, "tokens"), tokens);
 	unsigned int fds = daemon_fd_count(&names.server);
 	for (int i = 0; i < 500; i++) {
 		ck_assert_int_eq(raw_publish(&raw, link, i % 2 ? "rich" : "richer"), 0);
 		ck_assert_int_eq(raw_find(&names.observer, i % 2 ? "rich" : "richer", NULL, 0), 0);
 	}
-	ck_assert_uint_eq(client_usage(&names.observer, 0, "tokens"), tokens + 1);
+	ck_assert_uint_le(client_usage(&names.observer, 0, "tokens"), tokens + 64); /* the last ones */
 	ck_assert_uint_eq(daemon_fd_count(&names.server), fds);
 	client_close(&raw);
 	await_none("rich");

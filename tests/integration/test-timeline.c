@@ -380,16 +380,16 @@ START_TEST(handles_used_up)
 	}
 	ck_assert_uint_eq(last.handle, HANDLES_MAX);
 	set = client_set(&signaler);
-	ck_assert_int_eq(view_create(&signaler, device, set, "one", 0, &opened), -ENOSPC);
-	client_expect_detail(&signaler, "4095 timelines open");
-	ck_assert_int_eq(view_open(&signaler, token, &opened), -ENOSPC);
-	client_expect_detail(&signaler, "4095 timelines open");
+	ck_assert_int_eq(view_create(&signaler, device, set, "two", 0, &opened), -EEXIST);
+	client_expect_detail(&signaler, "timeline one open by handle 4095");
+	ck_assert_int_eq(view_open(&signaler, token, &opened), -EEXIST);
+	client_expect_detail(&signaler, "timeline one open by handle 4095");
 	cell_arm(&last, 1); /* the last cell and bell work */
 	view_await_monitored(&last, 1);
 	ck_assert_int_eq(view_close(&last), 0);
 	ck_assert_int_eq(view_open(&signaler, token, &opened), 0);
 	ck_assert_uint_eq(opened.handle, HANDLES_MAX);
-	ck_assert_int_eq(view_create(&signaler, device, set, "one", 0, &last), -ENOSPC);
+	ck_assert_int_eq(view_create(&signaler, device, set, "one", 0, &last), -EEXIST);
 	client_close(&other);
 	close(token);
 }

@@ -226,6 +226,7 @@ static void send_of_size(size_t wanted)
 	static uint8_t bytes[2 * WIRE_PACKET_MAX];
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.serial = 1;
+	request.device_register->device = 1;
 	request.device_register->name = name;
 	memset(name, 'x', wanted);
 	for (size_t length = wanted;; length--) {

@@ -133,9 +133,6 @@ static int wanted_read(struct wanted *wanted, const struct fbk_link_desc *desc)
 static int link_adopt(struct fbk_link *link, struct reply *reply)
 {
 	const Fbk__Wire__LinkState *state = reply->message->link;
-	if (reply->message->body_case != FBK__WIRE__MESSAGE__BODY_LINK || !state->lane_table) {
-		return error_set(-EPROTO, "the daemon describes no link");
-	}
 	int r = timeline_adopt(link->context, state->lane, reply, &link->out.timeline);
 	if (r < 0) {
 		return r;
@@ -155,12 +152,47 @@ static int link_adopt(struct fbk_link *link, struct reply *reply)
 	return link_take_role(link, state->role);
 }
 
-static int link_request(struct fbk_link *link, Fbk__Wire__Request *request, size_t fds_wanted,
-			const struct wanted *wanted)
+/* Nothing of it is here; maybe the daemon has the end of the link, and its lane. */
+static void link_forget(struct fbk_link *link, uint32_t lane, int error)
+{
+	if (id_uncertain(error)) {
+		REQUEST(request, LINK_END, link_end, .handle = link->state->handle, .error = error);
+		request_quiet_end(link->context, &request);
+		timeline_forget(link->context, lane);
+	} else if (error != -EEXIST) { /* that handle is the bus's */
+		handle_free(link->context, lane);
+	}
+}
+
+/* `lane` is the field for the handle of our lane. `opening` is held. */
+static int link_begin(struct fbk_link *link, Fbk__Wire__Request *request, uint32_t *lane,
+		      size_t fds_wanted, struct reply *ret_reply)
+{
+	int r = handle_take(link->context, lane);
+	if (r < 0) {
+		return r;
+	}
+	r = request_call(link->context, request, NULL, 0, fds_wanted, ret_reply);
+	if (r < 0) {
+		link_forget(link, *lane, r);
+		return r;
+	}
+	const Fbk__Wire__LinkState *state = ret_reply->message->link;
+	if (ret_reply->message->body_case != FBK__WIRE__MESSAGE__BODY_LINK || !state->lane_table ||
+	    !state->lane || state->lane->handle != *lane) {
+		link_forget(link, *lane, -EPROTO);
+		reply_finish(ret_reply);
+		return error_set(-EPROTO, "the daemon describes no link");
+	}
+	return 0;
+}
+
+static int link_request(struct fbk_link *link, Fbk__Wire__Request *request, uint32_t *lane,
+			size_t fds_wanted, const struct wanted *wanted)
 {
 	struct reply reply;
 	pthread_mutex_lock(&link->context->opening);
-	int r = request_call(link->context, request, NULL, 0, fds_wanted, &reply);
+	int r = link_begin(link, request, lane, fds_wanted, &reply);
 	if (r < 0) {
 		pthread_mutex_unlock(&link->context->opening);
 		return r;
@@ -197,7 +229,7 @@ int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, 
 		REQUEST(request, LINK_OFFER, link_offer, .handle = link->state->handle,
 			.device = device->number, .role = wanted.link.role,
 			.hold = wanted.consumer.hold);
-		r = link_request(link, &request, 2, &wanted);
+		r = link_request(link, &request, &request.link_offer->lane, 2, &wanted);
 	}
 	if (r == 0) { /* nobody can accept it yet */
 		r = link_formats_send(link, &wanted.link);
@@ -233,7 +265,7 @@ int fbk_link_accept(struct fbk_device *device, int offer_fd, const struct fbk_li
 	if (r == 0) {
 		REQUEST(request, LINK_ACCEPT, link_accept, .handle = link->state->handle,
 			.device = device->number, .hold = wanted.consumer.hold);
-		r = link_request(link, &request, 3, &wanted);
+		r = link_request(link, &request, &request.link_accept->lane, 3, &wanted);
 	}
 	if (r < 0) {
 		link_undo(link);

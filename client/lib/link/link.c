@@ -182,10 +182,16 @@ static int link_ask(struct fbk_link *link)
 	if (r < 0) {
 		return r;
 	}
-	if (reply.message->body_case == FBK__WIRE__MESSAGE__BODY_LINK) {
-		r = link_meet(link, reply.message->link, &reply);
-	} else {
+	const Fbk__Wire__LinkState *state = reply.message->link;
+	if (reply.message->body_case != FBK__WIRE__MESSAGE__BODY_LINK) {
 		r = error_set(-EPROTO, "the daemon describes no link");
+	} else {
+		r = reply_check_fds(
+			&reply,
+			state->claims ? 2 : 0); /* no peer is not one without room for its fds */
+	}
+	if (r == 0) {
+		r = link_meet(link, state, &reply);
 	}
 	reply_finish(&reply);
 	return r;
