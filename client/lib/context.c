@@ -101,6 +101,7 @@ struct fbk_context *context_create(void)
 	context->classifier.reference_fd = -1;
 	atomic_init(&context->timeout_ns, CONTEXT_TIMEOUT_NS);
 	outbox_init(&context->outbox);
+	ids_init(&context->ids);
 	pthread_mutex_init(&context->opening, NULL);
 	pthread_mutex_init(&context->mutex, NULL);
 	pthread_condattr_init(&attributes);
@@ -138,6 +139,7 @@ void context_destroy(struct fbk_context *context)
 	pthread_cond_destroy(&context->answered);
 	pthread_mutex_destroy(&context->mutex);
 	pthread_mutex_destroy(&context->opening);
+	ids_finish(&context->ids);
 	free(context->packet);
 	free(context);
 }

@@ -43,7 +43,7 @@ static void device_forget(struct fbk_context *context, uint32_t number)
 static int device_create(struct fbk_context *context, const struct fbk_device_desc *desc,
 			 struct fbk_device **ret_device)
 {
-	uint32_t number = id_take(context);
+	uint32_t number = id_take(&context->ids);
 	REQUEST(request, DEVICE_REGISTER, device_register, .device = number,
 		.name = request_text(desc->name), .class_ = desc->device_class,
 		.waits = desc->waits, .signals = desc->signals, .silent = desc->silent,
@@ -84,7 +84,7 @@ int device_adopt(struct fbk_context *context, const Fbk__Wire__Object *object)
 		return error_plain(-ENOMEM);
 	}
 	device->number = object->id;
-	id_skip(context, object->id);
+	id_skip(&context->ids, object->id);
 	device_begin(context, device, object->backing);
 	context->device = device;
 	return 0;
@@ -156,7 +156,7 @@ static void set_forget(struct fbk_context *context, uint32_t number)
 
 int fbk_set_create(struct fbk_context *context, struct fbk_set **ret_set)
 {
-	uint32_t number = id_take(context);
+	uint32_t number = id_take(&context->ids);
 	REQUEST(request, SET_CREATE, set_create, .set = number);
 	struct fbk_set *set = calloc(1, sizeof(*set));
 	if (!set) {

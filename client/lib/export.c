@@ -176,7 +176,7 @@ static int export_request(struct fbk_point point, enum fbk_fence_kind kind, uint
 			  uint32_t *ret_id, int *ret_fd)
 {
 	struct fbk_context *context = point.timeline->context;
-	uint32_t id = id_take(context);
+	uint32_t id = id_take(&context->ids);
 	REQUEST(request, POINT_EXPORT, point_export, .handle = point.timeline->handle,
 		.value = point.value, .kind = kind, .deadline_ns = deadline_ns, .export = id);
 	int r = request_fd(context, &request, ret_fd);
@@ -260,7 +260,7 @@ int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
 		return error_set(-EBADF, "%d is not an open file descriptor", syncobj_fd);
 	}
 	struct fbk_context *context = point.timeline->context;
-	uint32_t id = id_take(context);
+	uint32_t id = id_take(&context->ids);
 	REQUEST(request, POINT_EXPORT_TO, point_export_to, .handle = point.timeline->handle,
 		.value = point.value, .syncobj_point = syncobj_point, .deadline_ns = deadline_ns,
 		.export = id);

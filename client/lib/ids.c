@@ -3,34 +3,41 @@
 
 #include <errno.h>
 
-#include "context.h"
 #include "error.h"
 
-uint32_t id_take(struct fbk_context *context)
+void ids_init(struct ids *ids)
 {
-	struct ids *ids = &context->ids;
-	pthread_mutex_lock(&context->mutex);
+	pthread_mutex_init(&ids->lock, NULL);
+	ids->handles[0] = 1; /* 0 is none */
+}
+
+void ids_finish(struct ids *ids)
+{
+	pthread_mutex_destroy(&ids->lock);
+}
+
+uint32_t id_take(struct ids *ids)
+{
+	pthread_mutex_lock(&ids->lock);
 	ids->last = ids->last == UINT32_MAX ? 1 : ids->last + 1;
 	uint32_t id = ids->last;
-	pthread_mutex_unlock(&context->mutex);
+	pthread_mutex_unlock(&ids->lock);
 	return id;
 }
 
-void id_skip(struct fbk_context *context, uint32_t id)
+void id_skip(struct ids *ids, uint32_t id)
 {
-	pthread_mutex_lock(&context->mutex);
-	if (id > context->ids.last) {
-		context->ids.last = id;
+	pthread_mutex_lock(&ids->lock);
+	if (id > ids->last) {
+		ids->last = id;
 	}
-	pthread_mutex_unlock(&context->mutex);
+	pthread_mutex_unlock(&ids->lock);
 }
 
-int handle_take(struct fbk_context *context, uint32_t *ret_handle)
+int handle_take(struct ids *ids, uint32_t *ret_handle)
 {
-	struct ids *ids = &context->ids;
 	int r = -ENOSPC;
-	pthread_mutex_lock(&context->mutex);
-	ids->handles[0] |= 1; /* 0 is none */
+	pthread_mutex_lock(&ids->lock);
 	for (uint32_t word = 0; r < 0 && word < FBK_PAIR_CELLS / 64; word++) {
 		if (ids->handles[word] != UINT64_MAX) {
 			uint32_t bit = (uint32_t)__builtin_ctzll(~ids->handles[word]);
@@ -39,17 +46,17 @@ int handle_take(struct fbk_context *context, uint32_t *ret_handle)
 			r = 0;
 		}
 	}
-	pthread_mutex_unlock(&context->mutex);
+	pthread_mutex_unlock(&ids->lock);
 	return r == 0 ? 0
 		      : error_set(r, "this context has %d timelines open, the most",
 				  FBK_PAIR_CELLS - 1);
 }
 
-void handle_free(struct fbk_context *context, uint32_t handle)
+void handle_free(struct ids *ids, uint32_t handle)
 {
-	pthread_mutex_lock(&context->mutex);
-	context->ids.handles[handle / 64] &= ~(UINT64_C(1) << handle % 64);
-	pthread_mutex_unlock(&context->mutex);
+	pthread_mutex_lock(&ids->lock);
+	ids->handles[handle / 64] &= ~(UINT64_C(1) << handle % 64);
+	pthread_mutex_unlock(&ids->lock);
 }
 
 bool id_uncertain(int error)

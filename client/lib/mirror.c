@@ -97,7 +97,7 @@ static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
 {
 	const struct fbk_timeline *timeline = mirror->timeline;
 	struct reply reply;
-	uint32_t number = id_take(timeline->context);
+	uint32_t number = id_take(&timeline->context->ids);
 	REQUEST(to, MIRROR_TO, mirror_to, .handle = timeline->handle, .direct = mirror->drm_fd >= 0,
 		.mirror = number);
 	REQUEST(back, MIRROR_FROM, mirror_from, .handle = timeline->handle, .mirror = number);

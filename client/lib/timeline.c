@@ -169,7 +169,7 @@ void timeline_forget(struct fbk_context *context, uint32_t handle)
 {
 	REQUEST(request, TIMELINE_CLOSE, timeline_close, .handle = handle);
 	request_quiet_end(context, &request);
-	handle_free(context, handle);
+	handle_free(&context->ids, handle);
 }
 
 static void timeline_end(struct fbk_timeline *timeline)
@@ -231,7 +231,7 @@ static int timeline_request_by(struct fbk_context *context, Fbk__Wire__Request *
 	if (r == 0) {
 		r = timeline_reply_check(&reply);
 		if (r == 0 && reply.message->timeline->handle != handle) {
-			handle_free(context, handle); /* it is open already, by another */
+			handle_free(&context->ids, handle); /* it is open already, by another */
 			handle = 0;
 		}
 		if (r == 0) {
@@ -243,7 +243,7 @@ static int timeline_request_by(struct fbk_context *context, Fbk__Wire__Request *
 	if (handle > 0 && id_uncertain(r)) {
 		timeline_forget(context, handle);
 	} else if (handle > 0 && r < 0 && r != -EEXIST) {
-		handle_free(context, handle);
+		handle_free(&context->ids, handle);
 	}
 	return r;
 }
@@ -253,7 +253,7 @@ static int timeline_request(struct fbk_context *context, Fbk__Wire__Request *req
 			    uint32_t *handle, const int *fd, struct fbk_timeline **ret_timeline)
 {
 	for (;;) {
-		int r = handle_take(context, handle);
+		int r = handle_take(&context->ids, handle);
 		if (r == 0) {
 			r = timeline_request_by(context, request, *handle, fd, ret_timeline);
 		}

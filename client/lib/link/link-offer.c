@@ -160,7 +160,7 @@ static void link_forget(struct fbk_link *link, uint32_t lane, int error)
 		request_quiet_end(link->context, &request);
 		timeline_forget(link->context, lane);
 	} else if (error != -EEXIST) { /* that handle is the bus's */
-		handle_free(link->context, lane);
+		handle_free(&link->context->ids, lane);
 	}
 }
 
@@ -168,7 +168,7 @@ static void link_forget(struct fbk_link *link, uint32_t lane, int error)
 static int link_begin(struct fbk_link *link, Fbk__Wire__Request *request, uint32_t *lane,
 		      size_t fds_wanted, struct reply *ret_reply)
 {
-	int r = handle_take(link->context, lane);
+	int r = handle_take(&link->context->ids, lane);
 	if (r < 0) {
 		return r;
 	}
