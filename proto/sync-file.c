@@ -39,7 +39,7 @@ int sync_file_state(int fd)
 		info.num_fences = 0;
 	}
 	if (info.status == 0) {
-		return -EAGAIN;
+		return FENCE_PENDING;
 	}
 	for (uint32_t i = 0; info.status > 0 && i < info.num_fences; i++) {
 		if (fences[i].status < 0) {

@@ -12,8 +12,10 @@
  * kept it from merging. */
 int sync_file_confirm(int own, int fd);
 
-/* 0 signalled, -EAGAIN not yet, else the error it carries; of a merged one, that of any part that
- * is still in it. */
+/* Of a fence: not signalled yet. No errno, since a fence may carry any. */
+#define FENCE_PENDING 1
+
+/* 0 signalled, FENCE_PENDING, else the error it carries; of a merged one, that of any part that is still in it. */
 int sync_file_state(int fd);
 
 /* Tell the drivers behind it when it is wanted: a hint. -ENOTTY before Linux 6.8. */

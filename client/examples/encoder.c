@@ -77,6 +77,9 @@ static int run(struct fbk_context *ctx, int offer_fd)
 	unsigned long count = 0;
 	while ((r = fbk_link_next(link, deadline(), &frame)) == 0) {
 		r = encode(fbk_frame_buffer(frame)->fd[0], fbk_frame_acquire_fd(frame, deadline()));
+		if (r == 0) {
+			r = fbk_frame_error(frame); /* which the fd can't tell */
+		}
 		fbk_frame_release(frame, r); /* r < 0: the producer gets the error */
 		fbk_frame_unref(frame);
 		count++;

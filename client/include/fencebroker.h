@@ -14,8 +14,14 @@
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
  *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
- *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, or a
- *             right that you do not hold) and -EOPNOTSUPP (see fbk_feature()).
+ *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, a
+ *             right that you do not hold, or the other end of a link) and -EOPNOTSUPP (see
+ *             fbk_feature()).
+ *             -EAGAIN, -ETIMEDOUT, -ENOTCONN, -EBADF, -EALREADY and -ECANCELED are the library's:
+ *             they never come from others. A timeline that its owner failed with one of these, a
+ *             kernel fence that carries one (the kernel ends innocent requests of a reset GPU
+ *             with -EAGAIN), a frame released with one: all of them return -EREMOTEIO. The infos
+ *             (fbk_timeline_info(), fbk_link_info()) keep the original.
  *   Daemon    What a program calls per frame does not wait for the daemon: signals, points that follow fences, watches,
  *             cancels, closes, frames. It is sent, and not answered; what the daemon refuses comes through the timeline,
  *             which fails once the points before are decided: fbk_timeline_info() has errno and reason. Requests that its
@@ -171,7 +177,7 @@ enum fbk_cause {
 	FBK_CAUSE_OWNER_FAILED = 3, /* the signaler failed it: its own errno */
 	FBK_CAUSE_DEADLINE = 4,     /* a promise or an import missed its deadline: -ETIME */
 	FBK_CAUSE_POLICING = 5,     /* the payload stepped back or jumped: -EPROTO */
-	FBK_CAUSE_ADMIN = 6,        /* the administrator failed it: -ECANCELED */
+	FBK_CAUSE_ADMIN = 6,        /* the administrator failed it: -ECONNABORTED */
 	FBK_CAUSE_FENCE_ERROR = 7,  /* the imported kernel fence failed, or is refused: its errno */
 	FBK_CAUSE_DAEMON_LOST = 8,  /* the daemon is gone and did not come back: -ENOTCONN */
 };
@@ -1044,12 +1050,15 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 /*
  * The consumer's side: the next frame. With FBK_DELIVERY_MAILBOX the newest that is reached, else the oldest. With
  * FBK_ROUTE_CPU_WAIT the buffer is readable when this returns; with FBK_ROUTE_DMA_BUF_IMPLICIT, once the
- * buffer's own fences signal; with any other route, see below. A frame whose acquire point failed goes back by itself,
- * and this returns that error: the next call goes on.
+ * buffer's own fences signal; with any other route, see below.
+ * A frame whose acquire point failed is a frame, too: it comes with fbk_frame_error() < 0, counts to `hold`, and is
+ * released as any other. It displaces none: a mailbox delivers it when no reached one is there and none before it is
+ * pending; one that a newer reached frame displaces goes back by itself, as all that are older do.
  * A frame is an object of the caller, with one reference: valid until the last fbk_frame_unref(), whatever becomes of the
  * link.
- *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended: fbk_link_cause()
- *   -ENOBUFS     `hold` frames are held: release one
+ *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended, or was stopped and nothing more comes: the
+ *   -ENOBUFS     `hold` frames are held:           detail says how
+ *                release one
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
@@ -1071,7 +1080,7 @@ typedef int fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
 int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg);
 
 struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame);
-/* The last one releases a frame that is still held, with -ECANCELED. Takes NULL. */
+/* The last one releases a frame that is still held, with -EREMOTEIO. Takes NULL. */
 void fbk_frame_unref(struct fbk_frame *frame);
 
 uint64_t fbk_frame_sequence(const struct fbk_frame *frame);
@@ -1091,12 +1100,16 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
  */
 int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns);
 
-/* What its acquire point came to, after a wait on that fd, which cannot tell: 0, -EAGAIN, or the error. */
+/*
+ * What its acquire point came to, after a wait on that fd, which cannot tell: 0, -EAGAIN, or the error. Also why the frame
+ * can't be used where the point does not say so: -EPIPE, its producer closed that timeline before this process had opened
+ * it; or with the routes cpu-wait and dma-buf-implicit, what its buffer can't be made readable for.
+ */
 int fbk_frame_error(struct fbk_frame *frame);
 
 /*
  * Release a frame, once, in any order:
- *   now (`result` 0, or a negative errno when the frame could not be used);
+ *   now (`result` 0, or a negative errno when the frame could not be used: 0 for a frame that failed counts as its error);
  *   once the point is reached that this gives: the buffer's own release timeline, in memory, which the consumer or its
  *   device signals; its value is the number of this use;
  *   or once a kernel fence signals (takes the fd; of several the caller makes one: SYNC_IOC_MERGE, or a point that

@@ -5,6 +5,7 @@
 
 #include "bell.h"
 #include "context.h"
+#include "error.h"
 #include "narrow.h"
 #include "timeline.h"
 
@@ -19,9 +20,13 @@ static uint64_t payload_load(const struct fbk_timeline *timeline)
 
 static int timeline_error(const struct fbk_timeline *timeline)
 {
-	/* relaxed: after an acquire load of the status that was `failed` */
+	/* relaxed, both: after an acquire load of the status that was `failed` */
 	int error = atomic_load_explicit(&timeline->control->error, memory_order_relaxed);
-	return error < 0 ? error : -EIO;
+	uint32_t cause = atomic_load_explicit(&timeline->control->cause, memory_order_relaxed);
+	if (error >= 0) {
+		return -EIO;
+	}
+	return cause == FBK_CAUSE_DAEMON_LOST ? error : error_foreign(error);
 }
 
 int timeline_check(const struct fbk_timeline *timeline, uint64_t value)

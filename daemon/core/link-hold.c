@@ -130,7 +130,7 @@ static void hold_close_fence(struct link_hold *hold)
 /* 0 once the fence has signalled, with or without an error: then its device is done. */
 static int hold_follow(struct link_hold *hold)
 {
-	if (sync_file_state(hold->fence) != -EAGAIN) {
+	if (sync_file_state(hold->fence) != FENCE_PENDING) {
 		hold_close_fence(hold);
 		return 0;
 	}

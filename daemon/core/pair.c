@@ -139,7 +139,7 @@ int pair_join(struct handle *handle, char *detail)
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
-		return timeline->error;
+		return timeline_error(timeline);
 	}
 	if (!timeline_signaler(timeline)) {
 		snprintf(detail, FBK_REASON_SIZE,

@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "payload.h"
 #include "proto/container.h"
+#include "proto/error.h"
 #include "proto/mutant.h"
 #include "proto/narrow.h"
 #include "proto/wire.h"
@@ -270,7 +271,7 @@ int cause_error(enum fbk_cause cause)
 	case FBK_CAUSE_OWNER_DIED:
 		return -EOWNERDEAD;
 	case FBK_CAUSE_ADMIN:
-		return -ECANCELED;
+		return -ECONNABORTED;
 	default:
 		return -EPIPE;
 	}
@@ -608,10 +609,16 @@ struct timeline_counters *timeline_count(struct timeline *timeline)
 	return timeline->counters ? timeline->counters : &lost;
 }
 
+int timeline_error(const struct timeline *timeline)
+{
+	return timeline->cause == FBK_CAUSE_DAEMON_LOST ? timeline->error
+							: error_foreign(timeline->error);
+}
+
 int timeline_point_state(const struct timeline *timeline, uint64_t value)
 {
 	if (value <= timeline->seen) {
 		return 0;
 	}
-	return timeline->cause == FBK_CAUSE_NONE ? -EAGAIN : timeline->error;
+	return timeline->cause == FBK_CAUSE_NONE ? -EAGAIN : timeline_error(timeline);
 }

@@ -138,7 +138,10 @@ struct registry *timeline_registry(const struct timeline *timeline);
  * count is lost. */
 struct timeline_counters *timeline_count(struct timeline *timeline);
 
-/* 0 reached, -EAGAIN undecided, or the error. By the last look; does not read the payload. */
+/* What calls return of a timeline that failed: its error, unless that would say something else there. */
+int timeline_error(const struct timeline *timeline);
+
+/* 0 reached, -EAGAIN undecided, or that error. By the last look; does not read the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
 
 /* For arm.c. */

@@ -78,7 +78,7 @@ int request_admin_fail(struct client *client, struct handle *handle, const void 
 			 client->subject.uid, timeline->name, (unsigned long long)timeline->id,
 			 timeline->device->name, timeline->device->pid, timeline->device->uid,
 			 reason);
-		timeline_fail(timeline, FBK_CAUSE_ADMIN, -ECANCELED, reason);
+		timeline_fail(timeline, FBK_CAUSE_ADMIN, cause_error(FBK_CAUSE_ADMIN), reason);
 	}
 	return answer_affected(answer);
 }

@@ -156,8 +156,8 @@ static bool import_look(struct import *import)
 	unsigned int count = import->count;
 	for (unsigned int i = 0; i < count; i++) {
 		struct import_part *part = &import->parts[i];
-		int r = part->notifier ? part->notifier->look(part->notifier_state) : -EAGAIN;
-		if (r == -EAGAIN) {
+		int r = part->notifier ? part->notifier->look(part->notifier_state) : FENCE_PENDING;
+		if (r == FENCE_PENDING) {
 			continue;
 		}
 		bool last = import->waiting == 1;
@@ -211,7 +211,7 @@ static void import_expired(struct wheel_timer *timer)
 static int import_check_order(const struct timeline *timeline, uint64_t value)
 {
 	if (timeline->cause != FBK_CAUSE_NONE) {
-		return timeline->error;
+		return timeline_error(timeline);
 	}
 	const struct source *first = TAILQ_FIRST(&timeline->brokered->sources);
 	if (first && first->ops != &import_ops) {

@@ -238,7 +238,7 @@ static int mirror_check(const struct translator *translator, const struct timeli
 	}
 	if (timeline->cause != FBK_CAUSE_NONE) {
 		snprintf(detail, FBK_REASON_SIZE, "%s", timeline_reason(timeline));
-		return timeline->error;
+		return timeline_error(timeline);
 	}
 	if (from && !TAILQ_EMPTY(&timeline->brokered->sources)) {
 		snprintf(detail, FBK_REASON_SIZE, "%s follows other fences already",

@@ -65,7 +65,7 @@ static int eventfd_look(void *opaque)
 	const struct eventfd_state *state = opaque;
 	struct pollfd entry = { .fd = event_get_fd(state->event), .events = POLLIN };
 	/* Never blocks: the poll function of an eventfd takes no lock. */
-	return poll(&entry, 1, 0) == 1 && entry.revents & POLLIN ? 0 : -EAGAIN;
+	return poll(&entry, 1, 0) == 1 && entry.revents & POLLIN ? 0 : FENCE_PENDING;
 }
 
 static bool eventfd_promised(const void *opaque)

@@ -27,7 +27,7 @@ static void sync_file_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct sync_file_follow *state = arg;
 	int result = sync_file_state(fd);
-	if (result != -EAGAIN) {               /* else a spurious edge */
+	if (result != FENCE_PENDING) {         /* else a spurious edge */
 		state->fn(state->arg, result); /* frees the state */
 	}
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/sync-file.h"
+
 struct translator;
 struct user;
 
@@ -31,7 +33,7 @@ struct notifier {
 	int (*start)(struct translator *translator, const struct fence *fence, notifier_fn *fn,
 		     void *arg, void **ret_state, char *detail);
 	void (*stop)(void *state); /* before or after `fn` was called; takes NULL */
-	/* Read the fence now: -EAGAIN, or the result; then the caller stops the notifier instead of `fn`. */
+	/* Read the fence now: FENCE_PENDING, or the result; then the caller stops the notifier instead of `fn`. */
 	int (*look)(void *state);
 	/* No kernel fence stands behind it, or none yet: some process has to act, and may never. NULL: one does. */
 	bool (*promised)(const void *state);

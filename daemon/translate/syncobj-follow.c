@@ -82,7 +82,7 @@ static void follow_signalled(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct syncobj_follow *follow = arg;
 	int state = sync_file_state(fd);
-	if (state == -EAGAIN) {
+	if (state == FENCE_PENDING) {
 		event_add(follow->signalled, NULL);
 	} else {
 		follow_done(follow, state);
@@ -232,7 +232,7 @@ int syncobj_follow_look(struct syncobj_follow *follow)
 	int fd;
 	if (!follow->submit ||
 	    syncobj_sync_file(&follow->translator->drm, follow->handle, follow->point, &fd) < 0) {
-		return -EAGAIN;
+		return FENCE_PENDING;
 	}
 	int state = sync_file_state(fd);
 	close(fd); /* our own sync_file: close never blocks */

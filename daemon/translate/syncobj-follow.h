@@ -37,7 +37,7 @@ int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *det
 /* The daemon ends: destroy all waits for submissions, also abandoned ones. */
 void submit_arms_finish(struct translator *translator);
 
-/* Read the point's state now: -EAGAIN, or the result that `fn` would get. */
+/* Read the point's state now: FENCE_PENDING, or the result that `fn` would get. */
 int syncobj_follow_look(struct syncobj_follow *follow);
 
 void syncobj_follow_hint(struct syncobj_follow *follow, uint64_t deadline_ns);

@@ -20,6 +20,33 @@ static void fifo_frame_is_left_out(void)
 	reading_forget(&readings[2]);
 }
 
+static void failed_frame_is_left_out(void)
+{
+	fifth_fails();
+	forget(readings[5].next);
+	forget(readings[5].ready);
+}
+
+/* As if that were no frame. */
+static void next_fails(void)
+{
+	fifth_fails();
+	readings[5].next->result = -EIO;
+	forget(readings[5].ready);
+}
+
+static void failed_frame_comes_back_well(void)
+{
+	fifth_fails();
+	backs[5]->result = 0;
+}
+
+static void failed_frame_is_read(void)
+{
+	hands[5]->flags = RECORD_FAILS;
+	backs[5]->result = -EIO;
+}
+
 static void fifo_frame_is_left_out_and_told(void)
 {
 	readings[3].next->flags = RECORD_DISCONT;
@@ -389,6 +416,10 @@ const struct forge_lie exchange_bugs[] = {
 	LIE(frame_comes_twice, F(AGAIN) | F(SKIPPED) | F(RETRACTED)),
 	LIE(frames_change_places, F(ORDER) | F(SKIPPED) | F(RETRACTED) | F(PHANTOM) | F(EARLY)),
 	LIE(fifo_frame_is_left_out, F(SKIPPED) | F(DISPLACED)),
+	LIE(failed_frame_is_left_out, F(SKIPPED)),
+	LIE(next_fails, F(WRONG) | F(SKIPPED)),
+	LIE(failed_frame_comes_back_well, F(ERROR_LOST)),
+	LIE(failed_frame_is_read, F(EARLY)),
 	LIE(fifo_frame_is_left_out_and_told, F(SKIPPED) | F(DISPLACED)),
 	LIE(left_out_though_there_was_room, F(SKIPPED) | F(DISPLACED)),
 	LIE(pause_is_not_told, F(SKIPPED)),

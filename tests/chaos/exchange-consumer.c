@@ -100,7 +100,7 @@ static void frame_listen(struct consumer_state *state, uint64_t deadline_ns)
 static void frame_note(struct record *record, const struct fbk_frame *frame)
 {
 	const struct fbk_frame_meta *meta = fbk_frame_meta(frame);
-	record->value = fbk_frame_acquire(frame).value;
+	record->value = frame_number(frame);
 	record->index = fbk_frame_index(frame);
 	record->seen_begin = (uint64_t)meta->pts_ns;
 	record->seen_end = fbk_frame_sequence(frame);

@@ -23,7 +23,7 @@ typedef int ready_fn(struct consumer_state *state, struct fbk_frame *frame,
 
 struct consumer_kind {
 	uint32_t waits;
-	ready_fn *ready; /* NULL: a frame is readable when it comes */
+	ready_fn *ready;
 };
 
 /* A frame that it reads. */
@@ -59,6 +59,9 @@ extern const struct consumer_kind consumer_kinds[];
 extern const size_t consumer_kind_count;
 
 struct record *consumer_record(struct consumer_state *state); /* about its link; begins now */
+
+/* As its producer counts. */
+uint64_t frame_number(const struct fbk_frame *frame);
 
 /* Reads a frame that came once it is readable, and keeps it; takes the reference. 0, or what the wait said. */
 int item_add(struct consumer_state *state, struct fbk_frame *frame);

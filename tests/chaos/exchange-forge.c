@@ -127,6 +127,15 @@ void reading_forget(struct reading *reading)
 	forget(reading->frame);
 }
 
+/* The acquire point of frame 5 fails: READER gets it, and gives it back with that error. */
+void fifth_fails(void)
+{
+	hands[5]->flags = RECORD_FAILS;
+	backs[5]->result = -EIO;
+	readings[5].ready->result = -EIO;
+	forget(readings[5].frame);
+}
+
 /* As if it had been another frame, with that frame's content. */
 void reading_set(struct reading *reading, uint64_t frame)
 {

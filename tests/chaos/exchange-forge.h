@@ -45,6 +45,7 @@ struct record *put_consumer(struct journal *journal, unsigned int kind, uint64_t
 
 void forget(struct record *record);
 void reading_forget(struct reading *reading);
+void fifth_fails(void);
 
 /* As if it had been another frame, with that frame's content. */
 void reading_set(struct reading *reading, uint64_t frame);

@@ -23,6 +23,16 @@
 
 /* ------------------------------------------------------------------------- what is readable when -- */
 
+/* It is when it comes, or has failed. */
+static int ready_already(struct consumer_state *state, struct fbk_frame *frame,
+			 struct fbk_point acquire, uint64_t deadline_ns)
+{
+	(void)state;
+	(void)acquire;
+	(void)deadline_ns;
+	return fbk_frame_error(frame);
+}
+
 static int ready_point(struct consumer_state *state, struct fbk_frame *frame,
 		       struct fbk_point acquire, uint64_t deadline_ns)
 {
@@ -79,18 +89,22 @@ const struct consumer_kind consumer_kinds[] = {
 	{ FBK_FENCE_MEMORY64, ready_point },
 	{ FBK_FENCE_EVENTFD, ready_fd },
 	{ 0, ready_gate },
-	{ FBK_FENCE_SYNC_FILE, NULL },
+	{ FBK_FENCE_SYNC_FILE, ready_already },
 };
 const size_t consumer_kind_count = sizeof(consumer_kinds) / sizeof(consumer_kinds[0]);
+
+uint64_t frame_number(const struct fbk_frame *frame)
+{
+	uint64_t value = fbk_frame_acquire(frame).value;
+	/* its producer closed the timeline, as when it died: there is no such point any more */
+	return value == FBK_POINT_MAX ? (uint64_t)fbk_frame_meta(frame)->pts_ns : value;
+}
 
 static int frame_await(struct consumer_state *state, struct fbk_frame *frame,
 		       struct fbk_point acquire)
 {
-	if (!state->kind->ready) {
-		return 0;
-	}
 	struct record *record = consumer_record(state);
-	record->value = acquire.value;
+	record->value = frame_number(frame);
 	record->deadline = deadline_ms(READY_MS);
 	record_publish(record, RECORD_READY);
 	int r = state->kind->ready(state, frame, acquire, record->deadline);
@@ -169,8 +183,9 @@ int item_add(struct consumer_state *state, struct fbk_frame *frame)
 	struct dice *dice = &state->actor.dice;
 	struct fbk_point acquire = fbk_frame_acquire(frame);
 	int r = frame_await(state, frame, acquire);
-	if (r < 0) { /* the producer died, was stopped for long, or failed it */
-		frame_release(frame, r);
+	if (r <
+	    0) { /* the producer died, was stopped for long, or failed it; of a failed one that is the default */
+		frame_release(frame, r == -ETIMEDOUT ? r : 0);
 		return r;
 	}
 	struct item *item = &state->items[state->item_count++];
@@ -179,7 +194,7 @@ int item_add(struct consumer_state *state, struct fbk_frame *frame)
 		item->keep = clock_ns() + dice_spread(dice, KEEP_MIN_NS, KEEP_MAX_NS);
 	}
 	item->record = consumer_record(state);
-	item->record->value = acquire.value;
+	item->record->value = frame_number(frame);
 	item->record->index = fbk_frame_index(frame);
 	item->record->seen_begin = UINT64_MAX;
 	record_publish(item->record, RECORD_FRAME);

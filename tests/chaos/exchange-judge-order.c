@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Rules for which frames a consumer gets: each at most once, in order; of a fifo all of them, but for those that a pause, a
- * full link or a failed acquire point explains.
+ * full link or their producer, who abandoned them, explains.
  */
 #include <errno.h>
 
@@ -33,14 +33,14 @@ static size_t offered_before(const struct holding *holding, const struct ledger_
 	return count;
 }
 
-/* And how many that failed or were abandoned were still on the link: for how many frames so ever, others passed it by. */
-static size_t lost_before(const struct trial *trial, const struct visit *visit,
-			  const struct ledger_frame *frame)
+/* And how many that were abandoned were still on the link: for how many frames so ever, others passed it by. */
+static size_t abandoned_before(const struct trial *trial, const struct visit *visit,
+			       const struct ledger_frame *frame)
 {
 	size_t count = 0;
 	const struct ledger_frame *one = frame;
-	while (one->lost_before > 0) {
-		one = ledger_frame(trial->ledger, visit->producer, one->lost_before);
+	while (one->abandoned_before > 0) {
+		one = ledger_frame(trial->ledger, visit->producer, one->abandoned_before);
 		count += frame_gone(one) >= frame->hand->begin;
 	}
 	return count;
@@ -54,12 +54,13 @@ static bool frame_found_full(const struct trial *trial, const struct holding *ho
 	const struct ledger_link *link = visit_link(trial->ledger, visit);
 	const struct ledger_frame *frame = ledger_frame(trial->ledger, visit->producer, value);
 	return link->skips && link->depth > 0 &&
-	       offered_before(holding, frame) + lost_before(trial, visit, frame) >= link->depth;
+	       offered_before(holding, frame) + abandoned_before(trial, visit, frame) >=
+		       link->depth;
 }
 
 /* From one frame that a fifo consumer got to the next: what lies between. */
 struct gap {
-	bool failed; /* or was abandoned */
+	bool abandoned;
 	bool missing, unexplained;
 };
 
@@ -73,8 +74,8 @@ static void gap_look(const struct trial *trial, const struct holding *holding, s
 		if (!one) {
 			continue; /* it never was */
 		}
-		if (frame_lost(one)) {
-			gap->failed = true;
+		if (one->abandoned) {
+			gap->abandoned = true;
 			continue;
 		}
 		gap->missing = true;
@@ -90,7 +91,7 @@ static void judge_gap(const struct trial *trial, const struct holding *holding)
 	gap_look(trial, holding, &gap);
 	bool told = trial->record->flags & RECORD_DISCONT;
 	/* one of those may have been the first after the gap */
-	if (gap.unexplained || (gap.missing && !told && !gap.failed)) {
+	if (gap.unexplained || (gap.missing && !told && !gap.abandoned)) {
 		frame_find(trial, EXCHANGE_SKIPPED, holding->value);
 	}
 }
@@ -146,19 +147,4 @@ void judge_number(const struct trial *trial, const struct holding *holding)
 	} else if (record_done(frame->hand) < visit->accept_begin) {
 		frame_find(trial, EXCHANGE_STALE, holding->value);
 	}
-}
-
-bool gap_fails(const struct trial *trial, const struct visit *visit, uint64_t after)
-{
-	const struct ledger_producer *producer = &trial->ledger->producers[visit->producer];
-	for (uint64_t i = after + 1; i < producer->count; i++) {
-		const struct ledger_frame *one = ledger_frame(trial->ledger, visit->producer, i);
-		if (one && one->hand->begin > trial->end) {
-			return false;
-		}
-		if (one && frame_fails(one)) {
-			return true;
-		}
-	}
-	return false;
 }

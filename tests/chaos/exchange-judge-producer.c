@@ -139,6 +139,8 @@ static void judge_back(const struct trial *trial, const struct ledger_frame *fra
 	}
 	if (!frame->holdings) {
 		judge_unread(trial, frame, value);
+	} else {
+		in_error |= frame_fails(frame);
 	}
 	if (in_error && frame->back_result == 0) {
 		frame_find(trial, EXCHANGE_ERROR_LOST, value);

@@ -18,11 +18,21 @@ static uint64_t frame_there(const struct ledger_frame *frame)
 	return later(record_done(frame->hand), signalled);
 }
 
-static void judge_ended(const struct trial *trial, const struct visit *visit, uint64_t last)
+/* Its producer is gone, or this end has stopped. */
+static void judge_end(const struct trial *trial, const struct visit *visit)
 {
 	const struct record *record = trial->record;
 	bool gone = instance_gone(trial_instance(trial, record->timeline), trial->end);
 	bool stopped = visit && visit->stopped <= trial->end;
+	if (!gone && !stopped) {
+		frame_find(trial, EXCHANGE_SENT_AWAY, record->value);
+	}
+}
+
+/* A call that asked for the next frame says nothing of single frames: those that failed come too. */
+static void judge_asked(const struct trial *trial, const struct visit *visit)
+{
+	const struct record *record = trial->record;
 	switch (record->result) {
 	case 0:
 	case -ETIMEDOUT:
@@ -32,22 +42,37 @@ static void judge_ended(const struct trial *trial, const struct visit *visit, ui
 			frame_find(trial, EXCHANGE_HOLD, record->value);
 		}
 		break;
+	case -EPIPE:
+	case -ENOTCONN:
+		judge_end(trial, visit);
+		break;
+	default:
+		frame_find(trial, EXCHANGE_WRONG, record->value);
+	}
+}
+
+static void judge_awaited(const struct trial *trial, const struct visit *visit,
+			  const struct ledger_frame *frame)
+{
+	const struct record *record = trial->record;
+	switch (record->result) {
+	case 0:
+	case -ETIMEDOUT:
+		break;
 	case -EIO:
-		if (!visit || !gap_fails(trial, visit, last)) {
+		if (!frame || !frame_fails(frame)) {
 			frame_find(trial, EXCHANGE_WRONG, record->value);
 		}
 		break;
 	case -EOWNERDEAD:
-		if (!gone) {
+		if (!instance_gone(trial_instance(trial, record->timeline), trial->end)) {
 			frame_find(trial, EXCHANGE_WRONG, record->value);
 		}
 		break;
 	case -EPIPE:
 	case -ESTALE:
 	case -ENOTCONN:
-		if (!gone && !stopped) {
-			frame_find(trial, EXCHANGE_SENT_AWAY, record->value);
-		}
+		judge_end(trial, visit);
 		break;
 	default:
 		frame_find(trial, EXCHANGE_WRONG, record->value);
@@ -58,7 +83,6 @@ static void judge_ended(const struct trial *trial, const struct visit *visit, ui
  * there. */
 struct looking {
 	uint64_t value, spent;
-	uint64_t last; /* the one that it got last; 0: none */
 	bool paused;
 };
 
@@ -108,7 +132,8 @@ static const struct ledger_frame *looking_find(const struct trial *trial, struct
 		if (one && one->hand->begin > trial->until) {
 			return NULL;
 		}
-		if (one && !frame_lost(one) && frame_offered(trial, visit, one) &&
+		if (one && !frame_fails(one) && !one->abandoned &&
+		    frame_offered(trial, visit, one) &&
 		    !(one->back && one->back_time <= trial->until)) {
 			looking_for(looking, i);
 			return one;
@@ -152,10 +177,7 @@ static void judge_ready(const struct trial *trial, const struct visit *visit)
 		ledger_frame(trial->ledger, record->timeline, record->value);
 	trial_wait(trial);
 	if (record->result != -ESTALE || !frame_taken_away(frame, trial->end)) {
-		judge_ended(trial, visit, record->value - 1);
-	}
-	if (record->result == -EIO && frame && !frame_fails(frame)) {
-		frame_find(trial, EXCHANGE_WRONG, record->value);
+		judge_awaited(trial, visit, frame);
 	}
 	if (frame && frame->hand->seen_end &&
 	    trial_long(trial, later(frame->hand->seen_end, record->begin), trial->until)) {
@@ -188,7 +210,8 @@ static void judge_content(const struct trial *trial)
 	if (record->index != frame->hand->index) {
 		frame_find(trial, EXCHANGE_BUFFER, record->value);
 	}
-	if (frame->hand->seen_begin == 0 || record->begin < frame->hand->seen_begin) {
+	if (frame_fails(frame) || frame->hand->seen_begin == 0 ||
+	    record->begin < frame->hand->seen_begin) {
 		frame_find(trial, EXCHANGE_EARLY, record->value);
 	}
 	if ((record->seen_begin == word && record->seen_end == word) || record->seen_end == 0) {
@@ -229,12 +252,11 @@ static void judge_next(struct trial *trial, struct reading *reading)
 {
 	struct looking *looking = &reading->looking;
 	trial_wait(trial);
-	judge_ended(trial, reading->visit, looking->last);
+	judge_asked(trial, reading->visit);
 	judge_looking(trial, looking, reading->visit);
 	if (trial->end != NEVER && trial->record->result == 0) {
 		judge_number(trial, &reading->visit->holdings[reading->held++]);
-		looking->last = trial->record->value;
-		looking_for(looking, looking->last + 1);
+		looking_for(looking, trial->record->value + 1);
 		trial->verdict->frames.seen++;
 	}
 }

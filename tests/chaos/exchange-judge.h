@@ -12,7 +12,7 @@
 	X(PHANTOM, "frame-phantom", "a consumer got what nobody had begun to hand over")          \
 	X(BUFFER, "wrong-buffer", "it lies in another buffer than it was handed over in")         \
 	X(META, "wrong-metadata", "its metadata are those of another frame")                      \
-	X(EARLY, "early", "readable before its signal was begun")                                 \
+	X(EARLY, "early", "readable before its signal was begun, or though it failed")            \
 	X(TORN, "torn", "its content was of two frames")                                          \
 	X(NEWER, "overwritten", "its content was that of a later frame")                          \
 	X(OLDER, "not-drawn", "its content was that of an earlier frame, or of none")             \

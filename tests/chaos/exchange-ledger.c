@@ -101,11 +101,11 @@ static int producer_add(struct ledger_producer *producer, const struct record *r
 
 static void producer_chain(struct ledger_producer *producer)
 {
-	uint64_t lost = 0;
+	uint64_t abandoned = 0;
 	for (uint64_t i = 1; i < producer->count; i++) {
-		producer->frames[i].lost_before = lost;
-		if (producer->frames[i].hand && frame_lost(&producer->frames[i])) {
-			lost = i;
+		producer->frames[i].abandoned_before = abandoned;
+		if (producer->frames[i].hand && producer->frames[i].abandoned) {
+			abandoned = i;
 		}
 	}
 }
@@ -289,11 +289,6 @@ void ledger_free(struct ledger *ledger)
 bool frame_fails(const struct ledger_frame *frame)
 {
 	return frame->hand->flags & RECORD_FAILS;
-}
-
-bool frame_lost(const struct ledger_frame *frame)
-{
-	return frame_fails(frame) || frame->abandoned;
 }
 
 uint64_t frame_gone(const struct ledger_frame *frame)

@@ -40,7 +40,7 @@ struct ledger_frame {
 	const struct record *back;      /* NULL: it never came back */
 	const struct record *abandoned; /* NULL: it was not */
 	uint64_t back_time;
-	uint64_t lost_before; /* the last one before it that failed or was abandoned; 0: none */
+	uint64_t abandoned_before; /* the last one before it that was; 0: none */
 	int back_result;
 	const struct holding *holdings;
 };
@@ -76,9 +76,6 @@ bool record_opens_visit(const struct record *record);
 
 /* Its acquire point failed, or was about to. */
 bool frame_fails(const struct ledger_frame *frame);
-
-/* That, or its producer abandoned it. */
-bool frame_lost(const struct ledger_frame *frame);
 
 /* From when on it was on no link any more; NEVER: not in the logs. */
 uint64_t frame_gone(const struct ledger_frame *frame);

@@ -22,6 +22,3 @@ void judge_producer(struct trial *trial);
 
 /* exchange-judge-order.c: is it this frame's turn? */
 void judge_number(const struct trial *trial, const struct holding *holding);
-
-/* Whether one of those that the consumer did not get yet has an acquire point that fails. */
-bool gap_fails(const struct trial *trial, const struct visit *visit, uint64_t after);

@@ -59,14 +59,10 @@ static void mailbox_passes_one_over(void)
 	reading_forget(&readings[5]);
 }
 
-/* It comes back by itself, in error. */
+/* It comes, and goes back with that error. */
 static void acquire_fails(void)
 {
-	hands[5]->flags = RECORD_FAILS;
-	backs[5]->result = -EIO;
-	readings[5].next->result = -EIO;
-	forget(readings[5].ready);
-	forget(readings[5].frame);
+	fifth_fails();
 }
 
 /* READER has not taken the third when the fourth is handed over, which goes to VICTIM alone. */

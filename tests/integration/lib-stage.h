@@ -42,8 +42,7 @@ void local_open(struct local *local, enum fbk_delivery delivery, uint32_t hold);
 void local_close(struct local *local);
 
 struct fbk_frame *local_next(struct local *local);
-int local_try(
-	struct local *local); /* does not wait; a frame that comes is released with -ECANCELED */
+int local_try(struct local *local); /* does not wait; a frame that comes is given up */
 
 /* Waits until a frame is drawn, in the way of this test; 0, or the error. */
 int frame_arrive(struct fbk_frame *frame);

@@ -149,13 +149,13 @@ static void doomed_expect_failed(const struct doomed *doomed, uint64_t from, con
 	uint64_t number;
 	int result;
 	ck_assert_int_eq(cell_wait(&doomed->waits, doomed->sequence, PATIENCE_MS), 0);
-	ck_assert_int_eq(point_wait(&doomed->waits, POINT, PATIENCE_MS), -ECANCELED);
+	ck_assert_int_eq(point_wait(&doomed->waits, POINT, PATIENCE_MS), -ECONNABORTED);
 	client_next_fired(&waiter, &number, &result);
 	ck_assert_uint_eq(number, WATCH);
-	ck_assert_int_eq(result, -ECANCELED);
+	ck_assert_int_eq(result, -ECONNABORTED);
 	ck_assert_int_eq(view_info(&doomed->waits, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_ADMIN);
-	ck_assert_int_eq(info.error, -ECANCELED);
+	ck_assert_int_eq(info.error, -ECONNABORTED);
 	ck_assert_uint_eq(info.failed_from, from);
 	ck_assert_msg(strstr(info.reason, reason), "%s", info.reason);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib-view.h"
+#include "proto/error.h"
 
 static struct daemon fencebrokerd;
 static struct bystander bystander;
@@ -83,7 +84,7 @@ static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause caus
 
 	client_next_fired(view->client, &number, &result);
 	ck_assert_uint_eq(number, WATCH_FAILED);
-	ck_assert_int_eq(result, error);
+	ck_assert_int_eq(result, error_foreign(error));
 	ck_assert(readable(waits->exported, PATIENCE_MS));
 	close(waits->exported);
 
@@ -101,7 +102,7 @@ static void waits_expect(struct waits *waits, uint64_t from, enum fbk_cause caus
 	close(fd);
 	ck_assert_int_eq(view_watch(view, from, UINT64_MAX, WATCH_FAILED), 0);
 	client_next_fired(view->client, &number, &result);
-	ck_assert_int_eq(result, error);
+	ck_assert_int_eq(result, error_foreign(error));
 	ck_assert_int_eq(view_watch(view, from - 1, UINT64_MAX, WATCH_REACHED),
 			 from > 1 ? 0 : -ERANGE);
 	if (from > 1) {
@@ -144,7 +145,7 @@ START_TEST(failed_by_owner)
 	if (_i == 0) {
 		ck_assert(!view_signal(&view, 3, 4));
 	} else {
-		ck_assert_int_eq(view_request_signal(&view, 4), -ECANCELED);
+		ck_assert_int_eq(view_request_signal(&view, 4), -EREMOTEIO);
 	}
 	ck_assert_uint_eq(view_payload(&view), 3 | FBK_POISON); /* poison stays */
 }

@@ -53,7 +53,7 @@ static int take_now(void)
 	return r < 0 ? r : (int)index;
 }
 
-/* Of which buffer, or the error. The frame is released. */
+/* Of which buffer, or the error of the call, or of the frame. It is released. */
 static int next_now(void)
 {
 	struct fbk_frame *frame;
@@ -61,9 +61,10 @@ static int next_now(void)
 	if (r < 0) {
 		return r;
 	}
+	r = fbk_frame_error(frame);
 	int index = (int)fbk_frame_index(frame);
 	ck_assert_int_eq(frame_release(frame, 0), 0);
-	return index;
+	return r < 0 ? r : index;
 }
 
 static struct fbk_timeline *drawn(const char *name)
@@ -108,7 +109,7 @@ START_TEST(failed_after_a_pending_one)
 }
 END_TEST
 
-/* The oldest failed: it goes back by itself, and the one behind it is waited for. */
+/* The oldest failed: it comes, and the one behind it is waited for. */
 START_TEST(failed_before_a_pending_one)
 {
 	join(FBK_DELIVERY_MAILBOX);

@@ -174,7 +174,7 @@ START_TEST(after_failure)
 	fence_signal(first);
 	ck_assert_int_eq(point_wait(&opened, 1, PATIENCE_MS), 0);
 	ck_assert_int_eq(view_fail(&view, -ECANCELED, "enough"), 0);
-	ck_assert_int_eq(view_import(&view, 3, second), -ECANCELED);
+	ck_assert_int_eq(view_import(&view, 3, second), -EREMOTEIO);
 	ck_assert_msg(strstr(signaler.detail, "enough"), "%s", signaler.detail);
 	fence_signal(second); /* no import follows it any more */
 	ck_assert_int_eq(point_wait(&opened, 2, 20), -ECANCELED);

@@ -174,7 +174,7 @@ static const struct {
 } ends[] = {
 	{ FBK_CAUSE_OWNER_DIED, -EOWNERDEAD },
 	{ FBK_CAUSE_OWNER_LEFT, -EPIPE },
-	{ FBK_CAUSE_ADMIN, -ECANCELED },
+	{ FBK_CAUSE_ADMIN, -ECONNABORTED },
 };
 
 /* The cause of a client's end is an argument, and becomes that of its timelines. */

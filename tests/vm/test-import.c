@@ -122,6 +122,27 @@ START_TEST(in_error_already)
 }
 END_TEST
 
+/* What the kernel says of an innocent request (i915), of a queue that ends (amdgpu), and the others that the library uses
+ * itself. _i: the errno, and whether it has signalled before. */
+static const int foreign[] = { -EAGAIN, -ETIMEDOUT, -ENOTCONN, -EBADF, -EALREADY, -ECANCELED };
+
+START_TEST(in_error_like_ours)
+{
+	uint32_t id;
+	int error = foreign[_i / 2], fd = fence(&id);
+	if (_i % 2) {
+		signal_fence(id, error);
+	}
+	ck_assert_int_eq(fbk_point_signal_on(point(1), fd), 0);
+	if (_i % 2 == 0) {
+		signal_fence(id, error);
+	}
+	ck_assert_int_eq(wait_for(1), -EREMOTEIO);
+	ck_assert_int_eq(fbk_point_check(point(1)), -EREMOTEIO);
+	expect_failed(error, FBK_CAUSE_FENCE_ERROR, "kernel fence");
+}
+END_TEST
+
 START_TEST(never_signals)
 {
 	uint32_t id;
@@ -379,6 +400,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, signalled_already);
 	tcase_add_test(tcase, in_error);
 	tcase_add_test(tcase, in_error_already);
+	tcase_add_loop_test(tcase, in_error_like_ours, 0, 12);
 	tcase_add_test(tcase, never_signals);
 	tcase_add_test(tcase, device_goes);
 	tcase_add_test(tcase, merge_drops_errors_and_we_do_not);

@@ -55,7 +55,7 @@ static int consumer_ack(struct fbk_link *link, struct link_sent *sent)
 		}
 	}
 	sent->release_value = back.value;
-	sent->result = back.result;
+	sent->result = error_foreign(back.result);
 	half->out &= ~index_bit(sent->index);
 	half->acked |= index_bit(sent->index);
 	if (sent->sequence > half->passed) {

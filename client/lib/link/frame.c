@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/lib/error.h"
+#include "client/lib/point.h"
 #include "frame-meta.h"
 #include "link-point.h"
 #include "link-watch.h"
@@ -28,7 +29,7 @@ void link_buffer_unref(struct link_buffer *buffer)
 }
 
 struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *from,
-			       struct lane_point *point)
+			       struct lane_point *point, uint64_t value)
 {
 	struct fbk_frame *frame = calloc(1, sizeof(*frame));
 	if (!frame) {
@@ -42,10 +43,7 @@ struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *f
 	frame->index = from->index;
 	frame->generation = from->generation;
 	frame->point = point;
-	frame->acquire = (struct fbk_point){
-		.timeline = point->timeline,
-		.value = from->timeline ? from->value : from->sequence,
-	};
+	frame->acquire = (struct fbk_point){ point->timeline, value };
 	frame->acquire_fd = -1;
 	frame_meta_read(&frame->meta, from);
 	return frame;
@@ -110,12 +108,31 @@ void frames_lose(struct fbk_link *link)
 	release_drop_all(&link->consumer->queue);
 }
 
+/* It is held: why it could not be used, as far as is known; 0: it could. */
+static int frame_failure(const struct fbk_frame *frame)
+{
+	int r = frame->error;
+	if (r == 0) {
+		r = timeline_check(frame->acquire.timeline, frame->acquire.value);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* The result of a release that says none. */
+static void frame_return(const struct fbk_frame *frame, struct lane_return *back)
+{
+	back->sequence = frame->sequence;
+	back->index = frame->index;
+	if (back->result == 0) {
+		back->result = frame_failure(frame);
+	}
+}
+
 /* It is held, under the lock: its return takes the rest of `back`. */
 static int frame_give_back(struct fbk_frame *frame, struct lane_return *back)
 {
 	struct fbk_link *link = frame->link;
-	back->sequence = frame->sequence;
-	back->index = frame->index;
+	frame_return(frame, back);
 	frame_let_go(frame);
 	int r = lane_give_back(&link->out, back);
 	link_wind_down(link);
@@ -151,7 +168,7 @@ void fbk_frame_unref(struct fbk_frame *frame)
 	}
 	link_lock(frame->link);
 	if (frame_check(frame) == 0) {
-		frame_give_back(frame, &(struct lane_return){ .result = -ECANCELED });
+		frame_give_back(frame, &(struct lane_return){ .result = -EREMOTEIO });
 	}
 	link_unlock(frame->link);
 	frame_free(frame);
@@ -222,7 +239,7 @@ int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns)
 
 int fbk_frame_error(struct fbk_frame *frame)
 {
-	return fbk_point_check(frame->acquire);
+	return frame->error ? frame->error : fbk_point_check(frame->acquire);
 }
 
 int fbk_frame_release(struct fbk_frame *frame, int result)
@@ -232,12 +249,13 @@ int fbk_frame_release(struct fbk_frame *frame, int result)
 		return mine;
 	}
 	struct fbk_link *link = frame->link;
+	if (result > 0 || result < -4095) {
+		return error_set(-EINVAL, "%d is not 0 or a negative errno", result);
+	}
 	link_lock(link);
 	int r = frame_check(frame);
 	if (r == 0) {
-		struct lane_return back = {
-			.result = result < -4095 || result > 0 ? -EINVAL : result,
-		};
+		struct lane_return back = { .result = result };
 		r = frame_give_back(frame, &back);
 	}
 	link_unlock(link);
@@ -287,13 +305,12 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 		}
 		return r;
 	}
-	const struct lane_return back = {
-		.sequence = frame->sequence,
-		.index = frame->index,
+	struct lane_return back = {
 		.kind = FBK_RELEASE_BROKERED,
 		.value = line->uses + 1,
 		.incarnation = line->incarnation,
 	};
+	frame_return(frame, &back);
 	r = release_send(&link->consumer->queue, line->timeline, &back, fence_fd);
 	if (r < 0) {
 		return r;

@@ -15,15 +15,16 @@ struct fbk_frame {
 	uint32_t generation;
 	struct lane_point *point; /* counted: of `acquire` */
 	struct fbk_point acquire;
-	int acquire_fd;             /* -1: none yet; under the link's lock, as the next */
-	bool held;                  /* by the program */
+	int error;      /* why it can't be used, whatever its acquire point comes to; 0: it can */
+	int acquire_fd; /* -1: none yet; under the link's lock, as the next */
+	bool held;      /* by the program */
 	struct link_buffer *buffer; /* counted */
 	struct fbk_frame_meta meta;
 };
 
-/* One that was found on the lane: takes the point. NULL: no memory. */
+/* One that was found on the lane: takes its acquire point. NULL: no memory. */
 struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *from,
-			       struct lane_point *point);
+			       struct lane_point *point, uint64_t value);
 void frame_free(struct fbk_frame *frame); /* not held; not under the link's lock */
 
 /* Under the lock: it is held from now on. */

@@ -31,6 +31,36 @@ static int frame_check(const struct fbk_link *link, const struct lane_frame *fra
 	return 0;
 }
 
+/* What the daemon says of a timeline that was closed. */
+static bool point_gone(int error)
+{
+	return error == -ENOENT || error == -EBADF || error == -ESTALE || error == -EPIPE ||
+	       error == -EAGAIN;
+}
+
+/* Its acquire point. -ENOENT: it was retracted meanwhile, and the number may be another timeline's. */
+static int found_open(struct fbk_link *link, struct found *found)
+{
+	const struct lane_frame *frame = &found->frame;
+	found->point = NULL;
+	found->value = frame->timeline ? frame->value : frame->sequence;
+	int r = link_point_of(link, frame->timeline, frame->incarnation, &found->point);
+	if (r < 0 && context_lost(link->context)) {
+		return error_set(-ENOTCONN, "the daemon is gone");
+	}
+	if (r < 0 && !found_offered(link, frame)) {
+		return -ENOENT;
+	}
+	found->gone = point_gone(r);
+	found->error = found->gone ? -EPIPE : 0;
+	if (found->gone) {
+		found->point = lane_point_ref(link->peer.self);
+		found->value = FBK_POINT_MAX;
+		r = 0;
+	}
+	return r;
+}
+
 /* Frame `sequence`, if it is offered still. -ENOENT: it was retracted, or taken, and its place may have another. */
 static int found_read(struct fbk_link *link, uint32_t index, uint64_t sequence, struct found *found)
 {
@@ -43,31 +73,12 @@ static int found_read(struct fbk_link *link, uint32_t index, uint64_t sequence, 
 	if (r < 0) {
 		return r;
 	}
-	found->point = NULL;
-	found->error =
-		link_point_of(link, found->frame.timeline, found->frame.incarnation, &found->point);
-	if (found->error < 0 && context_lost(link->context)) {
-		return -ENOTCONN;
-	}
-	if (found->error < 0 && context_flushing(link->context)) {
-		return flushing_error();
-	}
-	if (found->error < 0 && !found_offered(link, &found->frame)) {
-		return -ENOENT; /* retracted meanwhile: the number may be another timeline's */
-	}
-	if (found->error < 0) {
-		/* It goes back with that, and so needs a point: its lane. */
-		found->point = lane_point_ref(link->peer.self);
-		found->frame.timeline = 0;
-	}
-	return 0;
+	return found_open(link, found);
 }
 
 static struct fbk_point found_acquire(const struct found *found)
 {
-	return (struct fbk_point){ found->point->timeline, found->frame.timeline
-								   ? found->frame.value
-								   : found->frame.sequence };
+	return (struct fbk_point){ found->point->timeline, found->value };
 }
 
 /* 0: it can be taken, maybe with an error. -EAGAIN: its acquire point has to be reached first. */

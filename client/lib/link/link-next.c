@@ -57,17 +57,17 @@ static void frame_taken(struct fbk_link *link, const struct found *found)
 	}
 }
 
-/* Its producer lies, or has just left, which its lane says as well: then another may come. */
+/* Its producer lies, or has just left, which its lane says as well. It is over, or -EAGAIN: another one may come. */
 static int link_accuse(struct fbk_link *link)
 {
 	char reason[FBK_REASON_SIZE];
+	uint64_t epoch = link->epoch;
 	snprintf(reason, sizeof(reason), "%s", fbk_error_detail());
 	link_refresh(link);
-	if (!link->peer.self && link->info.phase != FBK_PHASE_ENDED) {
-		return -EAGAIN;
+	if (link->peer.self && link->epoch == epoch) {
+		link_break(link, -EPROTO, reason);
 	}
-	link_break(link, -EPROTO, reason);
-	return link_over(link);
+	return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
 }
 
 /* The program does not get it. */
@@ -81,45 +81,57 @@ static void frame_refuse(const struct fbk_frame *frame, int result)
 	lane_give_back(&frame->link->out, &back);
 }
 
-/* Takes what was found. -EAGAIN: its producer was faster. */
+/* It is taken, and can be refused or shown to the program, maybe with an error. -EAGAIN: the next one is looked for. */
+static int frame_show(struct fbk_frame *frame, const struct found *found)
+{
+	struct fbk_link *link = frame->link;
+	if (frame_bounds_apply(&frame->buffer->bounds, frame->index, &frame->meta) < 0) {
+		return link_accuse(link);
+	}
+	if (frame->buffer->error < 0) {
+		/* it was handed over before its producer knew */
+		frame_refuse(frame, frame->buffer->error);
+		return -EAGAIN;
+	}
+	int r = found->error ? found->error : frame_prepare(frame);
+	if (r < 0 && frame_abandoned(frame)) {
+		return -EAGAIN; /* with the buffer that was there */
+	}
+	frame->error = found->error && !found->gone ? 0 : r; /* else its point says so */
+	link->consumer->shown = r == 0 ? frame->sequence : 0;
+	release_lines_prepare(link, frame->index);
+	frame_hold(frame);
+	return 0;
+}
+
+static bool buffer_gone(int error)
+{
+	return error == -ENOENT || error == -ESTALE;
+}
+
+/* Takes what was found. -EAGAIN: its producer was faster, or the program does not get it. Any other error leaves it where it
+ * is. */
 static int frame_take(struct fbk_link *link, struct found *found, struct fbk_frame **ret_frame)
 {
 	damage_gather(&link->peer.page, link->consumer->shown, &found->frame);
-	struct fbk_frame *frame = frame_create(link, &found->frame, found->point);
+	struct fbk_frame *frame = frame_create(link, &found->frame, found->point, found->value);
 	if (!frame) {
 		return error_plain(-ENOMEM);
 	}
 	*ret_frame = frame;
+	int r = link_buffer_get(link, frame->index, frame->generation, &frame->buffer);
+	if (r < 0 && !buffer_gone(r)) {
+		return r;
+	}
 	if (!claim_take(peer_claims(&link->peer), frame->index, frame->sequence)) {
 		return -EAGAIN;
 	}
 	frame_taken(link, found);
-	int r = found->error;
-	if (r == 0) {
-		r = link_buffer_get(link, frame->index, frame->generation, &frame->buffer);
+	link->consumer->shown = 0;
+	if (r < 0) {
+		return frame_abandoned(frame) ? -EAGAIN : link_accuse(link);
 	}
-	if (r == 0 && frame_bounds_apply(&frame->buffer->bounds, frame->index, &frame->meta) < 0) {
-		return link_accuse(link);
-	}
-	if (r == 0 && frame->buffer->error < 0) {
-		/* it was handed over before its producer knew */
-		link->consumer->shown = 0;
-		frame_refuse(frame, frame->buffer->error);
-		return -EAGAIN;
-	}
-	if (r == 0) {
-		r = frame_prepare(frame);
-	}
-	link->consumer->shown = r == 0 ? frame->sequence : 0;
-	if (r == 0) {
-		release_lines_prepare(link, frame->index);
-		frame_hold(frame);
-	} else if (r < 0 && frame_abandoned(frame)) {
-		r = -EAGAIN; /* with the buffer that was there */
-	} else if (r != -ENOTCONN) {
-		frame_refuse(frame, r);
-	}
-	return r;
+	return frame_show(frame, found);
 }
 
 /* One look at an open link. A frame that is not held is in `ret_frame` too: it is freed without the lock. */
@@ -151,11 +163,16 @@ static int link_look_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	if (r == -EAGAIN) { /* look again at once */
 		awaited_add(awaited, FBK_POINT_SIGNALLED);
 	}
-	if (r < 0 && r != -EAGAIN && link_refresh(link) == 0 &&
-	    link->info.phase == FBK_PHASE_ENDED) {
-		return link_over(link); /* the reason why the daemon had nothing to give */
-	}
 	return r;
+}
+
+/* The reason why the daemon had nothing to give may be that the producer left: then another one may come, or it is over. */
+static int link_next_failed(struct fbk_link *link, int error)
+{
+	if (error != -EAGAIN && link_refresh(link) == 0 && !link_open(link)) {
+		return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
+	}
+	return error;
 }
 
 #define IMPORT_DUE 1
@@ -176,7 +193,8 @@ static int link_try_next(struct fbk_link *link, struct fbk_frame **ret_frame,
 	}
 	awaited_add(awaited, link_change(link));
 	if (link_open(link)) {
-		return link_look_next(link, ret_frame, awaited);
+		r = link_look_next(link, ret_frame, awaited);
+		return r < 0 ? link_next_failed(link, r) : r;
 	}
 	return link->info.phase == FBK_PHASE_ENDED ? link_over(link) : -EAGAIN;
 }

@@ -75,10 +75,17 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 	link_take_buffers(link, state);
 }
 
+/* What the frames that it has come back with. */
+static int link_end_error(const struct fbk_link *link)
+{
+	int error = link->info.error < 0 ? link->info.error : -EPIPE;
+	return context_lost(link->context) ? -ENOTCONN : error_foreign(error);
+}
+
 static void link_lose_peer(struct fbk_link *link)
 {
 	if (link->peer.self) {
-		link->ops->lost(link, link->info.error < 0 ? link->info.error : -EPIPE);
+		link->ops->lost(link, link_end_error(link));
 		/* A thread that waits for one of these ends its wait: they failed, or the next peer's take
 		 * their place. */
 		peer_drop(link->context, &link->past);
@@ -245,6 +252,9 @@ void link_give_up(struct fbk_link *link, int error, const char *reason)
 	REQUEST(request, LINK_END, link_end, .handle = link->state->handle, .epoch = link->epoch,
 		.error = error, .reason = request_text(reason));
 	request_part(link->context, &request); /* it may have ended meanwhile, or the daemon */
+	if (link->consumer) {
+		lane_raise(&link->out); /* a producer that waits for frames to come back looks */
+	}
 }
 
 void link_break(struct fbk_link *link, int error, const char *reason)
