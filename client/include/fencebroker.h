@@ -10,7 +10,7 @@
  *   Errors    Functions that can fail return 0 (or a count) or a negative errno; results come
  *             through ret_ parameters, which stay untouched on failure. The library never logs,
  *             never aborts, and installs no signal handler. fbk_error_detail() returns a sentence
- *             about the last error.
+ *             about the last call that failed.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
  *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
@@ -290,8 +290,12 @@ int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const cha
  * promises under way, makes no new ones, and then ends. */
 bool fbk_context_stopping(struct fbk_context *context);
 
-/* The sentence about the last failed call of this thread; "" if it had none. Valid until the next
- * call of this thread. */
+/*
+ * The sentence about the last call of this thread that failed; "" if it had none. Valid until the next one fails. Where a
+ * point failed it names the timeline, its device and process, and the cause; fbk_timeline_info() has the owner's reason. In
+ * a callback with a negative result it is about that result. A call that succeeds leaves it alone, as do those that return
+ * no error, and -EAGAIN of fbk_point_check() and fbk_frame_error(), which is no failure.
+ */
 const char *fbk_error_detail(void);
 
 /* ---------------------------------------------------------------------------------- devices -- */

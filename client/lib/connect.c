@@ -268,6 +268,7 @@ void fbk_disconnect(struct fbk_context *context)
 	if (!context) {
 		return;
 	}
+	ERRORS_KEPT();
 	if (context->ours && *context->ours) {
 		context_goodbye(
 			context); /* a forked child has no guard thread, and sends nothing */

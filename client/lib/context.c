@@ -15,8 +15,7 @@
 int context_check(struct fbk_context *context)
 {
 	if (!*context->ours) {
-		return error_set(-EBADF,
-				 "this context belongs to the process that forked: connect anew");
+		return error_child();
 	}
 	return 0;
 }

@@ -130,6 +130,7 @@ void fbk_device_unregister(struct fbk_device *device)
 	if (!device || context_check(device->context) < 0) {
 		return;
 	}
+	ERRORS_KEPT();
 	struct fbk_context *context = device->context;
 	REQUEST(request, DEVICE_UNREGISTER, device_unregister, .device = device->number);
 	request_part(context, &request);
@@ -183,6 +184,7 @@ void fbk_set_destroy(struct fbk_set *set)
 	if (!set || context_check(set->context) < 0) {
 		return;
 	}
+	ERRORS_KEPT();
 	struct fbk_context *context = set->context;
 	REQUEST(request, SET_DESTROY, set_destroy, .set = set->number);
 	request_part(context, &request);

@@ -42,6 +42,8 @@ static void dispatch_call(struct fbk_context *context, struct watch *watch)
 	struct call call;
 	if (watch->detail) {
 		error_set(result, "%s", watch->detail);
+	} else if (point.timeline) {
+		error_of_point(&point, result);
 	}
 	call_begin(&context->calls, &call, watch->number, watch->owner);
 	timeline_ref(point.timeline);
@@ -73,7 +75,7 @@ int fbk_dispatch(struct fbk_context *context)
 	bool lost = context_lost(context);
 	pthread_mutex_unlock(&context->mutex);
 	if (count == 0 && lost) {
-		return error_set(-ENOTCONN, "the daemon is gone");
+		return error_lost();
 	}
 	return count;
 }

@@ -1,9 +1,51 @@
 // SPDX-License-Identifier: MIT
-/* The sentence of this thread's last failure, for fbk_error_detail(). Any thread, any lock. */
+/*
+ * The sentence of this thread's last failure, for fbk_error_detail(). Any thread, any lock. What a failure is made of is
+ * kept, and becomes a sentence when it is asked for: programs check a point that failed in loops.
+ */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fencebroker.h"
 #include "proto/error.h"
 
-/* Both return `error`; the second has the errno's own sentence. */
+/* All return `error`; the second has the errno's own sentence, the third a sentence that is a constant. */
 __attribute__((format(printf, 2, 3))) int error_set(int error, const char *format, ...);
 int error_plain(int error);
+int error_fixed(int error, const char *sentence);
+
+int error_lost(void);  /* -ENOTCONN: the daemon is gone */
+int error_child(void); /* -EBADF: in a forked child */
+
+/* What a call found of a point: its error, or -ETIMEDOUT, -ENOTCONN, -ECANCELED or -EBADF. 0 and -EAGAIN are no failures. */
+int error_of_point(const struct fbk_point *point, int error);
+
+/* Of a timeline that failed, or is failing: it takes no signal. */
+int error_of_signal(struct fbk_timeline *timeline);
+
+/* What became of a point: its timeline may be closed before somebody asks. */
+struct point_story {
+	int error; /* the original; 0: there is no story */
+	enum fbk_cause cause;
+	bool late; /* no failure: the deadline passed */
+	uint64_t value;
+	pid_t pid;
+	char timeline[FBK_NAME_SIZE], device[FBK_NAME_SIZE];
+};
+
+struct failure {
+	const char *fixed; /* NULL: one of the next two */
+	struct point_story story;
+	char text[2 * FBK_REASON_SIZE];
+};
+
+/*
+ * Functions that return no error leave the sentence alone, whatever they meet: with ERRORS_KEPT() at their begin. So a
+ * program may clean up before it asks. Likewise a call that goes on after a failure of its own, and succeeds.
+ */
+struct failure error_last(void);
+void error_restore(const struct failure *kept);
+#define ERRORS_KEPT() \
+	__attribute__((cleanup(error_restore))) const struct failure errors_kept = error_last()

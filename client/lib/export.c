@@ -242,8 +242,7 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 		}
 		int r = export_wait(point, deadline_ns);
 		if (r < 0) {
-			return error_set(r, "point %llu of %s: %s", (unsigned long long)point.value,
-					 point.timeline->name, strerrordesc_np(-r));
+			return r;
 		}
 	}
 	uint32_t id;

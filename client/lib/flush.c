@@ -18,7 +18,7 @@ static int flush_wanted(struct fbk_point point)
 {
 	int r = fbk_point_check(point);
 	if (r < 0) {
-		return r == -EAGAIN ? error_set(r, "the point is not reached yet") : error_plain(r);
+		return r == -EAGAIN ? error_fixed(r, "the point is not reached yet") : r;
 	}
 	return point.timeline && point.timeline->visibility == FBK_VISIBILITY_FLUSH;
 }

@@ -250,6 +250,7 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror)
 	if (!mirror || context_check(mirror->timeline->context) < 0) {
 		return;
 	}
+	ERRORS_KEPT();
 	struct fbk_timeline *timeline = mirror->timeline;
 	struct fbk_context *context = timeline->context;
 	REQUEST(request, MIRROR_DESTROY, mirror_destroy, .mirror = mirror->number);

@@ -67,7 +67,7 @@ static inline bool point_reached(const struct fbk_timeline *timeline, uint64_t v
 	return status == FBK_STATUS_OK && payload >= value && payload < FBK_POISON;
 }
 
-static __attribute__((noinline)) int point_check_slowly(struct fbk_point point)
+static __attribute__((noinline)) int point_look_slowly(struct fbk_point point)
 {
 	int r = timeline_check(point.timeline, point.value);
 	if (r == -EAGAIN && point.timeline->shadow) {
@@ -77,7 +77,7 @@ static __attribute__((noinline)) int point_check_slowly(struct fbk_point point)
 	return r == -EAGAIN && context_lost(point.timeline->context) ? -ENOTCONN : r;
 }
 
-int fbk_point_check(struct fbk_point point)
+static inline int look(struct fbk_point point)
 {
 	const struct fbk_timeline *timeline = point.timeline;
 	if (!timeline) {
@@ -86,7 +86,18 @@ int fbk_point_check(struct fbk_point point)
 	if (!*timeline->ours) {
 		return -EBADF;
 	}
-	return point_reached(timeline, point.value) ? 0 : point_check_slowly(point);
+	return point_reached(timeline, point.value) ? 0 : point_look_slowly(point);
+}
+
+int point_look(struct fbk_point point)
+{
+	return look(point);
+}
+
+int fbk_point_check(struct fbk_point point)
+{
+	int r = look(point);
+	return r == 0 || r == -EAGAIN ? r : error_of_point(&point, r);
 }
 
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)

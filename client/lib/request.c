@@ -259,7 +259,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 			request_wait(context, deadline);
 		}
 		if (!pending.done) {
-			r = context_lost(context)       ? error_set(-ENOTCONN, "the daemon is gone")
+			r = context_lost(context)       ? error_lost()
 			    : context_flushing(context) ? flushing_error()
 			    : late                      ? request_late(began)
 							: 0;
@@ -396,13 +396,13 @@ static int quiet_put(struct fbk_context *context, Fbk__Wire__Request *request,
 		return r;
 	}
 	if (context_lost(context)) {
-		return error_set(-ENOTCONN, "the daemon is gone");
+		return error_lost();
 	}
 	request->quiet = true;
 	request->serial = request->serial ? request->serial : UNHEARD_SERIAL;
 	r = request_put(context, request, packet);
 	if (r == -EPIPE) {
-		return error_set(-ENOTCONN, "the daemon is gone");
+		return error_lost();
 	}
 	return r < 0 && r != -EAGAIN ? error_plain(r) : r;
 }

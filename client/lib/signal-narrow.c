@@ -23,7 +23,7 @@ static int narrow_follow(struct fbk_timeline *timeline, uint64_t value)
 		}
 		if (asked) {
 			return context_lost(timeline->context)
-				       ? error_set(-ENOTCONN, "the daemon is gone")
+				       ? error_lost()
 				       : error_set(-EPROTO, "the daemon did not look at %s",
 						   timeline->name);
 		}
@@ -41,9 +41,7 @@ int narrow_raise(struct fbk_timeline *timeline, uint64_t value, uint64_t *ret_re
 		/* acquire: with `failed` come bound and error, in timeline_check */
 		if (atomic_load_explicit(&timeline->control->status, memory_order_acquire) !=
 		    FBK_STATUS_OK) {
-			int error = timeline_check(timeline, FBK_POINT_MAX);
-			return error_set(error == -EAGAIN ? -ECANCELED : error,
-					 "timeline %s failed", timeline->name);
+			return error_of_signal(timeline);
 		}
 		if (value <= reached) {
 			*ret_reached = reached;

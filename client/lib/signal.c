@@ -59,9 +59,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 	uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
 	for (;;) {
 		if (expected >= FBK_POISON) {
-			int error = timeline_check(timeline, FBK_POINT_MAX);
-			return error_set(error == -EAGAIN ? -ECANCELED : error,
-					 "timeline %s failed", timeline->name);
+			return error_of_signal(timeline);
 		}
 		if (expected >= value) {
 			timeline_remember(timeline, expected);

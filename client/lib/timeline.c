@@ -140,6 +140,8 @@ static int timeline_map(struct fbk_context *context, const Fbk__Wire__Timeline *
 	timeline->flags = body->flags;
 	timeline->visibility = body->visibility;
 	wire_text_copy(timeline->name, sizeof(timeline->name), body->name);
+	wire_text_copy(timeline->device, sizeof(timeline->device), body->device);
+	timeline->pid = body->pid;
 	timeline->control =
 		page_slot(timeline->control_map->memory, body->control, body->control->slot);
 	if (timeline->shadow) {
@@ -317,6 +319,7 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 	}
 	pthread_mutex_unlock(&context->mutex);
 	if (last) {
+		ERRORS_KEPT();
 		timeline_forget(context, timeline->handle);
 		timeline_end(timeline);
 	}

@@ -70,6 +70,8 @@ struct fbk_timeline {
 		refs; /* to its memory: one while it is open, and one of each that keeps a point */
 	uint64_t id;
 	char name[FBK_NAME_SIZE];
+	char device[FBK_NAME_SIZE]; /* that signals it, and its process */
+	pid_t pid;
 	struct page_map *control_map, *payload_map;
 
 	/* Under the mutex: watch.c, watch-cell.c. */

@@ -43,6 +43,7 @@ struct wait {
 	size_t count;
 	bool all;
 	size_t index; /* what decided it, or the first that is missing */
+	bool ran;     /* the points were looked at */
 };
 
 /* -EAGAIN, or what the wait returns. */
@@ -188,6 +189,7 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 	struct sleeper sleeper = { .any = wait->count > SLEEP_WORDS_MAX };
 	int r = guard_start(context);
 	if (r < 0) {
+		wait->ran = false;
 		return r;
 	}
 	for (;;) {
@@ -203,10 +205,10 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 			return r;
 		}
 		if (context_lost(context)) {
-			return error_set(-ENOTCONN, "the daemon is gone");
+			return -ENOTCONN;
 		}
 		if (late) {
-			return error_set(-ETIMEDOUT, "the deadline passed");
+			return -ETIMEDOUT;
 		}
 		if (context_flushing(context)) {
 			return flushing_error();
@@ -249,6 +251,7 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	if (r < 0) {
 		return r;
 	}
+	wait->ran = true;
 	r = wait_look(wait);
 	if (r != -EAGAIN) {
 		return r;
@@ -256,7 +259,7 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	uint64_t now = now_ns();
 	if (deadline_ns <= now) {
 		r = wait_look(wait); /* as in wait_sleep */
-		return r != -EAGAIN ? r : error_set(-ETIMEDOUT, "the deadline passed");
+		return r != -EAGAIN ? r : -ETIMEDOUT;
 	}
 	deadline_ns = deadline_bound(context, deadline_ns, now);
 	struct spin *spin = &wait->points[wait->index].timeline->spin;
@@ -268,17 +271,29 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 	return r;
 }
 
+/* What it ended with, for who asks. Errors of the call itself have their sentence, and no point. */
+static int wait_explain(const struct wait *wait, int error)
+{
+	return error < 0 && wait->ran ? error_of_point(&wait->points[wait->index], error) : error;
+}
+
+int points_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns)
+{
+	struct wait wait = { .points = points, .count = count };
+	return wait_run(&wait, deadline_ns);
+}
+
 int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns)
 {
 	struct wait wait = { .points = &point, .count = 1 };
-	return wait_run(&wait, deadline_ns);
+	return wait_explain(&wait, wait_run(&wait, deadline_ns));
 }
 
 int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index)
 {
 	struct wait wait = { .points = points, .count = count };
-	int r = wait_run(&wait, deadline_ns);
+	int r = wait_explain(&wait, wait_run(&wait, deadline_ns));
 	if (r != -ETIMEDOUT && r != -EINVAL && r != -EBADF && ret_index) {
 		*ret_index = wait.index;
 	}
@@ -289,7 +304,7 @@ int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t de
 		       size_t *ret_index)
 {
 	struct wait wait = { .points = points, .count = count, .all = true };
-	int r = wait_run(&wait, deadline_ns);
+	int r = wait_explain(&wait, wait_run(&wait, deadline_ns));
 	if (r < 0 && r != -EINVAL && r != -EBADF && ret_index) {
 		*ret_index = wait.index;
 	}

@@ -7,6 +7,7 @@
 #include "context.h"
 #include "error.h"
 #include "pair-wait.h"
+#include "point.h"
 #include "request.h"
 #include "timeline.h"
 #include "uring.h"
@@ -51,7 +52,7 @@ static int watch_check(struct fbk_point point)
 				 (unsigned long long)point.value);
 	}
 	if (context_lost(point.timeline->context)) {
-		return error_set(-ENOTCONN, "the daemon is gone");
+		return error_lost();
 	}
 	return 0;
 }
@@ -94,7 +95,7 @@ void watch_begin(struct watch *watch, uint64_t *ret_number)
 {
 	struct fbk_timeline *timeline = watch->point.timeline;
 	struct fbk_context *context = timeline->context;
-	int state = fbk_point_check(watch->point);
+	int state = point_look(watch->point);
 	pthread_mutex_lock(&context->mutex);
 	bool started = watch_start(watch, state);
 	struct arming arming = watch_arming(watch);
@@ -163,6 +164,7 @@ static bool watch_take_off(struct fbk_context *context, struct watch *watch)
 
 static void watch_send_cancel(struct fbk_context *context, uint64_t number)
 {
+	ERRORS_KEPT();
 	/* If it fired meanwhile, the daemon finds none. */
 	REQUEST(request, WATCH_CANCEL, watch_cancel, .watch = number);
 	request_quiet_end(context, &request);

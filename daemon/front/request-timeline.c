@@ -82,6 +82,8 @@ int answer_timeline(struct answer *answer, const struct handle *handle)
 					      : timeline->device->visibility;
 	answer->timeline.registered = page->backing == FBK_BACKING_OWN;
 	answer->timeline.name = text(timeline->name);
+	answer->timeline.device = timeline->device->name;
+	answer->timeline.pid = timeline->device->pid;
 	answer->message.body_case = FBK__WIRE__MESSAGE__BODY_TIMELINE;
 	answer->message.timeline = &answer->timeline;
 	return 0;

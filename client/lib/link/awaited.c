@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "client/lib/context.h"
+#include "client/lib/error.h"
+#include "client/lib/point.h"
 #include "lane.h"
 #include "link.h"
 
@@ -43,9 +45,18 @@ void awaited_drop(struct awaited *awaited)
 
 int awaited_wait(struct awaited *awaited, const struct fbk_context *context, uint64_t deadline_ns)
 {
-	size_t index;
-	int r = fbk_point_wait_any(awaited->points, awaited->count, deadline_ns, &index);
+	int r = points_wait_any(awaited->points, awaited->count, deadline_ns);
 	awaited_drop(awaited);
-	bool own = r == -ETIMEDOUT || r == -ECANCELED || r == -EBADF || r == -ENOTCONN;
-	return own ? r : context_flushing(context) ? flushing_error() : 0;
+	switch (r) {
+	case -ETIMEDOUT:
+		return error_fixed(r, "the deadline passed");
+	case -ENOTCONN:
+		return error_lost();
+	case -EBADF:
+		return error_child();
+	case -ECANCELED:
+		return flushing_error();
+	default:
+		return context_flushing(context) ? flushing_error() : 0;
+	}
 }

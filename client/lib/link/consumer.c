@@ -5,6 +5,7 @@
 
 #include "awaited.h"
 #include "client/lib/error.h"
+#include "client/lib/point.h"
 #include "client/lib/watch-arm.h"
 #include "exchange-buffer.h"
 #include "exchange.h"
@@ -68,8 +69,8 @@ static int consumer_ack(struct fbk_link *link, struct link_sent *sent)
 /* Its release point. */
 static int sent_check(const struct link_sent *sent)
 {
-	return sent->release ? fbk_point_check((struct fbk_point){ sent->release->timeline,
-								   sent->release_value })
+	return sent->release ? point_look((struct fbk_point){ sent->release->timeline,
+							      sent->release_value })
 			     : 0;
 }
 
@@ -230,7 +231,7 @@ int consumer_collect(struct fbk_link *link)
 	int looked = link->peer.self ? consumer_look(link) : -EPIPE;
 	if (looked == 0) {
 		struct fbk_point next = { peer_lane(&link->peer), half->seen + 1 };
-		int r = fbk_point_check(next);
+		int r = point_look(next);
 		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
 			/* The link changed before that, unless the lane alone was closed. */
 			link_break(link, r, "its lane failed");

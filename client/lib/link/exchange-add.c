@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "client/lib/timeline.h"

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "client/lib/point.h"
 #include "client/lib/timeline.h"
 #include "client/lib/watch-arm.h"
 #include "exchange-notify.h"
@@ -15,7 +16,7 @@ bool buffer_acquire(struct exchange_buffer *buffer, struct fbk_point *ret_point)
 	struct fbk_timeline *timeline =
 		timeline_get(buffer->exchange->context, buffer->acquire_handle, buffer->acquire_id);
 	struct fbk_point point = { timeline, buffer->acquire_value };
-	int r = timeline ? fbk_point_check(point) : 0;
+	int r = timeline ? point_look(point) : 0;
 	if (r != -EAGAIN) {
 		fbk_timeline_close(timeline);
 		buffer->acquire_value = 0; /* not asked again */

@@ -2,6 +2,7 @@
 /* Handing buffers over to the consumers of an exchange. */
 #include <errno.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "consumer.h"
 #include "exchange-refresh.h"
@@ -131,8 +132,12 @@ static int exchange_hand(struct fbk_exchange *exchange, struct lane_frame *frame
 			 fbk_released_fn *on_released, void *arg)
 {
 	struct exchange_buffer *buffer = NULL;
+	int r = context_check(exchange->context);
+	if (r < 0) {
+		return r;
+	}
 	exchange_refresh(exchange);
-	int r = exchange_check_hand(exchange, frame->index, acquire, meta, &buffer);
+	r = exchange_check_hand(exchange, frame->index, acquire, meta, &buffer);
 	if (r < 0) {
 		return r;
 	}

@@ -194,6 +194,7 @@ void fbk_exchange_destroy(struct fbk_exchange *exchange)
 	if (!exchange || context_check(exchange->context) < 0) {
 		return;
 	}
+	ERRORS_KEPT();
 	exchange_close(exchange);
 	while (!LIST_EMPTY(&exchange->consumers)) {
 		struct fbk_link *link = LIST_FIRST(&exchange->consumers)->link;

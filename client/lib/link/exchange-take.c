@@ -2,6 +2,7 @@
 /* Taking a buffer of an exchange: one that is back, or one that all consumers acknowledged. */
 #include <errno.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/timeline.h"
 #include "awaited.h"

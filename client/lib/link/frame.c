@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/point.h"
 #include "frame-meta.h"
@@ -145,7 +146,7 @@ static int frame_check(struct fbk_frame *frame)
 	if (frame->held && frame_abandoned(frame)) {
 		frame_let_go(frame);
 	}
-	return frame->held ? 0
+	return frame->held ? context_check(frame->link->context)
 			   : error_set(-ESTALE, "that frame was given back, or abandoned by its "
 						"producer, or its producer is gone");
 }
@@ -159,6 +160,14 @@ struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame)
 	return frame;
 }
 
+static void frame_give_up(struct fbk_frame *frame)
+{
+	ERRORS_KEPT();
+	if (frame_check(frame) == 0) {
+		frame_give_back(frame, &(struct lane_return){ .result = -EREMOTEIO });
+	}
+}
+
 void fbk_frame_unref(struct fbk_frame *frame)
 {
 	/* acq_rel: the last one frees what the others used */
@@ -167,8 +176,8 @@ void fbk_frame_unref(struct fbk_frame *frame)
 		return;
 	}
 	link_lock(frame->link);
-	if (frame_check(frame) == 0) {
-		frame_give_back(frame, &(struct lane_return){ .result = -EREMOTEIO });
+	if (frame->held) {
+		frame_give_up(frame);
 	}
 	link_unlock(frame->link);
 	frame_free(frame);
@@ -199,6 +208,17 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame)
 	return frame->acquire;
 }
 
+static int frame_explain(const struct fbk_frame *frame)
+{
+	if (frame->gone) {
+		return error_set(frame->error,
+				 "frame %llu: its producer closed the timeline that it waits for",
+				 (unsigned long long)frame->sequence);
+	}
+	return error_set(frame->error, "frame %llu can't be made readable: %s",
+			 (unsigned long long)frame->sequence, strerrordesc_np(-frame->error));
+}
+
 /* Under the lock. -EAGAIN: its point has to be reached first. */
 static int frame_fetch(struct fbk_frame *frame, uint64_t deadline_ns)
 {
@@ -207,6 +227,9 @@ static int frame_fetch(struct fbk_frame *frame, uint64_t deadline_ns)
 		return frame->acquire_fd;
 	}
 	int r = frame_check(frame);
+	if (r == 0 && frame->error) {
+		r = frame_explain(frame);
+	}
 	if (r == 0) {
 		r = link_fence(link->info.acquire, frame->point, frame->acquire.value, deadline_ns,
 			       &frame->acquire_fd);
@@ -239,7 +262,7 @@ int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns)
 
 int fbk_frame_error(struct fbk_frame *frame)
 {
-	return frame->error ? frame->error : fbk_point_check(frame->acquire);
+	return frame->error ? frame_explain(frame) : fbk_point_check(frame->acquire);
 }
 
 int fbk_frame_release(struct fbk_frame *frame, int result)

@@ -17,6 +17,7 @@ struct fbk_frame {
 	struct fbk_point acquire;
 	int error;      /* why it can't be used, whatever its acquire point comes to; 0: it can */
 	int acquire_fd; /* -1: none yet; under the link's lock, as the next */
+	bool gone;      /* since its producer closed that timeline */
 	bool held;      /* by the program */
 	struct link_buffer *buffer; /* counted */
 	struct fbk_frame_meta meta;

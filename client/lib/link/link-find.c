@@ -5,6 +5,7 @@
 
 #include "client/lib/context.h"
 #include "client/lib/error.h"
+#include "client/lib/point.h"
 #include "link-consumer.h"
 #include "link-point.h"
 
@@ -46,7 +47,7 @@ static int found_open(struct fbk_link *link, struct found *found)
 	found->value = frame->timeline ? frame->value : frame->sequence;
 	int r = link_point_of(link, frame->timeline, frame->incarnation, &found->point);
 	if (r < 0 && context_lost(link->context)) {
-		return error_set(-ENOTCONN, "the daemon is gone");
+		return error_lost();
 	}
 	if (r < 0 && !found_offered(link, frame)) {
 		return -ENOENT;
@@ -84,7 +85,7 @@ static struct fbk_point found_acquire(const struct found *found)
 /* 0: it can be taken, maybe with an error. -EAGAIN: its acquire point has to be reached first. */
 static int found_reached(const struct fbk_link *link, struct found *found)
 {
-	int r = found->error ? found->error : fbk_point_check(found_acquire(found));
+	int r = found->error ? found->error : point_look(found_acquire(found));
 	if (r == -EAGAIN && link->consumer->wishes.delivery == FBK_DELIVERY_FIFO &&
 	    link->info.acquire != FBK_ROUTE_CPU_WAIT) {
 		return 0; /* the consumer's device waits by itself */
@@ -226,7 +227,7 @@ static int lane_check(const struct fbk_link *link, uint64_t last)
 		return error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
 				 (unsigned long long)last);
 	}
-	int r = fbk_point_check((struct fbk_point){ peer_lane(&link->peer), last + 1 });
+	int r = point_look((struct fbk_point){ peer_lane(&link->peer), last + 1 });
 	return r == 0 || r == -EAGAIN || r == -ENOTCONN ? 0 : error_set(-EPROTO, "its lane failed");
 }
 

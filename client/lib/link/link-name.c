@@ -30,7 +30,7 @@ int fbk_link_publish(struct fbk_link *link, const char *name)
 
 int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd)
 {
-	int r = name_check(name);
+	int r = name_check(name ? name : "");
 	if (r < 0) {
 		return r;
 	}

@@ -97,6 +97,7 @@ static int frame_show(struct fbk_frame *frame, const struct found *found)
 	if (r < 0 && frame_abandoned(frame)) {
 		return -EAGAIN; /* with the buffer that was there */
 	}
+	frame->gone = found->gone;
 	frame->error = found->error && !found->gone ? 0 : r; /* else its point says so */
 	link->consumer->shown = r == 0 ? frame->sequence : 0;
 	release_lines_prepare(link, frame->index);
@@ -222,7 +223,8 @@ static int link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_fra
 		}
 		r = awaited_wait(&awaited, link->context, deadline_ns);
 		if (r < 0) {
-			return r;
+			return r == -ETIMEDOUT ? error_fixed(r, "no frame came before the deadline")
+					       : r;
 		}
 	}
 }

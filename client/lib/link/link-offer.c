@@ -281,6 +281,7 @@ void fbk_link_close(struct fbk_link *link)
 	if (!link || link_check(link) < 0) {
 		return;
 	}
+	ERRORS_KEPT();
 	link_lock(link);
 	link->closing = true;
 	listener_end(link);

@@ -212,6 +212,10 @@ static bool link_is_over(const struct fbk_link *link)
 
 int link_refresh(struct fbk_link *link)
 {
+	int checked = context_check(link->context);
+	if (checked < 0) {
+		return checked;
+	}
 	/* Twice: what changed while it was asked about is asked about as well. */
 	for (int i = 0; i < 2 && (link->info.phase != FBK_PHASE_ENDED || link->held); i++) {
 		uint64_t value = fbk_timeline_value(link->state);
@@ -361,6 +365,7 @@ const char *fbk_link_cause(struct fbk_link *link)
 {
 	static _Thread_local struct fbk_link_info info;
 	struct fbk_point change;
+	ERRORS_KEPT();
 	if (link_check(link) < 0) {
 		return "";
 	}
@@ -385,10 +390,17 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 			return info_over(&info);
 		}
 		const struct flushing *before = scope_enter(&link->flushing);
-		r = fbk_point_wait(change, deadline_ns);
+		r = points_wait_any(&change, 1, deadline_ns);
 		scope_enter(before);
-		if (r == -ETIMEDOUT || r == -ECANCELED || r == -EBADF) {
-			return r;
+		if (r == -ETIMEDOUT) {
+			return error_fixed(
+				r, "the other end of the link did not come before the deadline");
+		}
+		if (r == -ECANCELED) {
+			return flushing_error();
+		}
+		if (r == -EBADF) {
+			return error_child();
 		}
 	}
 }

@@ -109,7 +109,7 @@ static void line_fired(void *arg, struct fbk_point point, int result)
 static bool line_waits(struct fbk_link *link, struct release_line *line)
 {
 	struct fbk_point last = { line->timeline, line->uses };
-	if (!line->timeline || line->uses == 0 || fbk_point_check(last) != -EAGAIN) {
+	if (!line->timeline || line->uses == 0 || point_look(last) != -EAGAIN) {
 		return false;
 	}
 	if (!watch_pending(link->context, line->watch)) {

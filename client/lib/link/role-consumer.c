@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "client/lib/request.h"
 #include "frame.h"
