@@ -13,6 +13,7 @@
  *             about the last call that failed.
  *             Every call may return -ENOMEM; every call that talks to the daemon may return
  *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
+ *             -EPROTO (it answered what is none of its protocol),
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
  *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, a
  *             right that you do not hold, or the other end of a link) and -EOPNOTSUPP (see
@@ -243,6 +244,7 @@ struct fbk_point {
  *   -EPERM                  policy refuses you     -ENAMETOOLONG     the path is too long for a
  *                                                                    socket
  *   -EXDEV                  the daemon is in another time namespace: deadlines would mean another time there
+ * else what socket(2) and connect(2) say
  */
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 
@@ -330,8 +332,8 @@ enum fbk_backing fbk_device_backing(const struct fbk_device *device);
  * of 4096, and `size` is a power of two up to 2 MiB. Timelines created afterwards lie in it, 128 bytes
  * each, behind a header of 128; more memory may be added. Does not take the fd. When the driver takes
  * the memory away, its timelines fail with -EIO.
- *   -EINVAL  not a dma-buf, too small, or badly aligned   -EOPNOTSUPP  another backing is in force
- *   -ENODEV  it can't be mapped: the detail says more
+ *   -EBADF   not a dma-buf           -EINVAL      too small, or badly aligned
+ *   -ENODEV  it can't be mapped: the detail says more   -EOPNOTSUPP  another backing is in force
  */
 int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t offset, uint64_t size);
 
@@ -361,12 +363,15 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
  * to any process that presents it, or a duplicate of it. The file has mode 0: only a process with CAP_DAC_OVERRIDE can open
  * it anew, and has the token then. Each call makes another, charged until the timeline is closed here: keep the fd to
  * share with more.
- *   -EPERM  a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory */
+ *   -EPERM  a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory
+ *   -EINVAL no mask of rights */
 int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd);
 
 /* Open the timeline of a token (does not take the fd). Opening twice gives the same object with
  * one more reference.
- *   -EBADF  not a token of this daemon, or its maker closed the timeline */
+ *   -EBADF  not a token of this daemon, or its maker closed the timeline
+ *   -ENOENT it has ended: the detail says how   -ENOSPC  4095 timelines are open
+ *   -EAGAIN its signaler has not mapped it yet  */
 int fbk_timeline_open(struct fbk_context *context, int token_fd,
 		      struct fbk_timeline **ret_timeline);
 
@@ -386,7 +391,8 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * raised by two processes at once is raised to the higher value.
  *   -EALREADY  not above the payload, or, brokered, what was given here before; nothing changed   -ERANGE  0 or above FBK_POINT_MAX; with a
  *              32-bit payload also more than 2^30 above the payload
- *   -EPERM     without FBK_RIGHT_SIGNAL                 else     the timeline's error: it failed
+ *   -EPERM     without FBK_RIGHT_SIGNAL                 -EBUSY   it follows a syncobj
+ *   else       the timeline's error: it failed
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
 
@@ -424,6 +430,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 /* Memory of the payload, for a device that writes it: pointer, or dma-buf + offset. Signaler only.
  * `ret_dmabuf_fd` may be NULL; gives an fd. Its holder can write the page: give it to the driver
  * only.
+ *   -EPERM       this process does not signal it in memory
  *   -EOPNOTSUPP  the device's pages are not FBK_BACKING_DMABUF */
 struct fbk_memory {
 	size_t struct_size;
@@ -464,11 +471,11 @@ int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t de
 		       size_t *ret_index);
 
 /* Wait for all: 0 when all are reached. Returns an error as soon as one failed, and `ret_index` (may
- * be NULL) says which. -ETIMEDOUT: `ret_index` says which is not reached. */
+ * be NULL) says which. -ETIMEDOUT: `ret_index` says which is not reached. -EINVAL as above. */
 int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index);
 
-/* Signal a point: fbk_timeline_signal(point.timeline, point.value). */
+/* Signal a point: fbk_timeline_signal(point.timeline, point.value). -EINVAL: FBK_POINT_SIGNALLED. */
 int fbk_point_signal(struct fbk_point point);
 
 /*
@@ -478,7 +485,8 @@ int fbk_point_signal(struct fbk_point point);
  * reached in that order, even when the fences signal out of order.
  *   -EBADF      not an open fd, or of a refused kind: the detail names the kind
  *   -EALREADY   not above the points given before through this process
- *   -EINVAL     not a brokered timeline      -EBUSY  it follows a syncobj, by a mirror of this process
+ *   -EINVAL     not a brokered timeline, or FBK_POINT_SIGNALLED    -ERANGE  0 or above FBK_POINT_MAX
+ *   -EBUSY  it follows a syncobj, by a mirror of this process
  *   -EAGAIN     the daemon takes nothing, and as much waits as may; the fd is closed
  *   else        the timeline's error: it failed
  * The rest the daemon finds, and the timeline fails with it: a limit (-EDQUOT), or -EDEADLK: the daemon made the fence for
@@ -535,7 +543,8 @@ typedef void fbk_point_fn(void *arg, struct fbk_point point, int result);
  * After the first few watches of a timeline its signaler makes the context's fd readable directly, without
  * the daemon. That needs io_uring (Linux 6.7), and the watch has to be made on the thread that dispatches.
  * With FENCEBROKER_IO_URING=no in the environment the library does not use io_uring.
- *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could dispatch it */
+ *   -EINVAL  FBK_POINT_SIGNALLED, which belongs to no context that could dispatch it
+ *   -ERANGE  0 or above FBK_POINT_MAX */
 int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);
 
@@ -557,6 +566,8 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
  *                         a query shows why. A syncobj can hold fences with errors, but the fence that
  *                         TIMELINE_SIGNAL attaches cannot carry one, and waits do not report them yet.
  */
+/*   -EOPNOTSUPP  the kind can't be exported here; FBK_POINT_SIGNALLED as anything but an eventfd
+ *   -ERANGE      0 or above FBK_POINT_MAX */
 #define FBK_SYNCOBJ_FAILED (UINT64_C(1) << 62)
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 		     int *ret_fd);
@@ -624,8 +635,9 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
  * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. An error
  * of a fence in it fails the timeline. A syncobj that was reset or stepped back fails it too, at the
  * next look at the timeline.
- *   -EBUSY   the timeline follows a syncobj already
- *   -EINVAL  to: the syncobj is ahead of the timeline
+ *   -EBUSY   the timeline follows a syncobj already     -EBADF  not a drm_syncobj
+ *   -EINVAL  to: the syncobj is ahead of the timeline; from: the timeline is not brokered
+ *   else     the timeline's error: it failed
  */
 int fbk_mirror_to_syncobj(struct fbk_timeline *timeline, int syncobj_fd,
 			  struct fbk_mirror **ret_mirror);
@@ -875,7 +887,7 @@ int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
  * on. */
 int fbk_link_set_flushing(struct fbk_link *link, bool flushing);
 
-/* Wait until the link is established. */
+/* Wait until the link is established.   -ETIMEDOUT   -EPIPE  it has ended: the detail says how */
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 
 /* Call `fn` from fbk_dispatch() at each phase change, until it is cancelled or the link is closed. One listener at a time: a
@@ -885,7 +897,8 @@ int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg,
 		    struct fbk_watch **ret_watch);
 
 /* The consumer wants no frames for a while, or again. Frames that are offered are retracted; those that it holds stay
- * due. The first after a pause has FBK_FRAME_DISCONT.   -EPERM  this end is the producer's */
+ * due. The first after a pause has FBK_FRAME_DISCONT.
+ *   -EPERM  this end is the producer's   -EPIPE  the link was stopped */
 int fbk_link_pause(struct fbk_link *link, bool paused);
 
 /* -------------------------------------------------------------------------------- exchanges -- */
@@ -922,10 +935,12 @@ enum fbk_when_full {
 	FBK_WHEN_FULL_SKIP = 1, /* it gets no frame while it has `depth` */
 };
 
-/* `link` as its producer; the first of possibly several. */
+/* `link` as its producer; the first of possibly several.
+ *   -EPERM  this end is the consumer's   -EBUSY  the link has an exchange */
 int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange);
 
-/* Add one more consumer, at any time; closing its link removes it. */
+/* Add one more consumer, at any time; closing its link removes it. Errors as above.
+ *   -ENOSPC  it has FBK_CONSUMERS_MAX   -EINVAL  a link of another context */
 int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 
 /*
@@ -933,6 +948,7 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
  * what happens to the next one then.
  *   -ENOBUFS  hold + depth is more than there are buffers now, if there are any: the detail has the numbers. It is compared
  *             when a consumer accepts, too, with the most buffers that there were since: add all first, then replace any
+ *   -EINVAL   neither a depth nor what to do, or no link of the exchange
  */
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full);
@@ -950,7 +966,7 @@ int fbk_exchange_set_flushing(struct fbk_exchange *exchange, bool flushing);
  *            route that does not read back what has to be: the detail says who and why */
 int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 		     const struct fbk_buffer_desc *buffer);
-/*   -EBUSY   a consumer has it */
+/*   -EBUSY   a consumer has it     -ENOENT  there is no buffer at this index   -EINVAL  the index */
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
 
 /*
@@ -963,7 +979,8 @@ int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index);
 
 /* Take the free buffer that came back first; waits for one. It belongs to the caller until it is handed over. `ret_age`
  * (may be NULL): how many frames ago its content was drawn; 0: never (EGL_EXT_buffer_age).
- *   -ETIMEDOUT   all are in use          -ENOENT  there are none */
+ *   -ETIMEDOUT   consumers have all of them, or a link is full   -ENOENT  there are none
+ *   -EBUSY       this process has all of them: none would come back */
 int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
 		      uint32_t *ret_age);
 
@@ -981,7 +998,9 @@ struct fbk_release {
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			    uint32_t *ret_index, uint32_t *ret_age,
 			    struct fbk_release *ret_releases, size_t *ret_count);
-/* As fbk_frame_acquire_fd(), but gives an fd. */
+/* The point as the route gives it, for a device that waits by a fence: as fbk_frame_acquire_fd(), but gives an fd.
+ *   -EOPNOTSUPP  the route gives none, or it is a point of the caller's own: wait for the point
+ *   -ESTALE      the consumer is gone, or releases this buffer by another timeline now */
 int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int *ret_fd);
 
 /* ------------------------------------------------------------------------------ what a frame says -- */
@@ -1039,9 +1058,10 @@ struct fbk_frame_meta {
  * `on_released` it is free for fbk_exchange_take().
  * Returns the number of links that it was offered on: 0 while all of them are paused or skip it; then the buffer stays the
  * caller's. A consumer that has refused the buffer skips it. On an error no consumer gets it.
- *   -ENOTCONN    no consumer is there: the detail says why
+ *   -EPIPE       no consumer is there: the detail says why
  *   -ENOTSUP     each consumer that is there refused the buffer: the detail names one
- *   -EBUSY       it is handed over already
+ *   -EBUSY       it is handed over already   -ENOENT  there is no buffer at this index
+ *   -ERANGE      the point is 0 or above FBK_POINT_MAX
  *   -EINVAL      `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size
  */
 typedef void fbk_released_fn(void *arg, int result);
@@ -1062,12 +1082,13 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
  * link.
  *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended, or was stopped and nothing more comes: the
  *   -ENOBUFS     `hold` frames are held:           detail says how
- *                release one
+ *                release one             -EPERM   this end is the producer's
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
 /* For event loops: call `fn` once from fbk_dispatch() when fbk_link_next() has something to do, because a frame is
- * there, the link ended or is flushing, or there are buffers to import. Replaces a pending one, which never runs. */
+ * there, the link ended or is flushing, or there are buffers to import. Replaces a pending one, which never runs.
+ *   -EPERM  this end is the producer's */
 typedef void fbk_next_fn(void *arg, struct fbk_link *link);
 int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk_watch **ret_watch);
 
@@ -1078,6 +1099,7 @@ int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk
  * the result does not matter. `fn` runs inside this call, for the buffers that are there, and inside fbk_link_next(), when
  * they have changed (generation of fbk_link_info()); it must call neither of them. The fds of `buffer` are borrowed.
  * Without this, or with `fn` NULL, a consumer accepts all.
+ *   -EPERM  this end is the producer's
  */
 typedef int fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
 			  const struct fbk_buffer_desc *buffer);
@@ -1101,6 +1123,7 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
  * fetches it from the daemon, until the deadline; with sync_file-late, once the point is reached. Later calls need neither.
  *   -EOPNOTSUPP  the route gives none     -ESTALE     no longer held: its producer is gone
  *   -ETIMEDOUT   none until the deadline: call again
+ *   else         fbk_frame_error(), where there is nothing to wait for
  */
 int fbk_frame_acquire_fd(struct fbk_frame *frame, uint64_t deadline_ns);
 
@@ -1123,6 +1146,7 @@ int fbk_frame_error(struct fbk_frame *frame);
  * comes; only the first release of another kind for a buffer makes its timeline, and waits. The daemon gets the fence before
  * the producer is told of the release.
  *   -ESTALE   it was released, abandoned by its producer, or its producer is gone
+ *   -EINVAL   `result` is neither 0 nor a negative errno: the frame is held still
  *   -EDQUOT, -ENFILE  a limit of this user, of the release timeline: the frame is held still
  *   -EAGAIN   the daemon takes nothing, and as much waits as may: the frame is held still, and the fence closed
  *   else      an error of the fence or point, as fbk_point_signal_on() returns it

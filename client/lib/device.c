@@ -74,6 +74,9 @@ int fbk_device_register(struct fbk_context *context, const struct fbk_device_des
 {
 	struct fbk_device_desc known;
 	int r = STRUCT_READ(&known, desc);
+	if (r == 0) {
+		r = error_of_name("a device", known.name);
+	}
 	return r < 0 ? r : device_create(context, &known, ret_device);
 }
 

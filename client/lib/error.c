@@ -87,6 +87,14 @@ int error_of_point(const struct fbk_point *point, int error)
 	return error;
 }
 
+int error_of_name(const char *what, const char *name)
+{
+	return !name || strnlen(name, FBK_NAME_SIZE) < FBK_NAME_SIZE
+		       ? 0
+		       : error_set(-EINVAL, "the name of %s has at most %d characters", what,
+				   FBK_NAME_SIZE - 1);
+}
+
 int error_of_signal(struct fbk_timeline *timeline)
 {
 	const struct fbk_point last_one = { timeline, FBK_POINT_MAX };

@@ -22,6 +22,9 @@ int error_child(void); /* -EBADF: in a forked child */
 /* What a call found of a point: its error, or -ETIMEDOUT, -ENOTCONN, -ECANCELED or -EBADF. 0 and -EAGAIN are no failures. */
 int error_of_point(const struct fbk_point *point, int error);
 
+/* Of a name that no request takes, since it is too long: the daemon judges all others. 0: it is not. */
+int error_of_name(const char *what, const char *name);
+
 /* Of a timeline that failed, or is failing: it takes no signal. */
 int error_of_signal(struct fbk_timeline *timeline);
 

@@ -274,10 +274,14 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 		return mine;
 	}
 	struct fbk_context *context = device->context;
+	int r = error_of_name("a timeline", name);
+	if (r < 0) {
+		return r;
+	}
 	REQUEST(request, TIMELINE_CREATE, timeline_create, .device = device->number,
 		.set = set ? set->number : 0, .name = request_text(name), .flags = flags);
 	pthread_mutex_lock(&context->opening);
-	int r = timeline_request(context, &request, &request.timeline_create->handle, NULL,
+	r = timeline_request(context, &request, &request.timeline_create->handle, NULL,
 				 ret_timeline);
 	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
 		pthread_mutex_lock(&context->mutex);

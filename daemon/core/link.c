@@ -148,7 +148,7 @@ int link_offer(struct handle *handle, const struct link_wish *wish, char *detail
 	}
 	if (!state->brokered || timeline_signaler(state) != client || state->brokered->link) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "timeline %s can't be the state of a link: it must be a brokered timeline "
+			 "timeline %s can't stand for a link: it must be a brokered timeline "
 			 "of the offering client, used for nothing else",
 			 state->name);
 		return -EINVAL;
@@ -274,9 +274,8 @@ static int accept_check(const struct link *link, const struct client *client, ch
 	}
 	if ((int)link->producer == OFFERER && !lane_is_good(offerer)) {
 		snprintf(detail, FBK_REASON_SIZE,
-			 "the lane of device %s, which offered that link, failed, or is at a frame "
-			 "that "
-			 "nobody can count to",
+			 "device %s, which offered that link, has broken it: it has to offer "
+			 "another one",
 			 offerer->device->name);
 		return -EPIPE;
 	}
@@ -367,8 +366,7 @@ int link_join(struct link *link, const struct client *client, uint64_t from, uin
 	}
 	if (!link->sides[ACCEPTER].client || link->from || link->epoch != epoch) {
 		snprintf(detail, FBK_REASON_SIZE, "%s",
-			 link->from ? "the producer has joined already"
-				    : "stale epoch: that consumer has left");
+			 link->from ? "the producer has joined already" : "that consumer has left");
 		return -EALREADY;
 	}
 	if (from == 0 || from > FBK_POINT_MAX) {

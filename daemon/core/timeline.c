@@ -503,8 +503,8 @@ static void timeline_keep_reason(struct timeline *timeline, const char *reason)
 	if (reason && reason[0]) {
 		wire_text_copy(text, sizeof(text), reason);
 	} else {
-		snprintf(text, sizeof(text), "%s (pid %d), the signaler of %s, %s",
-			 timeline->device->name, timeline->device->pid, timeline->name,
+		snprintf(text, sizeof(text), "timeline %s failed: %s (pid %d) %s", timeline->name,
+			 timeline->device->name, timeline->device->pid,
 			 cause_sentences[timeline->cause]);
 	}
 	timeline->reason = strdup(text);

@@ -12,7 +12,7 @@
 
 int answer_no_link(struct answer *answer, const struct handle *handle)
 {
-	snprintf(answer->detail, FBK_REASON_SIZE, "timeline %s is not the state of a link",
+	snprintf(answer->detail, FBK_REASON_SIZE, "timeline %s is no offer of a link",
 		 handle->timeline->name);
 	return -EBADF;
 }
@@ -40,7 +40,7 @@ int request_find_peer(struct client *client, struct handle *handle, uint64_t epo
 {
 	int r = request_find_link(client, handle, ret_link, ret_side, answer);
 	if (r == 0 && *ret_side == 0 && (*ret_link)->epoch != epoch) {
-		snprintf(answer->detail, FBK_REASON_SIZE, "stale epoch: that consumer has left");
+		snprintf(answer->detail, FBK_REASON_SIZE, "that consumer has left");
 		return -ESTALE;
 	}
 	return r;

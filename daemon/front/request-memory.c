@@ -20,7 +20,7 @@ int request_device_memory(struct client *client, struct handle *none, const void
 		return answer_no_device(answer, request->device);
 	}
 	int r = received_fence(client->registry, fds[0], FBK_FENCE_DMA_BUF_IMPLICIT, "a dma-buf",
-			       -EINVAL, &kind, answer->detail);
+			       -EBADF, &kind, answer->detail);
 	if (r == 0) {
 		r = device_add_memory(device, fds[0], request->offset, request->size, &page,
 				      answer->detail);

@@ -287,7 +287,7 @@ static int part_start(struct translator *translator, struct import_part *part,
 	if (!notifier) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "a dma-buf is no fence: export its fences as a sync_file");
-		return -EOPNOTSUPP;
+		return -EBADF;
 	}
 	int r = notifier->start(translator, fence, import_notified, part, &part->notifier_state,
 				detail);

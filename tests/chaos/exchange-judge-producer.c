@@ -194,7 +194,7 @@ static void judge_hand(const struct trial *trial, struct tracking *tracking)
 	const struct record *record = trial->record;
 	trial_time(trial, record->begin);
 	if (trial->end == NEVER || record->result < 0) {
-		if (trial->end != NEVER && record->result != -ENOTCONN) {
+		if (trial->end != NEVER && record->result != -EPIPE) {
 			frame_find(trial, EXCHANGE_WRONG, record->value);
 		}
 		return;

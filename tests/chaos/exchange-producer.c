@@ -296,7 +296,7 @@ static struct record *canvas_hand(struct producer_state *state, struct canvas *c
 	canvas->frame = before;
 	canvas_back(canvas);
 	state->kept = canvas;
-	if (r < 0 && r != -ENOTCONN) {
+	if (r < 0 && r != -EPIPE) {
 		ck_abort_msg("handing over: %d, %s", r, fbk_error_detail());
 	}
 	return NULL;

@@ -265,8 +265,7 @@ START_TEST(evict_ends_the_client)
 	expect_said("fails from point 6\n");
 	expect_said("waits for point 10 of doomed (watch)\n");
 	client_expect_end(&signaler);
-	doomed_expect_failed(&doomed, 6,
-			     "the signaler of doomed, was stopped by the administrator");
+	doomed_expect_failed(&doomed, 6, "timeline doomed failed: cpu0");
 	expect_logged("uid 0 evicts ");
 	expect_logged("it?hogs memory");
 	ck_assert_int_eq(ask_evict(&admin, id, "", false), -ENOENT);

@@ -359,7 +359,7 @@ START_TEST(owner_killed)
 	ck_assert_int_eq(child_wait(other.pid), 128 + SIGKILL);
 	ck_assert_int_eq(view_info(&view, &info), 0);
 	ck_assert_int_eq(info.pid, other.pid);
-	snprintf(who, sizeof(who), "cpu0 (pid %d), the signaler of remote, died", other.pid);
+	snprintf(who, sizeof(who), "timeline remote failed: cpu0 (pid %d) died", other.pid);
 	ck_assert_msg(strstr(info.reason, who), "%s", info.reason);
 	close(other.socket);
 	close(other.peer);

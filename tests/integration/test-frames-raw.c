@@ -112,7 +112,7 @@ static void payload_write(struct fbk_timeline *lane, uint64_t payload)
 	atomic_store_explicit(&lane->last, payload, memory_order_seq_cst);
 }
 
-/* The others go on; it does, or its link ends with a sentence about its lane. */
+/* The others go on; it does, or its link ends with a sentence about its releases. */
 static void expect_others(uint32_t frames)
 {
 	for (uint32_t i = 0; i < frames; i++) {
@@ -151,7 +151,7 @@ static void expect_lane_named(void)
 		EXPECT(fbk_link_info(producer.link, &info) == 0);
 	}
 	ck_assert_int_eq(info.error, -EPROTO);
-	ck_assert_msg(strstr(info.cause, "its lane") != NULL, "%s", info.cause);
+	ck_assert_msg(strstr(info.cause, "its count of releases") != NULL, "%s", info.cause);
 }
 
 START_TEST(payload_of_a_consumer_with_nothing)

@@ -105,8 +105,7 @@ START_TEST(who_gives_formats)
 	Fbk__Wire__Format format = format_wire(10);
 	struct view plain, third;
 	EXPECT(view_create(&producer, producer_device, 0, "plain", 0, &plain) == 0);
-	expect(&producer, give(&producer, plain.handle, &format), -EBADF,
-	       "not the state of a link");
+	expect(&producer, give(&producer, plain.handle, &format), -EBADF, "no offer of a link");
 	expect(&stranger, give(&stranger, state.handle, &format), -ENOENT, "no timeline");
 	expect(&producer, give(&producer, state.handle, NULL), -EINVAL, "no format");
 	ck_assert_int_eq(give(&producer, state.handle, &format), 0);
@@ -125,7 +124,7 @@ START_TEST(who_gives_formats)
 	expect(&producer, give(&producer, state.handle, &format), -EBUSY, "before");
 	ck_assert_int_eq(get(&producer, state.handle, 0, 1), 0);
 	ck_assert_int_eq(get(&consumer, accepted.handle, 0, 0), 0);
-	expect(&producer, get(&producer, state.handle, 0, 2), -ESTALE, "stale epoch");
+	expect(&producer, get(&producer, state.handle, 0, 2), -ESTALE, "has left");
 	expect(&producer, get(&producer, state.handle, 1, 1), -ENOENT, "no format 1");
 	expect(&producer, get(&producer, state.handle, UINT32_MAX, 1), -ENOENT, "no format");
 	/* It goes with its side. */

@@ -280,7 +280,7 @@ START_TEST(unfit)
 	ck_assert_int_eq(info.phase, FBK_PHASE_OFFERED);
 	ck_assert_msg(strstr(info.unfit, "picky") && strstr(info.unfit, "DRM format"), "%s",
 		      info.unfit);
-	expect_refused(source_hand(&source, 0), -ENOTCONN, "picky");
+	expect_refused(source_hand(&source, 0), -EPIPE, "picky");
 	/* the lists go together, and the buffers that are there don't */
 	small.width_max = 16;
 	expect_refused(sink_accept(&sink, &source, 1, smalls, 1), -EOPNOTSUPP, "buffer 0");

@@ -91,7 +91,7 @@ START_TEST(who_may_accept)
 	local_connect(&second, FBK_FENCE_MEMORY64);
 	expect_error(link_accept(producer.device, offer, &link), -ELOOP, "oneself");
 	ck_assert_int_eq(fbk_timeline_share(producer.timeline, FBK_RIGHT_WAIT, &token), 0);
-	expect_error(link_accept(first.device, token, &link), -EBADF, "not the state of a link");
+	expect_error(link_accept(first.device, token, &link), -EBADF, "no offer of a link");
 	expect_error(link_accept(first.device, STDIN_FILENO, &link), -EBADF, "not a token");
 	ck_assert_int_eq(link_accept(first.device, offer, &first.link), 0);
 	expect_error(link_accept(second.device, offer, &link), -EBUSY, "has that link");
@@ -131,10 +131,10 @@ START_TEST(wrong_end)
 	struct fbk_frame *frame = NULL;
 	struct local local;
 	local_open(&local);
-	ck_assert_int_eq(fbk_link_next(producer.link, deadline_ms(0), &frame), -EINVAL);
-	ck_assert_int_eq(fbk_exchange_create(local.link, &exchange), -EINVAL);
+	ck_assert_int_eq(fbk_link_next(producer.link, deadline_ms(0), &frame), -EPERM);
+	ck_assert_int_eq(fbk_exchange_create(local.link, &exchange), -EPERM);
 	ck_assert_int_eq(fbk_exchange_create(producer.link, &exchange), -EBUSY);
-	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, local.link), -EINVAL);
+	ck_assert_int_eq(fbk_exchange_attach(producer.exchange, local.link), -EPERM);
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(1), &frame), -ETIMEDOUT);
 	local_close(&local);
 }
@@ -345,7 +345,7 @@ static const struct lie {
 	{ "a frame that is not there yet", "buffer 0 as frame 2,", { .sequence = 1 } },
 	{ "a frame that never comes", "buffer 0 as frame ", { .sequence = FBK_POINT_MAX } },
 	{ "a timeline that it does not show",
-	  "name no timeline",
+	  "a timeline that it does not show",
 	  { .kind = FBK_RELEASE_MEMORY, .incarnation = 1, .value = 1 } },
 	{ "a point that is none",
 	  "buffer 0, frame 1, is invalid",

@@ -69,9 +69,8 @@ START_TEST(whose_link)
 	expect_raw(&raw, raw_publish(&raw, 0, "x"), -ENOENT, "no timeline 0");
 	expect_raw(&raw, raw_publish(&raw, 4000, "x"), -ENOENT, "no timeline 4000");
 	expect_raw(&raw, raw_publish(&raw, UINT32_MAX, "x"), -ENOENT, "no timeline 4294967295");
-	expect_raw(&raw, raw_publish(&raw, plain.handle, "x"), -EBADF, "not the state of a link");
-	expect_raw(&raw, raw_publish(&raw, brokered.handle, "x"), -EBADF,
-		   "not the state of a link");
+	expect_raw(&raw, raw_publish(&raw, plain.handle, "x"), -EBADF, "no offer of a link");
+	expect_raw(&raw, raw_publish(&raw, brokered.handle, "x"), -EBADF, "no offer of a link");
 	/* Having an offer, or even the right to signal its state, does not make a client the
 	 * offerer. */
 	expect_ok(fbk_link_find(names.finder, "kept", &token));

@@ -45,7 +45,7 @@ static int consumer_ack(struct fbk_link *link, struct link_sent *sent)
 	struct lane_return back;
 	if (!lane_return_read(&link->peer.page, sent->index, sent->sequence, &back) ||
 	    return_check(&back) < 0) {
-		return error_set(-EPROTO, "its release entry of buffer %u, frame %llu, is invalid",
+		return error_set(-EPROTO, "its release of buffer %u, frame %llu, is invalid",
 				 sent->index, (unsigned long long)sent->sequence);
 	}
 	if (back.kind != FBK_RELEASE_REACHED) {
@@ -207,7 +207,8 @@ static int consumer_look(struct fbk_link *link)
 	uint64_t value = fbk_timeline_value(peer_lane(&link->peer));
 	int r = value != half->seen ? consumer_read(link) : 0;
 	if (value > LANE_VALUE_MAX) {
-		r = error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
+		r = error_set(-EPROTO,
+			      "its count of releases is %llu, further than a consumer comes",
 			      (unsigned long long)value);
 	}
 	if (r == -ECANCELED) {
@@ -217,7 +218,8 @@ static int consumer_look(struct fbk_link *link)
 	if (r == -EPROTO) {
 		link_break(link, r, fbk_error_detail());
 	} else if (r == -ENOENT || r == -ESTALE || r == -EBADF) {
-		link_break(link, -EPROTO, "its release entries name no timeline");
+		link_break(link, -EPROTO,
+			   "it releases a buffer by a timeline that it does not show");
 	} else if (r < 0 && r != -ENOTCONN) {
 		/* Without its release point the buffer may never be free. */
 		link_break(link, r, "the producer can't open its release point");
@@ -234,7 +236,7 @@ int consumer_collect(struct fbk_link *link)
 		int r = point_look(next);
 		if (r < 0 && r != -EAGAIN && r != -ENOTCONN) {
 			/* The link changed before that, unless the lane alone was closed. */
-			link_break(link, r, "its lane failed");
+			link_break(link, r, "its count of releases failed");
 		}
 	}
 	consumer_decide_all(half);

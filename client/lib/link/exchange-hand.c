@@ -43,7 +43,10 @@ static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acq
 static int exchange_nobody(const struct fbk_exchange *exchange)
 {
 	const struct link_producer *half = LIST_FIRST(&exchange->consumers);
-	return error_set(-ENOTCONN, "no consumer is there: %s",
+	if (context_lost(exchange->context)) {
+		return error_lost();
+	}
+	return error_set(-EPIPE, "no consumer is there: %s",
 			 !half                       ? "the exchange has no links"
 			 : half->link->info.unfit[0] ? half->link->info.unfit
 			 : half->link->info.cause[0] ? half->link->info.cause

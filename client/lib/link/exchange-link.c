@@ -18,7 +18,7 @@
 static int exchange_check_link(const struct fbk_link *link)
 {
 	if (link->role != FBK_ROLE_PRODUCER) {
-		return error_set(-EINVAL, "this end of the link is the consumer's");
+		return error_set(-EPERM, "this end of the link is the consumer's");
 	}
 	if (link->producer->exchange) {
 		return error_set(-EBUSY, "the link has an exchange already");
@@ -170,7 +170,7 @@ int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link,
 				 (int)when_full, FBK_BUFFERS_MAX);
 	}
 	if (link->role != FBK_ROLE_PRODUCER || link->producer->exchange != exchange) {
-		return error_set(-EINVAL, "the link is none of the exchange");
+		return error_set(-EINVAL, "the link is not attached to the exchange");
 	}
 	exchange_lock(exchange);
 	int r = exchange_set_depth(link, depth, when_full);

@@ -38,7 +38,7 @@ static int exchange_choose(struct fbk_exchange *exchange, bool early,
 	if (!exchange->there) {
 		return error_set(-ENOENT, "the exchange has no buffers: add some");
 	}
-	return handed ? -EAGAIN : error_set(-EBUSY, "all buffers are taken: hand one over");
+	return handed ? -EAGAIN : error_set(-EBUSY, "this process has all buffers: hand one over");
 }
 
 /* The points that are to be reached until the buffer is unused: one of each consumer at most, and its own. */
@@ -178,7 +178,7 @@ static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 	while ((r = exchange_try(exchange, taking, &awaited)) == -EAGAIN) {
 		r = awaited_wait(&awaited, exchange->context, deadline_ns);
 		if (r < 0) {
-			r = r == -ETIMEDOUT ? error_set(r, "all buffers are in use") : r;
+			r = r == -ETIMEDOUT ? error_set(r, "no buffer came back before the deadline") : r;
 			break;
 		}
 	}
@@ -219,7 +219,8 @@ static int release_fetch(const struct fbk_release *release, uint64_t deadline_ns
 		point = peer_point_find(&link->past, release->point.timeline);
 	}
 	if (!point) {
-		return error_set(-ESTALE, "the consumer is gone, or uses another timeline");
+		return error_set(-ESTALE, "the consumer is gone, or releases this buffer by "
+					   "another timeline now");
 	}
 	int r = link_fence(link->info.release, point, release->point.value, deadline_ns, ret_fd);
 	if (r == -EAGAIN) {
@@ -232,7 +233,7 @@ int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int 
 {
 	struct fbk_link *link = release->link;
 	if (!link) {
-		return error_set(-EOPNOTSUPP, "a point of this process's own has no route");
+		return error_set(-EOPNOTSUPP, "this is a point of this process's own: wait for it");
 	}
 	int mine = link_check(link);
 	if (mine < 0) {

@@ -20,13 +20,13 @@ static int frame_check(const struct fbk_link *link, const struct lane_frame *fra
 	struct link_consumer *half = link->consumer;
 	if (frame->timeline > FBK_LANE_ACQUIRES ||
 	    (frame->timeline > 0 && (frame->value == 0 || frame->value > FBK_POINT_MAX))) {
-		return error_set(-EPROTO, "the peer's frame %llu is invalid",
+		return error_set(-EPROTO, "the acquire point of its frame %llu is invalid",
 				 (unsigned long long)frame->sequence);
 	}
 	/* In other memory it may: what is here was abandoned. */
 	if ((half->frames[frame->index] || release_is_queued(&half->queue, frame->index)) &&
 	    half->generations[frame->index] == frame->generation) {
-		return error_set(-EPROTO, "the peer hands over buffer %u, which is here already",
+		return error_set(-EPROTO, "it hands over buffer %u, which is here already",
 				 frame->index);
 	}
 	return 0;
@@ -224,11 +224,14 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 static int lane_check(const struct fbk_link *link, uint64_t last)
 {
 	if (last > link->consumer->last) {
-		return error_set(-EPROTO, "its lane is at %llu, which nobody can count to",
+		return error_set(-EPROTO,
+				 "its count of frames is %llu, further than a producer comes",
 				 (unsigned long long)last);
 	}
 	int r = point_look((struct fbk_point){ peer_lane(&link->peer), last + 1 });
-	return r == 0 || r == -EAGAIN || r == -ENOTCONN ? 0 : error_set(-EPROTO, "its lane failed");
+	return r == 0 || r == -EAGAIN || r == -ENOTCONN
+		       ? 0
+		       : error_set(-EPROTO, "its count of frames failed");
 }
 
 int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *awaited)

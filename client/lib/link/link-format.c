@@ -218,6 +218,9 @@ static int joined_get(struct fbk_link *link, uint32_t number, const struct fbk_f
 		return error_set(-ENOENT, "there is no format %u", number);
 	}
 	r = kept->formats[number] ? 0 : joined_ask(link, number);
+	if (r == -ESTALE) {
+		return link_over(link); /* that peer has left meanwhile */
+	}
 	if (r == 0) {
 		*ret_format = &kept->formats[number]->format;
 	}

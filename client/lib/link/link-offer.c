@@ -147,7 +147,7 @@ static int link_adopt(struct fbk_link *link, struct reply *reply)
 	    lane_page_init(&link->out.page, map->memory, map->size, &geometry) < 0 ||
 	    geometry.slots < FBK_BUFFERS_MAX ||
 	    (geometry.order_length > 0) != ((uint32_t)state->role == FBK_ROLE_PRODUCER)) {
-		return error_set(-EPROTO, "the daemon describes no lane of this version");
+		return error_set(-EPROTO, "the daemon describes no link of this version");
 	}
 	return link_take_role(link, state->role);
 }

@@ -35,7 +35,7 @@ int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 		  struct lane_point **ret_point)
 {
 	if (number > FBK_LANE_POINTS) {
-		return error_set(-EPROTO, "the peer names timeline %u", number);
+		return error_set(-EPROTO, "it names a timeline %u that there can't be", number);
 	}
 	struct lane_point **place = number == 0 ? &link->peer.self : &link->peer.points[number];
 	if (number > 0 && (!*place || (*place)->incarnation != incarnation)) {

@@ -181,7 +181,7 @@ int fbk_link_watch(struct fbk_link *link, fbk_next_fn *fn, void *arg, struct fbk
 	struct link_consumer *half = link->consumer;
 	struct fbk_watch *handle = NULL;
 	if (link->role != FBK_ROLE_CONSUMER) {
-		return error_set(-EINVAL, "this end of the link is the producer's");
+		return error_set(-EPERM, "this end of the link is the producer's");
 	}
 	int r = ret_watch ? link_handle_create(link, &next_handle, &handle) : 0;
 	if (r < 0) {

@@ -3,6 +3,7 @@
 #include "link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/lib/context.h"
@@ -94,6 +95,23 @@ static void link_lose_peer(struct fbk_link *link)
 	}
 }
 
+/* As the daemon tells it of the other end. */
+static void link_tell_end(const struct fbk_timeline_info *info, char *ret_cause)
+{
+	const char *what = info->cause == FBK_CAUSE_OWNER_DIED   ? "it died"
+			   : info->cause == FBK_CAUSE_OWNER_LEFT ? "it closed the link"
+			   : info->cause == FBK_CAUSE_ADMIN      ? "the administrator ended it"
+								 : NULL;
+	if (what && info->device[0]) {
+		snprintf(ret_cause, FBK_REASON_SIZE, "%s (pid %d, uid %u): %s", info->device,
+			 info->pid, info->uid, what);
+	} else if (info->cause == FBK_CAUSE_DAEMON_LOST) {
+		snprintf(ret_cause, FBK_REASON_SIZE, "the daemon is gone");
+	} else {
+		memcpy(ret_cause, info->reason, FBK_REASON_SIZE);
+	}
+}
+
 /* The state timeline failed: the process that offered the link is gone, or the daemon is. */
 static void link_take_end(struct fbk_link *link)
 {
@@ -104,7 +122,7 @@ static void link_take_end(struct fbk_link *link)
 	link->held = 0;
 	if (fbk_timeline_info(link->state, &info) == 0) {
 		known->error = info.error;
-		memcpy(known->cause, info.reason, sizeof(known->cause));
+		link_tell_end(&info, known->cause);
 	}
 }
 
@@ -112,14 +130,14 @@ static int peer_map_table(struct link_peer *peer, const Fbk__Wire__Lane *table)
 {
 	const struct page_map *map = peer->self->timeline->payload_map;
 	if (!map || !table) {
-		return error_set(-EPROTO, "the daemon describes no lane");
+		return error_set(-EPROTO, "the daemon describes no link of this version");
 	}
 	const struct lane_geometry geometry = { table->slots, table->first,        table->stride,
 						table->order, table->order_length, table->head };
 	int r = lane_page_init(&peer->page, map->memory, map->size, &geometry);
 	return r == 0 && geometry.slots >= FBK_BUFFERS_MAX
 		       ? 0
-		       : error_set(-EPROTO, "the daemon describes no lane of this version");
+		       : error_set(-EPROTO, "the daemon describes no link of this version");
 }
 
 static int peer_map_claims(struct fbk_context *context, struct link_peer *peer,
@@ -127,7 +145,7 @@ static int peer_map_claims(struct fbk_context *context, struct link_peer *peer,
 {
 	if (!page ||
 	    page_slot_check(page, FBK_BUFFERS_MAX - 1, sizeof(struct fbk_claim_slot)) < 0) {
-		return error_set(-EPROTO, "the daemon describes no claims");
+		return error_set(-EPROTO, "the daemon describes no link of this version");
 	}
 	pthread_mutex_lock(&context->mutex);
 	int r = page_map_get(context, page->id, page->size, reply->fds[1], true, &peer->claims);
@@ -240,15 +258,18 @@ int link_refresh(struct fbk_link *link)
 	return 0;
 }
 
-static int info_over(const struct fbk_link_info *info)
+static int info_over(const struct fbk_context *context, const struct fbk_link_info *info)
 {
+	if (context_lost((struct fbk_context *)context)) {
+		return error_lost();
+	}
 	return error_set(-EPIPE, "%s",
 			 info->cause[0] ? info->cause : "no peer has accepted the link yet");
 }
 
 int link_over(const struct fbk_link *link)
 {
-	return info_over(&link->info);
+	return info_over(link->context, &link->info);
 }
 
 void link_give_up(struct fbk_link *link, int error, const char *reason)
@@ -387,7 +408,7 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 			return r;
 		}
 		if (info.phase == FBK_PHASE_ENDED) {
-			return info_over(&info);
+			return info_over(link->context, &info);
 		}
 		const struct flushing *before = scope_enter(&link->flushing);
 		r = points_wait_any(&change, 1, deadline_ns);

@@ -22,9 +22,10 @@ static int join_from(const struct fbk_link *link, uint64_t *ret_from)
 		last = returned > last ? returned : last;
 	}
 	*ret_from = last + 1;
-	return last < LANE_VALUE_MAX ? 0
-				     : error_set(-EPROTO, "frames would start from %llu",
-						 (unsigned long long)last);
+	return last < LANE_VALUE_MAX
+		       ? 0
+		       : error_set(-EPROTO, "its frames would start from %llu, where numbers end",
+				   (unsigned long long)last);
 }
 
 static int link_join(struct fbk_link *link)
@@ -75,7 +76,7 @@ static int producer_awaited(struct fbk_link *link, struct fbk_point *ret_point)
 		}
 	}
 	if (!oldest) {
-		return error_set(-ENOENT, "the peer has nothing of this link");
+		return error_set(-ENOENT, "the consumer has no frame of this link");
 	}
 	*ret_point =
 		half->acked & index_bit(oldest->index)
