@@ -119,6 +119,7 @@ static char some_text[FBK_REASON_SIZE];
 FAIL(connect, "/nowhere", &some_context)
 FAIL(connect_fd, -1, &some_context)
 FAIL(context_fd, producer.context)
+FAIL(context_set_timeout, producer.context, 0)
 FAIL(dispatch, producer.context)
 FAIL(device_register, producer.context,
      &(struct fbk_device_desc){ .struct_size = sizeof(struct fbk_device_desc) }, &some_device)
@@ -180,8 +181,8 @@ FAIL(exchange_add, producer.exchange, 0,
 FAIL(exchange_remove, producer.exchange, 64)
 FAIL(exchange_abandon, producer.exchange, 64)
 FAIL(exchange_hand, producer.exchange, 64, FBK_POINT_SIGNALLED, 0, NULL, NULL, NULL)
-FAIL(release_fd, &(struct fbk_release){ .link = NULL }, &some_fd)
-FAIL(frame_acquire_fd, released)
+FAIL(release_fd, &(struct fbk_release){ .link = NULL }, 0, &some_fd)
+FAIL(frame_acquire_fd, released, 0)
 FAIL(frame_error, broken)
 FAIL(frame_release, released, 0)
 FAIL(frame_release_later, released, &some_point)
@@ -225,6 +226,7 @@ static const struct call {
 	HERE_FAILS(connect),
 	HERE_FAILS(connect_fd),
 	CHILD_FAILS(context_fd),
+	HERE_FAILS(context_set_timeout),
 	CHILD_FAILS(dispatch),
 	HERE_FAILS(device_register),
 	HERE_FAILS(device_add_memory),

@@ -127,7 +127,8 @@ START_TEST(payload)
 	local_close(&local);
 	int r = link_accept(honest.device, offer, &link);
 	ck_assert_int_eq(r, -EPIPE);
-	ck_assert_msg(strstr(fbk_error_detail(), "lane") != NULL, "%s", fbk_error_detail());
+	ck_assert_msg(strstr(fbk_error_detail(), "has broken it") != NULL, "%s",
+		      fbk_error_detail());
 	expect_other();
 	/* its producer offers another */
 	struct fbk_link *third;
