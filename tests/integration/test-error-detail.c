@@ -168,10 +168,13 @@ FAIL(link_info, producer.link, &(struct fbk_link_info){ 0 })
 FAIL(link_fail, producer.link, 1, NULL)
 FAIL(link_blame, lonely, some_text, sizeof(some_text))
 FAIL(link_wait, producer.link, 0)
-FAIL(link_listen, producer.link, never_changed, NULL)
+FAIL(link_listen, producer.link, never_changed, NULL, NULL)
 FAIL(link_pause, producer.link, true)
 FAIL(link_next, producer.link, 0, &some_frame)
-FAIL(link_watch, producer.link, never_linked, NULL)
+FAIL(link_watch, producer.link, never_linked, NULL, NULL)
+FAIL(context_set_flushing, producer.context, false)
+FAIL(link_set_flushing, producer.link, false)
+FAIL(exchange_set_flushing, producer.exchange, false)
 FAIL(link_import, producer.link, never_imported, NULL)
 FAIL(exchange_create, local.link, &some_exchange)
 FAIL(exchange_attach, producer.exchange, local.link)
@@ -227,6 +230,9 @@ static const struct call {
 	HERE_FAILS(connect_fd),
 	CHILD_FAILS(context_fd),
 	HERE_FAILS(context_set_timeout),
+	CHILD_FAILS(context_set_flushing),
+	CHILD_FAILS(link_set_flushing),
+	CHILD_FAILS(exchange_set_flushing),
 	CHILD_FAILS(dispatch),
 	HERE_FAILS(device_register),
 	HERE_FAILS(device_add_memory),

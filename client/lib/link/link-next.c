@@ -236,7 +236,7 @@ int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame 
 		return mine;
 	}
 	if (link->role != FBK_ROLE_CONSUMER) {
-		return error_set(-EINVAL, "this end of the link is the producer's");
+		return error_set(-EPERM, "this end of the link is the producer's");
 	}
 	const struct flushing *outer = scope_enter(&link->flushing);
 	int r = link_next(link, deadline_ns, ret_frame);
