@@ -5,6 +5,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "point-error.h"
 #include "request.h"
 #include "timeline.h"
 #include "uring.h"

@@ -6,9 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "point.h"
-#include "timeline.h"
-
 static _Thread_local struct failure last;
 
 int error_set(int error, const char *format, ...)
@@ -45,48 +42,6 @@ int error_child(void)
 
 /* ------------------------------------------------------------------------------------- points -- */
 
-static void story_begin(const struct fbk_point *point)
-{
-	const struct fbk_timeline *timeline = point->timeline;
-	struct point_story *story = &last.story;
-	last.fixed = NULL;
-	story->value = point->value;
-	story->pid = timeline->pid;
-	memcpy(story->timeline, timeline->name, sizeof(story->timeline));
-	memcpy(story->device, timeline->device, sizeof(story->device));
-}
-
-int error_of_point(const struct fbk_point *point, int error)
-{
-	if (error >= 0 || error == -EAGAIN) {
-		return error;
-	}
-	if (error == -EBADF) {
-		return error_child();
-	}
-	if (error == -ECANCELED) {
-		return error_fixed(error, "the wait was flushed");
-	}
-	const struct fbk_control_slot *control = point->timeline->control;
-	/* acquire: with `failed` come the others */
-	bool failed =
-		atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED;
-	if (!failed && error == -ENOTCONN) {
-		return error_lost();
-	}
-	story_begin(point);
-	last.story.late = error == -ETIMEDOUT;
-	last.story.error = error;
-	if (failed && !last.story.late) {
-		/* relaxed, both: see above */
-		last.story.cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
-		last.story.error = atomic_load_explicit(&control->error, memory_order_relaxed);
-	} else {
-		last.story.cause = FBK_CAUSE_NONE;
-	}
-	return error;
-}
-
 int error_of_name(const char *what, const char *name)
 {
 	return !name || strnlen(name, FBK_NAME_SIZE) < FBK_NAME_SIZE
@@ -95,13 +50,10 @@ int error_of_name(const char *what, const char *name)
 				   FBK_NAME_SIZE - 1);
 }
 
-int error_of_signal(struct fbk_timeline *timeline)
+struct point_story *error_story(void)
 {
-	const struct fbk_point last_one = { timeline, FBK_POINT_MAX };
-	int error = timeline_check(timeline, FBK_POINT_MAX);
-	/* failing: the page says why in a moment */
-	return error == -EAGAIN ? error_set(-EREMOTEIO, "timeline %s is failing", timeline->name)
-				: error_of_point(&last_one, error);
+	last.fixed = NULL;
+	return &last.story;
 }
 
 static const char *story_cause(const struct point_story *story)

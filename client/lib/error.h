@@ -19,14 +19,8 @@ int error_fixed(int error, const char *sentence);
 int error_lost(void);  /* -ENOTCONN: the daemon is gone */
 int error_child(void); /* -EBADF: in a forked child */
 
-/* What a call found of a point: its error, or -ETIMEDOUT, -ENOTCONN, -ECANCELED or -EBADF. 0 and -EAGAIN are no failures. */
-int error_of_point(const struct fbk_point *point, int error);
-
 /* Of a name that no request takes, since it is too long: the daemon judges all others. 0: it is not. */
 int error_of_name(const char *what, const char *name);
-
-/* Of a timeline that failed, or is failing: it takes no signal. */
-int error_of_signal(struct fbk_timeline *timeline);
 
 /* What became of a point: its timeline may be closed before somebody asks. */
 struct point_story {
@@ -37,6 +31,9 @@ struct point_story {
 	pid_t pid;
 	char timeline[FBK_NAME_SIZE], device[FBK_NAME_SIZE];
 };
+
+/* To be filled in: it is the last failure from then on. */
+struct point_story *error_story(void);
 
 struct failure {
 	const char *fixed; /* NULL: one of the next two */

@@ -7,6 +7,7 @@
 #include "context.h"
 #include "error.h"
 #include "narrow.h"
+#include "point-error.h"
 #include "timeline.h"
 
 static uint64_t payload_load(const struct fbk_timeline *timeline)

@@ -6,6 +6,7 @@
 #include "context.h"
 #include "error.h"
 #include "narrow.h"
+#include "point-error.h"
 #include "point.h"
 #include "proto/narrow.h"
 #include "timeline.h"
@@ -41,7 +42,7 @@ int narrow_raise(struct fbk_timeline *timeline, uint64_t value, uint64_t *ret_re
 		/* acquire: with `failed` come bound and error, in timeline_check */
 		if (atomic_load_explicit(&timeline->control->status, memory_order_acquire) !=
 		    FBK_STATUS_OK) {
-			return error_of_signal(timeline);
+			return error_of_signal(timeline, timeline_check(timeline, FBK_POINT_MAX));
 		}
 		if (value <= reached) {
 			*ret_reached = reached;

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "mirror.h"
 #include "pair-signal.h"
+#include "point-error.h"
 #include "point.h"
 #include "proto/mutant.h"
 #include "request.h"
@@ -59,7 +60,7 @@ static int signal_in_memory(struct fbk_timeline *timeline, uint64_t value)
 	uint64_t expected = atomic_load_explicit(&timeline->last, memory_order_relaxed);
 	for (;;) {
 		if (expected >= FBK_POISON) {
-			return error_of_signal(timeline);
+			return error_of_signal(timeline, timeline_check(timeline, FBK_POINT_MAX));
 		}
 		if (expected >= value) {
 			timeline_remember(timeline, expected);

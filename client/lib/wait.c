@@ -15,6 +15,7 @@
 #include "error.h"
 #include "guard.h"
 #include "pair-wait.h"
+#include "point-error.h"
 #include "point.h"
 #include "proto/mutant.h"
 #include "spin.h"

@@ -99,6 +99,6 @@ fbk-daemon-core daemon/rules/kind.h daemon/translate/provider.h
 fbk-daemon-translate daemon/core/source.h daemon/front/dispatch.h
 fbk-daemon-front daemon/translate/provider.h daemon/daemon.h
 fbk-client-core proto/cells.h client/lib/link/frame.h
-fbk-client-link client/lib/error.h daemon/base/clock.h
+fbk-client-link client/lib/bell.h daemon/base/clock.h
 EOF
 [ $status -eq 0 ] || fail "the layers are in docs/architecture.md"
