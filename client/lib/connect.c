@@ -73,7 +73,7 @@ static int context_map_pair(struct fbk_context *context, const Fbk__Wire__Page *
 	    page->header_size < offsetof(struct fbk_pair_page, bell) + 8 * FBK_BELL_WORDS ||
 	    page_slot_check(page, FBK_PAIR_CELLS - 1, sizeof(struct fbk_pair_cell)) < 0 ||
 	    fstat(fd, &status) < 0 || (uint64_t)status.st_size < page->size) {
-		return error_set(-EPROTO, "the daemon describes no pair page");
+		return error_set(-EPROTO, "the daemon describes no page to be woken by");
 	}
 	void *memory = mmap(NULL, page->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {

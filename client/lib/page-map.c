@@ -39,7 +39,7 @@ int page_slot_check(const Fbk__Wire__Page *page, uint64_t slot, uint32_t least)
 	bool good = page->header_size >= sizeof(struct fbk_page_header) &&
 		    page->header_size % 64 == 0 && page->stride >= least &&
 		    page->stride % 64 == 0 && slot <= UINT32_MAX && end <= page->size;
-	return good ? 0 : error_set(-EPROTO, "the daemon describes no slot of a page");
+	return good ? 0 : error_set(-EPROTO, "the daemon describes no memory of a timeline");
 }
 
 void *page_slot(void *memory, const Fbk__Wire__Page *page, uint32_t slot)
