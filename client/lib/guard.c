@@ -120,7 +120,8 @@ int guard_start(struct fbk_context *context)
 	pthread_mutex_lock(&context->outbox.lock);
 	int r = guard_ensure(context);
 	pthread_mutex_unlock(&context->outbox.lock);
-	return r < 0 ? error_set(r == -EAGAIN ? -ENOMEM : r, "cannot start the thread that watches the daemon: %s",
+	return r < 0 ? error_set(r == -EAGAIN ? -ENOMEM : r,
+				 "cannot start the thread that watches the daemon: %s",
 				 strerrordesc_np(-r))
 		     : 0;
 }

@@ -282,7 +282,7 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
 		.set = set ? set->number : 0, .name = request_text(name), .flags = flags);
 	pthread_mutex_lock(&context->opening);
 	r = timeline_request(context, &request, &request.timeline_create->handle, NULL,
-				 ret_timeline);
+			     ret_timeline);
 	if (r == 0 && set && !(flags & FBK_TIMELINE_BROKERED)) {
 		pthread_mutex_lock(&context->mutex);
 		page_map_keep((*ret_timeline)->payload_map, set);

@@ -46,8 +46,8 @@ int link_point_find(const struct link *link, int side, uint32_t number, uint32_t
 	const struct link_point *point = number <= FBK_LANE_POINTS ? &end->points[number] : NULL;
 	struct handle *handle = number > 0 && point ? link_line_handle(end, &point->line) : NULL;
 	if (!handle || point->incarnation != incarnation) {
-		snprintf(detail, FBK_REASON_SIZE, "the other end shows no timeline %u (%u) any more",
-			 number, incarnation);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "the other end shows no timeline %u (%u) any more", number, incarnation);
 		return -ENOENT;
 	}
 	*ret_handle = handle;

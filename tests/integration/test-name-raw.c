@@ -166,7 +166,8 @@ START_TEST(costs)
 		ck_assert_int_eq(raw_publish(&raw, link, i % 2 ? "rich" : "richer"), 0);
 		ck_assert_int_eq(raw_find(&names.observer, i % 2 ? "rich" : "richer", NULL, 0), 0);
 	}
-	ck_assert_uint_le(client_usage(&names.observer, 0, "tokens"), tokens + 64); /* the last ones */
+	ck_assert_uint_le(client_usage(&names.observer, 0, "tokens"),
+			  tokens + 64); /* the last ones */
 	ck_assert_uint_eq(daemon_fd_count(&names.server), fds);
 	client_close(&raw);
 	await_none("rich");

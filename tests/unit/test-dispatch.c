@@ -93,12 +93,13 @@ static void teardown(void)
 /* A timeline of `client`, by its handle there. */
 static uint32_t timeline_made(void)
 {
-	RUN(client, DEVICE_REGISTER, device_register, DeviceRegister, message_.name = "dev"; message_.device = 1;
-	    message_.class_ = FBK_CLASS_CPU; message_.signals = FBK_FENCE_MEMORY64);
+	RUN(client, DEVICE_REGISTER, device_register, DeviceRegister, message_.name = "dev";
+	    message_.device = 1; message_.class_ = FBK_CLASS_CPU;
+	    message_.signals = FBK_FENCE_MEMORY64);
 	ck_assert_int_eq(answer.message.error, 0);
 	uint32_t device = answer.object.id;
-	RUN(client, TIMELINE_CREATE, timeline_create, TimelineCreate, message_.name = "line"; message_.handle = 1;
-	    message_.device = device; message_.flags = FBK_TIMELINE_BROKERED);
+	RUN(client, TIMELINE_CREATE, timeline_create, TimelineCreate, message_.name = "line";
+	    message_.handle = 1; message_.device = device; message_.flags = FBK_TIMELINE_BROKERED);
 	ck_assert_int_eq(answer.message.error, 0);
 	ck_assert_int_eq(answer.message.body_case, FBK__WIRE__MESSAGE__BODY_TIMELINE);
 	ck_assert_uint_eq(answer.fd_count,
@@ -133,11 +134,13 @@ static const struct timeline *timeline_opened(uint32_t handle)
 
 START_TEST(hello_comes_first)
 {
-	ck_assert_int_eq(RUN(client, SET_CREATE, set_create, SetCreate, message_.set = 1), ANSWER_THEN_HANG_UP);
+	ck_assert_int_eq(RUN(client, SET_CREATE, set_create, SetCreate, message_.set = 1),
+			 ANSWER_THEN_HANG_UP);
 	ck_assert_int_eq(answer.message.error, -EPROTO);
 	greet(client);
 	ck_assert(client->greeted);
-	ck_assert_int_eq(RUN(client, SET_CREATE, set_create, SetCreate, message_.set = 1), ANSWER_THEN_GO_ON);
+	ck_assert_int_eq(RUN(client, SET_CREATE, set_create, SetCreate, message_.set = 1),
+			 ANSWER_THEN_GO_ON);
 	ck_assert_int_eq(answer.message.error, 0);
 }
 END_TEST

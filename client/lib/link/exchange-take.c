@@ -178,7 +178,9 @@ static int exchange_wait(struct fbk_exchange *exchange, uint64_t deadline_ns,
 	while ((r = exchange_try(exchange, taking, &awaited)) == -EAGAIN) {
 		r = awaited_wait(&awaited, exchange->context, deadline_ns);
 		if (r < 0) {
-			r = r == -ETIMEDOUT ? error_set(r, "no buffer came back before the deadline") : r;
+			r = r == -ETIMEDOUT
+				    ? error_set(r, "no buffer came back before the deadline")
+				    : r;
 			break;
 		}
 	}
@@ -220,7 +222,7 @@ static int release_fetch(const struct fbk_release *release, uint64_t deadline_ns
 	}
 	if (!point) {
 		return error_set(-ESTALE, "the consumer is gone, or releases this buffer by "
-					   "another timeline now");
+					  "another timeline now");
 	}
 	int r = link_fence(link->info.release, point, release->point.value, deadline_ns, ret_fd);
 	if (r == -EAGAIN) {
