@@ -57,6 +57,7 @@ class Packets:
         self.sock = socket.socket(fileno=fd)
         self.sock.settimeout(patience)
         self.serial = 0
+        self.handle = 0
 
     def __enter__(self):
         return self
@@ -75,7 +76,8 @@ class Packets:
         return self.request(HELLO, [(1, 1), (2, 1), (3, name)])
 
     def create(self, device, name):
-        return self.request(TIMELINE_CREATE, [(1, device), (3, name), (4, 1)])
+        self.handle += 1
+        return self.request(TIMELINE_CREATE, [(1, device), (3, name), (4, 1), (5, self.handle)])
 
     def ended(self):
         """True once the daemon has closed the connection."""

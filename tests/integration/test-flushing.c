@@ -89,7 +89,11 @@ static int sleep_many(void)
 static int sleep_next(void)
 {
 	struct fbk_frame *frame;
-	return fbk_link_next(self.link, FBK_DEADLINE_MAX, &frame);
+	int r = fbk_link_next(self.link, FBK_DEADLINE_MAX, &frame);
+	if (r == 0) {
+		fbk_frame_unref(frame);
+	}
+	return r;
 }
 
 static int sleep_take(void)
