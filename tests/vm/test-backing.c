@@ -294,7 +294,7 @@ START_TEST(refused)
 	int pipe_fds[2];
 	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
 	ck_assert_int_eq(fbk_timeline_create(device, NULL, "t", 0, &timeline), -ENOSPC);
-	expect_refused(device, pipe_fds[0], 0, 4096, -EINVAL, "a pipe");
+	expect_refused(device, pipe_fds[0], 0, 4096, -EBADF, "a pipe");
 	expect_refused(device, good, 0, 2 * SIZE, -EINVAL, "too small");
 	expect_refused(device, good, 4096, SIZE, -EINVAL, "too small");
 	expect_refused(device, good, UINT64_MAX - 4095, 4096, -EINVAL, "too small");
