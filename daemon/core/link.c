@@ -339,6 +339,7 @@ int link_accept(struct link *link, struct client *client, const struct link_wish
 	if (r < 0) {
 		return r;
 	}
+	timeline_set_end(link->state, 0, NULL);
 	link->unfit[0] = '\0';
 	link->epoch++;
 	link->generation++;
@@ -404,8 +405,12 @@ static void link_part(struct link *link, const struct client *by, enum fbk_cause
 
 void link_end(struct link *link, const struct client *by, int error, const char *reason)
 {
-	if (link->sides[ACCEPTER].client) {
-		link_part(link, by, FBK_CAUSE_OWNER_LEFT, error, reason);
+	if (!link->sides[ACCEPTER].client) {
+		return;
+	}
+	link_part(link, by, FBK_CAUSE_OWNER_LEFT, error, reason);
+	if (link_side_of(link, by) == OFFERER) { /* the peer may ask only when the link is gone */
+		timeline_set_end(link->state, link->error, link->cause);
 	}
 }
 

@@ -145,6 +145,7 @@ static void timeline_free(struct timeline *timeline)
 	if (timeline->brokered) {
 		charge_release(&timeline->brokered->reserved_import);
 		charge_release(&timeline->brokered->reserved_fds);
+		free(timeline->brokered->end_reason);
 	}
 	free(timeline->brokered);
 	free(timeline->counters);
@@ -277,13 +278,27 @@ int cause_error(enum fbk_cause cause)
 	}
 }
 
+void timeline_set_end(struct timeline *timeline, int error, const char *reason)
+{
+	struct brokered *brokered = timeline->brokered;
+	free(brokered->end_reason);
+	brokered->end_error = error;
+	brokered->end_reason = reason ? strdup(reason) : NULL; /* without memory: the cause */
+}
+
 /* Its signaler has let go of it. */
 static void timeline_end(struct timeline *timeline, enum fbk_cause cause)
 {
 	if (!MUTANT(DEATH_UNREAD)) {
 		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
 	}
-	timeline_fail(timeline, cause, cause_error(cause), NULL);
+	const struct brokered *brokered = timeline->brokered;
+	if (brokered && brokered->end_reason) {
+		timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, brokered->end_error,
+			      brokered->end_reason);
+	} else {
+		timeline_fail(timeline, cause, cause_error(cause), NULL);
+	}
 	/* The timeline never changes again. Clients that mapped the pages keep them; the daemon need
 	 * not, and a waiter that stays must not cost the user of the former signaler. */
 	timeline_drop_pages(timeline);

@@ -36,9 +36,11 @@ struct arm {
 
 /* The part of a brokered timeline. */
 struct brokered {
-	struct source_queue sources;                 /* in rising order */
-	uint64_t given;                              /* the largest point asked for */
-	struct link *link;                           /* the link whose state it is, or NULL */
+	struct source_queue sources; /* in rising order */
+	uint64_t given;              /* the largest point asked for */
+	struct link *link;           /* the link whose state it is, or NULL */
+	int end_error;               /* see timeline_set_end */
+	char *end_reason;
 	struct charge reserved_import, reserved_fds; /* see timeline_reserve */
 };
 
@@ -104,6 +106,9 @@ void timeline_hint(struct timeline *timeline, uint64_t value, uint64_t deadline_
 
 /* Brokered: raise the payload. */
 void timeline_advance(struct timeline *timeline, uint64_t value);
+
+/* Brokered: what it fails with when its signaler leaves or dies; NULL: with that cause. */
+void timeline_set_end(struct timeline *timeline, int error, const char *reason);
 
 /* `reason` NULL: a sentence made from the cause. No-op on a failed timeline. */
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);

@@ -105,6 +105,70 @@ START_TEST(producer_says_why)
 }
 END_TEST
 
+/* The peer has not asked yet when the process that said why is gone too. */
+static int consumer_hears_late(int socket, void *arg)
+{
+	struct consumer self;
+	struct fbk_link_info info = { .struct_size = sizeof(info) };
+	struct fbk_frame *frame;
+	(void)arg;
+	consumer_open(&self, &server, NULL, socket);
+	receive_word(socket, NULL);
+	ck_assert_int_eq(fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame), -EPIPE);
+	EXPECT(fbk_link_info(self.link, &info) == 0);
+	ck_assert_msg(strstr(info.cause, "producer (pid "), "%s", info.cause);
+	ck_assert_msg(strstr(info.cause, "): the tube is cold"), "%s", info.cause);
+	ck_assert_int_eq(info.error, -EIO);
+	return 0;
+}
+
+static void link_closes(struct producer *own)
+{
+	fbk_exchange_destroy(own->exchange);
+	fbk_link_close(own->link);
+}
+
+static void context_goes(struct producer *own)
+{
+	fbk_disconnect(own->context);
+}
+
+static void process_dies(struct producer *own)
+{
+	(void)own;
+	raise(SIGKILL);
+}
+
+static void (*const departures[])(struct producer *own) = { link_closes, context_goes,
+							    process_dies };
+
+static int producer_fails(int socket, void *arg)
+{
+	struct producer own;
+	int fd;
+	producer_open(&own, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &fd);
+	send_word(socket, 0, fd);
+	EXPECT(fbk_link_wait(own.link, deadline_ms(PATIENCE_MS)) == 0);
+	EXPECT(fbk_link_fail(own.link, -EIO, "the tube is cold") == 0);
+	departures[(uintptr_t)arg](&own);
+	return 0;
+}
+
+START_TEST(producer_says_why_and_goes)
+{
+	struct peer failing, hearing;
+	int fd;
+	peer_start(&failing, producer_fails, (void *)(uintptr_t)_i);
+	receive_word(failing.socket, &fd);
+	peer_start(&hearing, consumer_hears_late, NULL);
+	send_word(hearing.socket, 0, fd);
+	close(fd);
+	peer_wait(&failing);
+	send_word(hearing.socket, 0, -1);
+	ck_assert_int_eq(peer_wait(&hearing), 0);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------------------- blame -- */
 
 static struct fbk_device *device_of(struct fbk_context *context)
@@ -273,6 +337,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, consumer_says_why);
 	tcase_add_test(tcase, producer_says_why);
+	ADD_LOOP(tcase, producer_says_why_and_goes, departures);
 	ADD_LOOP(tcase, consumer_is_blamed, blames);
 	tcase_add_test(tcase, stopped_producer_is_blamed);
 	tcase_add_test(tcase, daemon_goes);
