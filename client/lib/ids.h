@@ -20,7 +20,7 @@ struct ids {                                   /* in the context */
 void ids_init(struct ids *ids);
 void ids_finish(struct ids *ids);
 
-/* For a device, a set, a mirror or an export: another than all before. */
+/* For a device, a set, a mirror, an export or a token: another than all before. */
 uint32_t id_take(struct ids *ids);
 
 /* The bus registered something by that id. */

@@ -332,9 +332,16 @@ void fbk_timeline_close(struct fbk_timeline *timeline)
 
 int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd)
 {
+	struct fbk_context *context = timeline->context;
+	uint32_t id = id_take(&context->ids);
 	REQUEST(request, TIMELINE_SHARE, timeline_share, .handle = timeline->handle,
-		.rights = rights);
-	return request_fd(timeline->context, &request, ret_token_fd);
+		.rights = rights, .token = id);
+	int r = request_fd(context, &request, ret_token_fd);
+	if (id_uncertain(r)) {
+		REQUEST(cancel, TOKEN_CANCEL, token_cancel, .token = id);
+		request_quiet_end(context, &cancel);
+	}
+	return r;
 }
 
 int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason)

@@ -65,6 +65,7 @@ struct client {
 	LIST_HEAD(, mirror) mirrors;
 	struct graph_edges waits; /* those that it declared */
 	RB_HEAD(export_tree, export) export_ids;
+	RB_HEAD(token_tree, token) token_ids;
 	RB_HEAD(watch_tree, watch) watches;   /* by the client's number */
 	TAILQ_HEAD(watch_queue, watch) fired; /* not notified yet */
 	/* A watch has fired. The connection sets this; NULL: the client has none. */

@@ -30,7 +30,7 @@ struct handle {
 	struct arm *cell_arm;       /* made with the first wait through the daemon */
 	struct pair *pair;          /* NULL: its waits go through the daemon */
 	LIST_HEAD(, watch) watches; /* armed, or fired and not notified yet */
-	LIST_HEAD(, token) tokens;  /* one for each mask of rights that it was shared with */
+	LIST_HEAD(, token) tokens;
 };
 
 /* May the client give that number to a new handle? -EINVAL: it is none. -EEXIST: it is that of another. `detail`, of

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -107,6 +108,27 @@ static void table_remove(struct token_table *table, struct token *token)
 
 /* ----------------------------------------------------------------------------------- the token -- */
 
+static int token_compare(const struct token *a, const struct token *b)
+{
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+RB_GENERATE_INTERNAL(token_tree, token, id_links, token_compare, static inline)
+
+static void token_destroy(struct token *token)
+{
+	if (token->asker) {
+		TAILQ_REMOVE(&token->asker->tokens, token, asker_links);
+		token->asker->token_count--;
+	} else {
+		RB_REMOVE(token_tree, &token->handle->client->token_ids, token);
+	}
+	LIST_REMOVE(token, handle_links);
+	table_remove(&token->handle->client->registry->tokens, token);
+	charge_release(&token->charge);
+	free(token);
+}
+
 static void asker_add(struct client *asker, struct token *token)
 {
 	token->asker = asker;
@@ -116,7 +138,21 @@ static void asker_add(struct client *asker, struct token *token)
 	}
 }
 
-int token_create(struct handle *handle, struct client *asker, uint32_t rights, int *ret_fd)
+/* A file, and the key that knows it. */
+static int file_make(struct token_key *ret_key, int *ret_fd)
+{
+	int fd = token_memfd();
+	int r = fd < 0 ? fd : key_of(fd, ret_key);
+	if (r == 0) {
+		*ret_fd = fd;
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	return r;
+}
+
+static int token_create(struct handle *handle, struct user *user, uint32_t rights, int *ret_fd,
+			struct token **ret_token)
 {
 	struct registry *registry = handle->client->registry;
 	struct token *token = calloc(1, sizeof(*token));
@@ -127,41 +163,80 @@ int token_create(struct handle *handle, struct client *asker, uint32_t rights, i
 	token->rights = rights;
 	int r = table_make_room(&registry->tokens);
 	if (r == 0) {
-		r = charge_take(&token->charge, asker ? asker->user : handle->client->user,
-				ACCOUNT_TOKENS, 1);
+		r = charge_take(&token->charge, user, ACCOUNT_TOKENS, 1);
 	}
-	int fd = r == 0 ? token_memfd() : r;
-	r = fd < 0 ? fd : key_of(fd, &token->key);
+	if (r == 0) {
+		r = file_make(&token->key, ret_fd);
+	}
 	if (r < 0) {
-		if (fd >= 0) {
-			close(fd);
-		}
 		charge_release(&token->charge);
 		free(token);
 		return r;
 	}
 	table_add(&registry->tokens, token);
 	LIST_INSERT_HEAD(&handle->tokens, token, handle_links);
-	if (asker) {
-		asker_add(asker, token);
-	}
-	*ret_fd = fd;
+	*ret_token = token;
 	return 0;
 }
 
-void token_destroy(struct token *token)
+int token_ask(struct handle *handle, struct client *asker, uint32_t rights, int *ret_fd)
 {
+	struct token *token;
+	int r = token_create(handle, asker->user, rights, ret_fd, &token);
+	if (r == 0) {
+		asker_add(asker, token);
+	}
+	return r;
+}
+
+static struct token *token_by_id(struct client *client, uint32_t id)
+{
+	struct token key = { .id = id };
+	return RB_FIND(token_tree, &client->token_ids, &key);
+}
+
+/* The client asks for it once more, since it has lost the file. */
+static int token_again(struct token *token, const struct handle *handle, uint32_t rights,
+		       int *ret_fd, char *detail)
+{
+	struct token_table *table = &handle->client->registry->tokens;
+	if (token->handle != handle || token->rights != rights) {
+		snprintf(detail, FBK_REASON_SIZE, "token %u of this client is another, of %s",
+			 token->id, token->handle->timeline->name);
+		return -EEXIST;
+	}
+	struct token_key key;
+	int r = file_make(&key, ret_fd);
+	if (r == 0) {
+		LIST_REMOVE(token, links);
+		token->key = key;
+		LIST_INSERT_HEAD(table_bucket(table, key.inode), token, links);
+	}
+	return r;
+}
+
+int token_share(struct handle *handle, uint32_t id, uint32_t rights, int *ret_fd, char *detail)
+{
+	struct token *token = token_by_id(handle->client, id);
+	if (token) {
+		return token_again(token, handle, rights, ret_fd, detail);
+	}
+	int r = token_create(handle, handle->client->user, rights, ret_fd, &token);
+	if (r == 0) {
+		token->id = id;
+		RB_INSERT(token_tree, &handle->client->token_ids, token);
+	}
+	return r;
+}
+
+int token_cancel(struct client *client, uint32_t id)
+{
+	struct token *token = token_by_id(client, id);
 	if (!token) {
-		return;
+		return -ENOENT;
 	}
-	if (token->asker) {
-		TAILQ_REMOVE(&token->asker->tokens, token, asker_links);
-		token->asker->token_count--;
-	}
-	LIST_REMOVE(token, handle_links);
-	table_remove(&token->handle->client->registry->tokens, token);
-	charge_release(&token->charge);
-	free(token);
+	token_destroy(token);
+	return 0;
 }
 
 struct token *token_find(struct registry *registry, int fd)

@@ -20,6 +20,8 @@ struct token {
 	LIST_ENTRY(token) links;        /* of its hash bucket */
 	LIST_ENTRY(token) handle_links; /* of its handle */
 	TAILQ_ENTRY(token) asker_links; /* of `asker` */
+	RB_ENTRY(token) id_links; /* of the handle's client, by its id; with an `asker` none */
+	uint32_t id;
 	struct handle *handle;
 	struct client
 		*asker; /* it was made for that client, and ends with it; NULL: for the handle's */
@@ -31,10 +33,16 @@ struct token {
 /* Tokens that one client asked for of others' timelines: one more ends the oldest. */
 #define TOKENS_ASKED_MAX 64
 
-/* A token of the handle with these rights: `ret_fd` is for the caller to send and close. Each call makes another. With an
- * `asker` that client pays, else the handle's. */
-int token_create(struct handle *handle, struct client *asker, uint32_t rights, int *ret_fd);
-void token_destroy(struct token *token); /* takes NULL */
+/* In these `ret_fd` is for the caller to send and close. Each call makes another token of the handle with these rights, at
+ * the expense of the client that asks. */
+int token_ask(struct handle *handle, struct client *asker, uint32_t rights, int *ret_fd);
+
+/* At that of the handle's client, by an id that it chose. Of one that is there, with the same handle and rights, the fd is
+ * another, and the one before opens nothing any more. -EEXIST: it is another. */
+int token_share(struct handle *handle, uint32_t id, uint32_t rights, int *ret_fd, char *detail);
+
+/* -ENOENT: it has ended. */
+int token_cancel(struct client *client, uint32_t id);
 
 extern const struct observer token_observer;
 

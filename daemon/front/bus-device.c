@@ -152,7 +152,8 @@ static int method_create_timeline(sd_bus_message *message, void *arg, sd_bus_err
 	}
 	uint64_t id = call.answer.timeline.id;
 	uint32_t handle = call.answer.timeline.handle;
-	REQUEST(share, TIMELINE_SHARE, timeline_share, .handle = handle, .rights = FBK_RIGHT_WAIT);
+	REQUEST(share, TIMELINE_SHARE, timeline_share, .handle = handle, .rights = FBK_RIGHT_WAIT,
+		.token = client_new_id(device->client));
 	r = bus_call_run(&call, &share, NULL, 0);
 	if (r == 0) {
 		r = sd_bus_reply_method_return(message, "th", id, call.answer.fds[0]);

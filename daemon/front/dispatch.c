@@ -73,6 +73,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(POINT_EXPORT_TO, point_export_to, REQUEST_ROOM, ON_TIMELINE(PointExportTo, WAIT),
 	      .fd_count = 1),
 	ENTRY(EXPORT_CANCEL, export_cancel, REQUEST_ROOM, IS_QUIET),
+	ENTRY(TOKEN_CANCEL, token_cancel, REQUEST_ROOM, IS_QUIET),
 	ENTRY(POINT_PROMISE, point_promise, REQUEST_ROOM,
 	      ON_TIMELINE(PointPromise, WAIT | PROMISE)),
 	ENTRY(POINT_SIGNAL_ON, point_signal_on, REQUEST_ROOM, ON_TIMELINE(PointSignalOn, SIGNAL),

@@ -105,7 +105,7 @@ typedef int request_fn(struct client *client, struct handle *handle, const void 
 
 request_fn request_hello, request_goodbye, request_device_register, request_device_unregister,
 	request_set_create, request_set_destroy, request_timeline_create, request_page_mapped,
-	request_timeline_share, request_timeline_open, request_timeline_close,
+	request_timeline_share, request_token_cancel, request_timeline_open, request_timeline_close,
 	request_timeline_signal, request_timeline_fail, request_timeline_info, request_point_blame,
 	request_point_watch, request_watch_cancel, request_point_export, request_point_signal_on,
 	request_point_export_to, request_export_cancel, request_point_promise,

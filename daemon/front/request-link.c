@@ -134,7 +134,7 @@ static int answer_token(struct answer *answer, struct client *asker, struct hand
 			uint32_t rights)
 {
 	int fd;
-	int r = token_create(handle, asker, rights, &fd);
+	int r = token_ask(handle, asker, rights, &fd);
 	if (r == 0) {
 		answer_fd(answer, fd);
 	}

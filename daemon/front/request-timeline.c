@@ -235,6 +235,10 @@ int request_timeline_share(struct client *client, struct handle *handle, const v
 	struct timeline *timeline = handle->timeline;
 	int fd;
 
+	int r = id_check(request->token, answer->detail);
+	if (r < 0) {
+		return r;
+	}
 	if (request->rights == 0 || request->rights & ~(uint32_t)RIGHTS_ALL) {
 		snprintf(answer->detail, FBK_REASON_SIZE, "0x%x is not a mask of rights",
 			 request->rights);
@@ -254,9 +258,23 @@ int request_timeline_share(struct client *client, struct handle *handle, const v
 			 timeline->name);
 		return -EPERM;
 	}
-	int r = token_create(handle, NULL, request->rights, &fd);
+	r = token_share(handle, request->token, request->rights, &fd, answer->detail);
 	if (r == 0) {
 		answer_fd(answer, fd);
+	}
+	return r;
+}
+
+int request_token_cancel(struct client *client, struct handle *none, const void *body, int *fds,
+			 struct answer *answer)
+{
+	(void)none;
+	(void)fds;
+	const Fbk__Wire__TokenCancel *request = body;
+	int r = token_cancel(client, request->token);
+	if (r < 0) {
+		snprintf(answer->detail, FBK_REASON_SIZE, "token %u does not exist, or has ended",
+			 request->token);
 	}
 	return r;
 }

@@ -130,6 +130,8 @@ static uint32_t *id_field(Fbk__Wire__Request *request, bool *ret_handle)
 		return &request->point_export->export;
 	case FBK__WIRE__REQUEST__BODY_POINT_EXPORT_TO:
 		return &request->point_export_to->export;
+	case FBK__WIRE__REQUEST__BODY_TIMELINE_SHARE:
+		return &request->timeline_share->token;
 	default:
 		return NULL;
 	}

@@ -41,10 +41,9 @@ static void teardown(void)
 
 /* --------------------------------------------------------------------------- what is had and kept -- */
 
-static const char *const kept_keys[] = { "devices", "timelines", "handles",   "exports",
-					 "links",   "mirrors",   "page_bytes" };
-
-#define KEPT (sizeof(kept_keys) / sizeof(kept_keys[0]))
+enum { HANDLES = 2, EXPORTS, PAGE_BYTES = 6, TOKENS, KEPT };
+static const char *const kept_keys[KEPT] = { "devices", "timelines", "handles",    "exports",
+					     "links",   "mirrors",   "page_bytes", "tokens" };
 
 struct kept {
 	uint64_t used[KEPT];
@@ -187,7 +186,7 @@ START_TEST(timeline_twice)
 	ck_assert_int_eq(create_as(4096, set, "beyond", 0, NULL), -EINVAL);
 	client_expect_detail(&client, "4096 is no handle: they are 1 to 4095");
 	ck_assert_int_eq(create_as(UINT32_MAX, set, "beyond", 0, NULL), -EINVAL);
-	before.used[6] += 65536; /* the second set */
+	before.used[PAGE_BYTES] += 65536; /* the second set */
 	before.fds++;
 	kept_await(&before, "timeline");
 	reply_free(&first);
@@ -246,7 +245,7 @@ START_TEST(open_twice)
 	ck_assert_int_eq(open_as(18, token, &reply), 0);
 	ck_assert_uint_eq(reply.message->timeline->handle, 17);
 	reply_free(&reply);
-	before.used[2]++;
+	before.used[HANDLES]++;
 	kept_await(&before, "open");
 	uint32_t own = client_device(&observer, "own");
 	ck_assert_int_eq(view_create(&observer, own, 0, "mine", 0, &mine), 0);
@@ -306,7 +305,7 @@ START_TEST(export_twice)
 	ck_assert_int_eq(export_as(UINT32_MAX, &view, 5, &first), 0);
 	ck_assert_int_eq(export_as(UINT32_MAX, &view, 5, &again), 0);
 	ck_assert_uint_eq(eventfd_id(again), eventfd_id(first)); /* one file */
-	ck_assert_uint_eq(client_usage(&observer, getuid(), "exports"), before.used[3] + 1);
+	ck_assert_uint_eq(client_usage(&observer, getuid(), "exports"), before.used[EXPORTS] + 1);
 	ck_assert_int_eq(export_as(UINT32_MAX, &view, 6, &other), -EEXIST);
 	client_expect_detail(&client, "export 4294967295 of this client is another");
 	/* nobody has it any more: who should be left with an fd sees it fire */
@@ -319,6 +318,60 @@ START_TEST(export_twice)
 	kept_await(&before, "export");
 	ck_assert_int_eq(export_as(UINT32_MAX, &view, 6, &other), 0); /* the id again */
 	close(other);
+}
+END_TEST
+
+static int share_as(uint32_t id, const struct view *view, uint32_t rights, int *ret_fd)
+{
+	struct reply reply;
+	REQUEST(request, TIMELINE_SHARE, timeline_share);
+	request.timeline_share->token = id;
+	request.timeline_share->handle = view->handle;
+	request.timeline_share->rights = rights;
+	int r = client_call(&client, &request, NULL, 0, &reply);
+	if (r == 0) {
+		*ret_fd = reply.fds[0];
+		reply.fd_count = 0;
+		reply_free(&reply);
+	}
+	return r;
+}
+
+static int token_cancel(uint32_t id)
+{
+	REQUEST(request, TOKEN_CANCEL, token_cancel);
+	request.token_cancel->token = id;
+	return client_call(&client, &request, NULL, 0, NULL);
+}
+
+/* The daemon keeps no fd, so the file that is lost can't come again: another is the token. */
+START_TEST(share_twice)
+{
+	struct view view, other, theirs;
+	int first = -1, again = -1, none = -1;
+	ck_assert_int_eq(view_create(&client, device, 0, "line", FBK_TIMELINE_BROKERED, &view), 0);
+	ck_assert_int_eq(view_create(&client, device, 0, "other", FBK_TIMELINE_BROKERED, &other),
+			 0);
+	struct kept before = kept_now();
+	ck_assert_int_eq(share_as(UINT32_MAX, &view, FBK_RIGHT_WAIT, &first), 0);
+	ck_assert_int_eq(share_as(UINT32_MAX, &view, FBK_RIGHT_WAIT, &again), 0);
+	ck_assert_uint_eq(client_usage(&observer, getuid(), "tokens"), before.used[TOKENS] + 1);
+	ck_assert_int_eq(view_open(&observer, first, &theirs), -EBADF);
+	ck_assert_int_eq(view_open(&observer, again, &theirs), 0);
+	ck_assert_int_eq(view_close(&theirs), 0);
+	ck_assert_int_eq(share_as(UINT32_MAX, &view, FBK_RIGHT_SIGNAL, &none), -EEXIST);
+	ck_assert_int_eq(share_as(UINT32_MAX, &other, FBK_RIGHT_WAIT, &none), -EEXIST);
+	client_expect_detail(&client, "token 4294967295 of this client is another, of line");
+	ck_assert_int_eq(token_cancel(UINT32_MAX), 0);
+	ck_assert_int_eq(view_open(&observer, again, &theirs), -EBADF);
+	ck_assert_int_eq(token_cancel(UINT32_MAX), -ENOENT);
+	kept_await(&before, "token");
+	close(first);
+	ck_assert_int_eq(share_as(UINT32_MAX, &other, FBK_RIGHT_WAIT, &first), 0);
+	ck_assert_int_eq(view_close(&other), 0); /* ends with the handle */
+	ck_assert_int_eq(token_cancel(UINT32_MAX), -ENOENT);
+	close(first);
+	close(again);
 }
 END_TEST
 
@@ -500,6 +553,16 @@ static int make_export(void **ret)
 	return r;
 }
 
+static int make_token(void **ret)
+{
+	int fd = -1;
+	int r = fbk_timeline_share(maker.timeline, FBK_RIGHT_WAIT, &fd);
+	if (r == 0) {
+		*ret = (void *)(intptr_t)fd;
+	}
+	return r;
+}
+
 static int make_offer(void **ret)
 {
 	struct fbk_link_desc desc = { .struct_size = sizeof(desc), .role = FBK_ROLE_PRODUCER };
@@ -540,14 +603,17 @@ static const struct way {
 	int (*make)(void **ret);
 	void (*drop)(void *made); /* NULL: it stays until the peer disconnects */
 	bool fds;                 /* its reply has some */
+	uint8_t stays;            /* of those without a drop: what there is one more of, */
+	uint8_t stay_fds;         /* and how many fds */
 } ways[] = {
-	{ "timeline", make_timeline, drop_timeline, true },
-	{ "open", make_open, drop_timeline, true },
-	{ "export", make_export, NULL, true },
-	{ "offer", make_offer, drop_link, true },
-	{ "accept", make_accept, drop_link, true },
-	{ "device", make_device, drop_device, false },
-	{ "set", make_set, drop_set, false },
+	{ "timeline", make_timeline, drop_timeline, true, 0, 0 },
+	{ "open", make_open, drop_timeline, true, 0, 0 },
+	{ "export", make_export, NULL, true, EXPORTS, 2 },
+	{ "token", make_token, NULL, true, TOKENS, 0 },
+	{ "offer", make_offer, drop_link, true, 0, 0 },
+	{ "accept", make_accept, drop_link, true, 0, 0 },
+	{ "device", make_device, drop_device, false, 0, 0 },
+	{ "set", make_set, drop_set, false, 0, 0 },
 };
 
 /* With `room` fds free and no more. */
@@ -581,7 +647,7 @@ START_TEST(no_room_for_fds)
 	struct rlimit old = fds_scarce(_i % 2); /* none, or one of two or three */
 	for (int i = 0; i < TIMES; i++) {
 		int r = way->make(&made);
-		if (r == 0 && _i % 2 == 1 && way->make == make_export) {
+		if (r == 0 && _i % 2 == 1 && !way->drop) {
 			break; /* that has one */
 		}
 		ck_assert_msg(r == -EMFILE, "%s: %d (%s)", way->name, r, fbk_error_detail());
@@ -614,7 +680,7 @@ START_TEST(replies_too_late)
 	const struct way *way = &ways[_i];
 	void *made = NULL;
 	maker_open();
-	struct fbk_context *asks = way->make == make_export ? maker.peer : maker.context;
+	struct fbk_context *asks = way->drop ? maker.context : maker.peer;
 	struct kept before = kept_now();
 	ck_assert_int_eq(fbk_context_set_timeout(asks, 20000000), 0);
 	daemon_pause();
@@ -631,8 +697,8 @@ START_TEST(replies_too_late)
 		way->drop(made);
 		kept_await(&before, way->name);
 	} else {
-		before.used[3]++;
-		before.fds += 2;
+		before.used[way->stays]++;
+		before.fds += way->stay_fds;
 		kept_await(&before, way->name);
 	}
 	maker_close();
@@ -679,6 +745,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, no_id);
 	tcase_add_test(tcase, open_twice);
 	tcase_add_test(tcase, export_twice);
+	tcase_add_test(tcase, share_twice);
 	tcase_add_test(tcase, link_twice);
 	tcase_add_test(tcase, from_two_threads);
 	tcase_add_loop_test(tcase, no_room_for_fds, 0, 2 * (int)(sizeof(ways) / sizeof(ways[0])));

@@ -111,6 +111,7 @@ START_TEST(fds_in_flight)
 		REQUEST(request, TIMELINE_SHARE, timeline_share);
 		request.timeline_share->handle = 1;
 		request.timeline_share->rights = FBK_RIGHT_WAIT;
+		request.timeline_share->token = 1;
 		flood(&flooders[i], &request);
 	}
 	bystander_round(&bystander);

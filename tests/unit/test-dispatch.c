@@ -115,7 +115,7 @@ static const struct timeline *timeline_opened(uint32_t handle)
 	open.handle = 1;
 	Fbk__Wire__Request request = FBK__WIRE__REQUEST__INIT;
 	RUN(client, TIMELINE_SHARE, timeline_share, TimelineShare, message_.handle = handle;
-	    message_.rights = FBK_RIGHT_WAIT);
+	    message_.rights = FBK_RIGHT_WAIT; message_.token = 1);
 	ck_assert_int_eq(answer.message.error, 0);
 	ck_assert_uint_eq(answer.fd_count, 1);
 	int token = dup(answer.fds[0]);

@@ -35,9 +35,7 @@ static void setup(void)
 
 static void handle_finish(struct handle *done)
 {
-	while (!LIST_EMPTY(&done->tokens)) {
-		token_destroy(LIST_FIRST(&done->tokens));
-	}
+	token_observer.handle_closed(done, FBK_CAUSE_OWNER_LEFT);
 }
 
 static void teardown(void)
@@ -51,11 +49,20 @@ static void teardown(void)
 	account_destroy(registry.account);
 }
 
-/* The fd of a new token. */
+static uint32_t last_id;
+static char detail[FBK_REASON_SIZE];
+
+/* Another token of the client. */
+static int share(struct handle *from, uint32_t rights, int *ret_fd)
+{
+	return token_share(from, ++last_id, rights, ret_fd, detail);
+}
+
+/* Its fd. */
 static int got(struct handle *from, uint32_t rights)
 {
 	int fd = -1;
-	ck_assert_int_eq(token_create(from, NULL, rights, &fd), 0);
+	ck_assert_int_eq(share(from, rights, &fd), 0);
 	ck_assert_int_ge(fd, 0);
 	return fd;
 }
@@ -101,12 +108,12 @@ START_TEST(limited)
 	close(got(&handle, FBK_RIGHT_SIGNAL));
 	close(got(&handle, RIGHTS_ALL));
 	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(token_create(&other, NULL, FBK_RIGHT_WAIT, &fd), -EDQUOT);
+		ck_assert_int_eq(share(&other, FBK_RIGHT_WAIT, &fd), -EDQUOT);
 		ck_assert_int_eq(fd, -1);
 		ck_assert(LIST_EMPTY(&other.tokens));
 	}
-	token_destroy(LIST_FIRST(&handle.tokens));
-	ck_assert_int_eq(token_create(&other, NULL, FBK_RIGHT_WAIT, &fd), 0);
+	ck_assert_int_eq(token_cancel(&client, last_id - 3), 0);
+	ck_assert_int_eq(share(&other, FBK_RIGHT_WAIT, &fd), 0);
 	close(fd);
 }
 END_TEST
@@ -128,7 +135,7 @@ START_TEST(many)
 	}
 	ck_assert_uint_ge(registry.tokens.size, MANY); /* about one in a bucket */
 	for (int i = 0; i < MANY; i += 2) {
-		token_destroy(tokens[i]);
+		ck_assert_int_eq(token_cancel(&client, tokens[i]->id), 0);
 	}
 	for (int i = 0; i < MANY; i++) {
 		ck_assert_ptr_eq(token_find(&registry, fds[i]), i % 2 ? tokens[i] : NULL);
@@ -146,7 +153,7 @@ START_TEST(asked_for)
 	TAILQ_INIT(&asker.tokens);
 	ck_assert_int_eq(account_user_ref(registry.account, 2000, limits, &asker.user), 0);
 	for (int i = 0; i < TOKENS_ASKED_MAX + 2; i++) {
-		ck_assert_int_eq(token_create(&handle, &asker, FBK_RIGHT_WAIT, &fds[i]), 0);
+		ck_assert_int_eq(token_ask(&handle, &asker, FBK_RIGHT_WAIT, &fds[i]), 0);
 	}
 	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 0);
 	ck_assert_uint_eq(user_usage(asker.user, ACCOUNT_TOKENS), TOKENS_ASKED_MAX);
@@ -199,14 +206,30 @@ END_TEST
 START_TEST(destroyed)
 {
 	int kept = got(&handle, FBK_RIGHT_WAIT);
-	token_destroy(LIST_FIRST(&handle.tokens));
+	ck_assert_int_eq(token_cancel(&client, last_id), 0);
 	ck_assert_ptr_null(token_find(&registry, kept));
 	int next = got(&handle, FBK_RIGHT_WAIT);
 	ck_assert_ptr_null(token_find(&registry, kept));
 	ck_assert_ptr_eq(token_find(&registry, next), LIST_FIRST(&handle.tokens));
 	close(next);
 	close(kept);
-	token_destroy(NULL);
+	ck_assert_int_eq(token_cancel(&client, last_id - 1), -ENOENT);
+}
+END_TEST
+
+/* The first file is lost; as often as it is asked for, there is one token. */
+START_TEST(once_more)
+{
+	int fds[70];
+	for (int i = 0; i < 70; i++) {
+		ck_assert_int_eq(token_share(&handle, 9, FBK_RIGHT_WAIT, &fds[i], detail), 0);
+	}
+	ck_assert_uint_eq(user_usage(client.user, ACCOUNT_TOKENS), 1);
+	for (int i = 0; i < 70; i++) {
+		const struct token *token = token_find(&registry, fds[i]);
+		ck_assert_ptr_eq(token, i == 69 ? LIST_FIRST(&handle.tokens) : NULL);
+		close(fds[i]);
+	}
 }
 END_TEST
 
@@ -221,6 +244,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, forged);
 	tcase_add_test(tcase, nothing_in_it);
 	tcase_add_test(tcase, destroyed);
+	tcase_add_test(tcase, once_more);
 }
 
 int main(void)
