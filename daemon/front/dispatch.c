@@ -121,22 +121,20 @@ static const char *right_name(uint32_t missing)
 					     : "wait";
 }
 
-int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
+int handle_check(const struct client *client, uint32_t number, uint32_t right,
 		 struct handle **ret_handle, char *detail)
 {
 	struct handle *handle = client_handle(client, number);
 	if (!handle) {
-		snprintf(detail, FBK_REASON_SIZE, "%s: this client has no timeline %u open", what,
-			 number);
+		snprintf(detail, FBK_REASON_SIZE, "this client has no timeline %u open", number);
 		return -ENOENT;
 	}
 	uint32_t missing = right & ~handle->rights;
 	if (missing) {
-		snprintf(
-			detail, FBK_REASON_SIZE,
-			"%s: this client has no right to %s timeline %s: ask its owner for a token "
-			"with that right",
-			what, right_name(missing), handle->timeline->name);
+		snprintf(detail, FBK_REASON_SIZE,
+			 "this client has no right to %s timeline %s: ask its owner for a token "
+			 "with that right",
+			 right_name(missing), handle->timeline->name);
 		return -EPERM;
 	}
 	*ret_handle = handle;
@@ -194,7 +192,7 @@ static int entry_check(const struct dispatch_entry *entry, struct client *client
 	}
 	uint32_t number;
 	memcpy(&number, (const char *)body + entry->handle_offset, sizeof(number));
-	return handle_check(client, number, entry->right, entry->name, ret_handle, detail);
+	return handle_check(client, number, entry->right, ret_handle, detail);
 }
 
 void answer_fd(struct answer *answer, int fd)

@@ -67,8 +67,8 @@ int id_check(uint32_t id, char *detail);
 int answer_no_device(struct answer *answer, uint32_t number); /* returns the error */
 
 /* The handle that a request names, checked for all of these rights. The table does so for a request's first
- * handle. `what` is the request's name, for `detail`. -ENOENT, -EPERM. */
-int handle_check(const struct client *client, uint32_t number, uint32_t right, const char *what,
+ * handle. -ENOENT, -EPERM. */
+int handle_check(const struct client *client, uint32_t number, uint32_t right,
 		 struct handle **ret_handle, char *detail);
 
 int point_check(uint64_t value, struct answer *answer); /* -ERANGE: not a point */

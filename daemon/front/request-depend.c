@@ -14,8 +14,7 @@ int request_point_depends(struct client *client, struct handle *handle, const vo
 	(void)fds;
 	const Fbk__Wire__PointDepends *request = body;
 	struct handle *on;
-	int r = handle_check(client, request->on_handle, FBK_RIGHT_WAIT, "point_depends", &on,
-			     answer->detail);
+	int r = handle_check(client, request->on_handle, FBK_RIGHT_WAIT, &on, answer->detail);
 	if (r == 0) {
 		r = point_check(request->value, answer);
 	}
