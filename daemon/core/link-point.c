@@ -36,6 +36,10 @@ int link_set_point(struct link *link, int side, struct handle *handle, uint32_t 
 	handle->timeline->releases |= releases;
 	end->points[number] = (struct link_point){ .line = { handle->number, handle->timeline->id },
 						   .incarnation = incarnation };
+	if (link->points_awaited) {
+		link->points_awaited = false;
+		link_changed(link);
+	}
 	return 0;
 }
 
@@ -45,6 +49,12 @@ int link_point_find(const struct link *link, int side, uint32_t number, uint32_t
 	const struct link_side *end = &link->sides[side];
 	const struct link_point *point = number <= FBK_LANE_POINTS ? &end->points[number] : NULL;
 	struct handle *handle = number > 0 && point ? link_line_handle(end, &point->line) : NULL;
+	if (point && number > 0 && side == (int)link->producer &&
+	    point->incarnation < incarnation) {
+		snprintf(detail, FBK_REASON_SIZE, "the producer has not shown timeline %u (%u) yet",
+			 number, incarnation);
+		return -EAGAIN;
+	}
 	if (!handle || point->incarnation != incarnation) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the other end shows no timeline %u (%u) any more", number, incarnation);

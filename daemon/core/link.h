@@ -103,6 +103,7 @@ struct link {
 	struct page *claims;       /* of this epoch; NULL: no peer */
 	struct route_choice acquire, release;
 	struct link_buffer buffers[FBK_BUFFERS_MAX];
+	bool points_awaited; /* see link_point_find */
 	bool over; /* its offerer is gone: it stays for the buffers that this consumer held */
 	LIST_HEAD(, format_list) waiting; /* of clients that are about to accept */
 	struct link_joined joined;
@@ -185,7 +186,8 @@ void link_holds_changed(struct link *link);
 /* link-point.c: the timeline of that number is this one now; `incarnation` tells it from the one before. */
 int link_set_point(struct link *link, int side, struct handle *handle, uint32_t number,
 		   uint32_t incarnation, char *detail);
-/* -ENOENT: there is none, it was closed, or it is another incarnation. */
+/* -ENOENT: there is none, it was closed, or a later incarnation has the number. -EAGAIN: the producer has told the other
+ * end of it before the daemon; with points_awaited the state changes when the daemon knows. */
 int link_point_find(const struct link *link, int side, uint32_t number, uint32_t incarnation,
 		    struct handle **ret_handle, char *detail);
 

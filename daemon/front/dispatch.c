@@ -91,7 +91,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(LINK_INFO, link_info, REQUEST_ROOM, ON_TIMELINE(LinkInfo, WAIT)),
 	ENTRY(LINK_JOIN, link_join, REQUEST_ROOM, ON_TIMELINE(LinkJoin, WAIT), IS_QUIET),
 	ENTRY(LINK_END, link_end, 512, ON_TIMELINE(LinkEnd, WAIT), IS_QUIET),
-	ENTRY(LINK_POINT, link_point, REQUEST_ROOM, ON_TIMELINE(LinkPoint, WAIT)),
+	ENTRY(LINK_POINT, link_point, REQUEST_ROOM, ON_TIMELINE(LinkPoint, WAIT), IS_QUIET),
 	ENTRY(LINK_POINT_GET, link_point_get, REQUEST_ROOM, ON_TIMELINE(LinkPointGet, WAIT)),
 	ENTRY(LINK_BUFFER, link_buffer, 512, ON_TIMELINE(LinkBuffer, WAIT),
 	      .fd_more = FBK_PLANES_MAX),

@@ -281,6 +281,7 @@ int request_link_point_get(struct client *client, struct handle *handle, const v
 	if (r == 0) {
 		r = link_point_find(link, side == 0, request->number, request->incarnation, &shown,
 				    answer->detail);
+		link->points_awaited |= r == -EAGAIN;
 	}
 	return r < 0 ? r
 		     : answer_token(answer, client, shown,

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/lib/link/link.h"
+#include "client/lib/link/link-point.h"
 #include "lib-stage.h"
 
 static struct local local, honest;
@@ -104,6 +104,45 @@ static void expect_next(void)
 	local_close(&next);
 	local_open(&local, FBK_DELIVERY_FIFO, 3);
 }
+
+/* ------------------------------------------------------------------- a timeline that is shown later -- */
+
+static void show_later(struct local *other)
+{
+	struct lane_frame frame = frame_of(0, handed() + 1);
+	struct fbk_frame *got;
+	frame.timeline = 9;
+	frame.incarnation = 3;
+	frame.value = 1;
+	lane_hand(&frame);
+	int r = fbk_link_next(other->link, deadline_ms(20), &got);
+	ck_assert_msg(r == -ETIMEDOUT, "%d: %s", r, fbk_error_detail());
+	lane_stopped_write(lane()); /* it comes all the same */
+	r = fbk_link_next(other->link, deadline_ms(20), &got);
+	ck_assert_msg(r == -ETIMEDOUT, "stopped: %d: %s", r, fbk_error_detail());
+	ck_assert_int_eq(link_show(producer.link, 9, 3, producer.timeline), 0);
+	ck_assert_int_eq(fbk_timeline_signal(producer.timeline, 1), 0);
+	got = local_next(other);
+	ck_assert_uint_eq(fbk_frame_acquire(got).value, 1);
+	ck_assert_int_eq(fbk_frame_error(got), 0);
+	ck_assert_int_eq(frame_release(got, 0), 0);
+}
+
+/* The consumer asks the daemon before that has heard from the producer: the frame comes when it has. */
+START_TEST(shown_later)
+{
+	struct local mailbox;
+	if (_i == 0) {
+		show_later(&local);
+	} else {
+		local_close(&local);
+		local_open(&mailbox, FBK_DELIVERY_MAILBOX, 3);
+		show_later(&mailbox);
+		local_close(&mailbox);
+		local_open(&local, FBK_DELIVERY_FIFO, 3);
+	}
+}
+END_TEST
 
 /* ------------------------------------------------------------------------------ the lane's payload -- */
 
@@ -281,7 +320,7 @@ END_TEST
 
 static const struct lie {
 	struct lane_frame frame;
-	int error; /* of fbk_link_next(); 0: a frame that failed, as of a timeline that was closed */
+	int error; /* of fbk_link_next(); 0: a frame that failed, of a timeline that was closed */
 	const char *part;
 } lies[] = {
 	{ { .index = 63, .generation = 1 }, -EPIPE, "there is no buffer 63" },
@@ -313,11 +352,23 @@ static int local_try_failed(struct local *end, int error)
 	return r;
 }
 
+static void show_gone(uint32_t number, uint32_t incarnation)
+{
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	struct fbk_timeline *gone = peer_timeline(producer.device, "gone", 0);
+	ck_assert_int_eq(link_show(producer.link, number, incarnation, gone), 0);
+	fbk_timeline_close(gone);
+	EXPECT(fbk_timeline_info(producer.timeline, &info) == 0); /* the daemon knows by now */
+}
+
 START_TEST(slot)
 {
 	const struct lie *lie = &lies[_i];
 	struct lane_frame frame = lie->frame;
 	frame.sequence = handed() + 1;
+	if (lie->error == 0) {
+		show_gone(frame.timeline, frame.incarnation);
+	}
 	lane_hand(&frame);
 	ck_assert_int_eq(lie->error == 0 ? local_try_failed(&local, -EPIPE) : local_try(&local),
 			 lie->error);
@@ -398,6 +449,7 @@ static void add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, payload, 0, PAYLOADS);
 	tcase_add_test(tcase, payload_runs_ahead);
+	tcase_add_loop_test(tcase, shown_later, 0, 2);
 	tcase_add_loop_test(tcase, claims, 0, STATES * WORDS);
 	tcase_add_test(tcase, order);
 	tcase_add_test(tcase, order_of_passed_frames);

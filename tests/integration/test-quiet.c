@@ -334,6 +334,79 @@ START_TEST(closes)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------ frames -- */
+
+static void frame_over(struct local *local, struct fbk_point acquire)
+{
+	struct fbk_frame *frame = NULL;
+	uint32_t index = take();
+	ck_assert_int_eq(
+		fbk_exchange_hand(producer.exchange, index, acquire, HOUR_NS, NULL, NULL, NULL), 1);
+	int r = fbk_link_next(local->link, deadline_ms(PATIENCE_MS), &frame);
+	ck_assert_msg(r == 0, "%d: %s", r, fbk_error_detail());
+	ck_assert_uint_eq(fbk_frame_acquire(frame).value, acquire.value);
+	ck_assert_int_eq(frame_release(frame, 0), 0);
+}
+
+/* Whole cycles, and then points of timelines that the link has not seen: those the consumer learns of from the daemon. */
+START_TEST(hands)
+{
+	struct local local;
+	struct fbk_timeline *fresh[PRODUCER_BUFFERS];
+	uint32_t index[PRODUCER_BUFFERS];
+	uint64_t value = 0;
+	stage_open(WAY_NATIVE, NULL);
+	local_open(&local, FBK_DELIVERY_FIFO, PRODUCER_BUFFERS);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	ck_assert_int_eq(fbk_context_set_timeout(producer.context, HOUR_NS), 0);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		fresh[i] = peer_timeline(producer.device, "fresh", 0);
+		EXPECT(fbk_timeline_signal(producer.timeline, ++value) == 0);
+		frame_over(&local, at(producer.timeline, value));
+	}
+	daemon_stall();
+	for (int i = 0; i < CALLS; i++) {
+		EXPECT(fbk_timeline_signal(producer.timeline, ++value) == 0);
+		frame_over(&local, at(producer.timeline, value));
+	}
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		ck_assert_int_eq(hand_at(index[i] = take(), at(fresh[i], 1)), 1);
+	}
+	daemon_resume();
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		struct fbk_frame *frame = local_next(&local);
+		ck_assert_uint_eq(fbk_frame_index(frame), index[i]);
+		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), -EAGAIN);
+		EXPECT(fbk_timeline_signal(fresh[i], 1) == 0);
+		ck_assert_int_eq(fbk_point_check(fbk_frame_acquire(frame)), 0);
+		ck_assert_int_eq(frame_release(frame, 0), 0);
+	}
+	local_close(&local);
+	stage_close();
+}
+END_TEST
+
+/* What the daemon would refuse, which nobody would hear, is told at once. */
+START_TEST(hands_refused_here)
+{
+	struct local local;
+	stage_open(WAY_NATIVE, NULL);
+	local_open(&local, FBK_DELIVERY_FIFO, 1);
+	EXPECT(fbk_link_wait(producer.link, deadline_ms(PATIENCE_MS)) == 0);
+	struct fbk_device *elsewhere = peer_device(local.context, "elsewhere");
+	struct fbk_timeline *theirs = peer_timeline(elsewhere, "theirs", FBK_TIMELINE_BROKERED);
+	struct fbk_timeline *signaller = peer_open(producer.context, theirs, FBK_RIGHT_SIGNAL);
+	ck_assert_int_eq(take_now(), 0);
+	ck_assert_int_eq(hand_at(0, at(theirs, 1)), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "theirs belongs to another context"));
+	ck_assert_int_eq(hand_at(0, at(signaller, 1)), -EPERM);
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "no right to wait for timeline theirs"));
+	ck_assert_int_eq(hand_at(0, at(producer.timeline, 1)), 1);
+	local_close(&local);
+	stage_close();
+}
+END_TEST
+
 /* ---------------------------------------------------------------------------------------- answers -- */
 
 START_TEST(timeout_is_set)
@@ -481,8 +554,16 @@ static void add_poor(TCase *tcase)
 	tcase_add_test(tcase, refused_in_order);
 }
 
+/* With a stage of their own. */
+static void add_frames(TCase *tcase)
+{
+	tcase_add_test(tcase, hands);
+	tcase_add_test(tcase, hands_refused_here);
+}
+
 int main(void)
 {
 	int failed = suite_main("quiet requests", add);
+	failed |= suite_main("quiet requests for frames", add_frames);
 	return failed | suite_main("quiet requests that are refused", add_poor);
 }

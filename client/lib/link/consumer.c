@@ -423,6 +423,20 @@ static uint32_t number_choose(const struct link_producer *half)
 	return best;
 }
 
+/* What the daemon would refuse, and nobody would hear. */
+static int timeline_may_show(const struct fbk_link *link, const struct fbk_timeline *timeline)
+{
+	if (timeline->context != link->context) {
+		return error_set(-EINVAL, "timeline %s belongs to another context than the link",
+				 timeline->name);
+	}
+	if (!(timeline->rights & FBK_RIGHT_WAIT)) {
+		return error_set(-EPERM, "this process has no right to wait for timeline %s",
+				 timeline->name);
+	}
+	return 0;
+}
+
 /* The number of a timeline of ours for the peer; 0 of none. Negative: an error. */
 static int number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
 {
@@ -435,9 +449,13 @@ static int number_of(struct fbk_link *link, const struct fbk_timeline *timeline)
 			return (int)i;
 		}
 	}
+	int r = timeline_may_show(link, timeline);
+	if (r < 0) {
+		return r;
+	}
 	uint32_t number = number_choose(half);
 	struct link_number *entry = &half->numbers[number];
-	int r = link_show(link, number, entry->incarnation + 1, timeline);
+	r = link_show(link, number, entry->incarnation + 1, timeline);
 	if (r < 0) {
 		return r;
 	}

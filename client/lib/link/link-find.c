@@ -35,11 +35,13 @@ static int frame_check(const struct fbk_link *link, const struct lane_frame *fra
 /* What the daemon says of a timeline that was closed. */
 static bool point_gone(int error)
 {
-	return error == -ENOENT || error == -EBADF || error == -ESTALE || error == -EPIPE ||
-	       error == -EAGAIN;
+	return error == -ENOENT || error == -EBADF || error == -ESTALE || error == -EPIPE;
 }
 
-/* Its acquire point. -ENOENT: it was retracted meanwhile, and the number may be another timeline's. */
+/* The frame is there before the daemon knows the timeline of its acquire point. The link changes when it does. */
+#define NOT_SHOWN (-EINPROGRESS)
+
+/* Its acquire point. -ENOENT: it was retracted meanwhile, and the number may be another timeline's. Or NOT_SHOWN. */
 static int found_open(struct fbk_link *link, struct found *found)
 {
 	const struct lane_frame *frame = &found->frame;
@@ -51,6 +53,9 @@ static int found_open(struct fbk_link *link, struct found *found)
 	}
 	if (r < 0 && !found_offered(link, frame)) {
 		return -ENOENT;
+	}
+	if (r == -EAGAIN) {
+		return NOT_SHOWN;
 	}
 	found->gone = point_gone(r);
 	found->error = found->gone ? -EPIPE : 0;
@@ -195,10 +200,16 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 {
 	struct newest newest;
 	struct found failed = { 0 };
+	bool hidden = false;
 	newest_list(link, last, &newest);
 	for (uint32_t i = 0; i < newest.count; i++) {
 		int r = found_read(link, newest.indices[i], newest.sequences[i], found);
 		if (r == -ENOENT) {
+			continue;
+		}
+		if (r == NOT_SHOWN) {
+			failed_replace(link, &failed, NULL);
+			hidden = true;
 			continue;
 		}
 		if (r == 0) {
@@ -217,7 +228,7 @@ static int find_newest(struct fbk_link *link, uint64_t last, struct found *found
 		return r;
 	}
 	*found = failed;
-	return failed.point ? 0 : -EAGAIN;
+	return failed.point ? 0 : hidden ? NOT_SHOWN : -EAGAIN;
 }
 
 /* That something can come after `last`. */
@@ -246,7 +257,9 @@ int link_find(struct fbk_link *link, struct found *ret_found, struct awaited *aw
 		r = mailbox ? find_newest(link, last, ret_found, awaited)
 			    : find_first(link, last, ret_found, awaited);
 	}
-	if (r == -EAGAIN && awaited->count == before && lane_stopped(&link->peer.page)) {
+	bool hidden = r == NOT_SHOWN;
+	r = hidden ? -EAGAIN : r;
+	if (r == -EAGAIN && !hidden && awaited->count == before && lane_stopped(&link->peer.page)) {
 		return error_set(-EPIPE, "the producer stopped the link");
 	}
 	if (r == -EAGAIN && lane_check(link, last) < 0) {

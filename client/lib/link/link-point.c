@@ -12,7 +12,10 @@ int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 {
 	REQUEST(request, LINK_POINT, link_point, .handle = link->state->handle,
 		.timeline = timeline->handle, .number = number, .incarnation = incarnation);
-	return request_do(link->context, &request); /* before the peer is told of a point of it */
+	/* A producer does not wait: whoever asks for it before the daemon knows, waits. What a consumer releases by may be
+	 * refused. */
+	return link->producer ? request_quiet(link->context, &request, NULL)
+			      : request_do(link->context, &request);
 }
 
 static int point_open(struct fbk_link *link, uint32_t number, uint32_t incarnation,
@@ -28,6 +31,9 @@ static int point_open(struct fbk_link *link, uint32_t number, uint32_t incarnati
 	}
 	r = fbk_timeline_open(link->context, reply.fds[0], &timeline);
 	reply_finish(&reply);
+	if (r == -EAGAIN) {
+		return error_set(-ESTALE, "it shows a timeline that is not there yet");
+	}
 	return r < 0 ? r : lane_point_create(timeline, incarnation, ret_point);
 }
 

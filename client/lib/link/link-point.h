@@ -8,7 +8,8 @@
 int link_show(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 	      const struct fbk_timeline *timeline);
 
-/* The peer's timeline of that number and incarnation, referenced. -ENOENT: it is another by now. */
+/* The peer's timeline of that number and incarnation, referenced. -ENOENT: it is another by now. -EAGAIN: the daemon has
+ * not heard of it yet; then the link changes. */
 int link_point_of(struct fbk_link *link, uint32_t number, uint32_t incarnation,
 		  struct lane_point **ret_point);
 
