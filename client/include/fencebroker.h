@@ -1013,7 +1013,7 @@ enum fbk_frame_flags {
 	FBK_FRAME_DISCONT = 1 << 2, /* something is missing before it */
 	FBK_FRAME_LAST = 1 << 3,
 	FBK_FRAME_HEADER = 1 << 4,
-	FBK_FRAME_PROTECTED = 1 << 5, /* reserved: forbids routes over the CPU */
+	FBK_FRAME_PROTECTED = 1 << 5, /* reserved: to forbid routes over the CPU; refused today */
 };
 
 struct fbk_rectangle {
@@ -1062,7 +1062,10 @@ struct fbk_frame_meta {
  *   -ENOTSUP     each consumer that is there refused the buffer: the detail names one
  *   -EBUSY       it is handed over already   -ENOENT  there is no buffer at this index
  *   -ERANGE      the point is 0 or above FBK_POINT_MAX
- *   -EINVAL      `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size
+ *   -EINVAL      `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size; or
+ *                unknown flags
+ *   -EPERM       this process may not wait for the timeline of `acquire`: a consumer could not either
+ *   -EAGAIN      as much is waiting for the daemon as may
  */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,

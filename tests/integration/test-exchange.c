@@ -571,6 +571,45 @@ START_TEST(producers_replaced)
 }
 END_TEST
 
+/* Of two consumers that offer, one ends: what is added after that goes to the other. */
+START_TEST(added_when_one_has_ended)
+{
+	struct local locals[2];
+	struct producer own = { .context = peer_connect(&server) };
+	struct fbk_link *links[2];
+	own.device = exchange_device(own.context, "own", FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
+	own.timeline = peer_timeline(own.device, "drawn", 0);
+	for (int i = 0; i < 2; i++) {
+		int fd;
+		locals[i].context = peer_connect(&server);
+		locals[i].device = exchange_device(locals[i].context, i ? "second" : "first",
+						   FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
+		ck_assert_int_eq(
+			link_offer(locals[i].device, FBK_ROLE_CONSUMER, &fd, &locals[i].link), 0);
+		ck_assert_int_eq(link_accept(own.device, fd, &links[i]), 0);
+		close(fd);
+	}
+	own.link = links[1];
+	ck_assert_int_eq(fbk_exchange_create(links[1], &own.exchange), 0);
+	ck_assert_int_eq(fbk_exchange_attach(own.exchange, links[0]), 0);
+	fbk_disconnect(locals[_i].context);
+	for (uint32_t i = 0; i < PRODUCER_BUFFERS; i++) {
+		buffer_create(&own.buffers[i]);
+		struct fbk_buffer_desc desc = buffer_desc(&own.buffers[i]);
+		int r = fbk_exchange_add(own.exchange, i, &desc);
+		ck_assert_msg(r == 0, "adding: %d (%s)", r, fbk_error_detail());
+	}
+	for (int i = 0; i < 2 * PRODUCER_BUFFERS; i++) {
+		producer_frame(&own);
+		struct fbk_frame *frame = local_next(&locals[1 - _i]);
+		ck_assert_int_eq(wait_point(frame, 0, NULL), 0);
+		ck_assert_int_eq(frame_release(frame, 0), 0);
+	}
+	producer_close(&own);
+	local_close(&locals[1 - _i]);
+}
+END_TEST
+
 START_TEST(daemon_killed)
 {
 	struct local local;
@@ -608,6 +647,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, consumer_stopped, 0, 2);
 	tcase_add_test(tcase, producer_killed);
 	tcase_add_test(tcase, producers_replaced);
+	tcase_add_loop_test(tcase, added_when_one_has_ended, 0, 2);
 	tcase_add_test(tcase, daemon_killed);
 }
 

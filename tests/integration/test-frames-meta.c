@@ -86,6 +86,12 @@ START_TEST(what_a_frame_says)
 	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED,
 					   FBK_DEADLINE_MAX, &meta, NULL, NULL),
 			 -EINVAL);
+	meta.user_size = 0;
+	meta.flags = FBK_FRAME_KEY | FBK_FRAME_HEADER << 2;
+	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED,
+					   FBK_DEADLINE_MAX, &meta, NULL, NULL),
+			 -EINVAL);
+	ck_assert_str_eq(fbk_error_detail(), "a frame has no flags 0x40");
 	meta.struct_size = 8;
 	ck_assert_int_eq(fbk_exchange_hand(producer.exchange, index, FBK_POINT_SIGNALLED,
 					   FBK_DEADLINE_MAX, &meta, NULL, NULL),

@@ -73,6 +73,12 @@ static int desc_read(uint32_t index, const struct fbk_buffer_desc *given,
 	return r;
 }
 
+/* Others go on without it. */
+static bool link_has_ended(struct fbk_link *link)
+{
+	return link_refresh(link) == 0 && link->info.phase == FBK_PHASE_ENDED;
+}
+
 static int exchange_add(struct fbk_exchange *exchange, struct exchange_buffer *buffer)
 {
 	uint32_t index = (uint32_t)(buffer - exchange->buffers);
@@ -84,9 +90,10 @@ static int exchange_add(struct fbk_exchange *exchange, struct exchange_buffer *b
 	exchange->there |= index_bit(index);
 	LIST_FOREACH(half, &exchange->consumers, links) {
 		r = buffer_send(half->link, index, buffer);
-		if (r < 0) {
+		if (r < 0 && !link_has_ended(half->link)) {
 			break;
 		}
+		r = 0;
 	}
 	if (r < 0) {
 		buffer_clear(buffer);

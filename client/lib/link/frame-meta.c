@@ -9,6 +9,9 @@
 _Static_assert(sizeof(struct fbk_rectangle) == sizeof(struct lane_rectangle), "the same");
 _Static_assert(FBK_PLANES_MAX == 4, "the lane's planes");
 
+#define FLAGS_KNOWN \
+	(FBK_FRAME_KEY | FBK_FRAME_CORRUPT | FBK_FRAME_DISCONT | FBK_FRAME_LAST | FBK_FRAME_HEADER)
+
 int frame_meta_check(const struct fbk_frame_meta *meta)
 {
 	if (meta->damage_count > FBK_DAMAGE_MAX || meta->user_size > FBK_FRAME_USER_MAX) {
@@ -17,7 +20,8 @@ int frame_meta_check(const struct fbk_frame_meta *meta)
 				 "of the application's own",
 				 FBK_DAMAGE_MAX, FBK_FRAME_USER_MAX);
 	}
-	return 0;
+	uint32_t unknown = meta->flags & ~(uint32_t)FLAGS_KNOWN;
+	return unknown ? error_set(-EINVAL, "a frame has no flags 0x%x", unknown) : 0;
 }
 
 static bool meta_has_planes(const struct fbk_frame_meta *meta)
