@@ -8,6 +8,8 @@
 
 #define POLKIT "org.freedesktop.PolicyKit1"
 
+#define POLKIT_START_US UINT64_C(10000000) /* the first call starts it, and it reads its rules */
+
 /* Those of policies/org.fencebroker1.policy. */
 static const char *const actions[] = {
 	"org.fencebroker1.evict-client",
@@ -37,13 +39,17 @@ static int action_read(sd_bus_message *reply)
 	return r < 0 ? r : ours;
 }
 
-/* How many of the daemon's actions polkit knows; or a negative errno. This starts polkitd. */
+/* How many of the daemon's actions polkit knows; or a negative errno. This starts polkitd; its timeout stays the bus's. */
 static int actions_count(sd_bus *bus)
 {
 	sd_bus_message *reply = NULL;
 	int count = 0;
-	int r = sd_bus_call_method(bus, POLKIT, "/org/freedesktop/PolicyKit1/Authority",
-				   POLKIT ".Authority", "EnumerateActions", NULL, &reply, "s", "");
+	int r = sd_bus_set_method_call_timeout(bus, POLKIT_START_US);
+	if (r >= 0) {
+		r = sd_bus_call_method(bus, POLKIT, "/org/freedesktop/PolicyKit1/Authority",
+				       POLKIT ".Authority", "EnumerateActions", NULL, &reply, "s",
+				       "");
+	}
 	if (r >= 0) {
 		r = sd_bus_message_enter_container(reply, 'a', "(ssssssuuua{ss})");
 	}
