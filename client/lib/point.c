@@ -68,8 +68,17 @@ static inline bool point_reached(const struct fbk_timeline *timeline, uint64_t v
 	return status == FBK_STATUS_OK && payload >= value && payload < FBK_POISON;
 }
 
-static __attribute__((noinline)) int point_look_slowly(struct fbk_point point)
+static inline bool point_reached_at_once(struct fbk_point point)
 {
+	const struct fbk_timeline *timeline = point.timeline;
+	return !timeline || (*timeline->ours && point_reached(timeline, point.value));
+}
+
+static int point_look_slowly(struct fbk_point point)
+{
+	if (!*point.timeline->ours) {
+		return -EBADF;
+	}
 	int r = timeline_check(point.timeline, point.value);
 	if (r == -EAGAIN && point.timeline->shadow) {
 		bell_ring(point.timeline->context,
@@ -78,27 +87,21 @@ static __attribute__((noinline)) int point_look_slowly(struct fbk_point point)
 	return r == -EAGAIN && context_lost(point.timeline->context) ? -ENOTCONN : r;
 }
 
-static inline int look(struct fbk_point point)
-{
-	const struct fbk_timeline *timeline = point.timeline;
-	if (!timeline) {
-		return 0;
-	}
-	if (!*timeline->ours) {
-		return -EBADF;
-	}
-	return point_reached(timeline, point.value) ? 0 : point_look_slowly(point);
-}
-
 int point_look(struct fbk_point point)
 {
-	return look(point);
+	return point_reached_at_once(point) ? 0 : point_look_slowly(point);
+}
+
+/* Apart, so that the check before needs no stack. */
+static __attribute__((noinline)) int point_check_slowly(struct fbk_point point)
+{
+	int r = point_look_slowly(point);
+	return r == 0 || r == -EAGAIN ? r : error_of_point(&point, r);
 }
 
 int fbk_point_check(struct fbk_point point)
 {
-	int r = look(point);
-	return r == 0 || r == -EAGAIN ? r : error_of_point(&point, r);
+	return point_reached_at_once(point) ? 0 : point_check_slowly(point);
 }
 
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline)
