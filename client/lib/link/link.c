@@ -317,6 +317,18 @@ void link_wind_down(struct fbk_link *link)
 	}
 }
 
+void link_wind_down_later(void *arg, struct fbk_point point, int result)
+{
+	struct fbk_link *link = arg;
+	(void)point;
+	(void)result;
+	link_lock(link);
+	if (!link->closing) {
+		link_wind_down(link);
+	}
+	link_unlock(link);
+}
+
 int fbk_link_stop(struct fbk_link *link)
 {
 	int mine = link_check(link);

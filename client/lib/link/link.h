@@ -137,6 +137,9 @@ void link_break(struct fbk_link *link, int error, const char *reason);
 /* Once it is stopped and the last frame is back: its end. Anew after each frame that comes back. */
 void link_wind_down(struct fbk_link *link);
 
+/* The same, as the callback of a watch whose `arg` is the link. */
+void link_wind_down_later(void *arg, struct fbk_point point, int result);
+
 /* -EPIPE, with the cause as detail. */
 int link_over(const struct fbk_link *link);
 

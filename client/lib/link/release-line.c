@@ -94,18 +94,6 @@ int release_line_get(struct fbk_link *link, uint32_t index, enum fbk_release_kin
 	return r;
 }
 
-static void line_fired(void *arg, struct fbk_point point, int result)
-{
-	struct fbk_link *link = arg;
-	(void)point;
-	(void)result;
-	link_lock(link);
-	if (!link->closing) {
-		link_wind_down(link);
-	}
-	link_unlock(link);
-}
-
 static bool line_waits(struct fbk_link *link, struct release_line *line)
 {
 	struct fbk_point last = { line->timeline, line->uses };
@@ -113,7 +101,7 @@ static bool line_waits(struct fbk_link *link, struct release_line *line)
 		return false;
 	}
 	if (!watch_pending(link->context, line->watch)) {
-		watch_point(link, last, line_fired, link,
+		watch_point(link, last, link_wind_down_later, link,
 			    &line->watch); /* or whoever looks sees it */
 	}
 	return true;

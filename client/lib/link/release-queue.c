@@ -39,18 +39,6 @@ static bool queue_is_empty(const struct release_queue *queue)
 	return true;
 }
 
-static void wind_down(void *arg, struct fbk_point point, int result)
-{
-	struct fbk_link *link = arg;
-	(void)point;
-	(void)result;
-	link_lock(link);
-	if (!link->closing) {
-		link_wind_down(link);
-	}
-	link_unlock(link);
-}
-
 /* Its fence was sent, or never will be: then the link is over. On any thread, without a lock. */
 static void release_sent(void *arg, int result)
 {
@@ -68,7 +56,7 @@ static void release_sent(void *arg, int result)
 	}
 	if (wake && result == 0) {
 		queue->wanted = false;
-		watch_soon(link->context, &(struct callback){ link, wind_down, link },
+		watch_soon(link->context, &(struct callback){ link, link_wind_down_later, link },
 			   &queue->watch);
 	}
 	pthread_mutex_unlock(&queue->lock);
