@@ -319,12 +319,18 @@ int broker_join_bus(struct broker *broker, const char *address)
 	return r;
 }
 
+/* The first cause counts: timelines of clients that have ended by now fail with that. */
 static void broker_end_clients(struct broker *broker)
 {
 	struct timeline *timeline;
+	struct connection *connection, *next;
+	LIST_FOREACH_SAFE(connection, &broker->connections, links, next) {
+		connection_look_exit(connection);
+	}
+	broker_reap(-1, 0, broker);
 	broker->registry.ending = true;
 	LIST_FOREACH(timeline, &broker->registry.timelines, links) {
-		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
+		timeline_stop(timeline);
 	}
 	while (!LIST_EMPTY(&broker->connections)) {
 		connection_end(LIST_FIRST(&broker->connections), FBK_CAUSE_OWNER_LEFT, NULL);

@@ -424,7 +424,8 @@ struct fbk_timeline_info {
 	uid_t uid;
 };
 
-/* Owner, state, cause. A request to the daemon; without a daemon, what the library knows. */
+/* Owner, state, cause. A request to the daemon; without a daemon, what the library knows: a timeline that failed before
+ * keeps its cause and names its owner. Links likewise keep the cause that they ended with. */
 int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *ret_info);
 
 /* Memory of the payload, for a device that writes it: pointer, or dma-buf + offset. Signaler only.

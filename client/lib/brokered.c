@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "error.h"
+#include "point-error.h"
 #include "point.h"
 #include "timeline.h"
 
@@ -30,7 +31,7 @@ static int order_check(struct fbk_timeline *timeline, uint64_t value)
 {
 	int r = timeline_check(timeline, FBK_POINT_MAX);
 	if (r < 0 && r != -EAGAIN) {
-		return error_set(r, "timeline %s failed", timeline->name);
+		return error_of_signal(timeline, r);
 	}
 	if (timeline->follows > 0) {
 		return error_set(-EBUSY, "%s follows a syncobj: it takes no other signals",

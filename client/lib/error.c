@@ -80,7 +80,7 @@ static const char *story_cause(const struct point_story *story)
 	}
 }
 
-static void story_tell(const struct point_story *story)
+void story_tell(const struct point_story *story, char *ret_text, size_t size)
 {
 	char owner[FBK_NAME_SIZE + 32] = "";
 	const char *cause = story_cause(story);
@@ -90,13 +90,13 @@ static void story_tell(const struct point_story *story)
 		snprintf(owner, sizeof(owner), " of %s (pid %d)", story->device, story->pid);
 	}
 	if (story->late) {
-		snprintf(last.text, sizeof(last.text),
+		snprintf(ret_text, size,
 			 "the deadline passed: timeline %s%s has not reached point %llu",
 			 story->timeline, owner, (unsigned long long)story->value);
 		return;
 	}
-	snprintf(last.text, sizeof(last.text), "timeline %s%s failed: %s%s", story->timeline, owner,
-		 cause, description ? description : "unknown error");
+	snprintf(ret_text, size, "timeline %s%s failed: %s%s", story->timeline, owner, cause,
+		 description ? description : "unknown error");
 }
 
 const char *fbk_error_detail(void)
@@ -105,7 +105,7 @@ const char *fbk_error_detail(void)
 		return last.fixed;
 	}
 	if (last.story.error < 0) {
-		story_tell(&last.story);
+		story_tell(&last.story, last.text, sizeof(last.text));
 		last.story.error = 0;
 	}
 	return last.text;

@@ -35,6 +35,8 @@ struct point_story {
 /* To be filled in: it is the last failure from then on. */
 struct point_story *error_story(void);
 
+void story_tell(const struct point_story *story, char *ret_text, size_t size);
+
 struct failure {
 	const char *fixed; /* NULL: one of the next two */
 	struct point_story story;

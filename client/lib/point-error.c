@@ -4,18 +4,28 @@
 #include <errno.h>
 #include <string.h>
 
+#include "context.h"
 #include "error.h"
 #include "timeline.h"
 
-static struct point_story *story_begin(const struct fbk_point *point)
+bool story_of_timeline(const struct fbk_timeline *timeline, struct point_story *ret_story)
 {
-	const struct fbk_timeline *timeline = point->timeline;
-	struct point_story *story = error_story();
-	story->value = point->value;
-	story->pid = timeline->pid;
-	memcpy(story->timeline, timeline->name, sizeof(story->timeline));
-	memcpy(story->device, timeline->device, sizeof(story->device));
-	return story;
+	const struct fbk_control_slot *control = timeline->control;
+	/* acquire: with `failed` come the others */
+	bool failed =
+		atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED;
+	ret_story->late = false;
+	ret_story->error = 0;
+	ret_story->cause = FBK_CAUSE_NONE;
+	ret_story->pid = timeline->pid;
+	memcpy(ret_story->timeline, timeline->name, sizeof(ret_story->timeline));
+	memcpy(ret_story->device, timeline->device, sizeof(ret_story->device));
+	if (failed) {
+		/* relaxed, both: see above */
+		ret_story->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
+		ret_story->error = atomic_load_explicit(&control->error, memory_order_relaxed);
+	}
+	return failed;
 }
 
 int error_of_point(const struct fbk_point *point, int error)
@@ -29,21 +39,15 @@ int error_of_point(const struct fbk_point *point, int error)
 	if (error == -ECANCELED) {
 		return error_fixed(error, "the wait was flushed");
 	}
-	const struct fbk_control_slot *control = point->timeline->control;
-	/* acquire: with `failed` come the others */
-	bool failed =
-		atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED;
+	struct point_story *story = error_story();
+	bool failed = story_of_timeline(point->timeline, story);
 	if (!failed && error == -ENOTCONN) {
 		return error_lost();
 	}
-	struct point_story *story = story_begin(point);
+	story->value = point->value;
 	story->late = error == -ETIMEDOUT;
-	story->error = error;
-	if (failed && !story->late) {
-		/* relaxed, both: see above */
-		story->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
-		story->error = atomic_load_explicit(&control->error, memory_order_relaxed);
-	} else {
+	if (!failed || story->late) {
+		story->error = error;
 		story->cause = FBK_CAUSE_NONE;
 	}
 	return error;
@@ -52,7 +56,11 @@ int error_of_point(const struct fbk_point *point, int error)
 int error_of_signal(struct fbk_timeline *timeline, int error)
 {
 	const struct fbk_point last = { timeline, FBK_POINT_MAX };
-	/* failing: the page says why in a moment */
-	return error == -EAGAIN ? error_set(-EREMOTEIO, "timeline %s is failing", timeline->name)
-				: error_of_point(&last, error);
+	if (error != -EAGAIN) {
+		return error_of_point(&last, error);
+	}
+	/* failing: the page says why in a moment, if the daemon lives that long */
+	return context_lost(timeline->context)
+		       ? error_lost()
+		       : error_set(-EREMOTEIO, "timeline %s is failing", timeline->name);
 }

@@ -8,15 +8,44 @@
 #include "context.h"
 #include "error.h"
 #include "page-map.h"
+#include "point-error.h"
 #include "proto/wire.h"
 #include "request.h"
 #include "struct-size.h"
 #include "timeline.h"
 
-/* What is known without the daemon. */
-static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_timeline_info *info)
+/* The reason as the daemon last gave it; else from the page. */
+static void info_tell_reason(struct fbk_timeline *timeline, const struct point_story *story,
+			     struct fbk_timeline_info *info)
+{
+	pthread_mutex_lock(&timeline->context->mutex);
+	if (timeline->reason) {
+		wire_text_copy(info->reason, sizeof(info->reason), timeline->reason);
+	} else {
+		story_tell(story, info->reason, sizeof(info->reason));
+	}
+	pthread_mutex_unlock(&timeline->context->mutex);
+}
+
+/* The daemon's words for a failure, which never change: they are kept for when it is gone. */
+static void timeline_keep_reason(struct fbk_timeline *timeline,
+				 const struct fbk_timeline_info *info)
+{
+	if (info->cause == FBK_CAUSE_NONE) {
+		return;
+	}
+	pthread_mutex_lock(&timeline->context->mutex);
+	if (!timeline->reason) {
+		timeline->reason = strdup(info->reason); /* no memory: the page's */
+	}
+	pthread_mutex_unlock(&timeline->context->mutex);
+}
+
+/* What is known without the daemon. A timeline that failed before keeps its cause. */
+static void info_from_pages(struct fbk_timeline *timeline, struct fbk_timeline_info *info)
 {
 	const struct fbk_control_slot *control = timeline->control;
+	struct point_story story;
 	info->id = timeline->id;
 	info->rights = timeline->rights;
 	info->flags = timeline->flags;
@@ -25,15 +54,20 @@ static void info_from_pages(const struct fbk_timeline *timeline, struct fbk_time
 	info->cause = FBK_CAUSE_DAEMON_LOST;
 	info->error = -ENOTCONN;
 	memcpy(info->name, timeline->name, sizeof(info->name));
-	/* acquire: with `failed` come the others */
-	if (atomic_load_explicit(&control->status, memory_order_acquire) == FBK_STATUS_FAILED) {
-		info->cause = atomic_load_explicit(&control->cause, memory_order_relaxed);
-		info->error = atomic_load_explicit(&control->error, memory_order_relaxed);
+	memcpy(info->device, timeline->device, sizeof(info->device));
+	info->pid = timeline->pid;
+	if (story_of_timeline(timeline, &story)) {
+		info->cause = story.cause;
+		info->error = story.error;
+		/* relaxed: after an acquire load of the status that was `failed` */
 		info->failed_from =
 			atomic_load_explicit(&control->failed_from, memory_order_relaxed);
+		info_tell_reason(timeline, &story, info);
+		return;
 	}
 	snprintf(info->reason, sizeof(info->reason),
-		 "the daemon is gone; the signaler of timeline %s is unknown now", timeline->name);
+		 "the daemon is gone; nobody knows whether %s (pid %d) lives to signal timeline %s",
+		 timeline->device, timeline->pid, timeline->name);
 }
 
 static void info_from_state(const Fbk__Wire__TimelineState *state, struct fbk_timeline_info *info)
@@ -58,8 +92,10 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 	struct fbk_timeline_info info = { 0 };
 	struct reply reply;
 	REQUEST(request, TIMELINE_INFO, timeline_info, .handle = timeline->handle);
+	const struct failure before = error_last();
 	int r = request_call(timeline->context, &request, NULL, 0, 0, &reply);
 	if (r == -ENOTCONN) {
+		error_restore(&before); /* that request's failure is none of this call */
 		info_from_pages(timeline, &info);
 	} else if (r < 0) {
 		return r;
@@ -68,6 +104,7 @@ int fbk_timeline_info(struct fbk_timeline *timeline, struct fbk_timeline_info *r
 		return error_set(-EPROTO, "the daemon describes no timeline");
 	} else {
 		info_from_state(reply.message->state, &info);
+		timeline_keep_reason(timeline, &info);
 		reply_finish(&reply);
 	}
 	return STRUCT_FILL(ret_info, &info);

@@ -36,6 +36,7 @@ static void timeline_free(struct fbk_timeline *timeline)
 	page_map_put(timeline->peer_map);
 	page_map_put(timeline->payload_map);
 	page_map_put(timeline->control_map);
+	free(timeline->reason);
 	free(timeline);
 }
 

@@ -72,6 +72,7 @@ struct fbk_timeline {
 	char name[FBK_NAME_SIZE];
 	char device[FBK_NAME_SIZE]; /* that signals it, and its process */
 	pid_t pid;
+	char *reason; /* why it failed, in the daemon's words; NULL: it was not asked. Under the mutex */
 	struct page_map *control_map, *payload_map;
 
 	/* Under the mutex: watch.c, watch-cell.c. */

@@ -286,12 +286,8 @@ void timeline_set_end(struct timeline *timeline, int error, const char *reason)
 	brokered->end_reason = reason ? strdup(reason) : NULL; /* without memory: the cause */
 }
 
-/* Its signaler has let go of it. */
-static void timeline_end(struct timeline *timeline, enum fbk_cause cause)
+static void timeline_fail_left(struct timeline *timeline, enum fbk_cause cause)
 {
-	if (!MUTANT(DEATH_UNREAD)) {
-		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
-	}
 	const struct brokered *brokered = timeline->brokered;
 	if (brokered && brokered->end_reason) {
 		timeline_fail(timeline, FBK_CAUSE_OWNER_FAILED, brokered->end_error,
@@ -299,6 +295,25 @@ static void timeline_end(struct timeline *timeline, enum fbk_cause cause)
 	} else {
 		timeline_fail(timeline, cause, cause_error(cause), NULL);
 	}
+}
+
+void timeline_stop(struct timeline *timeline)
+{
+	timeline_refresh(timeline);
+	if (timeline->let_go != FBK_CAUSE_NONE) {
+		timeline_fail_left(timeline, timeline->let_go);
+	} else {
+		timeline_fail(timeline, FBK_CAUSE_DAEMON_LOST, -ENOTCONN, "the daemon was stopped");
+	}
+}
+
+/* Its signaler has let go of it. */
+static void timeline_end(struct timeline *timeline, enum fbk_cause cause)
+{
+	if (!MUTANT(DEATH_UNREAD)) {
+		timeline_look(timeline); /* points reached by now count; fails on a bad payload */
+	}
+	timeline_fail_left(timeline, cause);
 	/* The timeline never changes again. Clients that mapped the pages keep them; the daemon need
 	 * not, and a waiter that stays must not cost the user of the former signaler. */
 	timeline_drop_pages(timeline);

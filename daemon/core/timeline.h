@@ -113,6 +113,9 @@ void timeline_set_end(struct timeline *timeline, int error, const char *reason);
 /* `reason` NULL: a sentence made from the cause. No-op on a failed timeline. */
 void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, const char *reason);
 
+/* The daemon stops: fail with that, unless its payload is bad, or its signaler let go of it. No-op on a failed one. */
+void timeline_stop(struct timeline *timeline);
+
 /* Why the timeline failed, in words; "" while it is alive. */
 const char *timeline_reason(const struct timeline *timeline);
 

@@ -262,6 +262,14 @@ static void connection_exited(evutil_socket_t fd, short what, void *arg)
 	connection_end(connection, FBK_CAUSE_OWNER_DIED, NULL);
 }
 
+void connection_look_exit(struct connection *connection)
+{
+	struct pollfd process = { .fd = connection->client->credentials.pidfd, .events = POLLIN };
+	if (process.fd >= 0 && poll(&process, 1, 0) == 1) {
+		connection_exited(-1, 0, connection);
+	}
+}
+
 static void connection_not_greeted(struct wheel_timer *timer)
 {
 	connection_end(container_of(timer, struct connection, greeting), FBK_CAUSE_OWNER_DIED,

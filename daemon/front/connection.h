@@ -80,6 +80,9 @@ int connection_create_for_bus(struct broker *broker, int socket,
 void connection_end(struct connection *connection, enum fbk_cause cause, const char *why);
 void connection_destroy(struct connection *connection);
 
+/* End it if its process has exited, which the loop would report next. */
+void connection_look_exit(struct connection *connection);
+
 /* connection-send.c, from here on. Send a message with fds, which stay the caller's. */
 void connection_send(struct connection *connection, const Fbk__Wire__Message *message,
 		     const int *fds, size_t fd_count);

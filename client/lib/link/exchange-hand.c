@@ -43,7 +43,8 @@ static int exchange_may_hand(struct fbk_exchange *exchange, struct fbk_point acq
 static int exchange_nobody(const struct fbk_exchange *exchange)
 {
 	const struct link_producer *half = LIST_FIRST(&exchange->consumers);
-	if (context_lost(exchange->context)) {
+	bool ended = half && half->link->info.phase == FBK_PHASE_ENDED && !half->link->lost;
+	if (context_lost(exchange->context) && !ended) {
 		return error_lost();
 	}
 	return error_set(-EPIPE, "no consumer is there: %s",

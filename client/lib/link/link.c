@@ -80,7 +80,7 @@ void link_take_state(struct fbk_link *link, const Fbk__Wire__LinkState *state)
 static int link_end_error(const struct fbk_link *link)
 {
 	int error = link->info.error < 0 ? link->info.error : -EPIPE;
-	return context_lost(link->context) ? -ENOTCONN : error_foreign(error);
+	return link->lost ? -ENOTCONN : error_foreign(error);
 }
 
 static void link_lose_peer(struct fbk_link *link)
@@ -112,16 +112,19 @@ static void link_tell_end(const struct fbk_timeline_info *info, char *ret_cause)
 	}
 }
 
-/* The state timeline failed: the process that offered the link is gone, or the daemon is. */
+/* The state timeline failed: the process that offered the link is gone, or the daemon is. A link that ended before keeps
+ * its cause. */
 static void link_take_end(struct fbk_link *link)
 {
 	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	struct fbk_link_info *known = &link->info;
+	bool ended = known->phase == FBK_PHASE_ENDED;
 	known->phase = FBK_PHASE_ENDED;
 	known->held = 0;
 	link->held = 0;
-	if (fbk_timeline_info(link->state, &info) == 0) {
+	if (!ended && fbk_timeline_info(link->state, &info) == 0) {
 		known->error = info.error;
+		link->lost = info.cause == FBK_CAUSE_DAEMON_LOST;
 		link_tell_end(&info, known->cause);
 	}
 }
@@ -258,18 +261,14 @@ int link_refresh(struct fbk_link *link)
 	return 0;
 }
 
-static int info_over(const struct fbk_context *context, const struct fbk_link_info *info)
+int link_over(const struct fbk_link *link)
 {
-	if (context_lost((struct fbk_context *)context)) {
+	if (link->lost) {
 		return error_lost();
 	}
 	return error_set(-EPIPE, "%s",
-			 info->cause[0] ? info->cause : "no peer has accepted the link yet");
-}
-
-int link_over(const struct fbk_link *link)
-{
-	return info_over(link->context, &link->info);
+			 link->info.cause[0] ? link->info.cause
+					     : "no peer has accepted the link yet");
 }
 
 void link_give_up(struct fbk_link *link, int error, const char *reason)
@@ -420,7 +419,10 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 			return r;
 		}
 		if (info.phase == FBK_PHASE_ENDED) {
-			return info_over(link->context, &info);
+			link_lock(link);
+			r = link_over(link);
+			link_unlock(link);
+			return r;
 		}
 		const struct flushing *before = scope_enter(&link->flushing);
 		r = points_wait_any(&change, 1, deadline_ns);

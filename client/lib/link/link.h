@@ -74,6 +74,7 @@ struct fbk_link {
 	bool offered;
 	bool closed;                /* by the program; frames may be left */
 	bool stopped;               /* fbk_link_stop(): it ends with the last frame */
+	bool lost;                  /* it ended with the daemon, not before */
 	struct fbk_timeline *state; /* raised with each change */
 	uint64_t seen;              /* its value when `info` was asked for */
 	uint64_t epoch;
