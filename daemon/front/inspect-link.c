@@ -101,6 +101,20 @@ static void link_describe(struct link_room *room, const struct link *link)
 	room->entry_list[room->list.n_links++] = entry;
 }
 
+/* Both ends see it. A link without ends, whose buffers are held, is its maker's. */
+static bool link_may_be_seen(const struct link *link, const struct client *client)
+{
+	bool ends = false;
+	for (int i = 0; i < 2; i++) {
+		const struct client *end = link->sides[i].client;
+		if (end && inspect_may_see(client, end->subject.uid)) {
+			return true;
+		}
+		ends = ends || end;
+	}
+	return !ends && inspect_may_see(client, link->state->device->uid);
+}
+
 int request_inspect_links(struct client *client, struct handle *handle, const void *body, int *fds,
 			  struct answer *answer)
 {
@@ -115,7 +129,7 @@ int request_inspect_links(struct client *client, struct handle *handle, const vo
 	room.buffer_count = 0;
 	LIST_FOREACH(link, &client->registry->links, links) { /* by falling id */
 		if ((request->after_id && link->id >= request->after_id) ||
-		    !inspect_may_see(client, link->state->device->uid)) {
+		    !link_may_be_seen(link, client)) {
 			continue;
 		}
 		if (room.list.n_links == LINKS_MAX) {
