@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Wires the parts together: arguments, policy, socket, loop. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include "daemon.h"
 #include "daemon/base/foreign.h"
 #include "daemon/base/log.h"
+#include "daemon/base/notify.h"
 #include "daemon/front/broker.h"
 #include "daemon/front/bus-address.h"
 #include "daemon/front/listener.h"
@@ -211,8 +213,8 @@ static int serve(struct broker *broker, struct listener *listener)
 	const struct counters *counters = &broker->registry.counters;
 	int r = -ENOMEM;
 	if (event && listener_start(listener, broker) == 0) {
-		sd_notifyf(0, "READY=1\nSTATUS=serving %s",
-			   listener->path ? listener->path : "the passed socket");
+		notify_manager("READY=1\nSTATUS=serving %s",
+			       listener->path ? listener->path : "the passed socket");
 		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
 			 listener->path ? listener->path : "the passed socket",
 			 broker->policy_name);
@@ -224,13 +226,25 @@ static int serve(struct broker *broker, struct listener *listener)
 				 (unsigned long long)counters->promises_broken,
 				 broker->translator.promise_count);
 		}
-		sd_notify(0, "STOPPING=1");
+		notify_manager("STOPPING=1");
 	}
 	event_drop(event);
 	if (signals >= 0) {
 		close(signals);
 	}
 	return r;
+}
+
+/* Where one of them was closed, the next file that is opened would get its number, and the log's lines. */
+static void standard_files_open(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) {
+		close(fd);
+	}
 }
 
 int main(int argc, char **argv)
@@ -247,7 +261,9 @@ int main(int argc, char **argv)
 	if (options_parse(argc, argv, &options, &exit_status) < 0) {
 		return exit_status;
 	}
+	standard_files_open();
 	signal(SIGPIPE, SIG_IGN);
+	atexit(log_finish);
 	foreign_init();
 	if (default_paths(&options, socket, policy_path, sizeof(socket)) < 0) {
 		return EXIT_FAILURE;

@@ -37,6 +37,7 @@
 	X(bus_calls, "calls over the bus")                               \
 	X(bus_turn_max_us, "the most CPU time of a turn at the bus, us") \
 	X(bus_signals_dropped, "signals above a subscriber's allowance") \
+	X(log_lines_unread, "log lines not written: nobody read them")   \
 	X(log_lines_dropped, "log lines not written: their user had too many")
 
 struct counters {

@@ -6,12 +6,14 @@
  *   FENCEBROKER_UID, FENCEBROKER_PID  the client that the line is about
  *   FENCEBROKER_TIMELINE              the timeline, by its name
  *   FENCEBROKER_DEVICE                the device that signals it, by its name
- * Loop's thread only, and before the loop runs.
+ * Loop's thread only, and before the loop runs. None of it waits: an outlet writes the lines. What nobody reads in time is
+ * dropped, counted, and said in its place.
  */
 #pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-id128.h>
 
@@ -40,6 +42,12 @@ struct log_subject {
 
 void log_set_verbose(int verbose);
 
+/* At the end of the process: wait a second for whoever reads. */
+void log_finish(void);
+
+/* How many lines nobody read in time. */
+uint64_t log_dropped(void);
+
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_warning(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
@@ -47,6 +55,9 @@ __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 
 __attribute__((format(printf, 2, 3))) void log_warning_about(const struct log_subject *subject,
 							     const char *format, ...);
+
+/* For what all users together cause: true, and then false for ten seconds. `quiet_until_ns` is 0 at first. */
+bool log_seldom(uint64_t *quiet_until_ns);
 
 /* File descriptors are used up; `consequence` says what that leads to. Logs one line in ten seconds at
  * most, for all users together. */

@@ -6,6 +6,7 @@
 
 #include "broker.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/log.h"
 #include "daemon/core/device.h"
 #include "daemon/core/handle.h"
 #include "daemon/core/timeline.h"
@@ -118,6 +119,7 @@ int request_inspect_status(struct client *client, struct handle *handle, const v
 	if (registry->watcher) {
 		registry->counters.watcher_polls = watcher_polls(registry->watcher);
 	}
+	registry->counters.log_lines_unread = log_dropped();
 	status_add_counters(&room, &registry->counters);
 	status_add_kernel(&room, &broker->probe);
 	status->users = room.user_list;

@@ -103,7 +103,9 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 	if (!args) {
 		args = options->policy ? policy_args : user_args;
 	}
-	if (notify >= 0) {
+	if (options->notify) {
+		setenv("NOTIFY_SOCKET", options->notify, 1);
+	} else if (notify >= 0) {
 		snprintf(notify_path, sizeof(notify_path), "%s/notify", daemon->directory);
 		setenv("NOTIFY_SOCKET", notify_path, 1);
 	}
@@ -132,6 +134,15 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 	_exit(127);
 }
 
+static void log_connect(int log, const struct daemon_options *options)
+{
+	dup2(log, STDOUT_FILENO);
+	dup2(options->stderr_fd > 0 ? options->stderr_fd : log, STDERR_FILENO);
+	if (options->stderr_fd < 0) {
+		close(STDERR_FILENO);
+	}
+}
+
 static void daemon_spawn(struct daemon *daemon, const struct daemon_options *options, int notify)
 {
 	if (options->policy) {
@@ -142,8 +153,7 @@ static void daemon_spawn(struct daemon *daemon, const struct daemon_options *opt
 	pid_t pid = fork();
 	EXPECT(pid >= 0);
 	if (pid == 0) {
-		dup2(log, STDOUT_FILENO);
-		dup2(log, STDERR_FILENO);
+		log_connect(log, options);
 		/* a service has no other fds */
 		close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 		daemon_exec(daemon, options, notify);
@@ -185,6 +195,11 @@ static void daemon_await_ready(const struct daemon *daemon, int notify)
 	}
 	daemon_log_text(daemon, text, sizeof(text));
 	ck_abort_msg("fencebrokerd did not come up: %s", text);
+}
+
+void daemon_launch(struct daemon *daemon, const struct daemon_options *options)
+{
+	daemon_spawn(daemon, options, -1);
 }
 
 void daemon_start(struct daemon *daemon, const struct daemon_options *options)
@@ -277,8 +292,36 @@ void daemon_remove(struct daemon *daemon)
 
 /* ------------------------------------------------------------------------------- looking at it -- */
 
+/* The thread of that name; 0: there is none. */
+static pid_t thread_named(pid_t process, const char *name)
+{
+	char path[320], comm[32];
+	pid_t found = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task", process);
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	while (directory && !found && (entry = readdir(directory))) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", process, entry->d_name);
+		FILE *file = fopen(path, "re");
+		if (file && fscanf(file, "%31s", comm) == 1 && strcmp(comm, name) == 0) {
+			found = (pid_t)strtol(entry->d_name, NULL, 10);
+		}
+		if (file) {
+			fclose(file);
+		}
+	}
+	if (directory) {
+		closedir(directory);
+	}
+	return found;
+}
+
 void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size)
 {
+	pid_t writer = daemon->pid > 0 ? thread_named(daemon->pid, "fbk-log") : 0;
+	if (writer) {
+		await_queued(writer);
+	}
 	int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
 	ssize_t size = fd < 0 ? 0 : read(fd, ret_text, text_size - 1);
 	ret_text[size > 0 ? size : 0] = '\0';

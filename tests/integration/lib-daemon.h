@@ -33,6 +33,8 @@ struct daemon_options {
 	int listen_fd;           /* 0: none; else handed over by socket activation */
 	uid_t uid;               /* 0: do not change */
 	uint64_t nofile;         /* 0: do not change */
+	int stderr_fd;           /* 0: the log file; -1: it has none */
+	const char *notify;      /* NULL: the test's own socket of notifications */
 };
 
 /* A directory of its own, and the paths in it. Nothing runs yet. */
@@ -48,6 +50,9 @@ void daemon_serve(struct daemon *daemon, const char *policy);
  * it printed. */
 int daemon_run(struct daemon *daemon, const struct daemon_options *options, char *ret_text,
 	       size_t text_size);
+
+/* Starts it, and does not wait: it is up once a client is served. */
+void daemon_launch(struct daemon *daemon, const struct daemon_options *options);
 
 /* SIGTERM; it must end with status 0. Then remove the directory. */
 void daemon_stop(struct daemon *daemon);
@@ -77,6 +82,7 @@ unsigned long daemon_settled(const struct daemon *daemon, uint64_t ms);
 /* The helper that closes fds for it, its only child. */
 pid_t daemon_closer(const struct daemon *daemon);
 
+/* All that it has said until now: its thread that writes the log is at rest. */
 void daemon_log_text(const struct daemon *daemon, char *ret_text, size_t text_size);
 
 /* CLOCK_MONOTONIC. */
