@@ -18,6 +18,7 @@
 #include "daemon/core/device.h"
 #include "daemon/core/link.h"
 #include "daemon/core/pair.h"
+#include "daemon/core/refusal.h"
 #include "daemon/core/token.h"
 #include "daemon/core/watch.h"
 #include "daemon/core/watcher.h"
@@ -352,6 +353,7 @@ void broker_destroy(struct broker *broker)
 	bus_destroy(broker);
 	watcher_destroy(registry->watcher); /* its guards hold the last sets */
 	graph_finish(&registry->graph);
+	refusals_finish(registry);
 	client_log_finish(registry);
 	loop_disarm(&registry->loop, &broker->stop_timer);
 	submit_arms_finish(translator);

@@ -116,7 +116,10 @@ static void closer_check(struct closer *closer)
 		alarm_wind(closer->alarm, CLOSER_PATIENCE_S);
 		return;
 	}
-	log_warning("the closing helper %d hangs on a client's file and is replaced", closer->pid);
+	if (log_seldom(&closer->quiet_until_ns)) {
+		log_warning("the closing helper %d hangs on a client's file and is replaced",
+			    closer->pid);
+	}
 	kill(closer->pid, SIGKILL); /* after that call it never returns to the shared memory */
 	closer->replaced++;
 	closer_respawn(closer);
@@ -139,7 +142,10 @@ void closer_tend(struct closer *closer)
 	/* The alarm is ours and never blocks. It is empty when the helper went on since it expired. */
 	bool late = read(closer->alarm, &times, sizeof(times)) == sizeof(times);
 	if (helper_died(closer)) {
-		log_warning("the closing helper %d was killed; there is a new one", closer->pid);
+		if (log_seldom(&closer->quiet_until_ns)) {
+			log_warning("the closing helper %d was killed; there is a new one",
+				    closer->pid);
+		}
 		closer_respawn(closer);
 	} else if (closer->pid < 0) {
 		closer_spawn(closer);

@@ -20,6 +20,7 @@ struct closer {
 	pid_t pid;                /* -1: none */
 	int alarm;                /* a timerfd: readable when one call has taken a second */
 	unsigned int replaced;    /* helpers that hung */
+	uint64_t quiet_until_ns;  /* of its lines in the log */
 };
 
 /* `fd_limit`: that many fds can be open. */

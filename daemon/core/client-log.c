@@ -54,13 +54,18 @@ void client_log_finish(struct registry *registry)
 	}
 }
 
-bool client_log_claim(const struct client *client)
+bool log_claim(struct registry *registry, struct user *user)
 {
-	bool granted = log_charge_line(client->registry, client->user);
+	bool granted = log_charge_line(registry, user);
 	if (!granted) {
-		client->registry->counters.log_lines_dropped++;
+		registry->counters.log_lines_dropped++;
 	}
 	return granted;
+}
+
+bool client_log_claim(const struct client *client)
+{
+	return log_claim(client->registry, client->user);
 }
 
 void client_log(struct client *client, const char *format, ...)

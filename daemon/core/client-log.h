@@ -7,6 +7,7 @@
 
 struct client;
 struct registry;
+struct user;
 
 /* Log what this client did and how the daemon answered. */
 __attribute__((format(printf, 2, 3))) void client_log(struct client *client, const char *format,
@@ -14,6 +15,9 @@ __attribute__((format(printf, 2, 3))) void client_log(struct client *client, con
 
 /* Charge a line that this client causes. False, and counted, when the limit of its user is reached. */
 bool client_log_claim(const struct client *client);
+
+/* The same, for a user without a client. */
+bool log_claim(struct registry *registry, struct user *user);
 
 /* The registry ends: release the charges of all lines. */
 void client_log_finish(struct registry *registry);

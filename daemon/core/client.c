@@ -74,10 +74,37 @@ uint32_t client_new_id(struct client *client)
 
 /* --------------------------------------------------------------------------- birth and death -- */
 
+static int user_find(struct registry *registry, const struct policy_subject *subject,
+		     struct user **ret_user)
+{
+	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
+	policy_limits(registry->policy, subject, limits);
+	int r = account_user_ref(registry->account, subject->uid, limits, ret_user);
+	if (r == 0 && user_usage(*ret_user, ACCOUNT_SESSIONS) == 0) {
+		/* The policy may have changed since the user's last client, which left charges. */
+		user_set_limits(*ret_user, limits);
+	}
+	return r;
+}
+
+static struct policy_subject credentials_subject(const struct credentials *credentials)
+{
+	return (struct policy_subject){ .uid = credentials->uid,
+					.gid = credentials->gid,
+					.groups = credentials->groups,
+					.group_count = credentials->group_count };
+}
+
+int client_user_ref(struct registry *registry, const struct credentials *credentials,
+		    struct user **ret_user)
+{
+	const struct policy_subject subject = credentials_subject(credentials);
+	return user_find(registry, &subject, ret_user);
+}
+
 int client_create(struct registry *registry, const struct credentials *credentials,
 		  struct client **ret_client)
 {
-	uint64_t limits[ACCOUNT_RESOURCE_COUNT];
 	struct client *client = calloc(1, sizeof(*client));
 	if (!client) {
 		close(credentials->pidfd);
@@ -86,25 +113,15 @@ int client_create(struct registry *registry, const struct credentials *credentia
 	client->registry = registry;
 	client->id = registry_new_id(registry);
 	client->credentials = *credentials;
-	client->subject = (struct policy_subject){
-		.uid = credentials->uid,
-		.gid = credentials->gid,
-		.groups = client->credentials.groups,
-		.group_count = credentials->group_count,
-	};
+	client->subject = credentials_subject(&client->credentials);
 	bell_init(&client->bell, registry);
 	TAILQ_INIT(&client->fired);
 	TAILQ_INIT(&client->tokens);
-	policy_limits(registry->policy, &client->subject, limits);
-	int r = account_user_ref(registry->account, client->subject.uid, limits, &client->user);
+	int r = user_find(registry, &client->subject, &client->user);
 	if (r < 0) {
 		close(client->credentials.pidfd);
 		free(client);
 		return r;
-	}
-	if (user_usage(client->user, ACCOUNT_SESSIONS) == 0) {
-		/* The policy may have changed since the user's last client, which left charges. */
-		user_set_limits(client->user, limits);
 	}
 	LIST_INSERT_HEAD(&registry->clients, client, links);
 	registry->client_count++;

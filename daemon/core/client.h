@@ -77,6 +77,10 @@ struct client {
 int client_create(struct registry *registry, const struct credentials *credentials,
 		  struct client **ret_client);
 
+/* The user of those credentials, with a reference. 0 or -ENOMEM. */
+int client_user_ref(struct registry *registry, const struct credentials *credentials,
+		    struct user **ret_user);
+
 /* The policy is new: it sets the limits of all users. As before, a user's oldest client decides. */
 void clients_set_limits(struct registry *registry);
 

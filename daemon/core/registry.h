@@ -82,6 +82,7 @@ struct registry {
 	LIST_HEAD(, link_holder) holders; /* see link-hold.c */
 	struct token_table tokens;
 	LIST_HEAD(, log_charge) log_charges;
+	LIST_HEAD(, refusal) refusals; /* of connections; see refusal.c */
 	uint32_t client_count, device_count, timeline_count;
 	unsigned int bells_in_a_row; /* since a request was served */
 	uint64_t arm_ns;             /* when the last point was armed; unique for each arm */

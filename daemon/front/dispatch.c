@@ -260,9 +260,12 @@ void error_explain(const struct client *client, int error, char *text)
 	const struct account_limit *limit = user_refused(client->user);
 	if (error == -EDQUOT && limit) {
 		snprintf(text, FBK_REASON_SIZE,
-			 "a limit of uid %u is reached: %s (%s); release something, or raise it in "
-			 "the policy",
-			 client->subject.uid, limit->key, limit->what);
+			 "a limit of uid %u is reached: %s (%llu %s); release something, or raise "
+			 "it in the policy",
+			 client->subject.uid, limit->key,
+			 (unsigned long long)user_limit(
+				 client->user, (enum account_resource)(limit - account_limits)),
+			 limit->what);
 	} else if (error == -ENODEV) {
 		snprintf(text, FBK_REASON_SIZE,
 			 "the DRM device that the daemon uses is gone: restart the daemon to use "

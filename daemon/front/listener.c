@@ -19,6 +19,7 @@
 #include "connection.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/core/refusal.h"
 #include "proto/container.h"
 #include "proto/wire.h"
 
@@ -238,11 +239,13 @@ static int listener_admit(struct listener *listener, int socket)
 	char detail[FBK_REASON_SIZE];
 	int r = connection_credentials(socket, &credentials);
 	if (r < 0) {
-		wire_text_copy(detail, sizeof(detail), strerrordesc_np(-r));
+		snprintf(detail, sizeof(detail), "the process can't be watched: %s",
+			 strerrordesc_np(-r));
 	} else {
 		r = connection_create(broker, socket, &credentials, &connection, detail);
 	}
 	if (r < 0) {
+		refusal_log(&broker->registry, &credentials, detail);
 		connection_refuse(socket, r, detail);
 		closer_close(&broker->registry.closer, socket);
 	}
@@ -267,7 +270,6 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 		int r = listener_admit(listener, socket);
 		if (r < 0) {
 			registry->counters.refused++;
-			log_info("a client was refused: %s", strerrordesc_np(-r));
 		} else {
 			registry->counters.connections++;
 		}

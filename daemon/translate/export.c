@@ -10,6 +10,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/core/client-log.h"
 #include "daemon/core/client.h"
 #include "proto/container.h"
 
@@ -97,10 +98,11 @@ static void export_count(const struct export *export, struct timeline *timeline,
 static void export_finish(struct export *export, struct timeline *timeline, int result)
 {
 	int r = export->provider->fire(export->translator, &export->provided, export->at, result);
-	if (r == -ETIME) {
+	bool say = r < 0 && log_claim(export->translator->registry, export->charge.user);
+	if (say && r == -ETIME) {
 		log_error("the kernel signalled a promise as success: this daemon was stopped for "
 			  "longer than vgem's timeout");
-	} else if (r < 0) {
+	} else if (say) {
 		log_error(
 			"an exported %s could not be signalled: %s; its holder waits until its own "
 			"deadline",
@@ -132,13 +134,15 @@ static void promise_break(struct export *export, struct timeline *timeline)
 			      (unsigned long long)policy_settings(registry->policy)->promise_ms);
 	registry->blame->describe(timeline, export->value, reason + length,
 				  sizeof(reason) - (size_t)length);
-	log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_PROMISE,
-						 .has_client = true,
-						 .uid = timeline->device->uid,
-						 .pid = timeline->device->pid,
-						 .timeline = timeline->name,
-						 .device = timeline->device->name },
-			  "%s; waiters in the kernel saw success", reason);
+	if (!timeline->device->client || client_log_claim(timeline->device->client)) {
+		log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_PROMISE,
+							 .has_client = true,
+							 .uid = timeline->device->uid,
+							 .pid = timeline->device->pid,
+							 .timeline = timeline->name,
+							 .device = timeline->device->name },
+				  "%s; waiters in the kernel saw success", reason);
+	}
 	timeline->device->promise_broken = true;
 	/* Fail the timeline first: a waiter that the fence wakes, and that asks, must see the failure. */
 	timeline_fail(timeline, FBK_CAUSE_DEADLINE, -ETIME, reason);

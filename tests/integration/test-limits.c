@@ -2,6 +2,7 @@
 /* Each limit of a user, with the last request that passes and the first that does not: a refusal
  * costs nothing, a release makes room, and no other user notices. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -446,6 +447,107 @@ START_TEST(log_lines)
 }
 END_TEST
 
+/* --------------------------------------------------------- who is refused before it is a client --- */
+
+#define REFUSED  500
+#define VANISHED 100
+
+static void be_refused(size_t times)
+{
+	struct reply reply;
+	for (size_t i = 0; i < times; i++) {
+		client_connect(&client, &fencebrokerd);
+		EXPECT(client_receive(&client, &reply));
+		ck_assert_int_eq(reply.message->error, -EDQUOT);
+		reply_free(&reply);
+		client_expect_end(&client);
+		client_close(&client);
+	}
+}
+
+static int stranger_is_refused(void *arg)
+{
+	struct client clients[SESSIONS];
+	(void)arg;
+	if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0) {
+		return 1;
+	}
+	for (size_t i = 0; i < SESSIONS; i++) {
+		client_open(&clients[i], &fencebrokerd);
+	}
+	be_refused(2);
+	return 0;
+}
+
+/* One line at once and one for all that follow, each the user's own. */
+START_TEST(refused_connections)
+{
+	char log[1 << 16], expected[160];
+	struct client clients[SESSIONS];
+	serve_with("sessions", SESSIONS);
+	for (size_t i = 0; i < SESSIONS - 2; i++) {
+		client_open(&clients[i], &fencebrokerd);
+	}
+	be_refused(REFUSED);
+	ck_assert_uint_eq(client_counter(&bystander.waiter, "refused"), REFUSED);
+	ck_assert_uint_eq(usage("log_lines"), 1);
+	daemon_log_text(&fencebrokerd, log, sizeof(log));
+	snprintf(expected, sizeof(expected),
+		 "pid %d of uid %u was refused: a limit of uid %u is reached: sessions (%d "
+		 "connections)",
+		 getpid(), getuid(), getuid(), SESSIONS);
+	ck_assert_msg(strstr(log, expected), "%s", log);
+	ck_assert_uint_eq(count_of(log, "refused"), 1);
+	if (getuid() == 0) {
+		ck_assert_int_eq(child_wait(child_start(stranger_is_refused, NULL)), 0);
+		daemon_log_text(&fencebrokerd, log, sizeof(log));
+		ck_assert_msg(strstr(log, "of uid 65534 was refused"), "%s", log);
+		ck_assert_uint_eq(count_of(log, "refused"), 2);
+		ck_assert_uint_eq(usage("log_lines"), 1);
+	}
+	for (size_t i = 0; i < SESSIONS - 2; i++) {
+		client_close(&clients[i]);
+	}
+	bystander_close(&bystander);
+	daemon_terminate(&fencebrokerd); /* what was not said yet */
+	daemon_log_text(&fencebrokerd, log, sizeof(log));
+	snprintf(expected, sizeof(expected),
+		 "%d connections of uid %u were refused in 10 seconds, the last of pid %d: a limit",
+		 REFUSED - 1, getuid(), getpid());
+	ck_assert_msg(strstr(log, expected), "%s", log);
+	ck_assert_uint_eq(count_of(log, "refused"), getuid() == 0 ? 4 : 2);
+	daemon_start(&fencebrokerd, NULL);
+	bystander_open(&bystander, &fencebrokerd);
+}
+END_TEST
+
+static int vanish(void *arg)
+{
+	struct client vanishing;
+	(void)arg;
+	client_connect(&vanishing, &fencebrokerd);
+	return 0;
+}
+
+/* Processes that are gone before the daemon accepts: nobody could watch them. */
+START_TEST(vanished_before_accept)
+{
+	char log[1 << 16];
+	serve_with("sessions", SESSIONS);
+	uint64_t lines = usage("log_lines");
+	EXPECT(kill(fencebrokerd.pid, SIGSTOP) == 0);
+	for (size_t i = 0; i < VANISHED; i++) {
+		ck_assert_int_eq(child_wait(child_start(vanish, NULL)), 0);
+	}
+	EXPECT(kill(fencebrokerd.pid, SIGCONT) == 0);
+	bystander_round(&bystander);
+	daemon_await_fds(&fencebrokerd, bystander.fds);
+	ck_assert_uint_le(usage("log_lines"), lines + 1);
+	daemon_log_text(&fencebrokerd, log, sizeof(log));
+	ck_assert_msg(count_of(log, "refused") <= 1, "%s", log);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, NULL, teardown);
@@ -454,6 +556,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, queued_bytes_kept);
 	tcase_add_test(tcase, queued_bytes_not_kept);
 	tcase_add_test(tcase, log_lines);
+	tcase_add_test(tcase, refused_connections);
+	tcase_add_test(tcase, vanished_before_accept);
 }
 
 int main(void)
