@@ -77,14 +77,17 @@ static pid_t lock_holder(int fd)
 	return (pid_t)strtol(text, NULL, 10);
 }
 
+static bool process_gone(pid_t pid)
+{
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Waits a moment for a dead holder: the closing helper of a killed daemon shares its files and ends later. */
 static int lock_take(int fd)
 {
 	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		pid_t holder = lock_holder(fd);
-		bool dead = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
-		if (!dead || clock_now_ns() > patience) {
+		if (!process_gone(lock_holder(fd)) || clock_now_ns() > patience) {
 			return -EADDRINUSE;
 		}
 		usleep(LOCK_AGAIN_US);
@@ -122,26 +125,93 @@ static int listener_lock(struct listener *listener, const char *path, char *erro
 	return 0;
 }
 
+/* Only a refusal says that nobody listens there: whoever made the socket may not have taken our lock, as the service manager. */
+static int path_ask(const struct sockaddr_un *address, pid_t *ret_pid)
+{
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		return -errno;
+	}
+	int r = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+	if (r == 0) {
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+		*ret_pid = peer.pid;
+	}
+	close(fd);
+	return r;
+}
+
+/* The lock of a killed daemon may be free a moment before its socket. */
+static int path_ask_patiently(const struct sockaddr_un *address, pid_t *ret_pid)
+{
+	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
+	int r;
+	while ((r = path_ask(address, ret_pid)) == 0 && process_gone(*ret_pid) &&
+	       clock_now_ns() < patience) {
+		usleep(LOCK_AGAIN_US);
+	}
+	return r;
+}
+
+/* Removes a socket that is stale. */
+static int path_clear(const struct sockaddr_un *address, char *error, size_t error_size)
+{
+	const char *path = address->sun_path;
+	struct stat status;
+	char who[32] = "";
+	pid_t pid = 0;
+	if (lstat(path, &status) < 0) {
+		return 0; /* if that is not because nothing is there, bind() says so */
+	}
+	if (!S_ISSOCK(status.st_mode)) {
+		snprintf(error, error_size,
+			 "%s exists and is not a socket: remove it, or choose "
+			 "another place with --socket",
+			 path);
+		return -EEXIST;
+	}
+	int r = path_ask_patiently(address, &pid);
+	if (r == -ECONNREFUSED && unlink(path) == 0) {
+		return 0;
+	}
+	if (r == -ECONNREFUSED || r == -ENOENT) {
+		return 0; /* bind() says what is wrong */
+	}
+	bool busy = r == 0 || r == -EAGAIN;
+	if (pid > 0) {
+		snprintf(who, sizeof(who), " (pid %d)", pid);
+	}
+	snprintf(error, error_size,
+		 "another program%s has the socket %s%s%s; stop it, or choose another place with "
+		 "--socket",
+		 who, path, busy ? "" : ": ", busy ? "" : strerrordesc_np(-r));
+	return -EADDRINUSE;
+}
+
+/* What is at the path is the socket that this daemon made: it holds that inode, whose number nobody else gets. */
+static bool listener_owns_path(const struct listener *listener)
+{
+	struct stat status;
+	return listener->path && lstat(listener->path, &status) == 0 &&
+	       status.st_dev == listener->device && status.st_ino == listener->inode;
+}
+
 static int listener_bind(struct listener *listener, const char *path, bool user_mode, char *error,
 			 size_t error_size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat status;
+	struct stat status = { 0 };
 	strcpy(address.sun_path, path); /* listener_open checked its length */
-	if (lstat(path, &status) == 0) {
-		if (!S_ISSOCK(status.st_mode)) {
-			snprintf(error, error_size,
-				 "%s exists and is not a socket: remove it, or choose "
-				 "another place with --socket",
-				 path);
-			return -EEXIST;
-		}
-		unlink(path); /* stale, as we hold the lock */
+	int r = path_clear(&address, error, error_size);
+	if (r < 0) {
+		return r;
 	}
 	listener->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->socket < 0 ||
 	    bind(listener->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int r = -errno;
+		r = -errno;
 		snprintf(error, error_size,
 			 "cannot bind %s: %s; choose another place with "
 			 "--socket",
@@ -149,10 +219,13 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 		return r;
 	}
 	listener->path = strdup(path);
+	lstat(path, &status);
+	listener->device = status.st_dev;
+	listener->inode = status.st_ino;
 	/* Open to every user: the policy decides, and gives a reason; the file's mode could not. */
 	if (!listener->path || chmod(path, user_mode ? 0600 : 0666) < 0 ||
 	    listen(listener->socket, LISTEN_BACKLOG) < 0) {
-		int r = -errno;
+		r = -errno;
 		snprintf(error, error_size,
 			 "cannot listen on %s: %s; choose another place with "
 			 "--socket",
@@ -292,10 +365,10 @@ void listener_close(struct listener *listener)
 		loop_disarm(&listener->broker->registry.loop, &listener->starving);
 	}
 	event_drop(listener->event);
-	if (listener->path) {
+	if (listener_owns_path(listener)) {
 		unlink(listener->path);
-		free(listener->path);
 	}
+	free(listener->path);
 	if (listener->socket >= 0) {
 		close(listener->socket);
 	}

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The socket that clients connect to: made here, or passed by the service manager. Refuses a path that
- * another daemon serves, and removes a stale socket. Loop's thread only.
+ * The socket that clients connect to: made here, or passed by the service manager. Refuses a path where
+ * anybody listens, removes a socket where nobody does, and at the end the one that it made. Loop's thread only.
  */
 #pragma once
 
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "daemon/base/wheel.h"
 
@@ -21,6 +22,8 @@ struct listener {
 	struct event *event;
 	struct wheel_timer starving; /* armed: no accepts until the reserve is back */
 	char *path;                  /* removed at the end; NULL: a passed socket */
+	dev_t device;                /* of what was made there */
+	ino_t inode;
 };
 
 /* Ignores `path` when the service manager passed a socket. On failure `error` has a sentence that says

@@ -350,6 +350,109 @@ static void add_service(TCase *tcase)
 	tcase_add_test(tcase, notifies);
 }
 
+/* ------------------------------------------------------------------------ a path of another's --- */
+
+static void expect_occupied(void)
+{
+	struct stat before, after;
+	const char *words[] = { "another program", second.socket, "stop it", "--socket", NULL };
+	ck_assert_int_eq(lstat(second.socket, &before), 0);
+	expect_refusal(&plain, words);
+	ck_assert_int_eq(lstat(second.socket, &after), 0);
+	ck_assert_uint_eq(after.st_ino, before.st_ino);
+}
+
+/* The service manager takes no lock. */
+START_TEST(passed_to_another)
+{
+	struct daemon_options options = { .listen_fd = listening_socket(SOCK_SEQPACKET) };
+	struct bystander bystander;
+	char pid[32];
+	const char *words[] = { pid, NULL };
+	expect_occupied(); /* it would start a daemon now */
+	daemon_start(&fencebrokerd, &options);
+	bystander_open(&bystander, &fencebrokerd);
+	expect_occupied();
+	snprintf(pid, sizeof(pid), "(pid %d)", getpid()); /* who listens */
+	expect_refusal(&plain, words);
+	bystander_round(&bystander);
+	expect_serving();
+	bystander_close(&bystander);
+	close(options.listen_fd);
+}
+END_TEST
+
+/* Sockets of other programs, which may be of another type, or busy. */
+START_TEST(of_another_program)
+{
+	static const int types[] = { SOCK_SEQPACKET, SOCK_STREAM, SOCK_DGRAM };
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		int fd = listening_socket(types[i]);
+		expect_occupied();
+		close(fd);
+		daemon_start(&fencebrokerd, NULL); /* stale */
+		expect_serving();
+		daemon_terminate(&fencebrokerd);
+		ck_assert(!exists(fencebrokerd.socket));
+	}
+}
+END_TEST
+
+START_TEST(of_a_busy_program)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = listening_socket(SOCK_SEQPACKET);
+	int waits[64];
+	size_t count = 0;
+	memcpy(address.sun_path, fencebrokerd.socket, sizeof(fencebrokerd.socket));
+	do { /* until its backlog is full */
+		waits[count] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	} while (connect(waits[count++], (const struct sockaddr *)&address, sizeof(address)) == 0);
+	expect_occupied();
+	while (count > 0) {
+		close(waits[--count]);
+	}
+	close(fd);
+}
+END_TEST
+
+/* Somebody removed the lock; the socket shows who serves. */
+START_TEST(lock_removed)
+{
+	char lock[112];
+	daemon_start(&fencebrokerd, NULL);
+	snprintf(lock, sizeof(lock), "%s.lock", fencebrokerd.socket);
+	ck_assert_int_eq(unlink(lock), 0);
+	expect_occupied();
+	expect_serving();
+}
+END_TEST
+
+/* What another made at its path since is not the daemon's to remove. */
+START_TEST(replaced_since)
+{
+	struct daemon_options options = { 0 };
+	daemon_start(&fencebrokerd, NULL);
+	ck_assert_int_eq(unlink(fencebrokerd.socket), 0);
+	options.listen_fd = listening_socket(SOCK_SEQPACKET);
+	daemon_terminate(&fencebrokerd);
+	ck_assert(exists(fencebrokerd.socket));
+	daemon_start(&fencebrokerd, &options);
+	expect_serving();
+	close(options.listen_fd);
+}
+END_TEST
+
+static void add_others(TCase *tcase)
+{
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, passed_to_another);
+	tcase_add_test(tcase, of_another_program);
+	tcase_add_test(tcase, of_a_busy_program);
+	tcase_add_test(tcase, lock_removed);
+	tcase_add_test(tcase, replaced_since);
+}
+
 /* -------------------------------------------------------------------------- user and policy --- */
 
 static void expect_mode(const char *path, mode_t mode)
@@ -469,6 +572,8 @@ int main(void)
 {
 	int paths = suite_main("listener: paths", add_paths);
 	int service = suite_main("listener: service", add_service);
+	int others = suite_main("listener: others", add_others);
 	int modes = suite_main("listener: modes", add_modes);
-	return paths == 0 && service == 0 && modes == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return paths == 0 && service == 0 && others == 0 && modes == 0 ? EXIT_SUCCESS
+								       : EXIT_FAILURE;
 }
