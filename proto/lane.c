@@ -136,6 +136,7 @@ void lane_frame_write(const struct lane_page *page, const struct lane_frame *fra
 	SET(slot->deadline_ns, frame->deadline_ns);
 	SET(slot->parts, frame->parts);
 	SET(slot->field_order, frame->field_order);
+	SET(slot->handed_ns, frame->handed_ns);
 	parts_write(slot, frame);
 	/* release: see above */
 	atomic_store_explicit(&slot->sequence, frame->sequence, memory_order_release);
@@ -220,6 +221,7 @@ bool lane_frame_read(const struct lane_page *page, uint32_t index, uint64_t sequ
 	frame.deadline_ns = GET(slot->deadline_ns);
 	frame.parts = GET(slot->parts);
 	frame.field_order = GET(slot->field_order);
+	frame.handed_ns = GET(slot->handed_ns);
 	parts_read(slot, &frame);
 	/* acquire: see above */
 	atomic_thread_fence(memory_order_acquire);

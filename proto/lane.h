@@ -54,7 +54,7 @@ struct lane_frame {
 	uint32_t generation;
 	uint64_t value; /* of the acquire point, on timeline number `timeline`; 0: reached */
 	uint32_t timeline, incarnation;
-	uint64_t deadline_ns;
+	uint64_t deadline_ns, handed_ns;
 	uint32_t flags, field_order;
 	uint32_t parts; /* enum fbk_frame_part */
 	uint32_t damage_count;

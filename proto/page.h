@@ -177,7 +177,8 @@ struct fbk_frame_slot {
 	_Atomic uint64_t deadline_ns;
 	_Atomic uint32_t parts; /* enum fbk_frame_part */
 	_Atomic uint32_t field_order;
-	uint8_t reserved_a[16];
+	_Atomic uint64_t handed_ns; /* CLOCK_MONOTONIC, for people; 0: not told */
+	uint8_t reserved_a[8];
 
 	_Atomic int64_t pts_ns, dts_ns, duration_ns, capture_ns;
 	_Atomic uint32_t capture; /* which moment capture_ns is */

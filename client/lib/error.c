@@ -60,7 +60,7 @@ static const char *story_cause(const struct point_story *story)
 {
 	switch (story->cause) {
 	case FBK_CAUSE_OWNER_DIED:
-		return "its process died";
+		return "its process died or was disconnected";
 	case FBK_CAUSE_OWNER_LEFT:
 		return "its process closed it";
 	case FBK_CAUSE_OWNER_FAILED:

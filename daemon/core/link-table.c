@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "link-table.h"
 
-#include "daemon/base/clock.h"
-
 /* The lane of an end, as a table. */
 static struct timeline *side_lane(const struct link *link, uint32_t side,
 				  struct lane_page *ret_page)
@@ -109,16 +107,32 @@ uint64_t link_returned(const struct link *link)
 	return lane ? lane_value(lane) : 0;
 }
 
-/* A frame has no arm, and no time of its hand-over is known: the wait counts from the frame's deadline. */
-struct wait link_wait(const struct handle *handle)
+static const struct link_side *side_of_lane(const struct link *link, const struct timeline *lane)
 {
-	struct wait wait = { .way = WAIT_FRAME, .waiter = handle->client };
-	const struct link *link = link_of(handle);
-	if (link && link->sides[link->producer].client == handle->client) {
-		wait.timeline = link_frame(link, &wait.value, &wait.deadline_ns);
-		uint64_t now = clock_now_ns();
-		wait.since_ns = wait.deadline_ns < now ? wait.deadline_ns : now;
-		wait.uid = handle->client->subject.uid;
+	for (int i = 0; i < 2; i++) {
+		if (link->sides[i].client && link->sides[i].lane.id == lane->id) {
+			return &link->sides[i];
+		}
 	}
-	return wait;
+	return NULL;
+}
+
+const struct link *link_of_lane(const struct timeline *lane)
+{
+	const struct link *link;
+	if (lane->lane) {
+		LIST_FOREACH(link, &timeline_registry(lane)->links, links) {
+			if (side_of_lane(link, lane)) {
+				return link;
+			}
+		}
+	}
+	return NULL;
+}
+
+bool link_wants_frames(const struct link *link)
+{
+	struct lane_page frames, returns;
+	return frames_of(link, &frames) && returns_of(link, &returns) && !lane_stopped(&frames) &&
+	       !(lane_wishes_read(&returns).pauses & 1);
 }

@@ -37,6 +37,12 @@ struct timeline *link_frame(const struct link *link, uint64_t *ret_sequence,
 bool link_last_frame(const struct link *link, uint32_t index, struct lane_frame *ret_frame);
 bool link_last_return(const struct link *link, uint32_t index, struct lane_return *ret_back);
 
+/* The link of that lane; NULL: it is none. Looks at all links. */
+const struct link *link_of_lane(const struct timeline *lane);
+
+/* Will frames come, as far as both ends say? Not while the consumer pauses, or once the producer stops. */
+bool link_wants_frames(const struct link *link);
+
 /* How many there were. */
 uint64_t link_handed(const struct link *link);
 uint64_t link_returned(const struct link *link);

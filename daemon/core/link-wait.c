@@ -11,7 +11,7 @@
 
 #include "link-table.h"
 
-/* The point of an end, by its number. False if there is none, or it is decided. */
+/* The point of an end, by its number. False if there is none. */
 static bool side_point(const struct link *link, uint32_t side, uint32_t number,
 		       uint32_t incarnation, uint64_t value, struct graph_point *ret_point)
 {
@@ -21,10 +21,14 @@ static bool side_point(const struct link *link, uint32_t side, uint32_t number,
 	    link_point_find(link, (int)side, number, incarnation, &handle, detail) < 0) {
 		return false;
 	}
-	struct timeline *timeline = handle->timeline;
-	*ret_point = (struct graph_point){ timeline, value };
-	timeline_refresh(timeline);
-	return timeline_point_state(timeline, value) == -EAGAIN;
+	*ret_point = (struct graph_point){ handle->timeline, value };
+	return true;
+}
+
+static bool point_undecided(struct graph_point point)
+{
+	timeline_refresh(point.timeline);
+	return timeline_point_state(point.timeline, point.value) == -EAGAIN;
 }
 
 static bool acquire_of(const struct link *link, const struct lane_frame *frame,
@@ -44,6 +48,13 @@ static bool release_of(const struct link *link, const struct lane_return *back,
 	return side_point(link, !link->producer, number, back->incarnation, back->value, ret_point);
 }
 
+bool link_release_pending(const struct link *link, uint32_t index, struct graph_point *ret_point)
+{
+	struct lane_return back;
+	return link_last_return(link, index, &back) && release_of(link, &back, ret_point) &&
+	       timeline_point_state(ret_point->timeline, ret_point->value) == -EAGAIN;
+}
+
 static void wait_add(struct registry *registry, struct graph_point point, struct graph_point on,
 		     struct user *user, struct graph_edges *waits)
 {
@@ -60,7 +71,8 @@ static void link_add_waits(struct link *link, struct user *user, struct graph_ed
 		struct graph_point acquire, release;
 		if (link->buffers[index].fd_count > 0 && link_last_frame(link, index, &frame) &&
 		    link_last_return(link, index, &before) && before.sequence < frame.sequence &&
-		    release_of(link, &before, &release) && acquire_of(link, &frame, &acquire)) {
+		    release_of(link, &before, &release) && point_undecided(release) &&
+		    acquire_of(link, &frame, &acquire) && point_undecided(acquire)) {
 			wait_add(link->registry, acquire, release, user, waits);
 		}
 	}

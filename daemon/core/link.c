@@ -389,7 +389,7 @@ static void link_part(struct link *link, const struct client *by, enum fbk_cause
 	snprintf(link->cause, sizeof(link->cause), "%s (pid %d, uid %u): %s",
 		 link->sides[side].device->name, by->credentials.pid, by->subject.uid,
 		 reason && reason[0]             ? reason
-		 : cause == FBK_CAUSE_OWNER_DIED ? "it died"
+		 : cause == FBK_CAUSE_OWNER_DIED ? "it died or was disconnected"
 						 : "it closed the link");
 	if (side != (int)link->producer && !link->registry->ending) {
 		link_hold(link, cause != FBK_CAUSE_OWNER_LEFT);

@@ -10,6 +10,8 @@
 #include "daemon/base/log.h"
 #include "daemon/base/process.h"
 #include "daemon/core/client-log.h"
+#include "daemon/core/link-late.h"
+#include "daemon/core/link-table.h"
 #include "daemon/core/link.h"
 #include "daemon/core/pair.h"
 #include "daemon/core/watch.h"
@@ -22,9 +24,8 @@
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
-/* Does it wait for the next frame on a lane? (The other idle timeline is a link's state, whose next change no process
- * owes.) */
-static bool wait_is_for_frame(const struct wait *wait)
+/* The other idle timeline is a link's state, whose next change no process owes. */
+bool blame_is_for_frame(const struct wait *wait)
 {
 	return wait->timeline->idle && !wait->timeline->brokered;
 }
@@ -35,7 +36,7 @@ static void wait_older(struct wait *oldest, const struct client *client, struct 
 {
 	if (!other.timeline || timeline_signaler(other.timeline) == client ||
 	    timeline_point_state(other.timeline, other.value) != -EAGAIN ||
-	    (other.timeline->idle && !wait_is_for_frame(&other))) {
+	    (other.timeline->idle && !blame_is_for_frame(&other))) {
 		return;
 	}
 	bool frame = other.timeline->idle;
@@ -82,21 +83,46 @@ static struct wait oldest_wait_of(const struct client *client)
 	return oldest;
 }
 
-static enum blame_end process_end(pid_t pid)
+/* Who owes a frame may have no buffer for it: then it waits for who has them all. It need not ask the daemon for that. */
+static struct wait full_wait_of(const struct client *producer)
 {
-	switch (process_state(pid)) {
-	case 'T':
-	case 't':
-		return BLAME_STOPPED;
-	case 'D':
-		return BLAME_HANGS;
-	case 'Z':
-	case 'X':
-	case 0:
-		return BLAME_DEAD;
-	default:
-		return BLAME_SILENT;
+	unsigned int left = BLAME_LOOKED_AT;
+	for (uint32_t number = 1; number < producer->handles_size && left > 0; number++, left--) {
+		const struct handle *handle = producer->handles[number];
+		const struct link *link = handle ? link_of(handle) : NULL;
+		struct wait wait =
+			link && link_is_full(link) ? link_wait(handle) : (struct wait){ 0 };
+		if (wait.timeline) {
+			return wait;
+		}
 	}
+	return (struct wait){ 0 };
+}
+
+static const enum blame_end end_of_sight[] = {
+	[PROCESS_RUNS] = BLAME_SILENT,   [PROCESS_STOPPED] = BLAME_STOPPED,
+	[PROCESS_FROZEN] = BLAME_FROZEN, [PROCESS_HANGS] = BLAME_HANGS,
+	[PROCESS_DEAD] = BLAME_DEAD,     [PROCESS_HIDDEN] = BLAME_HIDDEN,
+};
+
+static enum blame_end signaler_end(const struct timeline *timeline)
+{
+	const struct client *client = timeline_signaler(timeline);
+	return client ? end_of_sight[process_look(client->credentials.pidfd)] : BLAME_LEFT;
+}
+
+/* Is the process certainly unable to signal? */
+static bool end_is_certain(enum blame_end end)
+{
+	return end == BLAME_STOPPED || end == BLAME_FROZEN || end == BLAME_HANGS ||
+	       end == BLAME_DEAD || end == BLAME_LEFT;
+}
+
+/* Does its process move no frames on the link of this lane, though it did? */
+static bool lane_is_late(const struct timeline *lane)
+{
+	const struct link *link = link_of_lane(lane);
+	return link && (lane->idle ? link_producer_late(link) : link_consumer_late(link));
 }
 
 /* ------------------------------------------------------------------------------------ the chain -- */
@@ -128,12 +154,13 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 		return state == 0 ? BLAME_REACHED : BLAME_FAILED;
 	}
 	/* The signaler of a kernel fence is unknown. The process that imported the fence is the first to blame. */
-	enum blame_end end = process_end(timeline->device->pid);
-	if (end != BLAME_STOPPED && (import_pending(timeline, value) || mirror_follows(timeline))) {
+	enum blame_end end = signaler_end(timeline);
+	bool halted = end == BLAME_STOPPED || end == BLAME_FROZEN;
+	if (!halted && (import_pending(timeline, value) || mirror_follows(timeline))) {
 		return BLAME_FENCE;
 	}
 	const struct client *signaler = timeline_signaler(timeline);
-	if (end == BLAME_STOPPED || end == BLAME_DEAD || !signaler) {
+	if (end_is_certain(end) || !signaler) {
 		return end;
 	}
 	chain->cycle = chain_begin(chain, waiter, signaler);
@@ -141,36 +168,38 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 		return BLAME_CYCLE;
 	}
 	*ret_next = oldest_wait_of(signaler);
-	return ret_next->timeline && chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
-}
-
-/* Is the process at the end of the chain certainly unable to signal? Of a process that runs it is unknown whether it
- * owes the frame that the others wait for. */
-static bool chain_is_certain(const struct blame_chain *chain)
-{
-	return chain->end == BLAME_STOPPED || chain->end == BLAME_HANGS || chain->end == BLAME_DEAD;
+	if (timeline->idle && !ret_next->timeline) {
+		*ret_next = full_wait_of(signaler);
+	}
+	if (!ret_next->timeline) {
+		return lane_is_late(timeline) ? BLAME_LATE : end;
+	}
+	return chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
 
 void blame_follow(struct timeline *timeline, uint64_t value, const struct client *waiter,
 		  struct blame_chain *ret_chain)
 {
 	struct wait next = { .timeline = timeline, .value = value };
-	size_t frame = 0; /* steps before the first wait for a frame; 0: no such wait */
-	enum blame_end frame_end = BLAME_SILENT;
+	bool late = lane_is_late(timeline);
+	size_t frame = 0; /* steps before the first wait for a frame that is not late; 0: none */
 	ret_chain->count = 0;
 	do {
 		ret_chain->steps[ret_chain->count++] =
 			(struct blame_step){ next.timeline, next.value };
 		next.timeline = NULL;
 		ret_chain->end = chain_last(ret_chain, waiter, &next);
-		if (next.timeline && next.timeline->idle && frame == 0) {
+		if (next.timeline && next.timeline->idle && frame == 0 &&
+		    !lane_is_late(next.timeline)) {
 			frame = ret_chain->count;
-			frame_end = ret_chain->end;
+			ret_chain->frames = next.timeline;
 		}
 	} while (next.timeline && ret_chain->count < BLAME_DEPTH);
-	if (frame > 0 && !chain_is_certain(ret_chain)) {
+	bool certain = end_is_certain(ret_chain->end);
+	ret_chain->owed = late || certain;
+	if (frame > 0 && !certain) { /* whether a process that runs owes a frame is not known */
 		ret_chain->count = frame;
-		ret_chain->end = frame_end;
+		ret_chain->end = BLAME_FRAME;
 	}
 }
 
@@ -183,9 +212,14 @@ static const struct {
 	[BLAME_REACHED] = { "reached", "is reached" },
 	[BLAME_FAILED] = { "failed", "failed" },
 	[BLAME_STOPPED] = { "stopped", "is stopped" },
-	[BLAME_HANGS] = { "hangs", "hangs in the kernel" },
+	[BLAME_FROZEN] = { "frozen", "is frozen with its control group" },
+	[BLAME_HANGS] = { "hangs", "is in uninterruptible sleep in the kernel" },
 	[BLAME_DEAD] = { "dead", "is dead" },
+	[BLAME_LEFT] = { "left", "is no client any more" },
+	[BLAME_LATE] = { "late", "" },
+	[BLAME_FRAME] = { "frame", "" },
 	[BLAME_SILENT] = { "silent", "waits for no process here and has not signalled" },
+	[BLAME_HIDDEN] = { "hidden", "lives, is not visible to the daemon, and has not signalled" },
 	[BLAME_FENCE] = { "fence", "follows a kernel fence that has not signalled" },
 	[BLAME_CYCLE] = { "cycle", "" },
 	[BLAME_DEEP] = { "deep", "" },
@@ -224,6 +258,34 @@ static void text_add_point(struct text *text, const struct blame_step *step)
 		 timeline->device->name, timeline->device->pid);
 }
 
+/* "has handed over no frame for 2300 ms (before: one every 33 ms)" */
+static void text_add_late(struct text *text, const struct timeline *lane)
+{
+	const struct link *link = link_of_lane(lane);
+	struct link_pace pace = link ? link_pace(link) : (struct link_pace){ 0 };
+	text_add(text, "has %s for %llu ms (before: one every %llu.%llu ms)",
+		 lane->idle ? "handed over no frame" : "given back no frame",
+		 (unsigned long long)((clock_now_ns() - pace.last_ns) / NS_PER_MS),
+		 (unsigned long long)(pace.every_ns / NS_PER_MS),
+		 (unsigned long long)(pace.every_ns % NS_PER_MS / (NS_PER_MS / 10)));
+}
+
+/* What is said of the last process of a chain. */
+static void text_add_end(struct text *text, const struct blame_chain *chain)
+{
+	switch (chain->end) {
+	case BLAME_LATE:
+		text_add_late(text, chain->steps[chain->count - 1].timeline);
+		break;
+	case BLAME_FRAME:
+		text_add(text, "waits for the next frame of %s (pid %d)",
+			 chain->frames->device->name, chain->frames->device->pid);
+		break;
+	default:
+		text_add(text, "%s", ends[chain->end].says);
+	}
+}
+
 /* "a (pid 1), b (pid 2) and c (pid 3)" */
 static void text_add_cycle(struct text *text, const struct blame_chain *chain)
 {
@@ -257,8 +319,8 @@ void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size
 		text_add(&text, "%s failed: %s", last->name, timeline_reason(last));
 		break;
 	default:
-		text_add(&text, "%s (pid %d) %s", last->device->name, last->device->pid,
-			 ends[chain->end].says);
+		text_add(&text, "%s (pid %d) ", last->device->name, last->device->pid);
+		text_add_end(&text, chain);
 	}
 }
 
@@ -279,7 +341,8 @@ static void chain_describe(const struct blame_chain *chain, char *ret_text, size
 			 timeline_reason(chain->steps[chain->count - 1].timeline));
 		break;
 	default:
-		text_add(&text, ", which %s", ends[chain->end].says);
+		text_add(&text, ", which ");
+		text_add_end(&text, chain);
 	}
 }
 

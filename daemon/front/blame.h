@@ -20,9 +20,14 @@ enum blame_end {
 	BLAME_REACHED,
 	BLAME_FAILED,
 	BLAME_STOPPED,
+	BLAME_FROZEN,
 	BLAME_HANGS,
 	BLAME_DEAD,
+	BLAME_LEFT,   /* its client has ended; what that gave the kernel decides the point */
+	BLAME_LATE,   /* moves no frames on a link, for much longer than its pace */
+	BLAME_FRAME,  /* waits for the next frame of another, which may owe none */
 	BLAME_SILENT, /* waits for no process here, and has not signalled */
+	BLAME_HIDDEN, /* the same of one whose state can't be seen */
 	BLAME_FENCE,  /* follows a kernel fence that has not signalled */
 	BLAME_CYCLE,
 	BLAME_DEEP, /* longer than BLAME_DEPTH */
@@ -38,6 +43,8 @@ struct blame_chain {
 	struct blame_step steps[BLAME_DEPTH];
 	size_t cycle; /* BLAME_CYCLE: its first step */
 	enum blame_end end;
+	const struct timeline *frames; /* BLAME_FRAME: the lane of the other */
+	bool owed; /* on a link that is late, or by a process that can't signal */
 };
 
 /* Looks at each timeline on the way, so that no process is blamed for a point that is reached. `waiter` may be NULL. */
@@ -51,6 +58,9 @@ void blame_sentence(const struct blame_chain *chain, char *ret_text, size_t size
 
 /* The whole chain, in words. */
 void blame_describe(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
+
+/* Does it wait for the next frame on a lane? */
+bool blame_is_for_frame(const struct wait *wait);
 
 /* Was the timeout so short that the client is polling? */
 bool blame_polls(const struct wait *wait);

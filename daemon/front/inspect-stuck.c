@@ -82,13 +82,23 @@ static void wait_describe(Fbk__Wire__StuckEntry *entry, const struct wait *wait,
 	}
 }
 
+/* A frame may be kept, or not come, for good reasons: listed is who waits for one that somebody owes. `all`: also for each
+ * that is not back. */
+static bool stuck_is_owed(const struct wait *wait, const struct blame_chain *chain, bool all)
+{
+	bool kept = wait->way == WAIT_FRAME;
+	bool late = all || (wait->deadline_ns != 0 && wait->deadline_ns < clock_now_ns());
+	return chain->owed || (!kept && !blame_is_for_frame(wait)) || (kept && late);
+}
+
 /* List the wait unless a look shows that its point is decided. That look may also end other waits that were found. */
-static void stuck_judge(struct stuck_room *room, const struct wait *wait)
+static void stuck_judge(struct stuck_room *room, const struct wait *wait, bool all)
 {
 	size_t index = room->list.n_stuck;
 	struct blame_chain chain;
 	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
-	if (timeline_point_state(wait->timeline, wait->value) != -EAGAIN) {
+	if (timeline_point_state(wait->timeline, wait->value) != -EAGAIN ||
+	    !stuck_is_owed(wait, &chain, all)) {
 		return;
 	}
 	wait_describe(&room->entries[index], wait, clock_now_ns());
@@ -132,7 +142,7 @@ int request_inspect_stuck(struct client *client, struct handle *handle, const vo
 	room.list.stuck = room.entry_list;
 	bool more = stuck_find(client, &place, before_ns, waits, STUCK_MAX, &count);
 	for (size_t i = 0; i < count; i++) {
-		stuck_judge(&room, &waits[i]);
+		stuck_judge(&room, &waits[i], request->older_ms == 0);
 	}
 	if (more) {
 		room.list.next = place.client;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "stuck.h"
 
+#include "blame.h"
 #include "broker.h"
 #include "daemon/base/clock.h"
-#include "daemon/core/link.h"
+#include "daemon/core/link-late.h"
+#include "daemon/core/link-table.h"
 #include "daemon/core/pair.h"
 #include "daemon/core/watch.h"
 #include "daemon/translate/export.h"
 #include "daemon/translate/import.h"
 #include "inspect.h"
+
+#define WORK_LINK 16 /* a look at the tables of a link, in objects */
 
 struct search {
 	const struct client *asker;
@@ -23,11 +27,27 @@ static bool search_full(const struct search *search)
 	return search->work >= STUCK_WORK_MAX || search->count + STUCK_FOUND_MIN > search->size;
 }
 
+/* A wait for the next frame counts from the last one, however often its thread wakes meanwhile. */
+static void search_age(struct search *search, struct wait *wait)
+{
+	const struct link *link = blame_is_for_frame(wait) ? link_of_lane(wait->timeline) : NULL;
+	uint64_t last_ns = link ? link_pace(link).last_ns : 0;
+	search->work += link ? WORK_LINK : 0;
+	if (last_ns > 0) {
+		wait->since_ns = last_ns;
+	}
+}
+
+/* Whether the next frame is owed is judged later. A link's next change never is. */
 static void search_take(struct search *search, struct wait wait)
 {
+	if (!wait.timeline || !inspect_may_see(search->asker, wait.uid) ||
+	    (wait.timeline->idle && !blame_is_for_frame(&wait))) {
+		return;
+	}
+	search_age(search, &wait);
 	bool late = wait.deadline_ns != 0 && wait.deadline_ns < search->now_ns;
-	if (wait.timeline && !wait.timeline->idle && (late || wait.since_ns <= search->before_ns) &&
-	    inspect_may_see(search->asker, wait.uid)) {
+	if (late || wait.since_ns <= search->before_ns) {
 		search->waits[search->count++] = wait;
 	}
 }
@@ -41,7 +61,7 @@ static bool search_handles(struct search *search, const struct client *client, u
 			return false;
 		}
 		const struct handle *handle = client->handles[*at];
-		search->work++;
+		search->work += handle && link_of(handle) ? WORK_LINK : 1;
 		if (handle) {
 			search_take(search, handle_wait(handle));
 			search_take(search, pair_wait(handle));

@@ -109,6 +109,7 @@ static struct lane_frame frame_of(uint64_t sequence, uint32_t index, uint32_t pa
 		.timeline = n + 2,
 		.incarnation = n + 3,
 		.deadline_ns = sequence + 4,
+		.handed_ns = sequence + 3,
 		.flags = n + 5,
 		.field_order = n + 6,
 		.parts = parts,

@@ -243,6 +243,7 @@ static const struct member frame[] = {
 	M(fbk_frame_slot, deadline_ns),
 	M(fbk_frame_slot, parts),
 	M(fbk_frame_slot, field_order),
+	M(fbk_frame_slot, handed_ns),
 	M(fbk_frame_slot, reserved_a),
 	M(fbk_frame_slot, pts_ns),
 	M(fbk_frame_slot, dts_ns),

@@ -2,6 +2,7 @@
 /* Handing buffers over to the consumers of an exchange. */
 #include <errno.h>
 
+#include "client/lib/clock.h"
 #include "client/lib/context.h"
 #include "client/lib/error.h"
 #include "consumer.h"
@@ -153,6 +154,7 @@ static int exchange_hand(struct fbk_exchange *exchange, struct lane_frame *frame
 		return r;
 	}
 	frame->generation = buffer->generation;
+	frame->handed_ns = now_ns();
 	uint32_t consumers = exchange_send(exchange, frame, acquire);
 	if (consumers == 0) {
 		buffer->state = BUFFER_TAKEN;

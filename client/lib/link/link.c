@@ -98,7 +98,7 @@ static void link_lose_peer(struct fbk_link *link)
 /* As the daemon tells it of the other end. */
 static void link_tell_end(const struct fbk_timeline_info *info, char *ret_cause)
 {
-	const char *what = info->cause == FBK_CAUSE_OWNER_DIED   ? "it died"
+	const char *what = info->cause == FBK_CAUSE_OWNER_DIED   ? "it died or was disconnected"
 			   : info->cause == FBK_CAUSE_OWNER_LEFT ? "it closed the link"
 			   : info->cause == FBK_CAUSE_ADMIN      ? "the administrator ended it"
 								 : NULL;
