@@ -157,13 +157,23 @@ static int dmabuf_sync_file(int dmabuf, int *ret_fd)
 	return r;
 }
 
+int drm_open_beside(const char *card)
+{
+	int fd = open(card, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	drmDropMaster(fd); /* -EINVAL: another one is it */
+	return fd;
+}
+
 static int vgem_dmabuf(const char *card)
 {
 	struct drm_mode_create_dumb dumb = { .width = 1, .height = 1, .bpp = 32 };
 	int dmabuf = -1;
-	int fd = open(card, O_RDWR | O_CLOEXEC);
+	int fd = drm_open_beside(card);
 	if (fd < 0) {
-		return -errno;
+		return fd;
 	}
 	int r = drmIoctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &dumb) < 0 ? -errno : 0;
 	if (r == 0) {

@@ -2,7 +2,8 @@
 /*
  * The DRM devices that fences are made with, found by trying: one whose syncobj timelines it uses (a
  * syncobj is tied to no device, so any will do), and vgem, which makes unsignalled sync_files. Only
- * render nodes are opened, but for vgem's own card: opening a display's card could make us its master.
+ * render nodes are opened, but for vgem's own card: whoever opens a card first is its master, and what is on a display is
+ * its master's.
  * One thread at a time.
  */
 #pragma once
@@ -29,6 +30,9 @@ void drm_open(struct drm *drm); /* what is not there is not there */
 /* A device with syncobj timelines, its driver's name; or -ENODEV. Its file is the caller's. */
 int drm_syncobj_open(char ret_driver[32]);
 void drm_finish(struct drm *drm);
+
+/* A file of a card whose master others may be: the first who opens one becomes that. */
+int drm_open_beside(const char *card);
 
 /* A sync_file that is signalled; ours to give away. -EOPNOTSUPP where nothing makes one. */
 int drm_sync_file(struct drm *drm, int *ret_fd);

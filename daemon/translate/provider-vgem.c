@@ -131,9 +131,9 @@ static int file_current(struct translator *translator, struct vgem_file **ret_fi
 	if (!file) {
 		return -ENOMEM;
 	}
-	file->fd = open(translator->drm.vgem, O_RDWR | O_CLOEXEC);
+	file->fd = drm_open_beside(translator->drm.vgem);
 	if (file->fd < 0) {
-		int error = -errno;
+		int error = file->fd;
 		free(file);
 		return error;
 	}

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xf86drm.h>
 
 static struct lab lab;
 
@@ -498,6 +499,30 @@ START_TEST(killed_daemon)
 }
 END_TEST
 
+/* Somebody else who opens the card is its master, as without the daemon, and both get their fences. */
+START_TEST(beside_another_program)
+{
+	struct vgem_fence theirs;
+	int first = promise(1); /* the daemon has the card open */
+	int card = drm_card_must_open("vgem");
+	ck_assert(drmIsMaster(card));
+	ck_assert_int_eq(drmDropMaster(card), 0);
+	ck_assert_int_eq(drmSetMaster(card), 0);
+	int second = promise(2);
+	vgem_fence_create(card, &theirs);
+	ck_assert_int_eq(sync_file_status(theirs.sync_file), 0);
+	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 2), 0);
+	ck_assert(sync_file_wait(first, PATIENCE_MS) && sync_file_wait(second, PATIENCE_MS));
+	ck_assert_int_eq(sync_file_status(theirs.sync_file), 0);
+	ck_assert_int_eq(vgem_fence_signal(&theirs), 0);
+	ck_assert_int_eq(sync_file_status(theirs.sync_file), 1);
+	vgem_fence_destroy(&theirs);
+	close(card);
+	close(first);
+	close(second);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -511,6 +536,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, outlives_who_asked);
 	tcase_add_test(tcase, only_by_consent_of_the_owner);
 	tcase_add_test(tcase, more_than_a_file_takes);
+	tcase_add_test(tcase, beside_another_program);
 }
 
 static void add_ends(TCase *tcase)

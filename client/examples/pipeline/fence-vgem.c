@@ -62,6 +62,7 @@ static int card_open(void)
 		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
 		int fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && is_vgem(fd)) {
+			drmDropMaster(fd); /* the first who opens a card is its master */
 			return fd;
 		}
 		if (fd >= 0) {
