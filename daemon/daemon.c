@@ -59,7 +59,11 @@ static void wait_expired(const struct wait *wait)
 	}
 }
 
-static const struct blame_ops blame = { .expired = wait_expired, .describe = blame_describe };
+static const struct blame_ops blame = {
+	.expired = wait_expired,
+	.late = blame_log_late,
+	.describe = blame_describe,
+};
 
 /* ------------------------------------------------------------------------------ the account -- */
 

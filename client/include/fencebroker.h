@@ -176,11 +176,11 @@ enum fbk_cause {
 	FBK_CAUSE_OWNER_DIED = 1,   /* the signaler's process ended without closing: -EOWNERDEAD */
 	FBK_CAUSE_OWNER_LEFT = 2,   /* the signaler closed the timeline or its context: -EPIPE */
 	FBK_CAUSE_OWNER_FAILED = 3, /* the signaler failed it: its own errno */
-	FBK_CAUSE_DEADLINE = 4,     /* a promise or an import missed its deadline: -ETIME */
-	FBK_CAUSE_POLICING = 5,     /* the payload stepped back or jumped: -EPROTO */
-	FBK_CAUSE_ADMIN = 6,        /* the administrator failed it: -ECONNABORTED */
-	FBK_CAUSE_FENCE_ERROR = 7,  /* the imported kernel fence failed, or is refused: its errno */
-	FBK_CAUSE_DAEMON_LOST = 8,  /* the daemon is gone and did not come back: -ENOTCONN */
+	FBK_CAUSE_DEADLINE = 4,    /* a promise, or a dead consumer's release, never came: -ETIME */
+	FBK_CAUSE_POLICING = 5,    /* the payload stepped back or jumped: -EPROTO */
+	FBK_CAUSE_ADMIN = 6,       /* the administrator failed it: -ECONNABORTED */
+	FBK_CAUSE_FENCE_ERROR = 7, /* the imported kernel fence failed, or is refused: its errno */
+	FBK_CAUSE_DAEMON_LOST = 8, /* the daemon is gone and did not come back: -ENOTCONN */
 };
 
 /* Parts of the API that depend on the daemon's version, its policy or the kernel. */
@@ -481,9 +481,9 @@ int fbk_point_signal(struct fbk_point point);
 
 /*
  * The point (of a FBK_TIMELINE_BROKERED timeline with FBK_RIGHT_SIGNAL) follows a kernel fence: the
- * point is reached when the fence signals, and fails when the fence carries an error or when the
- * policy's longest import passes. Takes the fd. The caller gives points in rising order, and they are
- * reached in that order, even when the fences signal out of order.
+ * point is reached when the fence signals, and fails when the fence carries an error. It may take as long
+ * as this process lives: waits end by their own deadlines. Takes the fd. The caller gives points in rising
+ * order, and they are reached in that order, even when the fences signal out of order.
  *   -EBADF      not an open fd, or of a refused kind: the detail names the kind
  *   -EALREADY   not above the points given before through this process
  *   -EINVAL     not a brokered timeline, or FBK_POINT_SIGNALLED    -ERANGE  0 or above FBK_POINT_MAX

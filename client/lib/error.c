@@ -66,7 +66,8 @@ static const char *story_cause(const struct point_story *story)
 	case FBK_CAUSE_OWNER_FAILED:
 		return "its process failed it: ";
 	case FBK_CAUSE_DEADLINE:
-		return "it missed the deadline of a promise or an import";
+		return "it missed the deadline of a promise, or its consumer died before it "
+		       "released";
 	case FBK_CAUSE_POLICING:
 		return "its payload stepped back or jumped";
 	case FBK_CAUSE_ADMIN:

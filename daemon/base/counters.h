@@ -25,7 +25,8 @@
 	X(exports_expired, "exports fired by their deadline")            \
 	X(imports, "kernel fences imported")                             \
 	X(imports_done, "imported fences that signalled")                \
-	X(imports_failed, "imported fences that failed or expired")      \
+	X(imports_failed, "imported fences that failed")                 \
+	X(imports_late, "imported fences that took long")                \
 	X(promises, "promises made to the kernel")                       \
 	X(promises_kept, "promises kept")                                \
 	X(promises_broken, "promises ended without their point")         \

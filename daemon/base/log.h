@@ -23,6 +23,9 @@
 /* A wait ended by its deadline; the line has the blame. */
 #define LOG_MESSAGE_EXPIRED \
 	SD_ID128_MAKE(ed, 4d, ce, a8, ac, 8a, 42, 93, 82, 9d, 13, 58, 06, 19, 03, 83)
+/* A kernel fence takes long; the line has the blame. */
+#define LOG_MESSAGE_LATE \
+	SD_ID128_MAKE(f3, 08, bc, 6c, d8, 23, 41, a3, a4, 61, 7f, 7a, 13, 43, 0d, 2d)
 /* A promise to the kernel was broken. */
 #define LOG_MESSAGE_PROMISE \
 	SD_ID128_MAKE(a5, 6f, 33, af, 70, 5f, 42, b7, 9d, 5a, 78, 8f, c4, 03, eb, f2)

@@ -47,6 +47,8 @@ struct observer {
 struct blame_ops {
 	/* The wait's deadline passed, and its point is undecided: log the blame. */
 	void (*expired)(const struct wait *wait);
+	/* The same of a wait that goes on all the same. */
+	void (*late)(const struct wait *wait);
 	/* Why this point is not reached, in words. */
 	void (*describe)(struct timeline *timeline, uint64_t value, char *ret_text, size_t size);
 };

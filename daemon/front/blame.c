@@ -358,7 +358,7 @@ bool blame_polls(const struct wait *wait)
 	return wait->deadline_ns < wait->since_ns + BLAME_POLL_NS;
 }
 
-void blame_log_expired(const struct wait *wait)
+static void blame_log(const struct wait *wait, sd_id128_t message_id, const char *what)
 {
 	struct blame_chain chain;
 	char text[512];
@@ -367,12 +367,22 @@ void blame_log_expired(const struct wait *wait)
 	}
 	blame_follow(wait->timeline, wait->value, wait->waiter, &chain);
 	chain_describe(&chain, text, sizeof(text));
-	log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_EXPIRED,
+	log_warning_about(&(struct log_subject){ .message_id = message_id,
 						 .has_client = true,
 						 .uid = wait->uid,
 						 .pid = wait->waiter->credentials.pid,
 						 .timeline = wait->timeline->name,
 						 .device = wait->timeline->device->name },
-			  "%s: its %s expired: %s", client_label(wait->waiter),
-			  wait_way_name(wait->way), text);
+			  "%s: its %s %s: %s", client_label(wait->waiter), wait_way_name(wait->way),
+			  what, text);
+}
+
+void blame_log_expired(const struct wait *wait)
+{
+	blame_log(wait, LOG_MESSAGE_EXPIRED, "expired");
+}
+
+void blame_log_late(const struct wait *wait)
+{
+	blame_log(wait, LOG_MESSAGE_LATE, "is late");
 }

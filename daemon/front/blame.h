@@ -67,3 +67,6 @@ bool blame_polls(const struct wait *wait);
 
 /* The wait's deadline passed: log the chain. */
 void blame_log_expired(const struct wait *wait);
+
+/* It passed, and the wait goes on. */
+void blame_log_late(const struct wait *wait);

@@ -13,7 +13,7 @@ const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT] = {
 	{ "max_export_ms", 60000, 1, 604800000, 1, offsetof(struct policy_settings, max_export_ms),
 	  "milliseconds that an export may last" },
 	{ "max_import_ms", 60000, 1, 604800000, 1, offsetof(struct policy_settings, max_import_ms),
-	  "milliseconds that an imported fence may take" },
+	  "milliseconds after which an imported fence is late" },
 	{ "max_jump", UINT64_C(1) << 48, 1, UINT64_C(1) << 61, 1,
 	  offsetof(struct policy_settings, max_jump),
 	  "the most by which a payload may plausibly rise at once" },

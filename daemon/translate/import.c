@@ -175,13 +175,12 @@ static bool part_signals(const struct import_part *part)
 	return notifier && !(notifier->promised && notifier->promised(part->notifier_state));
 }
 
-/* A buffer is released by it, and no deadline frees one: while its consumer lives, or a kernel fence is pending, which
- * signals some day. What the dead consumer itself had to raise may never come. */
+/* Late is not over: while its client lives, or a kernel fence is pending, which signals some day. What a dead client itself
+ * had to raise may never come; only the release of a buffer outlives its client. */
 static bool import_stays(const struct import *import)
 {
-	const struct timeline *timeline = import->timeline;
-	bool stays = timeline->releases && timeline_signaler(timeline);
-	for (unsigned int i = 0; timeline->releases && !stays && i < import->count; i++) {
+	bool stays = timeline_signaler(import->timeline);
+	for (unsigned int i = 0; !stays && i < import->count; i++) {
 		stays = part_signals(&import->parts[i]);
 	}
 	return stays;
@@ -194,6 +193,30 @@ static void import_arm(struct import *import)
 		 clock_now_ns() + policy_settings(registry->policy)->max_import_ms * NS_PER_MS);
 }
 
+static struct wait import_record(const struct import *import)
+{
+	const struct client *client = timeline_signaler(import->timeline);
+	return (struct wait){ .way = WAIT_IMPORT,
+			      .waiter = client,
+			      .uid = client ? client->subject.uid : 0,
+			      .timeline = import->timeline,
+			      .value = import->value,
+			      .since_ns = import->since_ns,
+			      .deadline_ns = import->deadline.deadline_ns };
+}
+
+/* Said once. Of a buffer that is not released, the exchange's deadlines tell. */
+static void import_tell_late(const struct import *import)
+{
+	struct registry *registry = timeline_registry(import->timeline);
+	const struct wait wait = import_record(import);
+	registry->counters.imports_late++;
+	if (import ==
+	    import_pending(import->timeline, import->value)) { /* the others wait for that one */
+		registry->blame->late(&wait);
+	}
+}
+
 /* When this process did not run, the loop may serve the timer before fences that signalled earlier: look first. */
 static void import_expired(struct wheel_timer *timer)
 {
@@ -201,10 +224,12 @@ static void import_expired(struct wheel_timer *timer)
 	if (import_look(import)) {
 		return;
 	}
-	if (import_stays(import)) {
-		import_arm(import);
-	} else {
+	if (!import_stays(import)) {
 		import_decide(import, -ETIME);
+	} else if (import->timeline->releases) {
+		import_arm(import); /* its client may be dead by then */
+	} else {
+		import_tell_late(import);
 	}
 }
 
@@ -460,16 +485,9 @@ void import_refuse(struct handle *handle, uint64_t value, int error, const char 
 struct wait import_wait(const struct handle *handle)
 {
 	struct timeline *timeline = handle->timeline;
-	struct wait wait = { .way = WAIT_IMPORT, .waiter = handle->client };
 	const struct import *import = timeline_signaler(timeline) == handle->client
 					      ? import_pending(timeline, timeline->seen + 1)
 					      : NULL;
-	if (import) {
-		wait.timeline = timeline;
-		wait.value = import->value;
-		wait.uid = handle->client->subject.uid;
-		wait.since_ns = import->since_ns;
-		wait.deadline_ns = import->deadline.deadline_ns;
-	}
-	return wait;
+	return import ? import_record(import)
+		      : (struct wait){ .way = WAIT_IMPORT, .waiter = handle->client };
 }

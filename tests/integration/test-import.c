@@ -3,6 +3,7 @@
  * given, and the daemon never reads the eventfd. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
@@ -10,7 +11,7 @@
 
 #include "lib-view.h"
 
-/* An unsignalled import ends after this. */
+/* An unsignalled import is late after this. */
 #define MAX_IMPORT_MS 1000
 
 static const char policy[] = "version = 1;\n"
@@ -267,8 +268,19 @@ START_TEST(chained)
 }
 END_TEST
 
-/* With an impatient policy: without a signal, the wait ends nevertheless. */
-START_TEST(never_signalled)
+static void expect_late(const char *point, uint64_t times)
+{
+	char log[16384], says[128];
+	client_await_counter(&bystander.waiter, "imports_late", times);
+	daemon_log_text(&fencebrokerd, log, sizeof(log));
+	snprintf(says, sizeof(says), "its import is late: imported point %s of vcn0 (pid %d)",
+		 point, getpid());
+	ck_assert_msg(strstr(log, says), "%s", log);
+	ck_assert_ptr_null(strstr(strstr(log, says) + 1, says)); /* once */
+}
+
+/* With an impatient policy: late is said, and not over. Who waits ends by its own deadline. */
+START_TEST(late)
 {
 	uint64_t started = now_ms();
 	int first = fence_for(1, 0);
@@ -276,32 +288,53 @@ START_TEST(never_signalled)
 	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
 	fence_signal(first);
 	ck_assert_int_eq(point_wait(&opened, 1, PATIENCE_MS), 0);
-	ck_assert_int_eq(point_wait(&opened, 2, PATIENCE_MS), -ETIME);
+	expect_late("2 (now 1)", 1);
 	ck_assert_uint_ge(now_ms() - started, MAX_IMPORT_MS - 1);
-	ck_assert_int_eq(point_check(&opened, 1), 0);
+	ck_assert_int_eq(point_wait(&opened, 2, 2 * MAX_IMPORT_MS), -ETIMEDOUT);
 	ck_assert_int_eq(view_info(&opened, &info), 0);
-	ck_assert_int_eq(info.cause, FBK_CAUSE_DEADLINE);
-	ck_assert_uint_eq(info.failed_from, 2);
-	ck_assert_msg(strstr(info.reason, "vcn0"), "%s", info.reason);
-	ck_assert_int_eq(view_request_signal(&view, 3), -ETIME);
-	expect_counts(2, 1, 1);
+	ck_assert_int_eq(info.cause, FBK_CAUSE_NONE);
+	expect_late("2 (now 1)", 1);
+	expect_counts(2, 1, 0);
+	fence_signal(second);
+	ck_assert_int_eq(point_wait(&opened, 2, PATIENCE_MS), 0);
+	int third = fence_for(3, 1); /* as if nothing had been late */
+	ck_assert_int_eq(point_wait(&opened, 3, PATIENCE_MS), 0);
+	expect_counts(3, 3, 0);
 	fence_expect(first, 1);
-	close(second);
+	fence_expect(second, 1);
+	fence_expect(third, 1);
 }
 END_TEST
 
-/* One in the middle is late: points before it are reached, points after it fail with it. */
+/* One is late, and those behind it wait for it: one line. All come in order in the end. */
 START_TEST(late_in_the_middle)
 {
 	int first = fence_for(1, 0);
 	int second = fence_for(2, 0);
 	int third = fence_for(3, 1);
 	client_await_counter(&bystander.waiter, "imports_done", 1);
-	ck_assert_int_eq(point_wait(&opened, 3, PATIENCE_MS), -ETIME);
-	ck_assert_int_eq(point_check(&opened, 1), -ETIME);
-	close(first);
-	close(second);
+	expect_late("1 (now 0)", 2);
+	fence_signal(second);
+	client_await_counter(&bystander.waiter, "imports_done", 2);
+	ck_assert_int_eq(point_check(&opened, 1), -EAGAIN);
+	ck_assert_int_eq(point_check(&opened, 3), -EAGAIN);
+	fence_signal(first);
+	ck_assert_int_eq(point_wait(&opened, 3, PATIENCE_MS), 0);
+	fence_expect(first, 1);
+	fence_expect(second, 1);
 	fence_expect(third, 1);
+}
+END_TEST
+
+/* Its signaler is who keeps it: it ends with that. */
+START_TEST(late_and_left)
+{
+	int fence = fence_for(1, 0);
+	client_await_counter(&bystander.waiter, "imports_late", 1);
+	client_close(&signaler);
+	ck_assert_int_eq(point_wait(&opened, 1, PATIENCE_MS), -EOWNERDEAD);
+	close(fence);
+	client_open(&signaler, &fencebrokerd);
 }
 END_TEST
 
@@ -367,7 +400,8 @@ static void add(TCase *tcase)
 static void add_impatient(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup_impatient, teardown);
-	tcase_add_test(tcase, never_signalled);
+	tcase_add_test(tcase, late);
+	tcase_add_test(tcase, late_and_left);
 	tcase_add_test(tcase, late_in_the_middle);
 	tcase_add_loop_test(tcase, signalled_by_the_deadline, 0, 2);
 }
