@@ -115,9 +115,9 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 /* The socket and policy paths that hold without options. -ENOENT without $XDG_RUNTIME_DIR. */
 static int default_paths(const struct options *options, char *socket, char *policy, size_t size)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	const char *config = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+	const char *config = secure_getenv("XDG_CONFIG_HOME");
+	const char *home = secure_getenv("HOME");
 	if (!options->user_mode) {
 		snprintf(socket, size, "%s", SYSTEM_SOCKET);
 		snprintf(policy, size, "%s", SYSTEM_POLICY);

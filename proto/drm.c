@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xf86drm.h>
+
+#include "ioctl.h"
 
 #define RENDER_FIRST 128
 #define RENDER_LAST  191
@@ -149,7 +150,7 @@ void drm_finish(struct drm *drm)
 static int dmabuf_sync_file(int dmabuf, int *ret_fd)
 {
 	struct dma_buf_export_sync_file request = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
-	int r = ioctl(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0 ? -errno : 0;
+	int r = ioctl_again(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0 ? -errno : 0;
 	close(dmabuf);
 	if (r == 0) {
 		*ret_fd = request.fd;
@@ -193,7 +194,7 @@ static int udmabuf_dmabuf(void)
 		struct udmabuf_create create = { .memfd = (uint32_t)memory,
 						 .flags = UDMABUF_FLAGS_CLOEXEC,
 						 .size = PAGE_BYTES };
-		r = ioctl(device, UDMABUF_CREATE, &create);
+		r = ioctl_again(device, UDMABUF_CREATE, &create);
 		r = r < 0 ? -errno : r;
 	}
 	if (device >= 0) {

@@ -23,7 +23,7 @@ static _Thread_local struct {
 
 static enum mutant mutant_read(void)
 {
-	const char *name = getenv("FBK_MUTANT");
+	const char *name = secure_getenv("FBK_MUTANT");
 	if (!name) {
 		return MUTANT_OFF;
 	}

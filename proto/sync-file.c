@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <linux/sync_file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "ioctl.h"
 
 /* A merged sync_file of more fences is judged by its state as a whole, which the kernel makes. */
 #define FENCES_LOOKED_AT 64
@@ -19,7 +20,7 @@ struct set_deadline {
 int sync_file_confirm(int own, int fd)
 {
 	struct sync_merge_data merge = { .name = "fencebroker", .fd2 = fd };
-	if (ioctl(own, SYNC_IOC_MERGE, &merge) < 0) {
+	if (ioctl_again(own, SYNC_IOC_MERGE, &merge) < 0) {
 		return errno == ENOENT ? -EBADF : -errno;
 	}
 	close(merge.fence); /* ours: close can't block */
@@ -31,9 +32,9 @@ int sync_file_state(int fd)
 	struct sync_fence_info fences[FENCES_LOOKED_AT];
 	struct sync_file_info info = { .num_fences = FENCES_LOOKED_AT,
 				       .sync_fence_info = (uint64_t)(uintptr_t)fences };
-	if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0) {
+	if (ioctl_again(fd, SYNC_IOC_FILE_INFO, &info) < 0) {
 		info = (struct sync_file_info){ 0 }; /* more fences than we have room for */
-		if (ioctl(fd, SYNC_IOC_FILE_INFO, &info) < 0) {
+		if (ioctl_again(fd, SYNC_IOC_FILE_INFO, &info) < 0) {
 			return -errno;
 		}
 		info.num_fences = 0;
@@ -52,5 +53,5 @@ int sync_file_state(int fd)
 int sync_file_set_deadline(int fd, uint64_t deadline_ns)
 {
 	struct set_deadline request = { .deadline_ns = deadline_ns };
-	return ioctl(fd, IOCTL_SET_DEADLINE, &request) < 0 ? -errno : 0;
+	return ioctl_again(fd, IOCTL_SET_DEADLINE, &request) < 0 ? -errno : 0;
 }

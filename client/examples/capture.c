@@ -35,12 +35,22 @@ static uint64_t deadline(void)
 
 static struct v4l2_buffer buffers[BUFFERS];
 
+/* A signal may interrupt what a driver does. */
+static int card_do(unsigned long request, void *argument)
+{
+	int r;
+	do {
+		r = ioctl(card, request, argument);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
 static int card_queue(uint32_t index)
 {
 	struct v4l2_buffer buffer = { .index = index,
 				      .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 				      .memory = V4L2_MEMORY_MMAP };
-	return ioctl(card, VIDIOC_QBUF, &buffer) < 0 ? -errno : 0;
+	return card_do(VIDIOC_QBUF, &buffer) < 0 ? -errno : 0;
 }
 
 /* V4L2 and DRM name the same pixels by different numbers; 0, plain bytes, for what DRM has no name for. */
@@ -98,8 +108,8 @@ static int card_open(const char *path, struct v4l2_format *ret_format)
 					       .memory = V4L2_MEMORY_MMAP };
 	ret_format->type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 	card = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (card < 0 || ioctl(card, VIDIOC_G_FMT, ret_format) < 0 ||
-	    ioctl(card, VIDIOC_REQBUFS, &request) < 0) {
+	if (card < 0 || card_do(VIDIOC_G_FMT, ret_format) < 0 ||
+	    card_do(VIDIOC_REQBUFS, &request) < 0) {
 		return -errno;
 	}
 	return request.count < BUFFERS ? -ENOMEM : 0;
@@ -111,7 +121,7 @@ static int card_export(struct fbk_exchange *exchange, const struct v4l2_format *
 		struct v4l2_exportbuffer export = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 						    .index = i,
 						    .flags = O_RDWR | O_CLOEXEC };
-		if (ioctl(card, VIDIOC_EXPBUF, &export) < 0) {
+		if (card_do(VIDIOC_EXPBUF, &export) < 0) {
 			return -errno;
 		}
 		struct fbk_buffer_desc desc = {
@@ -141,7 +151,7 @@ static int card_start(void)
 			return r;
 		}
 	}
-	return ioctl(card, VIDIOC_STREAMON, &type) < 0 ? -errno : 0;
+	return card_do(VIDIOC_STREAMON, &type) < 0 ? -errno : 0;
 }
 
 /* ------------------------------------------------------------------------ what the broker is for --- */
@@ -166,7 +176,7 @@ static int run(struct fbk_context *ctx, struct fbk_exchange *exchange, unsigned 
 	while (r >= 0 && frames > 0 && poll(entries, 2, -1) >= 0) {
 		struct v4l2_buffer dequeued = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE,
 						.memory = V4L2_MEMORY_MMAP };
-		if (entries[0].revents && ioctl(card, VIDIOC_DQBUF, &dequeued) == 0) {
+		if (entries[0].revents && card_do(VIDIOC_DQBUF, &dequeued) == 0) {
 			struct v4l2_buffer *buf = &buffers[dequeued.index];
 			*buf = dequeued;
 			r = fbk_exchange_hand(exchange, buf->index, FBK_POINT_SIGNALLED, deadline(),

@@ -112,7 +112,7 @@ static int admin_over_socket(const struct admin_request *request, const char *na
 /* Whoever names a socket means the daemon behind that one, which may be on no bus. */
 static bool socket_is_given(const struct options *options)
 {
-	const char *environment = getenv("FENCEBROKER_SOCKET");
+	const char *environment = secure_getenv("FENCEBROKER_SOCKET");
 	return options->socket || (environment && environment[0]);
 }
 
@@ -120,7 +120,7 @@ static bool socket_is_given(const struct options *options)
 static enum admin_bus bus_of_daemon(void)
 {
 	char path[512];
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	snprintf(path, sizeof(path), "%s/fencebroker/socket", runtime ? runtime : "");
 	return runtime && runtime[0] && access(path, F_OK) == 0 ? ADMIN_BUS_SESSION
 								: ADMIN_BUS_SYSTEM;

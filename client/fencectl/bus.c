@@ -28,7 +28,7 @@ static int bus_settle(sd_bus *bus)
 		if (r == 0) {
 			r = sd_bus_wait(bus, until - now);
 		}
-		if (r < 0) {
+		if (r < 0 && r != -EINTR) {
 			return r;
 		}
 	}

@@ -32,7 +32,8 @@
  *             the past (0) never sleeps. FBK_DEADLINE_MAX, and every deadline beyond the policy's
  *             longest wait, means that longest wait: every wait ends.
  *   Threads   Any thread may use a context and all that belongs to it; none may destroy an object
- *             that another thread is using. Callbacks run inside fbk_dispatch() only, on its thread,
+ *             that another thread is using. Signals of the program disturb no call: none returns -EINTR. The thread of the
+ *             library blocks them all. Callbacks run inside fbk_dispatch() only, on its thread,
  *             and with no lock held; they may call anything but fbk_disconnect() and fbk_dispatch()
  *             on the same context. Beyond that:
  *
@@ -239,7 +240,8 @@ struct fbk_point {
 
 /*
  * Connect to the daemon. `socket_path` NULL means $FENCEBROKER_SOCKET, else the user's daemon
- * ($XDG_RUNTIME_DIR/fencebroker/socket) if there is one, else /run/fencebroker/socket.
+ * ($XDG_RUNTIME_DIR/fencebroker/socket) if there is one, else /run/fencebroker/socket. A program that runs with more
+ * privileges than its caller (set-user-ID, file capabilities) does not look at the environment: secure_getenv(3).
  *   -ENOENT, -ECONNREFUSED  no daemon there        -EPROTONOSUPPORT  no protocol version in common
  *   -EPERM                  policy refuses you     -ENAMETOOLONG     the path is too long for a
  *                                                                    socket

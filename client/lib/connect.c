@@ -29,8 +29,9 @@
 
 static int socket_path(const char *given, char *ret_path, size_t size)
 {
-	const char *environment = getenv("FENCEBROKER_SOCKET");
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	/* not in a set-user-ID program: its caller would choose the daemon */
+	const char *environment = secure_getenv("FENCEBROKER_SOCKET");
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	int length;
 	if (given || (environment && environment[0])) {
 		length = snprintf(ret_path, size, "%s", given ? given : environment);
@@ -57,7 +58,10 @@ static int context_connect(struct fbk_context *context, const char *path)
 	if (context->socket < 0) {
 		return error_plain(-errno);
 	}
-	if (connect(context->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
+	do { /* waits while the daemon has a queue of others */
+		r = connect(context->socket, (struct sockaddr *)&address, sizeof(address));
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
 		return error_set(-errno,
 				 "no daemon at %s (%s): start it with `systemctl start "
 				 "fencebroker`, or your own with `fencebrokerd --user`",

@@ -4,12 +4,12 @@
 #include <linux/videodev2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "error.h"
 #include "fence-v4l2.h"
 #include "gate.h"
 #include "proto/container.h"
+#include "proto/ioctl.h"
 
 struct queue_gate {
 	struct fbk_gate gate;
@@ -21,7 +21,7 @@ struct queue_gate {
 static int queue_act(struct fbk_gate *gate)
 {
 	struct queue_gate *queue = container_of(gate, struct queue_gate, gate);
-	return ioctl(queue->fd, VIDIOC_QBUF, &queue->buffer) < 0 ? -errno : 0;
+	return ioctl_again(queue->fd, VIDIOC_QBUF, &queue->buffer) < 0 ? -errno : 0;
 }
 
 int fbk_gate_v4l2_queue(struct fbk_point point, uint64_t deadline_ns, int video_fd,

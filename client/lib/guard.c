@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -12,10 +11,11 @@
 #include "context.h"
 #include "error.h"
 #include "proto/container.h"
+#include "proto/thread.h"
 #include "request.h"
 
-#define GUARD_STACK    (64 * 1024)
-#define GUARD_RETRY_MS 2 /* no poll(2) reports that the kernel has memory again */
+#define GUARD_STACK    (64 * 1024) /* beyond thread storage */
+#define GUARD_RETRY_MS 2           /* no poll(2) reports that the kernel has memory again */
 
 static void guard_lose(struct fbk_context *context)
 {
@@ -78,20 +78,11 @@ static void *guard_run(void *arg)
 
 static int guard_create(struct fbk_context *context)
 {
-	pthread_attr_t attributes;
-	sigset_t all;
-	sigset_t old;
 	context->guard_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (context->guard_bell < 0) {
 		return -errno;
 	}
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, GUARD_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the program's, not ours */
-	int r = -pthread_create(&context->guard, &attributes, guard_run, context);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attributes);
+	int r = thread_start(&context->guard, GUARD_STACK, 0, guard_run, context);
 	if (r < 0) {
 		close(context->guard_bell);
 		context->guard_bell = -1;

@@ -3,11 +3,11 @@
  * holding a dma-buf is the right to do so. */
 #include <errno.h>
 #include <linux/dma-buf.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "context.h"
 #include "error.h"
+#include "proto/ioctl.h"
 #include "request.h"
 #include "timeline.h"
 
@@ -61,7 +61,7 @@ int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_writ
 	if (r < 0) {
 		return r;
 	}
-	if (ioctl(dmabuf_fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import) < 0) {
+	if (ioctl_again(dmabuf_fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import) < 0) {
 		r = dmabuf_error("set");
 	}
 	close(import.fd);
@@ -80,7 +80,7 @@ int fbk_point_signal_on_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_w
 	if (r < 0) {
 		return r;
 	}
-	if (ioctl(dmabuf_fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export) < 0) {
+	if (ioctl_again(dmabuf_fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &export) < 0) {
 		return dmabuf_error("read");
 	}
 	return fbk_point_signal_on(point, export.fd);

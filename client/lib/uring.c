@@ -173,7 +173,7 @@ static const struct child_ops uring_child = { .drop = uring_drop };
  * these the environment forbids it. */
 static void uring_want(struct fbk_context *context)
 {
-	const char *environment = getenv("FENCEBROKER_IO_URING");
+	const char *environment = secure_getenv("FENCEBROKER_IO_URING");
 	if (!context->uring) {
 		context->uring = calloc(1, sizeof(*context->uring)); /* without in the worst case */
 		if (context->uring) {

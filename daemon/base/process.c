@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -47,10 +48,14 @@ char process_state(pid_t pid)
 
 /* ------------------------------------------------------------------------------ by its pidfd --- */
 
-static bool process_exited(int pidfd)
+bool process_runs(int pidfd)
 {
 	struct pollfd entry = { .fd = pidfd, .events = POLLIN };
-	return poll(&entry, 1, 0) == 1;
+	int r;
+	do {
+		r = poll(&entry, 1, 0);
+	} while (r < 0 && errno == EINTR);
+	return r == 0;
 }
 
 /* Its number in the pid namespace of our /proc; 0: it has none there. */
@@ -108,7 +113,7 @@ enum process_sight process_look(int pidfd)
 	long threads = 0;
 	char state = pid > 0 ? stat_read(pid, &threads) : 0;
 	bool frozen = (state == 'S' || state == 'D') && process_frozen(pid);
-	if (process_exited(pidfd)) { /* asked last: until then the number was its own */
+	if (!process_runs(pidfd)) { /* asked last: until then the number was its own */
 		return PROCESS_DEAD;
 	}
 	switch (state) {

@@ -2,6 +2,7 @@
 /* The state of another process. Any thread. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* R, S, D, T ..., as in /proc/PID/stat, of a process or one task; 0 when it is gone or /proc can't be read. */
@@ -20,3 +21,5 @@ enum process_sight {
 /* Whether it lives is what the pidfd says. The rest comes from /proc, which may hide it, or belong to other pid namespaces
  * than the process: its number there is what the pidfd says too. */
 enum process_sight process_look(int pidfd);
+
+bool process_runs(int pidfd);

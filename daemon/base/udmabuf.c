@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/udmabuf.h>
-#include <sys/ioctl.h>
+
+#include "proto/ioctl.h"
 
 int udmabuf_open(void)
 {
@@ -19,6 +20,6 @@ int udmabuf_create(int device, int memfd, uint64_t size)
 		.flags = UDMABUF_FLAGS_CLOEXEC,
 		.size = size,
 	};
-	int fd = ioctl(device, UDMABUF_CREATE, &create);
+	int fd = ioctl_again(device, UDMABUF_CREATE, &create);
 	return fd < 0 ? -errno : fd;
 }

@@ -15,14 +15,15 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "arm.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/process.h"
 #include "link-table.h"
 #include "proto/container.h"
 #include "proto/index-mask.h"
+#include "proto/ioctl.h"
 #include "proto/sync-file.h"
 
 #define AGAIN_NS NS_PER_S /* after an error */
@@ -106,7 +107,7 @@ static int hold_export(struct link_hold *hold)
 	if (r < 0) {
 		return r;
 	}
-	if (ioctl(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0) {
+	if (ioctl_again(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0) {
 		r = -errno;
 		charge_release(&hold->charge);
 		/* before Linux 6.0: ask again and again */
@@ -191,8 +192,7 @@ static void hold_end(struct link_hold *hold)
 
 static bool holder_runs(const struct link_holder *holder)
 {
-	struct pollfd process = { .fd = holder->pidfd, .events = POLLIN };
-	return holder->died && poll(&process, 1, 0) == 0;
+	return holder->died && process_runs(holder->pidfd);
 }
 
 static bool holder_awaits_exit(struct link_holder *holder)

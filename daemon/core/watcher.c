@@ -16,6 +16,7 @@
 #include "daemon/base/log.h"
 #include "proto/container.h"
 #include "proto/narrow.h"
+#include "proto/thread.h"
 
 #define STACK_SIZE     (128 * 1024)      /* the thread needs 4 KiB; sanitizers need more */
 #define LINGER_NS      (100 * NS_PER_MS) /* so that not every frame starts a thread */
@@ -228,26 +229,18 @@ static void watcher_join(struct watcher *watcher)
 
 static int watcher_start(struct watcher *watcher)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
 	watcher_join(watcher); /* the old thread never takes the mutex again, and ends */
 	watcher->ended = false;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS); /* see foreign.h: the thread that reads gets it */
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* the loop's thread takes all others */
-	int r = pthread_create(&watcher->thread, &attributes, watcher_run, watcher);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
+	/* see foreign.h: the thread that reads gets SIGBUS; the loop's thread takes all others */
+	int r = thread_start(&watcher->thread, STACK_SIZE, SIGBUS, watcher_run, watcher);
 	watcher->started = r == 0;
 	if (r != 0 && !watcher->complained) {
 		watcher->complained = true;
 		log_warning("no thread for the watcher (%s): waits for silent devices end at their "
 			    "deadline",
-			    strerrordesc_np(r));
+			    strerrordesc_np(-r));
 	}
-	return -r;
+	return r;
 }
 
 static void watched_take_off(struct watcher *watcher, struct watched *watched)

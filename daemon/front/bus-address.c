@@ -87,8 +87,8 @@ int bus_address_parse(const char *text, struct bus_address *ret_address)
 const char *bus_address_of(bool session, char *text, size_t size)
 {
 	const char *given =
-		getenv(session ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS");
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+		secure_getenv(session ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS");
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	if (given && given[0]) {
 		return given;
 	}

@@ -2,7 +2,6 @@
 #include "connection.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include "broker.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/process.h"
 #include "daemon/core/client-log.h"
 #include "daemon/core/device.h"
 #include "dispatch.h"
@@ -208,8 +208,7 @@ static bool connection_knows(struct connection *connection, struct wire_packet *
  * way to leave. */
 static enum fbk_cause connection_hangup_cause(const struct connection *connection)
 {
-	struct pollfd process = { .fd = connection->client->credentials.pidfd, .events = POLLIN };
-	bool left = connection->anonymous && poll(&process, 1, 0) == 0;
+	bool left = connection->anonymous && process_runs(connection->client->credentials.pidfd);
 	return left ? FBK_CAUSE_OWNER_LEFT : FBK_CAUSE_OWNER_DIED;
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/rules/policy.h"
+#include "proto/thread.h"
 
 #define STACK_SIZE  (512 * 1024) /* look-ups run code of name services */
 #define PATIENCE_MS 1000         /* for a thread to end when the daemon ends */
@@ -70,20 +70,12 @@ static void *run_read(void *arg)
 
 static int run_start_thread(struct reload_run *run)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* the loop's thread takes them */
 	atomic_store_explicit(&run->holders, 2, memory_order_relaxed); /* before the thread is */
-	int r = pthread_create(&run->thread, &attributes, run_read, run);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
+	int r = thread_start(&run->thread, STACK_SIZE, 0, run_read, run);
 	if (r != 0) {
 		atomic_store_explicit(&run->holders, 1, memory_order_relaxed); /* there is none */
 	}
-	return -r;
+	return r;
 }
 
 /* ------------------------------------------------------------------------------------ the loop -- */

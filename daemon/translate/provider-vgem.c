@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
 #include "client/include/fencebroker.h"
 #include "daemon/base/log.h"
+#include "proto/ioctl.h"
 #include "provider.h"
 #include "translator.h"
 
@@ -178,7 +178,7 @@ static int object_attach(struct vgem_object *object, int *ret_fd)
 	object->fence = attach.out_fence;
 	object->file->fences++;
 	struct dma_buf_export_sync_file request = { .flags = DMA_BUF_SYNC_READ, .fd = -1 };
-	if (ioctl(object->dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0) {
+	if (ioctl_again(object->dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0) {
 		int error = -errno;
 		struct vgem_fence_signal signal = { .fence = object->fence };
 		drmIoctl(object->file->fd, IOCTL_FENCE_SIGNAL, &signal);

@@ -17,7 +17,11 @@ uint64_t deadline_ms(uint64_t ms)
 int readable_within(int fd, int ms)
 {
 	struct pollfd entry = { .fd = fd, .events = POLLIN };
-	return poll(&entry, 1, ms);
+	int r;
+	do {
+		r = poll(&entry, 1, ms);
+	} while (r < 0 && errno == EINTR);
+	return r;
 }
 
 int loop_turn(struct fbk_context *context)
