@@ -16,6 +16,7 @@
 #include "daemon/core/client-log.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
+#include "daemon/core/life.h"
 #include "daemon/core/link.h"
 #include "daemon/core/pair.h"
 #include "daemon/core/refusal.h"
@@ -310,6 +311,11 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		return r;
 	}
 	broker_init_translation(broker);
+	r = probe_fatal(&broker->probe) ? 0 : life_begin(&broker->registry);
+	if (r < 0) {
+		broker_destroy(broker);
+		return r;
+	}
 	registry_set_ceilings(&broker->registry, FDS_RESERVED);
 	*ret_broker = broker;
 	return 0;
@@ -337,6 +343,7 @@ static void broker_end_clients(struct broker *broker)
 	LIST_FOREACH(timeline, &broker->registry.timelines, links) {
 		timeline_stop(timeline);
 	}
+	life_end(&broker->registry); /* after the pages said why, before fences of the kernel end */
 	while (!LIST_EMPTY(&broker->connections)) {
 		connection_end(LIST_FIRST(&broker->connections), FBK_CAUSE_OWNER_LEFT, NULL);
 	}
@@ -366,6 +373,7 @@ void broker_destroy(struct broker *broker)
 	event_drop(broker->closer_alarm);
 	closer_finish(&registry->closer);
 	classifier_finish(&registry->classifier);
+	life_finish(registry);
 	aio_finish(&translator->aio);
 	account_destroy(registry->account);
 	event_drop(broker->reaper);

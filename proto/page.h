@@ -3,13 +3,14 @@
  * The shared memory of fencebroker: layout, and nothing else. docs/memory-fence-abi.md is the
  * specification; this is the same in C. Included by the daemon and the library.
  *
- * Six kinds of page. Each has one writer, with the exceptions stated there:
+ * Seven kinds of page. Each has one writer, with the exceptions stated there:
  *   payload  written by one device; read by the set's audience
  *   control  written by the daemon; read by the set's audience
  *   daemon   written by the daemon: payloads that it signals itself; read by the set's audience
  *   pair     written by the client and the daemon that share it, mapped by nobody else
  *   peer     the same for two clients, a signaler and a waiter; the daemon writes it too
  *   claim    written by the two ends of a link; the daemon reads it, and nobody else maps it
+ *   life     written by the daemon, and by the kernel when the daemon ends; read by all its clients
  *
  * All values are little-endian, aligned to their size, and accessed as whole words. Who maps a page
  * written by somebody else takes its geometry from the wire, never from the page, and reads each
@@ -40,6 +41,7 @@ enum fbk_page_kind {
 	FBK_PAGE_PAIR = 4,
 	FBK_PAGE_PEER = 5,
 	FBK_PAGE_CLAIM = 6,
+	FBK_PAGE_LIFE = 7,
 };
 
 enum fbk_status {
@@ -256,6 +258,15 @@ struct fbk_claim_slot {
 	uint8_t reserved[FBK_CLAIM_STRIDE - 8];
 };
 
+/* Slot 0 of the life page: of one run of the daemon, for all its clients. */
+#define FBK_LIFE_OVER UINT32_C(0x40000000) /* FUTEX_OWNER_DIED */
+
+struct fbk_life_slot {
+	_Atomic uint32_t
+		holder; /* a robust futex of the daemon's; with FBK_LIFE_OVER: it is gone */
+	uint8_t reserved[FBK_SLOT_STRIDE - 4];
+};
+
 /*
  * The pair page of a client and the daemon. Cell n belongs to the client's timeline handle n; handle
  * 0 is none, and cell 0 is the context's: every wake also bumps it while its minimum is 0, which is
@@ -288,6 +299,7 @@ struct fbk_peer_page {
 	struct fbk_pair_cell cells[FBK_PEER_CELLS];
 };
 
+static_assert(sizeof(struct fbk_life_slot) == FBK_SLOT_STRIDE, "ABI");
 static_assert(sizeof(struct fbk_peer_page) == FBK_PEER_SIZE, "ABI");
 static_assert(offsetof(struct fbk_peer_page, cells) == 128, "ABI");
 static_assert(offsetof(struct fbk_pair_cell, since_ns) == 16, "ABI");
@@ -325,4 +337,9 @@ static inline struct fbk_payload_slot *fbk_payload_slot_of(_Atomic uint64_t *pay
 static inline struct fbk_control_slot *fbk_control_slot_at(void *page, uint32_t slot)
 {
 	return (struct fbk_control_slot *)((char *)page + sizeof(struct fbk_page_header)) + slot;
+}
+
+static inline struct fbk_life_slot *fbk_life_slot_at(void *page)
+{
+	return (struct fbk_life_slot *)(void *)((char *)page + sizeof(struct fbk_page_header));
 }

@@ -126,6 +126,21 @@ static int welcome_check(const struct reply *reply, uint64_t before, uint64_t af
 	return clock_check(welcome->clock_ns, before, after);
 }
 
+/* Takes the fd. */
+static int context_map_life(struct fbk_context *context, const Fbk__Wire__Page *page, int fd)
+{
+	struct page_map *map; /* among the context's, until its end */
+	if (!page || page_slot_check(page, 0, sizeof(struct fbk_life_slot)) < 0) {
+		close(fd);
+		return error_set(-EPROTO, "the daemon shows no page that says whether it lives");
+	}
+	int r = page_map_get(context, page->id, page->size, fd, false, &map);
+	if (r == 0) {
+		context->life = page_slot(map->memory, page, 0);
+	}
+	return r;
+}
+
 static int context_greet(struct fbk_context *context)
 {
 	struct reply reply;
@@ -133,7 +148,7 @@ static int context_greet(struct fbk_context *context)
 		.version_max = WIRE_VERSION_MAX, .name = program_invocation_short_name);
 
 	uint64_t before = now_ns();
-	int r = request_call(context, &request, NULL, 0, 2, &reply);
+	int r = request_call(context, &request, NULL, 0, 3, &reply);
 	if (r < 0) {
 		return r;
 	}
@@ -151,6 +166,10 @@ static int context_greet(struct fbk_context *context)
 	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
 	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);
 	r = context_map_pair(context, welcome->pair, reply.fds[0]);
+	if (r == 0) {
+		r = context_map_life(context, welcome->life, reply.fds[2]);
+		reply.fds[2] = -1;
+	}
 	if (r == 0) {
 		context->doorbell = reply.fds[1];
 		reply.fds[1] = -1;

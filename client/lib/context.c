@@ -20,12 +20,6 @@ int context_check(struct fbk_context *context)
 	return 0;
 }
 
-bool context_lost(struct fbk_context *context)
-{
-	/* acquire: pairs with context_lose */
-	return atomic_load_explicit(&context->lost, memory_order_acquire);
-}
-
 void context_rouse(struct fbk_context *context)
 {
 	/* Our own eventfd; at its maximum it is readable anyway. */
@@ -67,17 +61,19 @@ int fbk_context_set_flushing(struct fbk_context *context, bool flushing)
 
 void context_lose(struct fbk_context *context)
 {
-	if (context_lost(context)) {
+	if (context_closed(context)) {
 		return;
 	}
 	/* seq_cst: before the cells are bumped. A waiter loads the sequence, then this, then sleeps
 	 * while the sequence is unchanged: it sees one or the other. */
-	atomic_store_explicit(&context->lost, true, memory_order_seq_cst);
+	atomic_store_explicit(&context->closed, true, memory_order_seq_cst);
 	context_wake(context);
 	children_lost(&context->children);
 	epoll_ctl(context->epoll, EPOLL_CTL_DEL, context->socket, NULL);
 	context_rouse(context);
 }
+
+static const struct fbk_life_slot unknown_life;
 
 struct fbk_context *context_create(void)
 {
@@ -91,6 +87,7 @@ struct fbk_context *context_create(void)
 		free(context);
 		return NULL;
 	}
+	context->life = &unknown_life;
 	context->socket = -1;
 	context->epoll = -1;
 	context->local = -1;

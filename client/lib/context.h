@@ -44,6 +44,8 @@ struct fbk_context {
 	int doorbell;
 	int wake;   /* an eventfd: the thread that reads the socket is to look again */
 	bool *ours; /* a page that the kernel wipes in a forked child: false there */
+	const struct fbk_life_slot
+		*life; /* the daemon's; of a life that never ends until it is mapped */
 	struct fbk_pair_page *pair;
 	uint64_t pair_size;
 	uint32_t pair_first, pair_stride; /* of its cells */
@@ -52,8 +54,8 @@ struct fbk_context {
 	uint64_t spin_ns;
 	uint64_t max_wait_ns;
 	_Atomic uint64_t
-		timeout_ns;    /* how long a request waits for its answer: set by the program */
-	_Atomic bool lost;     /* the daemon is gone; never false again */
+		timeout_ns;  /* how long a request waits for its answer: set by the program */
+	_Atomic bool closed; /* the daemon hung up, and everybody heard of it; never false again */
 	_Atomic bool stopping; /* the daemon announced that it stops; never false again */
 	struct flushing flushing;
 	struct crowd any; /* on cell 0 of `pair` */
@@ -93,7 +95,21 @@ struct fbk_context *context_create(void);
 void context_destroy(struct fbk_context *context);
 
 int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
-bool context_lost(struct fbk_context *context);
+
+/* Has the end of the socket been read? Later than its end, and not by all: see context_lose(). */
+static inline bool context_closed(const struct fbk_context *context)
+{
+	/* acquire: pairs with context_lose */
+	return atomic_load_explicit(&context->closed, memory_order_acquire);
+}
+
+/* Is the daemon gone? True as soon as it is. */
+static inline bool context_lost(const struct fbk_context *context)
+{
+	/* acquire: what it did is visible to who sees its end, so a second look is the last */
+	return atomic_load_explicit(&context->life->holder, memory_order_acquire) & FBK_LIFE_OVER ||
+	       context_closed(context);
+}
 void context_rouse(struct fbk_context *context); /* make the pollable fd readable */
 
 /* Wake all threads that wait, to look again. Under the mutex. */

@@ -22,7 +22,7 @@ static void dispatch_collect(struct fbk_context *context)
 	if (!context->reading) {
 		request_read(context);
 	} /* else the thread that reads passes it on, and rouses us for it */
-	if (!context_lost(context)) {
+	if (!context_closed(context)) {
 		eventfd_t value;
 		eventfd_read(context->local, &value);
 	}
@@ -73,7 +73,7 @@ int fbk_dispatch(struct fbk_context *context)
 	if (!TAILQ_EMPTY(fired)) {
 		context_rouse(context);
 	}
-	bool lost = context_lost(context);
+	bool lost = context_closed(context);
 	pthread_mutex_unlock(&context->mutex);
 	if (count == 0 && lost) {
 		return error_lost();

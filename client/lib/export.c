@@ -139,7 +139,7 @@ static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
 		return r;
 	}
 	pthread_mutex_lock(&context->mutex);
-	if (context_lost(context)) {
+	if (context_closed(context)) {
 		export_raise(export->fd);
 	}
 	LIST_INSERT_HEAD(&exports->list, export, links);

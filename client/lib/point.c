@@ -88,7 +88,12 @@ static int point_look_slowly(struct fbk_point point)
 		bell_ring(point.timeline->context,
 			  point.timeline->handle); /* let the daemon look */
 	}
-	return r == -EAGAIN && context_lost(point.timeline->context) ? -ENOTCONN : r;
+	if (r == -EAGAIN && context_lost(point.timeline->context)) {
+		r = timeline_check(point.timeline,
+				   point.value); /* it may have been decided before that */
+		return r == -EAGAIN ? -ENOTCONN : r;
+	}
+	return r;
 }
 
 int point_look(struct fbk_point point)

@@ -99,7 +99,7 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 
 void request_read(struct fbk_context *context)
 {
-	while (!context_lost(context)) {
+	while (!context_closed(context)) {
 		int r = wire_receive(context->socket, context->packet);
 		if (r == -EAGAIN) {
 			return;
@@ -124,7 +124,7 @@ static int remaining_ms(uint64_t deadline)
  * mutex. */
 static void request_wait(struct fbk_context *context, uint64_t deadline)
 {
-	if (context_lost(context)) {
+	if (context_closed(context)) {
 		return;
 	}
 	if (context->reading) {
@@ -259,7 +259,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 			request_wait(context, deadline);
 		}
 		if (!pending.done) {
-			r = context_lost(context)       ? error_lost()
+			r = context_closed(context)     ? error_lost()
 			    : context_flushing(context) ? flushing_error()
 			    : late                      ? request_late(began)
 							: 0;

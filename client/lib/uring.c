@@ -296,7 +296,7 @@ static void ring_reap(struct fbk_context *context)
 	/* The kernel raises the eventfd when a nap is over, and again when that is collected: so it is
 	 * emptied after each of these, and then it is looked whether another one was over by then. Without
 	 * a daemon it stays as it is. */
-	while (ring_collect(uring, &over) && !context_lost(context)) {
+	while (ring_collect(uring, &over) && !context_closed(context)) {
 		eventfd_read(context->local, &value);
 	}
 	naps_end(&over);

@@ -67,6 +67,13 @@ static int wait_look(struct wait *wait)
 	return missing ? -EAGAIN : 0;
 }
 
+/* Once more, for what was decided before that error. */
+static int wait_undecided(struct wait *wait, int error)
+{
+	int r = wait_look(wait);
+	return r != -EAGAIN ? r : error;
+}
+
 static int wait_spin(struct wait *wait, uint64_t now, uint64_t spin_ns, uint64_t deadline)
 {
 	/* Of several the first that is missing stands for all. */
@@ -206,7 +213,7 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 			return r;
 		}
 		if (context_lost(context)) {
-			return -ENOTCONN;
+			return wait_undecided(wait, -ENOTCONN);
 		}
 		if (late) {
 			return -ETIMEDOUT;
@@ -258,9 +265,8 @@ static int wait_run(struct wait *wait, uint64_t deadline_ns)
 		return r;
 	}
 	uint64_t now = now_ns();
-	if (deadline_ns <= now) {
-		r = wait_look(wait); /* as in wait_sleep */
-		return r != -EAGAIN ? r : -ETIMEDOUT;
+	if (deadline_ns <= now) { /* as in wait_sleep */
+		return wait_undecided(wait, context_lost(context) ? -ENOTCONN : -ETIMEDOUT);
 	}
 	deadline_ns = deadline_bound(context, deadline_ns, now);
 	struct spin *spin = &wait->points[wait->index].timeline->spin;

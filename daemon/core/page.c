@@ -21,6 +21,7 @@ static const char *page_names[] = {
 	[FBK_PAGE_PAYLOAD] = "fencebroker-payload", [FBK_PAGE_CONTROL] = "fencebroker-control",
 	[FBK_PAGE_DAEMON] = "fencebroker-daemon",   [FBK_PAGE_PAIR] = "fencebroker-pair",
 	[FBK_PAGE_PEER] = "fencebroker-peer",       [FBK_PAGE_CLAIM] = "fencebroker-claim",
+	[FBK_PAGE_LIFE] = "fencebroker-life",
 };
 
 /*
@@ -36,6 +37,7 @@ static const int page_seals[] = {
 	[FBK_PAGE_PAIR] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 	[FBK_PAGE_PEER] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
 	[FBK_PAGE_CLAIM] = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+	[FBK_PAGE_LIFE] = F_SEAL_SHRINK | F_SEAL_GROW,
 };
 
 /* Where slots begin, their distance, their number. */
@@ -143,8 +145,8 @@ int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t 
 	if (!page) {
 		return -ENOMEM;
 	}
-	int r = charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size);
-	if (r == 0) {
+	int r = user ? charge_take(&page->bytes, user, ACCOUNT_PAGE_BYTES, size) : 0;
+	if (r == 0 && user) {
 		r = charge_take(&page->fds, user, ACCOUNT_FDS, 1);
 	}
 	if (r == 0) {

@@ -36,6 +36,7 @@ struct page {
 	struct charge registered; /* registered memory */
 };
 
+/* `user` NULL: it is the daemon's own, and charged to nobody. */
 int page_create(enum fbk_page_kind kind, uint64_t id, uint64_t set_id, uint64_t size,
 		struct user *user, struct page **ret_page);
 
@@ -61,5 +62,5 @@ bool page_lost(const struct page *page);
 /* A fresh read-only fd; the caller closes it. -EAGAIN while a payload page is not sealed. */
 int page_readonly_fd(const struct page *page, int *ret_fd);
 
-/* The owner of a payload page has mapped it: from now on no process can map it writable. */
+/* The owner of a payload page has mapped it, or the page is the daemon's: from now on no process can map it writable. */
 int page_seal(struct page *page);

@@ -68,6 +68,7 @@ struct registry {
 	struct graph graph;      /* the wait-for graph */
 	struct watcher *watcher; /* NULL: policy leaves it no CPU time */
 	int udmabuf;             /* udmabuf_open() */
+	struct page *life;       /* life.c */
 	uint64_t features;       /* of this machine: bits of enum fbk_feature */
 	uint8_t instance[16];    /* random: tells this run from others */
 	uint64_t started_ns;

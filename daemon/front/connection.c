@@ -263,8 +263,8 @@ static void connection_exited(evutil_socket_t fd, short what, void *arg)
 
 void connection_look_exit(struct connection *connection)
 {
-	struct pollfd process = { .fd = connection->client->credentials.pidfd, .events = POLLIN };
-	if (process.fd >= 0 && poll(&process, 1, 0) == 1) {
+	int pidfd = connection->client->credentials.pidfd;
+	if (pidfd >= 0 && !process_runs(pidfd)) {
 		connection_exited(-1, 0, connection);
 	}
 }

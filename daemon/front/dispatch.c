@@ -210,6 +210,16 @@ int answer_duplicate(struct answer *answer, int fd)
 	return 0;
 }
 
+int answer_readonly(struct answer *answer, const struct page *page)
+{
+	int fd;
+	int r = page_readonly_fd(page, &fd);
+	if (r == 0) {
+		answer_fd(answer, fd);
+	}
+	return r;
+}
+
 int id_check(uint32_t id, char *detail)
 {
 	if (id == 0) {

@@ -35,7 +35,7 @@ struct answer {
 	enum answer_then then;
 	Fbk__Wire__Object object;
 	Fbk__Wire__Timeline timeline;
-	Fbk__Wire__Page control, payload, pair_page;
+	Fbk__Wire__Page control, payload, pair_page, life_page;
 	Fbk__Wire__TimelineState state;
 	Fbk__Wire__Pair pair;
 	Fbk__Wire__PairCells pair_cells;
@@ -60,6 +60,7 @@ static inline char *text(const char *string)
 
 void answer_fd(struct answer *answer, int fd); /* takes it */
 int answer_duplicate(struct answer *answer, int fd);
+int answer_readonly(struct answer *answer, const struct page *page);
 int answer_object(struct answer *answer, uint32_t id);
 
 /* An id that a client chose. -EINVAL: 0 is none. */

@@ -37,18 +37,13 @@ void page_describe(Fbk__Wire__Page *ret, const struct page *page, uint32_t slot)
  * that. None of registered memory, which only its owner maps. */
 static int answer_payload(struct answer *answer, const struct page *page, bool writable)
 {
-	int fd;
 	if (page->backing == FBK_BACKING_OWN) {
 		return 0;
 	}
 	if (writable) {
 		return answer_duplicate(answer, page->fd);
 	}
-	int r = page_readonly_fd(page, &fd);
-	if (r == 0) {
-		answer_fd(answer, fd);
-	}
-	return r;
+	return answer_readonly(answer, page);
 }
 
 int answer_timeline(struct answer *answer, const struct handle *handle)
@@ -56,14 +51,10 @@ int answer_timeline(struct answer *answer, const struct handle *handle)
 	const struct timeline *timeline = handle->timeline;
 	struct page *page = timeline->slot.page;
 	bool writable = handle_writes(handle) && !page->sealed;
-	int fd;
-
-	int r = page_readonly_fd(timeline->set->control, &fd);
-	if (r < 0) {
-		return r;
+	int r = answer_readonly(answer, timeline->set->control);
+	if (r == 0) {
+		r = answer_payload(answer, page, writable);
 	}
-	answer_fd(answer, fd);
-	r = answer_payload(answer, page, writable);
 	if (r < 0) {
 		return r;
 	}

@@ -63,6 +63,9 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	if (r == 0) {
 		r = answer_duplicate(answer, client->bell.doorbell);
 	}
+	if (r == 0) {
+		r = answer_readonly(answer, registry->life);
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -82,6 +85,8 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	welcome->page_version = FBK_PAGE_VERSION;
 	page_describe(&answer->pair_page, client->bell.pair, 0);
 	welcome->pair = &answer->pair_page;
+	page_describe(&answer->life_page, registry->life, 0);
+	welcome->life = &answer->life_page;
 	const struct device *device = LIST_FIRST(&client->devices);
 	if (device) {
 		answer_object(answer, device->handle);

@@ -14,7 +14,7 @@
 void client_connect(struct client *client, const struct daemon *daemon)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	*client = (struct client){ .pair_fd = -1, .doorbell = -1 };
+	*client = (struct client){ .pair_fd = -1, .doorbell = -1, .life_fd = -1 };
 	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	EXPECT(client->socket >= 0);
 	strncpy(address.sun_path, daemon->socket, sizeof(address.sun_path) - 1);
@@ -23,9 +23,10 @@ void client_connect(struct client *client, const struct daemon *daemon)
 
 static void pair_map(struct client *client, struct reply *reply)
 {
-	EXPECT(reply->fd_count == 2);
+	EXPECT(reply->fd_count == 3);
 	client->pair_fd = reply->fds[0];
 	client->doorbell = reply->fds[1];
+	client->life_fd = reply->fds[2];
 	reply->fd_count = 0; /* kept */
 	client->pair = mmap(NULL, sizeof(struct fbk_pair_page), PROT_READ | PROT_WRITE, MAP_SHARED,
 			    client->pair_fd, 0);
@@ -51,6 +52,7 @@ int client_hello(struct client *client, uint32_t version_min, uint32_t version_m
 		EXPECT(welcome->pair && welcome->pair->size == sizeof(struct fbk_pair_page));
 		EXPECT(welcome->pair->header_size == offsetof(struct fbk_pair_page, cells));
 		EXPECT(welcome->pair->stride == sizeof(struct fbk_pair_cell));
+		EXPECT(welcome->life && welcome->life->kind == FBK__WIRE__PAGE_KIND__PAGE_LIFE);
 		pair_map(client, &reply);
 		reply_free(&reply);
 	}
@@ -77,6 +79,7 @@ void client_close(struct client *client)
 	fd_close(&client->socket);
 	fd_close(&client->pair_fd);
 	fd_close(&client->doorbell);
+	fd_close(&client->life_fd);
 	if (client->pair) {
 		munmap(client->pair, sizeof(*client->pair));
 		client->pair = NULL;

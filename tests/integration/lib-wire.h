@@ -30,6 +30,7 @@ struct client {
 	struct fbk_pair_page *pair;
 	int pair_fd;
 	int doorbell;
+	int life_fd;
 	uint64_t features;
 	uint8_t instance[16]; /* of the daemon, as Welcome says */
 	uint64_t clock_ns;

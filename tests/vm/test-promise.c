@@ -483,14 +483,16 @@ START_TEST(daemon_that_does_not_run)
 END_TEST
 
 /* SIGKILL: the kernel closes vgem's file and signals all its fences as success. The library reports
- * the failure. */
+ * the failure from then on, also to who only looks. */
 START_TEST(killed_daemon)
 {
 	setup();
 	int fd = promise(1);
-	daemon_kill(&lab.daemon);
+	kill(lab.daemon.pid, SIGKILL);
 	ck_assert(sync_file_wait(fd, PATIENCE_MS));
+	ck_assert_int_eq(fbk_point_check(lab_point(&lab, 1)), -ENOTCONN);
 	ck_assert_int_eq(sync_file_status(fd), 1);
+	daemon_kill(&lab.daemon);
 	ck_assert_int_eq(fbk_point_wait(lab_point(&lab, 1), deadline_ms(PATIENCE_MS)), -ENOTCONN);
 	close(fd);
 	fbk_disconnect(lab.waiter);
@@ -547,7 +549,7 @@ static void add_ends(TCase *tcase)
 	tcase_add_test(tcase, stop_keeps_promises);
 	tcase_add_test(tcase, stop_breaks_what_does_not_come);
 	tcase_add_test(tcase, daemon_that_does_not_run);
-	tcase_add_test(tcase, killed_daemon);
+	tcase_add_loop_test(tcase, killed_daemon, 0, 5);
 }
 
 int main(void)

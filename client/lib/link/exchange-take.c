@@ -155,12 +155,13 @@ static int exchange_try(struct fbk_exchange *exchange, const struct taking *taki
 	struct exchange_buffer *buffer = NULL;
 	bool early = taking->count != NULL;
 	exchange_lock(exchange);
-	int refreshed = exchange_refresh(exchange);
+	/* without the daemon no end of a link is seen, and its buffers may be read still */
+	int refreshed = context_lost(exchange->context) ? -ENOTCONN : exchange_refresh(exchange);
 	int r = exchange_is_full(exchange) ? -EAGAIN : exchange_choose(exchange, early, &buffer);
 	if (r == 0) {
 		exchange_give(exchange, buffer, taking);
 	} else if (r == -EAGAIN && refreshed < 0) {
-		r = refreshed;
+		r = refreshed == -ENOTCONN ? error_lost() : refreshed;
 	} else if (r == -EAGAIN) {
 		exchange_await(exchange, early, awaited);
 	}
