@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -234,7 +236,6 @@ static struct broker *broker_alloc(void)
 	registry->observers = observers;
 	registry->blame = &blame;
 	registry->started_ns = clock_now_ns();
-	arc4random_buf(registry->instance, sizeof(registry->instance));
 	registry->classifier.reference_fd = -1;
 	registry->udmabuf = -ENODEV;
 	graph_init(&registry->graph);
@@ -249,10 +250,30 @@ static struct broker *broker_alloc(void)
 	return broker;
 }
 
+static int broker_init_classifier(struct registry *registry)
+{
+	const char *call;
+	int r = classifier_init(&registry->classifier, &call);
+	if (r < 0) {
+		return log_call(call, r);
+	}
+	int memfd = memfd_create("fencebroker-reference", MFD_CLOEXEC);
+	if (memfd < 0) {
+		return log_call("memfd_create", -errno);
+	}
+	r = classifier_know_memfds(&registry->classifier, memfd);
+	close(memfd);
+	return r;
+}
+
 /* The parts without which the daemon can't run. */
 static int broker_init_core(struct broker *broker)
 {
 	struct registry *registry = &broker->registry;
+	size_t random = sizeof(registry->instance);
+	if (getrandom(registry->instance, random, 0) != (ssize_t)random) {
+		return log_call("getrandom", -errno);
+	}
 	int r = loop_init(&registry->loop);
 	if (r == 0) {
 		r = account_create(&registry->account);
@@ -262,7 +283,7 @@ static int broker_init_core(struct broker *broker)
 		r = closer_init(&registry->closer, registry->fd_limit);
 	}
 	if (r == 0) {
-		r = classifier_init(&registry->classifier);
+		r = broker_init_classifier(registry);
 	}
 	if (r == 0) {
 		r = watcher_create(registry, &registry->watcher);
@@ -284,8 +305,8 @@ static void broker_init_translation(struct broker *broker)
 	struct translator *translator = &broker->translator;
 	int aio = aio_init(&translator->aio);
 	if (aio < 0) {
-		log_warning("no AIO context (%s): eventfds can't be exported",
-			    strerrordesc_np(-aio));
+		log_warning("io_setup: %s%s: eventfds can't be exported", strerrordesc_np(-aio),
+			    call_hint(aio));
 	}
 	registry->udmabuf = udmabuf_open();
 	drm_open(&translator->drm);

@@ -206,9 +206,10 @@ static int join_bus(struct broker *broker, const struct options *options)
 static int serve(struct broker *broker, struct listener *listener)
 {
 	int signals = signals_open();
-	struct event *event =
-		signals < 0 ? NULL
-			    : loop_listen(&broker->registry.loop, signals, EV_READ | EV_PERSIST,
+	if (signals < 0) {
+		return log_call("signalfd4", -errno);
+	}
+	struct event *event = loop_listen(&broker->registry.loop, signals, EV_READ | EV_PERSIST,
 					  PRIORITY_FENCE, on_signal, broker);
 	const struct counters *counters = &broker->registry.counters;
 	int r = -ENOMEM;
@@ -229,9 +230,7 @@ static int serve(struct broker *broker, struct listener *listener)
 		notify_manager("STOPPING=1");
 	}
 	event_drop(event);
-	if (signals >= 0) {
-		close(signals);
-	}
+	close(signals);
 	return r;
 }
 
@@ -298,7 +297,7 @@ int main(int argc, char **argv)
 	broker->reload.source = source;
 	const char *missing = probe_fatal(&broker->probe);
 	if (missing) {
-		log_error("this kernel cannot run the daemon: %s", missing);
+		log_error("cannot run here: %s", missing);
 		r = -ENOSYS;
 	} else {
 		r = join_bus(broker, &options);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "client/include/fencebroker.h"
 
 #define LINK_SIZE   128
@@ -25,38 +25,41 @@ static int fd_status(int fd, struct statx *ret_status)
 	return 0;
 }
 
-int classifier_init(struct classifier *classifier)
+int classifier_init(struct classifier *classifier, const char **ret_call)
 {
 	struct statx status;
 	*classifier = (struct classifier){ .reference_fd = eventfd(0, EFD_CLOEXEC) };
 	if (classifier->reference_fd < 0) {
+		*ret_call = "eventfd2";
 		return -errno;
 	}
 	int r = fd_status(classifier->reference_fd, &status);
 	if (r < 0) {
+		*ret_call = "statx";
 		classifier_finish(classifier);
 		return r;
 	}
 	classifier->device_major = status.stx_dev_major;
 	classifier->device_minor = status.stx_dev_minor;
-	int memfd = memfd_create("fencebroker-reference", MFD_CLOEXEC);
-	r = memfd < 0 ? -errno : fd_status(memfd, &status);
-	if (memfd >= 0) {
-		close(memfd);
-	}
-	if (r < 0) {
-		classifier_finish(classifier);
-		return r;
-	}
-	classifier->memfd_major = status.stx_dev_major;
-	classifier->memfd_minor = status.stx_dev_minor;
 	return 0;
+}
+
+int classifier_know_memfds(struct classifier *classifier, int memfd)
+{
+	struct statx status;
+	int r = fd_status(memfd, &status);
+	if (r == 0) {
+		classifier->knows_memfds = true;
+		classifier->memfd_major = status.stx_dev_major;
+		classifier->memfd_minor = status.stx_dev_minor;
+	}
+	return r;
 }
 
 void classifier_finish(struct classifier *classifier)
 {
 	if (classifier->reference_fd >= 0) {
-		close(classifier->reference_fd);
+		fd_close(classifier->reference_fd);
 		classifier->reference_fd = -1;
 	}
 }
@@ -97,13 +100,13 @@ static bool is_dmabuf(int fd, const char *link)
 		return false;
 	}
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	FILE *file = fopen(path, "re");
-	if (!file) {
+	int file = fd_open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0) {
 		return false;
 	}
-	size_t size = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[size] = '\0';
+	long size = syscall(SYS_read, file, text, sizeof(text) - 1);
+	fd_close(file);
+	text[size > 0 ? size : 0] = '\0';
 	return strstr(text, "\nexp_name:") != NULL;
 }
 
@@ -185,7 +188,8 @@ static bool is_memfd(const struct classifier *classifier, int fd)
 {
 	struct statx status;
 	char link[LINK_SIZE];
-	return fd_status(fd, &status) == 0 && status.stx_dev_major == classifier->memfd_major &&
+	return classifier->knows_memfds && fd_status(fd, &status) == 0 &&
+	       status.stx_dev_major == classifier->memfd_major &&
 	       status.stx_dev_minor == classifier->memfd_minor && fd_link(fd, link) &&
 	       strncmp(link, "/memfd:", 7) == 0;
 }

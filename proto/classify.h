@@ -7,16 +7,22 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct classifier {
 	int reference_fd;                    /* an eventfd of our own; -1: not made */
 	uint32_t device_major, device_minor; /* of anonymous inodes */
-	uint32_t memfd_major, memfd_minor;   /* of memfds */
+	bool knows_memfds;
+	uint32_t memfd_major, memfd_minor; /* of memfds */
 };
 
-int classifier_init(struct classifier *classifier);
+/* `ret_call` is the system call that failed. */
+int classifier_init(struct classifier *classifier, const char **ret_call);
+
+/* What memfds are: `memfd` is one that was made by the daemon. */
+int classifier_know_memfds(struct classifier *classifier, int memfd);
 void classifier_finish(struct classifier *classifier); /* takes one that was never made */
 
 /*

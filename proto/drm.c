@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <xf86drm.h>
 
+#include "fd.h"
 #include "ioctl.h"
 
 #define RENDER_FIRST 128
@@ -52,7 +53,7 @@ static bool syncobj_eventfd_works(struct drm *drm)
 		syncobj_close(drm, handle);
 	}
 	if (fence >= 0) {
-		close(fence);
+		fd_close(fence);
 	}
 	return works;
 }
@@ -63,7 +64,7 @@ static int render_node_open(int *number, struct drm *ret_counts)
 	while (*number <= RENDER_LAST) {
 		char path[32];
 		snprintf(path, sizeof(path), "/dev/dri/renderD%d", (*number)++);
-		int fd = open(path, O_RDWR | O_CLOEXEC);
+		int fd = fd_open(path, O_RDWR | O_CLOEXEC);
 		ret_counts->present += fd >= 0 || errno != ENOENT;
 		if (fd >= 0) {
 			ret_counts->seen++;
@@ -96,7 +97,7 @@ int drm_syncobj_open(char ret_driver[32])
 			driver_name(fd, ret_driver);
 			return fd;
 		}
-		close(fd);
+		fd_close(fd);
 	}
 	return -ENODEV;
 }
@@ -113,7 +114,7 @@ static void drm_find_vgem(struct drm *drm)
 			snprintf(drm->vgem, sizeof(drm->vgem), "%s", card);
 		}
 		free(card);
-		close(fd);
+		fd_close(fd);
 	}
 }
 
@@ -123,7 +124,7 @@ void drm_open(struct drm *drm)
 	drm_find_vgem(drm);
 	drm->syncobj = drm_syncobj_open(drm->driver);
 	if (drm->syncobj >= 0 && syncobj_create(drm, &drm->scratch) < 0) {
-		close(drm->syncobj);
+		fd_close(drm->syncobj);
 		drm->syncobj = -1;
 	}
 	drm->eventfd = drm->syncobj >= 0 && syncobj_eventfd_works(drm);
@@ -135,11 +136,11 @@ void drm_open(struct drm *drm)
 void drm_finish(struct drm *drm)
 {
 	if (drm->own_sync_file >= 0) {
-		close(drm->own_sync_file);
+		fd_close(drm->own_sync_file);
 	}
 	if (drm->syncobj >= 0) {
 		syncobj_close(drm, drm->scratch);
-		close(drm->syncobj);
+		fd_close(drm->syncobj);
 	}
 	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
 }
@@ -151,7 +152,7 @@ static int dmabuf_sync_file(int dmabuf, int *ret_fd)
 {
 	struct dma_buf_export_sync_file request = { .flags = DMA_BUF_SYNC_RW, .fd = -1 };
 	int r = ioctl_again(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) < 0 ? -errno : 0;
-	close(dmabuf);
+	fd_close(dmabuf);
 	if (r == 0) {
 		*ret_fd = request.fd;
 	}
@@ -160,7 +161,7 @@ static int dmabuf_sync_file(int dmabuf, int *ret_fd)
 
 int drm_open_beside(const char *card)
 {
-	int fd = open(card, O_RDWR | O_CLOEXEC);
+	int fd = fd_open(card, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		return -errno;
 	}
@@ -180,13 +181,13 @@ static int vgem_dmabuf(const char *card)
 	if (r == 0) {
 		r = drm_error(drmPrimeHandleToFD(fd, dumb.handle, DRM_CLOEXEC, &dmabuf));
 	}
-	close(fd);
+	fd_close(fd);
 	return r < 0 ? r : dmabuf;
 }
 
 static int udmabuf_dmabuf(void)
 {
-	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	int device = fd_open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 	int memory = memfd_create("fencebroker-udmabuf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r = -EOPNOTSUPP;
 	if (device >= 0 && memory >= 0 && ftruncate(memory, PAGE_BYTES) == 0 &&
@@ -198,10 +199,10 @@ static int udmabuf_dmabuf(void)
 		r = r < 0 ? -errno : r;
 	}
 	if (device >= 0) {
-		close(device);
+		fd_close(device);
 	}
 	if (memory >= 0) {
-		close(memory);
+		fd_close(memory);
 	}
 	return r;
 }
@@ -219,7 +220,7 @@ int drm_dmabuf_fences(struct drm *drm)
 	int dmabuf = any_dmabuf(drm);
 	int r = dmabuf < 0 ? dmabuf : dmabuf_sync_file(dmabuf, &fd);
 	if (r == 0) {
-		close(fd);
+		fd_close(fd);
 	}
 	return r;
 }

@@ -5,6 +5,7 @@
 #include <linux/sync_file.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "ioctl.h"
 
 /* A merged sync_file of more fences is judged by its state as a whole, which the kernel makes. */
@@ -23,7 +24,7 @@ int sync_file_confirm(int own, int fd)
 	if (ioctl_again(own, SYNC_IOC_MERGE, &merge) < 0) {
 		return errno == ENOENT ? -EBADF : -errno;
 	}
-	close(merge.fence); /* ours: close can't block */
+	fd_close(merge.fence); /* ours: close can't block */
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "fd.h"
+
 #ifndef SCM_PIDFD
 #define SCM_PIDFD 0x04 /* Linux 6.5 */
 #endif
@@ -69,7 +71,7 @@ int wire_receive(int socket, struct wire_packet *packet)
 	bool again;
 	ssize_t size;
 	do {
-		size = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		size = syscall(SYS_recvmsg, socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		again = size < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
 		reset = size < 0 && errno == ECONNRESET;
 	} while (again);
@@ -109,7 +111,7 @@ int wire_send(int socket, const void *bytes, size_t size, const int *fds, size_t
 	}
 	ssize_t sent;
 	do {
-		sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = syscall(SYS_sendmsg, socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0) {
 		return -errno;

@@ -17,7 +17,8 @@
  *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
  *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, a
  *             right that you do not hold, or the other end of a link) and -EOPNOTSUPP (see
- *             fbk_feature()).
+ *             fbk_feature()), and -ENOSYS where this kernel lacks a system call or a sandbox refuses it: the detail
+ *             names it.
  *             -EAGAIN, -ETIMEDOUT, -ENOTCONN, -EBADF, -EALREADY and -ECANCELED are the library's:
  *             they never come from others. A timeline that its owner failed with one of these, a
  *             kernel fence that carries one (the kernel ends innocent requests of a reset GPU
@@ -33,7 +34,10 @@
  *             longest wait, means that longest wait: every wait ends.
  *   Threads   Any thread may use a context and all that belongs to it; none may destroy an object
  *             that another thread is using. Signals of the program disturb no call: none returns -EINTR. The thread of the
- *             library blocks them all. Callbacks run inside fbk_dispatch() only, on its thread,
+ *             library blocks them all. No function is a cancellation point, and callbacks run with cancelling disabled: a
+ *             thread that is cancelled ends once it is back in its program; fbk_context_set_flushing() ends what it sleeps
+ *             in. A callback returns: it may not end its thread, nor throw. Asynchronous cancelling
+ *             (PTHREAD_CANCEL_ASYNCHRONOUS) is not supported inside a call. Callbacks run inside fbk_dispatch() only, on its thread,
  *             and with no lock held; they may call anything but fbk_disconnect() and fbk_dispatch()
  *             on the same context. Beyond that:
  *
@@ -448,7 +452,7 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 
 /* ----------------------------------------------------------------------------------- points -- */
 
-/* 0 reached, -EAGAIN not yet, else the error it failed with. No system call. Data written before
+/* 0 reached, -EAGAIN not yet, -ENOTCONN not yet and the daemon is gone, else the error it failed with. No system call. Data written before
  * the signal is visible once this returned 0 (for FBK_VISIBILITY_ORDERED devices). */
 int fbk_point_check(struct fbk_point point);
 

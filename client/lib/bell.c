@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "bell.h"
 
-#include <sys/eventfd.h>
-
 #include "context.h"
+#include "proto/fd.h"
 #include "proto/mutant.h"
 
 void bell_ring(struct fbk_context *context, uint32_t handle)
@@ -17,5 +16,5 @@ void bell_ring(struct fbk_context *context, uint32_t handle)
 	atomic_fetch_or_explicit(&pair->bell_summary, UINT64_C(1) << (handle / 64),
 				 memory_order_seq_cst);
 	/* Non-blocking; a full counter means that it was rung 2^64 times. */
-	eventfd_write(context->doorbell, 1);
+	event_raise(context->doorbell);
 }

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "proto/fd.h"
+
 void calls_init(struct calls *calls, pthread_mutex_t *mutex)
 {
 	calls->mutex = mutex;
@@ -60,7 +62,9 @@ static void calls_wait(struct calls *calls, uint64_t number, const void *owner)
 	pthread_mutex_lock(calls->mutex);
 	calls->waiting++;
 	while (call_elsewhere(calls, number, owner)) {
+		int before = cancelling_hold();
 		pthread_cond_wait(&calls->ended, calls->mutex);
+		cancelling_resume(before);
 	}
 	calls->waiting--;
 	pthread_mutex_unlock(calls->mutex);

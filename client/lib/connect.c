@@ -21,6 +21,7 @@
 #include "guard.h"
 #include "handle.h"
 #include "page-map.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 #include "request.h"
 #include "watch.h"
@@ -56,11 +57,14 @@ static int context_connect(struct fbk_context *context, const char *path)
 	}
 	context->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (context->socket < 0) {
-		return error_plain(-errno);
+		return error_of_call("socket", -errno);
 	}
 	do { /* waits while the daemon has a queue of others */
-		r = connect(context->socket, (struct sockaddr *)&address, sizeof(address));
+		r = fd_connect(context->socket, (struct sockaddr *)&address, sizeof(address));
 	} while (r < 0 && errno == EINTR);
+	if (r < 0 && (errno == EPERM || errno == EINVAL || errno == ENOSYS)) { /* not the daemon's doing */
+		return error_of_call("connect", -errno);
+	}
 	if (r < 0) {
 		return error_set(-errno,
 				 "no daemon at %s (%s): start it with `systemctl start "
@@ -81,7 +85,7 @@ static int context_map_pair(struct fbk_context *context, const Fbk__Wire__Page *
 	}
 	void *memory = mmap(NULL, page->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {
-		return error_plain(-errno);
+		return error_of_call("mmap", -errno);
 	}
 	context->pair = memory;
 	context->pair_size = page->size;
@@ -131,7 +135,7 @@ static int context_map_life(struct fbk_context *context, const Fbk__Wire__Page *
 {
 	struct page_map *map; /* among the context's, until its end */
 	if (!page || page_slot_check(page, 0, sizeof(struct fbk_life_slot)) < 0) {
-		close(fd);
+		fd_close(fd);
 		return error_set(-EPROTO, "the daemon shows no page that says whether it lives");
 	}
 	int r = page_map_get(context, page->id, page->size, fd, false, &map);
@@ -167,6 +171,8 @@ static int context_greet(struct fbk_context *context)
 	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);
 	r = context_map_pair(context, welcome->pair, reply.fds[0]);
 	if (r == 0) {
+		classifier_know_memfds(&context->classifier,
+				       reply.fds[0]); /* else there are none */
 		r = context_map_life(context, welcome->life, reply.fds[2]);
 		reply.fds[2] = -1;
 	}
@@ -181,14 +187,21 @@ static int context_greet(struct fbk_context *context)
 static int context_make_fds(struct fbk_context *context)
 {
 	struct epoll_event event = { .events = EPOLLIN };
+	const char *call;
 	context->local = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	context->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	context->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (context->local < 0 || context->wake < 0 || context->epoll < 0 ||
-	    epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->local, &event) < 0) {
-		return error_plain(-errno);
+	context->wake = context->local < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (context->wake < 0) {
+		return error_of_call("eventfd2", -errno);
 	}
-	return classifier_init(&context->classifier);
+	context->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (context->epoll < 0) {
+		return error_of_call("epoll_create1", -errno);
+	}
+	if (epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->local, &event) < 0) {
+		return error_of_call("epoll_ctl", -errno);
+	}
+	int r = classifier_init(&context->classifier, &call);
+	return r < 0 ? error_of_call(call, r) : 0;
 }
 
 static int context_mark(struct fbk_context *context)
@@ -196,12 +209,14 @@ static int context_mark(struct fbk_context *context)
 	void *page = mmap(NULL, CONTEXT_MARK_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED) {
-		return error_plain(-errno);
+		return error_of_call("mmap", -errno);
 	}
 	context->ours = page;
 	*context->ours = true;
 	if (madvise(page, CONTEXT_MARK_SIZE, MADV_WIPEONFORK) < 0) {
-		return error_set(-errno, "this kernel lacks MADV_WIPEONFORK (Linux 4.14)");
+		return errno == EINVAL ? error_set(-ENOSYS, "madvise: this kernel lacks "
+							    "MADV_WIPEONFORK (Linux 4.14)")
+				       : error_of_call("madvise", -errno);
 	}
 	return 0;
 }
@@ -230,7 +245,7 @@ static int context_start(struct fbk_context *context, int socket, const char *pa
 		r = context_greet(context);
 	}
 	if (r == 0 && epoll_ctl(context->epoll, EPOLL_CTL_ADD, context->socket, &event) < 0) {
-		r = error_plain(-errno);
+		r = error_of_call("epoll_ctl", -errno);
 	}
 	return r;
 }
@@ -240,7 +255,7 @@ static int connect_by(int socket, const char *path, struct fbk_context **ret_con
 	struct fbk_context *context = context_create();
 	if (!context) {
 		if (socket >= 0) {
-			close(socket);
+			fd_close(socket);
 		}
 		return error_plain(-ENOMEM);
 	}
@@ -267,7 +282,7 @@ int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context)
 	}
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
 	    type != SOCK_SEQPACKET) {
-		close(socket_fd);
+		fd_close(socket_fd);
 		return error_set(-EPROTO,
 				 "that fd is not the socket that RegisterDevice() returned");
 	}

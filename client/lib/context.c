@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "proto/cells.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 
 int context_check(struct fbk_context *context)
@@ -23,7 +23,7 @@ int context_check(struct fbk_context *context)
 void context_rouse(struct fbk_context *context)
 {
 	/* Our own eventfd; at its maximum it is readable anyway. */
-	eventfd_write(context->local, 1);
+	event_raise(context->local);
 }
 
 void context_wake(struct fbk_context *context)
@@ -33,7 +33,7 @@ void context_wake(struct fbk_context *context)
 	}
 	children_wake(&context->children);
 	pthread_cond_broadcast(&context->answered);
-	eventfd_write(context->wake, 1);
+	event_raise(context->wake);
 }
 
 bool context_flushing(const struct fbk_context *context)
@@ -111,7 +111,7 @@ struct fbk_context *context_create(void)
 static void close_if_open(int fd)
 {
 	if (fd >= 0) {
-		close(fd);
+		fd_close(fd);
 	}
 }
 

@@ -76,6 +76,9 @@ struct fbk_context {
 	struct wire_packet *packet; /* the reading thread's */
 	pthread_cond_t answered;    /* a reply came, or the reading thread stopped reading */
 	bool reading;               /* a thread reads the socket */
+	const char
+		*broken_call; /* the system call that ended the connection; NULL: the daemon did */
+	int broken_error;
 	uint64_t next_serial;
 	LIST_HEAD(, pending) pendings;
 	/* takes each message that is no reply, or one that no thread waits for; under the mutex */

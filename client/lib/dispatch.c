@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Calling back what was watched, on the thread that dispatches. */
 #include <errno.h>
-#include <sys/eventfd.h>
 
 #include "context.h"
 #include "error.h"
 #include "point-error.h"
+#include "proto/fd.h"
 #include "request.h"
 #include "timeline.h"
 #include "uring.h"
@@ -23,8 +23,7 @@ static void dispatch_collect(struct fbk_context *context)
 		request_read(context);
 	} /* else the thread that reads passes it on, and rouses us for it */
 	if (!context_closed(context)) {
-		eventfd_t value;
-		eventfd_read(context->local, &value);
+		event_clear(context->local);
 	}
 	uring_dispatch(context);
 	watches_expire(context);
@@ -50,7 +49,9 @@ static void dispatch_call(struct fbk_context *context, struct watch *watch)
 	timeline_ref(point.timeline);
 	watch_free(context, watch);
 	pthread_mutex_unlock(&context->mutex);
+	int before = cancelling_hold();
 	fn(arg, point, result);
+	cancelling_resume(before);
 	pthread_mutex_lock(&context->mutex);
 	timeline_unref(point.timeline);
 	call_end(&context->calls, &call);

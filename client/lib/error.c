@@ -30,6 +30,18 @@ int error_plain(int error)
 	return error_fixed(error, strerrordesc_np(-error));
 }
 
+int error_of_call(const char *call, int error)
+{
+	if (error == -EPERM || error == -EACCES || error == -ENOSYS) {
+		return error_set(
+			-ENOSYS,
+			"%s: %s: a sandbox's filter (seccomp) refuses this system call, or "
+			"the kernel lacks it",
+			call, strerrordesc_np(-error));
+	}
+	return error_set(error, "%s: %s", call, strerrordesc_np(-error));
+}
+
 int error_lost(void)
 {
 	return error_fixed(-ENOTCONN, "the daemon is gone");

@@ -16,6 +16,10 @@ __attribute__((format(printf, 2, 3))) int error_set(int error, const char *forma
 int error_plain(int error);
 int error_fixed(int error, const char *sentence);
 
+/* System call `call` failed with -error. One that the kernel lacks or a sandbox refuses is -ENOSYS, whatever the filter says: -EPERM
+ * is the daemon's policy. */
+int error_of_call(const char *call, int error);
+
 int error_lost(void);  /* -ENOTCONN: the daemon is gone */
 int error_child(void); /* -EBADF: in a forked child */
 

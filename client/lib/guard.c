@@ -11,6 +11,7 @@
 #include "context.h"
 #include "error.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 #include "proto/thread.h"
 #include "request.h"
 
@@ -54,10 +55,9 @@ static void *guard_run(void *arg)
 					    : 0 },
 			{ .fd = context->guard_bell, .events = POLLIN },
 		};
-		eventfd_t value;
-		int r = poll(entries, 2, later ? GUARD_RETRY_MS : -1);
+		int r = fd_poll(entries, 2, later ? GUARD_RETRY_MS : -1);
 		if (entries[1].revents && r > 0) {
-			eventfd_read(context->guard_bell, &value);
+			event_clear(context->guard_bell);
 		}
 		/* acquire: pairs with guard_end */
 		if (atomic_load_explicit(&context->guard_ends, memory_order_acquire)) {
@@ -84,7 +84,7 @@ static int guard_create(struct fbk_context *context)
 	}
 	int r = thread_start(&context->guard, GUARD_STACK, 0, guard_run, context);
 	if (r < 0) {
-		close(context->guard_bell);
+		fd_close(context->guard_bell);
 		context->guard_bell = -1;
 	}
 	return r;
@@ -111,10 +111,13 @@ int guard_start(struct fbk_context *context)
 	pthread_mutex_lock(&context->outbox.lock);
 	int r = guard_ensure(context);
 	pthread_mutex_unlock(&context->outbox.lock);
-	return r < 0 ? error_set(r == -EAGAIN ? -ENOMEM : r,
-				 "cannot start the thread that watches the daemon: %s",
-				 strerrordesc_np(-r))
-		     : 0;
+	if (r == -EAGAIN) {
+		return error_set(-ENOMEM,
+				 "cannot start the thread that watches the daemon: %s (memory, or "
+				 "the limit of threads)",
+				 strerrordesc_np(-r));
+	}
+	return r < 0 ? error_of_call(r == -EMFILE || r == -ENFILE ? "eventfd2" : "clone3", r) : 0;
 }
 
 int guard_begin(struct outbox *outbox)
@@ -122,7 +125,7 @@ int guard_begin(struct outbox *outbox)
 	struct fbk_context *context = container_of(outbox, struct fbk_context, outbox);
 	int r = guard_ensure(context);
 	if (r == 0) {
-		eventfd_write(context->guard_bell, 1);
+		event_raise(context->guard_bell);
 	}
 	return r;
 }
@@ -132,7 +135,9 @@ void guard_end(struct fbk_context *context)
 	if (context->guarded) {
 		/* release: pairs with the acquire in guard_run */
 		atomic_store_explicit(&context->guard_ends, true, memory_order_release);
-		eventfd_write(context->guard_bell, 1);
+		event_raise(context->guard_bell);
+		int before = cancelling_hold();
 		pthread_join(context->guard, NULL);
+		cancelling_resume(before);
 	}
 }

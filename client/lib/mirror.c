@@ -15,6 +15,7 @@
 #include "error.h"
 #include "proto/container.h"
 #include "proto/drm.h"
+#include "proto/fd.h"
 #include "request.h"
 #include "timeline.h"
 
@@ -56,7 +57,7 @@ static bool mirror_open_direct(struct fbk_mirror *mirror, int syncobj_fd)
 	if (drmSyncobjFDToHandle(mirror->drm_fd, syncobj_fd, &mirror->syncobj) == 0) {
 		return true;
 	}
-	close(mirror->drm_fd);
+	fd_close(mirror->drm_fd);
 	mirror->drm_fd = -1;
 	return false;
 }
@@ -115,7 +116,7 @@ static int mirror_request(struct fbk_mirror *mirror, bool from, int syncobj_fd)
 static void mirror_free(struct fbk_mirror *mirror)
 {
 	if (mirror->drm_fd >= 0) {
-		close(mirror->drm_fd);
+		fd_close(mirror->drm_fd);
 	}
 	free(mirror);
 }

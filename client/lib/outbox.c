@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 
 struct outbox_entry {
@@ -41,7 +42,7 @@ bool outbox_waits(const struct outbox *outbox)
 static void entry_free(struct outbox_entry *entry)
 {
 	for (size_t i = 0; i < entry->fd_count; i++) {
-		close(entry->fds[i]);
+		fd_close(entry->fds[i]);
 	}
 	free(entry->fds);
 	free(entry);

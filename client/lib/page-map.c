@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "proto/fd.h"
 #include "proto/fencebroker.pb-c.h"
 
 /* Map `size` bytes at an address that is a multiple of it: devices import pages by their address. */
@@ -117,7 +118,7 @@ int page_map_get_peer(struct fbk_context *context, const Fbk__Wire__Page *page, 
 		void *memory = mmap(map->memory, FBK_PEER_SIZE, PROT_READ | PROT_WRITE,
 				    MAP_SHARED | MAP_FIXED, fd, 0);
 		if (memory == MAP_FAILED) {
-			r = error_plain(-errno);
+			r = error_of_call("mmap", -errno);
 		} else {
 			map->id = page->id;
 			map->first = page->header_size;
@@ -125,7 +126,7 @@ int page_map_get_peer(struct fbk_context *context, const Fbk__Wire__Page *page, 
 		}
 	}
 	if (fd >= 0) {
-		close(fd);
+		fd_close(fd);
 	}
 	if (r == 0) {
 		map->refs++;
@@ -172,7 +173,7 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 		int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
 		map->memory = map_aligned(size, protection, fd);
 		if (map->memory == MAP_FAILED) {
-			r = error_plain(-errno);
+			r = error_of_call("mmap", -errno);
 			free(map);
 		} else {
 			map->id = id;
@@ -183,7 +184,7 @@ int page_map_get(struct fbk_context *context, uint64_t id, uint64_t size, int fd
 		}
 	}
 	if (fd >= 0) {
-		close(fd);
+		fd_close(fd);
 	}
 	if (r == 0) {
 		*ret_map = map;
@@ -200,7 +201,7 @@ int page_map_adopt(struct fbk_context *context, uint64_t id, int dmabuf, uint64_
 	}
 	map->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, (off_t)offset);
 	if (map->memory == MAP_FAILED) {
-		int r = error_plain(-errno);
+		int r = error_of_call("mmap", -errno);
 		free(map);
 		return r;
 	}

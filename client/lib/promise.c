@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "error.h"
+#include "proto/fd.h"
 #include "proto/ioctl.h"
 #include "request.h"
 #include "timeline.h"
@@ -64,7 +65,7 @@ int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_writ
 	if (ioctl_again(dmabuf_fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import) < 0) {
 		r = dmabuf_error("set");
 	}
-	close(import.fd);
+	fd_close(import.fd);
 	return r;
 }
 

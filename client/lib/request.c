@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "context.h"
 #include "error.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 
 #define REQUEST_SIZE_MAX (FBK_FORMAT_DATA_MAX + 512) /* LinkFormat, with its data */
@@ -32,7 +32,7 @@ void reply_finish(struct reply *reply)
 {
 	for (size_t i = 0; i < reply->fd_count; i++) {
 		if (reply->fds[i] >= 0) {
-			close(reply->fds[i]);
+			fd_close(reply->fds[i]);
 		}
 	}
 	if (reply->message) {
@@ -55,7 +55,7 @@ static struct pending *pending_find(struct fbk_context *context, uint64_t serial
 static void packet_close(const struct wire_packet *packet)
 {
 	for (size_t i = 0; i < packet->fd_count; i++) {
-		close(packet->fds[i]);
+		fd_close(packet->fds[i]);
 	}
 }
 
@@ -97,6 +97,22 @@ static void packet_pass_on(struct fbk_context *context, const struct wire_packet
 	pthread_cond_broadcast(&context->answered);
 }
 
+/* No more can be read, for a reason that lies here: the connection is over. Under the mutex. */
+static void context_break(struct fbk_context *context, const char *call, int error)
+{
+	if (error < 0 && !context_closed(context)) {
+		context->broken_call = call;
+		context->broken_error = error;
+	}
+	context_lose(context);
+}
+
+static int context_broken(const struct fbk_context *context)
+{
+	return context->broken_call ? error_of_call(context->broken_call, context->broken_error)
+				    : error_lost();
+}
+
 void request_read(struct fbk_context *context)
 {
 	while (!context_closed(context)) {
@@ -106,7 +122,7 @@ void request_read(struct fbk_context *context)
 		}
 		if (r <= 0 && r != -EMFILE) { /* of -EMFILE the waiting thread learns: fds lack */
 			packet_close(context->packet);
-			context_lose(context);
+			context_break(context, "recvmsg", r);
 			return;
 		}
 		packet_pass_on(context, context->packet);
@@ -129,7 +145,9 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 	}
 	if (context->reading) {
 		struct timespec until = timespec_of(deadline);
+		int before = cancelling_hold();
 		pthread_cond_timedwait(&context->answered, &context->mutex, &until);
+		cancelling_resume(before);
 		return;
 	}
 	struct pollfd entries[] = {
@@ -138,11 +156,13 @@ static void request_wait(struct fbk_context *context, uint64_t deadline)
 	};
 	context->reading = true;
 	pthread_mutex_unlock(&context->mutex);
-	poll(entries, 2, remaining_ms(deadline));
+	int r = fd_poll(entries, 2, remaining_ms(deadline)) < 0 ? -errno : 0;
 	pthread_mutex_lock(&context->mutex);
+	if (r < 0 && r != -EINTR && r != -ENOMEM) {
+		context_break(context, "ppoll", r);
+	}
 	if (entries[1].revents) {
-		eventfd_t value;
-		eventfd_read(context->wake, &value);
+		event_clear(context->wake);
 	}
 	request_read(context);
 	context->reading = false;
@@ -248,7 +268,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 	if (r == -EPIPE) {
 		r = 0; /* messages from before the hang-up can be read still */
 	} else if (r < 0 && r != -EMSGSIZE) {
-		error_plain(r);
+		r = error_of_call("sendmsg", r);
 	}
 	pthread_mutex_lock(&context->mutex);
 	while (r == 0 && !pending.done) {
@@ -259,7 +279,7 @@ static int call_run(struct fbk_context *context, Fbk__Wire__Request *request,
 			request_wait(context, deadline);
 		}
 		if (!pending.done) {
-			r = context_closed(context)     ? error_lost()
+			r = context_closed(context)     ? context_broken(context)
 			    : context_flushing(context) ? flushing_error()
 			    : late                      ? request_late(began)
 							: 0;
@@ -404,7 +424,7 @@ static int quiet_put(struct fbk_context *context, Fbk__Wire__Request *request,
 	if (r == -EPIPE) {
 		return error_lost();
 	}
-	return r < 0 && r != -EAGAIN ? error_plain(r) : r;
+	return r < 0 && r != -EAGAIN ? error_of_call("sendmsg", r) : r;
 }
 
 int request_quiet(struct fbk_context *context, Fbk__Wire__Request *request,
@@ -437,7 +457,7 @@ void requests_drain(struct fbk_context *context)
 		if (left == 0 || outbox_flush(&context->outbox) == 0) {
 			break;
 		}
-		poll(&entry, 1, left < DRAIN_LOOK_MS ? left : DRAIN_LOOK_MS);
+		fd_poll(&entry, 1, left < DRAIN_LOOK_MS ? left : DRAIN_LOOK_MS);
 		pthread_mutex_lock(&context->mutex);
 		if (!context->reading) {
 			request_read(context);

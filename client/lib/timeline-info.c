@@ -9,6 +9,7 @@
 #include "error.h"
 #include "page-map.h"
 #include "point-error.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 #include "request.h"
 #include "struct-size.h"
@@ -143,7 +144,7 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 	if (r == 0 && ret_dmabuf_fd) {
 		*ret_dmabuf_fd = fd;
 	} else if (fd >= 0) {
-		close(fd);
+		fd_close(fd);
 	}
 	return r;
 }

@@ -6,6 +6,7 @@
 #include "brokered.h"
 #include "context.h"
 #include "error.h"
+#include "proto/fd.h"
 #include "proto/wire.h"
 #include "request.h"
 #include "timeline.h"
@@ -78,7 +79,7 @@ int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (fence_fds[i] >= 0) {
-			close(fence_fds[i]);
+			fd_close(fence_fds[i]);
 		}
 	}
 	return r;
@@ -124,7 +125,7 @@ int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_po
 		}
 	}
 	if (fence_fd >= 0) {
-		close(fence_fd);
+		fd_close(fence_fd);
 	}
 	if (r == 0) {
 		*ret_point = point;

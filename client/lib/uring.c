@@ -6,10 +6,10 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "context.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 #include "timeline.h"
 
 #define ENTRIES   64 /* each is passed on at once; twice as many completions fit */
@@ -292,12 +292,11 @@ static void ring_reap(struct fbk_context *context)
 {
 	struct uring *uring = context->uring;
 	struct nap_list over = LIST_HEAD_INITIALIZER(over);
-	eventfd_t value;
 	/* The kernel raises the eventfd when a nap is over, and again when that is collected: so it is
 	 * emptied after each of these, and then it is looked whether another one was over by then. Without
 	 * a daemon it stays as it is. */
 	while (ring_collect(uring, &over) && !context_closed(context)) {
-		eventfd_read(context->local, &value);
+		event_clear(context->local);
 	}
 	naps_end(&over);
 	if (uring->forgotten > 0) {

@@ -156,8 +156,12 @@ static long sleep_many(const struct sleeper *sleeper, const struct timespec *unt
 			.flags = FUTEX_32,
 		};
 	}
-	return syscall(SYS_futex_waitv, words, sleeper->count, 0, until, CLOCK_MONOTONIC);
+	long r = syscall(SYS_futex_waitv, words, sleeper->count, 0, until, CLOCK_MONOTONIC);
+	return r < 0 && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT ? -ENOSYS : 0;
 }
+
+/* The kernel lacks futex_waitv (before Linux 5.16), or a sandbox refuses it, by whatever errno. */
+static _Atomic bool waitv_missing;
 
 /* W5. 0, or -ENOSYS where futex_waitv is not there. */
 static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, uint64_t deadline)
@@ -183,7 +187,6 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 		crowd_sleep(sleeper->cells[0], sleeper->sequences[0], &until);
 	} else if (sleeper->count > 1) {
 		r = sleep_many(sleeper, &until);
-		r = r < 0 && errno == ENOSYS ? -ENOSYS : 0;
 	}
 	for (size_t i = 0; i < sleeper->count; i++) {
 		atomic_fetch_sub_explicit(&sleeper->crowds[i]->sleepers, 1, memory_order_relaxed);
@@ -194,7 +197,9 @@ static int sleeper_sleep(struct sleeper *sleeper, struct fbk_context *context, u
 
 static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t deadline)
 {
-	struct sleeper sleeper = { .any = wait->count > SLEEP_WORDS_MAX };
+	/* relaxed: who does not see it yet asks the kernel once more */
+	bool missing = atomic_load_explicit(&waitv_missing, memory_order_relaxed);
+	struct sleeper sleeper = { .any = wait->count > (missing ? 1 : SLEEP_WORDS_MAX) };
 	int r = guard_start(context);
 	if (r < 0) {
 		wait->ran = false;
@@ -228,6 +233,8 @@ static int wait_sleep(struct wait *wait, struct fbk_context *context, uint64_t d
 		}
 		if (sleeper_sleep(&sleeper, context, deadline) == -ENOSYS) {
 			sleeper.any = true;
+			/* relaxed: see above */
+			atomic_store_explicit(&waitv_missing, true, memory_order_relaxed);
 		}
 	}
 }

@@ -18,6 +18,7 @@
 #include "pair-wait.h"
 #include "point.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 #include "proto/mutant.h"
 #include "timeline.h"
 #include "uring.h"
@@ -65,7 +66,7 @@ static bool timer_open(struct fbk_context *context)
 	}
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (fd >= 0 && epoll_ctl(context->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-		close(fd);
+		fd_close(fd);
 		fd = -1;
 	}
 	context->watches->timer = fd;

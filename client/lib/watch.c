@@ -10,6 +10,7 @@
 #include "error.h"
 #include "point.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 #include "proto/fencebroker.pb-c.h"
 #include "timeline.h"
 
@@ -240,7 +241,7 @@ static void watches_drop(struct child *child)
 		watch_free(watches->context, watch);
 	}
 	if (watches->timer >= 0) {
-		close(watches->timer);
+		fd_close(watches->timer);
 	}
 	free(watches);
 }

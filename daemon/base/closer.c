@@ -79,7 +79,7 @@ static void closer_spawn(struct closer *closer)
 	}
 	closer->pid = pid > 0 ? (pid_t)pid : -1;
 	if (pid < 0) {
-		log_error("cannot start the closing helper: %s", strerrordesc_np(errno));
+		log_call("clone, for the closing helper", -errno);
 		alarm_wind(closer->alarm, CLOSER_PATIENCE_S); /* closer_tend tries again then */
 	}
 }
@@ -168,7 +168,7 @@ int closer_init(struct closer *closer, uint64_t fd_limit)
 	*closer = (struct closer){ .pid = -1, .mask = slots - 1 };
 	closer->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (closer->alarm < 0) {
-		return -errno;
+		return log_call("timerfd_create", -errno);
 	}
 	void *memory = mmap(NULL, ring_size(closer->mask), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

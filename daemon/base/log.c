@@ -203,6 +203,19 @@ LOG_FUNCTION(log_warning, LOG_WARNING, 1)
 LOG_FUNCTION(log_info, LOG_INFO, 1)
 LOG_FUNCTION(log_debug, LOG_DEBUG, log_verbose)
 
+const char *call_hint(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -EINVAL
+		       ? ": a sandbox's filter (seccomp) refuses it, or the kernel lacks it"
+		       : "";
+}
+
+int log_call(const char *call, int error)
+{
+	log_error("%s: %s%s", call, strerrordesc_np(-error), call_hint(error));
+	return error;
+}
+
 void log_warning_about(const struct log_subject *subject, const char *format, ...)
 {
 	va_list args;

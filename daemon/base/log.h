@@ -56,6 +56,12 @@ __attribute__((format(printf, 1, 2))) void log_warning(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 
+/* System call `call` failed with -error, and nothing works without it. Returns `error`. */
+int log_call(const char *call, int error);
+
+/* Why it may have. "" for most errnos. */
+const char *call_hint(int error);
+
 __attribute__((format(printf, 2, 3))) void log_warning_about(const struct log_subject *subject,
 							     const char *format, ...);
 

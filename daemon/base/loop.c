@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "log.h"
 
 #define WHEEL_BUDGET       256 /* deadlines per turn; the others wait for the next turn */
 #define CALLBACKS_PER_TURN 64  /* then the loop looks for new events */
@@ -123,16 +124,19 @@ int loop_init(struct loop *loop)
 	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_PER_TURN, 0);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
-	if (!loop->base || event_base_priority_init(loop->base, PRIORITY_COUNT) < 0) {
+	if (!loop->base) {
+		return log_call("epoll_create1", -errno);
+	}
+	if (event_base_priority_init(loop->base, PRIORITY_COUNT) < 0) {
 		return -ENOMEM;
 	}
 	loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->timer < 0) {
-		return -errno;
+		return log_call("timerfd_create", -errno);
 	}
 	loop->timer_event = loop_listen(loop, loop->timer, EV_READ | EV_ET | EV_PERSIST,
 					PRIORITY_FENCE, loop_deadline, loop);
-	return loop->timer_event ? 0 : -ENOMEM;
+	return loop->timer_event ? 0 : log_call("epoll_ctl", -errno);
 }
 
 void loop_finish(struct loop *loop)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "outlet.h"
 
-#include <signal.h>
-
 #include "clock.h"
+#include "proto/thread.h"
 
 #define STACK_SIZE (128 * 1024)
 
@@ -73,16 +72,7 @@ static void *outlet_run(void *arg)
 
 static bool outlet_start(struct outlet *outlet)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before); /* the loop's thread takes them */
-	int r = pthread_create(&outlet->thread, &attributes, outlet_run, outlet);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return r == 0;
+	return thread_start(&outlet->thread, STACK_SIZE, 0, outlet_run, outlet) == 0;
 }
 
 /* A thread that ended never takes the mutex again. */

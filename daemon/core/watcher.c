@@ -382,7 +382,7 @@ int watcher_create(struct registry *registry, struct watcher **ret_watcher)
 	budget_init(&watcher->budget, percent, clock_now_ns());
 	TAILQ_INIT(&watcher->hits);
 	watcher->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int r = watcher->told < 0 ? -errno : 0;
+	int r = watcher->told < 0 ? log_call("eventfd2", -errno) : 0;
 	if (r == 0) {
 		watcher->event =
 			loop_listen(&registry->loop, watcher->told, EV_READ | EV_ET | EV_PERSIST,

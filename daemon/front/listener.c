@@ -87,6 +87,9 @@ static int lock_take(int fd)
 {
 	uint64_t patience = clock_now_ns() + LOCK_PATIENCE_NS;
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			return -errno;
+		}
 		if (!process_gone(lock_holder(fd)) || clock_now_ns() > patience) {
 			return -EADDRINUSE;
 		}
@@ -112,6 +115,11 @@ static int listener_lock(struct listener *listener, const char *path, char *erro
 	}
 	listener->lock = fd;
 	int r = lock_take(fd);
+	if (r < 0 && r != -EADDRINUSE) {
+		snprintf(error, error_size, "cannot flock %s: %s%s", lock_path, strerrordesc_np(-r),
+			 call_hint(r));
+		return r;
+	}
 	if (r < 0) {
 		snprintf(error, error_size,
 			 "another fencebrokerd (pid %d) serves %s; stop it, or "
@@ -213,9 +221,9 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 	    bind(listener->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		r = -errno;
 		snprintf(error, error_size,
-			 "cannot bind %s: %s; choose another place with "
-			 "--socket",
-			 path, strerrordesc_np(-r));
+			 "cannot %s %s: %s%s; choose another place with --socket",
+			 listener->socket < 0 ? "make a socket for" : "bind", path,
+			 strerrordesc_np(-r), call_hint(r));
 		return r;
 	}
 	listener->path = strdup(path);
@@ -227,9 +235,8 @@ static int listener_bind(struct listener *listener, const char *path, bool user_
 	    listen(listener->socket, LISTEN_BACKLOG) < 0) {
 		r = -errno;
 		snprintf(error, error_size,
-			 "cannot listen on %s: %s; choose another place with "
-			 "--socket",
-			 path, strerrordesc_np(-r));
+			 "cannot listen on %s: %s%s; choose another place with --socket", path,
+			 strerrordesc_np(-r), call_hint(r));
 		return r;
 	}
 	return 0;
@@ -284,6 +291,13 @@ static void listener_fed(struct wheel_timer *timer)
 	}
 }
 
+static void listener_pause(struct listener *listener)
+{
+	event_del(listener->event);
+	loop_arm(&listener->broker->registry.loop, &listener->starving,
+		 clock_now_ns() + LISTENER_STARVING_NS);
+}
+
 /* Out of fds: accept with the reserve and drop the connection, else it would wake the loop for ever. The closer closes
  * the dropped socket a little later; only then can the reserve be opened again. */
 static void listener_refuse(struct listener *listener)
@@ -298,9 +312,7 @@ static void listener_refuse(struct listener *listener)
 		registry->counters.refused++;
 	}
 	if (!listener_reserve(listener)) {
-		event_del(listener->event);
-		loop_arm(&registry->loop, &listener->starving,
-			 clock_now_ns() + LISTENER_STARVING_NS);
+		listener_pause(listener);
 	}
 }
 
@@ -336,6 +348,11 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {
 			listener_refuse(listener);
 			continue;
+		}
+		if (socket < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS)) {
+			log_call("accept4", -errno); /* else the loop would turn for ever */
+			listener_pause(listener);
+			return;
 		}
 		if (socket < 0) {
 			return; /* EAGAIN, or the client is gone already */

@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "client/include/fencebroker.h"
+#include "daemon/base/log.h"
 #include "export.h"
 #include "translator.h"
 
@@ -31,16 +33,37 @@ static void result_set(struct probe *probe, enum probe_item item, const char *na
 	snprintf(result->note, sizeof(result->note), "%s", note);
 }
 
+/* The call that failed, on the way that each page takes; NULL: none. */
+static const char *page_try(int fd)
+{
+	if (fd < 0) {
+		return "memfd_create";
+	}
+	if (fchmod(fd, 0600) < 0) {
+		return "fchmod";
+	}
+	if (ftruncate(fd, 4096) < 0) {
+		return "ftruncate";
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) < 0) {
+		return "F_SEAL_FUTURE_WRITE (Linux 5.1)";
+	}
+	return NULL;
+}
+
 static void probe_seals(struct probe *probe)
 {
+	char note[PROBE_NOTE_SIZE] = "pages can be sealed against later writers";
 	int fd = memfd_create("fencebroker-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	bool works =
-		fd >= 0 && ftruncate(fd, 4096) == 0 &&
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0 &&
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED;
-	result_set(probe, PROBE_SEALS, "memfd-seals", works,
-		   works ? "pages can be sealed against later writers"
-			 : "F_SEAL_FUTURE_WRITE needs Linux 5.1");
+	const char *call = page_try(fd);
+	if (call) {
+		snprintf(note, sizeof(note), "%s: %s%s", call, strerrordesc_np(errno),
+			 call_hint(-errno));
+	} else if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED) {
+		call = "mmap";
+		snprintf(note, sizeof(note), "F_SEAL_FUTURE_WRITE has no effect on this kernel");
+	}
+	result_set(probe, PROBE_SEALS, "memfd-seals", !call, note);
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -59,7 +82,7 @@ static void probe_pidfd(struct probe *probe)
 	result_set(probe, PROBE_PIDFD, "pidfd", pidfd >= 0,
 		   peer         ? "SO_PEERPIDFD names the process that connected"
 		   : pidfd >= 0 ? "pidfd_open; SO_PEERPIDFD needs Linux 6.5"
-				: "pidfd_open needs Linux 5.3");
+				: "pidfd_open needs Linux 5.3, and a sandbox that allows it");
 	for (int i = 0; i < 2; i++) {
 		if (ends[i] >= 0) {
 			close(ends[i]);
@@ -78,12 +101,16 @@ static void probe_same_file(struct probe *probe)
 	result_set(probe, PROBE_SAME_FILE, "own-fences", kcmp || query,
 		   query  ? "F_DUPFD_QUERY recognises fences of ours that come back"
 		   : kcmp ? "kcmp recognises fences of ours that come back"
-			  : "needs Linux 6.10, or kcmp (CONFIG_KCMP)");
+			  : "needs Linux 6.10, or kcmp (CONFIG_KCMP, allowed by the sandbox)");
 }
 
 static void probe_proc(struct probe *probe)
 {
-	bool works = access("/proc/self/fd/2", F_OK) == 0;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	bool works = fd >= 0;
+	if (works) {
+		close(fd);
+	}
 	result_set(probe, PROBE_PROC, "proc", works,
 		   works ? "/proc is mounted"
 			 : "mount /proc: read-only page fds are made through it");
@@ -143,7 +170,8 @@ void probe_run(struct probe *probe, struct translator *translator)
 	bool eventfds = translator->aio.source >= 0;
 	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
 		   eventfds ? "eventfds are raised without blocking"
-			    : "no AIO context: raise fs.aio-max-nr; eventfds can't be exported");
+			    : "no AIO context (io_setup): raise fs.aio-max-nr, or use a sandbox "
+			      "that allows it; eventfds can't be exported");
 	probe->features =
 		feature_bit(FBK_FEATURE_TIMELINES, true) | feature_bit(FBK_FEATURE_WATCHES, true) |
 		feature_bit(FBK_FEATURE_SHARING, true) | feature_bit(FBK_FEATURE_GATES, true) |

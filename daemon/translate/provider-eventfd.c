@@ -13,8 +13,8 @@ static int eventfd_probe(struct translator *translator, char *why)
 {
 	if (translator->aio.source < 0) {
 		snprintf(why, FBK_REASON_SIZE,
-			 "this kernel gives no AIO context: raise fs.aio-max-nr, or enable "
-			 "CONFIG_AIO");
+			 "the daemon has no AIO context (io_setup): raise fs.aio-max-nr, or "
+			 "use a kernel with CONFIG_AIO, or a sandbox that allows it");
 		return -ENOSYS;
 	}
 	return 0;

@@ -130,6 +130,9 @@ static _Noreturn void daemon_exec(const struct daemon *daemon, const struct daem
 		_exit(126);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* no daemon outlives a failed test */
+	if (options->confine) {
+		options->confine(options->confine_arg);
+	}
 	execveat(binary, "", (char **)(uintptr_t)args, environ, AT_EMPTY_PATH);
 	_exit(127);
 }

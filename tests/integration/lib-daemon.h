@@ -28,13 +28,15 @@ struct daemon {
 
 /* How to start it, beyond the usual. All zero: `--user --socket SOCKET`. */
 struct daemon_options {
-	const char *policy;      /* text of a policy file; then it is a system daemon */
-	const char *const *args; /* in place of all arguments; ends with NULL */
-	int listen_fd;           /* 0: none; else handed over by socket activation */
-	uid_t uid;               /* 0: do not change */
-	uint64_t nofile;         /* 0: do not change */
-	int stderr_fd;           /* 0: the log file; -1: it has none */
-	const char *notify;      /* NULL: the test's own socket of notifications */
+	const char *policy;               /* text of a policy file; then it is a system daemon */
+	const char *const *args;          /* in place of all arguments; ends with NULL */
+	int listen_fd;                    /* 0: none; else handed over by socket activation */
+	uid_t uid;                        /* 0: do not change */
+	uint64_t nofile;                  /* 0: do not change */
+	int stderr_fd;                    /* 0: the log file; -1: it has none */
+	const char *notify;               /* NULL: the test's own socket of notifications */
+	void (*confine)(const void *arg); /* NULL: none; else called in its process before exec */
+	const void *confine_arg;
 };
 
 /* A directory of its own, and the paths in it. Nothing runs yet. */

@@ -14,6 +14,7 @@
 #include "link-producer.h"
 #include "link.h"
 #include "client/lib/struct-size.h"
+#include "proto/fd.h"
 
 int buffer_send(const struct fbk_link *link, uint32_t index, const struct exchange_buffer *buffer)
 {
@@ -64,7 +65,7 @@ static int desc_read(uint32_t index, const struct fbk_buffer_desc *given,
 	}
 	for (uint32_t i = 0; i < FBK_PLANES_MAX; i++) {
 		if (r < 0 && given->fd[i] >= 0 && i < given->plane_count) {
-			close(given->fd[i]);
+			fd_close(given->fd[i]);
 		}
 		if (r == 0 && i >= desc->plane_count) {
 			desc->fd[i] = -1;

@@ -9,6 +9,7 @@
 #include "client/lib/error.h"
 #include "link.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 
 void exchange_lock(struct fbk_exchange *exchange)
 {
@@ -51,7 +52,7 @@ void buffer_clear(struct exchange_buffer *buffer)
 {
 	for (uint32_t i = 0; buffer->state != BUFFER_NONE && i < FBK_PLANES_MAX; i++) {
 		if (buffer->desc.fd[i] >= 0) {
-			close(buffer->desc.fd[i]);
+			fd_close(buffer->desc.fd[i]);
 		}
 	}
 	*buffer = (struct exchange_buffer){ .generation = buffer->generation,

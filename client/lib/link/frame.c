@@ -12,6 +12,7 @@
 #include "frame-meta.h"
 #include "link-point.h"
 #include "link-watch.h"
+#include "proto/fd.h"
 #include "release-line.h"
 #include "release-queue.h"
 
@@ -23,7 +24,7 @@ void link_buffer_unref(struct link_buffer *buffer)
 	}
 	for (uint32_t i = 0; i < FBK_PLANES_MAX; i++) {
 		if (buffer->desc.fd[i] >= 0) {
-			close(buffer->desc.fd[i]);
+			fd_close(buffer->desc.fd[i]);
 		}
 	}
 	free(buffer);
@@ -53,7 +54,7 @@ struct fbk_frame *frame_create(struct fbk_link *link, const struct lane_frame *f
 void frame_free(struct fbk_frame *frame)
 {
 	if (frame->acquire_fd >= 0) {
-		close(frame->acquire_fd);
+		fd_close(frame->acquire_fd);
 	}
 	link_buffer_unref(frame->buffer);
 	lane_point_unref(frame->link->context, frame->point);
@@ -324,7 +325,7 @@ static int frame_follow(struct fbk_frame *frame, int fence_fd)
 	}
 	if (r < 0) {
 		if (fence_fd >= 0) {
-			close(fence_fd);
+			fd_close(fence_fd);
 		}
 		return r;
 	}
@@ -350,7 +351,7 @@ int fbk_frame_release_on(struct fbk_frame *frame, int fence_fd)
 	struct fbk_link *link = frame->link;
 	int mine = link_check(link);
 	if (mine < 0) {
-		close(fence_fd);
+		fd_close(fence_fd);
 		return mine;
 	}
 	link_lock(link);

@@ -8,6 +8,7 @@
 
 #include "client/lib/context.h"
 #include "client/lib/error.h"
+#include "proto/fd.h"
 
 int lane_raise(const struct lane *lane)
 {
@@ -54,7 +55,7 @@ void lane_point_unref(const struct fbk_context *context, struct lane_point *poin
 		return;
 	}
 	if (point->syncobj >= 0) {
-		close(point->syncobj);
+		fd_close(point->syncobj);
 	}
 	if (context) {
 		fbk_mirror_destroy(point->mirror);
@@ -73,7 +74,7 @@ int lane_point_syncobj(struct lane_point *point, int *ret_fd)
 		}
 		r = fbk_mirror_to_syncobj(point->timeline, fd, &point->mirror);
 		if (r < 0) {
-			close(fd);
+			fd_close(fd);
 			return r;
 		}
 		point->syncobj = fd;

@@ -9,6 +9,7 @@
 #include "link-buffer.h"
 #include "link-producer.h"
 #include "link.h"
+#include "proto/fd.h"
 #include "release-line.h"
 
 /* The program has what it made of one that is gone. */
@@ -95,7 +96,9 @@ int link_import(struct fbk_link *link)
 		fbk_buffer_fn *fn = half->import_fn;
 		void *arg = half->import_arg;
 		link_unlock(link);
+		int before = cancelling_hold();
 		int error = fn(arg, link, index, buffer ? &buffer->desc : NULL);
+		cancelling_resume(before);
 		link_lock(link);
 		if (buffer) {
 			import_decide(link, buffer, index, error);

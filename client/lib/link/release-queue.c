@@ -9,6 +9,7 @@
 #include "client/lib/translate.h"
 #include "client/lib/watch-arm.h"
 #include "link.h"
+#include "proto/fd.h"
 
 /* Of the outbox, with a reference to the link. */
 struct queued_release {
@@ -85,7 +86,7 @@ int release_send(struct release_queue *queue, struct fbk_timeline *timeline,
 	struct fbk_link *link = queue->link;
 	struct queued_release *release = malloc(sizeof(*release));
 	if (!release) {
-		close(fence);
+		fd_close(fence);
 		return error_plain(-ENOMEM);
 	}
 	*release = (struct queued_release){ .queue = queue, .back = *back };
@@ -95,7 +96,7 @@ int release_send(struct release_queue *queue, struct fbk_timeline *timeline,
 		(struct fbk_point){ timeline, back->value },
 		&(struct packet){
 			.fds = &fence, .fd_count = 1, .sent = release_sent, .arg = release });
-	close(fence);
+	fd_close(fence);
 	if (r == 1) {
 		return 0;
 	}
