@@ -20,6 +20,7 @@
 #include "guard.h"
 #include "point.h"
 #include "proto/container.h"
+#include "proto/fd.h"
 #include "request.h"
 #include "timeline.h"
 
@@ -34,8 +35,9 @@ struct exports {
 struct export
 {
 	LIST_ENTRY(export) links;
-	struct child child;     /* of the timeline, while that is open */
-	struct fbk_point point; /* no timeline: it was closed; the deadline still holds */
+	struct child child; /* of the timeline, while that is open */
+	struct fbk_point point;
+	bool closed; /* the timeline was, and its memory is kept */
 	uint64_t deadline_ns;
 	int fd;
 };
@@ -44,16 +46,18 @@ static void export_free(struct exports *exports, struct export *export)
 {
 	LIST_REMOVE(export, links);
 	child_remove(&export->child);
+	if (export->closed) {
+		timeline_unref(export->point.timeline);
+	}
 	exports->count--;
-	close(export->fd);
+	fd_close(export->fd);
 	free(export);
 }
 
 static bool export_over(const struct export *export, uint64_t now)
 {
 	return now >= export->deadline_ns ||
-	       (export->point.timeline &&
-		timeline_check(export->point.timeline, export->point.value) != -EAGAIN);
+	       timeline_check(export->point.timeline, export->point.value) != -EAGAIN;
 }
 
 /* Close those that are over. It runs once as many were added as were left the last time: what an export
@@ -77,8 +81,8 @@ static void exports_sweep(struct exports *exports)
 static void export_raise(int fd)
 {
 	struct pollfd entry = { .fd = fd, .events = POLLOUT };
-	if (poll(&entry, 1, 0) == 1 && entry.revents & POLLOUT) {
-		eventfd_write(fd, 1);
+	if (fd_poll(&entry, 1, 0) == 1 && entry.revents & POLLOUT) {
+		event_raise(fd);
 	}
 }
 
@@ -113,13 +117,19 @@ int exports_create(struct fbk_context *context)
 	return 0;
 }
 
+/* The timeline closes. An export that is undecided outlives it. */
 static void export_drop(struct child *child)
 {
 	struct export *export = container_of(child, struct export, child);
-	export->point.timeline = NULL;
+	struct fbk_timeline *timeline = export->point.timeline;
+	if (timeline_check(timeline, export->point.value) != -EAGAIN) {
+		export_free(timeline->context->exports, export);
+		return;
+	}
+	timeline_ref(timeline);
+	export->closed = true;
 }
 
-/* Of the timeline: the export outlives it. */
 static const struct child_ops export_child = { .drop = export_drop };
 
 static int export_keep(struct fbk_point point, uint64_t deadline_ns, int fd)
@@ -159,7 +169,7 @@ static int export_signalled(enum fbk_fence_kind kind, int *ret_fd)
 	}
 	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0) {
-		return error_plain(-errno);
+		return error_of_call("eventfd2", -errno);
 	}
 	*ret_fd = fd;
 	return 0;
@@ -201,7 +211,7 @@ static int export_eventfd(struct fbk_point point, uint64_t deadline_ns, int *ret
 	r = export_keep(point, deadline_ns, fd);
 	if (r < 0) {
 		export_forget(point.timeline->context, id);
-		close(fd);
+		fd_close(fd);
 		return r;
 	}
 	*ret_fd = fd;
