@@ -62,7 +62,8 @@ static int context_connect(struct fbk_context *context, const char *path)
 	do { /* waits while the daemon has a queue of others */
 		r = fd_connect(context->socket, (struct sockaddr *)&address, sizeof(address));
 	} while (r < 0 && errno == EINTR);
-	if (r < 0 && (errno == EPERM || errno == EINVAL || errno == ENOSYS)) { /* not the daemon's doing */
+	if (r < 0 &&
+	    (errno == EPERM || errno == EINVAL || errno == ENOSYS)) { /* not the daemon's doing */
 		return error_of_call("connect", -errno);
 	}
 	if (r < 0) {
