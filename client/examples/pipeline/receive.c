@@ -68,7 +68,8 @@ static int receiver_take(struct receiver *receiver)
 		memcpy(&receiver->dropped, CMSG_DATA(dropped), sizeof(receiver->dropped));
 	}
 	receiver->bytes += (uint64_t)size;
-	return write(receiver->file, bytes, (size_t)size) == size ? 0 : -EIO;
+	ssize_t written = write(receiver->file, bytes, (size_t)size);
+	return written < 0 ? -errno : written < size ? -ENOSPC : 0;
 }
 
 static int receiver_run(struct receiver *receiver)

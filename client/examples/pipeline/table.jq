@@ -30,4 +30,7 @@ line("errors"; (.errors | length)),
 "  -> acquire: may be read   <- release: may be written again",
 "  latency: from the signal, or the start of a later wait, until the waiter goes on",
 "",
-(.errors[] | "error: \(.)")
+(.errors[] | "error: \(.)"),
+(if .frames_sent > 1 and .frames_per_second < 0.9 * .fps and .errors == [] then
+	"asked for \(.fps) frames a second of \(.size); this machine managed \(.frames_per_second * 10 | round / 10)"
+	else empty end)
