@@ -106,56 +106,79 @@ START_TEST(hidden_by_proc)
 }
 END_TEST
 
-/* The first process of its pid namespace. */
-static int inside_run(void *arg)
+struct inside {
+	int flags; /* for unshare(2) */
+	void (*run)(struct peer *debtor);
+	struct peer *debtor;
+};
+
+/* No process here exits as usual: LeakSanitizer can't work where /proc is another namespace's. */
+static int inside_first(void *arg)
 {
-	struct peer *debtor = arg;
+	const struct inside *inside = arg;
+	inside->run(inside->debtor);
+	daemon_kill(&server);
+	_exit(0);
+}
+
+static int inside_enter(void *arg)
+{
+	const struct inside *inside = arg;
+	EXPECT(unshare(inside->flags) == 0);
+	_exit(child_wait(child_start(inside_first, arg)));
+}
+
+/* By the first process of a pid namespace. */
+static void run_inside(int flags, void (*run)(struct peer *debtor), struct peer *debtor)
+{
+	struct inside inside = { flags | CLONE_NEWPID, run, debtor };
+	ck_assert_int_eq(child_wait(child_start(inside_enter, &inside)), 0);
+}
+
+static void see_outside(struct peer *debtor)
+{
 	struct fbk_context *context;
 	proc_mount(NULL);
 	daemon_start(&server, NULL);
 	expect_hidden(stuck_with(debtor, &context));
 	fbk_disconnect(context);
-	daemon_terminate(&server);
-	return 0;
 }
 
 START_TEST(in_another_pid_namespace)
 {
 	struct peer debtor;
 	peer_start(&debtor, debtor_run, NULL);
-	EXPECT(unshare(CLONE_NEWNS | CLONE_NEWPID) == 0);
-	ck_assert_int_eq(child_wait(child_start(inside_run, &debtor)), 0);
+	run_inside(CLONE_NEWNS, see_outside, &debtor);
 	send_word(debtor.socket, 0, -1);
 	ck_assert_int_eq(peer_wait(&debtor), 0);
 }
 END_TEST
 
 /* The numbers of /proc are those of another namespace: there the debtor's belongs to another process, which is stopped. */
-static int numbers_run(void *arg)
+static void see_by_number(struct peer *debtor)
 {
 	struct fbk_context *context;
-	struct peer debtor;
-	(void)arg;
 	daemon_start(&server, NULL);
-	peer_start(&debtor, debtor_run, NULL);
-	struct json_object *list = stuck_with(&debtor, &context);
-	expect_cause(json_object_array_get_idx(list, 0), "silent", debtor.pid, "has not signalled");
+	peer_start(debtor, debtor_run, NULL);
+	struct json_object *list = stuck_with(debtor, &context);
+	expect_cause(json_object_array_get_idx(list, 0), "silent", debtor->pid,
+		     "has not signalled");
 	json_object_put(list);
-	EXPECT(kill(debtor.pid, SIGSTOP) == 0);
-	EXPECT(waitpid(debtor.pid, NULL, WUNTRACED) == debtor.pid);
+	EXPECT(kill(debtor->pid, SIGSTOP) == 0);
+	EXPECT(waitpid(debtor->pid, NULL, WUNTRACED) == debtor->pid);
 	list = stuck_await(&server, 1);
-	expect_cause(json_object_array_get_idx(list, 0), "stopped", debtor.pid, "is stopped");
+	expect_cause(json_object_array_get_idx(list, 0), "stopped", debtor->pid, "is stopped");
 	json_object_put(list);
-	EXPECT(kill(debtor.pid, SIGCONT) == 0);
-	debtor_end(&debtor, context);
-	daemon_terminate(&server);
-	return 0;
+	EXPECT(kill(debtor->pid, SIGCONT) == 0);
+	fbk_disconnect(context);
+	kill(debtor->pid, SIGKILL);
+	peer_wait(debtor);
 }
 
 START_TEST(proc_of_another_pid_namespace)
 {
-	EXPECT(unshare(CLONE_NEWPID) == 0);
-	ck_assert_int_eq(child_wait(child_start(numbers_run, NULL)), 0);
+	struct peer debtor;
+	run_inside(0, see_by_number, &debtor);
 }
 END_TEST
 
@@ -163,7 +186,7 @@ END_TEST
 
 static void *debtor_thread(void *arg)
 {
-	exit(debtor_run(*(int *)arg, NULL));
+	_exit(debtor_run(*(int *)arg, NULL)); /* what the main thread had is not lost */
 }
 
 /* Its main thread has ended: /proc calls the process a zombie. */
