@@ -290,6 +290,56 @@ START_TEST(the_daemon_does_without)
 }
 END_TEST
 
+/* --------------------------------------------------------------------------------- lists of a sandbox -- */
+
+#define CALLS_MAX 1000
+
+static int allowed[CALLS_MAX];
+static size_t allowed_count;
+
+static void confine_to_list(const void *arg)
+{
+	(void)arg;
+	filter_allow(allowed, allowed_count, EPERM);
+}
+
+static int confined_run(void *arg)
+{
+	confine_to_list(NULL);
+	use_all(arg);
+	_exit(0);
+}
+
+/* Client and daemon live with what the list allows, and everything works. */
+START_TEST(the_list_is_enough)
+{
+	struct daemon_options options = { .confine = confine_to_list };
+	struct outcome *outcome = shared_memory(sizeof(*outcome));
+	daemon_prepare(&server);
+	daemon_start(&server, &options);
+	ck_assert_int_eq(child_wait(child_start(confined_run, outcome)), 0);
+	ck_assert_msg(!outcome->step, "%s: %d, %s", outcome->step, outcome->result,
+		      outcome->detail);
+	daemon_stop(&server);
+}
+END_TEST
+
+static void add_list(TCase *tcase)
+{
+	tcase_add_test(tcase, the_list_is_enough);
+}
+
+/* The numbers in a file, one a line: see tests/scripts/sandboxes.sh. */
+static int list_main(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	while (file && allowed_count < CALLS_MAX &&
+	       fscanf(file, "%d", &allowed[allowed_count]) == 1) {
+		allowed_count++;
+	}
+	return allowed_count > 0 ? suite_main("sandbox", add_list) : EXIT_FAILURE;
+}
+
 static void add(TCase *tcase)
 {
 	tcase_set_timeout(tcase, 100);
@@ -298,7 +348,10 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, the_daemon_does_without, 0, runs);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "--allow") == 0) {
+		return list_main(argv[2]);
+	}
 	return suite_main("sandbox", add);
 }
