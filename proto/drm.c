@@ -18,6 +18,7 @@
 
 #define RENDER_FIRST 128
 #define RENDER_LAST  191
+#define CARDS        64
 #define PAGE_BYTES   4096
 
 /* As in the kernel's drm.h since Linux 6.6; the libdrm of Debian 12 does not have it. */
@@ -59,15 +60,13 @@ static bool syncobj_eventfd_works(struct drm *drm)
 }
 
 /* The next render node from `*number` on that can be opened; -ENODEV: no more. */
-static int render_node_open(int *number, struct drm *ret_counts)
+static int render_node_open(int *number)
 {
 	while (*number <= RENDER_LAST) {
 		char path[32];
 		snprintf(path, sizeof(path), "/dev/dri/renderD%d", (*number)++);
 		int fd = fd_open(path, O_RDWR | O_CLOEXEC);
-		ret_counts->present += fd >= 0 || errno != ENOENT;
 		if (fd >= 0) {
-			ret_counts->seen++;
 			return fd;
 		}
 	}
@@ -89,10 +88,9 @@ static bool has_timelines(int fd)
 
 int drm_syncobj_open(char ret_driver[32])
 {
-	struct drm counts = { 0 };
 	int number = RENDER_FIRST;
 	int fd;
-	while ((fd = render_node_open(&number, &counts)) >= 0) {
+	while ((fd = render_node_open(&number)) >= 0) {
 		if (has_timelines(fd)) {
 			driver_name(fd, ret_driver);
 			return fd;
@@ -102,26 +100,48 @@ int drm_syncobj_open(char ret_driver[32])
 	return -ENODEV;
 }
 
-static void drm_find_vgem(struct drm *drm)
+/* vgem is a device without a bus: its name is its driver's. */
+static bool node_is_vgem(int number)
 {
-	char driver[32];
-	int number = RENDER_FIRST;
-	int fd;
-	while ((fd = render_node_open(&number, drm)) >= 0) {
-		driver_name(fd, driver);
-		char *card = strcmp(driver, "vgem") == 0 ? drmGetPrimaryDeviceNameFromFd(fd) : NULL;
-		if (card) {
-			snprintf(drm->vgem, sizeof(drm->vgem), "%s", card);
+	char path[64], target[256];
+	snprintf(path, sizeof(path), "/sys/class/drm/renderD%d/device", number);
+	ssize_t size = readlink(path, target, sizeof(target) - 1);
+	target[size > 0 ? size : 0] = '\0';
+	const char *slash = strrchr(target, '/');
+	return slash && strcmp(slash, "/vgem") == 0;
+}
+
+static void node_card(int number, char *ret_card, size_t size)
+{
+	for (int card = 0; card < CARDS; card++) {
+		char path[64];
+		snprintf(path, sizeof(path), "/sys/class/drm/renderD%d/device/drm/card%d", number,
+			 card);
+		if (access(path, F_OK) == 0) {
+			snprintf(ret_card, size, "/dev/dri/card%d", card);
 		}
-		free(card);
-		fd_close(fd);
+	}
+}
+
+/* Opens none of them: that wakes a GPU that sleeps to save power. */
+static void drm_find_nodes(struct drm *drm)
+{
+	for (int number = RENDER_FIRST; number <= RENDER_LAST; number++) {
+		char path[32];
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
+		bool usable = access(path, R_OK | W_OK) == 0;
+		drm->present += usable || errno != ENOENT;
+		drm->seen += usable;
+		if (usable && node_is_vgem(number)) {
+			node_card(number, drm->vgem, sizeof(drm->vgem));
+		}
 	}
 }
 
 void drm_open(struct drm *drm)
 {
 	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
-	drm_find_vgem(drm);
+	drm_find_nodes(drm);
 	drm->syncobj = drm_syncobj_open(drm->driver);
 	if (drm->syncobj >= 0 && syncobj_create(drm, &drm->scratch) < 0) {
 		fd_close(drm->syncobj);

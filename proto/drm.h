@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The DRM devices that fences are made with, found by trying: one whose syncobj timelines it uses (a
- * syncobj is tied to no device, so any will do), and vgem, which makes unsignalled sync_files. Only
- * render nodes are opened, but for vgem's own card: whoever opens a card first is its master, and what is on a display is
+ * syncobj is tied to no device, so any will do), and vgem, which makes unsignalled sync_files. Of the
+ * render nodes only those up to the first with syncobjs are opened, and no card but vgem's: whoever opens a card first is its master, and what is on a display is
  * its master's.
  * One thread at a time.
  */
@@ -20,7 +20,7 @@ struct drm {
 	uint32_t scratch;  /* a binary syncobj: points become sync_files by way of it */
 	char vgem[32];     /* vgem's card; "" where there is none */
 	int own_sync_file; /* signalled, to confirm others with; -1: none can be made */
-	int seen;          /* render nodes that could be opened */
+	int seen;          /* render nodes that may be opened */
 	int present;       /* render nodes */
 	char driver[32];   /* of `syncobj` */
 };

@@ -119,7 +119,7 @@ static void probe_proc(struct probe *probe)
 static void probe_drm(struct probe *probe, const struct drm *drm)
 {
 	char note[PROBE_NOTE_SIZE];
-	snprintf(note, sizeof(note), "%d render nodes could be opened", drm->seen);
+	snprintf(note, sizeof(note), "%d render nodes can be opened", drm->seen);
 	result_set(probe, PROBE_DRM, "drm", drm->seen > 0,
 		   drm->seen > 0 ? note : "no render node can be opened: eventfds only");
 	result_set(probe, PROBE_SYNC_FILE, "sync-file", drm->own_sync_file >= 0,

@@ -4,6 +4,7 @@
 #include "lib-lab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 #include <xf86drm.h>
 
@@ -402,6 +404,45 @@ START_TEST(vgem_refused_or_unloaded)
 }
 END_TEST
 
+#define NODES_MAX 8
+
+/* The daemon opens render nodes up to the first with syncobjs, and wakes no GPU behind it. */
+START_TEST(leaves_other_devices_asleep)
+{
+	char path[32], buffer[4096] __attribute__((aligned(8)));
+	int watches[NODES_MAX], first = -1, count = 0, opened = 0;
+	int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	for (; count < NODES_MAX; count++) {
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", 128 + count);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0) {
+			break;
+		}
+		first = first < 0 && drm_cap(fd, DRM_CAP_SYNCOBJ_TIMELINE) ? count : first;
+		close(fd);
+	}
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", 128 + i);
+		watches[i] = inotify_add_watch(notify, path, IN_OPEN);
+	}
+	lab_open(&lab,
+		 "version = 1; rules: ( { user = \"*\"; connect = true; register = true; } );");
+	ssize_t size = read(notify, buffer, sizeof(buffer));
+	for (ssize_t at = 0; at < size;) {
+		const struct inotify_event *event = (const void *)(buffer + at);
+		for (int i = 0; i < count; i++) {
+			ck_assert_msg(event->wd != watches[i] || first < 0 || i <= first,
+				      "renderD%d was opened", 128 + i);
+		}
+		opened++;
+		at += (ssize_t)(sizeof(*event) + event->len);
+	}
+	ck_assert_int_eq(opened, first < 0 ? count : first + 1); /* each once */
+	lab_close(&lab);
+	close(notify);
+}
+END_TEST
+
 /* ----------------------------------------------------------------------------------- the end --- */
 
 /* It ends with status 0, and logs that. */
@@ -546,6 +587,7 @@ static void add_ends(TCase *tcase)
 	tcase_add_test(tcase, capped);
 	ADD_LOOP(tcase, refused_by_policy, refusals);
 	tcase_add_loop_test(tcase, vgem_refused_or_unloaded, 0, 2);
+	tcase_add_test(tcase, leaves_other_devices_asleep);
 	tcase_add_test(tcase, stop_keeps_promises);
 	tcase_add_test(tcase, stop_breaks_what_does_not_come);
 	tcase_add_test(tcase, daemon_that_does_not_run);
