@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Peers that die, leave or come at the worst moment of an exchange: just before a request. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,21 +43,34 @@ static void interrupt_at(Fbk__Wire__Request__BodyCase body, void (*fn)(void))
 	interruption.pid = getpid();
 }
 
-/* Replaces the C library's function. */
-ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
+static void interrupt(const struct msghdr *message)
 {
-	if (interruption.pid == getpid()) {
-		Fbk__Wire__Request *request = fbk__wire__request__unpack(
-			NULL, message->msg_iov[0].iov_len, message->msg_iov[0].iov_base);
-		if (request && request->body_case == interruption.body) {
-			interruption.pid = 0;
-			interruption.fn();
-		}
-		if (request) {
-			fbk__wire__request__free_unpacked(request, NULL);
-		}
+	Fbk__Wire__Request *request = fbk__wire__request__unpack(NULL, message->msg_iov[0].iov_len,
+								 message->msg_iov[0].iov_base);
+	if (request && request->body_case == interruption.body) {
+		interruption.pid = 0;
+		interruption.fn();
 	}
-	return syscall(SYS_sendmsg, socket, message, flags);
+	if (request) {
+		fbk__wire__request__free_unpacked(request, NULL);
+	}
+}
+
+/* Replaces the C library's function: the library sends by it, so that no thread is cancelled there. */
+long syscall(long number, ...)
+{
+	long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	long given[6];
+	va_list list;
+	va_start(list, number);
+	for (size_t i = 0; i < 6; i++) {
+		given[i] = va_arg(list, long);
+	}
+	va_end(list);
+	if (number == SYS_sendmsg && interruption.pid == getpid()) {
+		interrupt((const struct msghdr *)given[1]);
+	}
+	return next(number, given[0], given[1], given[2], given[3], given[4], given[5]);
 }
 
 static struct peer before, after;
