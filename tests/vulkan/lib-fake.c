@@ -36,6 +36,12 @@ static bool listed(const char *const names[FAKE_NAMES], const char *name)
 	return false;
 }
 
+/* Of the driver's own. What is added it may have as well, and dma-bufs are those of the fake. */
+static bool is_kept_back(const char *name)
+{
+	return listed(fake.hidden, name) || listed(fake.added, name) || strcmp(name, DMA_BUF) == 0;
+}
+
 /* The structure of that type in a chain. */
 static void *chain_find(const void *next, VkStructureType type)
 {
@@ -55,7 +61,7 @@ static VkResult fake_extensions(VkPhysicalDevice physical, const char *layer, ui
 	uint32_t room = sizeof(all) / sizeof(all[0]) - FAKE_NAMES, kept = 0;
 	REAL(vkEnumerateDeviceExtensionProperties)(physical, layer, &room, all);
 	for (uint32_t i = 0; i < room; i++) {
-		if (!listed(fake.hidden, all[i].extensionName)) {
+		if (!is_kept_back(all[i].extensionName)) {
 			all[kept++] = all[i];
 		}
 	}
@@ -129,16 +135,17 @@ static VkResult fake_create_instance(const VkInstanceCreateInfo *info,
 	return result;
 }
 
+/* The real device imports by pointer, dma-bufs too. */
 static VkResult fake_create_device(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
 				   const VkAllocationCallbacks *allocator, VkDevice *device)
 {
-	const char *names[32];
+	const char *names[32] = { HOST };
 	VkDeviceCreateInfo real = *info;
-	real.enabledExtensionCount = 0;
+	real.enabledExtensionCount = 1;
 	real.ppEnabledExtensionNames = names;
 	for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
 		const char *name = info->ppEnabledExtensionNames[i];
-		if (!listed(fake.added, name)) {
+		if (!listed(fake.added, name) && strcmp(name, HOST) != 0) {
 			names[real.enabledExtensionCount++] = name;
 		}
 	}

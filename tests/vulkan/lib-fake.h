@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The machine's Vulkan driver, changed: with less, and with what it pretends to have, so that what
- * other drivers do is tested. What it pretends works, or is written down here. One for the process;
+ * other drivers do is tested. What it pretends works, or is written down here. It imports dma-bufs
+ * where a test adds that, and not otherwise, whatever the driver itself does. One for the process;
  * check forks each test.
  */
 #pragma once
@@ -9,6 +10,9 @@
 #include "fence-vulkan.h"
 
 #define FAKE_NAMES 4
+
+#define HOST    "VK_EXT_external_memory_host"
+#define DMA_BUF "VK_EXT_external_memory_dma_buf"
 
 struct fake {
 	const char *hidden[FAKE_NAMES];                /* device extensions that it has not got */
