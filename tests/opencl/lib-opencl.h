@@ -8,16 +8,17 @@
 #include "../integration/lib-daemon.h"
 #include "client/opencl/fence-opencl.h"
 
-/* What is not zero here the device claims, whatever it is; calls of OpenCL from this executable go
- * through it. */
+/* What the device claims, whatever it is: nothing of SVM, and no release to all devices, unless it
+ * says so here. Calls of OpenCL from this executable go through it. */
 struct pretence {
+	bool nothing;         /* the device as it is */
 	cl_uint align_bits;   /* CL_DEVICE_MEM_BASE_ADDR_ALIGN */
 	bool narrow;          /* no cl_khr_int64_base_atomics */
 	bool own_memory;      /* no CL_DEVICE_HOST_UNIFIED_MEMORY */
 	bool copies;          /* CL_MEM_USE_HOST_PTR makes a copy */
 	bool svm;             /* fine-grained, with atomics, for all memory */
 	bool release;         /* to all devices, in OpenCL C 3.0 ... */
-	bool release_defined; /* ... and its compiler knows of it */
+	bool release_defined; /* ... and its compiler knows it */
 	cl_device_type type;
 };
 extern struct pretence pretence;
