@@ -24,6 +24,13 @@
 
 /* --------------------------------------------------------------------- what a process waits for -- */
 
+/* A process may have more than one connection. The number of one in another pid namespace is not known. */
+static bool same_process(const struct client *client, const struct client *other)
+{
+	return client == other || (client && other && client->credentials.pid > 0 &&
+				   client->credentials.pid == other->credentials.pid);
+}
+
 /* The other idle timeline is a link's state, whose next change no process owes. */
 bool blame_is_for_frame(const struct wait *wait)
 {
@@ -47,48 +54,64 @@ static void wait_older(struct wait *oldest, const struct client *client, struct 
 	}
 }
 
-/* The oldest wait of this process, among the first BLAME_LOOKED_AT. */
-static struct wait oldest_wait_of(const struct client *client)
+static void wait_older_of_client(struct wait *oldest, const struct client *client,
+				 unsigned int *left)
 {
-	struct wait oldest = { 0 };
-	unsigned int left = BLAME_LOOKED_AT;
 	const struct export *export;
 	LIST_FOREACH(export, &client->promises, asked_links) {
-		wait_older(&oldest, client, export_wait(export)); /* waited for in the kernel */
+		wait_older(oldest, client, export_wait(export)); /* waited for in the kernel */
 	}
 	LIST_FOREACH(export, &client->exports, links) {
-		if (left == 0) {
+		if (*left == 0) {
 			break;
 		}
-		left--;
-		wait_older(&oldest, client, export_wait(export));
+		--*left;
+		wait_older(oldest, client, export_wait(export));
 	}
-	for (uint32_t number = 1; number < client->handles_size && left > 0; number++) {
+	for (uint32_t number = 1; number<client->handles_size && * left> 0; number++) {
 		const struct handle *handle = client->handles[number];
 		const struct watch *watch;
-		left--;
+		--*left;
 		if (!handle) {
 			continue;
 		}
-		wait_older(&oldest, client, handle_wait(handle));
-		wait_older(&oldest, client, pair_wait(handle));
+		wait_older(oldest, client, handle_wait(handle));
+		wait_older(oldest, client, pair_wait(handle));
 		LIST_FOREACH(watch, &handle->watches, links) {
-			if (left == 0) {
+			if (*left == 0) {
 				break;
 			}
-			left--;
-			wait_older(&oldest, client, watch_wait(watch));
+			--*left;
+			wait_older(oldest, client, watch_wait(watch));
+		}
+	}
+}
+
+/* The oldest wait of this client among the first BLAME_LOOKED_AT, or else of its process's other connections: for another
+ * process. */
+static struct wait oldest_wait_of(const struct client *signaler)
+{
+	struct wait oldest = { 0 };
+	unsigned int left = BLAME_LOOKED_AT;
+	const struct client *client;
+	wait_older_of_client(&oldest, signaler, &left);
+	LIST_FOREACH(client, &signaler->registry->clients, links) {
+		struct wait wait = { 0 };
+		if (oldest.timeline || client == signaler || !same_process(client, signaler)) {
+			continue;
+		}
+		wait_older_of_client(&wait, client, &left);
+		if (wait.timeline && !same_process(timeline_signaler(wait.timeline), signaler)) {
+			oldest = wait;
 		}
 	}
 	return oldest;
 }
 
-/* Who owes a frame may have no buffer for it: then it waits for who has them all. It need not ask the daemon for that. */
-static struct wait full_wait_of(const struct client *producer)
+static struct wait full_wait_of_client(const struct client *client, unsigned int *left)
 {
-	unsigned int left = BLAME_LOOKED_AT;
-	for (uint32_t number = 1; number < producer->handles_size && left > 0; number++, left--) {
-		const struct handle *handle = producer->handles[number];
+	for (uint32_t number = 1; number<client->handles_size && * left> 0; number++, --*left) {
+		const struct handle *handle = client->handles[number];
 		const struct link *link = handle ? link_of(handle) : NULL;
 		struct wait wait =
 			link && link_is_full(link) ? link_wait(handle) : (struct wait){ 0 };
@@ -97,6 +120,21 @@ static struct wait full_wait_of(const struct client *producer)
 		}
 	}
 	return (struct wait){ 0 };
+}
+
+/* Who moves no frame may have no buffer for the next one: then it waits for who has them all. It need not ask the daemon for
+ * that. */
+static struct wait full_wait_of(const struct client *signaler)
+{
+	struct wait wait = { 0 };
+	unsigned int left = BLAME_LOOKED_AT;
+	const struct client *client;
+	LIST_FOREACH(client, &signaler->registry->clients, links) {
+		if (!wait.timeline && same_process(client, signaler)) {
+			wait = full_wait_of_client(client, &left);
+		}
+	}
+	return wait;
 }
 
 static const enum blame_end end_of_sight[] = {
@@ -168,7 +206,7 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 		return BLAME_CYCLE;
 	}
 	*ret_next = oldest_wait_of(signaler);
-	if (timeline->idle && !ret_next->timeline) {
+	if (timeline->lane && !ret_next->timeline) {
 		*ret_next = full_wait_of(signaler);
 	}
 	if (!ret_next->timeline) {

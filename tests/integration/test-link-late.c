@@ -156,6 +156,28 @@ static int keeper_run(int socket, void *arg)
 	return 0;
 }
 
+/* Takes all frames, and gives none back: for each it hands one over itself, over a connection of its own. */
+static int middle_run(int socket, void *arg)
+{
+	struct consumer from;
+	struct producer to;
+	struct fbk_frame *frame;
+	int offer;
+	(void)arg;
+	consumer_open(&from, &server, NULL, socket);
+	producer_open(&to, &server, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64, &offer);
+	send_word(socket, 0, offer);
+	EXPECT(fbk_link_wait(to.link, deadline_ms(PATIENCE_MS)) == 0);
+	for (int i = 0; i < PRODUCER_BUFFERS; i++) {
+		EXPECT(fbk_link_next(from.link, deadline_ms(PATIENCE_MS), &frame) == 0);
+		producer_frame(&to);
+		wait_ms(PACE_MS);
+	}
+	send_word(socket, 0, -1);
+	receive_word(socket, NULL);
+	return 0;
+}
+
 struct pair {
 	struct peer producer, consumer;
 };
@@ -423,6 +445,37 @@ START_TEST(another_has_the_buffers)
 }
 END_TEST
 
+/* Who has the frames moves none for want of a buffer, and told nobody. It has two connections. */
+START_TEST(the_next_has_the_buffers)
+{
+	struct pair pair;
+	struct peer keeper;
+	int offer;
+	peer_start(&pair.producer, producer_run, NULL);
+	receive_word(pair.producer.socket, &offer);
+	peer_start(&pair.consumer, middle_run, NULL);
+	send_word(pair.consumer.socket, 0, offer);
+	close(offer);
+	receive_word(pair.consumer.socket, &offer);
+	peer_start(&keeper, keeper_run, &keeps[0]);
+	send_word(keeper.socket, 0, offer);
+	close(offer);
+	receive_word(keeper.socket, NULL);
+	order(&pair, ORDER_FILL);
+	receive_word(pair.consumer.socket, NULL);
+	receive_word(keeper.socket, NULL);
+	stop(&keeper);
+	struct json_object *list = stuck_await(&server, 2);
+	struct json_object *entry = entry_of(list, "waiter_pid", pair.producer.pid);
+	expect_cause(entry, "stopped", keeper.pid, "is stopped");
+	expect_chain(entry, (pid_t[]){ pair.consumer.pid, keeper.pid }, 2);
+	json_object_put(list);
+	pair_kill(&pair);
+	kill(keeper.pid, SIGKILL);
+	peer_wait(&keeper);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -434,6 +487,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, consumer_keeps_one);
 	tcase_add_test(tcase, sleeps_for_a_frame);
 	tcase_add_test(tcase, another_has_the_buffers);
+	tcase_add_test(tcase, the_next_has_the_buffers);
 }
 
 int main(void)
