@@ -116,10 +116,12 @@ static int context_broken(const struct fbk_context *context)
 void request_read(struct fbk_context *context)
 {
 	while (!context_closed(context)) {
+		bool over = context_lost(context); /* then all that the daemon sent is there */
 		int r = wire_receive(context->socket, context->packet);
-		if (r == -EAGAIN) {
+		if (r == -EAGAIN && !over) {
 			return;
 		}
+		r = r == -EAGAIN ? 0 : r;
 		if (r <= 0 && r != -EMFILE) { /* of -EMFILE the waiting thread learns: fds lack */
 			packet_close(context->packet);
 			context_break(context, "recvmsg", r);
