@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -265,7 +266,7 @@ int listener_open(struct listener *listener, const char *path, bool user_mode, c
 		}
 	}
 	if (r == 0) {
-		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		listener->reserve = eventfd(0, EFD_CLOEXEC);
 	} else {
 		listener_close(listener);
 	}
@@ -275,7 +276,7 @@ int listener_open(struct listener *listener, const char *path, bool user_mode, c
 static bool listener_reserve(struct listener *listener)
 {
 	if (listener->reserve < 0) {
-		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		listener->reserve = eventfd(0, EFD_CLOEXEC);
 	}
 	return listener->reserve >= 0;
 }
