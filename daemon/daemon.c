@@ -14,7 +14,6 @@
 #include "daemon/base/foreign.h"
 #include "daemon/base/log.h"
 #include "daemon/base/memory.h"
-#include "daemon/base/udmabuf.h"
 #include "daemon/core/client-log.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
@@ -142,6 +141,26 @@ static void translator_lock_memory(struct translator *translator)
 	}
 }
 
+static void broker_tell_features(struct broker *broker)
+{
+	struct connection *connection;
+	if (broker->registry.features == broker->probe.features) {
+		return;
+	}
+	broker->registry.features = broker->probe.features;
+	LIST_FOREACH(connection, &broker->connections, links) {
+		connection_flush_soon(connection);
+	}
+	bus_property_changed(broker, "Features");
+}
+
+static void broker_hardware_changed(struct hardware *hardware)
+{
+	struct broker *broker = container_of(hardware, struct broker, hardware);
+	probe_hardware(&broker->probe, &broker->translator);
+	broker_tell_features(broker);
+}
+
 /* What exists stays, with the rights that it was given. Nothing keeps pointers into the old policy. */
 static void broker_apply_policy(struct reload *reload, struct policy *policy, const char *name)
 {
@@ -154,8 +173,11 @@ static void broker_apply_policy(struct reload *reload, struct policy *policy, co
 	registry_set_watcher(registry);
 	translator_lock_memory(&broker->translator);
 	probe_promises(&broker->probe, &broker->translator);
-	registry->features = broker->probe.features;
-	bus_policy_changed(broker);
+	bus_property_changed(broker, "Policy");
+	broker_tell_features(broker);
+	if (!broker->hardware.event) { /* nothing reports changes */
+		hardware_look(&broker->hardware);
+	}
 }
 
 /* ----------------------------------------------------------------------------------- running -- */
@@ -241,12 +263,15 @@ static struct broker *broker_alloc(void)
 	graph_init(&registry->graph);
 	translator->registry = registry;
 	translator->aio.source = -1;
-	translator->drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
+	translator->drm = DRM_NONE;
 	translator->memory_lock = -ENOTSUP;
 	translator->promises_over = broker_promises_over;
 	broker->stop_timer.fire = broker_stop_now;
 	broker->reload.loop = &registry->loop;
 	broker->reload.apply = broker_apply_policy;
+	broker->hardware.translator = translator;
+	broker->hardware.changed = broker_hardware_changed;
+	broker->hardware.watch = -1;
 	return broker;
 }
 
@@ -308,8 +333,7 @@ static void broker_init_translation(struct broker *broker)
 		log_warning("io_setup: %s%s: eventfds can't be exported", strerrordesc_np(-aio),
 			    call_hint(aio));
 	}
-	registry->udmabuf = udmabuf_open();
-	drm_open(&translator->drm);
+	hardware_start(&broker->hardware);
 	translator_lock_memory(translator);
 	probe_run(&broker->probe, translator);
 	registry->features = broker->probe.features;
@@ -381,6 +405,7 @@ void broker_destroy(struct broker *broker)
 	struct registry *registry = &broker->registry;
 	struct translator *translator = &broker->translator;
 	reload_finish(&broker->reload); /* while its waiters can still be answered */
+	hardware_finish(&broker->hardware);
 	broker_end_clients(broker);
 	bus_destroy(broker);
 	watcher_destroy(registry->watcher); /* its guards hold the last sets */

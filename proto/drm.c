@@ -41,17 +41,17 @@ static int drm_error(int r)
 
 /* ------------------------------------------------------------------------------ what is there -- */
 
-static bool syncobj_eventfd_works(struct drm *drm)
+static bool syncobj_eventfd_works(const struct drm *drm)
 {
-	uint32_t handle;
+	struct syncobj syncobj;
 	bool works = false;
 	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	eventfd_t count;
-	if (fence >= 0 && syncobj_create(drm, &handle) == 0) {
-		works = syncobj_signal(drm, handle, 1) == 0 &&
-			syncobj_arm_submit(drm, handle, 1, fence) == 0 &&
+	if (fence >= 0 && syncobj_create(drm, &syncobj) == 0) {
+		works = syncobj_signal(&syncobj, 1) == 0 &&
+			syncobj_arm_submit(&syncobj, 1, fence) == 0 &&
 			eventfd_read(fence, &count) == 0;
-		syncobj_close(drm, handle);
+		syncobj_close(&syncobj);
 	}
 	if (fence >= 0) {
 		fd_close(fence);
@@ -138,18 +138,69 @@ static void drm_find_nodes(struct drm *drm)
 	}
 }
 
-void drm_open(struct drm *drm)
+bool drm_file_gone(const struct drm_file *file)
 {
-	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
-	drm_find_nodes(drm);
-	drm->syncobj = drm_syncobj_open(drm->driver);
-	if (drm->syncobj >= 0 && syncobj_create(drm, &drm->scratch) < 0) {
-		fd_close(drm->syncobj);
-		drm->syncobj = -1;
+	uint64_t timelines;
+	return drmGetCap(file->fd, DRM_CAP_SYNCOBJ_TIMELINE, &timelines) < 0 && errno == ENODEV;
+}
+
+struct drm_file *drm_file_ref(struct drm_file *file)
+{
+	if (file) {
+		/* relaxed: who takes another holds one */
+		atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
 	}
-	drm->eventfd = drm->syncobj >= 0 && syncobj_eventfd_works(drm);
-	if (drm_sync_file(drm, &drm->own_sync_file) < 0) {
-		drm->own_sync_file = -1;
+	return file;
+}
+
+void drm_file_unref(struct drm_file *file)
+{
+	/* acquire, release: the last holder closes it after all that the others did with it */
+	if (file && atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) == 1) {
+		drmSyncobjDestroy(file->fd, file->scratch);
+		fd_close(file->fd);
+		free(file);
+	}
+}
+
+static struct drm_file *drm_file_open(void)
+{
+	struct drm_file *file = calloc(1, sizeof(*file));
+	if (!file) {
+		return NULL;
+	}
+	file->fd = drm_syncobj_open(file->driver);
+	if (file->fd < 0) {
+		free(file);
+		return NULL;
+	}
+	if (drmSyncobjCreate(file->fd, 0, &file->scratch) < 0) {
+		fd_close(file->fd);
+		free(file);
+		return NULL;
+	}
+	atomic_init(&file->refs, 1);
+	return file;
+}
+
+void drm_open(struct drm *ret_drm, const struct drm *before)
+{
+	*ret_drm = DRM_NONE;
+	drm_find_nodes(ret_drm);
+	if (before->file && !drm_file_gone(before->file)) {
+		ret_drm->file = drm_file_ref(before->file);
+	} else {
+		ret_drm->file = drm_file_open();
+		if (ret_drm->file) {
+			ret_drm->file->eventfd = syncobj_eventfd_works(ret_drm);
+		}
+	}
+	int fd;
+	ret_drm->sync_files = drm_sync_file(ret_drm, &fd) == 0;
+	if (ret_drm->sync_files) {
+		ret_drm->own_sync_file = fd;
+	} else if (before->own_sync_file >= 0) {
+		ret_drm->own_sync_file = fcntl(before->own_sync_file, F_DUPFD_CLOEXEC, 0);
 	}
 }
 
@@ -158,11 +209,13 @@ void drm_finish(struct drm *drm)
 	if (drm->own_sync_file >= 0) {
 		fd_close(drm->own_sync_file);
 	}
-	if (drm->syncobj >= 0) {
-		syncobj_close(drm, drm->scratch);
-		fd_close(drm->syncobj);
-	}
-	*drm = (struct drm){ .syncobj = -1, .own_sync_file = -1 };
+	drm_file_unref(drm->file);
+	*drm = DRM_NONE;
+}
+
+unsigned int drm_fds(const struct drm *drm)
+{
+	return (drm->own_sync_file >= 0 ? 1U : 0) + (drm->file ? 1U : 0);
 }
 
 /* -------------------------------------------------------------------- a sync_file of our own --- */
@@ -227,14 +280,14 @@ static int udmabuf_dmabuf(void)
 	return r;
 }
 
-static int any_dmabuf(struct drm *drm)
+static int any_dmabuf(const struct drm *drm)
 {
 	int dmabuf = drm->vgem[0] ? vgem_dmabuf(drm->vgem) : -1;
 	dmabuf = dmabuf < 0 ? udmabuf_dmabuf() : dmabuf;
 	return dmabuf < 0 ? -EOPNOTSUPP : dmabuf;
 }
 
-int drm_dmabuf_fences(struct drm *drm)
+int drm_dmabuf_fences(const struct drm *drm)
 {
 	int fd;
 	int dmabuf = any_dmabuf(drm);
@@ -245,13 +298,13 @@ int drm_dmabuf_fences(struct drm *drm)
 	return r;
 }
 
-int drm_sync_file(struct drm *drm, int *ret_fd)
+int drm_sync_file(const struct drm *drm, int *ret_fd)
 {
 	uint32_t handle;
-	if (drm->syncobj >= 0 &&
-	    drmSyncobjCreate(drm->syncobj, DRM_SYNCOBJ_CREATE_SIGNALED, &handle) == 0) {
-		int r = drm_error(drmSyncobjExportSyncFile(drm->syncobj, handle, ret_fd));
-		syncobj_close(drm, handle);
+	if (drm->file &&
+	    drmSyncobjCreate(drm->file->fd, DRM_SYNCOBJ_CREATE_SIGNALED, &handle) == 0) {
+		int r = drm_error(drmSyncobjExportSyncFile(drm->file->fd, handle, ret_fd));
+		drmSyncobjDestroy(drm->file->fd, handle);
 		return r;
 	}
 	int dmabuf = any_dmabuf(drm);
@@ -260,72 +313,87 @@ int drm_sync_file(struct drm *drm, int *ret_fd)
 
 /* ----------------------------------------------------------------------------------- syncobjs -- */
 
-int syncobj_create(struct drm *drm, uint32_t *ret_handle)
+int syncobj_create(const struct drm *drm, struct syncobj *ret_syncobj)
 {
-	if (drm->syncobj < 0) {
+	uint32_t handle;
+	if (!drm->file) {
 		return -EOPNOTSUPP;
 	}
-	return drm_error(drmSyncobjCreate(drm->syncobj, 0, ret_handle));
+	int r = drm_error(drmSyncobjCreate(drm->file->fd, 0, &handle));
+	if (r == 0) {
+		*ret_syncobj = (struct syncobj){ drm_file_ref(drm->file), handle };
+	}
+	return r;
 }
 
-int syncobj_open(struct drm *drm, int fd, uint32_t *ret_handle)
+int syncobj_open(const struct drm *drm, int fd, struct syncobj *ret_syncobj)
 {
-	if (drm->syncobj < 0) {
+	uint32_t handle;
+	if (!drm->file) {
 		return -EOPNOTSUPP;
 	}
-	return drm_error(drmSyncobjFDToHandle(drm->syncobj, fd, ret_handle));
+	int r = drm_error(drmSyncobjFDToHandle(drm->file->fd, fd, &handle));
+	if (r == 0) {
+		*ret_syncobj = (struct syncobj){ drm_file_ref(drm->file), handle };
+	}
+	return r;
 }
 
-int syncobj_fd(struct drm *drm, uint32_t handle, int *ret_fd)
+int syncobj_fd(const struct syncobj *syncobj, int *ret_fd)
 {
-	return drm_error(drmSyncobjHandleToFD(drm->syncobj, handle, ret_fd));
+	return drm_error(drmSyncobjHandleToFD(syncobj->file->fd, syncobj->handle, ret_fd));
 }
 
-void syncobj_close(struct drm *drm, uint32_t handle)
+void syncobj_close(struct syncobj *syncobj)
 {
-	if (handle) {
-		drmSyncobjDestroy(drm->syncobj, handle);
+	if (syncobj->file) {
+		drmSyncobjDestroy(syncobj->file->fd, syncobj->handle);
+		drm_file_unref(syncobj->file);
+		*syncobj = (struct syncobj){ 0 };
 	}
 }
 
-int syncobj_signal(struct drm *drm, uint32_t handle, uint64_t point)
+int syncobj_signal(const struct syncobj *syncobj, uint64_t point)
 {
-	return drm_error(drmSyncobjTimelineSignal(drm->syncobj, &handle, &point, 1));
+	return drm_error(drmSyncobjTimelineSignal(syncobj->file->fd, &syncobj->handle, &point, 1));
 }
 
-int syncobj_value(struct drm *drm, uint32_t handle, uint64_t *ret_value)
+int syncobj_value(const struct syncobj *syncobj, uint64_t *ret_value)
 {
-	return drm_error(drmSyncobjQuery(drm->syncobj, &handle, ret_value, 1));
+	uint32_t handle = syncobj->handle; /* libdrm takes no pointer to a constant one */
+	return drm_error(drmSyncobjQuery(syncobj->file->fd, &handle, ret_value, 1));
 }
 
-int syncobj_submitted(struct drm *drm, uint32_t handle, uint64_t *ret_point)
+int syncobj_submitted(const struct syncobj *syncobj, uint64_t *ret_point)
 {
-	return drm_error(drmSyncobjQuery2(drm->syncobj, &handle, ret_point, 1,
+	uint32_t handle = syncobj->handle;
+	return drm_error(drmSyncobjQuery2(syncobj->file->fd, &handle, ret_point, 1,
 					  DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED));
 }
 
-int syncobj_sync_file(struct drm *drm, uint32_t handle, uint64_t point, int *ret_fd)
+int syncobj_sync_file(const struct syncobj *syncobj, uint64_t point, int *ret_fd)
 {
+	const struct drm_file *file = syncobj->file;
 	int r = 0;
-	uint32_t from = handle;
+	uint32_t from = syncobj->handle;
 	if (point > 0) {
-		r = drm_error(drmSyncobjTransfer(drm->syncobj, drm->scratch, 0, handle, point, 0));
-		from = drm->scratch;
+		r = drm_error(drmSyncobjTransfer(file->fd, file->scratch, 0, from, point, 0));
+		from = file->scratch;
 	}
 	if (r == 0) {
-		r = drm_error(drmSyncobjExportSyncFile(drm->syncobj, from, ret_fd));
+		r = drm_error(drmSyncobjExportSyncFile(file->fd, from, ret_fd));
 	}
 	if (point > 0) {
-		drmSyncobjReset(drm->syncobj, &drm->scratch, 1); /* keep no fence alive */
+		drmSyncobjReset(file->fd, &file->scratch, 1); /* keep no fence alive */
 	}
 	return r == -EINVAL ? -ENOENT : r;
 }
 
-int syncobj_arm_submit(struct drm *drm, uint32_t handle, uint64_t point, int eventfd)
+int syncobj_arm_submit(const struct syncobj *syncobj, uint64_t point, int eventfd)
 {
-	struct syncobj_eventfd request = { .handle = handle,
+	struct syncobj_eventfd request = { .handle = syncobj->handle,
 					   .flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE,
 					   .point = point,
 					   .fd = eventfd };
-	return drmIoctl(drm->syncobj, IOCTL_SYNCOBJ_EVENTFD, &request) < 0 ? -errno : 0;
+	return drmIoctl(syncobj->file->fd, IOCTL_SYNCOBJ_EVENTFD, &request) < 0 ? -errno : 0;
 }

@@ -42,10 +42,10 @@ static void check_sync_files(struct doctor *doctor, struct drm *drm)
 		   confirmed ? "made by "
 		   : made ? "made, but SYNC_IOC_MERGE does not tell a sync_file from another file"
 			  : "nothing here makes sync_files",
-		   !confirmed          ? ""
-		   : drm->syncobj >= 0 ? "a syncobj"
-		   : drm->vgem[0]      ? "a dma-buf of vgem"
-				       : "a dma-buf of udmabuf");
+		   !confirmed     ? ""
+		   : drm->file    ? "a syncobj"
+		   : drm->vgem[0] ? "a dma-buf of vgem"
+				  : "a dma-buf of udmabuf");
 	int r = made ? sync_file_set_deadline(own, 1) : -ENOTTY;
 	doctor_add(doctor, "sync-file-deadline", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
 		   "deadline hints to drivers", r == 0 ? "" : "use Linux 6.8 or later", "%s%s",
@@ -72,17 +72,19 @@ static void check_dmabufs(struct doctor *doctor, struct drm *drm)
 
 static void check_syncobjs(struct doctor *doctor, const struct drm *drm)
 {
-	bool timeline = drm->syncobj >= 0;
+	bool timeline = drm->file;
+	bool eventfd = timeline && drm->file->eventfd;
 	doctor_add(doctor, "syncobj-timeline", timeline ? CHECK_WORKS : CHECK_MISSING, false,
 		   "window systems with explicit sync, mirrors",
 		   timeline ? "" : "use a GPU whose driver has timeline syncobjs", "%s%s",
-		   timeline ? "by the driver " : "no device has timeline syncobjs", drm->driver);
-	doctor_add(doctor, "syncobj-eventfd", drm->eventfd ? CHECK_WORKS : CHECK_MISSING, false,
+		   timeline ? "by the driver " : "no device has timeline syncobjs",
+		   timeline ? drm->file->driver : "");
+	doctor_add(doctor, "syncobj-eventfd", eventfd ? CHECK_WORKS : CHECK_MISSING, false,
 		   "imports of a syncobj point before its fence is submitted, mirrors",
-		   drm->eventfd ? "" : "use Linux 6.6 or later, and a device with syncobjs", "%s",
-		   drm->eventfd ? "a signalled point raises an eventfd"
-		   : timeline   ? "DRM_IOCTL_SYNCOBJ_EVENTFD does not work"
-				: "no device to try it on");
+		   eventfd ? "" : "use Linux 6.6 or later, and a device with syncobjs", "%s",
+		   eventfd    ? "a signalled point raises an eventfd"
+		   : timeline ? "DRM_IOCTL_SYNCOBJ_EVENTFD does not work"
+			      : "no device to try it on");
 }
 
 static void check_promises(struct doctor *doctor, const struct drm *drm)
@@ -108,7 +110,7 @@ static void check_promises(struct doctor *doctor, const struct drm *drm)
 void doctor_drm(struct doctor *doctor)
 {
 	struct drm drm;
-	drm_open(&drm);
+	drm_open(&drm, &DRM_NONE);
 	check_devices(doctor, &drm);
 	check_sync_files(doctor, &drm);
 	check_dmabufs(doctor, &drm);

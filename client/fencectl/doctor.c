@@ -64,10 +64,9 @@ static void doctor_daemon_kernel(struct doctor *doctor, const Fbk__Wire__Status 
 	}
 	doctor_add(
 		doctor, "daemon-kernel", lacks[0] ? CHECK_LIMITED : CHECK_WORKS, false,
-		"what the running daemon found when it started",
-		lacks[0]
-			? "see `fencectl status` for the reasons; restart the daemon after a change"
-			: "",
+		"what the running daemon has",
+		lacks[0] ? "see `fencectl status` for the reasons; it sees devices that come later"
+			 : "",
 		"%s%s", lacks[0] ? "it lacks: " : "it lacks nothing", lacks);
 }
 

@@ -290,8 +290,12 @@ int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
  */
 int fbk_context_set_flushing(struct fbk_context *context, bool flushing);
 
-/* 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
- * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0. */
+/*
+ * 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
+ * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0.
+ * Features come and go with the daemon's devices and policy. A change makes fbk_context_fd() readable; after
+ * fbk_dispatch() this returns the new state, and what was refused may be tried again: fbk_link_accept(), too.
+ */
 int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why);
 
 /* The daemon announced that it stops (fbk_context_fd() became readable): it keeps or fails the

@@ -166,7 +166,6 @@ static int context_greet(struct fbk_context *context)
 		reply_finish(&reply);
 		return r;
 	}
-	context->features = welcome->features;
 	/* Spinning keeps the only CPU from the signaler. */
 	context->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? welcome->spin_ns : 0;
 	context->max_wait_ns = welcome->max_wait_ms * UINT64_C(1000000);

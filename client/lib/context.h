@@ -50,7 +50,7 @@ struct fbk_context {
 	uint64_t pair_size;
 	uint32_t pair_first, pair_stride; /* of its cells */
 	struct classifier classifier;
-	uint64_t features;
+	_Atomic uint64_t features; /* by the daemon's last word */
 	uint64_t spin_ns;
 	uint64_t max_wait_ns;
 	_Atomic uint64_t

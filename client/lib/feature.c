@@ -36,7 +36,9 @@ int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const cha
 	size_t count = sizeof(reasons) / sizeof(reasons[0]);
 	const char *why = "no such feature";
 	if ((size_t)feature > 0 && (size_t)feature < count) {
-		if (context->features & (UINT64_C(1) << feature)) {
+		/* relaxed: publishes nothing else */
+		uint64_t features = atomic_load_explicit(&context->features, memory_order_relaxed);
+		if (features & (UINT64_C(1) << feature)) {
 			return 1;
 		}
 		why = reasons[feature];

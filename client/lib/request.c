@@ -68,14 +68,30 @@ static void posted_done(struct pending *pending)
 	free(pending);
 }
 
+/* What every message that is about the whole context does, in the order in which they came. */
+static void message_heed(struct fbk_context *context, const Fbk__Wire__Message *message)
+{
+	/* relaxed, all of these: they publish nothing else */
+	if (message->body_case == FBK__WIRE__MESSAGE__BODY_WELCOME) {
+		atomic_store_explicit(&context->features, message->welcome->features,
+				      memory_order_relaxed);
+	} else if (message->serial != 0) {
+		return;
+	} else if (message->body_case == FBK__WIRE__MESSAGE__BODY_FEATURES) {
+		atomic_store_explicit(&context->features, message->features->features,
+				      memory_order_relaxed);
+		context_rouse(context);
+	} else if (message->body_case == FBK__WIRE__MESSAGE__BODY_STOPPING) {
+		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
+		context_rouse(context);
+	}
+}
+
 static void packet_pass_on(struct fbk_context *context, const struct wire_packet *packet)
 {
 	Fbk__Wire__Message *message = fbk__wire__message__unpack(NULL, packet->size, packet->bytes);
-	if (message && message->serial == 0 &&
-	    message->body_case == FBK__WIRE__MESSAGE__BODY_STOPPING) {
-		/* relaxed: publishes nothing else */
-		atomic_store_explicit(&context->stopping, true, memory_order_relaxed);
-		context_rouse(context);
+	if (message) {
+		message_heed(context, message);
 	}
 	struct pending *pending = message ? pending_find(context, message->serial) : NULL;
 	if (!pending || packet->fd_count > REPLY_FDS_MAX) {

@@ -42,8 +42,9 @@ struct client {
 	struct policy_subject subject; /* the same, for policy */
 	bool greeted; /* it may make requests: its Hello was answered, or it came over the bus */
 	bool said_hello;
-	bool ending; /* it gets no more notifications */
-	bool admin;  /* may fail timelines, evict clients and reload the policy */
+	uint64_t features; /* that it was told of */
+	bool ending;       /* it gets no more notifications */
+	bool admin;        /* may fail timelines, evict clients and reload the policy */
 
 	struct user *user;
 	struct charge charge;

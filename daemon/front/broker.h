@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "daemon/core/client.h"
+#include "daemon/translate/hardware.h"
 #include "daemon/translate/probe.h"
 #include "daemon/translate/translator.h"
 #include "proto/container.h"
@@ -20,6 +21,7 @@ struct broker {
 	struct registry registry;
 	struct translator translator;
 	struct probe probe;
+	struct hardware hardware;
 	struct bus *bus; /* NULL: it is on no bus */
 	struct reload reload;
 	const char *policy_name; /* a path, or POLICY_BUILT_IN */

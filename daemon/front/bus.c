@@ -154,12 +154,12 @@ void bus_wait_expired(const struct wait *wait)
 	}
 }
 
-void bus_policy_changed(struct broker *broker)
+void bus_property_changed(struct broker *broker, const char *name)
 {
 	struct bus *bus = broker->bus;
 	if (bus && bus_transport_has_room(&bus->transport)) {
-		sd_bus_emit_properties_changed(bus->transport.bus, BUS_PATH, BUS_MANAGER, "Policy",
-					       "Features", NULL);
+		sd_bus_emit_properties_changed(bus->transport.bus, BUS_PATH, BUS_MANAGER, name,
+					       NULL);
 		bus_transport_sent(&bus->transport);
 	}
 }

@@ -22,5 +22,5 @@ void bus_destroy(struct broker *broker); /* if there is one */
 /* These tell the subscribers, if there are any. */
 extern const struct observer bus_observer;
 void bus_wait_expired(const struct wait *wait);
-void bus_policy_changed(struct broker *broker);
+void bus_property_changed(struct broker *broker, const char *name);
 void bus_stopping(struct broker *broker, uint64_t within_ms);

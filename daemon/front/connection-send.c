@@ -215,6 +215,27 @@ static int connection_tell_watches(struct connection *connection)
 	return 0;
 }
 
+/* A client that did not say Hello was told of none. */
+static int connection_tell_features(struct connection *connection)
+{
+	struct client *client = connection->client;
+	uint64_t features = client->registry->features;
+	if (!client->said_hello || client->features == features) {
+		return 0;
+	}
+	if (connection->reply.size > 0 || connection->closing) {
+		return -EAGAIN;
+	}
+	Fbk__Wire__Features event = FBK__WIRE__FEATURES__INIT;
+	Fbk__Wire__Message message = FBK__WIRE__MESSAGE__INIT;
+	event.features = features;
+	message.body_case = FBK__WIRE__MESSAGE__BODY_FEATURES;
+	message.features = &event;
+	client->features = features;
+	connection_send(connection, &message, NULL, 0);
+	return 0;
+}
+
 void connection_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -227,6 +248,9 @@ void connection_writable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (r == 0) {
 		connection_flush_late(connection);
+		r = connection_tell_features(connection);
+	}
+	if (r == 0) {
 		r = connection_tell_watches(connection);
 	}
 	if (r < 0 && !connection->closing) {

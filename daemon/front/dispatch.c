@@ -278,7 +278,7 @@ void error_explain(const struct client *client, int error, char *text)
 			 limit->what);
 	} else if (error == -ENODEV) {
 		snprintf(text, FBK_REASON_SIZE,
-			 "the DRM device that the daemon uses is gone: restart the daemon to use "
+			 "the DRM device that the daemon used is gone: try again, it looks for "
 			 "another");
 	} else if (error == -ENFILE || error == -EMFILE) {
 		snprintf(text, FBK_REASON_SIZE,

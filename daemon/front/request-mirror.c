@@ -15,10 +15,9 @@ int request_syncobj_create(struct client *client, struct handle *handle, const v
 	(void)handle;
 	(void)body;
 	(void)fds;
-	struct drm *drm = &translator_of(client)->drm;
-	uint32_t syncobj;
+	struct syncobj syncobj;
 	int fd;
-	int r = syncobj_create(drm, &syncobj);
+	int r = syncobj_create(&translator_of(client)->drm, &syncobj);
 	if (r == -EOPNOTSUPP) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
@@ -26,8 +25,8 @@ int request_syncobj_create(struct client *client, struct handle *handle, const v
 	if (r < 0) {
 		return r;
 	}
-	r = syncobj_fd(drm, syncobj, &fd);
-	syncobj_close(drm, syncobj); /* it lives on in the fd */
+	r = syncobj_fd(&syncobj, &fd);
+	syncobj_close(&syncobj); /* it lives on in the fd */
 	if (r == 0) {
 		answer_fd(answer, fd);
 	}

@@ -77,6 +77,7 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 		hello->version_max < WIRE_VERSION_MAX ? hello->version_max : WIRE_VERSION_MAX;
 	welcome->daemon_version = text(FBK_VERSION_STRING);
 	welcome->features = registry->features;
+	client->features = registry->features;
 	welcome->spin_ns = settings->spin_ns;
 	welcome->max_wait_ms = settings->max_wait_ms;
 	welcome->user_mode = broker->user_mode;

@@ -290,11 +290,10 @@ int export_create(struct translator *translator, struct handle *handle,
 	return r;
 }
 
-static int syncobj_point_check(struct translator *translator, uint32_t syncobj, uint64_t point,
-			       char *detail)
+static int syncobj_point_check(const struct syncobj *syncobj, uint64_t point, char *detail)
 {
 	uint64_t submitted;
-	int r = syncobj_submitted(&translator->drm, syncobj, &submitted);
+	int r = syncobj_submitted(syncobj, &submitted);
 	if (r == 0 && (point == 0 || point <= submitted)) {
 		snprintf(
 			detail, FBK_REASON_SIZE,
@@ -324,12 +323,12 @@ int export_to_syncobj(struct translator *translator, struct handle *handle,
 	if (r < 0) {
 		return r;
 	}
-	r = syncobj_open(&translator->drm, *fd, &export->provided.handle);
+	r = syncobj_open(&translator->drm, *fd, &export->provided.syncobj);
 	if (r == 0) {
-		r = syncobj_point_check(translator, export->provided.handle, syncobj_point, detail);
+		r = syncobj_point_check(&export->provided.syncobj, syncobj_point, detail);
 	}
 	if (r < 0) {
-		syncobj_close(&translator->drm, export->provided.handle);
+		syncobj_close(&export->provided.syncobj);
 		export_free(export);
 		return r;
 	}
@@ -345,7 +344,7 @@ int export_reached(struct translator *translator, struct handle *handle, uint64_
 		   int *ret_fd, char *detail)
 {
 	struct timeline *timeline = handle->timeline;
-	if (translator->drm.own_sync_file < 0) {
+	if (!translator->drm.sync_files) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "nothing here makes a sync_file; eventfds can be exported: see "
 			 "`fencectl doctor`");

@@ -36,7 +36,7 @@ static void mirror_end(struct mirror *mirror)
 static void mirror_signal(struct mirror *mirror, uint64_t value)
 {
 	struct translator *translator = mirror->follow.translator;
-	int r = syncobj_signal(&translator->drm, mirror->syncobj, value);
+	int r = syncobj_signal(&mirror->syncobj, value);
 	if (r < 0) {
 		client_log(mirror->handle->client, "its mirror of %s can't signal the syncobj: %s",
 			   mirror->timeline->name, strerrordesc_np(-r));
@@ -84,7 +84,7 @@ static void mirror_take(struct mirror *mirror, uint64_t at_least)
 {
 	struct timeline *timeline = mirror->timeline;
 	uint64_t value;
-	int r = syncobj_value(&mirror->follow.translator->drm, mirror->follow.handle, &value);
+	int r = syncobj_value(&mirror->follow.syncobj, &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 		return;
@@ -105,7 +105,9 @@ static void mirror_followed(void *arg, int result)
 {
 	struct mirror *mirror = arg;
 	if (result < 0) {
-		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, result, "holds a fence that failed");
+		bool gone = drm_file_gone(mirror->follow.syncobj.file);
+		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, result,
+			    gone ? "can't be read any more" : "holds a fence that failed");
 		return;
 	}
 	mirror_take(mirror, mirror->follow.point);
@@ -132,7 +134,7 @@ static void mirror_look(struct source *source)
 	if (mirror->ended) {
 		return;
 	}
-	int r = syncobj_value(&mirror->follow.translator->drm, mirror->follow.handle, &value);
+	int r = syncobj_value(&mirror->follow.syncobj, &value);
 	if (r < 0) {
 		mirror_fail(mirror, FBK_CAUSE_FENCE_ERROR, r, "can't be read any more");
 	} else if (value < mirror->timeline->seen) {
@@ -189,12 +191,11 @@ static void mirror_again(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Points that the syncobj has already would be waited for in vain: whoever waits was satisfied at once. */
-static int mirror_check_behind(const struct mirror *mirror, struct translator *translator,
-			       char *detail)
+static int mirror_check_behind(const struct mirror *mirror, char *detail)
 {
 	uint64_t submitted;
 	timeline_refresh(mirror->timeline); /* its signaler may have signalled both already */
-	int r = syncobj_submitted(&translator->drm, mirror->syncobj, &submitted);
+	int r = syncobj_submitted(&mirror->syncobj, &submitted);
 	if (r == 0 && submitted > mirror->timeline->seen) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "the syncobj has fences up to point %llu, and %s is at %llu: mirror to a "
@@ -216,7 +217,7 @@ static int mirror_start(struct mirror *mirror, struct translator *translator, in
 	}
 	if (!mirror->from) {
 		int opened = syncobj_open(&translator->drm, fd, &mirror->syncobj);
-		return opened < 0 ? opened : mirror_check_behind(mirror, translator, detail);
+		return opened < 0 ? opened : mirror_check_behind(mirror, detail);
 	}
 	int r = syncobj_follow_init(&mirror->follow, translator, &fence, mirror_followed, mirror,
 				    detail);
@@ -231,7 +232,7 @@ static int mirror_start(struct mirror *mirror, struct translator *translator, in
 static int mirror_check(const struct translator *translator, const struct timeline *timeline,
 			bool from, char *detail)
 {
-	if (translator->drm.syncobj < 0) {
+	if (!translator->drm.file) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
@@ -314,7 +315,7 @@ void mirror_destroy(struct mirror *mirror, bool silent)
 		mirror_signal(mirror, SYNCOBJ_FAILED);
 	}
 	mirror_end(mirror);
-	syncobj_close(&mirror->follow.translator->drm, mirror->syncobj);
+	syncobj_close(&mirror->syncobj);
 	event_drop(mirror->again);
 	LIST_REMOVE(mirror, links);
 	mirror->timeline->mirror_count--;

@@ -21,7 +21,7 @@ struct mirror {
 	bool from;   /* true: the timeline follows the syncobj; false ("to"): the reverse */
 	bool direct; /* to: the client signals the syncobj; the daemon only ends it */
 	bool ended;  /* it translates no more */
-	uint32_t syncobj;
+	struct syncobj syncobj;
 	uint64_t signalled;           /* to: the value of the syncobj; `seen` may be ahead */
 	struct arm arm;               /* to: the next point */
 	struct syncobj_follow follow; /* from */

@@ -122,16 +122,20 @@ static void probe_drm(struct probe *probe, const struct drm *drm)
 	snprintf(note, sizeof(note), "%d render nodes can be opened", drm->seen);
 	result_set(probe, PROBE_DRM, "drm", drm->seen > 0,
 		   drm->seen > 0 ? note : "no render node can be opened: eventfds only");
-	result_set(probe, PROBE_SYNC_FILE, "sync-file", drm->own_sync_file >= 0,
-		   drm->own_sync_file >= 0
-			   ? "sync_files are handed out late, and a client's are followed"
+	result_set(probe, PROBE_SYNC_FILE, "sync-file", drm->sync_files,
+		   drm->sync_files ? "sync_files are handed out late, and a client's are followed"
+		   : drm->own_sync_file >= 0
+			   ? "a client's are followed; none can be made: no syncobj device, no "
+			     "vgem, no "
+			     "udmabuf"
 			   : "nothing makes a sync_file: no syncobj device, no vgem, no udmabuf");
-	snprintf(note, sizeof(note), "timelines of %s", drm->driver);
-	result_set(probe, PROBE_SYNCOBJ, "syncobj", drm->syncobj >= 0,
-		   drm->syncobj >= 0 ? note : "no device has syncobj timelines");
-	result_set(probe, PROBE_SYNCOBJ_WAIT, "syncobj-wait", drm->eventfd,
-		   drm->eventfd ? "points are followed before anything was submitted"
-				: "DRM_IOCTL_SYNCOBJ_EVENTFD needs Linux 6.6 and such a device");
+	snprintf(note, sizeof(note), "timelines of %s", drm->file ? drm->file->driver : "");
+	result_set(probe, PROBE_SYNCOBJ, "syncobj", drm->file,
+		   drm->file ? note : "no device has syncobj timelines");
+	bool waits = drm->file && drm->file->eventfd;
+	result_set(probe, PROBE_SYNCOBJ_WAIT, "syncobj-wait", waits,
+		   waits ? "points are followed before anything was submitted"
+			 : "DRM_IOCTL_SYNCOBJ_EVENTFD needs Linux 6.6 and such a device");
 }
 
 static void probe_udmabuf(struct probe *probe, const struct registry *registry)
@@ -148,43 +152,63 @@ static uint64_t feature_bit(enum fbk_feature feature, bool works)
 	return works ? UINT64_C(1) << feature : 0;
 }
 
-void probe_promises(struct probe *probe, struct translator *translator)
+static void features_set(struct probe *probe, const struct drm *drm)
 {
-	char why[FBK_REASON_SIZE];
-	bool works = export_promises_work(translator, why) == 0;
-	result_set(probe, PROBE_PROMISE, "promises", works,
-		   works ? "ON, by policy, from vgem: a broken promise reads as success" : why);
-	probe->features &= ~feature_bit(FBK_FEATURE_PROMISE, true);
-	probe->features |= feature_bit(FBK_FEATURE_PROMISE, works);
-}
-
-void probe_run(struct probe *probe, struct translator *translator)
-{
-	const struct drm *drm = &translator->drm;
-	probe_seals(probe);
-	probe_pidfd(probe);
-	probe_same_file(probe);
-	probe_proc(probe);
-	probe_drm(probe, drm);
-	probe_udmabuf(probe, translator->registry);
-	bool eventfds = translator->aio.source >= 0;
-	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
-		   eventfds ? "eventfds are raised without blocking"
-			    : "no AIO context (io_setup): raise fs.aio-max-nr, or use a sandbox "
-			      "that allows it; eventfds can't be exported");
+	const struct probe_result *results = probe->results;
 	probe->features =
 		feature_bit(FBK_FEATURE_TIMELINES, true) | feature_bit(FBK_FEATURE_WATCHES, true) |
 		feature_bit(FBK_FEATURE_SHARING, true) | feature_bit(FBK_FEATURE_GATES, true) |
 		feature_bit(FBK_FEATURE_IMPORT_EVENTFD, true) |
 		feature_bit(FBK_FEATURE_MEMORY32, true) | feature_bit(FBK_FEATURE_LINKS, true) |
 		feature_bit(FBK_FEATURE_EXCHANGES, true) |
-		feature_bit(FBK_FEATURE_EXPORT_EVENTFD, eventfds) |
-		feature_bit(FBK_FEATURE_EXPORT_SYNC_FILE, drm->own_sync_file >= 0) |
+		feature_bit(FBK_FEATURE_EXPORT_EVENTFD, results[PROBE_AIO_EVENTFD].works) |
+		feature_bit(FBK_FEATURE_EXPORT_SYNC_FILE, drm->sync_files) |
 		feature_bit(FBK_FEATURE_IMPORT_SYNC_FILE, drm->own_sync_file >= 0) |
 		feature_bit(FBK_FEATURE_DMA_BUF_IMPLICIT, drm->own_sync_file >= 0) |
-		feature_bit(FBK_FEATURE_SYNCOBJ, drm->syncobj >= 0) |
-		feature_bit(FBK_FEATURE_MIRRORS, drm->syncobj >= 0 && drm->eventfd) |
-		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, translator->registry->udmabuf >= 0);
+		feature_bit(FBK_FEATURE_SYNCOBJ, results[PROBE_SYNCOBJ].works) |
+		feature_bit(FBK_FEATURE_MIRRORS, results[PROBE_SYNCOBJ_WAIT].works) |
+		feature_bit(FBK_FEATURE_TIMELINE_MEMORY, results[PROBE_UDMABUF].works) |
+		feature_bit(FBK_FEATURE_PROMISE, results[PROBE_PROMISE].works);
+}
+
+void probe_promises(struct probe *probe, struct translator *translator)
+{
+	char why[FBK_REASON_SIZE];
+	bool works = export_promises_work(translator, why) == 0;
+	result_set(probe, PROBE_PROMISE, "promises", works,
+		   works ? "ON, by policy, from vgem: a broken promise reads as success" : why);
+	features_set(probe, &translator->drm);
+}
+
+void probe_hardware(struct probe *probe, struct translator *translator)
+{
+	struct probe_result before[PROBE_COUNT];
+	memcpy(before, probe->results, sizeof(before));
+	probe_drm(probe, &translator->drm);
+	probe_udmabuf(probe, translator->registry);
+	probe_promises(probe, translator);
+	for (size_t i = 0; i < PROBE_COUNT; i++) {
+		const struct probe_result *now = &probe->results[i];
+		if (now->works != before[i].works) {
+			log_info("%s %s: %s", now->name, now->works ? "works now" : "is gone",
+				 now->note);
+		}
+	}
+}
+
+void probe_run(struct probe *probe, struct translator *translator)
+{
+	probe_seals(probe);
+	probe_pidfd(probe);
+	probe_same_file(probe);
+	probe_proc(probe);
+	probe_drm(probe, &translator->drm);
+	probe_udmabuf(probe, translator->registry);
+	bool eventfds = translator->aio.source >= 0;
+	result_set(probe, PROBE_AIO_EVENTFD, "aio-eventfd", eventfds,
+		   eventfds ? "eventfds are raised without blocking"
+			    : "no AIO context (io_setup): raise fs.aio-max-nr, or use a sandbox "
+			      "that allows it; eventfds can't be exported");
 	probe_promises(probe, translator);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What this kernel and machine offer the daemon. Each item is tried once at start; version numbers are
- * never compared. Read-only after probe_run().
+ * What this kernel and machine offer the daemon. Each item is tried at start, those of devices once more when devices came
+ * or went; version numbers are never compared.
  */
 #pragma once
 
@@ -43,6 +43,10 @@ void probe_run(struct probe *probe, struct translator *translator);
 
 /* NULL, or a sentence that names a missing item without which the daemon can't run. */
 const char *probe_fatal(const struct probe *probe);
+
+/* The translator's drm or the registry's udmabuf is another: sets the results and features that depend on them, and logs which
+ * came and went. */
+void probe_hardware(struct probe *probe, struct translator *translator);
 
 /* The policy is new: can promises be made now? Sets that result and its feature. */
 void probe_promises(struct probe *probe, struct translator *translator);

@@ -12,7 +12,7 @@
 
 static int syncobj_probe(struct translator *translator, char *why)
 {
-	if (translator->drm.syncobj < 0) {
+	if (!translator->drm.file) {
 		snprintf(why, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
@@ -22,30 +22,31 @@ static int syncobj_probe(struct translator *translator, char *why)
 
 static int syncobj_make(struct translator *translator, int *ret_fd, union provided *ret_provided)
 {
-	uint32_t handle;
-	int r = syncobj_create(&translator->drm, &handle);
+	struct syncobj syncobj;
+	int r = syncobj_create(&translator->drm, &syncobj);
 	if (r < 0) {
 		return r;
 	}
-	r = syncobj_fd(&translator->drm, handle, ret_fd);
+	r = syncobj_fd(&syncobj, ret_fd);
 	if (r < 0) {
-		syncobj_close(&translator->drm, handle);
+		syncobj_close(&syncobj);
 		return r;
 	}
-	ret_provided->handle = handle;
+	ret_provided->syncobj = syncobj;
 	return 0;
 }
 
 static int syncobj_fire(struct translator *translator, union provided *provided, uint64_t point,
 			int result)
 {
-	return syncobj_signal(&translator->drm, provided->handle,
-			      result < 0 ? SYNCOBJ_FAILED : point);
+	(void)translator;
+	return syncobj_signal(&provided->syncobj, result < 0 ? SYNCOBJ_FAILED : point);
 }
 
 static void syncobj_destroy(struct translator *translator, union provided *provided)
 {
-	syncobj_close(&translator->drm, provided->handle);
+	(void)translator;
+	syncobj_close(&provided->syncobj);
 }
 
 const struct provider provider_syncobj = {
@@ -61,7 +62,8 @@ const struct provider provider_syncobj = {
 static int syncobj_point_fire(struct translator *translator, union provided *provided,
 			      uint64_t point, int result)
 {
-	return result < 0 ? 0 : syncobj_signal(&translator->drm, provided->handle, point);
+	(void)translator;
+	return result < 0 ? 0 : syncobj_signal(&provided->syncobj, point);
 }
 
 const struct provider provider_syncobj_point = {

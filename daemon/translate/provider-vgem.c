@@ -4,7 +4,7 @@
  * objects, as the writer, and exports it from the dma-buf of that object. An object carries one fence at a time, so
  * there is a pool of objects. The kernel reuses no fence number until the file is closed. So after FENCES_PER_FILE a
  * fresh file takes over. The old file is closed when its last fence is signalled; closing it sooner would signal all
- * its fences, as success.
+ * its fences, as success. So is a file that was not used for a second or two: it would keep the driver from being unloaded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,9 @@
 #include <xf86drm.h>
 
 #include "client/include/fencebroker.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "proto/container.h"
 #include "proto/ioctl.h"
 #include "provider.h"
 #include "translator.h"
@@ -33,6 +35,7 @@ struct vgem_fence_signal {
 #define FENCE_WRITE        1
 
 #define FENCES_PER_FILE 4096
+#define IDLE_NS         NS_PER_S
 #define OBJECTS_MAX     256 /* fences in flight, for all users */
 
 struct vgem_file {
@@ -51,8 +54,11 @@ struct vgem_object {
 };
 
 struct vgem {
+	struct translator *translator;
 	struct vgem_file *current; /* NULL: none is open */
 	unsigned int objects;
+	struct wheel_timer idle; /* looks whether the file is in use */
+	bool used;               /* it was, since that looked last */
 };
 
 /* ------------------------------------------------------------------------------ files, objects -- */
@@ -119,10 +125,23 @@ static void file_put(struct translator *translator, struct vgem_file *file)
 	}
 }
 
+/* An open file keeps the module loaded. */
+static void file_idle(struct wheel_timer *timer)
+{
+	struct vgem *vgem = container_of(timer, struct vgem, idle);
+	if (!vgem->used && vgem->current && vgem->current->in_flight == 0) {
+		vgem_let_go(vgem->translator);
+		return;
+	}
+	vgem->used = false;
+	loop_arm(&vgem->translator->registry->loop, &vgem->idle, clock_now_ns() + IDLE_NS);
+}
+
 static int file_current(struct translator *translator, struct vgem_file **ret_file)
 {
 	struct vgem *vgem = translator->vgem;
 	struct vgem_file *old = vgem->current;
+	vgem->used = true;
 	if (old && old->fences < FENCES_PER_FILE) {
 		*ret_file = old;
 		return 0;
@@ -141,6 +160,8 @@ static int file_current(struct translator *translator, struct vgem_file **ret_fi
 	vgem->current = file;
 	if (old) {
 		file_put(translator, old);
+	} else {
+		loop_arm(&translator->registry->loop, &vgem->idle, clock_now_ns() + IDLE_NS);
 	}
 	*ret_file = file;
 	return 0;
@@ -154,11 +175,15 @@ static int vgem_probe(struct translator *translator, char *why)
 		snprintf(
 			why, FBK_REASON_SIZE,
 			"nothing here makes unsignalled sync_files: no vgem device (a test driver: "
-			"`modprobe vgem`, then restart the daemon)");
+			"`modprobe vgem`)");
 		return -EOPNOTSUPP;
 	}
 	if (!translator->vgem) {
 		translator->vgem = calloc(1, sizeof(*translator->vgem));
+		if (translator->vgem) {
+			translator->vgem->translator = translator;
+			translator->vgem->idle.fire = file_idle;
+		}
 	}
 	struct vgem_file *file;
 	int r = translator->vgem ? file_current(translator, &file) : -ENOMEM;
@@ -250,15 +275,21 @@ static void vgem_destroy(struct translator *translator, union provided *provided
 	file_put(translator, file);
 }
 
-void vgem_finish(struct translator *translator)
+void vgem_let_go(struct translator *translator)
 {
 	struct vgem *vgem = translator->vgem;
 	if (vgem && vgem->current) {
 		struct vgem_file *file = vgem->current;
 		vgem->current = NULL;
+		loop_disarm(&translator->registry->loop, &vgem->idle);
 		file_put(translator, file);
 	}
-	free(vgem);
+}
+
+void vgem_finish(struct translator *translator)
+{
+	vgem_let_go(translator);
+	free(translator->vgem);
 	translator->vgem = NULL;
 }
 

@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/drm.h"
+
 struct translator;
 
 /* What a provider keeps of one primitive. */
 union provided {
 	int fd;
-	uint32_t handle;
+	struct syncobj syncobj;
 	void *pointer;
 };
 
@@ -42,6 +44,9 @@ extern const struct provider provider_syncobj_point;
 
 /* Promises: must fire within a bound that the kernel sets. */
 extern const struct provider provider_vgem;
+
+/* vgem is another device now, or none: no new fence is made with the file that is open. */
+void vgem_let_go(struct translator *translator);
 
 /* Destroys the pool of vgem objects when the daemon ends. */
 void vgem_finish(struct translator *translator);

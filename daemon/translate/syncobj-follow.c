@@ -58,6 +58,17 @@ static void submit_abandon(struct submit_arm *arm)
 	}
 }
 
+/* The kernel forgets waits of a file whose device is gone. */
+void submit_arms_gone(struct translator *translator, const struct drm_file *file)
+{
+	struct submit_arm *arm;
+	LIST_FOREACH(arm, &translator->submit_arms, links) {
+		if (arm->follow && arm->follow->syncobj.file == file) {
+			event_active(arm->event, EV_READ, 0);
+		}
+	}
+}
+
 void submit_arms_finish(struct translator *translator)
 {
 	while (!LIST_EMPTY(&translator->submit_arms)) {
@@ -93,7 +104,7 @@ static void follow_signalled(evutil_socket_t fd, short what, void *arg)
 static int follow_fence(struct syncobj_follow *follow)
 {
 	int fd;
-	int r = syncobj_sync_file(&follow->translator->drm, follow->handle, follow->point, &fd);
+	int r = syncobj_sync_file(&follow->syncobj, follow->point, &fd);
 	if (r < 0) {
 		return r;
 	}
@@ -153,8 +164,7 @@ static int follow_submit(struct syncobj_follow *follow)
 		r = arm->event ? 0 : -ENOMEM;
 	}
 	if (r == 0) {
-		r = syncobj_arm_submit(&translator->drm, follow->handle, follow->point,
-				       arm->eventfd);
+		r = syncobj_arm_submit(&follow->syncobj, follow->point, arm->eventfd);
 	}
 	if (r < 0) {
 		submit_destroy(arm);
@@ -176,7 +186,7 @@ int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *det
 			 "that syncobj holds no fence: submit first, or use a timeline point");
 		return r;
 	}
-	if (!follow->translator->drm.eventfd) {
+	if (!follow->syncobj.file->eventfd) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "nothing was submitted for point %llu yet, and this kernel can't wait for "
 			 "that without a thread: it needs DRM_IOCTL_SYNCOBJ_EVENTFD (Linux 6.6)",
@@ -192,7 +202,7 @@ int syncobj_follow_init(struct syncobj_follow *follow, struct translator *transl
 	*follow = (struct syncobj_follow){
 		.translator = translator, .user = fence->user, .fn = fn, .arg = arg, .sync_file = -1
 	};
-	if (translator->drm.syncobj < 0) {
+	if (!translator->drm.file) {
 		snprintf(detail, FBK_REASON_SIZE,
 			 "no DRM device here has syncobj timelines: see `fencectl doctor`");
 		return -EOPNOTSUPP;
@@ -202,9 +212,8 @@ int syncobj_follow_init(struct syncobj_follow *follow, struct translator *transl
 	if (!follow->signalled) {
 		return -ENOMEM;
 	}
-	int r = syncobj_open(&translator->drm, fence->fd, &follow->handle);
+	int r = syncobj_open(&translator->drm, fence->fd, &follow->syncobj);
 	if (r < 0) {
-		follow->handle = 0;
 		syncobj_follow_finish(follow);
 	}
 	return r;
@@ -220,8 +229,7 @@ void syncobj_follow_finish(struct syncobj_follow *follow)
 		close(follow->sync_file);
 		follow->sync_file = -1;
 	}
-	syncobj_close(&follow->translator->drm, follow->handle);
-	follow->handle = 0;
+	syncobj_close(&follow->syncobj);
 }
 
 int syncobj_follow_look(struct syncobj_follow *follow)
@@ -230,8 +238,7 @@ int syncobj_follow_look(struct syncobj_follow *follow)
 		return sync_file_state(follow->sync_file);
 	}
 	int fd;
-	if (!follow->submit ||
-	    syncobj_sync_file(&follow->translator->drm, follow->handle, follow->point, &fd) < 0) {
+	if (!follow->submit || syncobj_sync_file(&follow->syncobj, follow->point, &fd) < 0) {
 		return FENCE_PENDING;
 	}
 	int state = sync_file_state(fd);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "notifier.h"
+#include "proto/drm.h"
 
 struct event;
 struct submit_arm;
@@ -17,7 +18,7 @@ struct submit_arm;
 struct syncobj_follow {
 	struct translator *translator;
 	struct user *user;
-	uint32_t handle; /* of translator->drm; 0: closed */
+	struct syncobj syncobj;
 	uint64_t point;
 	notifier_fn *fn;
 	void *arg;
@@ -33,6 +34,9 @@ void syncobj_follow_finish(struct syncobj_follow *follow);
 
 /* Wait for `point` (0: the fence that a binary syncobj holds now); `fn` is called once. Only one point at a time. */
 int syncobj_follow_next(struct syncobj_follow *follow, uint64_t point, char *detail);
+
+/* The device of that file is gone: report that to whoever waits for a submission. */
+void submit_arms_gone(struct translator *translator, const struct drm_file *file);
 
 /* The daemon ends: destroy all waits for submissions, also abandoned ones. */
 void submit_arms_finish(struct translator *translator);

@@ -65,6 +65,8 @@ static const struct refusal refusals[] = {
 	CALL(prlimit64, WORKS, WORKS),
 	CALL(io_setup, WORKS, LIMITED),
 	CALL(pidfd_open, WORKS, WORKS),
+	CALL(inotify_init1, WORKS, WORKS),
+	CALL(inotify_add_watch, WORKS, WORKS),
 	CALL(statx, NAMED, NAMED),
 	CALL(eventfd2, NAMED, NAMED),
 	CALL(epoll_create1, NAMED, WORKS),

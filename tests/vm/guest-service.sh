@@ -54,6 +54,23 @@ locked=$(awk '/^VmLck/ { print $2 }' "/proc/$pid/status")
 [ "$locked" -gt 1000 ] || problem "only $locked KiB are locked"
 [ "$(cat "/proc/$pid/oom_score_adj")" = -900 ] || problem "it may be killed for memory"
 
+# Devices come and go, and udev gives their nodes to the group a moment after they were made: the service sees both.
+soon() { # COMMAND...; it succeeds within thirty seconds
+	for _ in $(seq 300); do
+		! "$@" >/dev/null 2>&1 || return 0
+		sleep 0.1
+	done
+	problem "not within thirty seconds: $*"
+}
+promises_are() {
+	status=$(fencectl status --json) && [ "$(feature promises)" = "$1" ]
+}
+soon modprobe -r vgem # once the service has closed it
+soon promises_are false
+modprobe vgem
+soon promises_are true
+[ "$(systemctl show -P MainPID fencebroker)" = "$pid" ] || problem "another process found vgem"
+
 # What it logs of clients: journal entries with fields. These clients belong to nobody.
 entry() { # MESSAGE-ID PID; waits for the daemon's one entry of that kind about that client
 	local found

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "lib-lab.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,6 +51,19 @@ uint64_t lab_counter(const struct daemon *daemon, const char *name)
 	uint64_t value = client_counter(&client, name);
 	client_close(&client);
 	return value;
+}
+
+void lab_await_feature(struct fbk_context *context, enum fbk_feature feature, int works)
+{
+	uint64_t until = now_ms() + PATIENCE_MS;
+	const char *why = "";
+	while (fbk_feature(context, feature, &why) != works) {
+		struct pollfd polled = { .fd = fbk_context_fd(context), .events = POLLIN };
+		uint64_t now = now_ms();
+		ck_assert_msg(now < until && poll(&polled, 1, (int)(until - now)) == 1,
+			      "feature %d is not %d: %s", feature, works, why);
+		ck_assert_int_ge(fbk_dispatch(context), 0);
+	}
 }
 
 /* Guests are emulated, beside other work: a second may become a minute. */

@@ -41,6 +41,9 @@ static inline struct fbk_point lab_point(const struct lab *lab, uint64_t value)
 /* `full` with FBK_SOAK, else a tenth of it, for loops that prove something by their count. */
 unsigned int lab_count(unsigned int full);
 
+/* Until the feature works, or does not: the context's fd is readable, and a dispatch tells. */
+void lab_await_feature(struct fbk_context *context, enum fbk_feature feature, int works);
+
 /* One of the daemon's counters. */
 uint64_t lab_counter(const struct daemon *daemon, const char *name);
 
