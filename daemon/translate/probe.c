@@ -126,8 +126,7 @@ static void probe_drm(struct probe *probe, const struct drm *drm)
 		   drm->sync_files ? "sync_files are handed out late, and a client's are followed"
 		   : drm->own_sync_file >= 0
 			   ? "a client's are followed; none can be made: no syncobj device, no "
-			     "vgem, no "
-			     "udmabuf"
+			     "vgem, no udmabuf"
 			   : "nothing makes a sync_file: no syncobj device, no vgem, no udmabuf");
 	snprintf(note, sizeof(note), "timelines of %s", drm->file ? drm->file->driver : "");
 	result_set(probe, PROBE_SYNCOBJ, "syncobj", drm->file,
