@@ -131,7 +131,7 @@ done
 
 # cmake, even where no 32-bit C library is installed: it then can't link, but it knows the size of a pointer.
 command -v cmake >/dev/null || skip "there is no cmake"
-! cmake -S "$source" -B "$work/build" -DCMAKE_C_FLAGS=-m32 -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY \
+! cmake -G Ninja -S "$source" -B "$work/build" -DCMAKE_C_FLAGS=-m32 -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY \
 	-DBUILD_TESTING=OFF >"$work/log" 2>&1 || fail "cmake takes a 32-bit target"
 tr -s '\n ' ' ' <"$work/log" | grep -q 'fencebroker is for 64-bit targets' || fail "cmake says: $(cat "$work/log")"
 ! grep -q 'Checking for module' "$work/log" || fail "cmake looks for packages before it refuses"
