@@ -16,6 +16,7 @@ static struct daemon server;
 
 static void setup(void)
 {
+	pretence.nothing = true;
 	daemon_serve(&server, NULL);
 }
 
