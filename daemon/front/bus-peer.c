@@ -111,6 +111,15 @@ static void read_pidfd(struct bus_peer *peer, sd_bus_message *reply,
 	}
 }
 
+/* Many names are only remembered, and one process may have all of them: none keeps a pidfd for later calls. */
+static void pidfd_drop(struct bus_peer *peer)
+{
+	if (peer->credentials.pidfd >= 0) {
+		close(peer->credentials.pidfd);
+		peer->credentials.pidfd = -1;
+	}
+}
+
 static int read_credential(struct bus_peer *peer, sd_bus_message *reply,
 			   struct credentials *credentials, bool *ret_has_uid)
 {
@@ -173,6 +182,8 @@ static int on_credentials(sd_bus_message *reply, void *arg, sd_bus_error *error)
 	}
 	if (peer->kept_count > 0) {
 		TAILQ_INSERT_TAIL(&peer->peers->ready, peer, ready_links);
+	} else {
+		pidfd_drop(peer);
 	}
 	return 1;
 }
@@ -198,9 +209,7 @@ static void peer_free(struct bus_peer *peer)
 	sd_bus_slot_unref(peer->asked);
 	sd_bus_slot_unref(peer->gone);
 	sd_bus_slot_unref(peer->present);
-	if (peer->credentials.pidfd >= 0) {
-		close(peer->credentials.pidfd);
-	}
+	pidfd_drop(peer);
 	RB_REMOVE(bus_peer_tree, &peers->tree, peer);
 	peers->count--;
 	free(peer);
@@ -278,6 +287,7 @@ void bus_peers_turned(struct bus_peers *peers)
 			continue;
 		}
 		TAILQ_REMOVE(&peers->ready, peer, ready_links);
+		pidfd_drop(peer);
 	}
 }
 

@@ -32,8 +32,8 @@ struct bus_peer {
 	TAILQ_ENTRY(bus_peer) ready_links;
 	struct bus_peers *peers;
 	bool known;
-	sd_bus_slot *asked; /* the bus, who it is */
-	struct credentials credentials;
+	sd_bus_slot *asked;             /* the bus, who it is */
+	struct credentials credentials; /* with a pidfd until its first calls are served */
 	struct policy_subject subject;
 	TAILQ_HEAD(, bus_kept) kept;
 	unsigned int kept_count;

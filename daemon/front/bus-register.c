@@ -13,7 +13,8 @@
 #include "connection.h"
 #include "daemon/core/device.h"
 
-/* The bus may tell who calls by a pidfd; else by its number, while the caller is on the bus. */
+/* The bus may tell who calls by a pidfd: the first calls of a name have it. Else by its number, while the caller
+ * is on the bus; the socket of one that has gone ends at once. */
 static struct credentials credentials_of(const struct bus_peer *peer)
 {
 	struct credentials credentials = peer->credentials;

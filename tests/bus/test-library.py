@@ -141,6 +141,6 @@ def of_another_user(world):
     with adopted(fd, token) as process:
         check(line(process).startswith("connect:"), "it was served")
     gone(client, path)
-    check("not of the user that registered it" in world.daemon.text(), "the log does not say why")
+    await_(lambda: "not of the user that registered it" in world.daemon.text(), "the log says why")
     os.close(fd)
     os.close(token)
