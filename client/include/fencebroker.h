@@ -898,7 +898,8 @@ int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
  * on. */
 int fbk_link_set_flushing(struct fbk_link *link, bool flushing);
 
-/* Wait until the link is established.   -ETIMEDOUT   -EPIPE  it has ended: the detail says how */
+/* Wait until the link is established: both ends are there, and the producer has its exchange.
+ *   -ETIMEDOUT  the detail says what lacks   -EPIPE  it has ended: the detail says how */
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 
 /* Call `fn` from fbk_dispatch() at each phase change, until it is cancelled or the link is closed. One listener at a time: a

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* A client that closes what it opens has, after any number of rounds, as many fds and as much memory as before, here and at the
- * daemon. $FBK_ROUNDS: how often each is done. */
+ * daemon. Each function of the header is in a round, here or in test-constant-link.c. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "lib-constant.h"
 #include "lib-peer.h"
-
-#define ROUNDS      300
-#define WARM_ROUNDS 40         /* for what is kept to be used again */
-#define HEAP_SLACK  (16 << 10) /* bytes: less than 64 a round */
 
 static struct daemon server;
 static struct fbk_context *context, *other;
@@ -134,7 +134,8 @@ static void round_watch(void)
 
 static void round_connect(void)
 {
-	struct fbk_context *third = peer_connect(&server);
+	struct fbk_context *third;
+	EXPECT(fbk_connect(server.socket, &third) == 0);
 	struct fbk_timeline *waited = peer_timeline(peer_device(third, "third"), "waited", 0);
 	EXPECT(fbk_point_wait((struct fbk_point){ waited, 1 }, deadline_ms(1)) == -ETIMEDOUT);
 	fbk_disconnect(third);
@@ -148,57 +149,159 @@ static void round_device(void)
 	fbk_timeline_close(left);
 }
 
-static void round_link(void)
+/* Points that are asked for in all ways. */
+static void round_points(void)
 {
-	struct fbk_link_desc desc = { .struct_size = sizeof(desc), .role = FBK_ROLE_PRODUCER };
-	struct fbk_exchange *exchange;
-	struct fbk_link *link;
-	int offer;
-	EXPECT(fbk_link_offer(device, &desc, &offer, &link) == 0);
-	EXPECT(fbk_exchange_create(link, &exchange) == 0);
-	fbk_exchange_destroy(exchange);
-	fbk_link_close(link);
-	close(offer);
+	struct fbk_point reached = { line, ++value }, next = { line, value + 1 };
+	struct fbk_timeline_info info = { .struct_size = sizeof(info) };
+	struct fbk_memory memory = { .struct_size = sizeof(memory) };
+	char text[256];
+	size_t which;
+	EXPECT(fbk_point_signal(reached) == 0);
+	EXPECT(fbk_point_check(reached) == 0);
+	EXPECT(fbk_point_check(next) == -EAGAIN);
+	EXPECT(fbk_point_wait_any((struct fbk_point[]){ next, reached }, 2, deadline_ms(100),
+				  &which) == 0);
+	EXPECT(fbk_point_wait_all((struct fbk_point[]){ next, reached }, 2, deadline_ms(1), NULL) ==
+	       -ETIMEDOUT);
+	EXPECT(fbk_point_blame(next, text, sizeof(text)) == 0);
+	EXPECT(fbk_point_flush(reached, text, sizeof(text)) == 0);
+	EXPECT(fbk_timeline_info(line, &info) == 0);
+	EXPECT(fbk_timeline_value(line) == value);
+	EXPECT(fbk_timeline_visibility(line) == 0);
+	EXPECT(fbk_timeline_memory(line, &memory, NULL) == 0);
+	EXPECT(fbk_device_backing(device) == FBK_BACKING_HOST);
+}
+
+static void round_depends(void)
+{
+	struct fbk_timeline *first = peer_timeline(device, "first", 0);
+	struct fbk_timeline *second = peer_timeline(device, "second", 0);
+	EXPECT(fbk_point_depends((struct fbk_point){ first, 1 }, (struct fbk_point){ second, 1 }) ==
+	       0);
+	EXPECT(fbk_point_depends((struct fbk_point){ second, 1 }, (struct fbk_point){ first, 1 }) ==
+	       -EDEADLK);
+	EXPECT(fbk_error_detail()[0] != '\0');
+	EXPECT(fbk_timeline_fail(second, -EIO, "tried") == 0);
+	fbk_timeline_close(first);
+	fbk_timeline_close(second);
+}
+
+static void round_signal_on_all(void)
+{
+	int fds[] = { raised_eventfd(), raised_eventfd() };
+	EXPECT(fbk_fence_classify(context, fds[0]) == FBK_FENCE_EVENTFD);
+	EXPECT(fbk_point_signal_on_all((struct fbk_point){ brokered, ++value }, fds, 2) == 0);
+	EXPECT(fbk_point_wait((struct fbk_point){ brokered, value }, deadline_ms(PATIENCE_MS)) ==
+	       0);
+}
+
+static void round_flushing(void)
+{
+	EXPECT(fbk_context_set_flushing(other, true) == 0);
+	EXPECT(fbk_context_set_flushing(other, false) == 0);
+	fbk_context_set_timeout(other, PATIENCE_MS * UINT64_C(1000000));
+	EXPECT(!fbk_context_stopping(other));
+	EXPECT(fbk_context_fd(other) >= 0);
+	EXPECT(fbk_feature(other, FBK_FEATURE_TIMELINES, NULL) == 1);
+}
+
+/* Of a socket that another process gave. */
+static void round_connect_fd(void)
+{
+	struct fbk_context *third;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", server.socket);
+	EXPECT(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	EXPECT(fbk_connect_fd(fd, &third) == 0);
+	EXPECT(fbk_context_device(third) == NULL);
+	fbk_disconnect(third);
 }
 
 static void (*const rounds[])(void) = {
 	round_import_export, round_import_early, round_export_read, round_signal_on, round_timeline,
-	round_watch,         round_connect,      round_device,      round_link,
+	round_watch,         round_connect,      round_device,      round_points,    round_depends,
+	round_signal_on_all, round_flushing,     round_connect_fd,
 };
-
-/* ---------------------------------------------------------------------------------------- counting -- */
-
-static unsigned int fds_here(void)
-{
-	unsigned int count = 0;
-	for (int fd = 0; fd < 4096; fd++) {
-		count += fcntl(fd, F_GETFD) >= 0;
-	}
-	return count;
-}
 
 START_TEST(nothing_piles_up)
 {
-	const char *wanted = getenv("FBK_ROUNDS");
-	int count = wanted ? atoi(wanted) : ROUNDS;
-	for (int i = 0; i < WARM_ROUNDS; i++) {
-		rounds[_i]();
+	expect_constant(&server, rounds[_i]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------- the header -- */
+
+/* These need a kernel's device: they are counted in a guest. */
+static const char *const of_devices[] = {
+	"fbk_mirror_to_syncobj",   "fbk_mirror_from_syncobj",     "fbk_mirror_destroy",
+	"fbk_syncobj_create",      "fbk_point_export_to_syncobj", "fbk_point_signal_on_syncobj",
+	"fbk_point_attach_dmabuf", "fbk_point_signal_on_dmabuf",  "fbk_point_flush_dmabuf",
+	"fbk_device_add_memory",   "fbk_point_promise",           "fbk_gate_cancel",
+};
+
+/* The text of a file of the source tree; free() it. */
+static char *file_text(const char *name)
+{
+	char path[512], *text = NULL;
+	size_t size = 0;
+	snprintf(path, sizeof(path), "%s/%s", getenv("FBK_SOURCE_DIR"), name);
+	FILE *file = fopen(path, "re");
+	ck_assert_msg(file != NULL, "%s", path);
+	EXPECT(getdelim(&text, &size, '\0', file) > 0);
+	fclose(file);
+	return text;
+}
+
+static bool is_of_a_device(const char *function)
+{
+	for (size_t i = 0; i < sizeof(of_devices) / sizeof(*of_devices); i++) {
+		if (strcmp(of_devices[i], function) == 0) {
+			return true;
+		}
 	}
-	unsigned int fds = fds_here(), theirs = daemon_fd_count(&server);
-	size_t heap = mallinfo2().uordblks;
-	for (int i = 0; i < count; i++) {
-		rounds[_i]();
+	return false;
+}
+
+static bool calls(const char *text, const char *function)
+{
+	char call[160];
+	snprintf(call, sizeof(call), "%s(", function);
+	return strstr(text, call);
+}
+
+START_TEST(all_functions_are_here)
+{
+	char *header = file_text("client/include/fencebroker.h"), function[128];
+	char *here = file_text("tests/integration/test-constant.c");
+	char *links = file_text("tests/integration/test-constant-link.c");
+	for (char *line_text = strtok(header, "\n"); line_text; line_text = strtok(NULL, "\n")) {
+		const char *name = strstr(line_text, "fbk_");
+		const char *paren = strchr(line_text, '(');
+		while (name && paren && sscanf(name, "%127[a-z0-9_]", function) == 1 &&
+		       name + strlen(function) != paren) {
+			name = strstr(name + 1, "fbk_");
+		}
+		if (!name || !paren || strchr(" \t*/#", line_text[0]) ||
+		    strncmp(line_text, "typedef", 7) == 0) {
+			continue;
+		}
+		ck_assert_msg(is_of_a_device(function) || calls(here, function) ||
+				      calls(links, function),
+			      "%s is in no round", function);
 	}
-	/* what is swept in groups may be at another place of its group */
-	ck_assert_uint_le(fds_here(), fds + 17);
-	ck_assert_uint_le(daemon_fd_count(&server), theirs + 17);
-	ck_assert_uint_le(mallinfo2().uordblks, heap + HEAP_SLACK);
+	free(links);
+	free(here);
+	free(header);
 }
 END_TEST
 
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, getenv("FBK_SOAK") ? 3600 : 300);
+	tcase_add_test(tcase, all_functions_are_here);
 	ADD_LOOP(tcase, nothing_piles_up, rounds);
 }
 

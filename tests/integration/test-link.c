@@ -569,6 +569,29 @@ START_TEST(strangers)
 }
 END_TEST
 
+/* A wait for the link says which end keeps it from being established. */
+START_TEST(waits_for_what)
+{
+	struct local local;
+	struct fbk_link *from, *to;
+	struct fbk_exchange *exchange;
+	int own;
+	EXPECT(link_offer(producer.device, FBK_ROLE_PRODUCER, &own, &from) == 0);
+	expect_error(fbk_link_wait(from, 0), -ETIMEDOUT, "the other end of the link did not come");
+	local_connect(&local, FBK_FENCE_MEMORY64);
+	EXPECT(link_accept(local.device, own, &to) == 0);
+	expect_error(fbk_link_wait(from, 0), -ETIMEDOUT, "fbk_exchange_create() at this end");
+	expect_error(fbk_link_wait(to, 0), -ETIMEDOUT, "the producer made no exchange");
+	EXPECT(fbk_exchange_create(from, &exchange) == 0);
+	EXPECT(fbk_link_wait(from, deadline_ms(PATIENCE_MS)) == 0);
+	EXPECT(fbk_link_wait(to, deadline_ms(PATIENCE_MS)) == 0);
+	fbk_exchange_destroy(exchange);
+	fbk_disconnect(local.context);
+	fbk_link_close(from);
+	close(own);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -588,6 +611,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, come_and_go);
 	tcase_add_test(tcase, shown);
 	tcase_add_test(tcase, strangers);
+	tcase_add_test(tcase, waits_for_what);
 }
 
 int main(void)

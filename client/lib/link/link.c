@@ -405,6 +405,17 @@ const char *fbk_link_cause(struct fbk_link *link)
 	return info.cause;
 }
 
+/* Who kept the link from being established until the deadline. */
+static const char *link_absent(const struct fbk_link_info *info)
+{
+	if (info->phase == FBK_PHASE_OFFERED) {
+		return "the other end of the link did not come before the deadline";
+	}
+	return info->role == FBK_ROLE_PRODUCER
+		       ? "the consumer is there, and waits for fbk_exchange_create() at this end"
+		       : "the producer made no exchange before the deadline";
+}
+
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 {
 	int mine = link_check(link);
@@ -428,8 +439,7 @@ int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns)
 		r = points_wait_any(&change, 1, deadline_ns);
 		scope_enter(before);
 		if (r == -ETIMEDOUT) {
-			return error_fixed(
-				r, "the other end of the link did not come before the deadline");
+			return error_fixed(r, link_absent(&info));
 		}
 		if (r == -ECANCELED) {
 			return flushing_error();
