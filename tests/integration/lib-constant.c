@@ -19,17 +19,19 @@ static unsigned int fds_here(void)
 	return count;
 }
 
-void expect_constant(const struct daemon *daemon, void (*round)(void))
+void expect_constant(const struct daemon *daemon, void (*round)(void), void (*settle)(void))
 {
 	int count = getenv("FBK_SOAK") ? 10000 : 300;
 	for (int i = 0; i < WARM_ROUNDS; i++) {
 		round();
 	}
+	settle();
 	unsigned int fds = fds_here(), theirs = daemon_fd_count(daemon);
 	size_t heap = mallinfo2().uordblks;
 	for (int i = 0; i < count; i++) {
 		round();
 	}
+	settle();
 	ck_assert_uint_le(fds_here(), fds + FDS_SLACK);
 	ck_assert_uint_le(daemon_fd_count(daemon), theirs + FDS_SLACK);
 	ck_assert_uint_le(mallinfo2().uordblks, heap + HEAP_SLACK);

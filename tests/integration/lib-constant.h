@@ -4,5 +4,5 @@
 
 #include "lib-daemon.h"
 
-/* Fails the running test unless it does. ./test --soak: 10,000 rounds. */
-void expect_constant(const struct daemon *daemon, void (*round)(void));
+/* Fails the running test unless it does. `settle` waits until the daemon has all that was sent. ./test --soak: 10,000 rounds. */
+void expect_constant(const struct daemon *daemon, void (*round)(void), void (*settle)(void));

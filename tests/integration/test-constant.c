@@ -225,9 +225,20 @@ static void (*const rounds[])(void) = {
 	round_signal_on_all, round_flushing,     round_connect_fd,
 };
 
+static void settle(void)
+{
+	struct fbk_timeline *seen = peer_open(other, line, FBK_RIGHT_WAIT);
+	struct fbk_point next = { line, value + 1 };
+	char text[256];
+	EXPECT(fbk_point_blame(next, text, sizeof(text)) == 0);
+	next.timeline = seen;
+	EXPECT(fbk_point_blame(next, text, sizeof(text)) == 0);
+	fbk_timeline_close(seen);
+}
+
 START_TEST(nothing_piles_up)
 {
-	expect_constant(&server, rounds[_i]);
+	expect_constant(&server, rounds[_i], settle);
 }
 END_TEST
 

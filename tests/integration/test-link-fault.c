@@ -242,6 +242,7 @@ static int consumer_waits(int socket, void *arg)
 	EXPECT(fbk_timeline_share(scaled, FBK_RIGHT_WAIT, &token) == 0);
 	send_word(socket, 0, token);
 	close(token);
+	receive_word(socket, NULL);
 	int r = fbk_link_next(self.link, deadline_ms(PATIENCE_MS), &frame);
 	ck_assert_msg(r == -EPIPE, "the link ends with %d", r);
 	return 0;
@@ -273,6 +274,7 @@ START_TEST(stopped_producer_is_blamed)
 		 "has not signalled",
 		 (int)consumer.pid);
 	ck_assert_str_eq(text, expected);
+	send_word(consumer.socket, 0, -1);
 	send_word(stopped_producer.socket, 0, -1);
 	EXPECT(waitpid(stopped_producer.pid, NULL, WUNTRACED) == stopped_producer.pid);
 	snprintf(expected, sizeof(expected), "of producer (pid %d), which is stopped",
