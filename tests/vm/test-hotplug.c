@@ -181,7 +181,7 @@ START_TEST(syncobjs_come_and_go)
 	expect_no_syncobj();
 	for (int i = 0; i < 2; i++) {
 		struct fbk_timeline_info info = { .struct_size = sizeof(info) };
-		char name[16];
+		char name[24];
 		driver_write("bind");
 		lab_await_feature(lab.waiter, FBK_FEATURE_MIRRORS, 1);
 		snprintf(name, sizeof(name), "follows%d", i);
