@@ -338,6 +338,16 @@ static int listener_admit(struct listener *listener, int socket)
 	return r;
 }
 
+/* The system call fails, and will: a pause, else the loop would turn for ever. */
+static void listener_refused(struct listener *listener, int error)
+{
+	static uint64_t quiet_until_ns;
+	if (log_seldom(&quiet_until_ns)) {
+		log_call("accept4", error);
+	}
+	listener_pause(listener);
+}
+
 static void listener_accept(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -350,13 +360,12 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 			listener_refuse(listener);
 			continue;
 		}
-		if (socket < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS)) {
-			log_call("accept4", -errno); /* else the loop would turn for ever */
-			listener_pause(listener);
-			return;
+		if (socket < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
+			return; /* nobody is there any more */
 		}
 		if (socket < 0) {
-			return; /* EAGAIN, or the client is gone already */
+			listener_refused(listener, -errno);
+			return;
 		}
 		int r = listener_admit(listener, socket);
 		if (r < 0) {

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -299,6 +301,36 @@ START_TEST(the_daemon_does_without)
 }
 END_TEST
 
+/* Nobody can be served. The daemon says so, rests, and ends as usual. */
+START_TEST(nobody_is_accepted)
+{
+	const struct refusal refusal = CALL(accept4, NOT_TRIED, NOT_TRIED);
+	struct run run = { &refusal, errors[_i], NULL };
+	struct daemon_options options = { .confine = confine, .confine_arg = &run };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char text[8192];
+	clockid_t clock;
+	struct timespec used;
+	daemon_prepare(&server);
+	daemon_start(&server, &options);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", server.socket);
+	EXPECT(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	for (uint64_t end = now_ms() + 1000; now_ms() < end;) {
+		yield_briefly();
+	}
+	EXPECT(clock_getcpuclockid(server.pid, &clock) == 0);
+	EXPECT(clock_gettime(clock, &used) == 0);
+	ck_assert_int_eq(used.tv_sec, 0);
+	ck_assert_int_lt(used.tv_nsec, 500000000);
+	daemon_log_text(&server, text, sizeof(text));
+	const char *said = strstr(text, "accept4");
+	ck_assert_msg(said && !strstr(said + 1, "accept4"), "%s", text);
+	close(fd);
+	daemon_stop(&server);
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------- lists of a sandbox -- */
 
 #define CALLS_MAX 1000
@@ -355,6 +387,7 @@ static void add(TCase *tcase)
 	const int runs = REFUSALS * ERRORS;
 	tcase_add_loop_test(tcase, clients_do_without, 0, runs);
 	tcase_add_loop_test(tcase, the_daemon_does_without, 0, runs);
+	tcase_add_loop_test(tcase, nobody_is_accepted, 0, ERRORS);
 }
 
 int main(int argc, char **argv)
