@@ -3,6 +3,7 @@
  * daemon. Each function of the header is in a round, here or in test-constant-link.c. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/videodev2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fence-v4l2.h"
 #include "lib-constant.h"
 #include "lib-peer.h"
 
@@ -206,6 +208,21 @@ static void round_flushing(void)
 	EXPECT(fbk_feature(other, FBK_FEATURE_TIMELINES, NULL) == 1);
 }
 
+/* One is cancelled, one opens, and its ioctl fails. */
+static void round_gate(void)
+{
+	const struct fbk_point next = { line, ++value };
+	struct v4l2_buffer buffer = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
+	struct fbk_gate *gate, *opened;
+	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore, NULL, &gate) == 0);
+	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore, NULL, &opened) ==
+	       0);
+	fbk_gate_cancel(gate);
+	EXPECT(fbk_timeline_signal(line, value) == 0);
+	EXPECT(fbk_dispatch(context) >= 0);
+	fbk_gate_cancel(opened);
+}
+
 /* Of a socket that another process gave. */
 static void round_connect_fd(void)
 {
@@ -222,7 +239,7 @@ static void round_connect_fd(void)
 static void (*const rounds[])(void) = {
 	round_import_export, round_import_early, round_export_read, round_signal_on, round_timeline,
 	round_watch,         round_connect,      round_device,      round_points,    round_depends,
-	round_signal_on_all, round_flushing,     round_connect_fd,
+	round_signal_on_all, round_flushing,     round_connect_fd,  round_gate,
 };
 
 static void settle(void)
@@ -249,7 +266,7 @@ static const char *const of_devices[] = {
 	"fbk_mirror_to_syncobj",   "fbk_mirror_from_syncobj",     "fbk_mirror_destroy",
 	"fbk_syncobj_create",      "fbk_point_export_to_syncobj", "fbk_point_signal_on_syncobj",
 	"fbk_point_attach_dmabuf", "fbk_point_signal_on_dmabuf",  "fbk_point_flush_dmabuf",
-	"fbk_device_add_memory",   "fbk_point_promise",           "fbk_gate_cancel",
+	"fbk_device_add_memory",   "fbk_point_promise",
 };
 
 /* The text of a file of the source tree; free() it. */
