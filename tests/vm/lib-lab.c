@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "lib-lab.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../integration/lib-wire.h"
@@ -19,6 +21,39 @@ const char *lab_policy(unsigned int import_ms)
 		 "inspect = \"all\"; } );\n",
 		 LAB_PROMISE_MS, import_ms);
 	return text;
+}
+
+static bool has_card_open(const struct daemon *daemon)
+{
+	char path[64], target[256];
+	bool found = false;
+	snprintf(path, sizeof(path), "/proc/%d/fd", daemon->pid);
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	EXPECT(directory);
+	while ((entry = readdir(directory))) {
+		ssize_t size =
+			readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+		target[size > 0 ? size : 0] = '\0';
+		found = found || strncmp(target, "/dev/dri/card", 13) == 0;
+	}
+	closedir(directory);
+	return found;
+}
+
+unsigned int lab_fd_count(const struct daemon *daemon)
+{
+	for (uint64_t end = now_ms() + PATIENCE_MS; has_card_open(daemon);) {
+		ck_assert_msg(now_ms() < end, "vgem's card stays open");
+		yield_briefly();
+	}
+	return daemon_fd_count(daemon);
+}
+
+void lab_await_fds(const struct daemon *daemon, unsigned int count)
+{
+	lab_fd_count(daemon);
+	daemon_await_fds(daemon, count);
 }
 
 void lab_open(struct lab *lab, const char *policy)

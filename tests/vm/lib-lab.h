@@ -44,6 +44,10 @@ unsigned int lab_count(unsigned int full);
 /* Until the feature works, or does not: the context's fd is readable, and a dispatch tells. */
 void lab_await_feature(struct fbk_context *context, enum fbk_feature feature, int works);
 
+/* As daemon_fd_count() and daemon_await_fds(), once it has closed vgem's card: a second or two after the last promise. */
+unsigned int lab_fd_count(const struct daemon *daemon);
+void lab_await_fds(const struct daemon *daemon, unsigned int count);
+
 /* One of the daemon's counters. */
 uint64_t lab_counter(const struct daemon *daemon, const char *name);
 

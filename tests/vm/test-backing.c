@@ -400,7 +400,7 @@ static unsigned int daemon_maps_of_dmabufs(void)
 /* Everything is released: the driver gets its memory back. */
 START_TEST(nothing_is_kept)
 {
-	unsigned int fds = daemon_fd_count(&lab.daemon);
+	unsigned int fds = lab_fd_count(&lab.daemon);
 	ck_assert_uint_eq(daemon_maps_of_dmabufs(), 0);
 	for (unsigned int i = 0; i < 8; i++) {
 		struct engine engine;
@@ -412,7 +412,7 @@ START_TEST(nothing_is_kept)
 		munmap((void *)((uintptr_t)engine.word & ~(uintptr_t)4095), 4096);
 		close(engine.dmabuf);
 	}
-	daemon_await_fds(&lab.daemon, fds);
+	lab_await_fds(&lab.daemon, fds);
 	ck_assert_uint_eq(daemon_maps_of_dmabufs(), 0);
 }
 END_TEST

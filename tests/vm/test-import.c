@@ -22,7 +22,7 @@ static void serve(unsigned int import_ms)
 {
 	daemon_serve(&lab.daemon, lab_policy(import_ms));
 	lab.signaler = peer_connect(&lab.daemon); /* stays for the whole test, and does nothing */
-	fds = daemon_fd_count(&lab.daemon);
+	fds = lab_fd_count(&lab.daemon);
 	lab.waiter = peer_connect(&lab.daemon);
 	lab.imports = peer_device(lab.waiter, "importer");
 	line = peer_timeline(lab.imports, "line", FBK_TIMELINE_BROKERED);
@@ -39,7 +39,7 @@ static void setup(void)
 static void teardown(void)
 {
 	fbk_disconnect(lab.waiter);
-	daemon_await_fds(&lab.daemon, fds);
+	lab_await_fds(&lab.daemon, fds);
 	fbk_disconnect(lab.signaler);
 	daemon_stop(&lab.daemon);
 	close(device);

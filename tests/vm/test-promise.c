@@ -280,7 +280,7 @@ END_TEST
 START_TEST(more_than_a_file_takes)
 {
 	enum { BATCH = 8 };
-	unsigned int fds = 0;
+	unsigned int fds = lab_fd_count(&lab.daemon);
 	int files[BATCH];
 	for (uint64_t value = 0; value < 4096 + 20 * BATCH; value += BATCH) {
 		for (uint64_t i = 0; i < BATCH; i++) {
@@ -292,11 +292,8 @@ START_TEST(more_than_a_file_takes)
 			EXPECT(sync_file_wait(files[i], PATIENCE_MS));
 			close(files[i]);
 		}
-		if (value == 40 * BATCH) {
-			fds = daemon_fd_count(&lab.daemon);
-		}
 	}
-	daemon_await_fds(&lab.daemon, fds);
+	lab_await_fds(&lab.daemon, fds);
 }
 END_TEST
 
