@@ -56,8 +56,9 @@ static void interrupt(const struct msghdr *message)
 	}
 }
 
-/* Replaces the C library's function: the library sends by it, so that no thread is cancelled there. */
-long syscall(long number, ...)
+/* Replaces the C library's function: the library sends by it, so that no thread is cancelled there. As that one, it reads six
+ * arguments, however many there are. */
+__attribute__((no_sanitize("address"))) long syscall(long number, ...)
 {
 	long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
 	long given[6];

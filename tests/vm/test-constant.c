@@ -87,14 +87,15 @@ static void round_signal_on_syncobj(void)
 	fbk_timeline_close(line);
 }
 
-/* A point that is never submitted. */
-static void round_syncobj_never(void)
+/* A point that is submitted too late. Only that ends the kernel's wait for it: else the daemon keeps its end for a minute. */
+static void round_syncobj_late(void)
 {
-	struct fbk_timeline *line = peer_timeline(lab.imports, "never", FBK_TIMELINE_BROKERED);
+	struct fbk_timeline *line = peer_timeline(lab.imports, "late", FBK_TIMELINE_BROKERED);
 	int fd = syncobj_made();
 	ck_assert_int_eq(fbk_point_signal_on_syncobj((struct fbk_point){ line, 1 }, fd, 3), 0);
-	close(fd);
 	fbk_timeline_close(line);
+	syncobj_signal_fd(fd, 3);
+	close(fd);
 }
 
 static void round_mirrors(void)
@@ -109,6 +110,7 @@ static void round_mirrors(void)
 	ck_assert_int_eq(fbk_point_wait((struct fbk_point){ to, 1 }, deadline_ms(PATIENCE_MS)), 0);
 	fbk_mirror_destroy(in);
 	fbk_mirror_destroy(out);
+	syncobj_signal_fd(fd, 2); /* as in round_syncobj_late() */
 	close(fd);
 	fbk_timeline_close(to);
 	fbk_timeline_close(from);
@@ -166,7 +168,7 @@ static void round_memory(void)
 static void (*const of_vgem[])(void) = { round_promise, round_attach, round_signal_on_dmabuf,
 					 round_memory };
 static void (*const of_syncobjs[])(void) = { round_export_to_syncobj, round_signal_on_syncobj,
-					     round_syncobj_never, round_mirrors };
+					     round_syncobj_late, round_mirrors };
 
 START_TEST(dmabufs_pile_up_nothing)
 {
