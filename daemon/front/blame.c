@@ -68,7 +68,7 @@ static void wait_older_of_client(struct wait *oldest, const struct client *clien
 		--*left;
 		wait_older(oldest, client, export_wait(export));
 	}
-	for (uint32_t number = 1; number<client->handles_size && * left> 0; number++) {
+	for (uint32_t number = 1; *left > 0 && number < client->handles_size; number++) {
 		const struct handle *handle = client->handles[number];
 		const struct watch *watch;
 		--*left;
@@ -110,7 +110,7 @@ static struct wait oldest_wait_of(const struct client *signaler)
 
 static struct wait full_wait_of_client(const struct client *client, unsigned int *left)
 {
-	for (uint32_t number = 1; number<client->handles_size && * left> 0; number++, --*left) {
+	for (uint32_t number = 1; *left > 0 && number < client->handles_size; number++, --*left) {
 		const struct handle *handle = client->handles[number];
 		const struct link *link = handle ? link_of(handle) : NULL;
 		struct wait wait =
