@@ -14,6 +14,7 @@
 
 #include "fence-v4l2.h"
 #include "lib-constant.h"
+#include "lib-header.h"
 #include "lib-peer.h"
 
 static struct daemon server;
@@ -299,29 +300,22 @@ static bool calls(const char *text, const char *function)
 	return strstr(text, call);
 }
 
+static char *here, *links; /* the texts of the tests */
+
+static void function_check(const char *function, bool returns_int)
+{
+	(void)returns_int;
+	ck_assert_msg(is_of_a_device(function) || calls(here, function) || calls(links, function),
+		      "%s is in no round", function);
+}
+
 START_TEST(all_functions_are_here)
 {
-	char *header = file_text("client/include/fencebroker.h"), function[128];
-	char *here = file_text("tests/integration/test-constant.c");
-	char *links = file_text("tests/integration/test-constant-link.c");
-	for (char *line_text = strtok(header, "\n"); line_text; line_text = strtok(NULL, "\n")) {
-		const char *name = strstr(line_text, "fbk_");
-		const char *paren = strchr(line_text, '(');
-		while (name && paren && sscanf(name, "%127[a-z0-9_]", function) == 1 &&
-		       name + strlen(function) != paren) {
-			name = strstr(name + 1, "fbk_");
-		}
-		if (!name || !paren || strchr(" \t*/#", line_text[0]) ||
-		    strncmp(line_text, "typedef", 7) == 0) {
-			continue;
-		}
-		ck_assert_msg(is_of_a_device(function) || calls(here, function) ||
-				      calls(links, function),
-			      "%s is in no round", function);
-	}
+	here = file_text("tests/integration/test-constant.c");
+	links = file_text("tests/integration/test-constant-link.c");
+	header_functions("fencebroker.h", function_check);
 	free(links);
 	free(here);
-	free(header);
 }
 END_TEST
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fence-v4l2.h"
+#include "lib-header.h"
 #include "lib-stage.h"
 
 static struct local local;
@@ -205,26 +206,14 @@ static bool call_known(const char *name)
 }
 
 /* Functions that return no int; the others are test-error-detail.c's. */
+static void function_check(const char *function, bool returns_int)
+{
+	ck_assert_msg(returns_int || call_known(function), "%s is not tried in a child", function);
+}
+
 START_TEST(all_functions_are_here)
 {
-	char path[512], line_text[512], function[128];
-	snprintf(path, sizeof(path), "%s/client/include/fencebroker.h", getenv("FBK_SOURCE_DIR"));
-	FILE *header = fopen(path, "re");
-	ck_assert_msg(header != NULL, "%s", path);
-	while (fgets(line_text, sizeof(line_text), header)) {
-		const char *name = strstr(line_text, "fbk_");
-		const char *paren = strchr(line_text, '(');
-		while (name && paren && sscanf(name, "%127[a-z0-9_]", function) == 1 &&
-		       name + strlen(function) != paren) {
-			name = strstr(name + 1, "fbk_");
-		}
-		if (!name || !paren || strchr(" \t*/#", line_text[0]) ||
-		    strncmp(line_text, "int ", 4) == 0 || strncmp(line_text, "typedef", 7) == 0) {
-			continue;
-		}
-		ck_assert_msg(call_known(function), "%s is not tried in a child", function);
-	}
-	fclose(header);
+	header_functions("fencebroker.h", function_check);
 }
 END_TEST
 

@@ -414,6 +414,30 @@ START_TEST(sleeps_for_a_frame)
 }
 END_TEST
 
+/* It keeps all frames of this offer. */
+static void keeper_start(struct peer *keeper, int offer)
+{
+	peer_start(keeper, keeper_run, &keeps[0]);
+	send_word(keeper->socket, 0, offer);
+	close(offer);
+	receive_word(keeper->socket, NULL);
+}
+
+/* It has stopped: `waiter` waits for it by way of `middle`. All end. */
+static void expect_keeper(struct pair *pair, struct peer *keeper, pid_t waiter, pid_t middle)
+{
+	receive_word(keeper->socket, NULL);
+	stop(keeper);
+	struct json_object *list = stuck_await(&server, 2);
+	struct json_object *entry = entry_of(list, "waiter_pid", waiter);
+	expect_cause(entry, "stopped", keeper->pid, "is stopped");
+	expect_chain(entry, (pid_t[]){ middle, keeper->pid }, 2);
+	json_object_put(list);
+	pair_kill(pair);
+	kill(keeper->pid, SIGKILL);
+	peer_wait(keeper);
+}
+
 /* The producer polls: nobody told the daemon that it waits for the other consumer. */
 START_TEST(another_has_the_buffers)
 {
@@ -427,21 +451,9 @@ START_TEST(another_has_the_buffers)
 	close(offer);
 	receive_word(pair.consumer.socket, NULL);
 	receive_word(pair.producer.socket, &offer);
-	peer_start(&keeper, keeper_run, &keeps[0]);
-	send_word(keeper.socket, 0, offer);
-	close(offer);
-	receive_word(keeper.socket, NULL);
+	keeper_start(&keeper, offer);
 	order(&pair, ORDER_FILL);
-	receive_word(keeper.socket, NULL);
-	stop(&keeper);
-	struct json_object *list = stuck_await(&server, 2);
-	struct json_object *entry = entry_of(list, "waiter_pid", pair.consumer.pid);
-	expect_cause(entry, "stopped", keeper.pid, "is stopped");
-	expect_chain(entry, (pid_t[]){ pair.producer.pid, keeper.pid }, 2);
-	json_object_put(list);
-	pair_kill(&pair);
-	kill(keeper.pid, SIGKILL);
-	peer_wait(&keeper);
+	expect_keeper(&pair, &keeper, pair.consumer.pid, pair.producer.pid);
 }
 END_TEST
 
@@ -457,22 +469,10 @@ START_TEST(the_next_has_the_buffers)
 	send_word(pair.consumer.socket, 0, offer);
 	close(offer);
 	receive_word(pair.consumer.socket, &offer);
-	peer_start(&keeper, keeper_run, &keeps[0]);
-	send_word(keeper.socket, 0, offer);
-	close(offer);
-	receive_word(keeper.socket, NULL);
+	keeper_start(&keeper, offer);
 	order(&pair, ORDER_FILL);
 	receive_word(pair.consumer.socket, NULL);
-	receive_word(keeper.socket, NULL);
-	stop(&keeper);
-	struct json_object *list = stuck_await(&server, 2);
-	struct json_object *entry = entry_of(list, "waiter_pid", pair.producer.pid);
-	expect_cause(entry, "stopped", keeper.pid, "is stopped");
-	expect_chain(entry, (pid_t[]){ pair.consumer.pid, keeper.pid }, 2);
-	json_object_put(list);
-	pair_kill(&pair);
-	kill(keeper.pid, SIGKILL);
-	peer_wait(&keeper);
+	expect_keeper(&pair, &keeper, pair.producer.pid, pair.consumer.pid);
 }
 END_TEST
 
