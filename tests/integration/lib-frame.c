@@ -43,3 +43,33 @@ int frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point)
 	fbk_frame_unref(frame);
 	return r;
 }
+
+void ignore_point(void *arg, struct fbk_point point, int result)
+{
+	(void)arg;
+	(void)point;
+	(void)result;
+}
+
+void ignore_frame(void *arg, struct fbk_link *link)
+{
+	(void)arg;
+	(void)link;
+}
+
+void ignore_phase(void *arg, struct fbk_link *link, enum fbk_link_phase phase)
+{
+	(void)arg;
+	(void)link;
+	(void)phase;
+}
+
+int ignore_buffer(void *arg, struct fbk_link *link, uint32_t index,
+		  const struct fbk_buffer_desc *buffer)
+{
+	(void)arg;
+	(void)link;
+	(void)index;
+	(void)buffer;
+	return 0;
+}

@@ -19,3 +19,10 @@ int frame_release(struct fbk_frame *frame, int result);
 
 /* The point that it is released at, once the caller has reached it. */
 int frame_release_later(struct fbk_frame *frame, struct fbk_point *ret_point);
+
+/* Callbacks that do nothing. */
+void ignore_point(void *arg, struct fbk_point point, int result);
+void ignore_frame(void *arg, struct fbk_link *link);
+void ignore_phase(void *arg, struct fbk_link *link, enum fbk_link_phase phase);
+int ignore_buffer(void *arg, struct fbk_link *link, uint32_t index,
+		  const struct fbk_buffer_desc *buffer);

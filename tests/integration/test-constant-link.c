@@ -150,34 +150,11 @@ static void round_abandoned(void)
 	give_back(PRODUCER_BUFFERS);
 }
 
-static void on_frame(void *arg, struct fbk_link *link)
-{
-	(void)arg;
-	(void)link;
-}
-
-static void on_phase(void *arg, struct fbk_link *link, enum fbk_link_phase phase)
-{
-	(void)arg;
-	(void)link;
-	(void)phase;
-}
-
-static int on_buffer(void *arg, struct fbk_link *link, uint32_t index,
-		     const struct fbk_buffer_desc *buffer)
-{
-	(void)arg;
-	(void)link;
-	(void)index;
-	(void)buffer;
-	return 0;
-}
-
 static void round_watched(void)
 {
 	struct fbk_watch *watch, *listener;
-	EXPECT(fbk_link_listen(consumer.link, on_phase, NULL, &listener) == 0);
-	EXPECT(fbk_link_watch(consumer.link, on_frame, NULL, &watch) == 0);
+	EXPECT(fbk_link_listen(consumer.link, ignore_phase, NULL, &listener) == 0);
+	EXPECT(fbk_link_watch(consumer.link, ignore_frame, NULL, &watch) == 0);
 	stage_frame(NULL);
 	EXPECT(fbk_dispatch(consumer.context) >= 0);
 	fbk_watch_cancel(watch);
@@ -232,7 +209,7 @@ static void link_live(int how)
 	ck_assert_msg(r == 0, "waiting: %d, %s", r, fbk_error_detail());
 	struct fbk_buffer_desc buffer = buffer_desc(stage_buffer(0));
 	EXPECT(fbk_exchange_add(exchange, 0, &buffer) == 0);
-	EXPECT(fbk_link_import(to, on_buffer, NULL) == 0);
+	EXPECT(fbk_link_import(to, ignore_buffer, NULL) == 0);
 	uint32_t index;
 	EXPECT(fbk_exchange_take(exchange, deadline_ms(PATIENCE_MS), &index, NULL) == 0);
 	EXPECT(fbk_exchange_hand(exchange, index, FBK_POINT_SIGNALLED, deadline_ms(PATIENCE_MS),

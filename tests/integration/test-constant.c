@@ -14,6 +14,7 @@
 
 #include "fence-v4l2.h"
 #include "lib-constant.h"
+#include "lib-frame.h"
 #include "lib-header.h"
 #include "lib-peer.h"
 
@@ -46,13 +47,6 @@ static void teardown(void)
 	fbk_disconnect(other);
 	fbk_disconnect(context);
 	daemon_end(&server);
-}
-
-static void ignore(void *arg, struct fbk_point point, int result)
-{
-	(void)arg;
-	(void)point;
-	(void)result;
 }
 
 static int raised_eventfd(void)
@@ -126,8 +120,8 @@ static void round_timeline(void)
 static void round_watch(void)
 {
 	struct fbk_watch *watch;
-	EXPECT(fbk_point_watch((struct fbk_point){ line, ++value }, FBK_DEADLINE_MAX, ignore, NULL,
-			       &watch) == 0);
+	EXPECT(fbk_point_watch((struct fbk_point){ line, ++value }, FBK_DEADLINE_MAX, ignore_point,
+			       NULL, &watch) == 0);
 	if (value % 2) {
 		EXPECT(fbk_timeline_signal(line, value) == 0);
 		EXPECT(fbk_dispatch(context) >= 0);
@@ -215,9 +209,10 @@ static void round_gate(void)
 	const struct fbk_point next = { line, ++value };
 	struct v4l2_buffer buffer = { .type = V4L2_BUF_TYPE_VIDEO_CAPTURE };
 	struct fbk_gate *gate, *opened;
-	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore, NULL, &gate) == 0);
-	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore, NULL, &opened) ==
-	       0);
+	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore_point, NULL,
+				   &gate) == 0);
+	EXPECT(fbk_gate_v4l2_queue(next, FBK_DEADLINE_MAX, -1, &buffer, ignore_point, NULL,
+				   &opened) == 0);
 	fbk_gate_cancel(gate);
 	EXPECT(fbk_timeline_signal(line, value) == 0);
 	EXPECT(fbk_dispatch(context) >= 0);

@@ -65,36 +65,6 @@ static struct fbk_point failed_point(void)
 	return (struct fbk_point){ failed, 1 };
 }
 
-static void never(void *arg, struct fbk_point point, int result)
-{
-	(void)arg;
-	(void)point;
-	(void)result;
-}
-
-static void never_linked(void *arg, struct fbk_link *link)
-{
-	(void)arg;
-	(void)link;
-}
-
-static void never_changed(void *arg, struct fbk_link *link, enum fbk_link_phase phase)
-{
-	(void)arg;
-	(void)link;
-	(void)phase;
-}
-
-static int never_imported(void *arg, struct fbk_link *link, uint32_t index,
-			  const struct fbk_buffer_desc *buffer)
-{
-	(void)arg;
-	(void)link;
-	(void)index;
-	(void)buffer;
-	return 0;
-}
-
 /* What results would be written to. */
 static struct fbk_context *some_context;
 static struct fbk_device *some_device;
@@ -143,7 +113,7 @@ FAIL(point_signal, FBK_POINT_SIGNALLED)
 FAIL(point_signal_on, (struct fbk_point){ brokered, 1 }, -1)
 FAIL(point_depends, FBK_POINT_SIGNALLED, open_point())
 FAIL(point_blame, FBK_POINT_SIGNALLED, some_text, sizeof(some_text))
-FAIL(point_watch, FBK_POINT_SIGNALLED, 0, never, NULL, NULL)
+FAIL(point_watch, FBK_POINT_SIGNALLED, 0, ignore_point, NULL, NULL)
 FAIL(point_export, FBK_POINT_SIGNALLED, FBK_FENCE_SYNC_FILE, 0, &some_fd)
 FAIL(point_export_to_syncobj, open_point(), -1, 1, 0)
 FAIL(import, producer.device, -1, &some_point)
@@ -156,9 +126,9 @@ FAIL(mirror_from_syncobj, brokered, -1, &some_mirror)
 FAIL(point_promise, FBK_POINT_SIGNALLED, &some_fd)
 FAIL(point_attach_dmabuf, open_point(), -1, true)
 FAIL(point_signal_on_dmabuf, (struct fbk_point){ brokered, 1 }, -1, true)
-FAIL(gate_atomic_commit, FBK_POINT_SIGNALLED, 0, -1, NULL, 0, NULL, never, NULL, NULL)
+FAIL(gate_atomic_commit, FBK_POINT_SIGNALLED, 0, -1, NULL, 0, NULL, ignore_point, NULL, NULL)
 FAIL(gate_v4l2_queue, FBK_POINT_SIGNALLED, 0, -1,
-     &(struct v4l2_buffer){ .type = V4L2_BUF_TYPE_VIDEO_CAPTURE }, never, NULL, NULL)
+     &(struct v4l2_buffer){ .type = V4L2_BUF_TYPE_VIDEO_CAPTURE }, ignore_point, NULL, NULL)
 FAIL(link_offer, producer.device, &(struct fbk_link_desc){ .struct_size = 1 }, &some_fd, &some_link)
 FAIL(link_accept, local.device, -1, NULL, &some_link)
 FAIL(link_format, producer.link, 99, &some_format)
@@ -169,14 +139,14 @@ FAIL(link_info, producer.link, &(struct fbk_link_info){ 0 })
 FAIL(link_fail, producer.link, 1, NULL)
 FAIL(link_blame, lonely, some_text, sizeof(some_text))
 FAIL(link_wait, producer.link, 0)
-FAIL(link_listen, producer.link, never_changed, NULL, NULL)
+FAIL(link_listen, producer.link, ignore_phase, NULL, NULL)
 FAIL(link_pause, producer.link, true)
 FAIL(link_next, producer.link, 0, &some_frame)
-FAIL(link_watch, producer.link, never_linked, NULL, NULL)
+FAIL(link_watch, producer.link, ignore_frame, NULL, NULL)
 FAIL(context_set_flushing, producer.context, false)
 FAIL(link_set_flushing, producer.link, false)
 FAIL(exchange_set_flushing, producer.exchange, false)
-FAIL(link_import, producer.link, never_imported, NULL)
+FAIL(link_import, producer.link, ignore_buffer, NULL)
 FAIL(exchange_create, local.link, &some_exchange)
 FAIL(exchange_attach, producer.exchange, local.link)
 FAIL(exchange_set_depth, producer.exchange, producer.link, 65, FBK_WHEN_FULL_WAIT)
@@ -362,8 +332,8 @@ START_TEST(cleaning_up_keeps_it)
 	int fd;
 	EXPECT(fbk_set_create(context, &set) == 0);
 	closed = peer_timeline(device, "closed", 0);
-	EXPECT(fbk_point_watch((struct fbk_point){ watched, 1 }, FBK_DEADLINE_MAX, never, NULL,
-			       &watch) == 0);
+	EXPECT(fbk_point_watch((struct fbk_point){ watched, 1 }, FBK_DEADLINE_MAX, ignore_point,
+			       NULL, &watch) == 0);
 	EXPECT(link_offer(device, FBK_ROLE_PRODUCER, &fd, &link) == 0);
 	EXPECT(fbk_exchange_create(link, &exchange) == 0);
 	close(fd);
