@@ -30,8 +30,8 @@ expect_counts 20
 expect_route render encode 20 "memory64 -> sync_file (late)"
 expect_route encode show 20 "memory64 -> KMS commit (gate)"
 
-# The display asks for each frame before the encoder has drawn it.
-pipeline "${small[@]}" --seconds 2 --promise | tee "$work/out" || fail "the run failed"
+# Each frame is asked for 100 ms before it is drawn.
+pipeline "${small[@]}" --seconds 2 --delay-ms 100 --promise | tee "$work/out" || fail "the run failed"
 grep -q 'which its rules forbid' "$work/out" || fail "no warning of what promises break"
 expect_counts $((20 + 20))
 [ "$(report .promises)" -ge 10 ] || fail "only $(report .promises) promises"
