@@ -493,7 +493,9 @@ int fbk_point_signal(struct fbk_point point);
  * The point (of a FBK_TIMELINE_BROKERED timeline with FBK_RIGHT_SIGNAL) follows a kernel fence: the
  * point is reached when the fence signals, and fails when the fence carries an error. It may take as long
  * as this process lives: waits end by their own deadlines. Takes the fd. The caller gives points in rising
- * order, and they are reached in that order, even when the fences signal out of order.
+ * order, and they are reached in that order, even when the fences signal out of order. An eventfd, a syncobj's point or a
+ * promised sync_file that the daemon made for a point, and that comes back unchanged while it is pending, stands for that
+ * point: what the fence says at the end of its export is not taken for it.
  *   -EBADF      not an open fd, or of a refused kind: the detail names the kind
  *   -EALREADY   not above the points given before through this process
  *   -EINVAL     not a brokered timeline, or FBK_POINT_SIGNALLED    -ERANGE  0 or above FBK_POINT_MAX

@@ -54,53 +54,63 @@ static void wait_older(struct wait *oldest, const struct client *client, struct 
 	}
 }
 
+struct look {
+	unsigned int left; /* waits that may still be looked at */
+	bool cut;          /* there were more */
+};
+
+static bool look_at_one_more(struct look *look)
+{
+	look->cut |= look->left == 0;
+	return look->left > 0 && look->left-- > 0;
+}
+
 static void wait_older_of_client(struct wait *oldest, const struct client *client,
-				 unsigned int *left)
+				 struct look *look)
 {
 	const struct export *export;
 	LIST_FOREACH(export, &client->promises, asked_links) {
 		wait_older(oldest, client, export_wait(export)); /* waited for in the kernel */
 	}
 	LIST_FOREACH(export, &client->exports, links) {
-		if (*left == 0) {
-			break;
+		if (!look_at_one_more(look)) {
+			return;
 		}
-		--*left;
 		wait_older(oldest, client, export_wait(export));
 	}
-	for (uint32_t number = 1; *left > 0 && number < client->handles_size; number++) {
+	for (uint32_t number = 1; number < client->handles_size; number++) {
 		const struct handle *handle = client->handles[number];
 		const struct watch *watch;
-		--*left;
+		if (!look_at_one_more(look)) {
+			return;
+		}
 		if (!handle) {
 			continue;
 		}
 		wait_older(oldest, client, handle_wait(handle));
 		wait_older(oldest, client, pair_wait(handle));
 		LIST_FOREACH(watch, &handle->watches, links) {
-			if (*left == 0) {
-				break;
+			if (!look_at_one_more(look)) {
+				return;
 			}
-			--*left;
 			wait_older(oldest, client, watch_wait(watch));
 		}
 	}
 }
 
-/* The oldest wait of this client among the first BLAME_LOOKED_AT, or else of its process's other connections: for another
- * process. */
-static struct wait oldest_wait_of(const struct client *signaler)
+/* The oldest wait of this client among the first that are left to look at, or else of its process's other connections: for
+ * another process. */
+static struct wait oldest_wait_of(const struct client *signaler, struct look *look)
 {
 	struct wait oldest = { 0 };
-	unsigned int left = BLAME_LOOKED_AT;
 	const struct client *client;
-	wait_older_of_client(&oldest, signaler, &left);
+	wait_older_of_client(&oldest, signaler, look);
 	LIST_FOREACH(client, &signaler->registry->clients, links) {
 		struct wait wait = { 0 };
 		if (oldest.timeline || client == signaler || !same_process(client, signaler)) {
 			continue;
 		}
-		wait_older_of_client(&wait, client, &left);
+		wait_older_of_client(&wait, client, look);
 		if (wait.timeline && !same_process(timeline_signaler(wait.timeline), signaler)) {
 			oldest = wait;
 		}
@@ -108,9 +118,10 @@ static struct wait oldest_wait_of(const struct client *signaler)
 	return oldest;
 }
 
-static struct wait full_wait_of_client(const struct client *client, unsigned int *left)
+static struct wait full_wait_of_client(const struct client *client, struct look *look)
 {
-	for (uint32_t number = 1; *left > 0 && number < client->handles_size; number++, --*left) {
+	for (uint32_t number = 1; number < client->handles_size && look_at_one_more(look);
+	     number++) {
 		const struct handle *handle = client->handles[number];
 		const struct link *link = handle ? link_of(handle) : NULL;
 		struct wait wait =
@@ -124,14 +135,13 @@ static struct wait full_wait_of_client(const struct client *client, unsigned int
 
 /* Who moves no frame may have no buffer for the next one: then it waits for who has them all. It need not ask the daemon for
  * that. */
-static struct wait full_wait_of(const struct client *signaler)
+static struct wait full_wait_of(const struct client *signaler, struct look *look)
 {
 	struct wait wait = { 0 };
-	unsigned int left = BLAME_LOOKED_AT;
 	const struct client *client;
 	LIST_FOREACH(client, &signaler->registry->clients, links) {
 		if (!wait.timeline && same_process(client, signaler)) {
-			wait = full_wait_of_client(client, &left);
+			wait = full_wait_of_client(client, look);
 		}
 	}
 	return wait;
@@ -169,15 +179,16 @@ static bool lane_is_late(const struct timeline *lane)
 static size_t chain_begin(const struct blame_chain *chain, const struct client *waiter,
 			  const struct client *signaler)
 {
-	if (waiter == signaler && chain->count > 1) {
-		return 0;
-	}
+	size_t begin = chain->count;
+	bool by_another = false;
 	for (size_t i = 0; i + 1 < chain->count; i++) {
-		if (timeline_signaler(chain->steps[i].timeline) == signaler) {
-			return i + 1;
+		bool same = timeline_signaler(chain->steps[i].timeline) == signaler;
+		by_another |= !same;
+		if (begin == chain->count && same && !chain->steps[i].follows) {
+			begin = i + 1;
 		}
 	}
-	return chain->count;
+	return waiter == signaler && by_another ? 0 : begin;
 }
 
 /* How the chain ends at its last step. Where it goes on, `ret_next` has a timeline. */
@@ -194,7 +205,14 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 	/* The signaler of a kernel fence is unknown. The process that imported the fence is the first to blame. */
 	enum blame_end end = signaler_end(timeline);
 	bool halted = end == BLAME_STOPPED || end == BLAME_FROZEN;
-	if (!halted && (import_pending(timeline, value) || mirror_follows(timeline))) {
+	const struct import *import = import_pending(timeline, value);
+	struct graph_point behind = import ? import_behind(import) : (struct graph_point){ 0 };
+	if (behind.timeline) {
+		chain->steps[chain->count - 1].follows = true;
+		*ret_next = (struct wait){ .timeline = behind.timeline, .value = behind.value };
+		return chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
+	}
+	if (!halted && (import || mirror_follows(timeline))) {
 		return BLAME_FENCE;
 	}
 	const struct client *signaler = timeline_signaler(timeline);
@@ -205,12 +223,17 @@ static enum blame_end chain_last(struct blame_chain *chain, const struct client 
 	if (chain->cycle < chain->count) {
 		return BLAME_CYCLE;
 	}
-	*ret_next = oldest_wait_of(signaler);
+	struct look look = { .left = BLAME_LOOKED_AT };
+	*ret_next = oldest_wait_of(signaler, &look);
 	if (timeline->lane && !ret_next->timeline) {
-		*ret_next = full_wait_of(signaler);
+		look.left = BLAME_LOOKED_AT;
+		*ret_next = full_wait_of(signaler, &look);
+	}
+	if (!ret_next->timeline && lane_is_late(timeline)) {
+		return BLAME_LATE;
 	}
 	if (!ret_next->timeline) {
-		return lane_is_late(timeline) ? BLAME_LATE : end;
+		return look.cut ? BLAME_BUSY : end;
 	}
 	return chain->count == BLAME_DEPTH ? BLAME_DEEP : end;
 }
@@ -224,7 +247,7 @@ void blame_follow(struct timeline *timeline, uint64_t value, const struct client
 	ret_chain->count = 0;
 	do {
 		ret_chain->steps[ret_chain->count++] =
-			(struct blame_step){ next.timeline, next.value };
+			(struct blame_step){ next.timeline, next.value, false };
 		next.timeline = NULL;
 		ret_chain->end = chain_last(ret_chain, waiter, &next);
 		if (next.timeline && next.timeline->idle && frame == 0 &&
@@ -258,6 +281,7 @@ static const struct {
 	[BLAME_FRAME] = { "frame", "" },
 	[BLAME_SILENT] = { "silent", "waits for no process here and has not signalled" },
 	[BLAME_HIDDEN] = { "hidden", "lives, is not visible to the daemon, and has not signalled" },
+	[BLAME_BUSY] = { "busy", "has not signalled; it has more waits here than were looked at" },
 	[BLAME_FENCE] = { "fence", "follows a kernel fence that has not signalled" },
 	[BLAME_CYCLE] = { "cycle", "" },
 	[BLAME_DEEP] = { "deep", "" },

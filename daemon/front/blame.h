@@ -28,6 +28,7 @@ enum blame_end {
 	BLAME_FRAME,  /* waits for the next frame of another, which may owe none */
 	BLAME_SILENT, /* waits for no process here, and has not signalled */
 	BLAME_HIDDEN, /* the same of one whose state can't be seen */
+	BLAME_BUSY,   /* has not signalled; it waits for more than was looked at */
 	BLAME_FENCE,  /* follows a kernel fence that has not signalled */
 	BLAME_CYCLE,
 	BLAME_DEEP, /* longer than BLAME_DEPTH */
@@ -36,6 +37,7 @@ enum blame_end {
 struct blame_step {
 	struct timeline *timeline;
 	uint64_t value;
+	bool follows; /* the next step, without its process's doing: an import of a fence that the daemon made */
 };
 
 struct blame_chain {

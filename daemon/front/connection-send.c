@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The sending half of a connection. A client that does not read can make the daemon keep one reply and a few fds, all
- * charged to its user. After that the daemon takes no more requests from it, and disconnects it in the end.
+ * charged to its user. After that the daemon takes no more requests from it until it has read: it may be stopped, and
+ * go on later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +18,7 @@
 #include "daemon/core/watch.h"
 #include "proto/wire.h"
 
-#define CONNECTION_UNREAD_NS (5 * NS_PER_S)
-#define WATCHES_PER_EVENT    256
+#define WATCHES_PER_EVENT 256
 
 static void reply_finish(struct connection_reply *reply)
 {
@@ -75,11 +75,8 @@ bool connection_outbox_open(struct connection *connection)
 	if (connection->flight + CONNECTION_REPLY_FDS <= CONNECTION_FLIGHT_MAX) {
 		return true;
 	}
-	uint64_t now = clock_now_ns();
 	if (connection->unread_since_ns == 0) {
-		connection->unread_since_ns = now;
-	} else if (now - connection->unread_since_ns > CONNECTION_UNREAD_NS) {
-		connection_end(connection, FBK_CAUSE_OWNER_DIED, "it does not read its replies");
+		connection->unread_since_ns = clock_now_ns();
 	}
 	return false;
 }

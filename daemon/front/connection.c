@@ -75,11 +75,19 @@ int connection_credentials(int socket, struct credentials *ret_credentials)
 
 /* -------------------------------------------------------------------------------- receiving -- */
 
+/* Try again later: soon at first, and ever more seldom for a peer that is stopped for long. */
 static void connection_starve(struct connection *connection)
 {
+	uint64_t now = clock_now_ns();
+	uint64_t unread = connection->unread_since_ns;
+	uint64_t pause = unread > 0 ? (now - unread) / 16 : 0;
+	if (pause < CONNECTION_STARVING_NS) {
+		pause = CONNECTION_STARVING_NS;
+	} else if (pause > CONNECTION_STARVING_MAX_NS) {
+		pause = CONNECTION_STARVING_MAX_NS;
+	}
 	event_del(connection->readable);
-	loop_arm(&connection->broker->registry.loop, &connection->starving,
-		 clock_now_ns() + CONNECTION_STARVING_NS);
+	loop_arm(&connection->broker->registry.loop, &connection->starving, now + pause);
 }
 
 static void connection_fed(struct wheel_timer *timer)

@@ -15,10 +15,11 @@
 
 struct broker;
 
-#define CONNECTION_REPLY_FDS   4
-#define CONNECTION_FLIGHT_MAX  10 /* fds that may be unread in its socket */
-#define CONNECTION_STARVING_NS (20 * NS_PER_MS)
-#define LATE_DETAIL_SIZE       512
+#define CONNECTION_REPLY_FDS       4
+#define CONNECTION_FLIGHT_MAX      10 /* fds that may be unread in its socket */
+#define CONNECTION_STARVING_NS     (20 * NS_PER_MS)
+#define CONNECTION_STARVING_MAX_NS (500 * NS_PER_MS)
+#define LATE_DETAIL_SIZE           512
 
 /* The reply that did not fit into the socket. While there is one, the connection reads no requests. */
 struct connection_reply {

@@ -155,7 +155,7 @@ static struct export_wish wish_of(const struct client *client, uint32_t id, uint
 	return (struct export_wish){
 		.id = id,
 		.value = value,
-		.deadline_ns = deadline_bounded(deadline_ns, settings->max_export_ms),
+		.deadline_ns = deadline_bounded(deadline_ns, settings->max_wait_ms),
 	};
 }
 

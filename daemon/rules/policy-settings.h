@@ -8,8 +8,7 @@
 
 struct policy_settings {
 	uint64_t spin_ns;             /* how long a wait spins before it sleeps */
-	uint64_t max_wait_ms;         /* the longest wait, whatever its deadline */
-	uint64_t max_export_ms;       /* the longest export */
+	uint64_t max_wait_ms;         /* the longest wait or export, whatever its deadline */
 	uint64_t max_import_ms;       /* an imported fence that takes longer is late */
 	uint64_t max_jump;            /* a payload that rises by more at once is implausible */
 	uint64_t promise_ms;          /* deadline of a promise; well below vgem's own timeout */

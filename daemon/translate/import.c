@@ -49,7 +49,7 @@ static void import_free(struct import *import)
 {
 	import_release(import);
 	charge_release(&import->charge);
-	free(import->refused);
+	free(import->reason);
 	free(import);
 }
 
@@ -106,7 +106,7 @@ static void import_advance(struct timeline *timeline)
 	if (first && first->decided) {
 		enum fbk_cause cause =
 			first->result == -ETIME ? FBK_CAUSE_DEADLINE : FBK_CAUSE_FENCE_ERROR;
-		timeline_fail(timeline, cause, first->result, first->refused);
+		timeline_fail(timeline, cause, first->result, first->reason);
 	}
 	for (struct source *source; (source = TAILQ_FIRST(&over));) {
 		TAILQ_REMOVE(&over, source, links);
@@ -141,7 +141,11 @@ static void import_notified(void *arg, int result)
 	struct import_part *part = arg;
 	struct import *import = part->import;
 	if (result < 0 && import->result == 0) {
+		const struct notifier *notifier = part->notifier;
+		const char *reason =
+			notifier->reason ? notifier->reason(part->notifier_state) : NULL;
 		import->result = result;
+		import->reason = reason ? strdup(reason) : NULL; /* NULL: the error says enough */
 	}
 	if (--import->waiting > 0) {
 		part_release(part);
@@ -282,10 +286,17 @@ static void import_append(struct import *import)
 	import->timeline->brokered->given = import->value;
 }
 
-/* Add the waits for points behind fences that this daemon exported. A fence that fired meanwhile, or whose timeline
- * failed, is imported all the same. */
+/* Does this fence say one thing with the point? Others may signal other points of a syncobj. */
+static bool export_is_fence(const struct export *export, uint64_t syncobj_point)
+{
+	return export->provider->kind != FBK_FENCE_SYNCOBJ_TIMELINE || export->at == syncobj_point;
+}
+
+/* Add the waits for points behind fences that this daemon exported, and tell which to follow. A fence that fired meanwhile,
+ * or whose timeline failed, is imported all the same. */
 static int import_find_waits(struct translator *translator, struct import *import,
-			     const struct import_fences *fences, struct user *user, char *detail)
+			     const struct import_fences *fences, struct user *user,
+			     struct graph_point *ret_behind, char *detail)
 {
 	struct timeline *timeline = import->timeline;
 	int r = 0;
@@ -296,6 +307,9 @@ static int import_find_waits(struct translator *translator, struct import *impor
 			continue;
 		}
 		struct graph_point on = { export->arm.timeline, export->value };
+		if (export_is_fence(export, fences->syncobj_point)) {
+			ret_behind[i] = on;
+		}
 		r = depend_add(translator->registry,
 			       (struct graph_point){ timeline, import->value }, on, user,
 			       &import->waits, detail);
@@ -328,6 +342,7 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	struct timeline *timeline = handle->timeline;
 	struct registry *registry = translator->registry;
 	struct user *user = handle->client->user;
+	struct graph_point behind[FBK_FENCES_MAX] = { 0 };
 	struct import *import;
 
 	int r = import_check_order(timeline, value);
@@ -338,7 +353,7 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	if (r < 0) {
 		return r;
 	}
-	r = import_find_waits(translator, import, fences, user, detail);
+	r = import_find_waits(translator, import, fences, user, behind, detail);
 	if (r == 0) {
 		r = import_check_order(timeline, value); /* a look may have failed the timeline */
 	}
@@ -350,9 +365,12 @@ int import_create(struct translator *translator, struct handle *handle, uint64_t
 	for (unsigned int i = 0; r == 0 && i < fences->count; i++) {
 		struct fence fence = { .fd = fences->fds[i],
 				       .point = fences->syncobj_point,
-				       .user = user };
+				       .user = user,
+				       .behind = behind[i] };
 		r = part_start(translator, &import->parts[i],
-			       notifier_find((uint32_t)fences->kinds[i]), &fence, detail);
+			       behind[i].timeline ? &notifier_point
+						  : notifier_find((uint32_t)fences->kinds[i]),
+			       &fence, detail);
 	}
 	if (r < 0) {
 		import_free(import);
@@ -420,6 +438,18 @@ const struct import *import_pending(const struct timeline *timeline, uint64_t va
 	return NULL;
 }
 
+struct graph_point import_behind(const struct import *import)
+{
+	for (unsigned int i = 0; i < import->count; i++) {
+		const struct import_part *part = &import->parts[i];
+		if (part->notifier) {
+			return part->notifier->behind ? part->notifier->behind(part->notifier_state)
+						      : (struct graph_point){ 0 };
+		}
+	}
+	return (struct graph_point){ 0 };
+}
+
 int import_signal(struct handle *handle, uint64_t value)
 {
 	struct timeline *timeline = handle->timeline;
@@ -450,8 +480,9 @@ static struct import *refusal_make(struct timeline *timeline, uint64_t value, in
 	if (!import) {
 		return NULL;
 	}
-	import->refused = strdup(reason);
-	if (!import->refused) {
+	import->refused = true;
+	import->reason = strdup(reason);
+	if (!import->reason) {
 		free(import);
 		return NULL;
 	}

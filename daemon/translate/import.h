@@ -28,7 +28,8 @@ struct import {
 	uint64_t since_ns;
 	bool decided;
 	bool reserved;        /* charged with its timeline: timeline_reserve() */
-	char *refused;        /* NULL: it was not; else why. It fails its timeline */
+	bool refused;         /* it fails its timeline */
+	char *reason;         /* why it failed; NULL: not known */
 	int result;           /* error of the first fence that failed */
 	unsigned int waiting; /* fences that have not signalled */
 	unsigned int count;   /* of parts; 0: a signal by request */
@@ -62,6 +63,9 @@ void import_refuse(struct handle *handle, uint64_t value, int error, const char 
 
 /* The import for which `value` waits next; NULL: `value` was not given, or no fence is pending. */
 const struct import *import_pending(const struct timeline *timeline, uint64_t value);
+
+/* The point that this import follows, where its first pending fence is one of this daemon's; else without a timeline. */
+struct graph_point import_behind(const struct import *import);
 
 /* The wait of a brokered timeline, by its signaler's handle: for the fences of its next point. */
 struct wait import_wait(const struct handle *handle);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/rules/graph.h"
 #include "proto/sync-file.h"
 
 struct translator;
@@ -21,6 +22,8 @@ struct fence {
 	int fd;
 	uint64_t point;    /* of a syncobj; 0: a binary one */
 	struct user *user; /* is charged for the notifier's resources */
+	/* Of a fence that this daemon handed out: for which point; its timeline is NULL where a stranger made the fence. */
+	struct graph_point behind;
 };
 
 struct notifier {
@@ -39,9 +42,16 @@ struct notifier {
 	bool (*promised)(const void *state);
 	/* A waiter wants the fence by this deadline. NULL: its signaler takes no hints. */
 	void (*hint)(void *state, uint64_t deadline_ns);
+	/* Why it failed, or NULL. NULL: no more is known than the error. */
+	const char *(*reason)(const void *state);
+	/* The point that it follows; its timeline is NULL once that is decided. NULL: a kernel fence. */
+	struct graph_point (*behind)(const void *state);
 };
 
 extern const struct notifier notifier_eventfd, notifier_sync_file, notifier_syncobj;
+
+/* For fences of any kind that this daemon handed out. */
+extern const struct notifier notifier_point;
 
 /* The notifier for fences of this kind, or NULL. */
 const struct notifier *notifier_find(uint32_t kind);

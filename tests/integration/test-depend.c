@@ -12,8 +12,9 @@
 #include "lib-peer.h"
 #include "lib-view.h"
 
-#define MAX_EXPORT_MS 300 /* of the impatient policy */
-#define ALL           (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
+#define EXPORT_MS 300 /* of exports that nobody's point ends */
+#define FOLLOWERS 200
+#define ALL       (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
 
 #define POLICY(more)                                                  \
 	"version = 1; limits: { edges = 4000; };" more                \
@@ -48,7 +49,7 @@ static void setup(void)
 
 static void setup_impatient(void)
 {
-	setup_with(POLICY("settings: { max_import_ms = 10; max_export_ms = 300; };"));
+	setup_with(POLICY("settings: { max_import_ms = 10; };"));
 }
 
 static void teardown(void)
@@ -305,7 +306,7 @@ START_TEST(eventfds_known)
 	ck_assert_uint_eq(usage("edges"), 0);
 	ck_assert_uint_eq(usage("imports"), 0);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 4), exported(t, 2, PATIENCE_MS)), -EDEADLK);
-	ck_assert_int_eq(fbk_timeline_fail(t, -EIO, NULL), 0);
+	expect_failed(t, -EDEADLK, "s.3 waits for t.2, which waits for s.3"); /* it followed s.3 */
 	await_usage("edges", 0);
 	await_usage("imports", 0);
 	await_usage("exports", 0);
@@ -361,14 +362,87 @@ START_TEST(eventfds_at_once)
 }
 END_TEST
 
-/* An export that fired since its deadline passed represents no wait any more. */
+/* The eventfd is raised, and the point that it was exported for is not reached: nor is the one that follows it. */
 START_TEST(export_expired)
 {
-	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 1, 20)), 0);
-	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
+	int fd = exported(a, 1, 20);
+	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), fcntl(fd, F_DUPFD_CLOEXEC, 0)), 0);
+	ck_assert(readable_within(fd, PATIENCE_MS));
 	ck_assert_int_eq(fbk_point_check(at(a, 1)), -EAGAIN);
+	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(100)), -ETIMEDOUT);
+	ck_assert_int_eq(depends(a, 1, s, 1), -EDEADLK);
+	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
+	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
 	await_usage("edges", 0);
-	ck_assert_int_eq(depends(a, 1, s, 2), 0);
+	close(fd);
+}
+END_TEST
+
+/* Nor is it because who exported it has ended. */
+START_TEST(exporter_gone)
+{
+	int fd = exported(peer_open(other, a, FBK_RIGHT_WAIT), 1, PATIENCE_MS);
+	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), fcntl(fd, F_DUPFD_CLOEXEC, 0)), 0);
+	await_usage("edges", 1);
+	fbk_disconnect(other);
+	other = NULL;
+	ck_assert(readable_within(fd, PATIENCE_MS));
+	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(100)), -ETIMEDOUT);
+	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
+	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
+	close(fd);
+}
+END_TEST
+
+/* A failed point fails what follows it, by the same error, and says why: also where others are imported beside it. */
+START_TEST(export_failed)
+{
+	const uint64_t one = 1;
+	int stranger = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fds[2] = { fcntl(stranger, F_DUPFD_CLOEXEC, 0), exported(a, 2, PATIENCE_MS) };
+	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
+	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 2, PATIENCE_MS)), 0);
+	ck_assert_int_eq(fbk_point_signal_on_all(at(t, 1), fds, 2), 0);
+	await_usage("edges", 2);
+	ck_assert_int_eq(fbk_timeline_fail(a, -EIO, "it broke"), 0);
+	expect_failed(s, -EIO, "it broke");
+	ck_assert_int_eq(fbk_point_wait(at(t, 1), deadline_ms(100)), -ETIMEDOUT);
+	EXPECT(write(stranger, &one, sizeof(one)) == sizeof(one));
+	expect_failed(t, -EIO, "it broke");
+	close(stranger);
+}
+END_TEST
+
+/* Each of many follows the one before: all are reached, at one signal of the first. */
+START_TEST(row_of_followers)
+{
+	struct fbk_timeline *row[FOLLOWERS];
+	for (size_t i = 0; i < FOLLOWERS; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "row%zu", i);
+		row[i] = peer_timeline(device, name, FBK_TIMELINE_BROKERED);
+		ck_assert_int_eq(
+			fbk_point_signal_on(at(row[i], 1),
+					    exported(i == 0 ? a : row[i - 1], 1, PATIENCE_MS)),
+			0);
+	}
+	ck_assert_int_eq(fbk_point_check(at(row[FOLLOWERS - 1], 1)), -EAGAIN);
+	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
+	ck_assert_int_eq(fbk_point_wait(at(row[FOLLOWERS - 1], 1), deadline_ms(PATIENCE_MS)), 0);
+	await_usage("imports", 0);
+}
+END_TEST
+
+/* Who waits for a point that follows another is told of that one. */
+START_TEST(follower_is_explained)
+{
+	char text[512];
+	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 7, PATIENCE_MS)), 0);
+	await_usage("edges", 1);
+	ck_assert_int_eq(fbk_point_blame(at(s, 1), text, sizeof(text)), 0);
+	ck_assert_msg(strstr(text, ", which waits for a point 7 (now 0) of gpu0"), "%s", text);
+	ck_assert_msg(strstr(text, ", which waits for no process here and has not signalled"), "%s",
+		      text);
 }
 END_TEST
 
@@ -391,7 +465,7 @@ static void *relay_run(void *arg)
 
 static void relay_start(struct relay *relay, struct fbk_timeline *from, struct fbk_timeline *to)
 {
-	relay->from = exported(from, 1, PATIENCE_MS);
+	relay->from = exported(from, 1, EXPORT_MS);
 	relay->to = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int fd = fcntl(relay->to, F_DUPFD_CLOEXEC, 0);
 	ck_assert_int_eq(fbk_point_signal_on(at(to, 1), fd), 0);
@@ -417,7 +491,7 @@ START_TEST(unseen)
 	ck_assert_uint_eq(usage("edges"), 0);
 	ck_assert_int_eq(fbk_point_wait(at(t, 1), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
-	ck_assert_uint_ge(now_ms() - start, MAX_EXPORT_MS);
+	ck_assert_uint_ge(now_ms() - start, EXPORT_MS);
 	relay_finish(&relays[0]);
 	relay_finish(&relays[1]);
 	await_usage("imports", 0);
@@ -445,6 +519,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, eventfds_many);
 	tcase_add_test(tcase, eventfds_at_once);
 	tcase_add_test(tcase, export_expired);
+	tcase_add_test(tcase, exporter_gone);
+	tcase_add_test(tcase, export_failed);
+	tcase_add_test(tcase, row_of_followers);
+	tcase_add_test(tcase, follower_is_explained);
 }
 
 static void add_impatient(TCase *tcase)

@@ -145,6 +145,30 @@ START_TEST(own_device)
 }
 END_TEST
 
+/* Where it has more waits than are looked at, whether one of them is for another process is not known. */
+START_TEST(more_than_is_looked_at)
+{
+	uint64_t count = 0;
+	pair_open(0);
+	ck_assert_int_eq(view_watch(&waits, 1, deadline_ms(PATIENCE_MS), 1), 0);
+	for (; count < 900; count++) {
+		EXPECT(view_watch(&signals, 1, deadline_ms(PATIENCE_MS), count) == 0);
+	}
+	struct json_object *list = stuck(&server, 0);
+	expect_cause(json_object_array_get_idx(list, 0), "silent", getpid(),
+		     "waits for no process here");
+	json_object_put(list);
+	for (; count < 1100; count++) {
+		EXPECT(view_watch(&signals, 1, deadline_ms(PATIENCE_MS), count) == 0);
+	}
+	list = stuck(&server, 0);
+	expect_cause(json_object_array_get_idx(list, 0), "busy", getpid(),
+		     "has not signalled; it has more waits here than were looked at");
+	json_object_put(list);
+	pair_close();
+}
+END_TEST
+
 START_TEST(exported)
 {
 	int fd;
@@ -376,6 +400,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, watched);
 	tcase_add_test(tcase, own_device);
+	tcase_add_test(tcase, more_than_is_looked_at);
 	tcase_add_test(tcase, exported);
 	tcase_add_test(tcase, imported);
 	tcase_add_test(tcase, many);

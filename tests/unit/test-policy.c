@@ -445,12 +445,11 @@ END_TEST
 START_TEST(settings_by_name)
 {
 	load("version = 1; rules = (); settings: { spin_us = 20; max_wait_ms = 30;\n"
-	     " max_export_ms = 40; max_import_ms = 45; max_jump = 50; promise_ms = 1500;\n"
+	     " max_import_ms = 45; max_jump = 50; promise_ms = 1500;\n"
 	     " poison_ms = 60; watcher_cpu_percent = 70;\n"
 	     " promises = true; implicit_promises = true; };");
 	ck_assert_uint_eq(policy_settings(policy)->spin_ns, 20000);
 	ck_assert_uint_eq(policy_settings(policy)->max_wait_ms, 30);
-	ck_assert_uint_eq(policy_settings(policy)->max_export_ms, 40);
 	ck_assert_uint_eq(policy_settings(policy)->max_import_ms, 45);
 	ck_assert_uint_eq(policy_settings(policy)->max_jump, 50);
 	ck_assert_uint_eq(policy_settings(policy)->promise_ms, 1500);

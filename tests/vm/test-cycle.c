@@ -148,6 +148,35 @@ START_TEST(syncobj_that_comes_back)
 }
 END_TEST
 
+/* The kernel reads a broken promise as success; who follows it here does not. */
+START_TEST(promise_broken)
+{
+	int fd = promise(1);
+	ck_assert_int_eq(fbk_point_signal_on(following(1), fd), 0);
+	ck_assert_int_eq(fbk_point_wait(following(1), deadline_ms(PATIENCE_MS)), -ETIME);
+}
+END_TEST
+
+/* Nor one that reads a syncobj set to "failed" when its export expired: the point may come yet. */
+START_TEST(syncobj_expired)
+{
+	int fd = -1;
+	const char *why;
+	if (!fbk_feature(lab.waiter, FBK_FEATURE_MIRRORS, &why)) {
+		return; /* a kernel without: no export there */
+	}
+	ck_assert_int_eq(fbk_point_export(lab_point(&lab, 5), FBK_FENCE_SYNCOBJ_TIMELINE,
+					  deadline_ms(50), &fd),
+			 0);
+	ck_assert_int_eq(fbk_point_signal_on_syncobj(following(1), fd, 5), 0);
+	await_usage("exports", 0);
+	ck_assert_int_eq(fbk_point_wait(following(1), deadline_ms(100)), -ETIMEDOUT);
+	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 5), 0);
+	ck_assert_int_eq(fbk_point_wait(following(1), deadline_ms(PATIENCE_MS)), 0);
+	close(fd);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -155,6 +184,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, promise_refused);
 	tcase_add_test(tcase, merged_is_not_known);
 	tcase_add_loop_test(tcase, syncobj_that_comes_back, 0, 3);
+	tcase_add_test(tcase, promise_broken);
+	tcase_add_test(tcase, syncobj_expired);
 }
 
 int main(void)
