@@ -29,7 +29,7 @@ struct policy_setting_spec {
 };
 
 /* The numbers among the settings: the one place for names, defaults and bounds. */
-#define POLICY_SETTING_COUNT 8
+#define POLICY_SETTING_COUNT 7
 extern const struct policy_setting_spec policy_setting_specs[POLICY_SETTING_COUNT];
 
 /* The switches among the settings; off by default. */
