@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel-file.h"
+
 #ifndef F_DUPFD_QUERY
 #define F_DUPFD_QUERY (1024 + 3) /* Linux 6.10 */
 #endif
@@ -42,13 +44,7 @@ uint64_t description_eventfd_id(int fd)
 	static const char key[] = "eventfd-id:";
 	char path[48], text[512];
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	int info = open(path, O_RDONLY | O_CLOEXEC);
-	if (info < 0) {
-		return 0;
-	}
-	ssize_t size = read(info, text, sizeof(text) - 1);
-	close(info);
-	text[size > 0 ? size : 0] = '\0';
+	kernel_file_read(path, text, sizeof(text));
 	const char *found = strstr(text, key);
 	return found ? strtoull(found + strlen(key), NULL, 10) + 1 : 0;
 }

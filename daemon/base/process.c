@@ -10,27 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel-file.h"
+
 #define STAT_THREADS \
 	20 /* the field of /proc/PID/stat with the number of threads; the name is field 2 */
-
-/* The begin of a small file of the kernel's; "" when it can't be read. */
-static bool file_read(const char *path, char *ret_text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, ret_text, size - 1);
-	if (fd >= 0) {
-		close(fd);
-	}
-	ret_text[length > 0 ? length : 0] = '\0';
-	return length > 0;
-}
 
 /* 0 when it can't be read. */
 static char stat_read(pid_t pid, long *ret_threads)
 {
 	char path[32], text[512];
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file_read(path, text, sizeof(text));
+	kernel_file_read(path, text, sizeof(text));
 	const char *end = strrchr(text, ')'); /* of its name, which may contain any character */
 	const char *field = end;
 	for (int i = 2; field && i < STAT_THREADS; i++) {
@@ -63,7 +53,7 @@ static pid_t process_number(int pidfd)
 {
 	char path[48], text[512];
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	file_read(path, text, sizeof(text));
+	kernel_file_read(path, text, sizeof(text));
 	const char *line = strstr(text, "\nPid:");
 	long pid = line ? strtol(line + strlen("\nPid:"), NULL, 10) : 0;
 	return pid > 0 ? (pid_t)pid : 0;
@@ -74,7 +64,7 @@ static bool group_says(const char *mount, const char *group, const char *file, c
 {
 	char path[4096 + 64], text[256];
 	snprintf(path, sizeof(path), "%s%s/%s", mount, group, file);
-	file_read(path, text, sizeof(text));
+	kernel_file_read(path, text, sizeof(text));
 	return strstr(text, what);
 }
 
@@ -83,7 +73,7 @@ static bool process_frozen(pid_t pid)
 	char path[32], text[8192];
 	char *rest = text;
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	file_read(path, text, sizeof(text));
+	kernel_file_read(path, text, sizeof(text));
 	for (char *line; (line = strsep(&rest, "\n"));) {
 		char *controllers = strchr(line, ':');
 		char *group = controllers ? strchr(controllers + 1, ':') : NULL;

@@ -137,10 +137,15 @@ guest_up() {
 		-chardev "pipe,id=agent,path=$(escaped "$dir/agent")"
 		-device virtserialport,chardev=agent,name=guest
 		-serial "file:$(escaped "$dir/console.log")")
-	# It outlives us, but not its time limit, however we end.
-	setsid bash -c 'timeout --kill-after=10 "$0" setpriv --pdeathsig KILL "$@"
-		[ $? -ne 124 ] || echo "guest: its time limit of $0 s has come"' \
-		"${FBK_VM_TIME_LIMIT:-3600}" "${qemu[@]}" </dev/null >"$dir/qemu.log" 2>&1 {lock}>&- &
+	# It outlives us, but not its time limit nor its owner, however we end.
+	setsid bash -c 'owner=$1 && shift
+		timeout --kill-after=10 "$0" setpriv --pdeathsig KILL "$@" &
+		guest=$!
+		[ -z "$owner" ] || { tail -s 0.1 -f /dev/null --pid="$owner" && kill "$guest"; } &
+		wait "$guest" && status=0 || status=$?
+		[ $status -ne 124 ] || echo "guest: its time limit of $0 s has come"
+		kill 0' \
+		"${FBK_VM_TIME_LIMIT:-3600}" "${FBK_VM_OWNER:-}" "${qemu[@]}" </dev/null >"$dir/qemu.log" 2>&1 {lock}>&- &
 	open_line "$dir"
 	SECONDS=0
 	until running "$dir" || [ $SECONDS -ge 10 ]; do
