@@ -152,6 +152,10 @@ int timeline_error(const struct timeline *timeline);
 /* 0 reached, -EAGAIN undecided, or that error. By the last look; does not read the payload. */
 int timeline_point_state(const struct timeline *timeline, uint64_t value);
 
+/* For timeline-life.c: the poll of a silent device's payload. */
+int timeline_poll_create(struct timeline *timeline);
+void timeline_poll_destroy(struct timeline *timeline);
+
 /* For arm.c. */
 void timeline_complete(struct timeline *timeline); /* the arms whose points are decided */
 void timeline_take_off(struct timeline *timeline, struct arm *arm);
