@@ -1,5 +1,5 @@
 # Writes the policy files as C strings to ${OUTPUT}.
-set(text "/* Made from policies/*.conf. */\n")
+set(text "/* Made from system.conf and user.conf in policies/. */\n")
 foreach(name system user)
 	file(READ ${SOURCE}/${name}.conf bytes HEX)
 	string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")

@@ -53,5 +53,6 @@ struct failure {
  */
 struct failure error_last(void);
 void error_restore(const struct failure *kept);
-#define ERRORS_KEPT() \
-	__attribute__((cleanup(error_restore))) const struct failure errors_kept = error_last()
+#define ERRORS_KEPT()                                                                      \
+	__attribute__((cleanup(error_restore), unused)) const struct failure errors_kept = \
+		error_last()

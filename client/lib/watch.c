@@ -19,7 +19,7 @@ static int watch_compare(const struct watch *a, const struct watch *b)
 	return (a->number > b->number) - (a->number < b->number);
 }
 
-RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, static inline)
+RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, __attribute__((unused)) static)
 
 struct watch *watch_find(struct fbk_context *context, uint64_t number)
 {

@@ -77,7 +77,7 @@ static struct event *loop_add(struct loop *loop, int fd, short what, enum loop_p
 			      event_callback_fn fn, void *arg)
 {
 	struct event *event = event_new(loop->base, fd, what, fn, arg);
-	if (event && event_priority_set(event, priority) < 0) {
+	if (event && event_priority_set(event, (int)priority) < 0) {
 		event_free(event);
 		return NULL;
 	}

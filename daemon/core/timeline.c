@@ -363,7 +363,7 @@ void timeline_fail(struct timeline *timeline, enum fbk_cause cause, int error, c
 	}
 	timeline->seen = reached;
 	timeline_publish_seen(timeline);
-	timeline->cause = cause;
+	timeline->cause = (uint8_t)cause;
 	timeline->error = error < 0 ? error : -EIO;
 	timeline_keep_reason(timeline, reason);
 	/* relaxed: ordered by the release below */

@@ -113,7 +113,7 @@ static int token_compare(const struct token *a, const struct token *b)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_GENERATE_INTERNAL(token_tree, token, id_links, token_compare, static inline)
+RB_GENERATE_INTERNAL(token_tree, token, id_links, token_compare, __attribute__((unused)) static)
 
 static void token_destroy(struct token *token)
 {

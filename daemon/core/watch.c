@@ -11,7 +11,7 @@ static int watch_compare(const struct watch *a, const struct watch *b)
 	return (a->number > b->number) - (a->number < b->number);
 }
 
-RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, static inline)
+RB_GENERATE_INTERNAL(watch_tree, watch, node, watch_compare, __attribute__((unused)) static)
 
 static void watch_destroy(struct watch *watch)
 {

@@ -26,7 +26,7 @@ static int peer_compare(const struct bus_peer *a, const struct bus_peer *b)
 	return strcmp(a->name, b->name);
 }
 
-RB_GENERATE_INTERNAL(bus_peer_tree, bus_peer, by_name, peer_compare, static inline)
+RB_GENERATE_INTERNAL(bus_peer_tree, bus_peer, by_name, peer_compare, __attribute__((unused)) static)
 
 static struct bus_peer *peer_find(struct bus_peers *peers, const char *name)
 {

@@ -65,7 +65,7 @@ static int end_compare(const struct edge_end *a, const struct edge_end *b)
 	return (a->number > b->number) - (a->number < b->number);
 }
 
-RB_GENERATE_INTERNAL(edge_tree, edge_end, node, end_compare, static inline)
+RB_GENERATE_INTERNAL(edge_tree, edge_end, node, end_compare, __attribute__((unused)) static)
 
 /* The first end whose bound is above. */
 static struct edge_end *end_above(struct edge_tree *tree, uint64_t bound)

@@ -10,7 +10,7 @@ static int origin_compare(const struct origin *a, const struct origin *b)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_GENERATE_INTERNAL(origin_tree, origin, node, origin_compare, static inline)
+RB_GENERATE_INTERNAL(origin_tree, origin, node, origin_compare, __attribute__((unused)) static)
 
 void origin_keep(struct origins *origins, struct origin *origin, int fd)
 {
