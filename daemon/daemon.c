@@ -13,7 +13,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/foreign.h"
 #include "daemon/base/log.h"
-#include "daemon/base/memory.h"
 #include "daemon/core/client-log.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
@@ -30,6 +29,7 @@
 #include "daemon/front/connection.h"
 #include "daemon/translate/export.h"
 #include "daemon/translate/mirror.h"
+#include "daemon/translate/promise.h"
 #include "daemon/translate/provider.h"
 #include "daemon/translate/syncobj-follow.h"
 #include "proto/wire.h"
@@ -132,15 +132,6 @@ static void registry_set_watcher(struct registry *registry)
 	}
 }
 
-/* A process that signals for the kernel must not wait for memory (rule R13). */
-static void translator_lock_memory(struct translator *translator)
-{
-	if (policy_settings(translator->registry->policy)->promises &&
-	    translator->memory_lock < 0) {
-		translator->memory_lock = memory_lock();
-	}
-}
-
 static void broker_tell_features(struct broker *broker)
 {
 	struct connection *connection;
@@ -171,7 +162,7 @@ static void broker_apply_policy(struct reload *reload, struct policy *policy, co
 	broker->policy_name = name;
 	clients_set_limits(registry);
 	registry_set_watcher(registry);
-	translator_lock_memory(&broker->translator);
+	promises_prepare(&broker->translator);
 	probe_promises(&broker->probe, &broker->translator);
 	bus_property_changed(broker, "Policy");
 	broker_tell_features(broker);
@@ -334,7 +325,7 @@ static void broker_init_translation(struct broker *broker)
 			    call_hint(aio));
 	}
 	hardware_start(&broker->hardware);
-	translator_lock_memory(translator);
+	promises_prepare(translator);
 	probe_run(&broker->probe, translator);
 	registry->features = broker->probe.features;
 }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* Kernel fences: what makes, follows, holds and promises them here. */
+/* Kernel fences: what makes, follows and holds them here. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "doctor.h"
+#include "doctor-promise.h"
 #include "proto/drm.h"
 #include "proto/sync-file.h"
-
-#define SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
 static void check_devices(struct doctor *doctor, const struct drm *drm)
 {
@@ -87,26 +85,6 @@ static void check_syncobjs(struct doctor *doctor, const struct drm *drm)
 			      : "no device to try it on");
 }
 
-static void check_promises(struct doctor *doctor, const struct drm *drm)
-{
-	struct rlimit locked = { 0 };
-	getrlimit(RLIMIT_MEMLOCK, &locked);
-	bool may_lock = geteuid() == 0 || locked.rlim_max == RLIM_INFINITY;
-	doctor_add(doctor, "vgem", drm->vgem[0] ? CHECK_WORKS : CHECK_MISSING, false,
-		   "unsignalled sync_files: promises, in a lab",
-		   drm->vgem[0] ? "" : "modprobe vgem (a test driver; fencebroker never loads it)",
-		   "%s", drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
-	doctor_add(doctor, "memory-lock", may_lock ? CHECK_WORKS : CHECK_LIMITED, false,
-		   "promises: a process that signals for the kernel must not wait for memory",
-		   may_lock ? "" : "set LimitMEMLOCK=infinity in the service", "%s",
-		   may_lock ? "memory can be locked" : "RLIMIT_MEMLOCK is not infinite");
-	bool sw_sync = access(SW_SYNC, R_OK | W_OK) == 0;
-	doctor_add(doctor, "sw_sync", sw_sync ? CHECK_WORKS : CHECK_MISSING, false,
-		   "nothing yet; promises made with it could carry errors",
-		   sw_sync ? "" : "use a kernel with CONFIG_SW_SYNC, and mount debugfs",
-		   SW_SYNC " %s", sw_sync ? "can be opened" : "cannot be opened");
-}
-
 void doctor_drm(struct doctor *doctor)
 {
 	struct drm drm;
@@ -115,6 +93,6 @@ void doctor_drm(struct doctor *doctor)
 	check_sync_files(doctor, &drm);
 	check_dmabufs(doctor, &drm);
 	check_syncobjs(doctor, &drm);
-	check_promises(doctor, &drm);
+	doctor_promises(doctor, &drm);
 	drm_finish(&drm);
 }

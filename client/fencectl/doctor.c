@@ -102,7 +102,7 @@ void doctor_daemon(struct doctor *doctor, const char *socket)
  * sync_file. */
 static const struct route_spec {
 	const char *name;
-	const char *needs[3]; /* names of checks; all must work */
+	const char *needs[4]; /* names of checks; all must work */
 	const char *how;
 } route_specs[] = {
 	{ "memory to memory", { NULL }, "no kernel fence is needed" },
@@ -120,7 +120,7 @@ static const struct route_spec {
 	  { "syncobj-timeline", "syncobj-eventfd" },
 	  "points, and mirrors; also before the fence is submitted" },
 	{ "memory to sync_file (promise)",
-	  { "sync-file", "vgem", "memory-lock" },
+	  { "promises", "sync-file", "vgem", "memory-lock" },
 	  "if policy allows; a broken promise reads as success" },
 };
 
@@ -132,7 +132,7 @@ static size_t find_routes(const struct doctor *doctor, struct route *routes)
 		const struct route_spec *spec = &route_specs[i];
 		routes[i] = (struct route){ .name = spec->name, .works = true };
 		snprintf(routes[i].why, CHECK_NOTE_SIZE, "%s", spec->how);
-		for (size_t j = 0; j < 3 && spec->needs[j] && routes[i].works; j++) {
+		for (size_t j = 0; j < 4 && spec->needs[j] && routes[i].works; j++) {
 			routes[i].works = doctor_works(doctor, spec->needs[j]);
 			if (!routes[i].works) {
 				snprintf(routes[i].why, CHECK_NOTE_SIZE, "see %s above",

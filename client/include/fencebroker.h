@@ -664,12 +664,16 @@ void fbk_mirror_destroy(struct fbk_mirror *mirror);
 /* -------------------------------------------------------------------- promises and dma-bufs -- */
 
 /*
+ * A tool for a lab. The kernel's documentation forbids fences that a process signals, so only a daemon that was built with
+ * -DFBK_PROMISES=ON makes them, and that of a distribution answers -EOPNOTSUPP; ask fbk_feature() for FBK_FEATURE_PROMISE.
+ *
  * A sync_file before the point is reached. The kernel depends on it, so the daemon bounds it: after
  * the policy's time (a second, at most 1.5 s) the timeline fails with FBK_CAUSE_DEADLINE. Its owner is
  * blamed, and gets no further promise until one of its points is reached. So the owner has to agree, by
  * a token with FBK_RIGHT_PROMISE. The kernel cannot learn of the failure: THE CONSUMER SEES SUCCESS,
  * and may show or read a buffer that is not finished. So use promises for acquire points only, never
  * for a release. Off unless policy allows them. A point that is reached gives a signalled sync_file.
+ *   -EOPNOTSUPP  the daemon was built without promises, or nothing here makes them: the detail says which
  *   -EPERM       without FBK_RIGHT_PROMISE, or policy: the detail says which
  *   -ETIME       the owner broke its last promise
  *   -ESHUTDOWN   the daemon is stopping
@@ -678,8 +682,8 @@ int fbk_point_promise(struct fbk_point point, int *ret_sync_file);
 
 /*
  * Put a promise into a dma-buf's implicit fences (DMA_BUF_IOCTL_IMPORT_SYNC_FILE), as its writer or
- * as a reader, for consumers that know nothing else. Policy has a key of its own for this. Does not
- * take the fd.
+ * as a reader, for consumers that know nothing else. Policy has a key of its own for this. Errors as above.
+ * Does not take the fd.
  */
 int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);
 

@@ -18,8 +18,9 @@ static const char *const reasons[] = {
 	[FBK_FEATURE_SYNCOBJ] = "the daemon has no DRM device with syncobj timelines",
 	[FBK_FEATURE_DMA_BUF_IMPLICIT] =
 		"the daemon has no sync_file to confirm others with: see `fencectl doctor`",
-	[FBK_FEATURE_PROMISE] =
-		"promises are off, or nothing makes them: `fencectl status` says which",
+	[FBK_FEATURE_PROMISE] = "promises are a lab's tool: not in this build of the daemon, off "
+				"by policy, or nothing "
+				"makes them; `fencectl status` says which",
 	[FBK_FEATURE_MIRRORS] =
 		"the daemon has no DRM device with syncobj timelines and DRM_IOCTL_SYNCOBJ_EVENTFD",
 	[FBK_FEATURE_GATES] = "the daemon does not offer it",

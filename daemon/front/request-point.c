@@ -12,6 +12,7 @@
 #include "daemon/core/watch.h"
 #include "daemon/translate/export.h"
 #include "daemon/translate/import.h"
+#include "daemon/translate/promise.h"
 #include "dispatch.h"
 
 /* A client's deadline, bounded by what policy allows. */
@@ -230,8 +231,8 @@ int request_point_promise(struct client *client, struct handle *handle, const vo
 	int fd;
 	int r = point_check(request->value, answer);
 	if (r == 0) {
-		r = export_promise(translator_of(client), handle, request->value, request->implicit,
-				   &fd, answer->detail);
+		r = promise_make(translator_of(client), handle, request->value, request->implicit,
+				 &fd, answer->detail);
 	}
 	if (r == 0) {
 		answer_fd(answer, fd);

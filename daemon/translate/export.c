@@ -19,7 +19,7 @@ static int export_compare(const struct export *a, const struct export *b)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-RB_GENERATE_INTERNAL(export_tree, export, id_links, export_compare, static inline)
+RB_GENERATE_INTERNAL(export_tree, export, id_links, export_compare, __attribute__((unused)) static)
 
 static struct export *export_by_id(struct client *client, uint32_t id)
 {
@@ -376,81 +376,12 @@ int export_reached(struct translator *translator, struct handle *handle, uint64_
 	return 0;
 }
 
-/* ----------------------------------------------------------------------------------- promises -- */
-
-int export_promises_work(struct translator *translator, char *detail)
-{
-	if (!policy_settings(translator->registry->policy)->promises) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "promises are off: the administrator would have to set `promises` and add "
-			 "a rule with `promise` (see fencebroker-policy(5) for what that breaks)");
-		return -EPERM;
-	}
-	if (translator->memory_lock < 0) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "the daemon's memory could not be locked (%s), and a process that signals "
-			 "for the kernel must not wait for memory: raise LimitMEMLOCK=",
-			 strerrordesc_np(-translator->memory_lock));
-		return -EPERM;
-	}
-	return provider_vgem.probe(translator, detail);
-}
-
-static int promise_check(struct translator *translator, const struct timeline *timeline,
-			 bool implicit, char *detail)
-{
-	/* No search for a cycle here: the daemon refuses the declared wait that would close one. */
-	int r = export_promises_work(translator, detail);
-	if (r < 0) {
-		return r;
-	}
-	if (implicit && !policy_settings(translator->registry->policy)->implicit_promises) {
-		snprintf(
-			detail, FBK_REASON_SIZE,
-			"promises for implicit fences are off: the administrator would have to set "
-			"`implicit_promises`");
-		return -EPERM;
-	}
-	if (translator->stopping) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "the daemon is stopping: it promises nothing more");
-		return -ESHUTDOWN;
-	}
-	if (!timeline->device->may_promise) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "policy does not let points of %s (class %s, uid %u) be promised: the "
-			 "administrator would have to add a rule with `promise`",
-			 timeline->device->name, device_class_name(timeline->device->class),
-			 timeline->device->uid);
-		return -EPERM;
-	}
-	if (timeline->device->promise_broken) {
-		snprintf(detail, FBK_REASON_SIZE,
-			 "%s (pid %d) broke its last promise: no new promise until one of its "
-			 "points is reached",
-			 timeline->device->name, timeline->device->pid);
-		return -ETIME;
-	}
-	return 0;
-}
-
-int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
-		   bool implicit, int *ret_fd, char *detail)
+int export_promise(struct translator *translator, struct handle *handle,
+		   const struct provider *provider, uint64_t value, int *ret_fd)
 {
 	struct timeline *timeline = handle->timeline;
 	struct export *export;
-	timeline_refresh(timeline);
-	if (timeline_point_state(timeline, value) != -EAGAIN) {
-		return export_reached(translator, handle, value, ret_fd, detail);
-	}
-	int r = promise_check(translator, timeline, implicit, detail);
-	if (r < 0) {
-		return r;
-	}
-	r = export_make(translator, handle->client, &provider_vgem, true, value, ret_fd, &export);
-	if (r == -ENOSPC) {
-		snprintf(detail, FBK_REASON_SIZE, "the daemon's limit of promises is reached");
-	}
+	int r = export_make(translator, handle->client, provider, true, value, ret_fd, &export);
 	if (r < 0) {
 		return r;
 	}

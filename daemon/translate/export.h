@@ -61,12 +61,10 @@ int export_cancel(struct client *client, uint32_t id);
 int export_reached(struct translator *translator, struct handle *handle, uint64_t value,
 		   int *ret_fd, char *detail);
 
-/* An unsignalled sync_file. `implicit`: for a dma-buf's reservation. */
-int export_promise(struct translator *translator, struct handle *handle, uint64_t value,
-		   bool implicit, int *ret_fd, char *detail);
-
-/* Can promises be made on this machine, by this policy? 0, or an error with a `detail`. */
-int export_promises_work(struct translator *translator, char *detail);
+/* A fence of this provider that the kernel may wait for before the point is reached. Only promise.c calls it, and checks
+ * before that it may. */
+int export_promise(struct translator *translator, struct handle *handle,
+		   const struct provider *provider, uint64_t value, int *ret_fd);
 
 /* The export behind a fence that a client passed; NULL: none is known. `syncobj_point` is the point of a syncobj that
  * the client waits for. */

@@ -14,7 +14,7 @@
 
 #include "client/include/fencebroker.h"
 #include "daemon/base/log.h"
-#include "export.h"
+#include "promise.h"
 #include "translator.h"
 
 #ifndef SO_PEERPIDFD
@@ -173,7 +173,7 @@ static void features_set(struct probe *probe, const struct drm *drm)
 void probe_promises(struct probe *probe, struct translator *translator)
 {
 	char why[FBK_REASON_SIZE];
-	bool works = export_promises_work(translator, why) == 0;
+	bool works = promises_work(translator, why) == 0;
 	result_set(probe, PROBE_PROMISE, "promises", works,
 		   works ? "ON, by policy, from vgem: a broken promise reads as success" : why);
 	features_set(probe, &translator->drm);

@@ -5,12 +5,37 @@
 build=$(dirname "$bin")
 prefix=$work/usr
 cmake --install "$build" --prefix "$prefix" >"$work/log" || fail "install: $(cat "$work/log")"
+# A prefix that is chosen now is one for every file, and the units start what is there.
+outside=$(grep -v "^$prefix/" "$build/install_manifest.txt" || true)
+[ -z "$outside" ] || fail "installed beside the prefix: $outside"
+units=$(grep -rlE '^Exec(Start|Reload)?=' "$prefix/lib/systemd" "$prefix"/share/dbus-1/*services | sort)
+[ "$(wc -l <<<"$units")" = 4 ] || fail "these start a program: $units"
+for unit in $units; do
+	# shellcheck disable=SC2013
+	for program in $(sed -nE 's/^Exec(Start|Reload)?=[-+@:!]*([^ ]+).*/\2/p' "$unit"); do
+		[[ $program = "$prefix"/bin/* && -x $program ]] || fail "$unit starts $program"
+	done
+done
 
-export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name libfencebroker.pc)")
-library=$(pkg-config --variable=libdir libfencebroker)
-export LD_LIBRARY_PATH=${library/#\/usr\/local/$prefix}
-gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$source/client/examples/handover.c" \
-	-I"$prefix/include" -L"$LD_LIBRARY_PATH" -lfencebroker || fail "nothing builds against it"
+# Programs build against it by pkg-config alone; also once the tree was moved.
+built_against() { # PREFIX
+	PKG_CONFIG_PATH=$(dirname "$(find "$1" -name libfencebroker.pc)")
+	export PKG_CONFIG_PATH
+	LD_LIBRARY_PATH=$(realpath "$(pkg-config --variable=libdir libfencebroker)")
+	export LD_LIBRARY_PATH
+	for define in --define-prefix --dont-define-prefix; do
+		# shellcheck disable=SC2046
+		gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$source/client/examples/handover.c" \
+			$(pkg-config $define --cflags --libs libfencebroker) || fail "nothing builds against $1"
+		[ -z "$(grep "$build" <<<"$(pkg-config $define --cflags --libs libfencebroker)")" ] ||
+			fail "pkg-config names the build's folder"
+	done
+	[[ $(ldd "$work/handover") == *"$1/"*libfencebroker.so* ]] || fail "it is linked with another: $(ldd "$work/handover")"
+}
+mv "$prefix" "$work/moved"
+built_against "$work/moved"
+mv "$work/moved" "$prefix"
+built_against "$prefix"
 
 # fence-vulkan is a library of its own, where it is built: the other one does not know it.
 if [ -e "$build/lib/libfence-vulkan.so" ]; then
@@ -24,8 +49,8 @@ int main(void)
 }
 EOF
 	# shellcheck disable=SC2046
-	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/vulkan" "$work/vulkan.c" -I"$prefix/include" \
-		-L"$LD_LIBRARY_PATH" $(pkg-config --cflags --libs fence-vulkan) ||
+	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/vulkan" "$work/vulkan.c" \
+		$(pkg-config --cflags --libs fence-vulkan) ||
 		fail "nothing builds against fence-vulkan"
 	"$work/vulkan" || fail "fence-vulkan opens what is not there, or says nothing of it"
 fi
@@ -42,8 +67,9 @@ int main(void)
 	return fbk_cl_open("no device is called that", &cl) == 0 || !*fbk_cl_error_detail();
 }
 END
-	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/opencl" "$work/opencl.c" -I"$prefix/include" \
-		-L"$LD_LIBRARY_PATH" -lfence-opencl -lfencebroker || fail "nothing builds against it"
+	# shellcheck disable=SC2046
+	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/opencl" "$work/opencl.c" \
+		$(pkg-config --cflags --libs fence-opencl) || fail "nothing builds against it"
 	# PoCL looks for the CPUs in there, and aborts without.
 	[ ! -d /sys/devices/system/cpu ] || "$work/opencl" || fail "fence-opencl"
 fi
