@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/foreign.h"
 #include "daemon/base/log.h"
+#include "daemon/base/notify.h"
 #include "daemon/core/client-log.h"
 #include "daemon/core/client-set.h"
 #include "daemon/core/device.h"
@@ -152,14 +154,50 @@ static void broker_hardware_changed(struct hardware *hardware)
 	broker_tell_features(broker);
 }
 
+static void broker_tell_state(const struct broker *broker, const char *first)
+{
+	const char *problem = broker->policy_problem;
+	if (broker->serving) {
+		notify_manager("%sSTATUS=serving %s, policy %s%s%s", first, broker->serving,
+			       policy_name(broker->registry.policy),
+			       problem[0] ? "; not in force: " : "", problem);
+	}
+}
+
+void broker_tell_serving(struct broker *broker, const char *socket)
+{
+	broker->serving = socket;
+	broker_tell_state(broker, "READY=1\n");
+}
+
+void broker_set_policy_problem(struct broker *broker, const char *problem)
+{
+	snprintf(broker->policy_problem, sizeof(broker->policy_problem), "%s", problem);
+	broker_tell_state(broker, "");
+}
+
+static void broker_warn_unkept(const struct policy *policy)
+{
+	int r = policy_keep_error(policy);
+	if (r < 0) {
+		log_warning("the policy can't be kept for a start with a fault in its files: %s",
+			    strerrordesc_np(-r));
+	}
+}
+
+static void broker_refuse_policy(struct reload *reload, const char *detail)
+{
+	broker_set_policy_problem(container_of(reload, struct broker, reload), detail);
+}
+
 /* What exists stays, with the rights that it was given. Nothing keeps pointers into the old policy. */
-static void broker_apply_policy(struct reload *reload, struct policy *policy, const char *name)
+static void broker_apply_policy(struct reload *reload, struct policy *policy)
 {
 	struct broker *broker = container_of(reload, struct broker, reload);
 	struct registry *registry = &broker->registry;
 	policy_destroy(registry->policy);
 	registry->policy = policy;
-	broker->policy_name = name;
+	broker_warn_unkept(policy);
 	clients_set_limits(registry);
 	registry_set_watcher(registry);
 	promises_prepare(&broker->translator);
@@ -169,6 +207,7 @@ static void broker_apply_policy(struct reload *reload, struct policy *policy, co
 	if (!broker->hardware.event) { /* nothing reports changes */
 		hardware_look(&broker->hardware);
 	}
+	broker_set_policy_problem(broker, "");
 }
 
 /* ----------------------------------------------------------------------------------- running -- */
@@ -260,6 +299,7 @@ static struct broker *broker_alloc(void)
 	broker->stop_timer.fire = broker_stop_now;
 	broker->reload.loop = &registry->loop;
 	broker->reload.apply = broker_apply_policy;
+	broker->reload.refuse = broker_refuse_policy;
 	broker->hardware.translator = translator;
 	broker->hardware.changed = broker_hardware_changed;
 	broker->hardware.watch = -1;
@@ -330,8 +370,7 @@ static void broker_init_translation(struct broker *broker)
 	registry->features = broker->probe.features;
 }
 
-int broker_create(struct policy *policy, const char *policy_name, bool user_mode,
-		  struct broker **ret_broker)
+int broker_create(struct policy *policy, bool user_mode, struct broker **ret_broker)
 {
 	struct broker *broker = broker_alloc();
 	if (!broker) {
@@ -339,7 +378,7 @@ int broker_create(struct policy *policy, const char *policy_name, bool user_mode
 		return -ENOMEM;
 	}
 	broker->registry.policy = policy;
-	broker->policy_name = policy_name;
+	broker_warn_unkept(policy);
 	broker->user_mode = user_mode;
 	int r = broker_init_core(broker);
 	if (r < 0) {

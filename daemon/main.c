@@ -23,6 +23,7 @@
 
 #define SYSTEM_SOCKET "/run/fencebroker/socket"
 #define SYSTEM_POLICY "/etc/fencebroker/policy.conf"
+#define POLICY_SIZE   (PATH_MAX + 64)
 
 extern const char policy_default_system[];
 extern const char policy_default_user[];
@@ -42,9 +43,9 @@ static const char help_text[] =
 	"  -u, --user           serve this user only; needs no privilege\n"
 	"  -s, --socket PATH    listen here (default " SYSTEM_SOCKET ",\n"
 	"                       with --user $XDG_RUNTIME_DIR/fencebroker/socket)\n"
-	"  -p, --policy FILE    read this policy (default " SYSTEM_POLICY ",\n"
-	"                       with --user ~/.config/fencebroker/policy.conf;\n"
-	"                       built-in when that file does not exist)\n"
+	"  -p, --policy FILE    read this policy, and nothing else (default\n"
+	"                       " SYSTEM_POLICY " or the built-in one, with\n"
+	"                       what is in policy.d; with --user ~/.config/fencebroker)\n"
 	"  -b, --bus ADDRESS    be on this bus: an address, system, session or none\n"
 	"                       (default the system bus, with --user the session's;\n"
 	"                       with --socket none)\n"
@@ -112,21 +113,55 @@ static int options_parse(int argc, char **argv, struct options *options, int *re
 	return 0;
 }
 
-/* The socket and policy paths that hold without options. -ENOENT without $XDG_RUNTIME_DIR. */
-static int default_paths(const struct options *options, char *socket, char *policy, size_t size)
+/* Where the daemon looks without options. Threads may read it to the end of the process. */
+static struct {
+	char socket[POLICY_SIZE];
+	char policy[POLICY_SIZE];
+	char drop_ins[POLICY_SIZE];
+	char state[PATH_MAX];
+	const char *directories[4];
+} paths;
+
+static const char *const system_directories[] = {
+	"/etc/fencebroker/policy.d",
+	"/run/fencebroker/policy.d",
+	FBK_VENDOR_DIR "/policy.d",
+	NULL,
+};
+
+static void user_paths(void)
 {
-	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	const char *config = secure_getenv("XDG_CONFIG_HOME");
 	const char *home = secure_getenv("HOME");
-	if (!options->user_mode) {
-		snprintf(socket, size, "%s", SYSTEM_SOCKET);
-		snprintf(policy, size, "%s", SYSTEM_POLICY);
-		return 0;
-	}
+	char directory[PATH_MAX];
 	if (config && config[0]) {
-		snprintf(policy, size, "%s/fencebroker/policy.conf", config);
+		snprintf(directory, sizeof(directory), "%s/fencebroker", config);
 	} else {
-		snprintf(policy, size, "%s/.config/fencebroker/policy.conf", home ? home : "");
+		snprintf(directory, sizeof(directory), "%s/.config/fencebroker", home ? home : "");
+	}
+	snprintf(paths.policy, sizeof(paths.policy), "%s/policy.conf", directory);
+	snprintf(paths.drop_ins, sizeof(paths.drop_ins), "%s/policy.d", directory);
+	paths.directories[0] = paths.drop_ins;
+	paths.directories[1] = "/etc/fencebroker/user-policy.d";
+	paths.directories[2] = FBK_VENDOR_DIR "/user-policy.d";
+}
+
+/* The service manager's, of which the unit asks for one. */
+static const char *state_directory(void)
+{
+	const char *state = secure_getenv("STATE_DIRECTORY");
+	snprintf(paths.state, sizeof(paths.state), "%.*s", (int)strcspn(state ? state : "", ":"),
+		 state ? state : "");
+	return paths.state[0] == '/' ? paths.state : NULL;
+}
+
+/* -ENOENT without $XDG_RUNTIME_DIR. */
+static int default_socket(const struct options *options)
+{
+	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+	if (!options->user_mode) {
+		snprintf(paths.socket, sizeof(paths.socket), "%s", SYSTEM_SOCKET);
+		return 0;
 	}
 	if (!options->socket && !options->check_policy && sd_listen_fds(0) == 0 &&
 	    (!runtime || !runtime[0])) {
@@ -134,17 +169,55 @@ static int default_paths(const struct options *options, char *socket, char *poli
 			"$XDG_RUNTIME_DIR is not set: log in properly, or say where with --socket");
 		return -ENOENT;
 	}
-	snprintf(socket, size, "%s/fencebroker/socket", runtime ? runtime : "");
+	snprintf(paths.socket, sizeof(paths.socket), "%s/fencebroker/socket",
+		 runtime ? runtime : "");
 	return 0;
 }
 
-static struct policy *policy_read(const struct policy_source *source, const char **ret_name)
+static struct policy_source policy_source(const struct options *options)
+{
+	snprintf(paths.policy, sizeof(paths.policy), "%s", SYSTEM_POLICY);
+	if (options->user_mode) {
+		user_paths();
+	}
+	return (struct policy_source){
+		.path = options->policy ? options->policy : paths.policy,
+		.alone = options->policy,
+		.built_in = options->user_mode ? policy_default_user : policy_default_system,
+		.directories = options->user_mode ? paths.directories : system_directories,
+		.state = options->policy ? NULL : state_directory(),
+	};
+}
+
+static int policy_check(const struct policy_source *source)
 {
 	struct policy *policy;
 	char error[512];
-	if (policy_source_load(source, &policy, ret_name, error, sizeof(error)) < 0) {
+	if (policy_source_check(source, &policy, error, sizeof(error)) < 0) {
 		log_error("%s", error);
+		return EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < policy_file_count(policy); i++) {
+		printf("%s: ok\n", policy_file(policy, i));
+	}
+	policy_destroy(policy);
+	return EXIT_SUCCESS;
+}
+
+/* `ret_problem` gets what is wrong with the files where another policy is in force. */
+static struct policy *policy_start(const struct policy_source *source, char *ret_problem,
+				   size_t size)
+{
+	struct policy *policy;
+	if (policy_source_start(source, &policy, ret_problem, size) < 0) {
+		log_error("%s", ret_problem);
 		return NULL;
+	}
+	if (ret_problem[0]) {
+		log_warning("%s", ret_problem);
+		log_warning("that policy is not in force, but the %s one: correct it, and run "
+			    "`fencectl reload`",
+			    policy_name(policy));
 	}
 	return policy;
 }
@@ -214,11 +287,10 @@ static int serve(struct broker *broker, struct listener *listener)
 	const struct counters *counters = &broker->registry.counters;
 	int r = -ENOMEM;
 	if (event && listener_start(listener, broker) == 0) {
-		notify_manager("READY=1\nSTATUS=serving %s",
-			       listener->path ? listener->path : "the passed socket");
-		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING,
-			 listener->path ? listener->path : "the passed socket",
-			 broker->policy_name);
+		const char *socket = listener->path ? listener->path : "the passed socket";
+		log_info("version %s, serving %s, policy %s", FBK_VERSION_STRING, socket,
+			 policy_name(broker->registry.policy));
+		broker_tell_serving(broker, socket);
 		r = broker_run(broker);
 		if (counters->promises > 0) {
 			log_info("promises: %llu made, %llu kept, %llu broken, %u left",
@@ -251,10 +323,8 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	struct listener listener;
 	struct broker *broker;
-	char socket[PATH_MAX];
-	char policy_path[PATH_MAX];
 	char error[512] = "";
-	const char *policy_name;
+	char problem[512];
 	int exit_status;
 
 	if (options_parse(argc, argv, &options, &exit_status) < 0) {
@@ -264,36 +334,31 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	atexit(log_finish);
 	foreign_init();
-	if (default_paths(&options, socket, policy_path, sizeof(socket)) < 0) {
+	if (default_socket(&options) < 0) {
 		return EXIT_FAILURE;
 	}
-	const struct policy_source source = {
-		.path = options.policy ? options.policy : policy_path,
-		.required = options.policy,
-		.built_in = options.user_mode ? policy_default_user : policy_default_system,
-	};
-	struct policy *policy = policy_read(&source, &policy_name);
+	const struct policy_source source = policy_source(&options);
+	if (options.check_policy) {
+		return policy_check(&source);
+	}
+	struct policy *policy = policy_start(&source, problem, sizeof(problem));
 	if (!policy) {
 		return EXIT_FAILURE;
 	}
-	if (options.check_policy) {
-		printf("%s: ok\n", policy_name);
-		policy_destroy(policy);
-		return EXIT_SUCCESS;
-	}
-	int r = listener_open(&listener, options.socket ? options.socket : socket,
+	int r = listener_open(&listener, options.socket ? options.socket : paths.socket,
 			      options.user_mode, error, sizeof(error));
 	if (r < 0) {
 		log_error("%s", error[0] ? error : strerrordesc_np(-r));
 		policy_destroy(policy);
 		return EXIT_FAILURE;
 	}
-	r = broker_create(policy, policy_name, options.user_mode, &broker);
+	r = broker_create(policy, options.user_mode, &broker);
 	if (r < 0) {
 		log_error("cannot start: %s", strerrordesc_np(-r));
 		listener_close(&listener);
 		return EXIT_FAILURE;
 	}
+	broker_set_policy_problem(broker, problem);
 	broker->reload.source = source;
 	const char *missing = probe_fatal(&broker->probe);
 	if (missing) {

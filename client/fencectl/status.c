@@ -35,6 +35,9 @@ static int print_status(const Fbk__Wire__Status *status)
 	       status->daemon_version, status->pid, status->user_mode ? ", for this user" : "",
 	       status->protocol_version, (unsigned long long)(status->uptime_ms / 1000),
 	       status->policy);
+	if (status->policy_problem[0]) {
+		printf("the policy's files are not in force: %s\n", status->policy_problem);
+	}
 	printf("%u clients, %u devices, %u timelines, %u file descriptors\n\n", status->sessions,
 	       status->devices, status->timelines, status->open_fds);
 	for (size_t i = 0; i < status->n_counters; i++) {

@@ -24,7 +24,8 @@ struct broker {
 	struct hardware hardware;
 	struct bus *bus; /* NULL: it is on no bus */
 	struct reload reload;
-	const char *policy_name; /* a path, or POLICY_BUILT_IN */
+	char policy_problem[512]; /* why what stands in the files is not in force; "": it is */
+	const char *serving;      /* the socket, for the service manager */
 	bool user_mode;
 	bool stopping;
 	struct wheel_timer stop_timer;

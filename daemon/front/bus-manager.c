@@ -219,7 +219,7 @@ static int get_open(sd_bus *connection, const char *path, const char *interface,
 		return sd_bus_message_append(reply, "b", broker->user_mode);
 	}
 	if (strcmp(property, "Policy") == 0) {
-		return sd_bus_message_append(reply, "s", broker->policy_name);
+		return sd_bus_message_append(reply, "s", policy_name(broker->registry.policy));
 	}
 	return append_features(reply, &broker->probe);
 }

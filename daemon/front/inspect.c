@@ -109,7 +109,8 @@ int request_inspect_status(struct client *client, struct handle *handle, const v
 	status->pid = getpid();
 	status->user_mode = broker->user_mode;
 	status->uptime_ms = (clock_now_ns() - registry->started_ns) / NS_PER_MS;
-	status->policy = text(broker->policy_name);
+	status->policy = text(policy_name(registry->policy));
+	status->policy_problem = text(broker->policy_problem);
 	status->sessions = registry->client_count;
 	status->devices = registry->device_count;
 	status->timelines = registry->timeline_count;

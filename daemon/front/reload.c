@@ -14,14 +14,12 @@
 
 struct reload_run {
 	struct job job;
-	struct policy_source source; /* with a path of its own */
-	char *path;
+	struct policy_source source;
 	struct reload *reload; /* the loop's */
 
 	/* The thread's until it has ended. */
 	int result;
 	struct policy *policy;
-	bool from_file;
 	char error[512];
 };
 
@@ -31,17 +29,14 @@ static void run_free(struct job *job)
 {
 	struct reload_run *run = container_of(job, struct reload_run, job);
 	policy_destroy(run->policy);
-	free(run->path);
 	free(run);
 }
 
 static void run_read(struct job *job)
 {
 	struct reload_run *run = container_of(job, struct reload_run, job);
-	const char *name;
-	run->result = policy_source_load(&run->source, &run->policy, &name, run->error,
-					 sizeof(run->error));
-	run->from_file = name == run->path;
+	run->result =
+		policy_source_load(&run->source, &run->policy, run->error, sizeof(run->error));
 }
 
 /* ------------------------------------------------------------------------------------ the loop -- */
@@ -80,13 +75,7 @@ static int run_start(struct reload *reload)
 		return -ENOMEM;
 	}
 	run->reload = reload;
-	run->path = strdup(reload->source.path);
-	if (!run->path) {
-		free(run);
-		return -ENOMEM;
-	}
 	run->source = reload->source;
-	run->source.path = run->path;
 	int r = job_start(&run->job, &run_ops, reload->loop);
 	reload->run = r < 0 ? NULL : run;
 	return r;
@@ -113,12 +102,12 @@ static void run_ended(struct job *job)
 	waiters_move(&reload->running, &told);
 	if (run->result == 0) {
 		struct policy *policy = run->policy;
-		const char *name = run->from_file ? reload->source.path : POLICY_BUILT_IN;
 		run->policy = NULL;
-		reload->apply(reload, policy, name);
-		log_info("policy %s is in force", name);
+		log_info("policy %s is in force", policy_name(policy));
+		reload->apply(reload, policy);
 	} else {
 		log_warning("the policy stays as it was: %s", run->error);
+		reload->refuse(reload, run->error);
 	}
 	reload_go_on(reload);
 	waiters_tell(&told, run->result, run->error);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Reads the policy anew while the daemon serves. Looking up users may block, so a thread of its own reads; it lives only
- * for that, and an eventfd tells the loop. On success `apply` puts the new policy in place; on an error the old one stays.
+ * for that, and an eventfd tells the loop. On success `apply` puts the new policy in place; on an error the old one stays,
+ * and `refuse` tells why.
  * Embedded in the broker; loop's thread only.
  */
 #pragma once
@@ -30,8 +31,9 @@ LIST_HEAD(reload_waiters, reload_waiter);
 struct reload {
 	struct loop *loop;
 	struct policy_source source; /* its strings live as long as the daemon */
-	/* Takes the policy; `name` lives as long as the daemon. */
-	void (*apply)(struct reload *reload, struct policy *policy, const char *name);
+	void (*apply)(struct reload *reload, struct policy *policy); /* takes the policy */
+	/* The old one stays; `detail` is as for a waiter. */
+	void (*refuse)(struct reload *reload, const char *detail);
 	struct reload_run *run;        /* NULL: none */
 	struct reload_waiters running; /* for the end of this run */
 	struct reload_waiters

@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy-files.h"
 #include "policy-rule.h"
 #include "policy.h"
 
-#define POLICY_FILE_MAX (256 * 1024)
-#define LONG_DIGITS     10 /* a number with fewer digits fits in 31 bits */
+#define LONG_DIGITS 10 /* a number with fewer digits fits in 31 bits */
 
 #define DIGITS  "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -114,40 +114,76 @@ static int text_prepare(const char *name, const char *text, char *prepared, char
 	return 0;
 }
 
-int policy_load_string(const char *name, const char *text, struct policy **ret_policy,
-		       char *ret_error, size_t error_size)
+/* Adds a part, whose name is the policy's own copy. */
+static int part_load(struct policy *policy, const struct policy_part *part, const char *name,
+		     char *ret_error, size_t error_size)
 {
-	struct policy *policy = calloc(1, sizeof(*policy));
-	size_t size = strlen(text);
+	size_t size = strlen(part->text);
 	char *prepared = malloc(size + size / LONG_DIGITS + 1);
 	config_t config;
 	int r;
 
+	if (!prepared) {
+		return refuse(-ENOMEM, ret_error, error_size, "%s: %s", name, strerror(ENOMEM));
+	}
 	config_init(&config);
-	if (!policy || !prepared) {
-		r = refuse(-ENOMEM, ret_error, error_size, "%s: %s", name, strerror(ENOMEM));
-		goto out;
-	}
-	r = text_prepare(name, text, prepared, ret_error, error_size);
-	if (r < 0) {
-		goto out;
-	}
-	if (!config_read_string(&config, prepared)) {
+	r = text_prepare(name, part->text, prepared, ret_error, error_size);
+	if (r == 0 && !config_read_string(&config, prepared)) {
 		r = refuse(-EINVAL, ret_error, error_size, "%s:%d: %s", name,
 			   config_error_line(&config), config_error_text(&config));
-		goto out;
 	}
-	r = policy_read(policy, &config, name, ret_error, error_size);
-	if (r < 0) {
-		goto out;
+	if (r == 0) {
+		r = policy_read(policy, &config, name, part->whole, ret_error, error_size);
 	}
-	*ret_policy = policy;
-	policy = NULL;
-out:
-	policy_destroy(policy);
 	config_destroy(&config);
 	free(prepared);
 	return r;
+}
+
+static int parts_load(struct policy *policy, const struct policy_part *parts, size_t count,
+		      char *ret_error, size_t error_size)
+{
+	int r = 0;
+
+	policy_init(policy);
+	policy->files = calloc(count + 1, sizeof(*policy->files));
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		char *name = policy->files ? strdup(parts[i].name) : NULL;
+
+		if (!name) {
+			return refuse(-ENOMEM, ret_error, error_size, "%s: %s", parts[i].name,
+				      strerror(ENOMEM));
+		}
+		policy->files[policy->file_count++] = name;
+		if (parts[i].whole) {
+			policy->name = name;
+		}
+		r = part_load(policy, &parts[i], name, ret_error, error_size);
+	}
+	return r;
+}
+
+int policy_load_parts(const struct policy_part *parts, size_t count, struct policy **ret_policy,
+		      char *ret_error, size_t error_size)
+{
+	struct policy *policy = calloc(1, sizeof(*policy));
+	int r = policy ? parts_load(policy, parts, count, ret_error, error_size)
+		       : refuse(-ENOMEM, ret_error, error_size, "%s", strerror(ENOMEM));
+
+	if (r < 0) {
+		policy_destroy(policy);
+		return r;
+	}
+	*ret_policy = policy;
+	return 0;
+}
+
+int policy_load_string(const char *name, const char *text, struct policy **ret_policy,
+		       char *ret_error, size_t error_size)
+{
+	const struct policy_part part = { .name = name, .text = text, .whole = true };
+
+	return policy_load_parts(&part, 1, ret_policy, ret_error, error_size);
 }
 
 /* Reads up to `size` bytes; returns how many, or a negative errno. */
@@ -209,20 +245,31 @@ out:
 	return r;
 }
 
-int policy_load_file(const char *path, struct policy **ret_policy, char *ret_error,
-		     size_t error_size)
+int policy_file_read(const char *path, char **ret_text, char *ret_error, size_t error_size)
 {
 	const size_t size = POLICY_FILE_MAX + 1;
 	char *text = malloc(size);
-	int r;
+	int r = text ? file_load(path, text, size, ret_error, error_size)
+		     : refuse(-ENOMEM, ret_error, error_size, "%s: %s", path, strerror(ENOMEM));
 
-	if (!text) {
-		return refuse(-ENOMEM, ret_error, error_size, "%s: %s", path, strerror(ENOMEM));
+	if (r < 0) {
+		free(text);
+		return r;
 	}
-	r = file_load(path, text, size, ret_error, error_size);
+	char *fitting = realloc(text, strlen(text) + 1);
+	*ret_text = fitting ? fitting : text;
+	return 0;
+}
+
+int policy_load_file(const char *path, struct policy **ret_policy, char *ret_error,
+		     size_t error_size)
+{
+	char *text;
+	int r = policy_file_read(path, &text, ret_error, error_size);
+
 	if (r == 0) {
 		r = policy_load_string(path, text, ret_policy, ret_error, error_size);
+		free(text);
 	}
-	free(text);
 	return r;
 }

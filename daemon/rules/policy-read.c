@@ -20,6 +20,7 @@
 
 struct loader {
 	const char *name;
+	bool whole;
 	char *error;
 	size_t error_size;
 	struct policy *policy;
@@ -55,6 +56,11 @@ static int fail(const struct loader *loader, int error)
 static unsigned int line_of(const config_setting_t *setting)
 {
 	return config_setting_source_line(setting);
+}
+
+static struct policy_origin origin_of(const struct loader *loader, const config_setting_t *setting)
+{
+	return (struct policy_origin){ loader->name, line_of(setting) };
 }
 
 /* ---------------------------------------------------------------------------- plain values --- */
@@ -145,6 +151,7 @@ static int setting_number_load(struct loader *loader, const config_setting_t *se
 		return r;
 	}
 	setting_store(loader->policy, spec, number);
+	loader->policy->setting_origins[spec - policy_setting_specs] = origin_of(loader, setting);
 	return 0;
 }
 
@@ -160,6 +167,8 @@ static int setting_switch_load(struct loader *loader, const config_setting_t *se
 
 	if (r == 0) {
 		memcpy((char *)&loader->policy->settings + spec->offset, &value, sizeof(value));
+		loader->policy->switch_origins[spec - policy_switch_specs] =
+			origin_of(loader, setting);
 	}
 	return r;
 }
@@ -192,6 +201,7 @@ static int limit_load(struct loader *loader, const config_setting_t *setting)
 		resource++;
 	}
 	limits->present |= UINT32_C(1) << resource;
+	limits->origins[resource] = origin_of(loader, setting);
 	return number_load(loader, setting, 0, POLICY_LIMIT_MAX, &limits->values[resource]);
 }
 
@@ -446,7 +456,10 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 	struct policy_rule *rule = &loader->policy->rules[loader->policy->rule_count];
 	int r = 0;
 
-	*rule = (struct policy_rule){ .classes = UINT32_MAX & ~UINT32_C(1) };
+	*rule = (struct policy_rule){
+		.classes = UINT32_MAX & ~UINT32_C(1),
+		.at = origin_of(loader, group),
+	};
 	loader->rule = rule;
 	loader->rule_optional = false;
 	loader->rule_absent = false;
@@ -484,10 +497,13 @@ static int rules_load(struct loader *loader, const config_setting_t *list)
 	if (config_setting_type(list) != CONFIG_TYPE_LIST) {
 		return refuse(loader, line_of(list), "\"rules\" must be a list ( { ... }, ... )");
 	}
-	loader->policy->rules = calloc((size_t)length + 1, sizeof(*loader->policy->rules));
-	if (!loader->policy->rules) {
+	struct policy *policy = loader->policy;
+	struct policy_rule *rules = reallocarray(
+		policy->rules, policy->rule_count + (size_t)length + 1, sizeof(*rules));
+	if (!rules) {
 		return fail(loader, -ENOMEM);
 	}
+	policy->rules = rules;
 	for (int i = 0; i < length; i++) {
 		const config_setting_t *group = config_setting_get_elem(list, (unsigned int)i);
 		int r;
@@ -522,7 +538,7 @@ static int root_load(struct loader *loader, const config_setting_t *root)
 	};
 	static const char *const needed[] = { "version", "rules" };
 
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+	for (size_t i = 0; i < (loader->whole ? 2 : 1); i++) {
 		if (!config_setting_get_member(root, needed[i])) {
 			return refuse(loader, 1, "\"%s\" is missing", needed[i]);
 		}
@@ -530,18 +546,22 @@ static int root_load(struct loader *loader, const config_setting_t *root)
 	return group_load(loader, root, keys, sizeof(keys) / sizeof(keys[0]));
 }
 
-int policy_read(struct policy *policy, const config_t *config, const char *name, char *ret_error,
-		size_t error_size)
+void policy_init(struct policy *policy)
+{
+	for (size_t i = 0; i < POLICY_SETTING_COUNT; i++) {
+		setting_store(policy, &policy_setting_specs[i], policy_setting_specs[i].initial);
+	}
+}
+
+int policy_read(struct policy *policy, const config_t *config, const char *name, bool whole,
+		char *ret_error, size_t error_size)
 {
 	struct loader loader = {
 		.name = name,
+		.whole = whole,
 		.error = ret_error,
 		.error_size = error_size,
 		.policy = policy,
 	};
-
-	for (size_t i = 0; i < POLICY_SETTING_COUNT; i++) {
-		setting_store(policy, &policy_setting_specs[i], policy_setting_specs[i].initial);
-	}
 	return root_load(&loader, config_root_setting(config));
 }

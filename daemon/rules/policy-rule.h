@@ -24,12 +24,14 @@ enum policy_key {
 struct policy_limits {
 	uint32_t present; /* mask by enum account_resource */
 	uint64_t values[ACCOUNT_RESOURCE_COUNT];
+	struct policy_origin origins[ACCOUNT_RESOURCE_COUNT];
 };
 
 _Static_assert(ACCOUNT_RESOURCE_COUNT <= 32, "a mask of resources has 32 bits");
 
 struct policy_rule {
 	char *origin; /* "FILE:LINE" */
+	struct policy_origin at;
 	bool any_user;
 	bool has_user;
 	bool has_group;
@@ -49,7 +51,13 @@ struct policy_rule {
 };
 
 struct policy {
+	const char *name; /* one of `files`, or constant */
+	int keep_error;
+	char **files;
+	size_t file_count;
 	struct policy_settings settings;
+	struct policy_origin setting_origins[POLICY_SETTING_COUNT];
+	struct policy_origin switch_origins[POLICY_SWITCH_COUNT];
 	struct policy_limits limits;
 	struct policy_rule *rules;
 	size_t rule_count;
@@ -57,7 +65,11 @@ struct policy {
 
 void policy_rule_clear(struct policy_rule *rule);
 
-/* Fill in a policy that is all zero from libconfig's tree. 0, or a negative errno and a message; the
- * policy may then be half filled, and policy_destroy() takes it. */
-int policy_read(struct policy *policy, const config_t *config, const char *name, char *ret_error,
-		size_t error_size);
+/* Before the first file: a policy that is all zero gets the defaults. */
+void policy_init(struct policy *policy);
+
+/* Add a file, from libconfig's tree: its settings and limits replace, its rules follow. `name` is one of the policy's
+ * `files`. `whole`: it must have rules. 0, or a negative errno and a message; the policy may then be half filled, and
+ * policy_destroy() takes it. */
+int policy_read(struct policy *policy, const config_t *config, const char *name, bool whole,
+		char *ret_error, size_t error_size);

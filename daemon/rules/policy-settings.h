@@ -49,6 +49,12 @@ extern const struct policy_switch_spec policy_switch_specs[POLICY_SWITCH_COUNT];
 #define POLICY_CLASS_COUNT 9
 extern const char *const policy_class_names[POLICY_CLASS_COUNT];
 
+/* Where a value or a rule is written. */
+struct policy_origin {
+	const char *file; /* lives as long as the policy; NULL: nowhere, it is the default */
+	unsigned int line;
+};
+
 enum policy_inspect {
 	POLICY_INSPECT_NONE,
 	POLICY_INSPECT_OWN, /* what belongs to the same uid */

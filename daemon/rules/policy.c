@@ -53,8 +53,32 @@ void policy_destroy(struct policy *policy)
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		policy_rule_clear(&policy->rules[i]);
 	}
+	for (size_t i = 0; i < policy->file_count; i++) {
+		free(policy->files[i]);
+	}
+	free(policy->files);
 	free(policy->rules);
 	free(policy);
+}
+
+const char *policy_name(const struct policy *policy)
+{
+	return policy->name;
+}
+
+size_t policy_file_count(const struct policy *policy)
+{
+	return policy->file_count;
+}
+
+const char *policy_file(const struct policy *policy, size_t index)
+{
+	return policy->files[index];
+}
+
+int policy_keep_error(const struct policy *policy)
+{
+	return policy->keep_error;
 }
 
 const struct policy_settings *policy_settings(const struct policy *policy)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the administrator allows: one file, read once. The evaluator is pure: it looks at its arguments
+ * What the administrator allows: one or more files, read once. The evaluator is pure: it looks at its arguments
  * alone, so that the same question always gets the same answer. Names of users and groups are looked up
  * while loading. The loader owns the policy. Once loaded it does not change, so any thread may ask it.
  *
- * The file, in libconfig's syntax:
+ * A file, in libconfig's syntax:
  *   version = 1;
  *   settings: { spin_us = 10; promises = false; };         keys of policy_setting_specs,
  *                                                          policy_switch_specs
@@ -24,7 +24,8 @@
  * The first rule that matches and has the key decides a question; the same holds for each single
  * limit. Where no rule decides, the question is denied, and the limit is the file's or else the
  * default. A rule with optional = true is left out when its user or group does not exist; in any
- * other rule that is an error.
+ * other rule that is an error. Of several files a later one replaces settings and limits of earlier ones,
+ * key by key, and its rules follow theirs.
  */
 #pragma once
 
@@ -57,8 +58,29 @@ int policy_load_file(const char *path, struct policy **ret_policy, char *ret_err
 int policy_load_string(const char *name, const char *text, struct policy **ret_policy,
 		       char *ret_error, size_t error_size);
 
+/* A file of several. */
+struct policy_part {
+	const char *name; /* for messages and origins */
+	const char *text;
+	bool whole; /* "rules" must be there, so that no forgotten key locks everybody out */
+};
+
+/* Several, in their order. */
+int policy_load_parts(const struct policy_part *parts, size_t count, struct policy **ret_policy,
+		      char *ret_error, size_t error_size);
+
 /* Takes NULL. */
 void policy_destroy(struct policy *policy);
+
+/* What to call it: the file that must be there, or POLICY_BUILT_IN or POLICY_LAST_GOOD. */
+const char *policy_name(const struct policy *policy);
+
+/* The files that it was read from, in their order. */
+size_t policy_file_count(const struct policy *policy);
+const char *policy_file(const struct policy *policy, size_t index);
+
+/* Why it could not be kept for the next start: 0 or a negative errno. */
+int policy_keep_error(const struct policy *policy);
 
 const struct policy_settings *policy_settings(const struct policy *policy);
 

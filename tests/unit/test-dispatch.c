@@ -71,7 +71,7 @@ static void setup(void)
 	char error[256];
 	ck_assert_int_eq(
 		policy_load_string("test", policy_default_user, &policy, error, sizeof(error)), 0);
-	ck_assert_int_eq(broker_create(policy, "test", true, &broker), 0);
+	ck_assert_int_eq(broker_create(policy, true, &broker), 0);
 	client = connected();
 	other = connected();
 	answer = (struct answer){ .fd_count = 0 };

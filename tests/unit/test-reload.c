@@ -22,12 +22,11 @@ static _Atomic bool faulty;
 
 /* In place of the one that reads files. */
 int policy_source_load(const struct policy_source *source, struct policy **ret_policy,
-		       const char **ret_name, char *ret_error, size_t error_size)
+		       char *ret_error, size_t error_size)
 {
 	runs++;
 	sem_post(&begun);
 	sem_wait(&go_on);
-	*ret_name = source->path;
 	if (faulty) {
 		snprintf(ret_error, error_size, "%s:7: wrong", source->path);
 		return -EINVAL;
@@ -46,7 +45,7 @@ struct asker {
 static struct loop loop;
 static struct reload reload;
 static struct asker askers[4];
-static unsigned int applied;
+static unsigned int applied, refused;
 
 static void told(struct reload_waiter *waiter, int error, const char *detail)
 {
@@ -60,11 +59,16 @@ static void told(struct reload_waiter *waiter, int error, const char *detail)
 	}
 }
 
-static void apply(struct reload *of, struct policy *policy, const char *name)
+static void refuse(struct reload *of, const char *detail)
 {
 	ck_assert_ptr_eq(of, &reload);
-	ck_assert_str_eq(name, "a-file");
-	ck_assert_ptr_eq(name, of->source.path); /* not the thread's own copy */
+	ck_assert_str_eq(detail, "a-file:7: wrong");
+	refused++;
+}
+
+static void apply(struct reload *of, struct policy *policy)
+{
+	ck_assert_ptr_eq(of, &reload);
 	policy_destroy(policy);
 	applied++;
 }
@@ -76,8 +80,9 @@ static void setup(void)
 	sem_init(&go_on, 0, 0);
 	reload = (struct reload){
 		.loop = &loop,
-		.source = { .path = "a-file", .required = true },
+		.source = { .path = "a-file", .alone = true },
 		.apply = apply,
+		.refuse = refuse,
 	};
 	for (size_t i = 0; i < 4; i++) {
 		askers[i].waiter.done = told;
@@ -145,6 +150,7 @@ START_TEST(a_fault)
 	run_to_end();
 	ck_assert_int_eq(askers[0].error, -EINVAL);
 	ck_assert_str_eq(askers[0].detail, "a-file:7: wrong");
+	ck_assert_uint_eq(refused, 1);
 	ck_assert_uint_eq(applied, 0);
 }
 END_TEST

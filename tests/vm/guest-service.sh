@@ -109,10 +109,14 @@ for _ in $(seq 100); do
 done
 fencectl status >/dev/null || problem "it did not come back"
 
-# What it prints for a policy that is wrong, and that it says so instead of running.
+# A policy that is wrong does not stop it: it says so, and runs on the last good one.
 systemctl stop fencebroker.socket fencebroker.service
 echo 'version = 1; rules = (); settings: { promise_ms = 5000; };' >/etc/fencebroker/policy.conf
-systemctl start fencebroker.service 2>/dev/null && fail "it started with a wrong policy"
+systemctl start fencebroker.service || problem "it does not start with a wrong policy"
+fencectl status --json | jq -e '.policy == "last good" and (.policy_problem | contains("promise_ms"))' >/dev/null ||
+	problem "it does not tell what policy it has"
+systemctl show -P StatusText fencebroker | grep -q 'not in force: .*policy.conf:1: ' ||
+	problem "systemd is told: $(systemctl show -P StatusText fencebroker)"
 # journald may read the line of a process that is gone already, and then does not know its unit: systemd tries again.
 told() {
 	grep -q 'policy.conf:1: "promise_ms" must be from 1 to 1500' <<<"$(logs)"
@@ -122,7 +126,7 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 told || problem "no word of the policy"
-systemctl stop fencebroker.service # systemd would try again, with the built-in policy
+systemctl stop fencebroker.socket fencebroker.service
 rm -r /etc/fencebroker /etc/systemd/system/fencebroker.*
 systemctl daemon-reload
 systemctl reset-failed fencebroker 2>/dev/null || true
