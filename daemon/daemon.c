@@ -103,7 +103,7 @@ static uint64_t fd_limit(void)
 static void registry_set_ceilings(struct registry *registry, uint64_t reserved)
 {
 	registry->base_fds = count_open_fds();
-	uint64_t kept = registry->base_fds + reserved + WIRE_FDS_ROOM;
+	uint64_t kept = registry->base_fds + reserved + ACCOUNT_RESERVE_FDS + WIRE_FDS_ROOM;
 	uint64_t ceiling = registry->fd_limit > kept ? registry->fd_limit - kept : 0;
 	account_set_ceiling(registry->account, ACCOUNT_REGISTERED_PAGES, FOREIGN_MAX);
 	account_set_ceiling(registry->account, ACCOUNT_FDS, ceiling);
@@ -296,6 +296,7 @@ static struct broker *broker_alloc(void)
 	translator->drm = DRM_NONE;
 	translator->memory_lock = -ENOTSUP;
 	translator->promises_over = broker_promises_over;
+	spare_init(&broker->spare);
 	broker->stop_timer.fire = broker_stop_now;
 	broker->reload.loop = &registry->loop;
 	broker->reload.apply = broker_apply_policy;
@@ -391,6 +392,7 @@ int broker_create(struct policy *policy, bool user_mode, struct broker **ret_bro
 		broker_destroy(broker);
 		return r;
 	}
+	spare_fill(&broker->spare);
 	registry_set_ceilings(&broker->registry, FDS_RESERVED);
 	*ret_broker = broker;
 	return 0;
@@ -442,6 +444,7 @@ void broker_destroy(struct broker *broker)
 	graph_finish(&registry->graph);
 	refusals_finish(registry);
 	client_log_finish(registry);
+	spare_lend(&broker->spare);
 	loop_disarm(&registry->loop, &broker->stop_timer);
 	submit_arms_finish(translator);
 	vgem_finish(translator);

@@ -15,7 +15,10 @@
 #define WIRE_VERSION_MAX 1
 
 #define WIRE_PACKET_MAX 16384
-#define WIRE_FDS_ROOM   253 /* SCM_MAX_FD: the kernel passes no more in one packet */
+/* An abstract address that begins so, of the client's socket: it only inspects and administers. */
+#define WIRE_INSPECTS_ADDRESS "fencebroker-inspect-"
+
+#define WIRE_FDS_ROOM 253 /* SCM_MAX_FD: the kernel passes no more in one packet */
 
 /* Who sent a packet, where the receiving socket has SO_PASSCRED. */
 struct wire_sender {

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,9 +27,7 @@
 #include "request.h"
 #include "watch.h"
 
-#define SYSTEM_SOCKET "/run/fencebroker/socket"
-
-static int socket_path(const char *given, char *ret_path, size_t size)
+int context_socket_path(const char *given, char *ret_path, size_t size)
 {
 	/* not in a set-user-ID program: its caller would choose the daemon */
 	const char *environment = secure_getenv("FENCEBROKER_SOCKET");
@@ -39,7 +38,7 @@ static int socket_path(const char *given, char *ret_path, size_t size)
 	} else {
 		length = snprintf(ret_path, size, "%s/fencebroker/socket", runtime ? runtime : "");
 		if (!runtime || !runtime[0] || access(ret_path, F_OK) < 0) {
-			length = snprintf(ret_path, size, "%s", SYSTEM_SOCKET);
+			length = snprintf(ret_path, size, "%s", CONTEXT_SYSTEM_SOCKET);
 		}
 	}
 	if ((size_t)length >= size) {
@@ -48,16 +47,37 @@ static int socket_path(const char *given, char *ret_path, size_t size)
 	return 0;
 }
 
+/* Where the kernel refuses that address, the daemon serves it as any other. */
+static int socket_say_inspects(int socket)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	unsigned long long number;
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
+		return error_of_call("getrandom", -errno);
+	}
+	int length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "%s%016llx",
+			      WIRE_INSPECTS_ADDRESS, number);
+	bind(socket, (struct sockaddr *)&address,
+	     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length));
+	return 0;
+}
+
 static int context_connect(struct fbk_context *context, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int r = socket_path(path, address.sun_path, sizeof(address.sun_path));
+	int r = context_socket_path(path, address.sun_path, sizeof(address.sun_path));
 	if (r < 0) {
 		return r;
 	}
 	context->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (context->socket < 0) {
 		return error_of_call("socket", -errno);
+	}
+	if (context->inspects) {
+		r = socket_say_inspects(context->socket);
+	}
+	if (r < 0) {
+		return r;
 	}
 	do { /* waits while the daemon has a queue of others */
 		r = fd_connect(context->socket, (struct sockaddr *)&address, sizeof(address));
@@ -250,7 +270,7 @@ static int context_start(struct fbk_context *context, int socket, const char *pa
 	return r;
 }
 
-static int connect_by(int socket, const char *path, struct fbk_context **ret_context)
+static int connect_by(int socket, const char *path, bool inspects, struct fbk_context **ret_context)
 {
 	struct fbk_context *context = context_create();
 	if (!context) {
@@ -259,6 +279,7 @@ static int connect_by(int socket, const char *path, struct fbk_context **ret_con
 		}
 		return error_plain(-ENOMEM);
 	}
+	context->inspects = inspects;
 	int r = context_start(context, socket, path);
 	if (r < 0) {
 		fbk_disconnect(context);
@@ -270,7 +291,12 @@ static int connect_by(int socket, const char *path, struct fbk_context **ret_con
 
 int fbk_connect(const char *path, struct fbk_context **ret_context)
 {
-	return connect_by(-1, path, ret_context);
+	return connect_by(-1, path, false, ret_context);
+}
+
+int context_connect_to_inspect(const char *path, struct fbk_context **ret_context)
+{
+	return connect_by(-1, path, true, ret_context);
 }
 
 int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context)
@@ -287,7 +313,7 @@ int fbk_connect_fd(int socket_fd, struct fbk_context **ret_context)
 				 "that fd is not the socket that RegisterDevice() returned");
 	}
 	fcntl(socket_fd, F_SETFD, FD_CLOEXEC);
-	return connect_by(socket_fd, NULL, ret_context);
+	return connect_by(socket_fd, NULL, false, ret_context);
 }
 
 static void context_goodbye(struct fbk_context *context)

@@ -42,8 +42,9 @@ struct fbk_context {
 	int epoll; /* the pollable fd: of the socket, of `local`, of a timer */
 	int local; /* an eventfd: something to dispatch that is not on the socket */
 	int doorbell;
-	int wake;   /* an eventfd: the thread that reads the socket is to look again */
-	bool *ours; /* a page that the kernel wipes in a forked child: false there */
+	int wake;      /* an eventfd: the thread that reads the socket is to look again */
+	bool inspects; /* it says so: an administrator's gets in where no other would */
+	bool *ours;    /* a page that the kernel wipes in a forked child: false there */
 	const struct fbk_life_slot
 		*life; /* the daemon's; of a life that never ends until it is mapped */
 	struct fbk_pair_page *pair;
@@ -96,6 +97,13 @@ struct fbk_context {
 /* NULL: no memory. Nothing in it is open yet; context_destroy() takes what is half made. */
 struct fbk_context *context_create(void);
 void context_destroy(struct fbk_context *context);
+
+/* connect.c: the socket that fbk_connect() connects to, given the same path or NULL. */
+#define CONTEXT_SYSTEM_SOCKET "/run/fencebroker/socket"
+int context_socket_path(const char *given, char *ret_path, size_t size);
+
+/* connect.c: fbk_connect() for a program that only inspects and administers. */
+int context_connect_to_inspect(const char *path, struct fbk_context **ret_context);
 
 int context_check(struct fbk_context *context); /* 0; -EBADF in a forked child */
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/clock.h"
+
 const char *client_label(const struct client *client)
 {
 	static char label[96];
@@ -112,6 +114,7 @@ int client_create(struct registry *registry, const struct credentials *credentia
 	}
 	client->registry = registry;
 	client->id = registry_new_id(registry);
+	client->since_ns = clock_now_ns();
 	client->credentials = *credentials;
 	client->subject = credentials_subject(&client->credentials);
 	bell_init(&client->bell, registry);
@@ -146,6 +149,27 @@ int client_admit(struct client *client)
 		r = charge_take(&client->fd_charge, client->user, ACCOUNT_FDS, 2);
 	}
 	return r;
+}
+
+bool client_may_use_reserve(const struct client *client, int error)
+{
+	return (error == -EDQUOT || error == -ENFILE) && client->admin &&
+	       client->credentials.inspects && !client->greeted && !client->reserve;
+}
+
+int client_use_reserve(struct client *client)
+{
+	struct user *reserve;
+	int r = account_reserve_ref(client->registry->account, &reserve);
+	if (r < 0) {
+		return r;
+	}
+	charge_release(&client->fd_charge);
+	charge_release(&client->charge);
+	user_unref(client->user);
+	client->user = reserve;
+	client->reserve = true;
+	return client_admit(client);
 }
 
 void client_end(struct client *client, enum fbk_cause cause)

@@ -31,6 +31,7 @@ struct credentials {
 	size_t group_count;
 	int pidfd;
 	char unit[64]; /* of the service manager; "" for none */
+	bool inspects; /* the address of its socket says that it only inspects and administers */
 };
 
 struct client {
@@ -45,6 +46,8 @@ struct client {
 	uint64_t features; /* that it was told of */
 	bool ending;       /* it gets no more notifications */
 	bool admin;        /* may fail timelines, evict clients and reload the policy */
+	bool reserve;      /* charged to the reserve: it can make nothing */
+	uint64_t since_ns; /* it came */
 
 	struct user *user;
 	struct charge charge;
@@ -67,7 +70,8 @@ struct client {
 	struct graph_edges waits; /* those that it declared */
 	RB_HEAD(export_tree, export) export_ids;
 	RB_HEAD(token_tree, token) token_ids;
-	RB_HEAD(watch_tree, watch) watches;   /* by the client's number */
+	RB_HEAD(watch_tree, watch) watches; /* by the client's number */
+	uint32_t watch_count;
 	TAILQ_HEAD(watch_queue, watch) fired; /* not notified yet */
 	/* A watch has fired. The connection sets this; NULL: the client has none. */
 	void (*notify)(struct client *client);
@@ -87,6 +91,13 @@ void clients_set_limits(struct registry *registry);
 
 /* Charge what every client costs, before it is served. -EDQUOT, -ENFILE. */
 int client_admit(struct client *client);
+
+/* Its user is at a limit, and it is an administrator that has made nothing yet: charge it to the reserve instead. -EDQUOT:
+ * others use that up. */
+int client_use_reserve(struct client *client);
+
+/* May it use the reserve after this error? */
+bool client_may_use_reserve(const struct client *client, int error);
 
 /* End everything that the client owns; its timelines fail with this cause. Frees the client. */
 void client_end(struct client *client, enum fbk_cause cause);

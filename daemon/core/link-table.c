@@ -107,6 +107,22 @@ uint64_t link_returned(const struct link *link)
 	return lane ? lane_value(lane) : 0;
 }
 
+uint32_t link_dropped(const struct link *link)
+{
+	struct lane_page frames;
+	uint32_t dropped = 0;
+	if (!link->claims || !frames_of(link, &frames)) {
+		return 0;
+	}
+	struct claim_page claims = link_claims(link);
+	for (uint32_t index = 0; index < FBK_BUFFERS_MAX; index++) {
+		uint64_t handed = lane_frame_sequence(&frames, index);
+		dropped += handed > 0 && handed >= link->from &&
+			   claim_of(&claims, index, handed) == FBK_CLAIM_RETRACTED;
+	}
+	return dropped;
+}
+
 static const struct link_side *side_of_lane(const struct link *link, const struct timeline *lane)
 {
 	for (int i = 0; i < 2; i++) {

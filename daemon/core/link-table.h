@@ -43,6 +43,9 @@ const struct link *link_of_lane(const struct timeline *lane);
 /* Will frames come, as far as both ends say? Not while the consumer pauses, or once the producer stops. */
 bool link_wants_frames(const struct link *link);
 
+/* Of the last frame in each buffer: how many went back unread. */
+uint32_t link_dropped(const struct link *link);
+
 /* How many there were. */
 uint64_t link_handed(const struct link *link);
 uint64_t link_returned(const struct link *link);

@@ -23,6 +23,7 @@ static void watch_destroy(struct watch *watch)
 	}
 	LIST_REMOVE(watch, links);
 	RB_REMOVE(watch_tree, &client->watches, watch);
+	client->watch_count--;
 	charge_release(&watch->charge);
 	free(watch);
 }
@@ -79,6 +80,7 @@ int watch_create(struct handle *handle, uint64_t number, uint64_t value, uint64_
 		free(watch);
 		return r;
 	}
+	client->watch_count++;
 	LIST_INSERT_HEAD(&handle->watches, watch, links);
 	client->registry->counters.watches++;
 	timeline_count(handle->timeline)->watches++;

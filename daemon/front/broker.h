@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/base/spare.h"
 #include "daemon/core/client.h"
 #include "daemon/translate/hardware.h"
 #include "daemon/translate/probe.h"
@@ -27,6 +28,7 @@ struct broker {
 	char policy_problem[512]; /* why what stands in the files is not in force; "": it is */
 	const char *serving;      /* the socket, for the service manager */
 	bool user_mode;
+	struct spare spare; /* for administrators, when no fd is free */
 	bool stopping;
 	struct wheel_timer stop_timer;
 	struct event *closer_alarm;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
@@ -43,6 +44,18 @@ static void credentials_find_unit(struct credentials *credentials)
 	free(unit);
 }
 
+/* A socket cannot say more of itself before its first packet, which is too late: whether it is accepted is decided now. */
+bool connection_socket_inspects(int socket)
+{
+	struct sockaddr_un address;
+	socklen_t size = sizeof(address);
+	size_t length = strlen(WIRE_INSPECTS_ADDRESS);
+	return getpeername(socket, (struct sockaddr *)&address, &size) == 0 &&
+	       size >= offsetof(struct sockaddr_un, sun_path) + 1 + length &&
+	       address.sun_path[0] == '\0' &&
+	       memcmp(address.sun_path + 1, WIRE_INSPECTS_ADDRESS, length) == 0;
+}
+
 int connection_credentials(int socket, struct credentials *ret_credentials)
 {
 	struct credentials *credentials = ret_credentials;
@@ -70,6 +83,7 @@ int connection_credentials(int socket, struct credentials *ret_credentials)
 		return -errno;
 	}
 	credentials_find_unit(credentials);
+	credentials->inspects = connection_socket_inspects(socket);
 	return 0;
 }
 
@@ -100,13 +114,21 @@ static void connection_fed(struct wheel_timer *timer)
 	}
 }
 
+/* An administrator that looks is served when all else waits for fds. It sends none. */
+static bool connection_may_use_spare(const struct connection *connection)
+{
+	const struct client *client = connection->client;
+	return client->admin && client->credentials.inspects;
+}
+
 /* Rule R10: receive only with room for all fds of a packet; then a truncated packet is the sender's fault. */
 static bool connection_may_receive(struct connection *connection)
 {
 	if (connection->reply.size > 0 || connection->closing) {
 		return false;
 	}
-	if (registry_free_fds(&connection->broker->registry) < WIRE_FDS_ROOM) {
+	if (!connection_may_use_spare(connection) &&
+	    registry_free_fds(&connection->broker->registry) < WIRE_FDS_ROOM) {
 		log_starved("clients are not read");
 		connection_starve(connection);
 		return false;
@@ -252,8 +274,16 @@ static void connection_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct connection *connection = arg;
+	struct spare *spare =
+		connection_may_use_spare(connection) ? &connection->broker->spare : NULL;
 	connection->broker->registry.bells_in_a_row = 0;
+	if (spare) {
+		spare_lend(spare);
+	}
 	for (int i = 0; i < CONNECTION_REQUESTS_PER_TURN && connection_receive(connection); i++) {
+	}
+	if (spare) {
+		spare_fill(spare);
 	}
 }
 
@@ -304,21 +334,32 @@ static int connection_listen(struct connection *connection)
 	return connection->anonymous ? 0 : connection_listen_exit(connection);
 }
 
+/* The socket, and the fds that may be unread in it. */
+static int connection_charge(struct connection *connection)
+{
+	return charge_take(&connection->fd_charge, connection->client->user, ACCOUNT_FDS,
+			   1 + CONNECTION_FLIGHT_MAX);
+}
+
 /* The client and its connection have a charge each. */
 static int connection_admit(struct connection *connection)
 {
-	int r = client_admit(connection->client);
-	if (r == 0) { /* the socket, and the fds that may be unread in it */
-		r = charge_take(&connection->fd_charge, connection->client->user, ACCOUNT_FDS,
-				1 + CONNECTION_FLIGHT_MAX);
+	struct client *client = connection->client;
+	int r = client_admit(client);
+	if (r == 0) {
+		r = connection_charge(connection);
+	}
+	if (client_may_use_reserve(client, r)) {
+		r = client_use_reserve(client);
+		r = r < 0 ? r : connection_charge(connection);
 	}
 	return r;
 }
 
 /* Root administers the system's daemon, and each user its own. */
-static bool credentials_administer(const struct credentials *credentials, bool user_mode)
+bool connection_may_administer(const struct broker *broker, uid_t uid)
 {
-	return credentials->uid == 0 || (user_mode && credentials->uid == geteuid());
+	return uid == 0 || (broker->user_mode && uid == geteuid());
 }
 
 static int connection_alloc(struct broker *broker, const struct credentials *credentials,
@@ -343,7 +384,7 @@ static int connection_alloc(struct broker *broker, const struct credentials *cre
 	connection->starving.fire = connection_fed;
 	client->notify = connection_notify;
 	client->connection = connection;
-	client->admin = credentials_administer(credentials, broker->user_mode);
+	client->admin = connection_may_administer(broker, credentials->uid);
 	LIST_INSERT_HEAD(&broker->connections, connection, links);
 	*ret_connection = connection;
 	return 0;

@@ -59,6 +59,12 @@ struct connection {
 	enum fbk_cause cause; /* that its client ends with, also after the hang-up */
 };
 
+/* Root administers the system's daemon, and each user its own. */
+bool connection_may_administer(const struct broker *broker, uid_t uid);
+
+/* Does the address of its peer say that it only inspects and administers? */
+bool connection_socket_inspects(int socket);
+
 /* The credentials of the peer of a socket, with an open pidfd. */
 int connection_credentials(int socket, struct credentials *ret_credentials);
 

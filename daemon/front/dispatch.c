@@ -107,6 +107,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_STATUS, inspect_status, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_DEVICES, inspect_devices, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, REQUEST_ROOM, INSPECTS),
+	ENTRY(INSPECT_CLIENTS, inspect_clients, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_ROUTE, inspect_route, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_STUCK, inspect_stuck, REQUEST_ROOM, INSPECTS),
 	ENTRY(ADMIN_FAIL, admin_fail, 512, .admin = true),
@@ -268,7 +269,12 @@ void answer_finish(struct answer *answer)
 void error_explain(const struct client *client, int error, char *text)
 {
 	const struct account_limit *limit = user_refused(client->user);
-	if (error == -EDQUOT && limit) {
+	if (error == -EDQUOT && client->reserve) {
+		snprintf(text, FBK_REASON_SIZE,
+			 "uid %u is at a limit, so this connection is of the reserve: it can only "
+			 "inspect and administer",
+			 client->subject.uid);
+	} else if (error == -EDQUOT && limit) {
 		snprintf(text, FBK_REASON_SIZE,
 			 "a limit of uid %u is reached: %s (%llu %s); release something, or raise "
 			 "it in the policy",

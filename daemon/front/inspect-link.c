@@ -5,8 +5,10 @@
 #include "broker.h"
 #include "daemon/base/clock.h"
 #include "daemon/core/device.h"
+#include "daemon/core/link-late.h"
 #include "daemon/core/link-table.h"
 #include "dispatch.h"
+#include "inspect-filter.h"
 #include "inspect.h"
 
 #define LINKS_MAX   4 /* in a packet, with all their buffers */
@@ -73,6 +75,19 @@ static void buffers_describe(struct link_room *room, Fbk__Wire__LinkEntry *entry
 	entry->n_buffers = room->buffer_count - first;
 }
 
+/* How its frames go, from the times in its tables. */
+static void pace_describe(Fbk__Wire__LinkEntry *entry, const struct link *link)
+{
+	uint64_t now_ns = clock_now_ns();
+	struct link_pace pace = link_pace(link);
+	entry->has_frame_age = pace.last_ns > 0;
+	if (entry->has_frame_age && pace.last_ns < now_ns) {
+		entry->frame_age_ms = (now_ns - pace.last_ns) / NS_PER_MS;
+	}
+	entry->frame_every_us = (pace.every_ns + 999) / 1000;
+	entry->dropped = link_dropped(link);
+}
+
 static void link_describe(struct link_room *room, const struct link *link)
 {
 	Fbk__Wire__LinkEntry *entry = &room->entries[room->list.n_links];
@@ -86,10 +101,14 @@ static void link_describe(struct link_room *room, const struct link *link)
 	if (producer->client) {
 		entry->producer = producer->device->name;
 		entry->producer_pid = producer->client->credentials.pid;
+		entry->producer_uid = producer->client->subject.uid;
+		entry->producer_client_id = producer->client->id;
 	}
 	if (consumer->client) {
 		entry->consumer = consumer->device->name;
 		entry->consumer_pid = consumer->client->credentials.pid;
+		entry->consumer_uid = consumer->client->subject.uid;
+		entry->consumer_client_id = consumer->client->id;
 	}
 	if (producer->client && consumer->client) {
 		entry->acquire = text(route_name(link->acquire.route));
@@ -97,6 +116,7 @@ static void link_describe(struct link_room *room, const struct link *link)
 	}
 	entry->handed = link_handed(link);
 	entry->returned = link_returned(link);
+	pace_describe(entry, link);
 	buffers_describe(room, entry, link);
 	room->entry_list[room->list.n_links++] = entry;
 }
@@ -115,6 +135,22 @@ static bool link_may_be_seen(const struct link *link, const struct client *clien
 	return !ends && inspect_may_see(client, link->state->device->uid);
 }
 
+/* One of its ends has all that is wanted of an end. */
+static bool link_is_wanted(const struct link *link, const struct filter *filter)
+{
+	bool taken = !filter->wanted;
+	for (int i = 0; i < 2; i++) {
+		const struct link_side *side = &link->sides[i];
+		if (side->client) {
+			const struct filter_view view = { side->client->subject.uid,
+							  side->client->id, side->device->name,
+							  side->device->id };
+			taken = taken || filter_takes(filter, &view);
+		}
+	}
+	return taken && filter_takes_name(filter, link_name(link));
+}
+
 int request_inspect_links(struct client *client, struct handle *handle, const void *body, int *fds,
 			  struct answer *answer)
 {
@@ -123,17 +159,27 @@ int request_inspect_links(struct client *client, struct handle *handle, const vo
 	static struct link_room room;
 	const Fbk__Wire__InspectLinks *request = body;
 	const struct link *link;
-
+	struct filter filter;
+	int r = filter_init(&filter, request->after_id, request->filter, request->limit, LINKS_MAX,
+			    answer->detail);
+	if (r < 0) {
+		return r;
+	}
 	fbk__wire__link_list__init(&room.list);
 	room.list.links = room.entry_list;
 	room.buffer_count = 0;
 	LIST_FOREACH(link, &client->registry->links, links) { /* by falling id */
-		if ((request->after_id && link->id >= request->after_id) ||
-		    !link_may_be_seen(link, client)) {
+		enum filter_place place = filter_at(&filter, link->id);
+		if (place == FILTER_END) {
+			room.list.next = filter.last;
+			break;
+		}
+		if (place == FILTER_BEFORE || !link_may_be_seen(link, client) ||
+		    !link_is_wanted(link, &filter)) {
 			continue;
 		}
-		if (room.list.n_links == LINKS_MAX) {
-			room.list.next = room.entries[LINKS_MAX - 1].id;
+		if (room.list.n_links == filter.most) {
+			room.list.next = room.entries[filter.most - 1].id;
 			break;
 		}
 		link_describe(&room, link);

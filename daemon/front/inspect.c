@@ -13,6 +13,7 @@
 #include "daemon/core/watcher.h"
 #include "daemon/rules/kind.h"
 #include "dispatch.h"
+#include "inspect-filter.h"
 #include "inspect.h"
 #include "proto/version.h"
 
@@ -71,7 +72,8 @@ static void status_add_user(struct user *user, void *arg)
 {
 	struct status_room *room = arg;
 	size_t index = room->status.n_users;
-	if (index == USERS_MAX || !inspect_may_see(room->client, user_uid(user))) {
+	if (user_uid(user) == ACCOUNT_RESERVE_UID || index == USERS_MAX ||
+	    !inspect_may_see(room->client, user_uid(user))) {
 		return;
 	}
 	Fbk__Wire__User *entry = &room->users[index];
@@ -177,6 +179,15 @@ static void device_list(struct device_room *room, const struct device *device)
 	room->device_list[index] = &room->devices[index];
 }
 
+static bool device_is_wanted(const struct device *device, const struct client *client,
+			     const struct filter *filter)
+{
+	const struct filter_view view = { device->client->subject.uid, device->client->id,
+					  device->name, device->id };
+	return inspect_may_see(client, view.uid) && filter_takes(filter, &view) &&
+	       filter_takes_name(filter, device->name);
+}
+
 int request_inspect_devices(struct client *client, struct handle *handle, const void *body,
 			    int *fds, struct answer *answer)
 {
@@ -185,16 +196,25 @@ int request_inspect_devices(struct client *client, struct handle *handle, const 
 	static struct device_room room;
 	const Fbk__Wire__InspectDevices *request = body;
 	const struct device *device;
-
+	struct filter filter;
+	int r = filter_init(&filter, request->after_id, request->filter, request->limit,
+			    DEVICES_MAX, answer->detail);
+	if (r < 0) {
+		return r;
+	}
 	fbk__wire__device_list__init(&room.list);
 	room.list.devices = room.device_list;
 	LIST_FOREACH(device, &client->registry->devices, links) { /* by falling id */
-		if ((request->after_id && device->id >= request->after_id) ||
-		    !inspect_may_see(client, device->client->subject.uid)) {
+		enum filter_place place = filter_at(&filter, device->id);
+		if (place == FILTER_END) {
+			room.list.next = filter.last;
+			break;
+		}
+		if (place == FILTER_BEFORE || !device_is_wanted(device, client, &filter)) {
 			continue;
 		}
-		if (room.list.n_devices == DEVICES_MAX) {
-			room.list.next = room.devices[DEVICES_MAX - 1].id;
+		if (room.list.n_devices == filter.most) {
+			room.list.next = room.devices[filter.most - 1].id;
 			break;
 		}
 		device_list(&room, device);
@@ -258,6 +278,19 @@ static void timeline_describe_use(Fbk__Wire__TimelineState *ret, const struct ti
 	ret->promises_kept = counters->promises_kept;
 	ret->promises_broken = counters->promises_broken;
 	ret->mirrors = timeline->mirror_count;
+	const struct client *signaler = timeline_signaler(timeline);
+	ret->client_id = signaler ? signaler->id : 0;
+}
+
+static bool timeline_is_wanted(const struct timeline *timeline, const struct client *client,
+			       const struct filter *filter)
+{
+	const struct client *signaler = timeline_signaler(timeline);
+	const struct device *device = timeline->device;
+	const struct filter_view view = { device->uid, signaler ? signaler->id : 0, device->name,
+					  device->id };
+	return inspect_may_see(client, view.uid) && filter_takes(filter, &view) &&
+	       filter_takes_name(filter, timeline->name);
 }
 
 int request_inspect_timelines(struct client *client, struct handle *handle, const void *body,
@@ -268,16 +301,25 @@ int request_inspect_timelines(struct client *client, struct handle *handle, cons
 	static struct timeline_room room;
 	const Fbk__Wire__InspectTimelines *request = body;
 	struct timeline *timeline;
-
+	struct filter filter;
+	int r = filter_init(&filter, request->after_id, request->filter, request->limit,
+			    TIMELINES_MAX, answer->detail);
+	if (r < 0) {
+		return r;
+	}
 	fbk__wire__timeline_list__init(&room.list);
 	room.list.timelines = room.timeline_list;
 	LIST_FOREACH(timeline, &client->registry->timelines, links) { /* by falling id */
-		if ((request->after_id && timeline->id >= request->after_id) ||
-		    !inspect_may_see(client, timeline->device->uid)) {
+		enum filter_place place = filter_at(&filter, timeline->id);
+		if (place == FILTER_END) {
+			room.list.next = filter.last;
+			break;
+		}
+		if (place == FILTER_BEFORE || !timeline_is_wanted(timeline, client, &filter)) {
 			continue;
 		}
-		if (room.list.n_timelines == TIMELINES_MAX) {
-			room.list.next = room.timelines[TIMELINES_MAX - 1].id;
+		if (room.list.n_timelines == filter.most) {
+			room.list.next = room.timelines[filter.most - 1].id;
 			break;
 		}
 		timeline_refresh(timeline); /* show the payload as it is now */

@@ -299,24 +299,6 @@ static void listener_pause(struct listener *listener)
 		 clock_now_ns() + LISTENER_STARVING_NS);
 }
 
-/* Out of fds: accept with the reserve and drop the connection, else it would wake the loop for ever. The closer closes
- * the dropped socket a little later; only then can the reserve be opened again. */
-static void listener_refuse(struct listener *listener)
-{
-	struct registry *registry = &listener->broker->registry;
-	log_starved("a new client is refused");
-	close(listener->reserve);
-	listener->reserve = -1;
-	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC);
-	if (socket >= 0) {
-		closer_close(&registry->closer, socket);
-		registry->counters.refused++;
-	}
-	if (!listener_reserve(listener)) {
-		listener_pause(listener);
-	}
-}
-
 static int listener_admit(struct listener *listener, int socket)
 {
 	struct broker *broker = listener->broker;
@@ -338,6 +320,43 @@ static int listener_admit(struct listener *listener, int socket)
 	return r;
 }
 
+/* An administrator gets in by the spare fds, and looks why there are no others. The socket stays the caller's if this is false. */
+static bool listener_admit_by_spare(struct listener *listener, int socket)
+{
+	struct broker *broker = listener->broker;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    !connection_may_administer(broker, peer.uid) || !connection_socket_inspects(socket)) {
+		return false;
+	}
+	spare_lend(&broker->spare);
+	bool admitted = listener_admit(listener, socket) == 0;
+	listener_reserve(listener);
+	spare_fill(&broker->spare);
+	return admitted;
+}
+
+/* Out of fds: accept with the reserve and drop the connection, else it would wake the loop for ever. The closer closes
+ * the dropped socket a little later; only then can the reserve be opened again. */
+static void listener_refuse(struct listener *listener)
+{
+	struct registry *registry = &listener->broker->registry;
+	close(listener->reserve);
+	listener->reserve = -1;
+	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (socket >= 0 && listener_admit_by_spare(listener, socket)) {
+		registry->counters.connections++;
+	} else if (socket >= 0) {
+		log_starved("a new client is refused");
+		closer_close(&registry->closer, socket);
+		registry->counters.refused++;
+	}
+	if (!listener_reserve(listener)) {
+		listener_pause(listener);
+	}
+}
+
 /* The system call fails, and will: a pause, else the loop would turn for ever. */
 static void listener_refused(struct listener *listener, int error)
 {
@@ -354,6 +373,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct listener *listener = arg;
 	struct registry *registry = &listener->broker->registry;
+	spare_fill(&listener->broker->spare); /* what an administrator had may be free again */
 	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
 		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (socket < 0 && (errno == EMFILE || errno == ENFILE)) {

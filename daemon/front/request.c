@@ -56,6 +56,10 @@ int request_hello(struct client *client, struct handle *handle, const void *body
 	registry->counters.refused += r < 0;
 	if (r == 0) {
 		r = client_open_bell(client);
+		if (client_may_use_reserve(client, r)) {
+			r = client_use_reserve(client);
+			r = r < 0 ? r : client_open_bell(client);
+		}
 	}
 	if (r == 0) {
 		r = answer_duplicate(answer, client->bell.pair->fd);

@@ -32,6 +32,15 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_LOG_LINES] = { "log_lines", 100, "log lines caused in 10 seconds" },
 };
 
+/* Of all connections in the reserve together: a few that look at lists, and make nothing. */
+static const uint64_t reserve_limits[ACCOUNT_RESOURCE_COUNT] = {
+	[ACCOUNT_SESSIONS] = 4,
+	[ACCOUNT_PAGE_BYTES] = UINT64_C(4) << 20,
+	[ACCOUNT_FDS] = ACCOUNT_RESERVE_FDS,
+	[ACCOUNT_QUEUED_BYTES] = UINT64_C(128) << 10,
+	[ACCOUNT_LOG_LINES] = 100,
+};
+
 struct user {
 	struct account *account;
 	struct user *next; /* in its bucket */
@@ -135,6 +144,11 @@ int account_user_ref(struct account *account, uid_t uid,
 	return 0;
 }
 
+int account_reserve_ref(struct account *account, struct user **ret_user)
+{
+	return account_user_ref(account, ACCOUNT_RESERVE_UID, reserve_limits, ret_user);
+}
+
 struct user *user_ref(struct user *user)
 {
 	user->refs++;
@@ -216,7 +230,7 @@ static int user_take(struct user *user, enum account_resource resource, uint64_t
 		user->refused = &account_limits[resource];
 		return -EDQUOT;
 	}
-	if (!user_ceiling_allows(user, resource, amount)) {
+	if (user->uid != ACCOUNT_RESERVE_UID && !user_ceiling_allows(user, resource, amount)) {
 		return -ENFILE;
 	}
 	user->usage[resource] += amount;

@@ -13,6 +13,9 @@
  *     What others take shrinks what a user may still get, and never takes away what it has. A charge
  *     within the small share is refused only where nothing is free. The share is not reserved: that
  *     would let idle users take from busy ones.
+ *
+ * Beside the users there is a reserve for administrators whose own uid is at a limit: enough to look and to evict, beyond the
+ * ceilings. Who sets these leaves room for it.
  */
 #pragma once
 
@@ -87,6 +90,11 @@ void account_foreach_user(struct account *account, void (*fn)(struct user *user,
  * own. 0 or -ENOMEM. */
 int account_user_ref(struct account *account, uid_t uid,
 		     const uint64_t limits[ACCOUNT_RESOURCE_COUNT], struct user **ret_user);
+
+/* A reference to the reserve, as a user that has ACCOUNT_RESERVE_UID, which is nobody's. 0 or -ENOMEM. */
+#define ACCOUNT_RESERVE_UID ((uid_t)-1)
+#define ACCOUNT_RESERVE_FDS 64
+int account_reserve_ref(struct account *account, struct user **ret_user);
 
 struct user *user_ref(struct user *user);
 

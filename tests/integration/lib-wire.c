@@ -66,6 +66,32 @@ void client_open(struct client *client, const struct daemon *daemon)
 	ck_assert_msg(r == 0, "hello: %s: %s", strerror(-r), client->detail);
 }
 
+int client_try(struct client *client, const struct daemon *daemon)
+{
+	uint8_t bytes[64];
+	struct pollfd polled = { .events = POLLIN };
+	struct reply reply;
+	char first;
+	REQUEST(request, HELLO, hello);
+	request.hello->version_min = WIRE_VERSION_MIN;
+	request.hello->version_max = WIRE_VERSION_MAX;
+	request.hello->name = (char *)(uintptr_t) "raw";
+	client_connect(client, daemon);
+	request.serial = client->serial = 1;
+	size_t size = fbk__wire__request__pack(&request, bytes);
+	client_send_raw(client, bytes, size, NULL, 0);
+	polled.fd = client->socket;
+	EXPECT(poll(&polled, 1, PATIENCE_MS) == 1);
+	if (recv(client->socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 ||
+	    !client_receive(client, &reply)) {
+		return -EPIPE;
+	}
+	int error = reply.message->error;
+	strncpy(client->detail, reply.message->detail, sizeof(client->detail) - 1);
+	reply_free(&reply);
+	return error;
+}
+
 static void fd_close(int *fd)
 {
 	if (*fd >= 0) {

@@ -55,6 +55,8 @@ struct reply {
 void client_connect(struct client *client, const struct daemon *daemon); /* without a Hello */
 int client_hello(struct client *client, uint32_t version_min, uint32_t version_max);
 void client_open(struct client *client, const struct daemon *daemon); /* connected and greeted */
+/* The same of a daemon that may refuse it, or have hung up already. Returns the error of the reply; -EPIPE if there is none. */
+int client_try(struct client *client, const struct daemon *daemon);
 void client_close(struct client *client); /* hangs up, and unmaps all; takes a closed one */
 
 /* A packet as it is. The fds stay the caller's. */

@@ -12,7 +12,7 @@
 
 #include "lib-view.h"
 
-#define SMALL_NOFILE  512
+#define SMALL_NOFILE  640
 #define CLIENTS_MAX   128  /* more than a daemon of SMALL_NOFILE has fds for */
 #define WAITS         4000 /* more than the allocator has in reserve */
 #define WAITS_PER_SET 500
@@ -213,39 +213,12 @@ static void add(TCase *tcase)
 
 /* --------------------------------------------------------------------------- a small daemon --- */
 
-/* Says Hello to a daemon that may have hung up already. Returns the error of the reply; -EPIPE if
- * there is none. */
-static int hello_unless_refused(struct client *client)
-{
-	uint8_t bytes[64];
-	struct pollfd polled = { .events = POLLIN };
-	struct reply reply;
-	char first;
-	REQUEST(request, HELLO, hello);
-	client_connect(client, &fencebrokerd);
-	request.serial = 1;
-	request.hello->version_min = WIRE_VERSION_MIN;
-	request.hello->version_max = WIRE_VERSION_MAX;
-	size_t size = fbk__wire__request__pack(&request, bytes);
-	client_send_raw(client, bytes, size, NULL, 0);
-	polled.fd = client->socket;
-	EXPECT(poll(&polled, 1, PATIENCE_MS) == 1);
-	if (recv(client->socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 ||
-	    !client_receive(client, &reply)) {
-		return -EPIPE;
-	}
-	int error = reply.message->error;
-	strncpy(client->detail, reply.message->detail, sizeof(client->detail) - 1);
-	reply_free(&reply);
-	return error;
-}
-
 /* One user does not get everything, and keeps what it has: so do those who were there before. */
 START_TEST(sessions_until_full)
 {
 	size_t count = 0;
 	int r;
-	while ((r = hello_unless_refused(&clients[count])) == 0) {
+	while ((r = client_try(&clients[count], &fencebrokerd)) == 0) {
 		count++;
 		ck_assert_uint_lt(count, CLIENTS_MAX);
 	}
