@@ -6,9 +6,18 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },      { "NAME", 0 },       { "CLASS", 0 },     { "WAITS ON", 0 },
-	{ "SIGNALS", 0 }, { "VISIBILITY", 0 }, { "MEMORY", 0 },    { "TIMELINES", 1 },
-	{ "PID", 1 },     { "UID", 1 },        { "CLIENT ID", 1 }, { "CLIENT", 0 },
+	{ .name = "ID", .right = 1 },
+	{ .name = "NAME" },
+	{ .name = "CLASS" },
+	{ .name = "WAITS ON", .drop = 1 },
+	{ .name = "SIGNALS", .drop = 2 },
+	{ .name = "VISIBILITY", .drop = 6 },
+	{ .name = "MEMORY", .drop = 5 },
+	{ .name = "TIMELINES", .right = 1, .drop = 3 },
+	{ .name = "PID", .right = 1 },
+	{ .name = "UID", .right = 1 },
+	{ .name = "CLIENT ID", .right = 1 },
+	{ .name = "CLIENT", .drop = 4 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -26,7 +35,7 @@ static void join(char *ret_text, size_t size, char *const *words, size_t count)
 	}
 }
 
-static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+static void add_row(struct table *table, const ProtobufCMessage *item)
 {
 	const Fbk__Wire__Device *device = (const void *)item;
 	char waits[128];

@@ -178,16 +178,16 @@ static struct json_object *routes_json(const struct route *routes, size_t count)
 static void print_text(const struct doctor *doctor, const struct route *routes, size_t route_count)
 {
 	static const struct table_column columns[] = {
-		{ "CHECK", 0 },
-		{ "RESULT", 0 },
-		{ "SEEN", 0 },
+		{ .name = "CHECK" },
+		{ .name = "RESULT" },
+		{ .name = "SEEN" },
 	};
 	static const struct table_column route_columns[] = {
-		{ "ROUTE", 0 },
-		{ "RESULT", 0 },
-		{ "WHY", 0 },
+		{ .name = "ROUTE" },
+		{ .name = "RESULT" },
+		{ .name = "WHY" },
 	};
-	struct libscols_table *table = table_create(columns, 3);
+	struct table *table = table_create(columns, 3);
 	for (size_t i = 0; i < doctor->count; i++) {
 		const struct check *check = &doctor->checks[i];
 		const char *cells[] = { check->name, result_names[check->result], check->note };

@@ -11,10 +11,10 @@
 #define WAYS 2
 
 static const struct table_column columns[] = {
-	{ "WAY", 0 },
-	{ "ROUTE", 0 },
-	{ "TAKEN", 0 },
-	{ "WHY", 0 },
+	{ .name = "WAY" },
+	{ .name = "ROUTE" },
+	{ .name = "TAKEN" },
+	{ .name = "WHY" },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -24,7 +24,7 @@ static int print_table(const Fbk__Wire__RouteList *list)
 	printf("acquire, %s -> %s: %s waits for %s\n", list->from, list->to, list->to, list->from);
 	printf("release, %s <- %s: %s waits for %s\n\n", list->from, list->to, list->from,
 	       list->to);
-	struct libscols_table *table = table_create(columns, COLUMNS);
+	struct table *table = table_create(columns, COLUMNS);
 	for (size_t i = 0; i < list->n_routes; i++) {
 		const Fbk__Wire__RouteEntry *entry = list->routes[i];
 		const char *cells[COLUMNS] = { entry->way, entry->route,

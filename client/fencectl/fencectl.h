@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "client/include/fencebroker.h"
@@ -15,6 +16,15 @@ struct options {
 	const char *operands[OPERANDS_MAX]; /* those that are given; then NULL */
 	uint64_t older_ms;
 	bool dry_run;
+	bool all;      /* zeros too */
+	bool no_start; /* fail where no daemon runs, even if connecting would start it */
+	/* what a list is narrowed to */
+	bool has_uid;
+	uint32_t uid;
+	uint64_t client;    /* 0: all */
+	const char *device; /* NULL: all; a name, or #ID */
+	const char *name;   /* NULL: all; a pattern */
+	uint64_t limit;     /* 0: all */
 };
 
 /* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE. */
@@ -33,6 +43,7 @@ struct verb {
 };
 
 int verb_status(const struct options *options);
+int verb_clients(const struct options *options);
 int verb_devices(const struct options *options);
 int verb_timelines(const struct options *options);
 int verb_links(const struct options *options);
@@ -43,8 +54,14 @@ int verb_fail(const struct options *options);
 int verb_evict(const struct options *options);
 int verb_reload(const struct options *options);
 
+/* Print that there is no such verb, and which was perhaps meant. */
+void verb_suggest(const char *word, const struct verb *verbs, size_t count);
+
 /* A decimal number, and nothing else. */
 bool number_read(const char *text, uint64_t *ret_number);
+
+/* running.c: whether a daemon runs at the socket that the library would connect to. Starts none. */
+bool daemon_runs(const char *socket);
 
 /* Connect, or print to stderr why not and what to do. */
 int connect_or_explain(const struct options *options, struct fbk_context **ret_context);

@@ -22,22 +22,52 @@ int inspect_status(struct fbk_context *context, struct reply *ret_reply)
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_STATUS, ret_reply);
 }
 
-int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply)
+/* NULL: all. */
+static Fbk__Wire__Filter *filter_of(const struct options *options, Fbk__Wire__Filter *ret_filter)
 {
-	REQUEST(request, INSPECT_DEVICES, inspect_devices, .after_id = after);
+	bool any = options->has_uid || options->client || options->device || options->name;
+	ret_filter->has_uid = options->has_uid;
+	ret_filter->uid = options->uid;
+	ret_filter->client = options->client;
+	ret_filter->device = request_text(options->device ? options->device : "");
+	ret_filter->name = request_text(options->name ? options->name : "");
+	return any ? ret_filter : NULL;
+}
+
+int inspect_devices(struct fbk_context *context, uint64_t after, const struct options *options,
+		    uint32_t limit, struct reply *ret_reply)
+{
+	Fbk__Wire__Filter filter = FBK__WIRE__FILTER__INIT;
+	REQUEST(request, INSPECT_DEVICES, inspect_devices, .after_id = after,
+		.filter = filter_of(options, &filter), .limit = limit);
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_DEVICES, ret_reply);
 }
 
-int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply)
+int inspect_timelines(struct fbk_context *context, uint64_t after, const struct options *options,
+		      uint32_t limit, struct reply *ret_reply)
 {
-	REQUEST(request, INSPECT_TIMELINES, inspect_timelines, .after_id = after);
+	Fbk__Wire__Filter filter = FBK__WIRE__FILTER__INIT;
+	REQUEST(request, INSPECT_TIMELINES, inspect_timelines, .after_id = after,
+		.filter = filter_of(options, &filter), .limit = limit);
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_TIMELINES, ret_reply);
 }
 
-int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply)
+int inspect_links(struct fbk_context *context, uint64_t after, const struct options *options,
+		  uint32_t limit, struct reply *ret_reply)
 {
-	REQUEST(request, INSPECT_LINKS, inspect_links, .after_id = after);
+	Fbk__Wire__Filter filter = FBK__WIRE__FILTER__INIT;
+	REQUEST(request, INSPECT_LINKS, inspect_links, .after_id = after,
+		.filter = filter_of(options, &filter), .limit = limit);
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_LINKS, ret_reply);
+}
+
+int inspect_clients(struct fbk_context *context, uint64_t after, const struct options *options,
+		    uint32_t limit, struct reply *ret_reply)
+{
+	Fbk__Wire__Filter filter = FBK__WIRE__FILTER__INIT;
+	REQUEST(request, INSPECT_CLIENTS, inspect_clients, .after_id = after,
+		.filter = filter_of(options, &filter), .limit = limit);
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_CLIENTS, ret_reply);
 }
 
 int inspect_route(struct fbk_context *context, const char *from, const char *to,

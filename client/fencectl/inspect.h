@@ -3,12 +3,15 @@
 #pragma once
 
 #include "client/lib/request.h"
+#include "fencectl.h"
 
 /* Request the page after `after`; the caller finishes `ret_reply`. */
 int inspect_status(struct fbk_context *context, struct reply *ret_reply);
-int inspect_devices(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
-int inspect_timelines(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
-int inspect_links(struct fbk_context *context, uint64_t after, struct reply *ret_reply);
+
+/* The same of a list: what the options filter, and up to `limit` entries (0: as many as fit). */
+typedef int inspect_list(struct fbk_context *context, uint64_t after, const struct options *options,
+			 uint32_t limit, struct reply *ret_reply);
+inspect_list inspect_devices, inspect_timelines, inspect_links, inspect_clients;
 
 /* Both ways between two devices, by name or "#ID". */
 int inspect_route(struct fbk_context *context, const char *from, const char *to,

@@ -89,11 +89,26 @@ struct json_object *json_from_message(const ProtobufCMessage *message)
 	return object;
 }
 
+#define PRINTED (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+void json_stream_add(struct json_stream *stream, struct json_object *object)
+{
+	const char *text = object ? json_object_to_json_string_ext(object, PRINTED) : NULL;
+	stream->failed =
+		stream->failed || !text || printf("%s%s", stream->begun ? ",\n" : "[\n", text) < 0;
+	stream->begun = true;
+	json_object_put(object);
+}
+
+int json_stream_end(struct json_stream *stream)
+{
+	bool printed = puts(stream->begun ? "\n]" : "[]") >= 0 && fflush(stdout) == 0;
+	return printed && !stream->failed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int json_print(struct json_object *object)
 {
-	const char *text = json_object_to_json_string_ext(
-		object,
-		JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+	const char *text = json_object_to_json_string_ext(object, PRINTED);
 	bool printed = text && puts(text) >= 0 && fflush(stdout) == 0;
 	json_object_put(object);
 	return printed ? EXIT_SUCCESS : EXIT_FAILURE;

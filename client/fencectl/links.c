@@ -8,9 +8,26 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },   { "NAME", 0 },    { "PRODUCER", 0 },   { "PID", 1 },     { "CONSUMER", 0 },
-	{ "PID", 1 },  { "PHASE", 0 },   { "ACQUIRE", 0 },    { "RELEASE", 0 }, { "FRAME", 1 },
-	{ "BACK", 1 }, { "BUFFERS", 0 }, { "ENDED LAST", 0 },
+	{ .name = "ID", .right = 1 },
+	{ .name = "NAME", .drop = 6 },
+	{ .name = "PRODUCER" },
+	{ .name = "PID", .right = 1, .drop = 7 },
+	{ .name = "UID", .right = 1, .drop = 4 },
+	{ .name = "CLIENT", .right = 1, .drop = 2 },
+	{ .name = "CONSUMER" },
+	{ .name = "PID", .right = 1, .drop = 7 },
+	{ .name = "UID", .right = 1, .drop = 4 },
+	{ .name = "CLIENT", .right = 1, .drop = 2 },
+	{ .name = "PHASE", .drop = 3 },
+	{ .name = "ACQUIRE", .drop = 9 },
+	{ .name = "RELEASE", .drop = 10 },
+	{ .name = "FRAME", .right = 1, .zeros = 1 },
+	{ .name = "BACK", .right = 1, .zeros = 1, .drop = 8 },
+	{ .name = "AGE", .right = 1, .drop = 1 },
+	{ .name = "FPS", .right = 1 },
+	{ .name = "DROPS", .right = 1, .zeros = 1, .drop = 1 },
+	{ .name = "BUFFERS", .drop = 1 },
+	{ .name = "ENDED LAST", .drop = 5 },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -61,28 +78,44 @@ static void describe_buffers(char *ret, size_t size, const Fbk__Wire__LinkEntry 
 	describe_state(ret, size, entry, "held", ", held");
 }
 
-static const char *number_or_none(int pid)
+/* "": no client is there. */
+static const char *number_if(uint64_t client, uint64_t number)
 {
-	return pid > 0 ? table_number((uint64_t)pid) : "";
+	return client > 0 ? table_number(number) : "";
 }
 
-static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+static void describe_rate(char *ret, size_t size, uint64_t every_us)
+{
+	double rate = every_us > 0 ? 1e6 / (double)every_us : 0;
+	snprintf(ret, size, every_us == 0 ? "" : rate < 9.95 ? "%.1f" : "%.0f", rate);
+}
+
+static void add_row(struct table *table, const ProtobufCMessage *item)
 {
 	const Fbk__Wire__LinkEntry *entry = (const void *)item;
-	char buffers[256];
+	char buffers[256], rate[32];
+	uint64_t from = entry->producer_client_id, to = entry->consumer_client_id;
 	describe_buffers(buffers, sizeof(buffers), entry);
+	describe_rate(rate, sizeof(rate), entry->frame_every_us);
 	const char *cells[COLUMNS] = {
 		table_number(entry->id),
 		entry->name,
 		entry->producer,
-		number_or_none(entry->producer_pid),
+		number_if(from, (uint64_t)entry->producer_pid),
+		number_if(from, entry->producer_uid),
+		number_if(from, from),
 		entry->consumer,
-		number_or_none(entry->consumer_pid),
+		number_if(to, (uint64_t)entry->consumer_pid),
+		number_if(to, entry->consumer_uid),
+		number_if(to, to),
 		entry->phase,
 		entry->acquire,
 		entry->release,
 		table_number(entry->handed),
 		table_number(entry->returned),
+		entry->has_frame_age ? table_age(entry->frame_age_ms) : "",
+		rate,
+		table_number(entry->dropped),
 		buffers,
 		entry->cause,
 	};

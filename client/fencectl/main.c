@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/lib/context.h"
 #include "fencectl.h"
 #include "proto/version.h"
 
 static const struct verb verbs[] = {
 	{ "status", "", 0, 0, "daemon, counters, and usage per user", verb_status },
+	{ "clients", "", 0, 0, "connected programs, what they own, and the limit they are near",
+	  verb_clients },
 	{ "devices", "", 0, 0, "registered devices and what they can wait on and signal",
 	  verb_devices },
 	{ "timelines", "", 0, 0, "timelines, their values, owners and translations",
@@ -47,6 +51,14 @@ static void help(FILE *file)
 	      "                     daemon, the system's)\n"
 	      "  -o, --older MS     stuck: list waits at least this old (default 1000)\n"
 	      "  -n, --dry-run      fail, evict: show what would end, and change nothing\n"
+	      "  -a, --all          status: all counters, kernel features and limits, zeros too\n"
+	      "  -N, --no-start     fail if no daemon runs: connecting may start one\n"
+	      "Of clients, devices, timelines and links, newest first, only\n"
+	      "  -u, --user USER    those of this user (a name or uid); of a link, at either end\n"
+	      "  -c, --client ID    those of this client\n"
+	      "  -d, --device NAME  those of this device, also as '#ID'\n"
+	      "  -m, --name GLOB    those whose name matches: * for any text, ? for a character\n"
+	      "  -l, --limit COUNT  that many\n"
 	      "  -h, --help         show this\n"
 	      "  -V, --version      show the version\n"
 	      "\n"
@@ -62,7 +74,7 @@ static int run_verb(int argc, char *const *argv, struct options *options)
 		verb++;
 	}
 	if (verb == verbs + VERB_COUNT) {
-		fprintf(stderr, "fencectl: unknown verb %s: see fencectl --help\n", argv[0]);
+		verb_suggest(argv[0], verbs, VERB_COUNT);
 		return EXIT_USAGE;
 	}
 	int given = argc - 1;
@@ -78,7 +90,11 @@ static int run_verb(int argc, char *const *argv, struct options *options)
 
 int connect_or_explain(const struct options *options, struct fbk_context **ret_context)
 {
-	int r = fbk_connect(options->socket, ret_context);
+	if (options->no_start && !daemon_runs(options->socket)) {
+		fputs("fencectl: no daemon runs\n", stderr);
+		return -ENOTCONN;
+	}
+	int r = context_connect_to_inspect(options->socket, ret_context);
 	if (r < 0) {
 		fprintf(stderr, "fencectl: %s\n", fbk_error_detail());
 	}
@@ -103,6 +119,51 @@ bool number_read(const char *text, uint64_t *ret_number)
 	return true;
 }
 
+static bool user_read(const char *text, struct options *options)
+{
+	uint64_t number;
+	const struct passwd *user = NULL;
+	if (number_read(text, &number) && number < UINT32_MAX) {
+		options->uid = (uint32_t)number;
+	} else if ((user = getpwnam(text))) {
+		options->uid = user->pw_uid;
+	} else {
+		fprintf(stderr, "fencectl: there is no user %s\n", text);
+		return false;
+	}
+	options->has_uid = true;
+	return true;
+}
+
+static bool filter_number_read(const char *text, const char *what, uint64_t *ret_number)
+{
+	bool read = number_read(text, ret_number) && *ret_number > 0;
+	if (!read) {
+		fprintf(stderr, "fencectl: %s is not %s\n", text, what);
+	}
+	return read;
+}
+
+/* One of the options that narrow a list. */
+static bool filter_read(int option, const char *text, struct options *options)
+{
+	switch (option) {
+	case 'u':
+		return user_read(text, options);
+	case 'c':
+		return filter_number_read(text, "a client's id: see fencectl clients",
+					  &options->client);
+	case 'l':
+		return filter_number_read(text, "a number of entries", &options->limit);
+	case 'd':
+		options->device = text;
+		return true;
+	default:
+		options->name = text;
+		return true;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -110,13 +171,21 @@ int main(int argc, char **argv)
 		{ "socket", required_argument, NULL, 's' },
 		{ "older", required_argument, NULL, 'o' },
 		{ "dry-run", no_argument, NULL, 'n' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "no-start", no_argument, NULL, 'N' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "client", required_argument, NULL, 'c' },
+		{ "device", required_argument, NULL, 'd' },
+		{ "name", required_argument, NULL, 'm' },
+		{ "limit", required_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options options = { .older_ms = OLDER_MS };
 	int option;
-	while ((option = getopt_long(argc, argv, "js:o:nhV", long_options, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "js:o:naNu:c:d:m:l:hV", long_options, NULL)) >=
+	       0) {
 		switch (option) {
 		case 'j':
 			options.json = true;
@@ -133,6 +202,21 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			options.dry_run = true;
+			break;
+		case 'a':
+			options.all = true;
+			break;
+		case 'N':
+			options.no_start = true;
+			break;
+		case 'u':
+		case 'c':
+		case 'd':
+		case 'm':
+		case 'l':
+			if (!filter_read(option, optarg, &options)) {
+				return EXIT_USAGE;
+			}
 			break;
 		case 'h':
 			help(stdout);

@@ -8,8 +8,16 @@
 #include "table.h"
 
 static const struct table_column columns[] = {
-	{ "WAITER", 0 }, { "PID", 1 },     { "BY", 0 }, { "SINCE ms", 1 },     { "DEADLINE ms", 1 },
-	{ "POINT", 0 },  { "REACHED", 1 }, { "OF", 0 }, { "UNCHANGED ms", 1 }, { "CAUSE", 0 },
+	{ .name = "WAITER" },
+	{ .name = "PID", .right = 1, .drop = 2 },
+	{ .name = "BY", .drop = 3 },
+	{ .name = "SINCE", .right = 1 },
+	{ .name = "DEADLINE", .right = 1, .drop = 4 },
+	{ .name = "POINT" },
+	{ .name = "REACHED", .right = 1, .drop = 5 },
+	{ .name = "OF", .drop = 1 },
+	{ .name = "UNCHANGED", .right = 1, .drop = 6 },
+	{ .name = "CAUSE" },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -27,14 +35,17 @@ static void chain_text(char *ret_text, size_t size, const Fbk__Wire__StuckEntry 
 	}
 }
 
-static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *entry)
+static void add_row(struct table *table, const Fbk__Wire__StuckEntry *entry)
 {
 	char deadline[32] = "";
 	char owner[128];
 	char client[32] = "";
 	char chain[512];
-	if (entry->has_deadline) {
-		snprintf(deadline, sizeof(deadline), "%lld", (long long)entry->deadline_ms);
+	if (entry->has_deadline && entry->deadline_ms < 0) {
+		snprintf(deadline, sizeof(deadline), "-%s",
+			 table_age(-(uint64_t)entry->deadline_ms));
+	} else if (entry->has_deadline) {
+		snprintf(deadline, sizeof(deadline), "%s", table_age((uint64_t)entry->deadline_ms));
 	}
 	if (entry->client_id > 0) {
 		snprintf(client, sizeof(client), ", client %llu",
@@ -46,12 +57,12 @@ static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *e
 		entry->waiter_pid ? entry->waiter : "(gone)",
 		table_number((uint64_t)entry->waiter_pid),
 		entry->by,
-		table_number(entry->waiting_ms),
+		table_age(entry->waiting_ms),
 		deadline,
 		chain,
 		table_number(entry->value),
 		owner,
-		table_number(entry->unchanged_ms),
+		table_age(entry->unchanged_ms),
 		entry->cause,
 	};
 	table_row(table, cells, COLUMNS);
@@ -59,7 +70,7 @@ static void add_row(struct libscols_table *table, const Fbk__Wire__StuckEntry *e
 
 /* Prints all pages; returns the exit status. */
 static int stuck_read(const struct options *options, struct fbk_context *context,
-		      struct libscols_table *table, struct json_object *array)
+		      struct table *table, struct json_stream *stream)
 {
 	struct reply before = { 0 };
 	const Fbk__Wire__StuckList *list = NULL;
@@ -77,9 +88,8 @@ static int stuck_read(const struct options *options, struct fbk_context *context
 		list = reply.message->stuck;
 		for (size_t i = 0; i < list->n_stuck; i++) {
 			result = EXIT_STUCK;
-			if (array) {
-				json_object_array_add(array,
-						      json_from_message(&list->stuck[i]->base));
+			if (stream) {
+				json_stream_add(stream, json_from_message(&list->stuck[i]->base));
 			} else {
 				add_row(table, list->stuck[i]);
 			}
@@ -95,13 +105,13 @@ int verb_stuck(const struct options *options)
 	if (connect_or_explain(options, &context) < 0) {
 		return EXIT_FAILURE;
 	}
-	struct json_object *array = options->json ? json_object_new_array() : NULL;
-	struct libscols_table *table = options->json ? NULL : table_create(columns, COLUMNS);
-	int result = stuck_read(options, context, table, array);
+	struct json_stream stream = { 0 };
+	struct table *table = options->json ? NULL : table_create(columns, COLUMNS);
+	int result = stuck_read(options, context, table, options->json ? &stream : NULL);
 	fbk_disconnect(context);
 	if (!options->json && result == EXIT_SUCCESS) {
 		puts("nothing is stuck");
 	}
-	int printed = options->json ? json_print(array) : table_print(table);
+	int printed = options->json ? json_stream_end(&stream) : table_print(table);
 	return printed == EXIT_SUCCESS ? result : printed;
 }

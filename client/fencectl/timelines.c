@@ -8,9 +8,21 @@
 #include "listing.h"
 
 static const struct table_column columns[] = {
-	{ "ID", 1 },      { "NAME", 0 },  { "DEVICE", 0 },  { "PID", 1 },     { "KIND", 0 },
-	{ "VALUE", 1 },   { "ARMED", 1 }, { "OPENERS", 1 }, { "EXPORTS", 1 }, { "IMPORTS", 1 },
-	{ "WATCHES", 1 }, { "WAITS", 1 }, { "STATUS", 0 },
+	{ .name = "ID", .right = 1 },
+	{ .name = "NAME" },
+	{ .name = "DEVICE" },
+	{ .name = "PID", .right = 1 },
+	{ .name = "UID", .right = 1, .drop = 3 },
+	{ .name = "CLIENT ID", .right = 1, .zeros = 1, .drop = 2 },
+	{ .name = "KIND" },
+	{ .name = "VALUE", .right = 1 },
+	{ .name = "ARMED", .right = 1, .zeros = 1, .drop = 1 },
+	{ .name = "OPENERS", .right = 1, .drop = 4 },
+	{ .name = "EXPORTS", .right = 1, .zeros = 1, .drop = 6 },
+	{ .name = "IMPORTS", .right = 1, .zeros = 1, .drop = 7 },
+	{ .name = "WATCHES", .right = 1, .zeros = 1, .drop = 8 },
+	{ .name = "WAITS", .right = 1, .zeros = 1, .drop = 5 },
+	{ .name = "STATUS" },
 };
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
@@ -52,7 +64,7 @@ static void caveats_show(void)
 	}
 }
 
-static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
+static void add_row(struct table *table, const ProtobufCMessage *item)
 {
 	const Fbk__Wire__TimelineState *entry = (const void *)item;
 	char status[256];
@@ -73,6 +85,8 @@ static void add_row(struct libscols_table *table, const ProtobufCMessage *item)
 		entry->name,
 		entry->device,
 		table_number((uint64_t)entry->pid),
+		table_number(entry->uid),
+		table_number(entry->client_id),
 		kind,
 		table_number(entry->value),
 		table_number(entry->armed),

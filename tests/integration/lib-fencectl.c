@@ -20,7 +20,7 @@ int fencectl_run(const char *args, char **ret_text)
 {
 	char *command, *text = NULL;
 	size_t size = 0, capacity = 0;
-	EXPECT(asprintf(&command, "exec '%s/fencectl' %s 2>&1",
+	EXPECT(asprintf(&command, "COLUMNS=${COLUMNS:-250} exec '%s/fencectl' %s 2>&1",
 			copied[0] ? copied : getenv("FBK_BIN_DIR"), args) > 0);
 	FILE *pipe = popen(command, "re");
 	EXPECT(pipe);

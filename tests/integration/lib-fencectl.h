@@ -7,6 +7,6 @@
 /* Copies fencectl to where other users may run it; removed at the end of the test. */
 void fencectl_copy(const struct daemon *daemon);
 
-/* Runs it with these arguments, which a shell reads. Returns the exit status; `ret_text`, which the
+/* Runs it, 250 columns wide where COLUMNS is not set, with these arguments, which a shell reads. Returns the exit status; `ret_text`, which the
  * caller frees, is its output on both streams. */
 int fencectl_run(const char *args, char **ret_text);

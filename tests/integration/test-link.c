@@ -522,7 +522,7 @@ START_TEST(shown)
 	ck_assert_int_eq(fbk_link_next(local.link, deadline_ms(PATIENCE_MS), &frame), 0);
 	ck_assert_int_eq(fencectl(&server, "links", &text), 0);
 	ck_assert_msg(strstr(text, "established native  native") != NULL, "%s", text);
-	ck_assert_msg(strstr(text, "3, consumer has 2 #2 ") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "3, consumer has 2 #2") != NULL, "%s", text);
 	free(text);
 	/* The last frame's holder is named, not the one that waits for the next: late by its
 	 * deadline, for any user that asks. */
