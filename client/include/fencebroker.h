@@ -10,15 +10,8 @@
  *   Errors    Functions that can fail return 0 (or a count) or a negative errno; results come
  *             through ret_ parameters, which stay untouched on failure. The library never logs,
  *             never aborts, and installs no signal handler. fbk_error_detail() returns a sentence
- *             about the last call that failed.
- *             Every call may return -ENOMEM; every call that talks to the daemon may return
- *             -ENOTCONN (the daemon is gone), -ETIMEDOUT (it did not answer in time: fbk_context_set_timeout()),
- *             -EPROTO (it answered what is none of its protocol),
- *             -EDQUOT (a limit of your user is reached; the detail names it), -EMFILE (no room
- *             for an fd, here or at the daemon: the detail says which), -EPERM (policy, a
- *             right that you do not hold, or the other end of a link) and -EOPNOTSUPP (see
- *             fbk_feature()), and -ENOSYS where this kernel lacks a system call or a sandbox refuses it: the detail
- *             names it.
+ *             about the last call that failed. What every call may return is below.
+ *
  *             -EAGAIN, -ETIMEDOUT, -ENOTCONN, -EBADF, -EALREADY and -ECANCELED are the library's:
  *             they never come from others. A timeline that its owner failed with one of these, a
  *             kernel fence that carries one (the kernel ends innocent requests of a reset GPU
@@ -41,24 +34,29 @@
  *             and with no lock held; they may call anything but fbk_disconnect() and fbk_dispatch()
  *             on the same context. Beyond that:
  *
- *               object     threads             sleeps until a deadline      waits for a reply
- *               context    ends when no call   -                            connect, disconnect, dispatch
- *                          is left                                          (a changed link)
- *               device,    any                 -                            register, add_memory,
- *               set                                                         unregister, create, destroy
- *               timeline   any                 -                            create, open, share, fail,
- *                                                                           info, memory (its dma-buf)
- *               point      any                 wait, export (sync_file)     export, import, promise,
- *                                                                           attach, depends, blame
- *               watch,     any                 cancel, for a callback that  -
- *               gate                           runs elsewhere, without end
- *               mirror     any                 -                            to_syncobj, from_syncobj
- *               link       close, when no      wait, next                   all; watch and next only when
- *                          call is left                                     the link changed
- *               exchange   one at a time; set_ take, release_fd             all but hand; hand and take,
- *                          flushing: any                                    when a link changed
- *               frame      any                 acquire_fd                   the first release of its kind
- *                                                                           in a buffer
+ *	object    threads          sleeps to a deadline  waits for a reply
+ *	context   ends when no     -                     connect, disconnect,
+ *	          call is left                           dispatch (changed link)
+ *	device,   any              -                     register, add_memory,
+ *	set                                              unregister, create,
+ *	                                                 destroy
+ *	timeline  any              -                     create, open, share,
+ *	                                                 fail, info, memory (its
+ *	                                                 dma-buf)
+ *	point     any              wait, export          export, import,
+ *	                           (sync_file)           promise, attach,
+ *	                                                 depends, blame
+ *	watch,    any              cancel, for a         -
+ *	gate                       callback that runs
+ *	                           elsewhere, no limit
+ *	mirror    any              -                     to_ and from_syncobj
+ *	link      close, when no   wait, next            all; watch and next
+ *	          call is left                           when the link changed
+ *	exchange  one at a time;   take, release_fd      all but hand; hand and
+ *	          set_flushing:                          take, when a link
+ *	          any                                    changed
+ *	frame     any              acquire_fd            the first release of a
+ *	                                                 kind in a buffer
  *
  *             A wait for a reply ends by the context's timeout; fbk_context_set_flushing() ends both.
  *             Checks, signals in memory, and whatever is not named here, do neither.
@@ -71,6 +69,17 @@
  *             too, and the rest to zeros. Smaller than in the first version is -EINVAL; larger than this library knows is
  *             -E2BIG unless its tail is zero. Those passed by value, and elements of arrays, never change.
  *   Bits      64-bit processes only: payloads are 64-bit words shared with hardware.
+ *
+ * Errors of every call; all but the first only of calls that talk to the daemon:
+ *   -ENOMEM      there is no memory
+ *   -ENOTCONN    the daemon is gone
+ *   -ETIMEDOUT   it did not answer in time: fbk_context_set_timeout()
+ *   -EPROTO      it answered what is none of its protocol
+ *   -EDQUOT      a limit of your user is reached; the detail names it
+ *   -EMFILE      no room for an fd, here or at the daemon: the detail says which
+ *   -EPERM       policy, a right that you do not hold, or the other end of a link
+ *   -EOPNOTSUPP  a feature that does not work here: fbk_feature()
+ *   -ENOSYS      this kernel lacks a system call, or a sandbox refuses it: the detail names it
  */
 #pragma once
 
@@ -90,6 +99,7 @@ extern "C" {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow" /* C++: a function that gives a struct has its name */
 
+/* Of this header. */
 #define FBK_VERSION_MAJOR 0
 #define FBK_VERSION_MINOR 1
 #define FBK_VERSION_PATCH 0
@@ -98,9 +108,9 @@ extern "C" {
  * (int64_t)(payload - point) >= 0, as stream memory operations of the compute APIs do. */
 #define FBK_POINT_MAX ((UINT64_C(1) << 62) - 1)
 
-#define FBK_DEADLINE_MAX UINT64_MAX
-#define FBK_NAME_SIZE    32  /* names of clients, devices and timelines, with the NUL */
-#define FBK_REASON_SIZE  160 /* reasons and causes, with the NUL */
+#define FBK_DEADLINE_MAX UINT64_MAX /* the policy's longest wait */
+#define FBK_NAME_SIZE    32         /* names of clients, devices and timelines, with the NUL */
+#define FBK_REASON_SIZE  160        /* reasons and causes, with the NUL */
 
 struct fbk_context;  /* a connection to the daemon */
 struct fbk_device;   /* a registered engine; belongs to a context */
@@ -115,6 +125,7 @@ struct fbk_frame;    /* one buffer of an exchange while the consumer holds it */
 
 /* ------------------------------------------------------------------------------------ words -- */
 
+/* What a device is; policy decides by it. */
 enum fbk_device_class {
 	FBK_CLASS_GPU = 1,
 	FBK_CLASS_ENCODER = 2,
@@ -246,11 +257,12 @@ struct fbk_point {
  * Connect to the daemon. `socket_path` NULL means $FENCEBROKER_SOCKET, else the user's daemon
  * ($XDG_RUNTIME_DIR/fencebroker/socket) if there is one, else /run/fencebroker/socket. A program that runs with more
  * privileges than its caller (set-user-ID, file capabilities) does not look at the environment: secure_getenv(3).
- *   -ENOENT, -ECONNREFUSED  no daemon there        -EPROTONOSUPPORT  no protocol version in common
- *   -EPERM                  policy refuses you     -ENAMETOOLONG     the path is too long for a
- *                                                                    socket
+ *   -ENOENT, -ECONNREFUSED  no daemon there
+ *   -EPROTONOSUPPORT        no protocol version in common
+ *   -EPERM                  policy refuses you
+ *   -ENAMETOOLONG           the path is too long for a socket
  *   -EXDEV                  the daemon is in another time namespace: deadlines would mean another time there
- * else what socket(2) and connect(2) say
+ *   else                    what socket(2) and connect(2) say
  */
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 
@@ -279,7 +291,8 @@ int fbk_context_fd(struct fbk_context *context);
 int fbk_dispatch(struct fbk_context *context);
 
 /* How long a request waits for the daemon's answer, from now on: 5 seconds unless this says otherwise. A request that
- * takes a deadline waits for the shorter of both.   -EINVAL  0 */
+ * takes a deadline waits for the shorter of both.
+ *   -EINVAL  0 */
 int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
 
 /*
@@ -312,6 +325,7 @@ const char *fbk_error_detail(void);
 
 /* ---------------------------------------------------------------------------------- devices -- */
 
+/* What a program says of its device. */
 struct fbk_device_desc {
 	size_t struct_size;
 	const char *name; /* 1 to 31 printable bytes without space, unique per context */
@@ -327,8 +341,10 @@ struct fbk_device_desc {
 	uint32_t routes;     /* accepted routes, a mask of 1 << enum fbk_route; 0: all */
 };
 
-/*   -EPERM   policy: the detail names the rule     -EEXIST  this context has a device of that name
- *   -EINVAL  a bad name, mask or alignment: the detail says which
+/* Register a device: its timelines come from it, and links connect it.
+ *   -EPERM       policy: the detail names the rule
+ *   -EEXIST      this context has a device of that name
+ *   -EINVAL      a bad name, mask or alignment: the detail says which
  *   -EOPNOTSUPP  none of its backings works here: the detail says what is missing */
 int fbk_device_register(struct fbk_context *context, const struct fbk_device_desc *desc,
 			struct fbk_device **ret_device);
@@ -342,8 +358,10 @@ enum fbk_backing fbk_device_backing(const struct fbk_device *device);
  * of 4096, and `size` is a power of two up to 2 MiB. Timelines created afterwards lie in it, 128 bytes
  * each, behind a header of 128; more memory may be added. Does not take the fd. When the driver takes
  * the memory away, its timelines fail with -EIO.
- *   -EBADF   not a dma-buf           -EINVAL      too small, or badly aligned
- *   -ENODEV  it can't be mapped: the detail says more   -EOPNOTSUPP  another backing is in force
+ *   -EBADF       not a dma-buf
+ *   -EINVAL      too small, or badly aligned
+ *   -ENODEV      it can't be mapped: the detail says more
+ *   -EOPNOTSUPP  another backing is in force
  */
 int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t offset, uint64_t size);
 
@@ -352,6 +370,7 @@ void fbk_device_unregister(struct fbk_device *device);
 
 /* -------------------------------------------------------------------------------- timelines -- */
 
+/* How a timeline is made; a mask. */
 enum fbk_timeline_flags {
 	/* Signalled by the daemon: by fbk_point_signal_on(), or by fbk_timeline_signal(), which then
 	 * is a request. Lives in a page that only the daemon writes. */
@@ -373,15 +392,16 @@ int fbk_timeline_create(struct fbk_device *device, struct fbk_set *set, const ch
  * to any process that presents it, or a duplicate of it. The file has mode 0: only a process with CAP_DAC_OVERRIDE can open
  * it anew, and has the token then. Each call makes another, charged until the timeline is closed here: keep the fd to
  * share with more.
- *   -EPERM  a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory
- *   -EINVAL no mask of rights */
+ *   -EPERM   a right that you do not hold, or FBK_RIGHT_SIGNAL of a timeline in memory
+ *   -EINVAL  no mask of rights */
 int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_token_fd);
 
 /* Open the timeline of a token (does not take the fd). Opening twice gives the same object with
  * one more reference.
- *   -EBADF  not a token of this daemon, or its maker closed the timeline
- *   -ENOENT it has ended: the detail says how   -ENOSPC  4095 timelines are open
- *   -EAGAIN its signaler has not mapped it yet  */
+ *   -EBADF   not a token of this daemon, or its maker closed the timeline
+ *   -ENOENT  it has ended: the detail says how
+ *   -ENOSPC  4095 timelines are open
+ *   -EAGAIN  its signaler has not mapped it yet */
 int fbk_timeline_open(struct fbk_context *context, int token_fd,
 		      struct fbk_timeline **ret_timeline);
 
@@ -399,9 +419,10 @@ void fbk_timeline_close(struct fbk_timeline *timeline);
  * to look first.
  * A brokered timeline is raised when the daemon has the request, once all points given before are decided; what has to be
  * raised by two processes at once is raised to the higher value.
- *   -EALREADY  not above the payload, or, brokered, what was given here before; nothing changed   -ERANGE  0 or above FBK_POINT_MAX; with a
- *              32-bit payload also more than 2^30 above the payload
- *   -EPERM     without FBK_RIGHT_SIGNAL                 -EBUSY   it follows a syncobj
+ *   -EALREADY  not above the payload, or, brokered, what was given here before; nothing changed
+ *   -ERANGE    0 or above FBK_POINT_MAX; with a 32-bit payload also more than 2^30 above the payload
+ *   -EPERM     without FBK_RIGHT_SIGNAL
+ *   -EBUSY     it follows a syncobj
  *   else       the timeline's error: it failed
  */
 int fbk_timeline_signal(struct fbk_timeline *timeline, uint64_t value);
@@ -411,12 +432,14 @@ enum fbk_visibility fbk_timeline_visibility(const struct fbk_timeline *timeline)
 
 /* Fail the timeline: points that were reached stay reached, all others fail with `error` (a
  * negative errno). fbk_timeline_info() returns `reason` (may be NULL) to every process.
- *   -EALREADY  it failed before   -EINVAL  not a negative errno */
+ *   -EALREADY  it failed before
+ *   -EINVAL    not a negative errno */
 int fbk_timeline_fail(struct fbk_timeline *timeline, int error, const char *reason);
 
 /* The largest value that is signalled now. */
 uint64_t fbk_timeline_value(const struct fbk_timeline *timeline);
 
+/* What a timeline is. */
 struct fbk_timeline_info {
 	size_t struct_size;
 	uint64_t id; /* the daemon's number: fencectl shows the same */
@@ -465,28 +488,35 @@ int fbk_point_check(struct fbk_point point);
  * else nothing happens. The first reads both ends of `data` back, as this process maps it. The second
  * does what the dma-buf's driver does before a CPU reads. A read-back flushes its own path only: data
  * behind another mapping or another device needs a flush of its own.
- *   -EAGAIN  not reached   -EBADF  not a dma-buf   else the point's error
+ *   -EAGAIN  not reached
+ *   -EBADF   not a dma-buf
+ *   else     the point's error
  */
 int fbk_point_flush(struct fbk_point point, const void *data, size_t size);
 int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd);
 
-/* Wait: spins shortly, then sleeps.
- *   0 reached   -ETIMEDOUT the deadline came first   else the error the point failed with */
+/* Wait: spins shortly, then sleeps. 0 is reached.
+ *   -ETIMEDOUT  the deadline came first
+ *   else        the error the point failed with */
 int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns);
 
 /* Wait for any: `ret_index` gets the index of one that is reached, or of the first that failed.
  * Returns that point's 0 or error, or -ETIMEDOUT with `ret_index` untouched. All points belong to
- * one context.
+ * one context. A `count` of 0 is refused.
  *   -EINVAL  count 0, or points of different contexts */
 int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index);
 
 /* Wait for all: 0 when all are reached. Returns an error as soon as one failed, and `ret_index` (may
- * be NULL) says which. -ETIMEDOUT: `ret_index` says which is not reached. -EINVAL as above. */
+ * be NULL) says which.
+ *   -ETIMEDOUT  `ret_index` says which is not reached
+ *   -EINVAL     count 0, or points of different contexts */
 int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index);
 
-/* Signal a point: fbk_timeline_signal(point.timeline, point.value). -EINVAL: FBK_POINT_SIGNALLED. */
+/* Signal a point: fbk_timeline_signal() of point.timeline with point.value.
+ *   -EINVAL  FBK_POINT_SIGNALLED
+ *   else     as fbk_timeline_signal() */
 int fbk_point_signal(struct fbk_point point);
 
 /*
@@ -496,12 +526,13 @@ int fbk_point_signal(struct fbk_point point);
  * order, and they are reached in that order, even when the fences signal out of order. An eventfd, a syncobj's point or a
  * promised sync_file that the daemon made for a point, and that comes back unchanged while it is pending, stands for that
  * point: what the fence says at the end of its export is not taken for it.
- *   -EBADF      not an open fd, or of a refused kind: the detail names the kind
- *   -EALREADY   not above the points given before through this process
- *   -EINVAL     not a brokered timeline, or FBK_POINT_SIGNALLED    -ERANGE  0 or above FBK_POINT_MAX
- *   -EBUSY  it follows a syncobj, by a mirror of this process
- *   -EAGAIN     the daemon takes nothing, and as much waits as may; the fd is closed
- *   else        the timeline's error: it failed
+ *   -EBADF     not an open fd, or of a refused kind: the detail names the kind
+ *   -EALREADY  not above the points given before through this process
+ *   -EINVAL    not a brokered timeline, or FBK_POINT_SIGNALLED
+ *   -ERANGE    0 or above FBK_POINT_MAX
+ *   -EBUSY     it follows a syncobj, by a mirror of this process
+ *   -EAGAIN    the daemon takes nothing, and as much waits as may; the fd is closed
+ *   else       the timeline's error: it failed
  * The rest the daemon finds, and the timeline fails with it: a limit (-EDQUOT), or -EDEADLK: the daemon made the fence for
  * a point that waits for this one, and the reason names the cycle (fbk_point_depends() says more).
  */
@@ -519,9 +550,11 @@ int fbk_point_signal_on(struct fbk_point point, int fence_fd);
  * The daemon forgets the declaration once either point is decided, or when this context ends. If `on`
  * is reached there is nothing to wait for: 0.
  *   -EDEADLK   it closes a cycle: the detail names it
- *   -EALREADY  `point` is reached          -ERANGE  0 or above FBK_POINT_MAX
+ *   -EALREADY  `point` is reached
+ *   -ERANGE    0 or above FBK_POINT_MAX
  *   -ELOOP     deciding would take a look at more than 1024 waits, from both ends
- *   -EINVAL    points of different contexts   else  the error that one of them failed with
+ *   -EINVAL    points of different contexts
+ *   else       the error that one of them failed with
  */
 int fbk_point_depends(struct fbk_point point, struct fbk_point on);
 
@@ -540,7 +573,7 @@ int fbk_point_blame(struct fbk_point point, char *ret_text, size_t text_size);
  * cancel it too. A timeline that is closed decides the watches and gates of its points with -ECANCELED.
  */
 
-/* Afterwards the callback does not run, and will not: if it runs on another thread this waits until it has returned. From
+/* Cancel a callback. Afterwards it does not run, and will not: if it runs on another thread this waits until it has returned. From
  * within the callback it returns at once. Any thread; two callbacks that cancel each other on two threads wait for ever.
  * Takes NULL. */
 void fbk_watch_cancel(struct fbk_watch *watch);
@@ -566,21 +599,21 @@ int fbk_point_watch(struct fbk_point point, uint64_t deadline_ns, fbk_point_fn *
 /*
  * A kernel primitive that signals when the point is decided (late export: the kernel gets no promise).
  *   FBK_FENCE_EVENTFD           becomes readable once: when the point is reached, fails, the deadline
- *                         passes, or the daemon is gone. It cannot say which: ask
- *                         fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed).
- *                         Do not write to it. An eventfd is never a sync_file.
+ *                               passes, or the daemon is gone. It cannot say which: ask
+ *                               fbk_point_check() (0 reached, -EAGAIN the deadline passed, else failed).
+ *                               Do not write to it. An eventfd is never a sync_file.
  *   FBK_FENCE_SYNC_FILE         a sync_file that is signalled: the call waits for the point first, as
- *                         fbk_point_wait() does, and returns what that returns. A failed point
- *                         gives its error and no fd: a signalled sync_file would say success.
+ *                               fbk_point_wait() does, and returns what that returns. A failed point
+ *                               gives its error and no fd: a signalled sync_file would say success.
  *   FBK_FENCE_SYNCOBJ_TIMELINE  a new drm_syncobj, whose timeline point of the same value signals. It has
- *                         no fence until then: wait for it with DRM_IOCTL_SYNCOBJ_EVENTFD, or with
- *                         DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. When the point fails or expires, the
- *                         daemon sets the payload to FBK_SYNCOBJ_FAILED or above: every wait ends, and
- *                         a query shows why. A syncobj can hold fences with errors, but the fence that
- *                         TIMELINE_SIGNAL attaches cannot carry one, and waits do not report them yet.
+ *                               no fence until then: wait for it with DRM_IOCTL_SYNCOBJ_EVENTFD, or with
+ *                               DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. When the point fails or expires, the
+ *                               daemon sets the payload to FBK_SYNCOBJ_FAILED or above: every wait ends, and
+ *                               a query shows why. A syncobj can hold fences with errors, but the fence that
+ *                               TIMELINE_SIGNAL attaches cannot carry one, and waits do not report them yet.
+ *   -EOPNOTSUPP  the kind can't be exported here; FBK_POINT_SIGNALLED as anything but an eventfd
+ *   -ERANGE      0 or above FBK_POINT_MAX
  */
-/*   -EOPNOTSUPP  the kind can't be exported here; FBK_POINT_SIGNALLED as anything but an eventfd
- *   -ERANGE      0 or above FBK_POINT_MAX */
 #define FBK_SYNCOBJ_FAILED (UINT64_C(1) << 62)
 int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t deadline_ns,
 		     int *ret_fd);
@@ -599,12 +632,12 @@ int fbk_point_export_to_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
 
 /*
  * A kernel fence as a point: a new brokered timeline whose point 1 follows that fence. For a stream
- * of fences make one timeline and use fbk_point_signal_on(). Takes the fd; errors as there. Close
+ * of fences make one timeline and use fbk_point_signal_on(), whose errors are those of this call, too. Takes the fd. Close
  * ret_point->timeline when done.
  */
 int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_point);
 
-/* The same for several fences at once: reached when all of them have signalled. If some carry an
+/* As fbk_point_signal_on(), for several fences at once: reached when all of them have signalled. If some carry an
  * error the point fails with the first of these, once all are done. (The kernel's own merge of
  * sync_files drops those that have signalled already, and with them their errors.) Takes the fds.
  *   -EINVAL  not 1 to FBK_FENCES_MAX of them, or a drm_syncobj among several */
@@ -648,7 +681,8 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
  * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. An error
  * of a fence in it fails the timeline. A syncobj that was reset or stepped back fails it too, at the
  * next look at the timeline.
- *   -EBUSY   the timeline follows a syncobj already     -EBADF  not a drm_syncobj
+ *   -EBUSY   the timeline follows a syncobj already
+ *   -EBADF   not a drm_syncobj
  *   -EINVAL  to: the syncobj is ahead of the timeline; from: the timeline is not brokered
  *   else     the timeline's error: it failed
  */
@@ -709,7 +743,7 @@ void fbk_gate_cancel(struct fbk_gate *gate);
 /* ----------------------------------------------------------------------------------- formats -- */
 
 /*
- * What a buffer of a link may be. Each end gives a list, in the order of its preference, before the link has a peer; what
+ * What a buffer of a link may be: a format. Each end gives a list, in the order of its preference, before the link has a peer; what
  * both lists allow is what the producer allocates from.
  */
 #define FBK_FORMATS_MAX     64
@@ -720,12 +754,13 @@ void fbk_gate_cancel(struct fbk_gate *gate);
 #define FBK_DAMAGE_MAX      16
 #define FBK_FRAME_USER_MAX  64
 
+/* What a buffer is made of. */
 enum fbk_memory_kind {
 	FBK_MEMORY_DMABUF = 1,
 	FBK_MEMORY_MEMFD = 2, /* sealed against shrinking */
 };
 
-/* Of the picture; 0: not stated, which goes with anything. Numbers of the first three: ITU-T H.273. */
+/* The colors of the picture; 0: not stated, which goes with anything. Numbers of the first three: ITU-T H.273. */
 struct fbk_color {
 	uint8_t primaries, transfer, matrix;
 	uint8_t range;           /* 1: limited, 2: full */
@@ -738,6 +773,7 @@ struct fbk_color {
 	uint32_t luminance_max, luminance_min; /* the same, in units of 0.0001 cd/m2 */
 };
 
+/* What a buffer may be. */
 struct fbk_format {
 	size_t struct_size;
 	enum fbk_memory_kind memory;
@@ -769,8 +805,11 @@ struct fbk_format {
  * Frames go out in order and come back in any order, each by a release of its own: whatever becomes of one occupies,
  * delays or frees no other buffer.
  */
+
+/* Which end of a link this is. */
 enum fbk_role { FBK_ROLE_PRODUCER = 1, FBK_ROLE_CONSUMER = 2 };
 
+/* How far a link is. */
 enum fbk_link_phase {
 	FBK_PHASE_OFFERED = 1,     /* no peer at the other end */
 	FBK_PHASE_ACCEPTED = 2,    /* the producer has not joined yet */
@@ -778,6 +817,7 @@ enum fbk_link_phase {
 	FBK_PHASE_ENDED = 4,       /* for this end: see fbk_link_cause() */
 };
 
+/* Which frame a consumer gets next. */
 enum fbk_delivery {
 	FBK_DELIVERY_FIFO = 0,    /* each frame, in order */
 	FBK_DELIVERY_MAILBOX = 1, /* the newest that is reached; older ones go back unread */
@@ -791,6 +831,7 @@ struct fbk_consumer_desc {
 		hold; /* frames that it holds at once: 1 to 64; 0: 1. fbk_link_next() gives no more */
 };
 
+/* What a program wants of a link. */
 struct fbk_link_desc {
 	size_t struct_size;
 	enum fbk_role role;                      /* of an offer; an accepting end has the other */
@@ -800,7 +841,8 @@ struct fbk_link_desc {
 };
 
 /*
- * `desc` may be freed after it. Gives an fd.
+ * Offer a link: `ret_offer_fd` is for the other end, by which it accepts. `desc` may be NULL, and freed after the call. Gives
+ * an fd.
  *   -E2BIG   more than FBK_FORMATS_MAX formats, or more data of one: the detail has the numbers
  *   -EINVAL  a format that is none: the detail says what is wrong
  */
@@ -808,9 +850,10 @@ int fbk_link_offer(struct fbk_device *device, const struct fbk_link_desc *desc, 
 		   struct fbk_link **ret_link);
 
 /*
- * Does not take the fd. `desc` may be NULL. Its errors are those of fbk_link_offer(), and the next. The offering end
- * learns of -EOPNOTSUPP and -ENOBUFS (fbk_link_info()'s `unfit`).
- *   -EBADF       not an offer            -EBUSY   another live process has accepted it
+ * Accept an offer: the routes are chosen here. Does not take the fd. `desc` may be NULL. Its errors are those of
+ * fbk_link_offer(), and these. The offering end learns of -EOPNOTSUPP and -ENOBUFS (fbk_link_info()'s `unfit`).
+ *   -EBADF       not an offer
+ *   -EBUSY       another live process has accepted it
  *   -EPIPE       it is over: the detail says how; or its producer's lane is broken
  *   -EOPNOTSUPP  no route; no format that both lists allow; or a buffer of the producer's is of none of these: the
  *                detail names what is missing
@@ -835,8 +878,9 @@ int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_for
  * has 1 to 31 printable characters without space, by convention SERVICE.WHICH. Only the offering end
  * publishes. The name replaces the link's last one and ends with the link; "" or NULL removes it. Several
  * links of one user may carry the same name, for a service with several clients.
- *   -EPERM  policy: the detail names the rule; or the accepting end
- *   -EEXIST  another user's link has the name     -EINVAL  a bad name
+ *   -EPERM   policy: the detail names the rule; or the accepting end
+ *   -EEXIST  another user's link has the name
+ *   -EINVAL  a bad name
  *   -EPIPE   the link has ended
  */
 int fbk_link_publish(struct fbk_link *link, const char *name);
@@ -845,8 +889,10 @@ int fbk_link_publish(struct fbk_link *link, const char *name);
  * Find the oldest link of that name without an accepting end, and give its offer for fbk_link_accept(). A
  * faster process may accept first (-EBUSY: find again). fbk_link_info() names the peer; policy decides who
  * may publish a name, so base trust on that. Links of the same context are skipped. Gives an fd.
- *   -ENOENT  there is none                        -EBUSY   all are taken: the detail says by whom
- *   -EPERM   policy: the detail names the rule    -EINVAL  a bad name
+ *   -ENOENT  there is none
+ *   -EBUSY   all are taken: the detail says by whom
+ *   -EPERM   policy: the detail names the rule
+ *   -EINVAL  a bad name
  */
 int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd);
 
@@ -857,13 +903,13 @@ int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_
  */
 int fbk_link_stop(struct fbk_link *link);
 
-/* At once, for emergencies: no thread may be in a call with this link, or with a frame of it; a callback that runs on
- * another thread is waited for. Frames that a consumer
- * holds are given back after the fences in their dma-bufs; its producer gets -EPIPE. A CPU mapping that is still read
+/* End the link at once, for emergencies: no thread may be in a call with this link, or with a frame of it; a callback that runs on
+ * another thread is waited for. Frames that a consumer holds are given back after the fences in their dma-bufs; its producer gets -EPIPE. A CPU mapping that is still read
  * holds nothing. A producer takes back what its consumer has without waiting for it: stop the link instead. Takes
  * NULL. */
 void fbk_link_close(struct fbk_link *link);
 
+/* What a link is, of both ends; as fbk_timeline_info(). */
 struct fbk_link_info {
 	size_t struct_size;
 	enum fbk_link_phase phase;
@@ -887,17 +933,19 @@ struct fbk_link_info {
 };
 int fbk_link_info(struct fbk_link *link, struct fbk_link_info *ret_info);
 
-/* Why it ended, in a sentence; "" before it ends. Valid until the next call of this thread. */
+/* Why a link ended, in a sentence; "" before it ends. Valid until the next call of this thread. */
 const char *fbk_link_cause(struct fbk_link *link);
 
 /* End the link for the peer. Its cause contains some 80 bytes of `reason` (may be NULL). Buffers of either
  * side are treated as by fbk_link_close().
- *   -EPIPE  no peer at the other end   -EINVAL  not a negative errno */
+ *   -EPIPE   no peer at the other end
+ *   -EINVAL  not a negative errno */
 int fbk_link_fail(struct fbk_link *link, int error, const char *reason);
 
 /* As fbk_point_blame(), for the next frame: who keeps it from arriving, or, for a producer, from coming
  * back.
- *   -EPIPE  no peer at the other end   -ENOENT  the consumer has none */
+ *   -EPIPE   no peer at the other end
+ *   -ENOENT  the consumer has none */
 int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
 
 /* As fbk_context_set_flushing(), for calls of this link and its frames: fbk_link_next() above all. Those of its exchange go
@@ -905,7 +953,8 @@ int fbk_link_blame(struct fbk_link *link, char *ret_text, size_t text_size);
 int fbk_link_set_flushing(struct fbk_link *link, bool flushing);
 
 /* Wait until the link is established: both ends are there, and the producer has its exchange.
- *   -ETIMEDOUT  the detail says what lacks   -EPIPE  it has ended: the detail says how */
+ *   -ETIMEDOUT  the detail says what lacks
+ *   -EPIPE      it has ended: the detail says how */
 int fbk_link_wait(struct fbk_link *link, uint64_t deadline_ns);
 
 /* Call `fn` from fbk_dispatch() at each phase change, until it is cancelled or the link is closed. One listener at a time: a
@@ -916,7 +965,8 @@ int fbk_link_listen(struct fbk_link *link, fbk_link_fn *fn, void *arg,
 
 /* The consumer wants no frames for a while, or again. Frames that are offered are retracted; those that it holds stay
  * due. The first after a pause has FBK_FRAME_DISCONT.
- *   -EPERM  this end is the producer's   -EPIPE  the link was stopped */
+ *   -EPERM  this end is the producer's
+ *   -EPIPE  the link was stopped */
 int fbk_link_pause(struct fbk_link *link, bool paused);
 
 /* -------------------------------------------------------------------------------- exchanges -- */
@@ -929,6 +979,8 @@ int fbk_link_pause(struct fbk_link *link, bool paused);
  * link go on meanwhile. Another process that shares the consumer's device fd or its mapping is not seen.
  * A producer makes its calls on one exchange one at a time.
  */
+
+/* A buffer of an exchange. */
 struct fbk_buffer_desc {
 	size_t struct_size;
 	enum fbk_memory_kind memory;
@@ -953,16 +1005,20 @@ enum fbk_when_full {
 	FBK_WHEN_FULL_SKIP = 1, /* it gets no frame while it has `depth` */
 };
 
-/* `link` as its producer; the first of possibly several.
- *   -EPERM  this end is the consumer's   -EBUSY  the link has an exchange */
+/* Make an exchange: `link` as its producer; the first of possibly several.
+ *   -EPERM  this end is the consumer's
+ *   -EBUSY  the link has an exchange */
 int fbk_exchange_create(struct fbk_link *link, struct fbk_exchange **ret_exchange);
 
-/* Add one more consumer, at any time; closing its link removes it. Errors as above.
- *   -ENOSPC  it has FBK_CONSUMERS_MAX   -EINVAL  a link of another context */
+/* Add one more consumer, at any time; closing its link removes it.
+ *   -EPERM   this end is the consumer's
+ *   -EBUSY   the link has an exchange
+ *   -ENOSPC  it has FBK_CONSUMERS_MAX
+ *   -EINVAL  a link of another context */
 int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 
 /*
- * For one of its links: at most `depth` frames offered and not taken (1 to 64; 0: as many as there are buffers), and
+ * How much one of its links may leave waiting: at most `depth` frames offered and not taken (1 to 64; 0: as many as there are buffers), and
  * what happens to the next one then.
  *   -ENOBUFS  hold + depth is more than there are buffers now, if there are any: the detail has the numbers. It is compared
  *             when a consumer accepts, too, with the most buffers that there were since: add all first, then replace any
@@ -971,39 +1027,45 @@ int fbk_exchange_attach(struct fbk_exchange *exchange, struct fbk_link *link);
 int fbk_exchange_set_depth(struct fbk_exchange *exchange, struct fbk_link *link, uint32_t depth,
 			   enum fbk_when_full when_full);
 
-/* Callbacks do not run any more: one that runs on another thread is waited for. The links stay. Takes NULL. */
+/* End an exchange. Callbacks do not run any more: one that runs on another thread is waited for. The links stay. Takes NULL. */
 void fbk_exchange_destroy(struct fbk_exchange *exchange);
 
 /* As fbk_context_set_flushing(), for calls of this exchange: fbk_exchange_take() above all. Those of its links go on. */
 int fbk_exchange_set_flushing(struct fbk_exchange *exchange, bool flushing);
 
-/* Takes the fds; the daemon keeps the buffer as long as it may be in use.
- *   -EEXIST  a buffer is at this index    -EINVAL  the index, or not a buffer: the detail says more
- *            or of none of a link's formats
- *   -ENOTSUP a consumer has refused a buffer of this memory kind, fourcc and modifier (until it leaves), or waits by a
- *            route that does not read back what has to be: the detail says who and why */
+/* Add a buffer. Takes the fds; the daemon keeps the buffer as long as it may be in use.
+ *   -EEXIST   a buffer is at this index
+ *   -EINVAL   the index, or not a buffer, or of none of a link's formats: the detail says more
+ *   -ENOTSUP  a consumer has refused a buffer of this memory kind, fourcc and modifier (until it leaves), or waits by a
+ *             route that does not read back what has to be: the detail says who and why */
 int fbk_exchange_add(struct fbk_exchange *exchange, uint32_t index,
 		     const struct fbk_buffer_desc *buffer);
-/*   -EBUSY   a consumer has it     -ENOENT  there is no buffer at this index   -EINVAL  the index */
+
+/* Take a buffer out.
+ *   -EBUSY   a consumer has it
+ *   -ENOENT  there is no buffer at this index
+ *   -EINVAL  the index */
 int fbk_exchange_remove(struct fbk_exchange *exchange, uint32_t index);
 
 /*
  * The remedy against a consumer that keeps what it has, also one that is gone: the index is free for new memory
  * (fbk_exchange_add()) at once, on all links. The old memory stays with those that hold it: their release is -ESTALE, and
  * its `on_released` does not run.
- *   -EINVAL  it is not out     -ENOENT  there is no buffer at this index
+ *   -EINVAL  it is not out
+ *   -ENOENT  there is no buffer at this index
  */
 int fbk_exchange_abandon(struct fbk_exchange *exchange, uint32_t index);
 
 /* Take the free buffer that came back first; waits for one. It belongs to the caller until it is handed over. `ret_age`
  * (may be NULL): how many frames ago its content was drawn; 0: never (EGL_EXT_buffer_age).
- *   -ETIMEDOUT   consumers have all of them, or a link is full   -ENOENT  there are none
- *   -EBUSY       this process has all of them: none would come back */
+ *   -ETIMEDOUT  consumers have all of them, or a link is full
+ *   -ENOENT     there are none
+ *   -EBUSY      this process has all of them: none would come back */
 int fbk_exchange_take(struct fbk_exchange *exchange, uint64_t deadline_ns, uint32_t *ret_index,
 		      uint32_t *ret_age);
 
 /*
- * The same for a device that waits by itself: take a buffer that all consumers gave back, though their devices may still
+ * As fbk_exchange_take(), for a device that waits by itself: take a buffer that all consumers gave back, though their devices may still
  * read it, or one that was retracted, though this device may still draw it. `ret_releases`, with room for
  * FBK_CONSUMERS_MAX + 1, gets the points that have to be reached before the device writes; `*ret_count` 0 means that
  * there are none.
@@ -1016,15 +1078,17 @@ struct fbk_release {
 int fbk_exchange_take_early(struct fbk_exchange *exchange, uint64_t deadline_ns,
 			    uint32_t *ret_index, uint32_t *ret_age,
 			    struct fbk_release *ret_releases, size_t *ret_count);
-/* The point as the route gives it, for a device that waits by a fence: as fbk_frame_acquire_fd(), but gives an fd.
+
+/* The point of a release as the route gives it, for a device that waits by a fence: as fbk_frame_acquire_fd(), but gives an fd.
  *   -EOPNOTSUPP  the route gives none, or it is a point of the caller's own: wait for the point
  *   -ESTALE      the consumer is gone, or releases this buffer by another timeline now */
 int fbk_release_fd(const struct fbk_release *release, uint64_t deadline_ns, int *ret_fd);
 
 /* ------------------------------------------------------------------------------ what a frame says -- */
 
-#define FBK_TIME_NONE INT64_MIN
+#define FBK_TIME_NONE INT64_MIN /* a time that is not stated */
 
+/* Of one frame; a mask. */
 enum fbk_frame_flags {
 	FBK_FRAME_KEY = 1 << 0,
 	FBK_FRAME_CORRUPT = 1 << 1,
@@ -1034,12 +1098,13 @@ enum fbk_frame_flags {
 	FBK_FRAME_PROTECTED = 1 << 5, /* reserved: to forbid routes over the CPU; refused today */
 };
 
+/* A part of a picture, in pixels. */
 struct fbk_rectangle {
 	int32_t x, y;
 	uint32_t width, height;
 };
 
-/* Of one frame; FBK_FRAME_META_INIT states nothing. Times are CLOCK_MONOTONIC nanoseconds, or FBK_TIME_NONE.
+/* What a producer says of a frame; FBK_FRAME_META_INIT states nothing. Times are CLOCK_MONOTONIC nanoseconds, or FBK_TIME_NONE.
  * Rectangles lie within the buffer's width and height, where it has these, and end below 2^31; no damage is empty; bytes
  * lie within the plane's memory. So a consumer need not check what it gets: it gets less damage than its producer wrote
  * where that lies outside, and the link ends where something else does. */
@@ -1076,14 +1141,15 @@ struct fbk_frame_meta {
  * `on_released` it is free for fbk_exchange_take().
  * Returns the number of links that it was offered on: 0 while all of them are paused or skip it; then the buffer stays the
  * caller's. A consumer that has refused the buffer skips it. On an error no consumer gets it.
- *   -EPIPE       no consumer is there: the detail says why
- *   -ENOTSUP     each consumer that is there refused the buffer: the detail names one
- *   -EBUSY       it is handed over already   -ENOENT  there is no buffer at this index
- *   -ERANGE      the point is 0 or above FBK_POINT_MAX
- *   -EINVAL      `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size; or
- *                unknown flags
- *   -EPERM       this process may not wait for the timeline of `acquire`: a consumer could not either
- *   -EAGAIN      as much is waiting for the daemon as may
+ *   -EPIPE    no consumer is there: the detail says why
+ *   -ENOTSUP  each consumer that is there refused the buffer: the detail names one
+ *   -EBUSY    it is handed over already
+ *   -ENOENT   there is no buffer at this index
+ *   -ERANGE   the point is 0 or above FBK_POINT_MAX
+ *   -EINVAL   `meta` says what no frame of this buffer can: the detail names the rectangle or plane, and the size; or
+ *             unknown flags
+ *   -EPERM    this process may not wait for the timeline of `acquire`: a consumer could not either
+ *   -EAGAIN   as much is waiting for the daemon as may
  */
 typedef void fbk_released_fn(void *arg, int result);
 int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_point acquire,
@@ -1095,15 +1161,16 @@ int fbk_exchange_hand(struct fbk_exchange *exchange, uint32_t index, struct fbk_
 /*
  * The consumer's side: the next frame. With FBK_DELIVERY_MAILBOX the newest that is reached, else the oldest. With
  * FBK_ROUTE_CPU_WAIT the buffer is readable when this returns; with FBK_ROUTE_DMA_BUF_IMPLICIT, once the
- * buffer's own fences signal; with any other route, see below.
+ * buffer's own fences signal; with any other route, once the point of fbk_frame_acquire() is reached.
  * A frame whose acquire point failed is a frame, too: it comes with fbk_frame_error() < 0, counts to `hold`, and is
  * released as any other. It displaces none: a mailbox delivers it when no reached one is there and none before it is
  * pending; one that a newer reached frame displaces goes back by itself, as all that are older do.
  * A frame is an object of the caller, with one reference: valid until the last fbk_frame_unref(), whatever becomes of the
  * link.
- *   -ETIMEDOUT   there is none yet        -EPIPE   the link ended, or was stopped and nothing more comes: the
- *   -ENOBUFS     `hold` frames are held:           detail says how
- *                release one             -EPERM   this end is the producer's
+ *   -ETIMEDOUT  there is none yet
+ *   -EPIPE      the link ended, or was stopped and nothing more comes: the detail says how
+ *   -ENOBUFS    `hold` frames are held: release one
+ *   -EPERM      this end is the producer's
  */
 int fbk_link_next(struct fbk_link *link, uint64_t deadline_ns, struct fbk_frame **ret_frame);
 
@@ -1126,10 +1193,14 @@ typedef int fbk_buffer_fn(void *arg, struct fbk_link *link, uint32_t index,
 			  const struct fbk_buffer_desc *buffer);
 int fbk_link_import(struct fbk_link *link, fbk_buffer_fn *fn, void *arg);
 
+/* One more reference on a frame. Returns it. */
 struct fbk_frame *fbk_frame_ref(struct fbk_frame *frame);
-/* The last one releases a frame that is still held, with -EREMOTEIO. Takes NULL. */
+
+/* One less. The last one releases a frame that is still held, with -EREMOTEIO. Takes NULL. */
 void fbk_frame_unref(struct fbk_frame *frame);
 
+/* The number of a frame on its link, the index of its buffer in the exchange, that buffer, and what its producer said of it;
+ * the last two are borrowed until the last unref. */
 uint64_t fbk_frame_sequence(const struct fbk_frame *frame);
 uint32_t fbk_frame_index(const struct fbk_frame *frame);
 const struct fbk_buffer_desc *fbk_frame_buffer(const struct fbk_frame *frame);
@@ -1142,7 +1213,8 @@ struct fbk_point fbk_frame_acquire(const struct fbk_frame *frame);
 /*
  * The fd to wait on with the routes eventfd, syncobj-mirror and sync_file. Borrowed until the last unref. The first call
  * fetches it from the daemon, until the deadline; with sync_file-late, once the point is reached. Later calls need neither.
- *   -EOPNOTSUPP  the route gives none     -ESTALE     no longer held: its producer is gone
+ *   -EOPNOTSUPP  the route gives none
+ *   -ESTALE      no longer held: its producer is gone
  *   -ETIMEDOUT   none until the deadline: call again
  *   else         fbk_frame_error(), where there is nothing to wait for
  */
@@ -1157,11 +1229,12 @@ int fbk_frame_error(struct fbk_frame *frame);
 
 /*
  * Release a frame, once, in any order:
- *   now (`result` 0, or a negative errno when the frame could not be used: 0 for a frame that failed counts as its error);
- *   once the point is reached that this gives: the buffer's own release timeline, in memory, which the consumer or its
- *   device signals; its value is the number of this use;
- *   or once a kernel fence signals (takes the fd; of several the caller makes one: SYNC_IOC_MERGE, or a point that
- *   follows them by fbk_point_signal_on_all(), exported).
+ *   fbk_frame_release()        now. `result` is 0, or a negative errno when the frame could not be used; 0 for a frame
+ *                              that failed counts as its error.
+ *   fbk_frame_release_later()  once the point is reached that this gives. It is of the buffer's own release timeline, in
+ *                              memory, which the consumer or its device signals; its value is the number of this use.
+ *   fbk_frame_release_on()     once a kernel fence signals. Takes the fd. Of several the caller makes one:
+ *                              SYNC_IOC_MERGE, or a point that follows them by fbk_point_signal_on_all(), exported.
  * The frame stays an object until its last unref.
  * None of them waits for the daemon. The release timelines by which the consumer's device signals are made when a buffer
  * comes; only the first release of another kind for a buffer makes its timeline, and waits. The daemon gets the fence before

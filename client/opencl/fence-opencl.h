@@ -4,15 +4,16 @@
  * wait for them.
  *
  *	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
- *	fbk_cl_create(context, device, &cl);                  your cl_context; or fbk_cl_open()
+ *	fbk_cl_create(yours, device, &cl); // a cl_context; or fbk_cl_open()
  *	fbk_cl_describe(cl, "gpu0", &desc);
  *	fbk_device_register(fbk, &desc, &registered);
  *	fbk_timeline_create(registered, NULL, "frames", 0, &timeline);
  *	fbk_cl_signal_create(cl, timeline, &signal);
  *
  *	clEnqueueNDRangeKernel(queue, work, ...);
- *	fbk_cl_signal_enqueue(signal, queue, n, 0, NULL, NULL);       after the work that n stands for
- *	clFlush(queue);                                       the rest needs none of your CPU code
+ *	// after the work that n stands for:
+ *	fbk_cl_signal_enqueue(signal, queue, n, 0, NULL, NULL);
+ *	clFlush(queue); // the rest needs none of your CPU code
  *
  * Other processes wait for n as for any other point. In the other direction:
  *
@@ -33,18 +34,23 @@
  *     with atomics for all devices (OpenCL C 2.0; 3.0 with __opencl_c_atomic_scope_all_devices and
  *     __opencl_c_atomic_order_acq_rel): a store with memory_order_release and
  *     memory_scope_all_svm_devices, which makes all earlier writes visible to the host;
+ *
  *     else: mem_fence(CLK_GLOBAL_MEM_FENCE), then an atomic exchange. These order memory for the
  *     device only. On a device of type CPU, and on no other, the host sees the same order.
+ *
  *   So fbk_cl_describe() sets FBK_VISIBILITY_ORDERED in the first case and for CPUs: a host that has seen
  *   the value (fbk_point_wait(), fbk_point_check(): an acquire) sees the data, if that is in memory that
  *   the host shares with the device, in fine-grained SVM or behind CL_MEM_USE_HOST_PTR as the page is.
  *   For other devices it sets FBK_VISIBILITY_IRQ: only the completion of the store's event tells.
+ *
  *   OpenCL's text promises the first case for fine-grained SVM. For CL_MEM_USE_HOST_PTR it promises
  *   nothing until the buffer is mapped. Reading works if device and host share one memory and one copy.
  *   So the device must say so (CL_DEVICE_HOST_UNIFIED_MEMORY), and the library tries it once, when it
  *   makes `struct fbk_cl`.
+ *
  *   None of this covers data in the device's own memory: end with a command that reads it back, and
  *   enqueue the signal behind that.
+ *
  *   Work behind the event of fbk_cl_wait() sees the data of the point: the library acquires the point
  *   before it completes the event.
  */
@@ -89,14 +95,16 @@ int fbk_cl_create(cl_context context, cl_device_id device, struct fbk_cl **ret_c
 
 /* For programs without a context: a context on the first device whose name contains `name` (NULL:
  * GPUs, else any).
- *   -ENOENT  no OpenCL platform (the ICD loader found no driver), or no such device   else as above */
+ *   -ENOENT  no OpenCL platform (the ICD loader found no driver), or no such device
+ *   else     as fbk_cl_create() */
 int fbk_cl_open(const char *name, struct fbk_cl **ret_cl);
 
 /* Waits of fbk_cl_wait() end with -ECANCELED. Call it on the thread that dispatches. Takes NULL.
  * Destroy the signals first. */
 void fbk_cl_destroy(struct fbk_cl *cl);
 
-cl_context fbk_cl_context(const struct fbk_cl *cl); /* both borrowed */
+/* What the object was made with, all borrowed; and how the device accesses the page. */
+cl_context fbk_cl_context(const struct fbk_cl *cl);
 cl_device_id fbk_cl_device(const struct fbk_cl *cl);
 const char *fbk_cl_name(const struct fbk_cl *cl);
 enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);

@@ -4,22 +4,24 @@
  * wait for them.
  *
  *	struct fbk_device_desc desc = { .struct_size = sizeof(desc) };
- *	fbk_vk_create(&handles, &vk);                         your VkDevice; or fbk_vk_open()
+ *	fbk_vk_create(&handles, &vk); // your VkDevice; or fbk_vk_open()
  *	fbk_vk_describe(vk, "gpu0", &desc);
  *	fbk_device_register(context, &desc, &device);
  *	fbk_timeline_create(device, NULL, "frames", 0, &timeline);
  *	fbk_vk_signal_create(vk, timeline, FBK_VK_WAY_BEST, &signal);
  *
  *	draw(commands);
- *	fbk_vk_signal_record(signal, commands, n);            after the work that n stands for
+ *	fbk_vk_signal_record(signal, commands, n); // after what n stands for
  *	vkEndCommandBuffer(commands);
- *	vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE);     the device does the rest, without a CPU
+ *	// the device does the rest, without a CPU:
+ *	vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE);
  *
  * Other processes wait for n as for any other point. In the other direction:
  *
- *	fbk_vk_wait_create(vk, timeline, &wait);              of another signaler
+ *	fbk_vk_wait_create(vk, timeline, &wait); // of another signaler
  *	fbk_vk_wait_arm(wait, n, deadline_ns, NULL, NULL);
- *	vkQueueSubmit(...);                                   waits: fbk_vk_wait_semaphore(wait), n
+ *	// waits for n of fbk_vk_wait_semaphore(wait):
+ *	vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE);
  *
  * Conventions: those of fencebroker.h, except that fbk_vk_error_detail() returns the sentence. Vulkan
  * 1.1 is enough. The library links to no Vulkan loader: it gets all functions from a
@@ -39,14 +41,17 @@
  *   A host that has seen the value (fbk_point_wait(), fbk_point_check(): an acquire) therefore sees
  *   the data, if that is in host-coherent memory: the device is FBK_VISIBILITY_ORDERED. For memory that
  *   is not coherent the process that maps it calls vkInvalidateMappedMemoryRanges() in between.
+ *
  *   Vulkan itself promises less: by its text a host synchronises with a device by fences, events and
  *   semaphores, not by reading memory. Reading works if the stores reach memory in the order of the
  *   barrier. They do if all of them take one path to one memory: system memory that the host caches
  *   coherently. Data in the device's own memory, read over the bus, is not such a case: end with a
  *   read-back, or register the device as FBK_VISIBILITY_FLUSH. A read-back flushes its own path only.
+ *
  *   Another device that reads system memory sees what the host sees. If its driver imported the data
  *   (a dma-buf), release the images and buffers to VK_QUEUE_FAMILY_FOREIGN_EXT before
  *   fbk_vk_signal_record(): that writes back what this device's caches and compression hold.
+ *
  *   Work behind a fbk_vk_wait_semaphore() sees the data of the point: the library acquires the point
  *   before it signals, and a semaphore that the host signals makes the host's writes visible. For data
  *   that another device wrote, acquire from VK_QUEUE_FAMILY_FOREIGN_EXT after it.
@@ -87,6 +92,7 @@ enum fbk_vk_ability {
 	FBK_VK_ABILITY_MARKERS = 1 << 5,       /* VK_AMD_buffer_marker */
 };
 
+/* A VkDevice, and what it was made of. */
 struct fbk_vk_handles {
 	size_t struct_size;
 	PFN_vkGetInstanceProcAddr get;
@@ -127,13 +133,14 @@ struct fbk_vk_choice {
 };
 int fbk_vk_open(const struct fbk_vk_choice *choice, struct fbk_vk **ret_vk);
 
-/* Takes NULL. Destroy everything that was made from it first. */
+/* Let go of a device. Takes NULL. Destroy everything that was made from it first. */
 void fbk_vk_destroy(struct fbk_vk *vk);
 
+/* The handles of a device, which it owns. */
 const struct fbk_vk_handles *fbk_vk_handles(const struct fbk_vk *vk);
 VkQueue fbk_vk_queue(const struct fbk_vk *vk, uint32_t *ret_family);  /* of fbk_vk_open() */
 bool fbk_vk_has_extension(const struct fbk_vk *vk, const char *name); /* of choice->extensions */
-const char *fbk_vk_name(const struct fbk_vk *vk);
+const char *fbk_vk_name(const struct fbk_vk *vk);                     /* as the driver says it */
 bool fbk_vk_software(const struct fbk_vk *vk); /* a software rasteriser: threads of this process */
 
 /*
@@ -146,7 +153,8 @@ bool fbk_vk_software(const struct fbk_vk *vk); /* a software rasteriser: threads
  *               and wakes the waiters. The daemon then polls nothing, but sleeping waiters depend on
  *               your thread. (Both together are harmless.)
  *   visibility  FBK_VISIBILITY_ORDERED: the memory model above says when not.
- *   page_align, backings  the needs of the driver's import.
+ *   page_align  the need of the driver's import.
+ *   backings    what the driver can import.
  *   -ERANGE  the import needs a larger alignment than a page can have, 2 MiB
  */
 int fbk_vk_describe(const struct fbk_vk *vk, const char *name, struct fbk_device_desc *ret_desc);
@@ -158,6 +166,7 @@ int fbk_vk_check(struct fbk_vk *vk, VkResult result, const char *what);
 
 /* --------------------------------------------------------------------------------- signalling -- */
 
+/* By which command a device signals. */
 enum fbk_vk_way {
 	FBK_VK_WAY_BEST = 0, /* the first of these that works */
 	FBK_VK_WAY_STORE,    /* a compute shader's atomic store of 64 bits: compute queues only */
@@ -173,7 +182,8 @@ enum fbk_vk_way {
  * new value would see a point that was never signalled. 4 aligned bytes are written whole.
  *   -EOPNOTSUPP  the device has no such way, or imports the memory in none: the detail has the reasons
  *   -EINVAL      the pages are smaller than the import's alignment: register with more page_align
- *   -EPERM       this process does not signal it in memory   -EIO  the device was lost
+ *   -EPERM       this process does not signal it in memory
+ *   -EIO         the device was lost
  */
 int fbk_vk_signal_create(struct fbk_vk *vk, struct fbk_timeline *timeline, enum fbk_vk_way way,
 			 struct fbk_vk_signal **ret_signal);
@@ -241,7 +251,8 @@ struct fbk_vk_buffer {
 };
 
 /* The memory has to stay until the buffer is released.
- *   -EOPNOTSUPP  the driver cannot import it: the detail has the reasons   -EINVAL  the alignment */
+ *   -EOPNOTSUPP  the driver cannot import it: the detail has the reasons
+ *   -EINVAL      the alignment */
 int fbk_vk_buffer_import(struct fbk_vk *vk, const struct fbk_vk_memory *memory,
 			 struct fbk_vk_buffer *ret_buffer);
 void fbk_vk_buffer_release(struct fbk_vk *vk, struct fbk_vk_buffer *buffer); /* or a zeroed one */
