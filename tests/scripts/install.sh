@@ -25,7 +25,7 @@ built_against() { # PREFIX
 	export LD_LIBRARY_PATH
 	for define in --define-prefix --dont-define-prefix; do
 		# shellcheck disable=SC2046
-		gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$source/client/examples/handover.c" \
+		gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/handover" "$1/share/doc/fencebroker/examples/handover.c" \
 			$(pkg-config $define --cflags --libs libfencebroker) || fail "nothing builds against $1"
 		[ -z "$(grep "$build" <<<"$(pkg-config $define --cflags --libs libfencebroker)")" ] ||
 			fail "pkg-config names the build's folder"
@@ -36,6 +36,23 @@ mv "$prefix" "$work/moved"
 built_against "$work/moved"
 mv "$work/moved" "$prefix"
 built_against "$prefix"
+docs=$prefix/share/doc/fencebroker
+for document in bus.md protocol.md memory-fence-abi.md kernel-contract.md; do
+	[ -s "$docs/$document" ] || fail "$document is not installed"
+done
+# A document's links lead to another one, or out of the tree.
+while IFS=: read -r file link; do
+	[ -s "$docs/${link%%#*}" ] || fail "$(basename "$file") links to $link, which is not installed"
+done < <(grep -oP '\]\(\K[^)#][^)]*(?=\))' "$docs"/*.md | grep -v ':http')
+count=0
+for example in "$docs"/examples/*.c; do
+	# shellcheck disable=SC2046
+	gcc -std=gnu17 -Wall -Wextra -Werror -o "$work/$(basename "$example" .c)" "$example" \
+		$(pkg-config --cflags --libs libfencebroker) $(pkg-config --cflags libdrm) ||
+		fail "$(basename "$example") does not build against what is installed"
+	count=$((count + 1))
+done
+[ $count -ge 4 ] || fail "$count examples are installed"
 
 # fence-vulkan is a library of its own, where it is built: the other one does not know it.
 if [ -e "$build/lib/libfence-vulkan.so" ]; then
@@ -123,7 +140,8 @@ xmllint --nonet --noout --dtdvalid /usr/share/polkit-1/policyconfig-1.dtd \
 	"$(grep -oP 'action id="\K[^"]+' "$share/polkit-1/actions/org.fencebroker1.policy" | sort)" ] ||
 	fail "the interface and polkit name other actions"
 
-for page in fencebroker.7 fence-vulkan.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 fence-bench.1; do
+for page in fencebroker.7 fencebroker.3 fbk_point_wait.3 fence-vulkan.7 fencebroker-policy.5 fencebrokerd.8 fencectl.1 \
+	fence-bench.1; do
 	[ -n "$(find "$prefix" -name "$page")" ] || fail "the manual page $page is not installed"
 done
 cmake --build "$build" --target uninstall >"$work/log" 2>&1 || fail "uninstall: $(cat "$work/log")"

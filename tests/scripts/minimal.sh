@@ -29,7 +29,8 @@ configure() { # DIRECTORY OPTION...
 	local directory=$1
 	shift
 	cmake -S "$source" -B "$directory" -G Ninja -DPKG_CONFIG_EXECUTABLE="$work/pkg-config" \
-		-DCMAKE_C_COMPILER=clang -DFBK_WERROR=ON -DFBK_PIPELINE=OFF -DFBK_VULKAN=OFF -DFBK_OPENCL=OFF "$@" >"$work/log" 2>&1
+		-DCMAKE_C_COMPILER=clang -DFBK_WERROR=ON -DFBK_PIPELINE=OFF -DFBK_VULKAN=OFF -DFBK_OPENCL=OFF \
+		-DFBK_MANUALS=OFF "$@" >"$work/log" 2>&1
 }
 configure "$work/build" -DBUILD_TESTING=OFF || fail "configuring: $(cat "$work/log")"
 [ ! -e "$work/hidden" ] || fail "looked for without tests: $(sort -u "$work/hidden")"
@@ -44,6 +45,8 @@ for program in fencebrokerd fencectl fence-bench; do
 	"$work/build/bin/$program" --version >/dev/null || fail "$program of that build does not run"
 done
 cmake --install "$work/build" --prefix "$work/usr" >"$work/log" || fail "install: $(cat "$work/log")"
+[ -s "$work/usr/share/man/man8/fencebrokerd.8" ] || fail "the manual that is written by hand is not installed"
+[ ! -e "$work/usr/share/man/man3" ] || fail "section 3 is made with FBK_MANUALS=OFF"
 
 # The same source gives the same bytes in any folder: so none of them names one.
 named=$(grep -rlF -e "$work/build" -e "$source" "$work/build/bin" "$work/build/lib" || true)

@@ -1,0 +1,640 @@
+# SPDX-License-Identifier: MIT
+"""pages.py [--version V] [--skip HEADER] --output FOLDER TABLE HEADER...
+
+Makes the manual's section 3 from the comments of the public headers: one page for each line of TABLE, and a link for each
+function and type on it. A declaration without a comment, on no page of the table, or a comment that it can't read ends it,
+with file and line. The pages of a skipped header are not written.
+
+A comment stands before its declarations, without an empty line between, or behind one on its line. One that stands alone
+introduces the next function's page. In it:
+    text at the left edge             a paragraph; empty lines end one
+       -ENAME, -EOTHER  text          an error, one a line: ERRORS has them
+      term    text                    an item of a list; its text goes on in the column where it began
+    (a tab) code                      an example or a table, as it is
+"""
+import argparse
+import os
+import re
+import sys
+import textwrap
+
+WIDTH = 72  # of what is printed as it is: 80 columns, less the indentation
+
+
+class Fault(Exception):
+    pass
+
+
+# ------------------------------------------------------------------------------------------------------------ headers
+
+
+class Declaration:
+    def __init__(self, kind, name, text, where):
+        self.kind = kind  # function, callback, struct, enum, constant, opaque
+        self.name = name
+        self.text = text
+        self.where = where
+        self.header = None
+        self.members = []  # of a struct or enum: (code, comment lines)
+
+    def title(self):
+        if self.kind == "function":
+            return f"{self.name}()"
+        if self.kind in ("struct", "enum", "opaque"):
+            return f"{'struct' if self.kind == 'opaque' else self.kind} {self.name}"
+        return self.name
+
+
+# Declarations with one comment; none of them: it stands alone.
+class Block:
+    def __init__(self, comment, where):
+        self.comment = comment
+        self.where = where
+        self.declarations = []
+
+
+def comment_lines(text):
+    """The lines of a comment, without its frame and common indentation."""
+    lines = text[2:-2].split("\n")
+    lines = [lines[0]] + [re.sub(r"^\s*\*", "", line) if re.match(r"^\s*\*", line) else line.lstrip() for line in lines[1:]]
+    lines = [line[1:] if line.startswith(" ") else line for line in (line.rstrip() for line in lines)]
+    while lines and not lines[0]:
+        lines.pop(0)
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+TOKEN = re.compile(
+    r"(?P<comment>/\*.*?\*/)|(?P<line>//[^\n]*)|(?P<directive>^#(?:[^\n]*\\\n)*[^\n]*)|(?P<empty>\n[ \t]*\n)|(?P<space>\s+)"
+    r"|(?P<extern>extern \"C\" \{|^\}$)|(?P<code>[^;{/]*(?:\{.*?\n?\}[^;{]*)?;)",
+    re.S | re.M,
+)
+
+
+class Header:
+    def __init__(self, path):
+        self.path = path
+        self.name = os.path.basename(path)
+        self.blocks = []
+        with open(path, encoding="utf-8") as file:
+            self.text = file.read()
+        self.top = None
+        self.read()
+
+    def where(self, position):
+        return f"{self.path}:{self.text.count(chr(10), 0, position) + 1}"
+
+    def read(self):
+        block = None
+        last = None  # the declaration on this line
+        position = 0
+        seen_once = False
+        while position < len(self.text):
+            match = TOKEN.match(self.text, position)
+            if not match:
+                raise Fault(f"{self.where(position)}: this is no declaration that a page can be made of")
+            kind, text, start = match.lastgroup, match[0], position
+            position = match.end()
+            if kind == "comment":
+                lines = comment_lines(text)
+                if re.fullmatch(r"-{3,} [\w, -]+ -{2,}", " ".join(lines)):
+                    block, last = None, None
+                elif not seen_once:
+                    self.top = Block(lines, self.where(start))
+                elif last and "\n" not in self.text[last[1] : start]:
+                    last[0].behind = lines
+                elif block and not block.declarations:
+                    block.comment += [""] + lines
+                else:
+                    block = Block(lines, self.where(start))
+                    self.blocks.append(block)
+            elif kind == "directive":
+                seen_once = seen_once or text.startswith("#pragma once")
+                constant = re.match(r"#define (FBK_\w+)[ \t\\\n]+(.*)", text, re.S)
+                if constant:
+                    value = constant[2] if "\n" not in constant[2] else "..."
+                    value = re.sub(r"/\*.*", "", value).strip()
+                    declaration = Declaration("constant", constant[1], f"#define {constant[1]} {value}", self.where(start))
+                    behind = re.search(r"/\*.*?\*/", text, re.S)
+                    declaration.behind = comment_lines(behind[0]) if behind else None
+                    block, last = self.declare(block, declaration, start), (declaration, position)
+            elif kind == "empty":
+                block, last = None, None
+                position = start + 1  # its second newline may begin another
+                if self.text[start:position].strip(" \t") != "\n":
+                    raise AssertionError
+                position = match.end() - 1
+            elif kind == "code":
+                declaration = self.declaration(text.strip(), start + len(text) - len(text.lstrip()))
+                if declaration:
+                    block, last = self.declare(block, declaration, start), (declaration, position)
+
+    def declare(self, block, declaration, _start):
+        declaration.header = self
+        if not hasattr(declaration, "behind"):
+            declaration.behind = None
+        if not block:
+            block = Block([], declaration.where)
+            self.blocks.append(block)
+        # both branches of an #ifdef: the last one is that of C
+        block.declarations = [d for d in block.declarations if (d.kind, d.name) != (declaration.kind, declaration.name)]
+        block.declarations.append(declaration)
+        return block
+
+    def declaration(self, text, start):
+        where = self.where(start)
+        bare = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+        match = re.fullmatch(r"struct (\w+)\s*;", bare)
+        if match:
+            return Declaration("opaque", match[1], "", where) if match[1].startswith("fbk_") else None
+        match = re.match(r"(struct|enum) (\w+)\s*\{(.*)\}\s*;$", text, re.S)
+        if match:
+            declaration = Declaration(match[1], match[2], "", where)
+            declaration.members = list(members(match[3], ";" if match[1] == "struct" else ","))
+            return declaration
+        code = " ".join(bare.split())
+        match = re.fullmatch(r"(typedef )?(.*?)(\w+)\((.*)\);", code)
+        if not match:
+            raise Fault(f"{where}: this is no declaration that a page can be made of: {code[:60]}")
+        return Declaration("callback" if match[1] else "function", match[3], code, where)
+
+
+def members(body, end):
+    """Each member of a struct or enum: its code, and the comment behind it, else before it."""
+    before, found = [], []
+    for match in re.finditer(r"/\*.*?\*/|[^/]*?" + end + r"|[^/" + end + r"]+", body, re.S):
+        text = match[0]
+        if text.startswith("/*"):
+            if found and "\n" not in body[found[-1][2] : match.start()]:
+                found[-1][1].extend(comment_lines(text))
+            else:
+                before = comment_lines(text)
+        elif text.strip():
+            found.append([" ".join(text.split()), before, match.end()])
+            before = []
+    for code, comment, _ in found:
+        yield code.rstrip(",") if end == "," else code, comment
+
+
+# --------------------------------------------------------------------------------------------------------- the markup
+
+
+def literal(text):
+    for char, escape in (("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("`", "\\(ga"), ("^", "\\(ha"), ("~", "\\(ti")):
+        text = text.replace(char, escape)
+    return re.sub(r"^\.", r"\\&.", text)
+
+
+INLINE = re.compile(
+    r"`(?P<name>[^`]+)`|(?P<page>\b[a-z][\w-]*)\((?P<section>[1-8])\)|(?P<call>\b[A-Za-z_]\w*)\(\)"
+    r"|(?P<struct>\b(?:struct|enum) (?:fbk_)\w+)|(?P<word>-E[A-Z][A-Z0-9]+\b|\b(?:FBK|VK|CL|DRM|DMA|PTHREAD|CLOCK|VIDIOC)_\w+|\$[A-Z_]+)"
+    r"|(?P<path>(?<![\w/])/(?:run|dev|proc|usr|etc|sys)/[\w/.-]+)|(?P<arrow><?->|<-|(?<![\w-])-(?=\d)|--\w+)"
+)
+
+
+class Roff:
+    def __init__(self, page, owner):
+        self.page = page
+        self.owner = owner  # function: its page
+
+    def call(self, name):
+        if name in self.owner and self.owner[name] != self.page:
+            return f"\\fB{literal(name)}\\fP(3)"
+        return f"\\fB{literal(name)}\\fP()"
+
+    def inline(self, text):
+        out, last = [], 0
+        for match in INLINE.finditer(text):
+            out.append(self.plain(text[last : match.start()]))
+            last = match.end()
+            if match["name"]:
+                out.append(f"\\fI{literal(match['name'])}\\fP")
+            elif match["page"]:
+                out.append(f"\\fB{literal(match['page'])}\\fP({match['section']})")
+            elif match["call"]:
+                out.append(self.call(match["call"]))
+            elif match["struct"]:
+                out.append(f"\\fI{literal(match['struct'])}\\fP")
+            elif match["word"]:
+                out.append(f"\\fB{literal(match['word'])}\\fP")
+            elif match["path"]:
+                path = match["path"].rstrip(".")
+                out.append(f"\\fI{literal(path)}\\fP" + match["path"][len(path) :])
+            else:
+                out.append(literal(match["arrow"]))
+        out.append(self.plain(text[last:]))
+        return "".join(out)
+
+    @staticmethod
+    def plain(text):
+        return text.replace("\\", "\\e").replace("'", "\\(aq")
+
+    def text(self, text):
+        """Running text: a sentence a line."""
+        sentences = re.split(r"(?<=[.:;!?]) +(?=[A-Z`$(])", " ".join(text.split()))
+        return [re.sub(r"^([.'])", r"\\&\1", self.inline(sentence)) for sentence in sentences]
+
+
+ERROR = re.compile(r"^ {2,3}((?:-E[A-Z0-9]+|else)(?:, -E[A-Z0-9]+)*)(  +)(\S.*)$")
+ITEM = re.compile(r"^( *)((?:\d+\.|\S.*?))( {2,}|(?<=\d\.) )(\S.*)$")
+
+
+def split_errors(lines, where):
+    """(the other lines, [(names, text)])"""
+    rest, errors, column = [], [], None
+    for line in lines:
+        match = ERROR.match(line)
+        if match:
+            errors.append([match[1], match[3]])
+            column = match.start(3)
+        elif column and line.strip() and len(line) - len(line.lstrip()) >= column:
+            errors[-1][1] += " " + line.strip()
+        elif re.match(r"^ {2,3}-E[A-Z]", line):
+            raise Fault(f"{where}: this error needs a line of its own, two spaces, and a text: {line.strip()}")
+        else:
+            column = None
+            rest.append(line)
+    for names, text in errors:
+        if re.search(r" {3,}(-E[A-Z]+|else) {2,}", text):
+            raise Fault(f"{where}: one error a line: {names} {text}")
+    while rest and not rest[-1]:
+        rest.pop()
+    return rest, errors
+
+
+def body(roff, lines, where):
+    """What a comment says, without its errors, as roff."""
+    out = []
+    chunks, chunk = [], []
+    for line in lines + [""]:
+        if line.strip():
+            chunk.append(line)
+        elif chunk:
+            chunks.append(chunk)
+            chunk = []
+    stack = []  # columns of the items that are open
+    for chunk in chunks:
+        if chunk[0].startswith("\t"):
+            code = [line[1:].expandtabs(8) for line in chunk]
+            for line in code:
+                if len(line) > WIDTH:
+                    raise Fault(f"{where}: more than {WIDTH} columns: {line}")
+            out += [".PP", ".EX"] + [literal(line) for line in code] + [".EE"]
+            continue
+        out += paragraphs(roff, chunk, stack)
+    out += [".RE"] * max(0, len(stack) - 1)
+    return out
+
+
+def paragraphs(roff, chunk, stack):
+    """Paragraphs and items, by the columns where they begin; `stack` goes on over an empty line."""
+    out, text, fresh = [], [], True
+
+    def flush():
+        nonlocal text
+        if text:
+            out.extend(roff.text(" ".join(text)))
+        text = []
+
+    def pop(column):
+        while stack and column < stack[-1][1]:
+            stack.pop()
+            if stack:
+                out.append(".RE")
+
+    previous = None
+    for line in chunk:
+        indent = len(line) - len(line.lstrip())
+        item = ITEM.match(line) if indent else None
+        if item and not (stack and indent >= stack[-1][1] and not re.match(r"\d+\.$", item[2]) and previous == indent):
+            flush()
+            column = item.start(4)
+            while stack and indent < stack[-1][1] and indent < stack[-1][0]:
+                stack.pop()
+                if stack:
+                    out.append(".RE")
+            if not (stack and stack[-1][0] == indent):
+                if stack:
+                    out.append(".RS")
+                stack.append([indent, column])
+            stack[-1][1] = column
+            out += [".TP", f"\\fB{literal(item[2])}\\fP" if item[2].isidentifier() or " " not in item[2] else f"{roff.inline(item[2])}"]
+            text, fresh, previous = [item[4]], False, column
+            continue
+        if previous is None or indent != previous:
+            flush()
+            if stack and indent < stack[-1][1]:
+                pop(indent)
+            if stack and indent >= stack[-1][1]:
+                out.append(".IP")
+            else:
+                out.append(".PP")
+        text.append(line.strip())
+        previous = indent
+    flush()
+    return out
+
+
+# --------------------------------------------------------------------------------------------------------------- code
+
+
+def wrap_prototype(code):
+    """At most WIDTH columns: parameters below each other's beginning, else below a tab."""
+    if len(code) <= WIDTH:
+        return [code]
+    head, rest = code.split("(", 1)
+    parameters = rest.rstrip(";").rstrip(")").split(", ")
+    for edge in (len(head) + 1, 8):
+        lines, line = [], head + "("
+        if edge == 8:
+            lines, line = [line], " " * 8
+        for number, parameter in enumerate(parameters):
+            end = ");" if number == len(parameters) - 1 else ","
+            space = "" if line.endswith("(") or not line.strip() else " "
+            if len(line + space + parameter + end) > WIDTH:
+                lines.append(line)
+                line = " " * edge + parameter + end
+            else:
+                line += space + parameter + end
+        lines.append(line)
+        if max(map(len, lines)) <= WIDTH:
+            return lines
+    return lines
+
+
+def prototype(declaration):
+    code = declaration.text.replace("typedef ", "typedef ", 1)
+    out = []
+    for line in wrap_prototype(code):
+        line = literal(line)
+        line = re.sub(r"(\w+)((?:\[\w*\])*)(?=,|\);)", r"\\fI\1\\fB\2", line)
+        out.append(f"\\fB{line}\\fP".replace("\\fIvoid\\fB)", "void)"))
+    return out
+
+
+def listing(declaration):
+    out = [f"{declaration.kind} {declaration.name} {{"]
+    for code, _ in declaration.members:
+        code += "," if declaration.kind == "enum" else ""
+        out += textwrap.wrap(code, WIDTH - 4, initial_indent="    ", subsequent_indent="        ")
+    return [literal(line) for line in out + ["};"]]
+
+
+def member_name(code, kind):
+    if kind == "enum":
+        return code.split("=")[0].strip()
+    names = re.findall(r"(\w+)(?:\[\w*\])*(?=[,;])", code)
+    return ", ".join(names)
+
+
+# -------------------------------------------------------------------------------------------------------------- pages
+
+
+class Page:
+    def __init__(self, name, about):
+        self.name = name
+        self.about = about
+        self.names = []
+        self.introductions = []  # (block, header)
+        self.blocks = []  # (block, [declaration])
+
+    def declarations(self, *kinds):
+        return [d for _, some in self.blocks for d in some if d.kind in kinds]
+
+
+def read_table(path):
+    pages, page = [], None
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            if line.startswith("\t"):
+                page.names += [(name, f"{path}:{number}") for name in line.split()]
+            else:
+                name, about = line.split(":", 1)
+                page = Page(name, about.strip())
+                pages.append(page)
+    return pages
+
+
+def distribute(pages, headers):
+    """Each block to the pages of its declarations; complain of what has no comment or no page."""
+    owner = {}
+    for page in pages:
+        for name, where in page.names:
+            if name in owner:
+                raise Fault(f"{where}: {name} is on {owner[name].name}(3), too")
+            owner[name] = page
+    by_name = {page.name: page for page in pages}
+    faults, found = [], set()
+    for header in headers:
+        own = by_name.get(header.name.removesuffix(".h"))
+        loose = []
+        if header.top and not own:
+            loose.append(header.top)
+        for block in header.blocks:
+            if not block.declarations:
+                loose.append(block)
+                continue
+            shares = {}
+            for declaration in block.declarations:
+                if not block.comment and not declaration.behind:
+                    faults.append(f"{declaration.where}: {declaration.title()} has no comment")
+                page = own if declaration.kind == "opaque" and own else owner.get(declaration.name)
+                if not page:
+                    faults.append(f"{declaration.where}: {declaration.title()} is on no page of the table")
+                    continue
+                found.add(declaration.name)
+                shares.setdefault(page.name, []).append(declaration)
+            for name, some in shares.items():
+                if not all(d.kind == "opaque" for d in some):
+                    by_name[name].introductions += [(alone, header) for alone in loose]
+                    loose = []
+                by_name[name].blocks.append((block, some))
+        if loose:
+            faults.append(f"{loose[0].where}: nothing follows this comment, so that it is on no page")
+    faults += [f"{where}: no header has {name}" for page in pages for name, where in page.names if name not in found]
+    if faults:
+        raise Fault("\n".join(faults))
+    return owner
+
+
+def related(page, pages, text):
+    """The pages that this one mentions, and the overview."""
+    names = {name for name in re.findall(r"\\fB([\w\\-]+)\\fP\(3\)", text)}
+    names = {name.replace("\\-", "-") for name in names}
+    functions = {name: other for other in pages for name, _ in other.names}
+    return sorted({functions[name].name for name in names if name in functions} - {page.name})
+
+
+def write_page(page, pages, owner, version, overview):
+    roff = Roff(page, owner)
+    header_names = list(dict.fromkeys(d.header.name for _, some in page.blocks for d in some))
+    library = overview.library
+    is_overview = page is overview
+    names = list(dict.fromkeys([page.name] + [d.name for d in page.declarations("function")]))
+    head = [
+        f'.\\" Made from the comments of {", ".join(header_names)}: change those.',
+        f'.TH {page.name} 3 "" "fencebroker {version}" "{library}"',
+        ".nh",
+        ".ad l",
+        ".SH NAME",
+        ", ".join(literal(name) for name in names) + " \\- " + roff.inline(page.about),
+        ".SH LIBRARY",
+        f"{library} (\\fI{literal('-l' + library.removeprefix('lib'))}\\fP)",
+        ".SH SYNOPSIS",
+        ".nf",
+    ]
+    head += [f"\\fB#include <{literal(name)}>\\fP" for name in header_names]
+    for declaration in page.declarations("callback", "function"):
+        head += [".PP"] + prototype(declaration)
+    head += [".fi"]
+    if is_overview:
+        head += [
+            ".PP",
+            f"\\fBcc\\fP \\fIfile.c\\fP \\fB$(pkg\\-config \\-\\-cflags \\-\\-libs {literal(library)})\\fP",
+        ]
+    out, errors = [".SH DESCRIPTION"], []
+    if is_overview:
+        top = page.blocks[0][1][0].header.top
+        rest, found = split_errors(top.comment, top.where)
+        if found:
+            errors.append(([], found))
+        out += body(roff, rest, top.where)
+        out += objects(roff, page)
+    for alone, header in page.introductions:
+        if alone is header.top:
+            out += [f".SS {literal(header.name)}"]
+        out += body(roff, alone.comment, alone.where)
+    titled = sum(1 for _, some in page.blocks if [d for d in some if d.kind != "opaque"]) > 1
+    for block, some in page.blocks:
+        some = [d for d in some if d.kind != "opaque"]
+        if block.declarations and not some:
+            continue
+        rest, found = split_errors(block.comment, block.where)
+        if found:
+            errors.append(([d for d in some if d.kind == "function"], found))
+        if titled:
+            constants = len(some) > 2 and all(d.kind == "constant" for d in some)
+            out += [".SS " + ("Constants" if constants else literal(", ".join(d.title() for d in some)))]
+        out += body(roff, rest, block.where)
+        for declaration in some:
+            if declaration.behind:
+                behind, found = split_errors(declaration.behind, declaration.where)
+                if found:
+                    errors.append(([declaration], found))
+                if len(some) > 1:
+                    out += [".TP", f"\\fB{literal(declaration.title())}\\fP"] + roff.text(" ".join(behind))
+                else:
+                    out += body(roff, behind, declaration.where)
+            if declaration.kind in ("struct", "enum"):
+                out += [".PP", ".EX"] + listing(declaration) + [".EE"]
+                for code, comment in declaration.members:
+                    if comment:
+                        out += [".TP", f"\\fI{literal(member_name(code, declaration.kind))}\\fP"
+                                if declaration.kind == "struct"
+                                else f"\\fB{literal(member_name(code, declaration.kind))}\\fP"]
+                        out += roff.text(" ".join(comment))
+        constants = [d for d in some if d.kind == "constant"]
+        if constants:
+            out += [".PP", ".EX"] + [literal(d.text) for d in constants] + [".EE"]
+    if any(re.match(r"int fbk", d.text) for d in page.declarations("function")) and not is_overview:
+        detail = {"fence-vulkan": "fbk_vk_error_detail", "fence-opencl": "fbk_cl_error_detail"}
+        out += [
+            ".SH RETURN VALUE",
+            "What returns an \\fIint\\fP returns 0, or what is said above, or a negative errno.",
+            f"Then {roff.call(detail.get(overview.name, 'fbk_error_detail'))} returns a sentence about it,",
+            "and all that \\fIret_\\fP parameters point to is as before.",
+        ]
+        out += [".SH ERRORS"]
+        for owners, found in errors:
+            if titled and owners:
+                out += [".SS " + literal(", ".join(d.title() for d in owners))]
+            out += error_list(roff, found)
+        if errors:
+            out += [".SS All of them"] if titled else [".PP"]
+        out += ["The errors that every call may return are in \\fBfencebroker\\fP(3)."]
+    elif errors and is_overview:
+        out += [".SH ERRORS"] + error_list(roff, errors[0][1])
+    elif errors:
+        raise Fault(f"{errors[0][0][0].where}: errors of what returns none")
+    if is_overview:
+        out += index(roff, [p for p in pages if p.overview is page and p is not page])
+    see = related(page, pages, "\n".join(out)) if not is_overview else []
+    see = [f"\\fB{literal(name)}\\fP(3)" for name in dict.fromkeys(see + [overview.name, "fencebroker"]) if name != page.name]
+    see += ["\\fBfence\\-vulkan\\fP(7)"] if overview.name == "fence-vulkan" else []
+    see += ["\\fBfencebroker\\fP(7)"]
+    out += [".SH SEE ALSO"] + [part + "," for part in see[:-1]] + [see[-1]]
+    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", "\n".join(head + out), flags=re.M) + "\n"
+
+
+def error_list(roff, found):
+    out = []
+    for names, text in found:
+        tags = ("else" if name == "else" else f"\\fB{literal(name)}\\fP" for name in names.split(", "))
+        out += [".TP", ", ".join(tags)] + roff.text(text)
+    return out
+
+
+def objects(roff, page):
+    out = [".SS Objects"]
+    for declaration in page.declarations("opaque"):
+        out += [".TP", f"\\fI{declaration.title()}\\fP"] + roff.text(" ".join(declaration.behind))
+    return out
+
+
+def index(roff, pages):
+    out = [".SH PAGES"]
+    for page in pages:
+        out += [".TP", f"\\fB{literal(page.name)}\\fP(3)"] + roff.text(page.about)
+    return out
+
+
+def links(page):
+    """Other names of the page."""
+    names = [d.name for d in page.declarations("function", "callback", "struct", "enum")]
+    return [name for name in dict.fromkeys(names) if name != page.name]
+
+
+def write(folder, name, text):
+    with open(os.path.join(folder, f"{name}.3"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--version", default="0")
+    parser.add_argument("--skip", action="append", default=[])
+    parser.add_argument("--output", required=True)
+    parser.add_argument("table")
+    parser.add_argument("headers", nargs="+")
+    options = parser.parse_args()
+    pages = read_table(options.table)
+    headers = [Header(path) for path in options.headers]
+    owner = distribute(pages, headers)
+    stems = [header.name.removesuffix(".h") for header in headers]
+    overview = None
+    for page in pages:
+        if page.name in stems:
+            overview = page
+            page.library = page.name if page.name != "fencebroker" else "libfencebroker"
+        page.overview = overview
+    texts = {page.name: write_page(page, pages, owner, options.version, page.overview) for page in pages}
+
+    os.makedirs(options.output, exist_ok=True)
+    for file in os.listdir(options.output):
+        if file.endswith(".3"):
+            os.unlink(os.path.join(options.output, file))
+    for page in pages:
+        if f"{page.overview.name}.h" in options.skip:
+            continue
+        write(options.output, page.name, texts[page.name])
+        for name in links(page):
+            write(options.output, name, f".so man3/{page.name}.3\n")
+
+
+try:
+    main()
+except Fault as fault:
+    sys.exit(str(fault))
