@@ -17,6 +17,8 @@
 #include <sys/types.h>
 #include <systemd/sd-id128.h>
 
+/* Each of these has an entry in systemd/fencebroker.catalog. */
+
 /* What a client did wrong, and how the daemon answered. */
 #define LOG_MESSAGE_CLIENT \
 	SD_ID128_MAKE(6d, a1, 81, d4, 14, 3c, 40, 38, 8c, 19, f9, e1, a5, d5, 3c, b9)
