@@ -8,7 +8,7 @@
 
 #include "client/include/fencebroker.h"
 
-#define OPERANDS_MAX 2
+#define OPERANDS_MAX 4
 
 struct options {
 	bool json;
@@ -25,11 +25,13 @@ struct options {
 	const char *device; /* NULL: all; a name, or #ID */
 	const char *name;   /* NULL: all; a pattern */
 	uint64_t limit;     /* 0: all */
+	const char *as;     /* policy show: a user; NULL: the rules */
 };
 
 /* Exit statuses beside EXIT_SUCCESS and EXIT_FAILURE. */
 #define EXIT_USAGE 2
 #define EXIT_STUCK 3
+#define EXIT_NO    4
 
 #define OLDER_MS 1000 /* default of --older */
 
@@ -53,6 +55,8 @@ int verb_doctor(const struct options *options);
 int verb_fail(const struct options *options);
 int verb_evict(const struct options *options);
 int verb_reload(const struct options *options);
+int verb_policy(const struct options *options);
+int verb_config(const struct options *options);
 
 /* Print that there is no such verb, and which was perhaps meant. */
 void verb_suggest(const char *word, const struct verb *verbs, size_t count);

@@ -78,6 +78,14 @@ int inspect_route(struct fbk_context *context, const char *from, const char *to,
 	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_ROUTES, ret_reply);
 }
 
+int inspect_policy(struct fbk_context *context, Fbk__Wire__InspectPolicy *about,
+		   struct reply *ret_reply)
+{
+	REQUEST(request, INSPECT_POLICY, inspect_policy);
+	request.inspect_policy = about;
+	return inspect(context, &request, FBK__WIRE__MESSAGE__BODY_POLICY, ret_reply);
+}
+
 int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
 		  struct reply *ret_reply)
 {

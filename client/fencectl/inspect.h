@@ -17,6 +17,10 @@ inspect_list inspect_devices, inspect_timelines, inspect_links, inspect_clients;
 int inspect_route(struct fbk_context *context, const char *from, const char *to,
 		  struct reply *ret_reply);
 
+/* What of the policy is in force; the caller fills in what it is about. */
+int inspect_policy(struct fbk_context *context, Fbk__Wire__InspectPolicy *about,
+		   struct reply *ret_reply);
+
 /* `after` is the page before; NULL for the first page. */
 int inspect_stuck(struct fbk_context *context, uint64_t older_ms, const Fbk__Wire__StuckList *after,
 		  struct reply *ret_reply);

@@ -10,6 +10,8 @@
 #include "fencectl.h"
 #include "proto/version.h"
 
+#define OPTION_AS 256 /* it has no letter */
+
 static const struct verb verbs[] = {
 	{ "status", "", 0, 0, "daemon, counters, and usage per user", verb_status },
 	{ "clients", "", 0, 0, "connected programs, what they own, and the limit they are near",
@@ -31,6 +33,10 @@ static const struct verb verbs[] = {
 	{ "evict", " ID [REASON]", 2, 1,
 	  "disconnect a client (by its CLIENT ID): its timelines fail", verb_evict },
 	{ "reload", "", 0, 0, "read the policy anew", verb_reload },
+	{ "policy", " check FILE | show | test USER KEY [OF]", 4, 3,
+	  "check a file; who may do what, and which line decides", verb_policy },
+	{ "config", "", 0, 0, "settings and limits in force, and where they are written",
+	  verb_config },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -42,8 +48,10 @@ static void help(FILE *file)
 	      "\n",
 	      file);
 	for (size_t i = 0; i < VERB_COUNT; i++) {
-		fprintf(file, "  %s%-*s %s\n", verbs[i].name, 18 - (int)strlen(verbs[i].name),
-			verbs[i].operands, verbs[i].summary);
+		int width = 18 - (int)strlen(verbs[i].name);
+		bool wide = (int)strlen(verbs[i].operands) > width;
+		fprintf(file, "  %s%-*s%s%s\n", verbs[i].name, width, verbs[i].operands,
+			wide ? "\n                     " : " ", verbs[i].summary);
 	}
 	fputs("\n"
 	      "  -j, --json         print JSON\n"
@@ -59,11 +67,13 @@ static void help(FILE *file)
 	      "  -d, --device NAME  those of this device, also as '#ID'\n"
 	      "  -m, --name GLOB    those whose name matches: * for any text, ? for a character\n"
 	      "  -l, --limit COUNT  that many\n"
+	      "      --as USER      policy show: what holds for this user\n"
 	      "  -h, --help         show this\n"
 	      "  -V, --version      show the version\n"
 	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a wait is stuck. See "
-	      "fencectl(1).\n",
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a wait is stuck, 4 policy test: "
+	      "no.\n"
+	      "See fencectl(1).\n",
 	      file);
 }
 
@@ -178,6 +188,7 @@ int main(int argc, char **argv)
 		{ "device", required_argument, NULL, 'd' },
 		{ "name", required_argument, NULL, 'm' },
 		{ "limit", required_argument, NULL, 'l' },
+		{ "as", required_argument, NULL, OPTION_AS },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -217,6 +228,9 @@ int main(int argc, char **argv)
 			if (!filter_read(option, optarg, &options)) {
 				return EXIT_USAGE;
 			}
+			break;
+		case OPTION_AS:
+			options.as = optarg;
 			break;
 		case 'h':
 			help(stdout);

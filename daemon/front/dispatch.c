@@ -109,6 +109,7 @@ static const struct dispatch_entry entries[] = {
 	ENTRY(INSPECT_TIMELINES, inspect_timelines, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_CLIENTS, inspect_clients, REQUEST_ROOM, INSPECTS),
 	ENTRY(INSPECT_ROUTE, inspect_route, REQUEST_ROOM, INSPECTS),
+	ENTRY(INSPECT_POLICY, inspect_policy, 1024, INSPECTS),
 	ENTRY(INSPECT_STUCK, inspect_stuck, REQUEST_ROOM, INSPECTS),
 	ENTRY(ADMIN_FAIL, admin_fail, 512, .admin = true),
 	ENTRY(ADMIN_EVICT, admin_evict, 512, .admin = true),

@@ -114,8 +114,9 @@ request_fn request_hello, request_goodbye, request_device_register, request_devi
 	request_timeline_memory, request_mirror_destroy, request_pair_join, request_pair_list,
 	request_point_depends, request_inspect_status, request_inspect_devices,
 	request_inspect_timelines, request_inspect_clients, request_inspect_route,
-	request_inspect_stuck, request_link_offer, request_link_accept, request_link_info,
-	request_link_join, request_link_end, request_link_point, request_link_point_get,
-	request_link_buffer, request_link_buffer_get, request_link_format, request_link_format_get,
-	request_link_buffer_accept, request_link_depth, request_link_publish, request_link_find,
-	request_inspect_links, request_admin_fail, request_admin_evict, request_admin_reload;
+	request_inspect_stuck, request_inspect_policy, request_link_offer, request_link_accept,
+	request_link_info, request_link_join, request_link_end, request_link_point,
+	request_link_point_get, request_link_buffer, request_link_buffer_get, request_link_format,
+	request_link_format_get, request_link_buffer_accept, request_link_depth,
+	request_link_publish, request_link_find, request_inspect_links, request_admin_fail,
+	request_admin_evict, request_admin_reload;

@@ -442,6 +442,40 @@ static int rule_check(struct loader *loader, unsigned int line, bool has_class)
 	return 0;
 }
 
+/* Adds "user NAME" or "group NAME" to the text, which may be NULL; NULL: no memory. */
+static char *who_add(char *who, const config_setting_t *setting)
+{
+	const char *name = config_setting_get_string(setting);
+	char *longer = NULL;
+	int r = name ? asprintf(&longer, "%s%s%s %s", who ? who : "", who ? ", " : "",
+				config_setting_name(setting), name)
+		     : asprintf(&longer, "%s%s%s %lld", who ? who : "", who ? ", " : "",
+				config_setting_name(setting), config_setting_get_int64(setting));
+
+	free(who);
+	return r < 0 ? NULL : longer;
+}
+
+/* How an administrator knows the rule: where it is, and whom it is about. */
+static int rule_label(struct loader *loader, const config_setting_t *group)
+{
+	static const char *const names[] = { "user", "group" };
+	struct policy_rule *rule = loader->rule;
+
+	if (asprintf(&rule->origin, "%s:%u", loader->name, line_of(group)) < 0) {
+		rule->origin = NULL;
+		return fail(loader, -ENOMEM);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		const config_setting_t *setting = config_setting_get_member(group, names[i]);
+
+		if (setting) {
+			rule->who = who_add(rule->who, setting);
+		}
+	}
+	return rule->who ? 0 : fail(loader, -ENOMEM);
+}
+
 static int rule_load(struct loader *loader, const config_setting_t *group)
 {
 	static const struct key keys[] = {
@@ -476,12 +510,10 @@ static int rule_load(struct loader *loader, const config_setting_t *group)
 	if (r == 0) {
 		r = rule_check(loader, line_of(group), config_setting_get_member(group, "class"));
 	}
-	loader->rule = NULL;
-	if (r == 0 && !loader->rule_absent &&
-	    asprintf(&rule->origin, "%s:%u", loader->name, line_of(group)) < 0) {
-		rule->origin = NULL;
-		r = fail(loader, -ENOMEM);
+	if (r == 0 && !loader->rule_absent) {
+		r = rule_label(loader, group);
 	}
+	loader->rule = NULL;
 	if (r < 0 || loader->rule_absent) {
 		policy_rule_clear(rule);
 		return r;

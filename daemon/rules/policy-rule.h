@@ -12,6 +12,8 @@
 #include "policy-names.h"
 #include "policy-settings.h"
 
+struct policy_subject;
+
 enum policy_key {
 	POLICY_KEY_CONNECT = 1 << 0,
 	POLICY_KEY_REGISTER = 1 << 1,
@@ -32,6 +34,7 @@ _Static_assert(ACCOUNT_RESOURCE_COUNT <= 32, "a mask of resources has 32 bits");
 struct policy_rule {
 	char *origin; /* "FILE:LINE" */
 	struct policy_origin at;
+	char *who; /* as it is written: "user NAME" and "group NAME" */
 	bool any_user;
 	bool has_user;
 	bool has_group;
@@ -64,6 +67,20 @@ struct policy {
 };
 
 void policy_rule_clear(struct policy_rule *rule);
+
+/* policy.c: does it concern the user, and the first one that decides a question; NULL: none does. `name` is that of a
+ * link, with the keys that need one. */
+bool policy_rule_matches(const struct policy_rule *rule, const struct policy_subject *subject);
+const struct policy_rule *policy_rule_for(const struct policy *policy,
+					  const struct policy_subject *subject, enum policy_key key,
+					  const char *name);
+const struct policy_rule *policy_rule_for_class(const struct policy *policy,
+						const struct policy_subject *subject,
+						enum policy_key key, unsigned int device_class);
+
+/* Those that rules or the policy set for the user; what is not `present` is the default. */
+void policy_limits_find(const struct policy *policy, const struct policy_subject *subject,
+			struct policy_limits *ret_limits);
 
 /* Before the first file: a policy that is all zero gets the defaults. */
 void policy_init(struct policy *policy);

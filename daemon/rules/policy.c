@@ -40,6 +40,7 @@ const char *const policy_class_names[POLICY_CLASS_COUNT] = {
 void policy_rule_clear(struct policy_rule *rule)
 {
 	free(rule->origin);
+	free(rule->who);
 	policy_names_clear(&rule->publish);
 	policy_names_clear(&rule->find);
 	*rule = (struct policy_rule){ 0 };
@@ -99,7 +100,7 @@ static bool subject_in_group(const struct policy_subject *subject, gid_t gid)
 	return false;
 }
 
-static bool rule_matches(const struct policy_rule *rule, const struct policy_subject *subject)
+bool policy_rule_matches(const struct policy_rule *rule, const struct policy_subject *subject)
 {
 	if (rule->has_user && !rule->any_user && rule->uid != subject->uid) {
 		return false;
@@ -144,7 +145,7 @@ static const struct policy_rule *policy_find(const struct policy *policy,
 	for (size_t i = 0; i < policy->rule_count && !found; i++) {
 		const struct policy_rule *rule = &policy->rules[i];
 
-		if (rule_decides(rule, &question) && rule_matches(rule, subject)) {
+		if (rule_decides(rule, &question) && policy_rule_matches(rule, subject)) {
 			found = rule;
 		}
 	}
@@ -158,6 +159,22 @@ static const struct policy_rule *policy_find(const struct policy *policy,
 static uint32_t class_mask(unsigned int device_class)
 {
 	return device_class < POLICY_CLASS_COUNT ? UINT32_C(1) << device_class : 0;
+}
+
+const struct policy_rule *policy_rule_for(const struct policy *policy,
+					  const struct policy_subject *subject, enum policy_key key,
+					  const char *name)
+{
+	return policy_find(policy, subject, (struct question){ .key = key, .name = name }, NULL);
+}
+
+const struct policy_rule *policy_rule_for_class(const struct policy *policy,
+						const struct policy_subject *subject,
+						enum policy_key key, unsigned int device_class)
+{
+	struct question question = { .key = key, .classes = class_mask(device_class) };
+
+	return policy_find(policy, subject, question, NULL);
 }
 
 bool policy_may_connect(const struct policy *policy, const struct policy_subject *subject,
@@ -216,15 +233,17 @@ enum policy_inspect policy_inspect(const struct policy *policy,
 	return rule ? rule->inspect : POLICY_INSPECT_NONE;
 }
 
-static void limits_fill(uint64_t limits[ACCOUNT_RESOURCE_COUNT], uint32_t *open,
-			const struct policy_limits *from)
+static void limits_fill(struct policy_limits *limits, const struct policy_limits *from)
 {
+	uint32_t open = from->present & ~limits->present;
+
 	for (unsigned int i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
-		if (*open & from->present & (UINT32_C(1) << i)) {
-			limits[i] = from->values[i];
+		if (open & (UINT32_C(1) << i)) {
+			limits->values[i] = from->values[i];
+			limits->origins[i] = from->origins[i];
 		}
 	}
-	*open &= ~from->present;
+	limits->present |= open;
 }
 
 bool policy_may_see(const struct policy *policy, const struct policy_subject *subject, uid_t uid)
@@ -234,18 +253,26 @@ bool policy_may_see(const struct policy *policy, const struct policy_subject *su
 	       (inspect == POLICY_INSPECT_OWN && subject->uid == uid);
 }
 
+void policy_limits_find(const struct policy *policy, const struct policy_subject *subject,
+			struct policy_limits *ret_limits)
+{
+	*ret_limits = (struct policy_limits){ 0 };
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		if (policy_rule_matches(&policy->rules[i], subject)) {
+			limits_fill(ret_limits, &policy->rules[i].limits);
+		}
+	}
+	limits_fill(ret_limits, &policy->limits);
+}
+
 void policy_limits(const struct policy *policy, const struct policy_subject *subject,
 		   uint64_t ret_limits[ACCOUNT_RESOURCE_COUNT])
 {
-	uint32_t open = UINT32_MAX; /* not decided yet */
+	struct policy_limits found;
 
+	policy_limits_find(policy, subject, &found);
 	for (size_t i = 0; i < ACCOUNT_RESOURCE_COUNT; i++) {
-		ret_limits[i] = account_limits[i].per_user;
+		ret_limits[i] = found.present & (UINT32_C(1) << i) ? found.values[i]
+								   : account_limits[i].per_user;
 	}
-	for (size_t i = 0; i < policy->rule_count; i++) {
-		if (rule_matches(&policy->rules[i], subject)) {
-			limits_fill(ret_limits, &open, &policy->rules[i].limits);
-		}
-	}
-	limits_fill(ret_limits, &open, &policy->limits);
 }

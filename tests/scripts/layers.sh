@@ -70,6 +70,14 @@ check() {
 check daemon "${daemon[@]}"
 check library "${library[@]}"
 
+# Of the daemon fencectl reads the rules alone, which are pure: what is in force it asks.
+strangers=$(edges client/fencectl | awk '{ print $2 " includes " $4, $3 }' |
+	grep -vE ' (client/fencectl|client/include|client/lib|proto|daemon/rules)$' || true)
+if [ -n "$strangers" ]; then
+	echo "fencectl: $strangers"
+	status=1
+fi
+
 # The checks themselves: an include upwards and a cycle must be found.
 mkdir -p "$work/low" "$work/high"
 printf '#include "high/b.h"\n' >"$work/low/a.c"
