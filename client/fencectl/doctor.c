@@ -208,8 +208,11 @@ static void print_text(const struct doctor *doctor, const struct route *routes, 
 		if (check->result == CHECK_WORKS || !check->way_out[0]) {
 			continue;
 		}
-		printf("%s  %s (for %s): %s\n", title ? "" : "\nWhat to do\n", check->name,
-		       check->needed_for, check->way_out);
+		char text[WAY_OUT_SIZE + 256];
+		snprintf(text, sizeof(text), "  %s (for %s): %s", check->name, check->needed_for,
+			 check->way_out);
+		fputs(title ? "" : "\nWhat to do\n", stdout);
+		text_wrap(text, 4);
 		title = true;
 	}
 }

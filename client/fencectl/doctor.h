@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #define CHECK_NOTE_SIZE 200
+#define WAY_OUT_SIZE    320
 #define CHECKS_MAX      48
 
 enum check_result {

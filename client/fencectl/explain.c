@@ -21,9 +21,14 @@ static const struct table_column columns[] = {
 
 static int print_table(const Fbk__Wire__RouteList *list)
 {
-	printf("acquire, %s -> %s: %s waits for %s\n", list->from, list->to, list->to, list->from);
-	printf("release, %s <- %s: %s waits for %s\n\n", list->from, list->to, list->from,
-	       list->to);
+	char text[4 * FBK_NAME_SIZE + 64];
+	snprintf(text, sizeof(text), "acquire, %s -> %s: %s waits for %s", list->from, list->to,
+		 list->to, list->from);
+	text_wrap(text, 2);
+	snprintf(text, sizeof(text), "release, %s <- %s: %s waits for %s", list->from, list->to,
+		 list->from, list->to);
+	text_wrap(text, 2);
+	putchar('\n');
 	struct table *table = table_create(columns, COLUMNS);
 	for (size_t i = 0; i < list->n_routes; i++) {
 		const Fbk__Wire__RouteEntry *entry = list->routes[i];

@@ -129,7 +129,7 @@ int request_admin_evict(struct client *client, struct handle *handle, const void
 	char reason[FBK_REASON_SIZE];
 	if (!evicted) {
 		snprintf(answer->detail, FBK_REASON_SIZE,
-			 "no client %llu is connected: `fencectl devices` lists those with devices",
+			 "no client %llu is connected: `fencectl clients` lists those that are",
 			 (unsigned long long)request->client);
 		return -ENOENT;
 	}

@@ -269,7 +269,7 @@ START_TEST(evict_ends_the_client)
 	expect_logged("uid 0 evicts ");
 	expect_logged("it?hogs memory");
 	ck_assert_int_eq(ask_evict(&admin, id, "", false), -ENOENT);
-	client_expect_detail(&admin, "fencectl devices");
+	client_expect_detail(&admin, "fencectl clients");
 }
 END_TEST
 
