@@ -37,10 +37,10 @@ struct options {
 
 struct verb {
 	const char *name;
-	const char *operands; /* their names in --help; "" for none */
-	int operand_count;    /* the most */
-	int optional;         /* this many of them may be left out */
-	const char *summary;
+	const char *operands;                      /* their names in --help; "" for none */
+	int operand_count;                         /* the most */
+	int optional;                              /* this many of them may be left out */
+	const char *summary;                       /* NULL: not in --help; such are the last */
 	int (*run)(const struct options *options); /* an exit status */
 };
 
@@ -57,6 +57,11 @@ int verb_evict(const struct options *options);
 int verb_reload(const struct options *options);
 int verb_policy(const struct options *options);
 int verb_config(const struct options *options);
+int verb_names(const struct options *options);
+
+/* For completion: a line for each. */
+void verbs_print(void);
+void options_print(void);
 
 /* Print that there is no such verb, and which was perhaps meant. */
 void verb_suggest(const char *word, const struct verb *verbs, size_t count);

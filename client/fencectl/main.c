@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
 	  "check a file; who may do what, and which line decides", verb_policy },
 	{ "config", "", 0, 0, "settings and limits in force, and where they are written",
 	  verb_config },
+	{ "names", " KIND", 1, 0, NULL, verb_names }, /* for completion */
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -47,7 +48,7 @@ static void help(FILE *file)
 	      "Shows the state of fencebrokerd, and administers it.\n"
 	      "\n",
 	      file);
-	for (size_t i = 0; i < VERB_COUNT; i++) {
+	for (size_t i = 0; i < VERB_COUNT && verbs[i].summary; i++) {
 		int width = 18 - (int)strlen(verbs[i].name);
 		bool wide = (int)strlen(verbs[i].operands) > width;
 		fprintf(file, "  %s%-*s%s%s\n", verbs[i].name, width, verbs[i].operands,
@@ -75,6 +76,13 @@ static void help(FILE *file)
 	      "no.\n"
 	      "See fencectl(1).\n",
 	      file);
+}
+
+void verbs_print(void)
+{
+	for (size_t i = 0; i < VERB_COUNT && verbs[i].summary; i++) {
+		printf("%s\t%s\n", verbs[i].name, verbs[i].summary);
+	}
 }
 
 static int run_verb(int argc, char *const *argv, struct options *options)
@@ -174,25 +182,33 @@ static bool filter_read(int option, const char *text, struct options *options)
 	}
 }
 
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "older", required_argument, NULL, 'o' },
+	{ "dry-run", no_argument, NULL, 'n' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "no-start", no_argument, NULL, 'N' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "client", required_argument, NULL, 'c' },
+	{ "device", required_argument, NULL, 'd' },
+	{ "name", required_argument, NULL, 'm' },
+	{ "limit", required_argument, NULL, 'l' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "as", required_argument, NULL, OPTION_AS },
+	{ NULL, 0, NULL, 0 },
+};
+
+void options_print(void)
+{
+	for (const struct option *option = long_options; option->name; option++) {
+		printf("--%s\t\n", option->name);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	static const struct option long_options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "socket", required_argument, NULL, 's' },
-		{ "older", required_argument, NULL, 'o' },
-		{ "dry-run", no_argument, NULL, 'n' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "no-start", no_argument, NULL, 'N' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "client", required_argument, NULL, 'c' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "name", required_argument, NULL, 'm' },
-		{ "limit", required_argument, NULL, 'l' },
-		{ "as", required_argument, NULL, OPTION_AS },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct options options = { .older_ms = OLDER_MS };
 	int option;
 	while ((option = getopt_long(argc, argv, "js:o:naNu:c:d:m:l:hV", long_options, NULL)) >=
