@@ -108,7 +108,8 @@ wait %1 || fail "SIGTERM is not a clean end"
 share=$prefix/share
 for file in dbus-1/system.d/org.fencebroker1.conf dbus-1/system-services/org.fencebroker1.service \
 	dbus-1/services/org.fencebroker1.service dbus-1/interfaces/org.fencebroker1.xml \
-	polkit-1/actions/org.fencebroker1.policy; do
+	polkit-1/actions/org.fencebroker1.policy bash-completion/completions/fencectl zsh/site-functions/_fencectl \
+	fish/vendor_completions.d/fencectl.fish doc/fencebroker/schema/status.json; do
 	[ -s "$share/$file" ] || fail "share/$file is not installed"
 done
 grep -qx 'SystemdService=fencebroker.service' "$share"/dbus-1/{system-,}services/org.fencebroker1.service ||
