@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "way.h"
+
 #define DRIVER "org.freedesktop.DBus"
 
 static const char *const policy_paths[] = {
@@ -184,8 +186,11 @@ void doctor_bus(struct doctor *doctor)
 	doctor_add(doctor, "bus", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
 		   "clients without libfencebroker, and administration over the bus",
 		   r == 0 ? ""
-		   : user ? "start a session bus (Debian: dbus-user-session)"
-			  : "start the system bus: `systemctl start dbus.socket`",
+		   : user ? way_say("start a session bus: %s, then log in again",
+				    way_install(WAY_DBUS_USER))
+			  : way_say("start the system bus: `systemctl start dbus.socket`; if there "
+				    "is no such unit, %s",
+				    way_install(WAY_DBUS)),
 		   "the %s bus %s%s", user ? "session" : "system",
 		   r == 0 ? "answers" : "does not: ", r == 0 ? "" : strerrordesc_np(-r));
 	check_name(doctor, bus);

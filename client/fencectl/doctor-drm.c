@@ -9,6 +9,20 @@
 #include "doctor-promise.h"
 #include "proto/drm.h"
 #include "proto/sync-file.h"
+#include "way.h"
+
+/* The first that is there. */
+static const char *render_node(void)
+{
+	static char path[32];
+	for (int number = 128; number < 192; number++) {
+		snprintf(path, sizeof(path), "/dev/dri/renderD%d", number);
+		if (access(path, F_OK) == 0) {
+			break;
+		}
+	}
+	return path;
+}
 
 static void check_devices(struct doctor *doctor, const struct drm *drm)
 {
@@ -18,7 +32,7 @@ static void check_devices(struct doctor *doctor, const struct drm *drm)
 				      : CHECK_MISSING,
 		   false, "kernel fences of displays and GPUs",
 		   drm->seen > 0      ? ""
-		   : drm->present > 0 ? "add this user to the groups video and render"
+		   : drm->present > 0 ? way_open(render_node())
 				      : "not needed for eventfds; a GPU driver provides one",
 		   "%d render nodes, %d of them can be opened", drm->present, drm->seen);
 }
@@ -34,8 +48,9 @@ static void check_sync_files(struct doctor *doctor, struct drm *drm)
 	doctor_add(doctor, "sync-file", confirmed ? CHECK_WORKS : CHECK_MISSING, false,
 		   "late exports as sync_files, imports of sync_files",
 		   confirmed ? ""
-			     : "use a GPU whose driver has syncobjs, or load udmabuf or vgem on "
-			       "Linux 6.0 or later",
+			     : way_say("use a GPU whose driver has syncobjs, or %s (Linux 6.0 or "
+				       "later)",
+				       way_module("udmabuf")),
 		   "%s%s",
 		   confirmed ? "made by "
 		   : made ? "made, but SYNC_IOC_MERGE does not tell a sync_file from another file"
@@ -61,7 +76,9 @@ static void check_dmabufs(struct doctor *doctor, struct drm *drm)
 	int r = drm_dmabuf_fences(drm);
 	doctor_add(doctor, "dma-buf-fences", r == 0 ? CHECK_WORKS : CHECK_MISSING, false,
 		   "imports of the implicit fences of a dma-buf",
-		   r == 0 ? "" : "use Linux 6.0 or later; to try it, load udmabuf or vgem", "%s%s",
+		   r == 0 ? ""
+			  : way_say("use Linux 6.0 or later; to try it, %s", way_module("udmabuf")),
+		   "%s%s",
 		   r == 0             ? "exported as a sync_file"
 		   : r == -EOPNOTSUPP ? "no dma-buf to try it on"
 				      : "DMA_BUF_IOCTL_EXPORT_SYNC_FILE: ",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "way.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -79,15 +80,15 @@ static void check_udmabuf(struct doctor *doctor)
 	struct stat status;
 	const char *use = "fence pages as dma-bufs, for devices that import those";
 	if (stat(UDMABUF, &status) < 0) {
-		doctor_add(doctor, "udmabuf", CHECK_MISSING, false, use,
-			   "modprobe udmabuf, if the kernel has it", UDMABUF " does not exist");
+		doctor_add(doctor, "udmabuf", CHECK_MISSING, false, use, way_module("udmabuf"),
+			   UDMABUF " does not exist");
 		return;
 	}
 	bool others = status.st_mode & S_IWOTH;
 	int device = open(UDMABUF, O_RDWR | O_CLOEXEC);
 	if (device < 0) {
 		doctor_add(doctor, "udmabuf", CHECK_LIMITED, false, use,
-			   "run the doctor as the daemon's user, or as root",
+			   way_say("if the daemon runs as this user, %s", way_open(UDMABUF)),
 			   UDMABUF " (mode %o, uid %u) cannot be opened by this user: %s",
 			   status.st_mode & 07777, status.st_uid, strerrordesc_np(errno));
 		return;

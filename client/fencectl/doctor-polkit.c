@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "doctor-bus.h"
+#include "way.h"
 
 #define POLKIT "org.freedesktop.PolicyKit1"
 
@@ -98,7 +99,7 @@ void doctor_polkit(struct doctor *doctor, sd_bus *bus)
 		   "letting users other than root fail timelines, evict clients and reload",
 		   known >= 0 ? ""
 		   : there    ? "see `systemctl status polkit`; until it answers, only root may"
-			      : "install polkitd; without it, only root may",
+			      : way_say("%s; without it, only root may", way_install(WAY_POLKIT)),
 		   "%s%s",
 		   known >= 0 ? "polkitd answers"
 		   : there    ? "polkitd does not answer: "

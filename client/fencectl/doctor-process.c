@@ -19,6 +19,7 @@
 
 #include "client/lib/uring.h"
 #include "doctor.h"
+#include "way.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -106,7 +107,10 @@ static void check_aio(struct doctor *doctor)
 	}
 	doctor_add(doctor, "aio-eventfd", raised ? CHECK_WORKS : CHECK_MISSING, false,
 		   "exporting points as eventfds",
-		   raised ? "" : "raise fs.aio-max-nr, or use a kernel with CONFIG_AIO", "%s",
+		   raised ? ""
+			  : way_say("%s, or use a kernel with CONFIG_AIO",
+				    way_sysctl("fs.aio-max-nr", "1048576")),
+		   "%s",
 		   raised ? "an eventfd is raised without a write that could block"
 		   : made ? "AIO does not raise an eventfd"
 			  : strerrordesc_np(error));
@@ -140,7 +144,8 @@ static void check_uring(struct doctor *doctor)
 	doctor_add(doctor, "io-uring-futex", r == 0 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "waking event loops without the daemon",
 		   r == 0 ? ""
-			  : "use Linux 6.7 or later, with the sysctl kernel.io_uring_disabled = 0",
+			  : way_say("use Linux 6.7 or later, with %s",
+				    way_sysctl("kernel.io_uring_disabled", "0")),
 		   "%s",
 		   r == 0 ? "signalers wake event loops directly"
 		   : r == -EOPNOTSUPP
@@ -177,7 +182,7 @@ static void check_limits(struct doctor *doctor)
 	uint64_t most = read_number("/proc/sys/fs/aio-max-nr");
 	doctor_add(doctor, "aio-requests", most > used + 1024 ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "exporting points as eventfds",
-		   most > used + 1024 ? "" : "raise the sysctl fs.aio-max-nr",
+		   most > used + 1024 ? "" : way_sysctl("fs.aio-max-nr", "1048576"),
 		   "%llu of %llu are used", (unsigned long long)used, (unsigned long long)most);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	doctor_add(doctor, "cpus", cpus > 1 ? CHECK_WORKS : CHECK_LIMITED, false,

@@ -7,6 +7,7 @@
 
 #include "doctor.h"
 #include "proto/drm.h"
+#include "way.h"
 
 #define SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
@@ -19,7 +20,9 @@ void doctor_promises(struct doctor *doctor, const struct drm *drm)
 		   "", "%s", "this build has them; policy decides");
 	doctor_add(doctor, "vgem", drm->vgem[0] ? CHECK_WORKS : CHECK_MISSING, false,
 		   "unsignalled sync_files: promises, in a lab",
-		   drm->vgem[0] ? "" : "modprobe vgem (a test driver; fencebroker never loads it)",
+		   drm->vgem[0] ? ""
+				: way_say("%s (a test driver; fencebroker never loads it)",
+					  way_module("vgem")),
 		   "%s", drm->vgem[0] ? drm->vgem : "no device of that driver can be opened");
 	doctor_add(doctor, "memory-lock", may_lock ? CHECK_WORKS : CHECK_LIMITED, false,
 		   "promises: a process that signals for the kernel must not wait for memory",

@@ -30,11 +30,10 @@ void doctor_add(struct doctor *doctor, const char *name, enum check_result resul
 		return;
 	}
 	struct check *check = &doctor->checks[doctor->count++];
-	*check = (struct check){ .name = name,
-				 .result = result,
-				 .core = core,
-				 .needed_for = needed_for,
-				 .way_out = way_out };
+	*check = (struct check){
+		.name = name, .result = result, .core = core, .needed_for = needed_for
+	};
+	snprintf(check->way_out, sizeof(check->way_out), "%s", way_out);
 	va_list args;
 	va_start(args, format);
 	vsnprintf(check->note, sizeof(check->note), format, args);

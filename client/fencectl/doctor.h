@@ -24,7 +24,7 @@ struct check {
 	bool core; /* the daemon cannot run without it */
 	const char *needed_for;
 	char note[CHECK_NOTE_SIZE];
-	const char *way_out; /* what to do; "" for nothing */
+	char way_out[WAY_OUT_SIZE]; /* what to do; "" for nothing */
 };
 
 struct doctor {

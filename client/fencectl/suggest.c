@@ -42,7 +42,7 @@ static const struct verb *verb_near(const char *word, const struct verb *verbs, 
 {
 	const struct verb *near = NULL;
 	size_t best = least(2, (strlen(word) + 2) / 3) + 1;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && verbs[i].summary; i++) {
 		bool begins = strlen(word) >= 2 && strncmp(word, verbs[i].name, strlen(word)) == 0;
 		size_t far = begins ? 1 : distance(word, verbs[i].name);
 		if (far < best) {

@@ -133,3 +133,37 @@ until grep -q 'on the bus' "$work/daemon.log"; do
 done
 DBUS_SESSION_BUS_ADDRESS=$session doctor --socket "$work/other"
 check bus-name works "pid $daemon of uid $(id -u) owns"
+
+# The command of this distribution, of one that is like it, and of an unknown one; with a file of each over os-release.
+doctor_of() { # OS-RELEASE; sets found
+	printf '%b' "$1" >"$work/os-release"
+	found=$(unshare -m bash -c 'mount --bind "$1" "$(readlink -f /etc/os-release)" && exec "$2" --json doctor' - \
+		"$work/os-release" "$bin/fencectl") || fail "fencectl doctor with $1"
+}
+way() { # NAME WORDS
+	jq -e --arg name "$1" --arg words "$2" '.checks[] | select(.name == $name).way_out | contains($words)' <<<"$found" \
+		>/dev/null || fail "no \"$2\" in $(jq -c --arg name "$1" '.checks[] | select(.name == $name)' <<<"$found")"
+}
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/none
+if [ -e /etc/os-release ] && unshare -m mount --bind "$work" "$work" 2>/dev/null; then
+	doctor_of 'NAME="Debian GNU/Linux"\nID=debian\n'
+	way polkit '`apt-get install polkitd`'
+	way bus '`apt-get install dbus`'
+	doctor_of 'ID=kali\nID_LIKE="other debian"\n'
+	way polkit '`apt-get install polkitd`'
+	doctor_of 'ID_LIKE="suse opensuse"\nID="opensuse-leap"\n'
+	way polkit '`zypper install polkit`'
+	doctor_of 'ID=fedora\n'
+	way polkit '`dnf install polkit`'
+	doctor_of 'ID=debian-not\nPRETTY_NAME=" debian "\n'
+	way polkit 'install polkit;'
+	doctor_of ''
+	way bus 'install dbus'
+	# a module that this kernel has, or has not
+	if [ "$(jq -r '.checks[] | select(.name == "udmabuf").result' <<<"$found")" = missing ]; then
+		way udmabuf '`modprobe udmabuf`'
+		grep -qs '/udmabuf.ko' "/lib/modules/$(uname -r)/modules.dep" || way udmabuf 'this kernel has no module udmabuf'
+	fi
+else
+	echo "no mount namespace: the commands of other distributions were not tried"
+fi

@@ -52,7 +52,7 @@ _fencectl() {
 			_fencectl_socket=${COMP_WORDS[word + 1]:-}
 			word=$((word + 1))
 			;;
-		-o | --older | -u | --user | -c | --client | -d | --device | -m | --name | -l | --limit)
+		-o | --older | -u | --user | -c | --client | -d | --device | -m | --name | -l | --limit | --as)
 			word=$((word + 1))
 			;;
 		-*) ;;
@@ -70,7 +70,7 @@ _fencectl() {
 		compopt -o default 2>/dev/null
 		return
 		;;
-	-u | --user)
+	-u | --user | --as)
 		mapfile -t COMPREPLY < <(compgen -u -- "$cur")
 		return
 		;;
@@ -88,6 +88,7 @@ _fencectl() {
 		explain:[01]) _fencectl_add devices ;;
 		fail:0) _fencectl_add timelines ;;
 		evict:0) _fencectl_add clients ;;
+		policy:0) mapfile -t COMPREPLY < <(compgen -W 'check show test' -- "$cur") ;;
 		policy:*) compopt -o default 2>/dev/null ;;
 		esac
 	fi

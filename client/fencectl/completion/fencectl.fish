@@ -20,7 +20,7 @@ function __fencectl_words
 	for word in $words
 		if test $skip = 1
 			set skip 0
-		else if contains -- $word -s --socket -o --older -u --user -c --client -d --device -m --name -l --limit
+		else if contains -- $word -s --socket -o --older -u --user -c --client -d --device -m --name -l --limit --as
 			set skip 1
 		else if not string match -q -- '-*' $word
 			echo $word
@@ -38,7 +38,9 @@ complete -c fencectl -n 'test (count (__fencectl_words)) = 0' -a '(__fencectl_na
 complete -c fencectl -n '__fencectl_at explain 0 1' -a '(__fencectl_names devices)'
 complete -c fencectl -n '__fencectl_at fail 0' -a '(__fencectl_names timelines)'
 complete -c fencectl -n '__fencectl_at evict 0' -a '(__fencectl_names clients)'
+complete -c fencectl -n '__fencectl_at policy 0' -a 'check show test'
 complete -c fencectl -n '__fencectl_at policy 1 2' -F
+complete -c fencectl -l as -x -a '(__fish_complete_users)' -d 'what holds for this user'
 complete -c fencectl -s j -l json -d 'print JSON'
 complete -c fencectl -s s -l socket -r -F -d 'the daemon\'s socket'
 complete -c fencectl -s o -l older -x -d 'list waits at least this old'

@@ -39,6 +39,8 @@ def commands(ids):
     yield f"fencectl -n fail {ids['timeline']}\t", ["-n", "fail", ids["timeline"]]
     yield "fencectl explai\tplai\ttick\t", ["explain", "plain0", DEVICES["tick"]]
     yield "fencectl dev\t", ["devices"]
+    yield "fencectl poli\tche\t", ["policy", "check"]
+    yield "fencectl policy show --as roo\t", ["policy", "show", "--as", "root"]
 
 
 def objects():
