@@ -267,7 +267,7 @@ struct fbk_point {
 int fbk_connect(const char *socket_path, struct fbk_context **ret_context);
 
 /*
- * The same over a connected socket: the one that RegisterDevice() of org.fencebroker1 on D-Bus returned, which sandboxed
+ * Connect over a connected socket: the one that RegisterDevice() of org.fencebroker1 on D-Bus returned, which sandboxed
  * programs can reach. Takes the fd, also when it fails. The device that was registered with it is
  * fbk_context_device(). The process that calls this is the client from then on.
  *   -EPROTO  the socket is not connected to a daemon
@@ -290,9 +290,9 @@ int fbk_context_fd(struct fbk_context *context);
  * it returns 0 or an error. */
 int fbk_dispatch(struct fbk_context *context);
 
-/* How long a request waits for the daemon's answer, from now on: 5 seconds unless this says otherwise. A request that
+/* Set how long a request waits for the daemon's answer, from now on; at first 5 seconds. A request that
  * takes a deadline waits for the shorter of both.
- *   -EINVAL  0 */
+ *   -EINVAL  a time of 0 */
 int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
 
 /*
@@ -304,14 +304,14 @@ int fbk_context_set_timeout(struct fbk_context *context, uint64_t timeout_ns);
 int fbk_context_set_flushing(struct fbk_context *context, bool flushing);
 
 /*
- * 1 when the feature works on this connection, 0 when not. Calls that belong to a feature that
+ * Whether a feature works on this connection: 1, or 0. Calls that belong to a feature that
  * does not work return -EOPNOTSUPP. `ret_why` (may be NULL) gets a static sentence when it is 0.
  * Features come and go with the daemon's devices and policy. A change makes fbk_context_fd() readable; after
  * fbk_dispatch() this returns the new state, and what was refused may be tried again: fbk_link_accept(), too.
  */
 int fbk_feature(struct fbk_context *context, enum fbk_feature feature, const char **ret_why);
 
-/* The daemon announced that it stops (fbk_context_fd() became readable): it keeps or fails the
+/* True once the daemon has announced that it stops, by which fbk_context_fd() became readable: it keeps or fails the
  * promises under way, makes no new ones, and then ends. */
 bool fbk_context_stopping(struct fbk_context *context);
 
@@ -365,7 +365,7 @@ enum fbk_backing fbk_device_backing(const struct fbk_device *device);
  */
 int fbk_device_add_memory(struct fbk_device *device, int dmabuf_fd, uint64_t offset, uint64_t size);
 
-/* Its timelines fail with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
+/* End a device: its timelines fail with FBK_CAUSE_OWNER_LEFT. Takes NULL. */
 void fbk_device_unregister(struct fbk_device *device);
 
 /* -------------------------------------------------------------------------------- timelines -- */
@@ -405,8 +405,8 @@ int fbk_timeline_share(struct fbk_timeline *timeline, uint32_t rights, int *ret_
 int fbk_timeline_open(struct fbk_context *context, int token_fd,
 		      struct fbk_timeline **ret_timeline);
 
-/* Close. When the signaler closes its last reference, the timeline fails with FBK_CAUSE_OWNER_LEFT, as soon as the daemon
- * has heard of it. Watches, gates, mirrors and exports keep its memory, but end with the last close: see there. Takes NULL. */
+/* Close a timeline. When the signaler closes its last reference, the timeline fails with FBK_CAUSE_OWNER_LEFT, as soon as the daemon
+ * has heard of it. Watches, gates, mirrors and exports keep its memory, but end with the last close. Takes NULL. */
 void fbk_timeline_close(struct fbk_timeline *timeline);
 
 /*
@@ -479,13 +479,16 @@ int fbk_timeline_memory(struct fbk_timeline *timeline, struct fbk_memory *ret_me
 
 /* ----------------------------------------------------------------------------------- points -- */
 
-/* 0 reached, -EAGAIN not yet, -ENOTCONN not yet and the daemon is gone, else the error it failed with. No system call. Data written before
- * the signal is visible once this returned 0 (for FBK_VISIBILITY_ORDERED devices). */
+/* Look at a point, without a system call: 0 once it is reached. Data written before the signal is visible then (for
+ * FBK_VISIBILITY_ORDERED devices).
+ *   -EAGAIN    not yet
+ *   -ENOTCONN  not yet, and the daemon is gone
+ *   else       the error that it failed with */
 int fbk_point_check(struct fbk_point point);
 
 /*
  * Make the data behind a reached point visible to this thread, if its device is FBK_VISIBILITY_FLUSH;
- * else nothing happens. The first reads both ends of `data` back, as this process maps it. The second
+ * else nothing happens. fbk_point_flush() reads both ends of `data` back, as this process maps it; fbk_point_flush_dmabuf()
  * does what the dma-buf's driver does before a CPU reads. A read-back flushes its own path only: data
  * behind another mapping or another device needs a flush of its own.
  *   -EAGAIN  not reached
@@ -497,20 +500,22 @@ int fbk_point_flush_dmabuf(struct fbk_point point, int dmabuf_fd);
 
 /* Wait: spins shortly, then sleeps. 0 is reached.
  *   -ETIMEDOUT  the deadline came first
- *   else        the error the point failed with */
+ *   else        the error that the point failed with */
 int fbk_point_wait(struct fbk_point point, uint64_t deadline_ns);
 
 /* Wait for any: `ret_index` gets the index of one that is reached, or of the first that failed.
- * Returns that point's 0 or error, or -ETIMEDOUT with `ret_index` untouched. All points belong to
- * one context. A `count` of 0 is refused.
- *   -EINVAL  count 0, or points of different contexts */
+ * Returns 0 or the error of that point. All points belong to one context.
+ *   -ETIMEDOUT  the deadline came first; `ret_index` is untouched
+ *   -EINVAL     count 0, or points of different contexts
+ *   else        the error that the point of `ret_index` failed with */
 int fbk_point_wait_any(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index);
 
 /* Wait for all: 0 when all are reached. Returns an error as soon as one failed, and `ret_index` (may
  * be NULL) says which.
  *   -ETIMEDOUT  `ret_index` says which is not reached
- *   -EINVAL     count 0, or points of different contexts */
+ *   -EINVAL     count 0, or points of different contexts
+ *   else        the error that the point of `ret_index` failed with */
 int fbk_point_wait_all(const struct fbk_point *points, size_t count, uint64_t deadline_ns,
 		       size_t *ret_index);
 
@@ -619,7 +624,7 @@ int fbk_point_export(struct fbk_point point, enum fbk_fence_kind kind, uint64_t 
 		     int *ret_fd);
 
 /*
- * The same at a point of an existing drm_syncobj, as linux-drm-syncobj-v1 and PipeWire hand them over: `syncobj_point` signals
+ * As fbk_point_export(), to a point of an existing drm_syncobj, as linux-drm-syncobj-v1 and PipeWire hand them over: `syncobj_point` signals
  * when the point is reached. When it fails, or the deadline passes, that point stays without a fence: whoever waits for it
  * waits on, by a deadline of its own, since nothing but the end of all its points could say "failed" there. Does not take
  * the fd.
@@ -644,8 +649,8 @@ int fbk_import(struct fbk_device *device, int fence_fd, struct fbk_point *ret_po
 #define FBK_FENCES_MAX 16
 int fbk_point_signal_on_all(struct fbk_point point, const int *fence_fds, size_t count);
 
-/* What kind of fence an fd is, seen without touching the object behind it: one of enum
- * fbk_fence_kind, or -EBADF (the detail names what it is instead). */
+/* What kind of fence an fd is, seen without touching the object behind it: one of enum fbk_fence_kind.
+ *   -EBADF  none: the detail names what it is instead */
 int fbk_fence_classify(struct fbk_context *context, int fd);
 
 /* ------------------------------------------------------------------ syncobjs and mirrors -- */
@@ -672,13 +677,13 @@ int fbk_point_signal_on_syncobj(struct fbk_point point, int syncobj_fd, uint64_t
  * A standing translation of a whole timeline, same values on both sides, set up once: no request per
  * point. Values only grow; signals that come close together may arrive as one.
  *
- * To: the syncobj follows the timeline. If this process signals the timeline in memory and has a DRM
+ * fbk_mirror_to_syncobj(): the syncobj follows the timeline. If this process signals the timeline in memory and has a DRM
  * device with syncobj timelines, fbk_timeline_signal() signals the syncobj too, without the daemon;
  * else the daemon does. When the timeline fails, or the maker of the mirror dies, the syncobj is set to
  * FBK_SYNCOBJ_FAILED, which ends every wait; a kernel consumer sees that as success. The fence that
  * TIMELINE_SIGNAL attaches cannot carry the error.
  *
- * From: the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. An error
+ * fbk_mirror_from_syncobj(): the timeline, a FBK_TIMELINE_BROKERED one with FBK_RIGHT_SIGNAL, follows the syncobj. An error
  * of a fence in it fails the timeline. A syncobj that was reset or stepped back fails it too, at the
  * next look at the timeline.
  *   -EBUSY   the timeline follows a syncobj already
@@ -876,7 +881,7 @@ int fbk_link_format(struct fbk_link *link, uint32_t number, const struct fbk_for
 /*
  * Offer by name, for processes that share nothing but the daemon, where policy allows both sides. The name
  * has 1 to 31 printable characters without space, by convention SERVICE.WHICH. Only the offering end
- * publishes. The name replaces the link's last one and ends with the link; "" or NULL removes it. Several
+ * publishes. It replaces the link's last one and ends with the link; "" or NULL removes it. Several
  * links of one user may carry the same name, for a service with several clients.
  *   -EPERM   policy: the detail names the rule; or the accepting end
  *   -EEXIST  another user's link has the name
@@ -897,7 +902,7 @@ int fbk_link_publish(struct fbk_link *link, const char *name);
 int fbk_link_find(struct fbk_context *context, const char *name, int *ret_offer_fd);
 
 /*
- * Stop: nothing new comes, or may be handed over; frames that are held stay valid, and the link lives until the last of
+ * Stop a link: nothing new comes, or may be handed over; frames that are held stay valid, and the link lives until the last of
  * them is released and its release point is decided. Then its phase is FBK_PHASE_ENDED. Any thread, and any number of
  * times.
  */

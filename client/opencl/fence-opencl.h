@@ -112,7 +112,7 @@ enum fbk_cl_way fbk_cl_way(const struct fbk_cl *cl);
 /*
  * Fill in the descriptor for fbk_device_register(), whose struct_size is set. Change it as needed:
  *   signals     FBK_FENCE_MEMORY64, or FBK_FENCE_MEMORY32 for a device without cl_khr_int64_base_atomics.
- *   visibility  see the memory model above.
+ *   visibility  see the memory model in fence-opencl(3).
  *   silent      true if the visibility is FBK_VISIBILITY_ORDERED: the daemon polls while a waiter waits.
  *               That works even if this process is stopped, busy or not scheduled. If you wait for
  *               the device anyway, set it to false and call fbk_timeline_signal() with the point after

@@ -108,7 +108,7 @@ uint32_t fbk_vk_abilities(const struct fbk_vk_handles *handles);
 
 /* The device extensions that handles->abilities need, except those that became part of Vulkan and that
  * the driver no longer offers by name. Returns their number; the names are static. The features are
- * named above. */
+ * those of enum fbk_vk_ability. */
 #define FBK_VK_EXTENSIONS 8
 size_t fbk_vk_extensions(const struct fbk_vk_handles *handles,
 			 const char *ret_names[FBK_VK_EXTENSIONS]);
@@ -136,8 +136,7 @@ int fbk_vk_open(const struct fbk_vk_choice *choice, struct fbk_vk **ret_vk);
 /* Let go of a device. Takes NULL. Destroy everything that was made from it first. */
 void fbk_vk_destroy(struct fbk_vk *vk);
 
-/* The handles of a device, which it owns. */
-const struct fbk_vk_handles *fbk_vk_handles(const struct fbk_vk *vk);
+const struct fbk_vk_handles *fbk_vk_handles(const struct fbk_vk *vk); /* borrowed */
 VkQueue fbk_vk_queue(const struct fbk_vk *vk, uint32_t *ret_family);  /* of fbk_vk_open() */
 bool fbk_vk_has_extension(const struct fbk_vk *vk, const char *name); /* of choice->extensions */
 const char *fbk_vk_name(const struct fbk_vk *vk);                     /* as the driver says it */
@@ -152,7 +151,7 @@ bool fbk_vk_software(const struct fbk_vk *vk); /* a software rasteriser: threads
  *               and call fbk_timeline_signal() with the point after that wait: it returns -EALREADY
  *               and wakes the waiters. The daemon then polls nothing, but sleeping waiters depend on
  *               your thread. (Both together are harmless.)
- *   visibility  FBK_VISIBILITY_ORDERED: the memory model above says when not.
+ *   visibility  FBK_VISIBILITY_ORDERED: the memory model in fence-vulkan(3) says when not.
  *   page_align  the need of the driver's import.
  *   backings    what the driver can import.
  *   -ERANGE  the import needs a larger alignment than a page can have, 2 MiB

@@ -199,7 +199,7 @@ class Roff:
         self.owner = owner  # function: its page
 
     def call(self, name):
-        if name in self.owner and self.owner[name] != self.page:
+        if self.owner.get(f"{name}()", self.owner.get(name, self.page)) != self.page:
             return f"\\fB{literal(name)}\\fP(3)"
         return f"\\fB{literal(name)}\\fP()"
 
@@ -364,9 +364,8 @@ def wrap_prototype(code):
 
 
 def prototype(declaration):
-    code = declaration.text.replace("typedef ", "typedef ", 1)
     out = []
-    for line in wrap_prototype(code):
+    for line in wrap_prototype(declaration.text):
         line = literal(line)
         line = re.sub(r"(\w+)((?:\[\w*\])*)(?=,|\);)", r"\\fI\1\\fB\2", line)
         out.append(f"\\fB{line}\\fP".replace("\\fIvoid\\fB)", "void)"))
@@ -376,7 +375,7 @@ def prototype(declaration):
 def listing(declaration):
     out = [f"{declaration.kind} {declaration.name} {{"]
     for code, _ in declaration.members:
-        code += "," if declaration.kind == "enum" else ""
+        code = code + "," if declaration.kind == "enum" else code.replace("* ", "*")
         out += textwrap.wrap(code, WIDTH - 4, initial_indent="    ", subsequent_indent="        ")
     return [literal(line) for line in out + ["};"]]
 
@@ -442,6 +441,9 @@ def distribute(pages, headers):
                 if not block.comment and not declaration.behind:
                     faults.append(f"{declaration.where}: {declaration.title()} has no comment")
                 page = own if declaration.kind == "opaque" and own else owner.get(declaration.name)
+                if declaration.title() in owner:
+                    page = owner[declaration.title()]
+                    found.add(declaration.title())
                 if not page:
                     faults.append(f"{declaration.where}: {declaration.title()} is on no page of the table")
                     continue
@@ -543,9 +545,9 @@ def write_page(page, pages, owner, version, overview):
         detail = {"fence-vulkan": "fbk_vk_error_detail", "fence-opencl": "fbk_cl_error_detail"}
         out += [
             ".SH RETURN VALUE",
-            "What returns an \\fIint\\fP returns 0, or what is said above, or a negative errno.",
-            f"Then {roff.call(detail.get(overview.name, 'fbk_error_detail'))} returns a sentence about it,",
-            "and all that \\fIret_\\fP parameters point to is as before.",
+            "What returns an \\fIint\\fP returns 0, or what is said above; on an error a negative errno.",
+            f"Of that {roff.call(detail.get(overview.name, 'fbk_error_detail'))} returns a sentence,",
+            "and what \\fIret_\\fP parameters point to is as before.",
         ]
         out += [".SH ERRORS"]
         for owners, found in errors:
@@ -566,7 +568,9 @@ def write_page(page, pages, owner, version, overview):
     see += ["\\fBfence\\-vulkan\\fP(7)"] if overview.name == "fence-vulkan" else []
     see += ["\\fBfencebroker\\fP(7)"]
     out += [".SH SEE ALSO"] + [part + "," for part in see[:-1]] + [see[-1]]
-    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", "\n".join(head + out), flags=re.M) + "\n"
+    text = "\n".join(head + out) + "\n"
+    text = text.replace("\n.EE\n", "\n.EE\n.nh\n")  # .EE hyphenates again
+    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
 
 
 def error_list(roff, found):
@@ -591,9 +595,10 @@ def index(roff, pages):
     return out
 
 
-def links(page):
-    """Other names of the page."""
+def links(page, owner):
+    """Other names of the page. Of a function and a struct with the same name, the function has it."""
     names = [d.name for d in page.declarations("function", "callback", "struct", "enum")]
+    names = [name for name in names if owner.get(f"{name}()", page) == page]
     return [name for name in dict.fromkeys(names) if name != page.name]
 
 
@@ -630,7 +635,7 @@ def main():
         if f"{page.overview.name}.h" in options.skip:
             continue
         write(options.output, page.name, texts[page.name])
-        for name in links(page):
+        for name in links(page, owner):
             write(options.output, name, f".so man3/{page.name}.3\n")
 
 
