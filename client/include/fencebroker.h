@@ -721,7 +721,7 @@ int fbk_point_promise(struct fbk_point point, int *ret_sync_file);
 
 /*
  * Put a promise into a dma-buf's implicit fences (DMA_BUF_IOCTL_IMPORT_SYNC_FILE), as its writer or
- * as a reader, for consumers that know nothing else. Policy has a key of its own for this. Errors as above.
+ * as a reader, for consumers that know nothing else. Policy has a key of its own for this. Errors as fbk_point_promise().
  * Does not take the fd.
  */
 int fbk_point_attach_dmabuf(struct fbk_point point, int dmabuf_fd, bool for_write);

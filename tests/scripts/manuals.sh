@@ -54,6 +54,28 @@ while read -r function; do
 done <"$work/functions"
 echo "$count pages, $functions functions"
 
+# ------------------------------------------------------------------------------------- what programs know
+
+says() { # PAGE WORD...; as words of their own
+	local page=$1 word
+	shift
+	for word; do
+		grep -qE -- "(^|[ ,(|[])$word([] ,.:;)=|]|\$)" "$work/text/$page" || fail "$page does not know $word"
+	done
+}
+for page in fencebrokerd.8 fencectl.1 fence-bench.1; do
+	"$bin/${page%.*}" --help >"$work/help"
+	mapfile -t options < <(grep -oE -- '--[a-z][a-z-]+' "$work/help" | sort -u)
+	[ ${#options[@]} -gt 4 ] || fail "the help of ${page%.*} has no options"
+	says "$page" "${options[@]}"
+done
+mapfile -t rows < <("$bin/fence-bench" --list | grep -oE '^[^ ]+')
+[ ${#rows[@]} -gt 30 ] || fail "fence-bench lists ${#rows[@]} rows"
+says fence-bench.1 "${rows[@]}"
+mapfile -t verbs < <("$bin/fencectl" --help | sed -n 's/^  \([a-z]*\)\( .*\)* \{3,\}.*/\1/p')
+[ ${#verbs[@]} -gt 8 ] || fail "fencectl has the verbs ${verbs[*]}"
+says fencectl.1 "${verbs[@]}"
+
 # ------------------------------------------------------------------------------------------- what it refuses
 
 pages() { # HEADER
