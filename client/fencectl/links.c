@@ -87,7 +87,10 @@ static const char *number_if(uint64_t client, uint64_t number)
 static void describe_rate(char *ret, size_t size, uint64_t every_us)
 {
 	double rate = every_us > 0 ? 1e6 / (double)every_us : 0;
-	snprintf(ret, size, every_us == 0 ? "" : rate < 9.95 ? "%.1f" : "%.0f", rate);
+	ret[0] = '\0';
+	if (every_us > 0) {
+		snprintf(ret, size, rate < 9.95 ? "%.1f" : "%.0f", rate);
+	}
 }
 
 static void add_row(struct table *table, const ProtobufCMessage *item)
