@@ -131,6 +131,10 @@ static const struct {
 	{ "explain producer " LONG_NAME, 0, 40, { "acquire native", "release native" } },
 	{ "stuck --older 0", STUCK, 20, { "POINT", "CAUSE", "has not" } },
 	{ "doctor", 0, 200, { "CHECK", "ROUTE" } },
+	{ "policy show", 0, 60, { "connect", "built-in" } },
+	{ "policy show --as 0", 0, 60, { "inspect" } },
+	{ "policy test 0 inspect", 0, 1, { "all" } },
+	{ "config", 0, 60, { "max_wait_ms", "default" } },
 };
 
 START_TEST(text_fits)
@@ -158,6 +162,12 @@ static const struct {
 	{ "--json explain producer " LONG_NAME, 0, "explain", 5 },
 	{ "--json stuck --older 0", STUCK, "stuck", 1 },
 	{ "--json doctor", 0, "doctor", 3 },
+	{ "--json policy show", 0, "policy-show", 3 },
+	{ "--json policy show --as 0", 0, "policy-show", 10 },
+	{ "--json policy test 0 inspect", 0, "policy-test", 7 },
+	{ "--json policy test 0 register gpu", 0, "policy-test", 7 },
+	{ "--json policy check /dev/null", 1, "policy-check", 3 },
+	{ "--json config", 0, "config", 20 },
 };
 
 START_TEST(json_is_valid)
