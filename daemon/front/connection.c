@@ -489,6 +489,20 @@ void connection_end(struct connection *connection, enum fbk_cause cause, const c
 	event_active(broker->reaper, EV_TIMEOUT, 0);
 }
 
+bool connection_displace(struct broker *broker)
+{
+	struct connection *connection, *oldest = NULL;
+	LIST_FOREACH(connection, &broker->connections, links) { /* newest first */
+		oldest = connection->client->reserve ? connection : oldest;
+	}
+	if (oldest) {
+		connection_end(oldest, FBK_CAUSE_ADMIN,
+			       "a newer administrator's connection takes its place in the reserve");
+		connection_destroy(oldest);
+	}
+	return oldest;
+}
+
 void connection_destroy(struct connection *connection)
 {
 	struct registry *registry = &connection->broker->registry;

@@ -87,6 +87,10 @@ int connection_create_for_bus(struct broker *broker, int socket,
 void connection_end(struct connection *connection, enum fbk_cause cause, const char *why);
 void connection_destroy(struct connection *connection);
 
+/* The reserve is used up, perhaps by programs that were stopped: the oldest connection in it ends at once. False: none is there.
+ * Not from a callback of a connection. */
+bool connection_displace(struct broker *broker);
+
 /* End it if its process has exited, which the loop would report next. */
 void connection_look_exit(struct connection *connection);
 

@@ -299,18 +299,28 @@ static void listener_pause(struct listener *listener)
 		 clock_now_ns() + LISTENER_STARVING_NS);
 }
 
+static int listener_try(struct listener *listener, int socket, struct credentials *credentials,
+			char *detail)
+{
+	struct connection *connection;
+	int r = connection_credentials(socket, credentials);
+	if (r < 0) {
+		snprintf(detail, FBK_REASON_SIZE, "the process can't be watched: %s",
+			 strerrordesc_np(-r));
+		return r;
+	}
+	return connection_create(listener->broker, socket, credentials, &connection, detail);
+}
+
 static int listener_admit(struct listener *listener, int socket)
 {
 	struct broker *broker = listener->broker;
 	struct credentials credentials;
-	struct connection *connection;
 	char detail[FBK_REASON_SIZE];
-	int r = connection_credentials(socket, &credentials);
-	if (r < 0) {
-		snprintf(detail, sizeof(detail), "the process can't be watched: %s",
-			 strerrordesc_np(-r));
-	} else {
-		r = connection_create(broker, socket, &credentials, &connection, detail);
+	int r = listener_try(listener, socket, &credentials, detail);
+	if (r == -EDQUOT && credentials.inspects &&
+	    connection_may_administer(broker, credentials.uid) && connection_displace(broker)) {
+		r = listener_try(listener, socket, &credentials, detail);
 	}
 	if (r < 0) {
 		refusal_log(&broker->registry, &credentials, detail);
@@ -320,8 +330,18 @@ static int listener_admit(struct listener *listener, int socket)
 	return r;
 }
 
-/* An administrator gets in by the spare fds, and looks why there are no others. The socket stays the caller's if this is false. */
-static bool listener_admit_by_spare(struct listener *listener, int socket)
+static void listener_serve(struct listener *listener, int socket)
+{
+	struct counters *counters = &listener->broker->registry.counters;
+	if (listener_admit(listener, socket) < 0) {
+		counters->refused++;
+	} else {
+		counters->connections++;
+	}
+}
+
+/* An administrator gets in by the spare fds, and looks why there are no others. False: it is none. */
+static bool listener_serve_by_spare(struct listener *listener, int socket)
 {
 	struct broker *broker = listener->broker;
 	struct ucred peer;
@@ -331,10 +351,10 @@ static bool listener_admit_by_spare(struct listener *listener, int socket)
 		return false;
 	}
 	spare_lend(&broker->spare);
-	bool admitted = listener_admit(listener, socket) == 0;
+	listener_serve(listener, socket);
 	listener_reserve(listener);
 	spare_fill(&broker->spare);
-	return admitted;
+	return true;
 }
 
 /* Out of fds: accept with the reserve and drop the connection, else it would wake the loop for ever. The closer closes
@@ -345,9 +365,7 @@ static void listener_refuse(struct listener *listener)
 	close(listener->reserve);
 	listener->reserve = -1;
 	int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (socket >= 0 && listener_admit_by_spare(listener, socket)) {
-		registry->counters.connections++;
-	} else if (socket >= 0) {
+	if (socket >= 0 && !listener_serve_by_spare(listener, socket)) {
 		log_starved("a new client is refused");
 		closer_close(&registry->closer, socket);
 		registry->counters.refused++;
@@ -372,7 +390,6 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct listener *listener = arg;
-	struct registry *registry = &listener->broker->registry;
 	spare_fill(&listener->broker->spare); /* what an administrator had may be free again */
 	for (int i = 0; i < ACCEPTS_PER_TURN && listener->reserve >= 0; i++) {
 		int socket = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -387,12 +404,7 @@ static void listener_accept(evutil_socket_t fd, short what, void *arg)
 			listener_refused(listener, -errno);
 			return;
 		}
-		int r = listener_admit(listener, socket);
-		if (r < 0) {
-			registry->counters.refused++;
-		} else {
-			registry->counters.connections++;
-		}
+		listener_serve(listener, socket);
 	}
 }
 

@@ -233,15 +233,21 @@ START_TEST(the_reserve_is_small)
 	fill(-EDQUOT);
 	for (int i = 0; i <= RESERVE; i++) {
 		inspector_connect(&inspectors[i]);
-		int r = client_hello(&inspectors[i], WIRE_VERSION_MIN, WIRE_VERSION_MAX);
-		ck_assert_int_eq(r, i < RESERVE ? 0 : -EDQUOT);
+		ck_assert_int_eq(client_hello(&inspectors[i], WIRE_VERSION_MIN, WIRE_VERSION_MAX),
+				 0);
+	}
+	/* the newest took the place of the oldest, and of no other */
+	struct reply reply;
+	ck_assert(!client_receive(&inspectors[0], &reply));
+	for (int i = 1; i <= RESERVE; i++) {
+		client_ping(&inspectors[i]);
 	}
 	/* it makes nothing */
 	REQUEST(request, DEVICE_REGISTER, device_register);
 	request.device_register->name = (char *)(uintptr_t) "cpu0";
 	request.device_register->class_ = FBK_CLASS_CPU;
-	ck_assert_int_eq(client_call(&inspectors[0], &request, NULL, 0, NULL), -EDQUOT);
-	client_expect_detail(&inspectors[0], "it can only inspect and administer");
+	ck_assert_int_eq(client_call(&inspectors[1], &request, NULL, 0, NULL), -EDQUOT);
+	client_expect_detail(&inspectors[1], "it can only inspect and administer");
 	for (int i = 0; i <= RESERVE; i++) {
 		client_close(&inspectors[i]);
 	}
