@@ -327,7 +327,7 @@ const char *table_number(uint64_t number)
 const char *table_age(uint64_t ms)
 {
 	static const struct {
-		uint64_t ms, until;
+		uint64_t ms, until; /* that many ms, the next one is used */
 		const char *unit;
 	} units[] = {
 		{ 1, 10000, "ms" },
@@ -338,7 +338,7 @@ const char *table_age(uint64_t ms)
 	};
 	size_t size, i = 0;
 	char *text = text_next(&size);
-	while (ms >= units[i].until) {
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && ms >= units[i].until) {
 		i++;
 	}
 	snprintf(text, size, "%llu %s", (unsigned long long)(ms / units[i].ms), units[i].unit);
