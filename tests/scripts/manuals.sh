@@ -28,6 +28,7 @@ while read -r page; do
 		fail "$name: .TH has no version, or a date, which would change with each build"
 	mandoc -T lint -W warning "$page" | grep -v 'missing date' >"$work/found" || true
 	[ ! -s "$work/found" ] || fail "mandoc: $(cat "$work/found")"
+	lexgrog "$page" | sed "s/^[^\"]*\"\([^ ]*\) - .*/\1 $name/" >>"$work/named" || fail "$name names nothing: $(lexgrog "$page")"
 	count=$((count + 1))
 done < <(find "$manual" -type f | sort)
 [ $count -gt 40 ] || fail "there are $count pages only"
@@ -48,10 +49,13 @@ END
 functions=$(wc -l <"$work/functions")
 [ "$functions" -gt 90 ] || fail "only $functions functions are found in the headers"
 while read -r function; do
-	page=$(man -M "$manual" -w 3 "$function" 2>"$work/found") || fail "man $function: $(cat "$work/found")"
+	page=$manual/man3/$function.3
+	[ -s "$page" ] || fail "there is no $function(3)"
 	! grep -q '^\.so ' "$page" || page=$manual/$(sed -n 's/^\.so //p' "$page")
-	lexgrog "$page" | grep -q "\"$function - " || fail "$(basename "$page") does not name $function: $(lexgrog "$page")"
+	grep -qxF "$function $(basename "$page")" "$work/named" || fail "$(basename "$page") does not name $function"
 done <"$work/functions"
+MANWIDTH=80 man -M "$manual" -P cat 3 fbk_point_wait >"$work/text/found" 2>&1 && grep -q '^fbk_point(3)' "$work/text/found" ||
+	fail "man fbk_point_wait: $(cat "$work/text/found")"
 echo "$count pages, $functions functions"
 
 # ------------------------------------------------------------------------------------- what programs know

@@ -32,5 +32,6 @@ for path in texts:
         faults.append(f"{name}: it names a file of the sources")
 if seen < 100:
     faults.append(f"only {seen} names of pages and files are found: is this script out of date?")
-print("\n".join(faults))
+if faults:
+    print("\n".join(faults))
 sys.exit(bool(faults))
