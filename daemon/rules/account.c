@@ -10,10 +10,10 @@
 #define BUCKET_COUNT 256 /* uids in use at a time: a handful; a few thousand on a big host */
 
 const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
-	[ACCOUNT_SESSIONS] = { "sessions", 256, "connections" },
+	[ACCOUNT_SESSIONS] = { "connections", 256, "open at a time" },
 	[ACCOUNT_DEVICES] = { "devices", 256, "registered devices" },
 	[ACCOUNT_TIMELINES] = { "timelines", 65536, "timelines made" },
-	[ACCOUNT_HANDLES] = { "handles", 262144, "timelines opened, by all connections" },
+	[ACCOUNT_HANDLES] = { "open_timelines", 262144, "timelines opened, by all connections" },
 	[ACCOUNT_PAGE_BYTES] = { "page_bytes", UINT64_C(256) << 20, "bytes of fence pages" },
 	[ACCOUNT_REGISTERED_PAGES] = { "registered_pages", 256, "pages of drivers' memory" },
 	[ACCOUNT_FDS] = { "fds", 4096, "file descriptors kept by the daemon" },
@@ -26,8 +26,8 @@ const struct account_limit account_limits[ACCOUNT_RESOURCE_COUNT] = {
 	[ACCOUNT_LINKS] = { "links", 1024, "links offered" },
 	[ACCOUNT_FORMAT_BYTES] = { "format_bytes", UINT64_C(16) << 20,
 				   "bytes of formats of links" },
-	[ACCOUNT_SYNCOBJ_ARMS] = { "syncobj_arms", 512, "syncobj points waited for" },
-	[ACCOUNT_EDGES] = { "edges", 16384, "known waits of one point for another" },
+	[ACCOUNT_SYNCOBJ_ARMS] = { "syncobj_waits", 512, "syncobj points waited for" },
+	[ACCOUNT_EDGES] = { "dependencies", 16384, "points known to wait for another" },
 	[ACCOUNT_QUEUED_BYTES] = { "queued_bytes", UINT64_C(4) << 20, "bytes of unread messages" },
 	[ACCOUNT_LOG_LINES] = { "log_lines", 100, "log lines caused in 10 seconds" },
 };

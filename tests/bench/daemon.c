@@ -29,7 +29,7 @@
 
 const char daemon_policy_open[] =
 	"version = 1;\n"
-	"limits: { sessions = 4096; devices = 4096; fds = 65536; watches = 262144;\n"
+	"limits: { connections = 4096; devices = 4096; fds = 65536; watches = 262144;\n"
 	"  page_bytes = 1073741824; };\n"
 	"rules: ( { user = \"*\"; connect = true; register = true; class = \"*\";\n"
 	"  inspect = \"own\"; } );\n";

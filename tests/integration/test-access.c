@@ -359,8 +359,8 @@ static int inspecting_run(void *arg)
 	CHILD_EXPECT(client_call(&stranger, &timelines, NULL, 0, &reply) == 0);
 	CHILD_EXPECT(reply.message->timelines->n_timelines == 0);
 	reply_free(&reply);
-	CHILD_EXPECT(client_usage(&stranger, NOBODY, "sessions") == 1);
-	CHILD_EXPECT(client_usage(&stranger, 0, "sessions") == 0);
+	CHILD_EXPECT(client_usage(&stranger, NOBODY, "connections") == 1);
+	CHILD_EXPECT(client_usage(&stranger, 0, "connections") == 0);
 	return 0;
 }
 

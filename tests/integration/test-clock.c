@@ -98,7 +98,7 @@ START_TEST(another_clock)
 {
 	struct client observer;
 	client_open(&observer, &fencebrokerd);
-	uint64_t sessions = client_usage(&observer, getuid(), "sessions");
+	uint64_t sessions = client_usage(&observer, getuid(), "connections");
 	int r = in_child(enter_and_connect, offsets[_i]);
 	if (r == NO_NAMESPACE) {
 		printf("SKIPPED: another_clock: no time namespace can be made here (%s)\n",
@@ -106,7 +106,7 @@ START_TEST(another_clock)
 	} else {
 		ck_assert_int_eq(r, 0);
 	}
-	ck_assert_uint_eq(client_usage(&observer, getuid(), "sessions"), sessions);
+	ck_assert_uint_eq(client_usage(&observer, getuid(), "connections"), sessions);
 	client_close(&observer);
 }
 END_TEST

@@ -84,7 +84,7 @@ START_TEST(shown_until_the_next)
 			 "released-0.1 waits for drawn.4, which waits for released-0.1");
 	ck_assert_uint_eq(client_counter(&observer, "cycles_refused"), 1);
 	/* A search adds nothing to the graph. */
-	ck_assert_uint_eq(client_usage(&observer, getuid(), "edges"), PRODUCER_BUFFERS - 1);
+	ck_assert_uint_eq(client_usage(&observer, getuid(), "dependencies"), PRODUCER_BUFFERS - 1);
 
 	/* Released without a fence: no cycle. */
 	EXPECT(fbk_point_signal((struct fbk_point){ producer.timeline, PRODUCER_BUFFERS }) == 0);

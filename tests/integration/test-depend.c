@@ -17,7 +17,7 @@
 #define ALL       (FBK_RIGHT_WAIT | FBK_RIGHT_SIGNAL)
 
 #define POLICY(more)                                                  \
-	"version = 1; limits: { edges = 4000; };" more                \
+	"version = 1; limits: { dependencies = 4000; };" more         \
 	"rules: ( { user = \"*\"; connect = true; register = true;\n" \
 	"           inspect = \"all\"; } );\n"
 
@@ -112,7 +112,7 @@ START_TEST(declared)
 		       "c.6 waits for a.4, which waits for b.2, which waits for c.7");
 	expect_refused(depends(a, 9, a, 9), -EDEADLK, "a.9 waits for a.9");
 	ck_assert_int_eq(depends(c, 8, a, 3), 0);
-	ck_assert_uint_eq(usage("edges"), 3);
+	ck_assert_uint_eq(usage("dependencies"), 3);
 	ck_assert_uint_eq(client_counter(&bystander.waiter, "cycles_refused"), 3);
 }
 END_TEST
@@ -155,7 +155,7 @@ START_TEST(over_unseen)
 		       "c.1 waits for a.3, which waits for b.5, which waits for c.1");
 	ck_assert_int_eq(fbk_timeline_signal(b, 4), 0);
 	ck_assert_int_eq(depends(c, 1, a, 3), 0);
-	ck_assert_uint_eq(usage("edges"), 2);
+	ck_assert_uint_eq(usage("dependencies"), 2);
 }
 END_TEST
 
@@ -164,12 +164,12 @@ START_TEST(decided_already)
 	ck_assert_int_eq(fbk_timeline_signal(a, 5), 0);
 	ck_assert_int_eq(depends(b, 1, a, 5), 0);
 	ck_assert_int_eq(fbk_point_depends(at(b, 1), FBK_POINT_SIGNALLED), 0);
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	expect_refused(depends(a, 5, b, 1), -EALREADY,
 		       "a.5 is reached already: it waits for nothing more");
 	ck_assert_int_eq(depends(a, 6, b, 1), 0);
 	ck_assert_int_eq(fbk_timeline_fail(a, -EIO, "it broke"), 0);
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_int_eq(depends(b, 1, a, 5), 0);
 	expect_refused(depends(b, 1, a, 6), -EIO, "it broke");
 	expect_refused(depends(a, 6, b, 1), -EIO, "it broke");
@@ -192,7 +192,7 @@ START_TEST(refused)
 	ck_assert_int_eq(depends(a, FBK_POINT_MAX, b, FBK_POINT_MAX), 0);
 	ck_assert_int_eq(depends(a, 1, waits, 1), -EINVAL); /* of two contexts */
 	ck_assert_int_eq(fbk_point_depends(FBK_POINT_SIGNALLED, at(a, 1)), -EINVAL);
-	ck_assert_uint_eq(usage("edges"), 2);
+	ck_assert_uint_eq(usage("dependencies"), 2);
 }
 END_TEST
 
@@ -221,8 +221,8 @@ START_TEST(limit)
 		EXPECT(depends(a, i, b, 1) == 0);
 	}
 	ck_assert_int_eq(depends(a, 1, c, 1), -EDQUOT);
-	ck_assert_msg(strstr(fbk_error_detail(), "edges"), "%s", fbk_error_detail());
-	ck_assert_uint_eq(usage("edges"), 4000);
+	ck_assert_msg(strstr(fbk_error_detail(), "dependencies"), "%s", fbk_error_detail());
+	ck_assert_uint_eq(usage("dependencies"), 4000);
 	bystander_round(&bystander);
 	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
 	ck_assert_int_eq(depends(a, 2, c, 1), 0);
@@ -254,10 +254,10 @@ START_TEST(owner_gone)
 	struct fbk_timeline *mine = peer_timeline(of_other, "mine", 0);
 	ck_assert_int_eq(depends(theirs, 1, mine, 1), 0);
 	ck_assert_int_eq(depends(mine, 2, theirs, 2), 0);
-	ck_assert_uint_eq(usage("edges"), 2);
+	ck_assert_uint_eq(usage("dependencies"), 2);
 	fbk_disconnect(context); /* owner of the timeline */
 	context = NULL;
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 }
 END_TEST
 
@@ -269,7 +269,7 @@ START_TEST(teller_gone)
 	ck_assert_int_eq(depends(t, 1, s, 1), -EDEADLK);
 	fbk_disconnect(other);
 	other = NULL;
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 	ck_assert_int_eq(depends(t, 1, s, 1), 0);
 }
 END_TEST
@@ -279,7 +279,7 @@ START_TEST(reached)
 	ck_assert_int_eq(depends(s, 1, a, 1), 0);
 	ck_assert_int_eq(depends(t, 1, s, 1), 0);
 	ck_assert_int_eq(fbk_timeline_signal(s, 1), 0); /* it was not so, then: nobody minds */
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 }
 END_TEST
 
@@ -300,14 +300,14 @@ START_TEST(eventfds_known)
 {
 	int first = exported(s, 3, PATIENCE_MS);
 	ck_assert_int_eq(fbk_point_signal_on(at(t, 2), first), 0);
-	await_usage("edges", 1);
+	await_usage("dependencies", 1);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 3), exported(t, 2, PATIENCE_MS)), 0);
 	expect_failed(s, -EDEADLK, "s.3 waits for t.2, which waits for s.3");
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_uint_eq(usage("imports"), 0);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 4), exported(t, 2, PATIENCE_MS)), -EDEADLK);
 	expect_failed(t, -EDEADLK, "s.3 waits for t.2, which waits for s.3"); /* it followed s.3 */
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 	await_usage("imports", 0);
 	await_usage("exports", 0);
 }
@@ -327,7 +327,7 @@ START_TEST(eventfds_many)
 		ck_assert_int_eq(fbk_point_signal_on(at(s, 1 + (uint64_t)i), fd), 0);
 		ck_assert_int_eq(fbk_point_check(at(a, 101)), -EAGAIN);
 	}
-	await_usage("edges", 100);
+	await_usage("dependencies", 100);
 	for (uint64_t i = 101; i <= 200; i++) {
 		char sentence[80];
 		snprintf(sentence, sizeof(sentence),
@@ -338,7 +338,7 @@ START_TEST(eventfds_many)
 	}
 	ck_assert_int_eq(fbk_timeline_signal(a, 200), 0);
 	ck_assert_int_eq(fbk_point_wait(at(s, 200), deadline_ms(PATIENCE_MS)), 0);
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 	for (int i = 0; i < 100; i++) {
 		close(fds[i]);
 	}
@@ -353,11 +353,11 @@ START_TEST(eventfds_at_once)
 		       exported(b, 1, PATIENCE_MS) };
 	ck_assert_int_eq(fbk_point_signal_on_all(at(s, 1), fds, 3), 0);
 	expect_failed(s, -EDEADLK, "s.1 waits for b.1, which waits for s.1");
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_uint_eq(usage("imports"), 0);
 	int others[2] = { exported(a, 1, PATIENCE_MS), eventfd(0, EFD_CLOEXEC) };
 	ck_assert_int_eq(fbk_point_signal_on_all(at(t, 1), others, 2), 0);
-	await_usage("edges", 1);
+	await_usage("dependencies", 1);
 	ck_assert_int_eq(depends(a, 1, t, 1), -EDEADLK);
 }
 END_TEST
@@ -373,7 +373,7 @@ START_TEST(export_expired)
 	ck_assert_int_eq(depends(a, 1, s, 1), -EDEADLK);
 	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
 	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
-	await_usage("edges", 0);
+	await_usage("dependencies", 0);
 	close(fd);
 }
 END_TEST
@@ -383,7 +383,7 @@ START_TEST(exporter_gone)
 {
 	int fd = exported(peer_open(other, a, FBK_RIGHT_WAIT), 1, PATIENCE_MS);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), fcntl(fd, F_DUPFD_CLOEXEC, 0)), 0);
-	await_usage("edges", 1);
+	await_usage("dependencies", 1);
 	fbk_disconnect(other);
 	other = NULL;
 	ck_assert(readable_within(fd, PATIENCE_MS));
@@ -403,7 +403,7 @@ START_TEST(export_failed)
 	ck_assert_int_eq(fbk_timeline_signal(a, 1), 0);
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 2, PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_point_signal_on_all(at(t, 1), fds, 2), 0);
-	await_usage("edges", 2);
+	await_usage("dependencies", 2);
 	ck_assert_int_eq(fbk_timeline_fail(a, -EIO, "it broke"), 0);
 	expect_failed(s, -EIO, "it broke");
 	ck_assert_int_eq(fbk_point_wait(at(t, 1), deadline_ms(100)), -ETIMEDOUT);
@@ -438,7 +438,7 @@ START_TEST(follower_is_explained)
 {
 	char text[512];
 	ck_assert_int_eq(fbk_point_signal_on(at(s, 1), exported(a, 7, PATIENCE_MS)), 0);
-	await_usage("edges", 1);
+	await_usage("dependencies", 1);
 	ck_assert_int_eq(fbk_point_blame(at(s, 1), text, sizeof(text)), 0);
 	ck_assert_msg(strstr(text, ", which waits for a point 7 (now 0) of gpu0"), "%s", text);
 	ck_assert_msg(strstr(text, ", which waits for no process here and has not signalled"), "%s",
@@ -488,7 +488,7 @@ START_TEST(unseen)
 	uint64_t start = now_ms();
 	relay_start(&relays[0], s, t);
 	relay_start(&relays[1], t, s);
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_int_eq(fbk_point_wait(at(t, 1), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(fbk_point_wait(at(s, 1), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_uint_ge(now_ms() - start, EXPORT_MS);

@@ -22,8 +22,8 @@
 #define FAR_NS (UINT64_C(1) << 62)
 
 static const char *const resources[] = {
-	"sessions", "devices", "timelines", "handles", "page_bytes",   "fds",
-	"tokens",   "watches", "exports",   "imports", "queued_bytes", "links",
+	"connections", "devices", "timelines", "open_timelines", "page_bytes",   "fds",
+	"tokens",      "watches", "exports",   "imports",        "queued_bytes", "links",
 };
 #define RESOURCE_COUNT (sizeof(resources) / sizeof(resources[0]))
 

@@ -42,8 +42,8 @@ static void teardown(void)
 /* --------------------------------------------------------------------------- what is had and kept -- */
 
 enum { HANDLES = 2, EXPORTS, PAGE_BYTES = 6, TOKENS, KEPT };
-static const char *const kept_keys[KEPT] = { "devices", "timelines", "handles",    "exports",
-					     "links",   "mirrors",   "page_bytes", "tokens" };
+static const char *const kept_keys[KEPT] = { "devices", "timelines", "open_timelines", "exports",
+					     "links",   "mirrors",   "page_bytes",     "tokens" };
 
 struct kept {
 	uint64_t used[KEPT];

@@ -15,8 +15,8 @@
 #define FAR_NS    (UINT64_C(1) << 62)
 
 static const char *const resources[] = {
-	"sessions", "devices", "timelines", "handles", "page_bytes",   "fds",
-	"tokens",   "watches", "exports",   "imports", "queued_bytes", "log_lines",
+	"connections", "devices", "timelines", "open_timelines", "page_bytes",   "fds",
+	"tokens",      "watches", "exports",   "imports",        "queued_bytes", "log_lines",
 };
 #define RESOURCE_COUNT (sizeof(resources) / sizeof(resources[0]))
 
@@ -194,7 +194,7 @@ static const struct {
 } limits[] = {
 	{ "devices", 7, 1, device_take, device_release },
 	{ "timelines", 9, 1, timeline_take, timeline_release },
-	{ "handles", 9, 1, timeline_take, timeline_release },
+	{ "open_timelines", 9, 1, timeline_take, timeline_release },
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 5 * 8192, 8192, timeline_take, timeline_release },
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 5 * 8192 - 1, 8192, timeline_take, timeline_release },
 	{ "page_bytes", 3 * PAIR + 6 * 4096 + 2 * SET, SET, set_take, set_release },
@@ -300,19 +300,19 @@ END_TEST
 START_TEST(sessions)
 {
 	struct client clients[SESSIONS];
-	serve_with("sessions", SESSIONS);
-	size_t room = SESSIONS - usage("sessions");
+	serve_with("connections", SESSIONS);
+	size_t room = SESSIONS - usage("connections");
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < room; i++) {
 			client_open(&clients[i], &fencebrokerd);
 		}
-		ck_assert_uint_eq(usage("sessions"), SESSIONS);
+		ck_assert_uint_eq(usage("connections"), SESSIONS);
 		uint64_t refused = client_counter(&bystander.waiter, "refused");
 		client_connect(&client, &fencebrokerd);
 		struct reply reply;
 		EXPECT(client_receive(&client, &reply)); /* before any request of its own */
 		ck_assert_int_eq(reply.message->error, -EDQUOT);
-		ck_assert_msg(strstr(reply.message->detail, "sessions"), "%s",
+		ck_assert_msg(strstr(reply.message->detail, "connections"), "%s",
 			      reply.message->detail);
 		reply_free(&reply);
 		client_expect_end(&client);
@@ -320,12 +320,12 @@ START_TEST(sessions)
 		ck_assert_uint_eq(client_counter(&bystander.waiter, "refused"), refused + 1);
 		bystander_round(&bystander);
 		client_close(&clients[0]);
-		await_usage("sessions", SESSIONS - 1);
+		await_usage("connections", SESSIONS - 1);
 		client_open(&clients[0], &fencebrokerd);
 		for (size_t i = 0; i < room; i++) {
 			client_close(&clients[i]);
 		}
-		await_usage("sessions", SESSIONS - room);
+		await_usage("connections", SESSIONS - room);
 	}
 }
 END_TEST
@@ -384,7 +384,7 @@ START_TEST(queued_bytes_not_kept)
 	serve_with("queued_bytes", 1);
 	client_open(&client, &fencebrokerd);
 	flood();
-	await_usage("sessions", 2); /* the bystander's */
+	await_usage("connections", 2); /* the bystander's */
 	while (client_receive(&client, &reply)) {
 		EXPECT(reply.message->error == -ENOENT);
 		reply_free(&reply);
@@ -484,7 +484,7 @@ START_TEST(refused_connections)
 {
 	char log[1 << 16], expected[160];
 	struct client clients[SESSIONS];
-	serve_with("sessions", SESSIONS);
+	serve_with("connections", SESSIONS);
 	for (size_t i = 0; i < SESSIONS - 2; i++) {
 		client_open(&clients[i], &fencebrokerd);
 	}
@@ -493,8 +493,8 @@ START_TEST(refused_connections)
 	ck_assert_uint_eq(usage("log_lines"), 1);
 	daemon_log_text(&fencebrokerd, log, sizeof(log));
 	snprintf(expected, sizeof(expected),
-		 "pid %d of uid %u was refused: a limit of uid %u is reached: sessions (%d "
-		 "connections)",
+		 "pid %d of uid %u was refused: a limit of uid %u is reached: connections "
+		 "(%d open at a time)",
 		 getpid(), getuid(), getuid(), SESSIONS);
 	ck_assert_msg(strstr(log, expected), "%s", log);
 	ck_assert_uint_eq(count_of(log, "refused"), 1);
@@ -533,7 +533,7 @@ static int vanish(void *arg)
 START_TEST(vanished_before_accept)
 {
 	char log[1 << 16];
-	serve_with("sessions", SESSIONS);
+	serve_with("connections", SESSIONS);
 	uint64_t lines = usage("log_lines");
 	EXPECT(kill(fencebrokerd.pid, SIGSTOP) == 0);
 	for (size_t i = 0; i < VANISHED; i++) {

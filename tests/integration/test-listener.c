@@ -523,7 +523,7 @@ static const struct {
 	{ "version = 1;\nrules: (\n { user = 0; connect = true }\n);\n", NULL, NULL },
 	{ "version = 1;\n", ":1", "rules" },
 	{ "version = 1;\nrules: (\n { user = ; } );\n", ":3", "syntax error" },
-	{ "version = 1; rules: ();\n\nlimits: { sesions = 3; };\n", ":3", "sesions" },
+	{ "version = 1; rules: ();\n\nlimits: { conections = 3; };\n", ":3", "conections" },
 	{ "version = 1; rules: ();\nsettings: {\n\n max_jump = \"x\"; };\n", ":4", "max_jump" },
 	{ "\nversion = 9; rules: ();\n", ":2", "version" },
 };

@@ -114,10 +114,10 @@ static void administer(int refusal)
 static const struct {
 	const char *limits;
 } full[] = {
-	{ "sessions = 5;" },
+	{ "connections = 5;" },
 	{ "fds = 60;" },
 	{ "page_bytes = 1200000;" },
-	{ "sessions = 3; fds = 50; page_bytes = 800000; queued_bytes = 1;" },
+	{ "connections = 3; fds = 50; page_bytes = 800000; queued_bytes = 1;" },
 };
 
 START_TEST(any_limit_is_reached)
@@ -185,7 +185,7 @@ static rlim_t lowest_free_fd(void)
 START_TEST(no_fd_is_free)
 {
 	struct rlimit limit, before;
-	serve_with("sessions = 20;");
+	serve_with("connections = 20;");
 	client_open(&clients[client_count++], &fencebrokerd);
 	client_open(&clients[client_count++], &fencebrokerd);
 	daemon_fd_count(&fencebrokerd); /* nothing is being closed */
@@ -229,7 +229,7 @@ static void inspector_connect(struct client *client)
 START_TEST(the_reserve_is_small)
 {
 	struct client inspectors[RESERVE + 1];
-	serve_with("sessions = 2;");
+	serve_with("connections = 2;");
 	fill(-EDQUOT);
 	for (int i = 0; i <= RESERVE; i++) {
 		inspector_connect(&inspectors[i]);
@@ -271,7 +271,7 @@ static int stranger_run(void *arg)
 
 START_TEST(not_for_strangers)
 {
-	serve_with("sessions = 1;");
+	serve_with("connections = 1;");
 	ck_assert_int_eq(child_wait(child_start(stranger_run, NULL)), 0);
 }
 END_TEST

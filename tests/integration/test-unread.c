@@ -82,10 +82,10 @@ START_TEST(dies_with_a_reply_kept)
 	ck_assert_int_eq(pipe2(held, O_CLOEXEC), 0);
 	daemon_serve(&fencebrokerd, NULL);
 	bystander_open(&bystander, &fencebrokerd);
-	uint64_t sessions = client_usage(&bystander.waiter, getuid(), "sessions");
+	uint64_t sessions = client_usage(&bystander.waiter, getuid(), "connections");
 	ck_assert_int_eq(child_wait(child_start(flood_and_exit, held)), 0);
 	uint64_t deadline = now_ms() + PATIENCE_MS;
-	while (client_usage(&bystander.waiter, getuid(), "sessions") != sessions) {
+	while (client_usage(&bystander.waiter, getuid(), "connections") != sessions) {
 		ck_assert_uint_lt(now_ms(), deadline);
 		yield_briefly();
 	}
@@ -136,7 +136,7 @@ START_TEST(fds_in_flight)
 	fbk_disconnect(context);
 	/* However long it takes, they are clients still, and served again once they have read. */
 	sleep(UNREAD_S);
-	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "sessions"), 2 + FLOODERS);
+	ck_assert_uint_eq(client_usage(&bystander.waiter, getuid(), "connections"), 2 + FLOODERS);
 	for (size_t i = 0; i < FLOODERS; i++) {
 		drain(&flooders[i], sent[i]);
 	}
@@ -152,12 +152,12 @@ END_TEST
 /* The library is refused before it has anything: an error that names the limit, not a crash. */
 START_TEST(refused_at_the_door)
 {
-	static const char policy[] = "version = 1; limits: { sessions = 1; }; " POLICY_RULES;
+	static const char policy[] = "version = 1; limits: { connections = 1; }; " POLICY_RULES;
 	struct fbk_context *first, *second;
 	daemon_serve(&fencebrokerd, policy);
 	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &first), 0);
 	ck_assert_int_eq(fbk_connect(fencebrokerd.socket, &second), -EDQUOT);
-	ck_assert_msg(strstr(fbk_error_detail(), "sessions"), "%s", fbk_error_detail());
+	ck_assert_msg(strstr(fbk_error_detail(), "connections"), "%s", fbk_error_detail());
 	fbk_disconnect(first);
 	uint64_t deadline = now_ms() + PATIENCE_MS;
 	int r;

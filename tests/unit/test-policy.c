@@ -357,7 +357,7 @@ END_TEST
 START_TEST(big_numbers)
 {
 	load("version = 1; # 99999999999\n"
-	     "limits: { page_bytes = 4294967297; fds = 2147483648; sessions = 4294967297L; };\n"
+	     "limits: { page_bytes = 4294967297; fds = 2147483648; connections = 4294967297L; };\n"
 	     "rules = ();");
 	ck_assert_uint_eq(limit_of(1, ACCOUNT_PAGE_BYTES), 4294967297);
 	ck_assert_uint_eq(limit_of(1, ACCOUNT_FDS), 2147483648);

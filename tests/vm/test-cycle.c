@@ -77,14 +77,14 @@ START_TEST(promise_that_comes_back)
 {
 	int fd = promise(3);
 	ck_assert_int_eq(fbk_point_signal_on(following(2), fcntl(fd, F_DUPFD_CLOEXEC, 0)), 0);
-	await_usage("edges", 1);
+	await_usage("dependencies", 1);
 	ck_assert_int_eq(depends(3, 2), -EDEADLK);
 	ck_assert_str_eq(fbk_error_detail(), "line.3 waits for follows.2, which waits for line.3");
 	ck_assert_int_eq(depends(4, 2), 0);
 	ck_assert_int_eq(fbk_timeline_signal(lab.timeline, 3), 0);
 	ck_assert_int_eq(fbk_point_wait(following(2), deadline_ms(PATIENCE_MS)), 0);
 	ck_assert_int_eq(depends(4, 3), 0);
-	ck_assert_uint_eq(usage("edges"), 1);
+	ck_assert_uint_eq(usage("dependencies"), 1);
 	ck_assert_uint_eq(usage("promises"), 0);
 	close(fd);
 }
@@ -110,13 +110,13 @@ START_TEST(merged_is_not_known)
 	int merged = sync_file_merge(first, second);
 	ck_assert_int_eq(fbk_point_signal_on(following(1), merged), 0);
 	await_usage("imports", 1);
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_int_eq(depends(1, 1), 0);
 	ck_assert_int_eq(fbk_point_wait(lab_point(&lab, 1), deadline_ms(PATIENCE_MS)), -ETIME);
 	ck_assert_int_eq(fbk_timeline_info(lab.opened, &info), 0);
 	ck_assert_int_eq(info.cause, FBK_CAUSE_DEADLINE);
 	ck_assert_int_eq(fbk_point_wait(following(1), deadline_ms(PATIENCE_MS)), 0);
-	ck_assert_uint_eq(usage("edges"), 0);
+	ck_assert_uint_eq(usage("dependencies"), 0);
 	ck_assert_uint_eq(usage("imports"), 0);
 	close(first);
 	close(second);
@@ -137,7 +137,7 @@ START_TEST(syncobj_that_comes_back)
 	if (_i == 0) { /* a higher one never would signal it */
 		ck_assert_int_eq(fbk_point_signal_on_syncobj(following(2), fd, 6), 0);
 		ck_assert_int_eq(fbk_point_signal_on_syncobj(following(3), fd, 5), 0);
-		await_usage("edges", 2);
+		await_usage("dependencies", 2);
 	} else { /* a lower point of the same timeline signals it, too */
 		ck_assert_int_eq(fbk_point_signal_on_syncobj(following(2), fd, 6 - (uint64_t)_i),
 				 0);

@@ -582,7 +582,7 @@ START_TEST(arms_are_capped)
 	}
 	ck_assert_int_eq(r, -EDQUOT);
 	ck_assert_uint_eq(made, 512);
-	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "syncobj_arms"));
+	ck_assert_ptr_nonnull(strstr(fbk_error_detail(), "syncobj_waits"));
 	signal_point(handle, 1); /* raises them all, so that the memory is given back */
 	do {
 		r = fbk_mirror_from_syncobj(line, fd, &mirror);
