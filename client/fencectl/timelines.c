@@ -36,8 +36,7 @@ static struct caveat {
 	{ "dma-buf", "holders of the dma-buf (owner and daemon) can write the page", false },
 	{ "registered",
 	  "memory of a driver, which may change it or take it away; other processes read a copy of "
-	  "the\n"
-	  "            value, as of the daemon's last look",
+	  "the value, as of the daemon's last look",
 	  false },
 	{ "lost", "its driver took the memory away: the timeline failed", false },
 };
@@ -59,7 +58,8 @@ static void caveats_show(void)
 {
 	for (size_t i = 0; i < CAVEATS; i++) {
 		if (caveats[i].seen) {
-			printf("(%s): %s\n", caveats[i].backing, caveats[i].text);
+			printf("(%s): ", caveats[i].backing);
+			text_wrap(caveats[i].text, strlen(caveats[i].backing) + 4);
 		}
 	}
 }

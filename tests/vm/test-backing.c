@@ -365,7 +365,8 @@ START_TEST(caveats_are_shown)
 	char command[256];
 	char shown[4096];
 	const char *caveat = "(registered): memory of a driver";
-	snprintf(command, sizeof(command), "\"$FBK_BIN_DIR\"/fencectl --socket %s timelines 2>&1",
+	snprintf(command, sizeof(command),
+		 "COLUMNS=200 \"$FBK_BIN_DIR\"/fencectl --socket %s timelines 2>&1",
 		 lab.daemon.socket);
 	for (int registered = 0; registered < 2; registered++) {
 		FILE *fencectl = popen(command, "re");
