@@ -6,7 +6,7 @@ function and type on it. A declaration without a comment, on no page of the tabl
 with file and line. The pages of a skipped header are not written.
 
 A comment stands before its declarations, without an empty line between, or behind one on its line. One that stands alone
-introduces the next function's page. In it:
+introduces the page of what follows. In it:
     text at the left edge             a paragraph; empty lines end one
        -ENAME, -EOTHER  text          an error, one a line: ERRORS has them
       term    text                    an item of a list; its text goes on in the column where it began
@@ -18,163 +18,9 @@ import re
 import sys
 import textwrap
 
+from comments import Fault, Header
+
 WIDTH = 72  # of what is printed as it is: 80 columns, less the indentation
-
-
-class Fault(Exception):
-    pass
-
-
-# ------------------------------------------------------------------------------------------------------------ headers
-
-
-class Declaration:
-    def __init__(self, kind, name, text, where):
-        self.kind = kind  # function, callback, struct, enum, constant, opaque
-        self.name = name
-        self.text = text
-        self.where = where
-        self.header = None
-        self.members = []  # of a struct or enum: (code, comment lines)
-
-    def title(self):
-        if self.kind == "function":
-            return f"{self.name}()"
-        if self.kind in ("struct", "enum", "opaque"):
-            return f"{'struct' if self.kind == 'opaque' else self.kind} {self.name}"
-        return self.name
-
-
-# Declarations with one comment; none of them: it stands alone.
-class Block:
-    def __init__(self, comment, where):
-        self.comment = comment
-        self.where = where
-        self.declarations = []
-
-
-def comment_lines(text):
-    """The lines of a comment, without its frame and common indentation."""
-    lines = text[2:-2].split("\n")
-    lines = [lines[0]] + [re.sub(r"^\s*\*", "", line) if re.match(r"^\s*\*", line) else line.lstrip() for line in lines[1:]]
-    lines = [line[1:] if line.startswith(" ") else line for line in (line.rstrip() for line in lines)]
-    while lines and not lines[0]:
-        lines.pop(0)
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-TOKEN = re.compile(
-    r"(?P<comment>/\*.*?\*/)|(?P<line>//[^\n]*)|(?P<directive>^#(?:[^\n]*\\\n)*[^\n]*)|(?P<empty>\n[ \t]*\n)|(?P<space>\s+)"
-    r"|(?P<extern>extern \"C\" \{|^\}$)|(?P<code>[^;{/]*(?:\{.*?\n?\}[^;{]*)?;)",
-    re.S | re.M,
-)
-
-
-class Header:
-    def __init__(self, path):
-        self.path = path
-        self.name = os.path.basename(path)
-        self.blocks = []
-        with open(path, encoding="utf-8") as file:
-            self.text = file.read()
-        self.top = None
-        self.read()
-
-    def where(self, position):
-        return f"{self.path}:{self.text.count(chr(10), 0, position) + 1}"
-
-    def read(self):
-        block = None
-        last = None  # the declaration on this line
-        position = 0
-        seen_once = False
-        while position < len(self.text):
-            match = TOKEN.match(self.text, position)
-            if not match:
-                raise Fault(f"{self.where(position)}: this is no declaration that a page can be made of")
-            kind, text, start = match.lastgroup, match[0], position
-            position = match.end()
-            if kind == "comment":
-                lines = comment_lines(text)
-                if re.fullmatch(r"-{3,} [\w, -]+ -{2,}", " ".join(lines)):
-                    block, last = None, None
-                elif not seen_once:
-                    self.top = Block(lines, self.where(start))
-                elif last and "\n" not in self.text[last[1] : start]:
-                    last[0].behind = lines
-                elif block and not block.declarations:
-                    block.comment += [""] + lines
-                else:
-                    block = Block(lines, self.where(start))
-                    self.blocks.append(block)
-            elif kind == "directive":
-                seen_once = seen_once or text.startswith("#pragma once")
-                constant = re.match(r"#define (FBK_\w+)[ \t\\\n]+(.*)", text, re.S)
-                if constant:
-                    value = constant[2] if "\n" not in constant[2] else "..."
-                    value = re.sub(r"/\*.*", "", value).strip()
-                    declaration = Declaration("constant", constant[1], f"#define {constant[1]} {value}", self.where(start))
-                    behind = re.search(r"/\*.*?\*/", text, re.S)
-                    declaration.behind = comment_lines(behind[0]) if behind else None
-                    block, last = self.declare(block, declaration, start), (declaration, position)
-            elif kind == "empty":
-                block, last = None, None
-                position = start + 1  # its second newline may begin another
-                if self.text[start:position].strip(" \t") != "\n":
-                    raise AssertionError
-                position = match.end() - 1
-            elif kind == "code":
-                declaration = self.declaration(text.strip(), start + len(text) - len(text.lstrip()))
-                if declaration:
-                    block, last = self.declare(block, declaration, start), (declaration, position)
-
-    def declare(self, block, declaration, _start):
-        declaration.header = self
-        if not hasattr(declaration, "behind"):
-            declaration.behind = None
-        if not block:
-            block = Block([], declaration.where)
-            self.blocks.append(block)
-        # both branches of an #ifdef: the last one is that of C
-        block.declarations = [d for d in block.declarations if (d.kind, d.name) != (declaration.kind, declaration.name)]
-        block.declarations.append(declaration)
-        return block
-
-    def declaration(self, text, start):
-        where = self.where(start)
-        bare = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
-        match = re.fullmatch(r"struct (\w+)\s*;", bare)
-        if match:
-            return Declaration("opaque", match[1], "", where) if match[1].startswith("fbk_") else None
-        match = re.match(r"(struct|enum) (\w+)\s*\{(.*)\}\s*;$", text, re.S)
-        if match:
-            declaration = Declaration(match[1], match[2], "", where)
-            declaration.members = list(members(match[3], ";" if match[1] == "struct" else ","))
-            return declaration
-        code = " ".join(bare.split())
-        match = re.fullmatch(r"(typedef )?(.*?)(\w+)\((.*)\);", code)
-        if not match:
-            raise Fault(f"{where}: this is no declaration that a page can be made of: {code[:60]}")
-        return Declaration("callback" if match[1] else "function", match[3], code, where)
-
-
-def members(body, end):
-    """Each member of a struct or enum: its code, and the comment behind it, else before it."""
-    before, found = [], []
-    for match in re.finditer(r"/\*.*?\*/|[^/]*?" + end + r"|[^/" + end + r"]+", body, re.S):
-        text = match[0]
-        if text.startswith("/*"):
-            if found and "\n" not in body[found[-1][2] : match.start()]:
-                found[-1][1].extend(comment_lines(text))
-            else:
-                before = comment_lines(text)
-        elif text.strip():
-            found.append([" ".join(text.split()), before, match.end()])
-            before = []
-    for code, comment, _ in found:
-        yield code.rstrip(",") if end == "," else code, comment
 
 
 # --------------------------------------------------------------------------------------------------------- the markup
@@ -288,8 +134,8 @@ def body(roff, lines, where):
 
 
 def paragraphs(roff, chunk, stack):
-    """Paragraphs and items, by the columns where they begin; `stack` goes on over an empty line."""
-    out, text, fresh = [], [], True
+    """Paragraphs and items. `stack` has the columns of each open item and of its text, also over an empty line."""
+    out, text = [], []
 
     def flush():
         nonlocal text
@@ -297,8 +143,8 @@ def paragraphs(roff, chunk, stack):
             out.extend(roff.text(" ".join(text)))
         text = []
 
-    def pop(column):
-        while stack and column < stack[-1][1]:
+    def pop(column, of):
+        while stack and column < stack[-1][of]:
             stack.pop()
             if stack:
                 out.append(".RE")
@@ -310,26 +156,19 @@ def paragraphs(roff, chunk, stack):
         if item and not (stack and indent >= stack[-1][1] and not re.match(r"\d+\.$", item[2]) and previous == indent):
             flush()
             column = item.start(4)
-            while stack and indent < stack[-1][1] and indent < stack[-1][0]:
-                stack.pop()
-                if stack:
-                    out.append(".RE")
+            pop(indent, 0)
             if not (stack and stack[-1][0] == indent):
                 if stack:
                     out.append(".RS")
                 stack.append([indent, column])
             stack[-1][1] = column
-            out += [".TP", f"\\fB{literal(item[2])}\\fP" if item[2].isidentifier() or " " not in item[2] else f"{roff.inline(item[2])}"]
-            text, fresh, previous = [item[4]], False, column
+            out += [".TP", roff.inline(item[2]) if " " in item[2] else f"\\fB{literal(item[2])}\\fP"]
+            text, previous = [item[4]], column
             continue
         if previous is None or indent != previous:
             flush()
-            if stack and indent < stack[-1][1]:
-                pop(indent)
-            if stack and indent >= stack[-1][1]:
-                out.append(".IP")
-            else:
-                out.append(".PP")
+            pop(indent, 1)
+            out.append(".IP" if stack else ".PP")
         text.append(line.strip())
         previous = indent
     flush()
@@ -463,114 +302,139 @@ def distribute(pages, headers):
 
 
 def related(page, pages, text):
-    """The pages that this one mentions, and the overview."""
-    names = {name for name in re.findall(r"\\fB([\w\\-]+)\\fP\(3\)", text)}
-    names = {name.replace("\\-", "-") for name in names}
+    """The pages that this one mentions."""
+    names = {name.replace("\\-", "-") for name in re.findall(r"\\fB([\w\\-]+)\\fP\(3\)", text)}
     functions = {name: other for other in pages for name, _ in other.names}
     return sorted({functions[name].name for name in names if name in functions} - {page.name})
 
 
-def write_page(page, pages, owner, version, overview):
-    roff = Roff(page, owner)
-    header_names = list(dict.fromkeys(d.header.name for _, some in page.blocks for d in some))
-    library = overview.library
-    is_overview = page is overview
-    names = list(dict.fromkeys([page.name] + [d.name for d in page.declarations("function")]))
-    head = [
-        f'.\\" Made from the comments of {", ".join(header_names)}: change those.',
-        f'.TH {page.name} 3 "" "fencebroker {version}" "{library}"',
-        ".nh",
-        ".ad l",
-        ".SH NAME",
-        ", ".join(literal(name) for name in names) + " \\- " + roff.inline(page.about),
-        ".SH LIBRARY",
-        f"{library} (\\fI{literal('-l' + library.removeprefix('lib'))}\\fP)",
-        ".SH SYNOPSIS",
-        ".nf",
-    ]
-    head += [f"\\fB#include <{literal(name)}>\\fP" for name in header_names]
-    for declaration in page.declarations("callback", "function"):
-        head += [".PP"] + prototype(declaration)
-    head += [".fi"]
-    if is_overview:
-        head += [
-            ".PP",
-            f"\\fBcc\\fP \\fIfile.c\\fP \\fB$(pkg\\-config \\-\\-cflags \\-\\-libs {literal(library)})\\fP",
+class Writer:
+    """The text of one page. What its comments say of errors is collected on the way."""
+
+    def __init__(self, page, pages, owner, version):
+        self.page = page
+        self.pages = pages
+        self.version = version
+        self.overview = page.overview
+        self.is_overview = page is page.overview
+        self.roff = Roff(page, owner)
+        self.blocks = [(block, [d for d in some if d.kind != "opaque"]) for block, some in page.blocks]
+        self.blocks = [(block, some) for block, some in self.blocks if some]
+        self.titled = len(self.blocks) > 1
+        self.errors = []  # ([function], [(names, text)])
+
+    def split(self, comment, where, functions):
+        rest, found = split_errors(comment, where)
+        if found:
+            self.errors.append((functions, found))
+        return rest
+
+    def head(self):
+        page, library = self.page, self.overview.library
+        headers = list(dict.fromkeys(d.header.name for _, some in page.blocks for d in some))
+        names = list(dict.fromkeys([page.name] + [d.name for d in page.declarations("function")]))
+        out = [
+            f'.\\" Made from the comments of {", ".join(headers)}: change those.',
+            f'.TH {page.name} 3 "" "fencebroker {self.version}" "{library}"',
+            ".nh",
+            ".ad l",
+            ".SH NAME",
+            ", ".join(literal(name) for name in names) + " \\- " + self.roff.inline(page.about),
+            ".SH LIBRARY",
+            f"{library} (\\fI{literal('-l' + library.removeprefix('lib'))}\\fP)",
+            ".SH SYNOPSIS",
+            ".nf",
         ]
-    out, errors = [".SH DESCRIPTION"], []
-    if is_overview:
-        top = page.blocks[0][1][0].header.top
-        rest, found = split_errors(top.comment, top.where)
-        if found:
-            errors.append(([], found))
-        out += body(roff, rest, top.where)
-        out += objects(roff, page)
-    for alone, header in page.introductions:
-        if alone is header.top:
-            out += [f".SS {literal(header.name)}"]
-        out += body(roff, alone.comment, alone.where)
-    titled = sum(1 for _, some in page.blocks if [d for d in some if d.kind != "opaque"]) > 1
-    for block, some in page.blocks:
-        some = [d for d in some if d.kind != "opaque"]
-        if block.declarations and not some:
-            continue
-        rest, found = split_errors(block.comment, block.where)
-        if found:
-            errors.append(([d for d in some if d.kind == "function"], found))
-        if titled:
-            constants = len(some) > 2 and all(d.kind == "constant" for d in some)
-            out += [".SS " + ("Constants" if constants else literal(", ".join(d.title() for d in some)))]
-        out += body(roff, rest, block.where)
+        out += [f"\\fB#include <{literal(name)}>\\fP" for name in headers]
+        for declaration in page.declarations("callback", "function"):
+            out += [".PP"] + prototype(declaration)
+        out += [".fi"]
+        if self.is_overview:
+            out += [".PP", f"\\fBcc\\fP \\fIfile.c\\fP \\fB$(pkg\\-config \\-\\-cflags \\-\\-libs {literal(library)})\\fP"]
+        return out
+
+    def description(self):
+        out = [".SH DESCRIPTION"]
+        if self.is_overview:
+            top = self.page.blocks[0][1][0].header.top
+            out += body(self.roff, self.split(top.comment, top.where, []), top.where)
+            out += objects(self.roff, self.page)
+        for alone, header in self.page.introductions:
+            if alone is header.top:
+                out += [f".SS {literal(header.name)}"]
+            out += body(self.roff, alone.comment, alone.where)
+        for block, some in self.blocks:
+            out += self.block(block, some)
+        return out
+
+    def block(self, block, some):
+        out = []
+        rest = self.split(block.comment, block.where, [d for d in some if d.kind == "function"])
+        constants = [d for d in some if d.kind == "constant"]
+        if self.titled:
+            names = literal(", ".join(d.title() for d in some))
+            out += [".SS " + ("Constants" if len(some) > 2 and constants == some else names)]
+        out += body(self.roff, rest, block.where)
         for declaration in some:
             if declaration.behind:
-                behind, found = split_errors(declaration.behind, declaration.where)
-                if found:
-                    errors.append(([declaration], found))
+                behind = self.split(declaration.behind, declaration.where, [declaration])
                 if len(some) > 1:
-                    out += [".TP", f"\\fB{literal(declaration.title())}\\fP"] + roff.text(" ".join(behind))
+                    out += item(self.roff, "B", declaration.title(), behind)
                 else:
-                    out += body(roff, behind, declaration.where)
+                    out += body(self.roff, behind, declaration.where)
             if declaration.kind in ("struct", "enum"):
                 out += [".PP", ".EX"] + listing(declaration) + [".EE"]
+                font = "I" if declaration.kind == "struct" else "B"
                 for code, comment in declaration.members:
                     if comment:
-                        out += [".TP", f"\\fI{literal(member_name(code, declaration.kind))}\\fP"
-                                if declaration.kind == "struct"
-                                else f"\\fB{literal(member_name(code, declaration.kind))}\\fP"]
-                        out += roff.text(" ".join(comment))
-        constants = [d for d in some if d.kind == "constant"]
+                        out += item(self.roff, font, member_name(code, declaration.kind), comment)
         if constants:
             out += [".PP", ".EX"] + [literal(d.text) for d in constants] + [".EE"]
-    if any(re.match(r"int fbk", d.text) for d in page.declarations("function")) and not is_overview:
+        return out
+
+    def results(self):
+        if self.is_overview:
+            return [".SH ERRORS"] + error_list(self.roff, self.errors[0][1]) if self.errors else []
+        if not any(d.text.startswith("int ") for d in self.page.declarations("function")):
+            if self.errors:
+                raise Fault(f"{self.blocks[0][0].where}: {self.page.name}(3) has errors, and no function that returns one")
+            return []
         detail = {"fence-vulkan": "fbk_vk_error_detail", "fence-opencl": "fbk_cl_error_detail"}
-        out += [
+        out = [
             ".SH RETURN VALUE",
             "What returns an \\fIint\\fP returns 0, or what is said above; on an error a negative errno.",
-            f"Of that {roff.call(detail.get(overview.name, 'fbk_error_detail'))} returns a sentence,",
+            f"Of that {self.roff.call(detail.get(self.overview.name, 'fbk_error_detail'))} returns a sentence,",
             "and what \\fIret_\\fP parameters point to is as before.",
+            ".SH ERRORS",
         ]
-        out += [".SH ERRORS"]
-        for owners, found in errors:
-            if titled and owners:
-                out += [".SS " + literal(", ".join(d.title() for d in owners))]
-            out += error_list(roff, found)
-        if errors:
-            out += [".SS All of them"] if titled else [".PP"]
-        out += ["The errors that every call may return are in \\fBfencebroker\\fP(3)."]
-    elif errors and is_overview:
-        out += [".SH ERRORS"] + error_list(roff, errors[0][1])
-    elif errors:
-        raise Fault(f"{errors[0][0][0].where}: errors of what returns none")
-    if is_overview:
-        out += index(roff, [p for p in pages if p.overview is page and p is not page])
-    see = related(page, pages, "\n".join(out)) if not is_overview else []
-    see = [f"\\fB{literal(name)}\\fP(3)" for name in dict.fromkeys(see + [overview.name, "fencebroker"]) if name != page.name]
-    see += ["\\fBfence\\-vulkan\\fP(7)"] if overview.name == "fence-vulkan" else []
-    see += ["\\fBfencebroker\\fP(7)"]
-    out += [".SH SEE ALSO"] + [part + "," for part in see[:-1]] + [see[-1]]
-    text = "\n".join(head + out) + "\n"
-    text = text.replace("\n.EE\n", "\n.EE\n.nh\n")  # .EE hyphenates again
-    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
+        for functions, found in self.errors:
+            if self.titled and functions:
+                out += [".SS " + literal(", ".join(d.title() for d in functions))]
+            out += error_list(self.roff, found)
+        if self.errors:
+            out += [".SS All of them"] if self.titled else [".PP"]
+        return out + ["The errors that every call may return are in \\fBfencebroker\\fP(3)."]
+
+    def see_also(self, text):
+        names = [] if self.is_overview else related(self.page, self.pages, text)
+        names = dict.fromkeys(names + [self.overview.name, "fencebroker"])
+        see = [f"\\fB{literal(name)}\\fP(3)" for name in names if name != self.page.name]
+        see += ["\\fBfence\\-vulkan\\fP(7)"] if self.overview.name == "fence-vulkan" else []
+        see += ["\\fBfencebroker\\fP(7)"]
+        return [".SH SEE ALSO"] + [part + "," for part in see[:-1]] + [see[-1]]
+
+    def write(self):
+        out = self.description() + self.results()
+        if self.is_overview:
+            out += index(self.roff, [p for p in self.pages if p.overview is self.page and p is not self.page])
+        out += self.see_also("\n".join(out))
+        text = "\n".join(self.head() + out) + "\n"
+        text = text.replace("\n.EE\n", "\n.EE\n.nh\n")  # .EE hyphenates again
+        return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", text, flags=re.M)
+
+
+def item(roff, font, name, comment):
+    return [".TP", f"\\f{font}{literal(name)}\\fP"] + roff.text(" ".join(comment))
 
 
 def error_list(roff, found):
@@ -625,7 +489,7 @@ def main():
             overview = page
             page.library = page.name if page.name != "fencebroker" else "libfencebroker"
         page.overview = overview
-    texts = {page.name: write_page(page, pages, owner, options.version, page.overview) for page in pages}
+    texts = {page.name: Writer(page, pages, owner, options.version).write() for page in pages}
 
     os.makedirs(options.output, exist_ok=True)
     for file in os.listdir(options.output):

@@ -22,6 +22,8 @@ for path in texts:
     text = re.sub(r"[\u2010\u00ad]\n\s*", "", text).replace("\u2010", "-")
     for page, section in re.findall(r"\b(f(?:bk_|ence)[\w-]*)\(([1-8])\)", text):
         seen += 1
+        if page in ("fence-vulkan", "fence-opencl") and not os.path.exists(f"{root}/usr/include/{page}.h"):
+            continue  # that library is not built
         if not os.path.exists(f"{root}/usr/share/man/man{section}/{page}.{section}"):
             faults.append(f"{name}: there is no {page}({section})")
     for file in re.findall(r"/usr/share/[\w./-]*[\w-]", text):
