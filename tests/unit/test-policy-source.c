@@ -358,6 +358,7 @@ START_TEST(damaged)
 		memcpy(broken, kept, size + 1);
 		broken[i] = broken[i] == '9' ? '1' : '9';
 		put(KEPT, broken);
+		policy_destroy(policy);
 		ck_assert_int_eq(policy_source_start(&source, &policy, error, sizeof(error)), 0);
 		policy_destroy(policy);
 		policy = NULL;
