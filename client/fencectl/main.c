@@ -72,9 +72,8 @@ static void help(FILE *file)
 	      "  -h, --help         show this\n"
 	      "  -V, --version      show the version\n"
 	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a wait is stuck, 4 policy test: "
-	      "no.\n"
-	      "See fencectl(1).\n",
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a wait is stuck,\n"
+	      "4 policy test says no. See fencectl(1).\n",
 	      file);
 }
 
