@@ -30,6 +30,16 @@ group() { # @GROUP: its calls, those of the groups in it too
 if command -v systemd-analyze >"$work/found"; then
 	group @system-service >"$work/names"
 	try "@system-service"
+	# That of the unit, which takes these away again.
+	sort -u "$work/names" >"$work/service"
+	for name in @privileged @resources; do
+		grep -qxE "SystemCallFilter=~.*$name( .*)?" "$source/systemd/fencebroker.service.in" ||
+			fail "the unit does not take $name away"
+		group "$name"
+	done | sort -u >"$work/taken"
+	[ "$(wc -l <"$work/taken")" -gt 40 ] || fail "only $(wc -l <"$work/taken") system calls are taken away"
+	comm -23 "$work/service" "$work/taken" >"$work/names"
+	try "the unit's filter"
 fi
 
 profile=/usr/share/containers/seccomp.json

@@ -58,7 +58,6 @@ install -m 0644 -D "$source/policies/$name.conf" "$bus_policy"
 install -m 0644 -D "$built/systemd/$name.service" "$activation"
 install -m 0644 -D "$source/policies/$name.policy" "$actions"
 systemd-sysusers "$source/systemd/sysusers.d/fencebroker.conf"
-systemd-tmpfiles --create "$source/systemd/tmpfiles.d/fencebroker.conf"
 # games may do all but administer, daemon may only connect.
 mkdir -p /etc/fencebroker
 cat >/etc/fencebroker/policy.conf <<'POLICY'

@@ -14,7 +14,6 @@ install -m 0755 "$bin/fencebrokerd" "$bin/fencectl" "$bin/../tests/service-clien
 install -m 0644 "$units"/fencebroker.{service,socket} /etc/systemd/system/
 install -m 0644 -D "$source/policies/system.conf" /usr/local/share/fencebroker/system.conf
 systemd-sysusers "$source/systemd/sysusers.d/fencebroker.conf"
-systemd-tmpfiles --create "$source/systemd/tmpfiles.d/fencebroker.conf"
 systemctl daemon-reload
 warnings=$(systemd-analyze verify --man=no /etc/systemd/system/fencebroker.{service,socket} 2>&1 || true)
 [ -z "$warnings" ] || fail "systemd-analyze: $warnings"
@@ -37,6 +36,24 @@ if [ "$FBK_VM" != 6.1 ]; then
 fi
 systemctl stop fencebroker.socket fencebroker.service
 [ "$(systemctl show -P Result fencebroker)" = success ] || problem "it did not stop cleanly"
+
+# The socket and the bus start one daemon between them.
+if [ -S /run/dbus/system_bus_socket ]; then
+	install -m 0644 "$source/policies/org.fencebroker1.conf" /etc/dbus-1/system.d/
+	install -m 0644 -D "$units/org.fencebroker1.service" /usr/share/dbus-1/system-services/org.fencebroker1.service
+	systemctl reload dbus
+	systemctl start fencebroker.socket
+	fencectl status --json >/tmp/status.json &
+	busctl get-property org.fencebroker1 /org/fencebroker1 org.fencebroker1.Manager Version >/dev/null ||
+		problem "the bus does not start it"
+	wait $! || problem "the socket does not start it"
+	pid=$(systemctl show -P MainPID fencebroker)
+	[ "$(jq -r .pid /tmp/status.json) $(busctl status org.fencebroker1 | sed -n 's/^PID=//p')" = "$pid $pid" ] ||
+		problem "more than one daemon was started"
+	systemctl stop fencebroker.socket fencebroker.service
+	rm /etc/dbus-1/system.d/org.fencebroker1.conf /usr/share/dbus-1/system-services/org.fencebroker1.service
+	systemctl reload dbus
+fi
 
 # Promises, by policy: with the memory locked, and vgem's card within reach.
 mkdir -p /etc/fencebroker
@@ -99,6 +116,19 @@ expect_entry() { # MESSAGE-ID VERB TIMELINE DEVICE WORDS; null: the entry has no
 expect_entry 6da181d4143c40388c19f9e1a5d53cb9 malformed null null disconnected
 expect_entry ed4dcea8ac8a4293829d135806190383 expire frame gpu0 'its watch expired: frame point 1'
 expect_entry a56f33af705f42b79d5a788fc403ebf2 break-promise frame gpu0 'not reached in 1000 ms'
+
+# Twenty reloads, every third of a policy that is wrong: the service says which, and goes on.
+cp /etc/fencebroker/policy.conf /tmp/policy.good
+for i in $(seq 20); do
+	if [ $((i % 3)) = 0 ]; then
+		echo 'version = 1; rules = oops' >/etc/fencebroker/policy.conf
+		! systemctl reload fencebroker 2>/dev/null || problem "reload $i of a wrong policy"
+	else
+		cp /tmp/policy.good /etc/fencebroker/policy.conf
+		systemctl reload fencebroker || problem "reload $i"
+	fi
+	[ "$(systemctl show -P MainPID fencebroker)" = "$pid" ] || problem "reload $i ended it"
+done
 
 # After SIGKILL systemd starts it again.
 systemctl kill -s KILL fencebroker
