@@ -19,6 +19,7 @@
 #define WIDTH      80
 #define SCREEN     24
 #define MANY       4000 /* timelines: more than the daemon looks at for one request */
+#define MAKERS     10   /* clients that make so many, in a long run */
 #define PER_SET    500
 #define LARGE      (UINT64_C(1) << 60)
 #define PYTHON     "/usr/bin/python3" /* the distribution's, which has its packages */
@@ -330,33 +331,30 @@ static void timeline_make(struct client *maker, uint32_t cpu, uint32_t set, char
 	reply_free(&reply);
 }
 
-START_TEST(many)
+/* MANY of a client of its own, whose names go on from there. */
+static void maker_open(struct client *maker, int from)
 {
-	struct client maker;
-	client_open(&maker, &server);
-	uint32_t cpu = client_device(&maker, "cpu0");
+	client_open(maker, &server);
+	uint32_t cpu = client_device(maker, "cpu0");
 	for (int i = 0; i < MANY; i++) {
 		char name[32];
-		snprintf(name, sizeof(name), "line-%d", i);
+		snprintf(name, sizeof(name), "line-%d", from + i);
 		uint32_t set = 1000 + (uint32_t)i / PER_SET;
 		if (i % PER_SET == 0) {
-			set_make(&maker, set);
+			set_make(maker, set);
 		}
-		timeline_make(&maker, cpu, set, name);
+		timeline_make(maker, cpu, set, name);
 	}
-	/* the oldest is found behind more than are looked at at once; few come first, the newest */
-	ck_assert_int_eq(run("timelines --name line-7"), 0);
-	expect_said(" line-7 ");
-	ck_assert_uint_eq(lines(), 2);
-	ck_assert_int_eq(run("timelines --limit 3"), 0);
-	expect_said("line-3999");
-	expect_said("line-3997");
-	ck_assert_uint_eq(lines(), 4);
-	ck_assert_int_eq(run("timelines --device cpu0 --limit 100"), 0);
-	ck_assert_uint_eq(lines(), 101);
-	ck_assert_int_eq(run("timelines --device cpu0"), 0);
-	ck_assert_uint_eq(lines(), MANY + 4); /* a header for each thousand */
+}
 
+START_TEST(many)
+{
+	static struct client makers[MAKERS];
+	int count = getenv("FBK_SOAK") ? MAKERS : 1, total = count * MANY;
+	char newest[32];
+	for (int i = 0; i < count; i++) {
+		maker_open(&makers[i], i * MANY);
+	}
 	ck_assert_int_eq(run("--json status"), 0);
 	long before = memory_used();
 	free(said);
@@ -365,13 +363,31 @@ START_TEST(many)
 	snprintf(command, sizeof(command), "--socket %s --json timelines | grep -c '\"id\":'",
 		 server.socket);
 	ck_assert_int_eq(fencectl_run(command, &said), 0);
-	ck_assert_int_ge(atoi(said), MANY);
+	ck_assert_int_ge(atoi(said), total);
 	if (!SANITIZED) { /* which keeps what is freed */
 		ck_assert_msg(memory_used() - before < 2048, "%ld KiB more",
 			      memory_used() - before);
 	}
-	expect_valid("--json timelines --device cpu0", 0, "timelines", MANY);
-	client_close(&maker);
+
+	/* the oldest is found behind more than are looked at at once; few come first, the newest */
+	ck_assert_int_eq(run("timelines --name line-7"), 0);
+	expect_said(" line-7 ");
+	ck_assert_uint_eq(lines(), 2);
+	ck_assert_int_eq(run("timelines --limit 3"), 0);
+	snprintf(newest, sizeof(newest), " line-%d ", total - 1);
+	expect_said(newest);
+	snprintf(newest, sizeof(newest), " line-%d ", total - 3);
+	expect_said(newest);
+	ck_assert_uint_eq(lines(), 4);
+	ck_assert_int_eq(run("timelines --device cpu0 --limit 100"), 0);
+	ck_assert_uint_eq(lines(), 101);
+	ck_assert_int_eq(run("timelines --device cpu0"), 0);
+	ck_assert_uint_eq(lines(), (size_t)(total + total / 1000)); /* a header for each */
+
+	expect_valid("--json timelines --device cpu0", 0, "timelines", total);
+	for (int i = 0; i < count; i++) {
+		client_close(&makers[i]);
+	}
 }
 END_TEST
 
