@@ -46,7 +46,7 @@ apt-get remove -y fencebrokerd fencebroker-tools 'libfence*' >log 2>&1 || fail "
 ! command -v fencebrokerd fencectl fence-bench || fail "the programs are still there"
 grep -q '^# the site' /etc/apparmor.d/fencebrokerd || fail "the removal lost an edit"
 mkdir -p /var/lib/fencebroker
-apt-get purge -y fencebrokerd fencebroker-tools 'libfence*' >log 2>&1 || fail "the purge: $(tail -n 20 log)"
+apt-get purge -y fencebrokerd >log 2>&1 || fail "the purge: $(tail -n 20 log)"
 left=$(find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -path /tmp -prune -o \
 	-name '*fence*' -path '*fence[b-]*' -newer /root/screen -print)
 [ -z "$left" ] || fail "left after the purge: $left"
