@@ -214,9 +214,23 @@ void daemon_start(struct daemon *daemon, const struct daemon_options *options)
 	close(notify);
 }
 
+static void service_use(struct daemon *daemon, const char *socket)
+{
+	const char *pid = getenv("FBK_SERVICE_PID");
+	*daemon = (struct daemon){ .service = true, .pid = pid ? atoi(pid) : 0 };
+	snprintf(daemon->socket, sizeof(daemon->socket), "%s", socket);
+	daemon->pidfd = (int)syscall(SYS_pidfd_open, daemon->pid, 0);
+	EXPECT(daemon->pidfd >= 0);
+}
+
 void daemon_serve(struct daemon *daemon, const char *policy)
 {
 	struct daemon_options options = { .policy = policy };
+	const char *service = getenv("FBK_SERVICE");
+	if (service && !policy) {
+		service_use(daemon, service);
+		return;
+	}
 	daemon_prepare(daemon);
 	daemon_start(daemon, &options);
 }
@@ -262,6 +276,10 @@ void daemon_terminate(struct daemon *daemon)
 
 void daemon_stop(struct daemon *daemon)
 {
+	if (daemon->service) {
+		close(daemon->pidfd);
+		return;
+	}
 	daemon_terminate(daemon);
 	daemon_remove(daemon);
 }

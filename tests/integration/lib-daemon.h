@@ -24,6 +24,7 @@ struct daemon {
 	char socket[96];
 	char policy[96]; /* "" when the built-in one is used */
 	char log[96];    /* what it wrote to stderr */
+	bool service;    /* it was there before, and stays */
 };
 
 /* How to start it, beyond the usual. All zero: `--user --socket SOCKET`. */
@@ -45,7 +46,8 @@ void daemon_prepare(struct daemon *daemon);
 /* Start, and return when it says READY=1. `options` may be NULL. */
 void daemon_start(struct daemon *daemon, const struct daemon_options *options);
 
-/* daemon_prepare() and daemon_start() with this policy (NULL: the user's built-in one). */
+/* daemon_prepare() and daemon_start() with this policy. NULL: the user's built-in one, or, where $FBK_SERVICE names its socket
+ * and $FBK_SERVICE_PID its process, an installed service whose policy allows everything. */
 void daemon_serve(struct daemon *daemon, const char *policy);
 
 /* Start a daemon that must fail: wait for its end and return the exit status; `ret_text` gets what

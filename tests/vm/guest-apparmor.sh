@@ -26,7 +26,7 @@ busctl call -q org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus R
 mkdir -p /etc/fencebroker/policy.d
 cat >/etc/fencebroker/policy.conf <<'POLICY'
 version = 1;
-rules: ( { user = "*"; connect = true; register = true; inspect = "all"; } );
+rules: ( { user = "*"; connect = true; register = true; class = "*"; publish = true; find = true; inspect = "all"; } );
 POLICY
 apparmor_parser -r -T -W /etc/apparmor.d/fencebrokerd || fail "the profile is not taken"
 systemctl daemon-reload
@@ -46,6 +46,11 @@ for verb in devices timelines links stuck doctor; do
 	fencectl $verb >/dev/null || problem "fencectl $verb"
 done
 busctl status org.fencebroker1 >/dev/null || problem "it does not own its name on the bus"
+# Each function of the library: what that takes of the system is allowed by the profile, and by the unit's filter.
+for test in constant constant-link; do
+	FBK_SERVICE=/run/fencebroker/socket FBK_SERVICE_PID=$pid "$bin/../tests/test-integration-$test" >"$work/out" 2>&1 ||
+		problem "$test: $(tail -n 20 "$work/out")"
+done
 # The policy is read anew, drop-ins too.
 cat >/etc/fencebroker/policy.d/10-site.conf <<'POLICY'
 version = 1;
