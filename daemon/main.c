@@ -214,7 +214,8 @@ static struct policy *policy_start(const struct policy_source *source, char *ret
 		return NULL;
 	}
 	if (ret_problem[0]) {
-		log_warning("%s", ret_problem);
+		log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_POLICY }, "%s",
+				  ret_problem);
 		log_warning("that policy is not in force, but the %s one: correct it, and run "
 			    "`fencectl reload`",
 			    policy_name(policy));

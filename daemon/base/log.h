@@ -34,6 +34,9 @@
 /* The daemon is out of file descriptors. */
 #define LOG_MESSAGE_STARVED \
 	SD_ID128_MAKE(13, 26, 89, fe, d1, d5, 45, 5a, 88, 11, 46, f3, 61, f3, 7d, fc)
+/* The files of the policy have an error, and another policy is in force. */
+#define LOG_MESSAGE_POLICY \
+	SD_ID128_MAKE(92, 09, 28, 97, b1, cf, 41, 4c, a3, e2, 57, 65, d0, 67, 3b, e9)
 
 /* What a line is about; all zero: nothing in particular. */
 struct log_subject {

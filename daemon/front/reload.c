@@ -106,7 +106,8 @@ static void run_ended(struct job *job)
 		log_info("policy %s is in force", policy_name(policy));
 		reload->apply(reload, policy);
 	} else {
-		log_warning("the policy stays as it was: %s", run->error);
+		log_warning_about(&(struct log_subject){ .message_id = LOG_MESSAGE_POLICY },
+				  "the policy stays as it was: %s", run->error);
 		reload->refuse(reload, run->error);
 	}
 	reload_go_on(reload);

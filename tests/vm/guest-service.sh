@@ -116,6 +116,15 @@ expect_entry() { # MESSAGE-ID VERB TIMELINE DEVICE WORDS; null: the entry has no
 expect_entry 6da181d4143c40388c19f9e1a5d53cb9 malformed null null disconnected
 expect_entry ed4dcea8ac8a4293829d135806190383 expire frame gpu0 'its watch expired: frame point 1'
 expect_entry a56f33af705f42b79d5a788fc403ebf2 break-promise frame gpu0 'not reached in 1000 ms'
+expired=(-q -u fencebroker MESSAGE_ID=ed4dcea8ac8a4293829d135806190383)
+journalctl "${expired[@]}" -o verbose | grep -q '^ *FENCEBROKER_TIMELINE=frame$' || problem "the entry lacks the timeline"
+# What it means, and what to do: from the catalog, with the names of this event.
+install -m 0644 -D -t /usr/lib/systemd/catalog "$source/systemd/fencebroker.catalog"
+journalctl --update-catalog
+journalctl -x "${expired[@]}" | grep -q 'Subject: A wait for timeline frame ended at its deadline' ||
+	problem "not explained: $(journalctl -x "${expired[@]}")"
+rm /usr/lib/systemd/catalog/fencebroker.catalog
+journalctl --update-catalog
 
 # Twenty reloads, every third of a policy that is wrong: the service says which, and goes on.
 cp /etc/fencebroker/policy.conf /tmp/policy.good
@@ -149,7 +158,8 @@ systemctl show -P StatusText fencebroker | grep -q 'not in force: .*policy.conf:
 	problem "systemd is told: $(systemctl show -P StatusText fencebroker)"
 # journald may read the line of a process that is gone already, and then does not know its unit: systemd tries again.
 told() {
-	grep -q 'policy.conf:1: "promise_ms" must be from 1 to 1500' <<<"$(logs)"
+	grep -q 'policy.conf:1: "promise_ms" must be from 1 to 1500' \
+		<<<"$(journalctl -q -u fencebroker -o cat MESSAGE_ID=92092897b1cf414ca3e25765d0673be9)"
 }
 for _ in $(seq 100); do
 	! told || break
