@@ -25,6 +25,23 @@ pipeline --seconds 1 --fps 2 --size 160x128 --b-frames 3 || fail "the run of few
 pipeline --seconds 1 --fps 1 --size 160x128 || fail "the run of one frame failed"
 [ "$(report .frames_decoded)" = 1 ] || fail "one frame was not one frame"
 
+# Through a broker that is there already, twice: only what this run did is counted. None there: nothing is started.
+"$bin/fencebrokerd" --user --socket "$work/broker" 2>"$work/broker.log" &
+broker=$!
+until "$bin/fencectl" --socket "$work/broker" status >/dev/null 2>&1; do
+	kill -0 $broker 2>/dev/null || fail "the broker: $(cat "$work/broker.log")"
+done
+for _ in 1 2; do
+	pipeline --socket "$work/broker" --seconds 1 --fps 10 --size 160x128 >"$work/out" || fail "through a broker: $(cat "$work/out")"
+	grep -q "^fencebrokerd $broker serves" "$work/out" || fail "through another broker: $(cat "$work/out")"
+done
+kill $broker
+wait $broker || fail "the broker did not live through it"
+if said=$(timeout 60 bash "$source/client/examples/pipeline/run-pipeline" --bin "$bin" --output "$work/run" --socket "$work/nobody" 2>&1); then
+	fail "without a broker it worked"
+fi
+[ "$said" = "no broker answers at $work/nobody" ] || fail "without a broker it says: $said"
+
 # What makes no sense is refused before anything starts.
 for arguments in "--size 1x1" "--size 161x128" "--fps 0" "--fps 241" "--seconds 0" "--deadline-ms 9" "--b-frames 4" "--fences smoke" \
 	--vm --no-such; do

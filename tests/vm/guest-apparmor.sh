@@ -51,6 +51,9 @@ for test in constant constant-link; do
 	FBK_SERVICE=/run/fencebroker/socket FBK_SERVICE_PID=$pid "$bin/../tests/test-integration-$test" >"$work/out" 2>&1 ||
 		problem "$test: $(tail -n 20 "$work/out")"
 done
+pipeline --socket /run/fencebroker/socket --renderer cpu --size 160x128 --fps 5 --seconds 1 --deadline-ms 10000 >"$work/out" ||
+	problem "the pipeline: $(cat "$work/out")"
+grep -q "^fencebrokerd $pid serves" "$work/out" || problem "the pipeline went through another daemon"
 # The policy is read anew, drop-ins too.
 cat >/etc/fencebroker/policy.d/10-site.conf <<'POLICY'
 version = 1;
