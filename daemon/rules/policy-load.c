@@ -100,7 +100,7 @@ static int text_prepare(const char *name, const char *text, char *prepared, char
 		}
 		if (*text == '@') {
 			return refuse(-EINVAL, ret_error, error_size,
-				      "%s:%u: @include is not supported: a policy is one file",
+				      "%s:%u: @include is not supported: add files to policy.d",
 				      name, line);
 		}
 		prepared = mempcpy(prepared, text, length);
