@@ -156,9 +156,12 @@ static int card_start(void)
 
 /* ------------------------------------------------------------------------ what the broker is for --- */
 
+static unsigned int out; /* frames that are not back */
+
 static void on_released(void *arg, int result)
 {
 	struct v4l2_buffer *buf = arg;
+	out--;
 	if (result < 0) {
 		fprintf(stderr, "buffer %u came back in error: %s\n", buf->index,
 			strerror(-result));
@@ -181,11 +184,23 @@ static int run(struct fbk_context *ctx, struct fbk_exchange *exchange, unsigned 
 			*buf = dequeued;
 			r = fbk_exchange_hand(exchange, buf->index, FBK_POINT_SIGNALLED, deadline(),
 					      NULL, on_released, buf);
+			out += r >= 0;
 			frames--;
 		}
 		if (r >= 0 && entries[1].revents) {
 			r = fbk_dispatch(ctx); /* runs on_released */
 		}
+	}
+	return r;
+}
+
+/* Until the last frame is back: a link that ends takes what nobody has read with it. */
+static int finish(struct fbk_context *ctx, struct fbk_link *link)
+{
+	struct pollfd entry = { .fd = fbk_context_fd(ctx), .events = POLLIN };
+	int r = fbk_link_stop(link);
+	while (r >= 0 && out > 0 && poll(&entry, 1, -1) >= 0) {
+		r = fbk_dispatch(ctx);
 	}
 	return r;
 }
@@ -246,12 +261,12 @@ static int meet(const char *path, char **consumer, unsigned long frames)
 	    (r = card_export(exchange, &format)) < 0 ||
 	    (r = consumer_start(consumer, offer_fd)) < 0 ||
 	    (r = fbk_link_wait(link, deadline())) < 0 || (r = card_start()) < 0 ||
-	    (r = run(ctx, exchange, frames)) < 0) {
+	    (r = run(ctx, exchange, frames)) < 0 || (r = finish(ctx, link)) < 0) {
 		fprintf(stderr, "%s: %s\n", path,
 			fbk_error_detail()[0] ? fbk_error_detail() : strerror(-r));
 		return r;
 	}
-	fbk_disconnect(ctx); /* the consumer sees the link end */
+	fbk_disconnect(ctx);
 	return wait(NULL) < 0 ? -errno : 0;
 }
 

@@ -84,7 +84,7 @@ static int run(struct fbk_context *ctx, int offer_fd)
 		fbk_frame_unref(frame);
 		count++;
 	}
-	printf("%lu frames; link ended: %s\n", count, fbk_link_cause(link));
+	printf("%lu frames; link ended: %s\n", count, fbk_error_detail());
 	fbk_link_close(link);
 	return r == -EPIPE ? 0 : r;
 }
