@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -52,7 +51,7 @@ static int socket_say_inspects(int socket)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	unsigned long long number;
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
+	if (syscall(SYS_getrandom, &number, sizeof(number), 0) != sizeof(number)) {
 		return error_of_call("getrandom", -errno);
 	}
 	int length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "%s%016llx",
