@@ -14,9 +14,30 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Around what is a cancellation point all the same, and around the program's functions: a thread that is cancelled there ends
+ * once it is back in its program. */
+static inline int cancelling_hold(void)
+{
+	int before;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+static inline void cancelling_resume(int before)
+{
+	pthread_setcancelstate(before, NULL);
+}
+
 static inline void fd_close(int fd)
 {
+#ifdef __SANITIZE_THREAD__
+	/* It has to see this: else who gets the number next seems to race with who had it. */
+	int before = cancelling_hold();
+	close(fd);
+	cancelling_resume(before);
+#else
 	syscall(SYS_close, fd);
+#endif
 }
 
 static inline int fd_open(const char *path, int flags)
@@ -46,18 +67,4 @@ static inline void event_clear(int fd)
 {
 	uint64_t value;
 	syscall(SYS_read, fd, &value, sizeof(value));
-}
-
-/* Around what is a cancellation point all the same, and around the program's functions: a thread that is cancelled there ends
- * once it is back in its program. */
-static inline int cancelling_hold(void)
-{
-	int before;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-	return before;
-}
-
-static inline void cancelling_resume(int before)
-{
-	pthread_setcancelstate(before, NULL);
 }
