@@ -286,6 +286,26 @@ START_TEST(released_later)
 }
 END_TEST
 
+/* Its point fails before its producer has looked: that frame is back in error, and the link goes on. */
+START_TEST(fails_before_a_look)
+{
+	struct local local;
+	struct told told = { 0 };
+	struct fbk_point done;
+	local_open(&local, FBK_FENCE_MEMORY64, FBK_FENCE_MEMORY64);
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert_int_eq(hand(0, deadline_ms(PATIENCE_MS), on_released, &told), 0);
+		struct fbk_frame *frame = local_next(&local);
+		ck_assert_int_eq(fbk_frame_release_later(frame, &done), 0);
+		ck_assert_int_eq(fbk_timeline_fail(done.timeline, -EIO, "no room"), 0);
+		fbk_frame_unref(frame);
+		dispatch_until(producer.context, &told.count, i + 1);
+		ck_assert_int_eq(told.results[i], -EIO);
+	}
+	local_close(&local);
+}
+END_TEST
+
 /* A device that waits by itself gets the buffer before the consumer's device is done with it. */
 START_TEST(taken_early)
 {
@@ -640,6 +660,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, two_consumers);
 	tcase_add_test(tcase, released_by_callback);
 	tcase_add_test(tcase, released_later);
+	tcase_add_test(tcase, fails_before_a_look);
 	tcase_add_test(tcase, taken_early);
 	tcase_add_test(tcase, in_an_event_loop);
 	tcase_add_test(tcase, consumer_killed);
