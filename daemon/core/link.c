@@ -461,16 +461,21 @@ static void link_device_unregistered(struct device *device)
 	device_leave(device, false);
 }
 
-/* Before its handles are closed: what it held is told by its lanes and timelines. */
-static void link_client_ended(struct client *client, enum fbk_cause cause)
+uint32_t link_ends_of(const struct client *client)
 {
-	struct link *link, *next;
 	const struct device *device;
 	uint32_t ends = 0;
 	LIST_FOREACH(device, &client->devices, client_links) {
 		ends += device->link_ends;
 	}
-	if (ends > 0) {
+	return ends;
+}
+
+/* Before its handles are closed: what it held is told by its lanes and timelines. */
+static void link_client_ended(struct client *client, enum fbk_cause cause)
+{
+	struct link *link, *next;
+	if (link_ends_of(client) > 0) {
 		LIST_FOREACH_SAFE(link, &client->registry->links, links, next) {
 			if (link_side_of(link, client) >= 0) {
 				link_leave(link, client, cause);

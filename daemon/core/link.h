@@ -134,6 +134,9 @@ int link_offer(struct handle *handle, const struct link_wish *wish, char *detail
 int link_accept(struct link *link, struct client *client, const struct link_wish *wish,
 		char *detail);
 
+/* How many ends of links its devices are. */
+uint32_t link_ends_of(const struct client *client);
+
 /* The index of the client's side; -1: none. */
 int link_side_of(const struct link *link, const struct client *client);
 

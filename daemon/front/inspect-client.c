@@ -67,6 +67,9 @@ static uint32_t links_count(const struct client *client, uint32_t *ret_offers)
 	const struct link *link;
 	uint32_t count = 0;
 	*ret_offers = 0;
+	if (link_ends_of(client) == 0) {
+		return 0; /* all links are many */
+	}
 	LIST_FOREACH(link, &client->registry->links, links) {
 		*ret_offers += link->sides[0].client == client;
 		count += link_side_of(link, client) >= 0;

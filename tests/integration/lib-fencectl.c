@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 static char copied[64]; /* directory of the copy; "": none */
@@ -36,4 +37,18 @@ int fencectl_run(const char *args, char **ret_text)
 	ck_assert_msg(WIFEXITED(status), "killed by signal %d: %s", WTERMSIG(status), text);
 	*ret_text = text;
 	return WEXITSTATUS(status);
+}
+
+char *said;
+
+int fencectl_say(const char *args)
+{
+	free(said);
+	said = NULL;
+	return fencectl_run(args, &said);
+}
+
+void expect_said(const char *what)
+{
+	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
 }

@@ -19,7 +19,6 @@
 static struct daemon own; /* the user's, at its usual place below `directory` */
 static char directory[64], bus_path[96], bus_address[128];
 static pid_t bus, service;
-static char *said; /* by fencectl, on both streams */
 
 /* ---------------------------------------------------------------------------------- the bus --- */
 
@@ -136,18 +135,6 @@ static void service_start(void)
 
 /* ------------------------------------------------------------------------------------ fencectl -- */
 
-/* Its exit status. */
-static int fencectl(const char *arguments)
-{
-	free(said);
-	return fencectl_run(arguments, &said);
-}
-
-static void expect_said(const char *what)
-{
-	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
-}
-
 /* Which bus fencectl has to choose is the case of the test: the other one does not exist. */
 static void setup_bus(bool session)
 {
@@ -190,17 +177,17 @@ START_TEST(over_the_bus)
 {
 	setup_bus(_i == 1);
 	service_start();
-	ck_assert_int_eq(fencectl("fail 7"), 0);
+	ck_assert_int_eq(fencectl_say("fail 7"), 0);
 	ck_assert_str_eq(said, "id 7, reason \"\", flags 0, interactive 1\n"
 			       "and a second sentence\n");
-	ck_assert_int_eq(fencectl("--dry-run fail 18446744073709551615 'it hangs'"), 0);
+	ck_assert_int_eq(fencectl_say("--dry-run fail 18446744073709551615 'it hangs'"), 0);
 	expect_said("id 18446744073709551615, reason \"it hangs\", flags 1, interactive 1\n");
-	ck_assert_int_eq(fencectl("--json fail 7 \"$(printf 'not\\377text')\""), 0);
+	ck_assert_int_eq(fencectl_say("--json fail 7 \"$(printf 'not\\377text')\""), 0);
 	expect_said("[\n");
 	expect_said("reason \\\"not?text\\\"");
-	ck_assert_int_eq(fencectl("evict 3"), 1);
+	ck_assert_int_eq(fencectl_say("evict 3"), 1);
 	ck_assert_str_eq(said, "fencectl: evict: polkit does not let uid 7 evict clients\n");
-	ck_assert_int_eq(fencectl("reload"), 0);
+	ck_assert_int_eq(fencectl_say("reload"), 0);
 	ck_assert_str_eq(said, "");
 }
 END_TEST
@@ -214,10 +201,10 @@ START_TEST(then_over_the_socket)
 	} else if (_i == 2) {
 		setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", 1);
 	}
-	ck_assert_int_eq(fencectl("fail 999999"), 1);
+	ck_assert_int_eq(fencectl_say("fail 999999"), 1);
 	ck_assert_str_eq(said, "fencectl: fail: there is no timeline 999999: `fencectl timelines` "
 			       "lists them\n");
-	ck_assert_int_eq(fencectl("reload"), 0);
+	ck_assert_int_eq(fencectl_say("reload"), 0);
 }
 END_TEST
 
@@ -228,10 +215,10 @@ START_TEST(a_given_socket)
 	setup_bus(false);
 	service_start();
 	snprintf(arguments, sizeof(arguments), "--socket '%s' evict 999999", own.socket);
-	ck_assert_int_eq(fencectl(arguments), 1);
+	ck_assert_int_eq(fencectl_say(arguments), 1);
 	expect_said("no client 999999 is connected");
 	setenv("FENCEBROKER_SOCKET", own.socket, 1);
-	ck_assert_int_eq(fencectl("evict 999999"), 1);
+	ck_assert_int_eq(fencectl_say("evict 999999"), 1);
 	expect_said("no client 999999 is connected");
 }
 END_TEST
@@ -246,7 +233,7 @@ static void own_joins_the_bus(void)
 	daemon_start(&own, &(struct daemon_options){ .args = args });
 	do {
 		ck_assert_uint_lt(now_ms(), deadline);
-		fencectl("doctor");
+		fencectl_say("doctor");
 	} while (!strstr(said, " owns org.fencebroker1"));
 }
 
@@ -265,28 +252,28 @@ START_TEST(fails_and_evicts)
 	ck_assert_int_eq(view_create(&client, device, 0, "one", 0, &one), 0);
 	ck_assert_int_eq(view_create(&client, device, 0, "other", 0, &other), 0);
 	snprintf(arguments, sizeof(arguments), "fail -n %llu", (unsigned long long)one.id);
-	ck_assert_int_eq(fencectl(arguments), 0);
+	ck_assert_int_eq(fencectl_say(arguments), 0);
 	expect_said("one (timeline ");
 	ck_assert_uint_eq(view_status(&one), FBK_STATUS_OK);
 	snprintf(arguments, sizeof(arguments), "fail %llu 'it hangs'", (unsigned long long)one.id);
-	ck_assert_int_eq(fencectl(arguments), 0);
+	ck_assert_int_eq(fencectl_say(arguments), 0);
 	expect_said("fails from point 1\n");
 	ck_assert_uint_eq(view_status(&one), FBK_STATUS_FAILED);
-	ck_assert_int_eq(fencectl(arguments), 1);
+	ck_assert_int_eq(fencectl_say(arguments), 1);
 	ck_assert_str_eq(said, "fencectl: fail: it hangs\n");
 
-	ck_assert_int_eq(fencectl("devices"), 0);
+	ck_assert_int_eq(fencectl_say("devices"), 0);
 	expect_said("CLIENT ID");
-	ck_assert_int_eq(fencectl("--json devices"), 0);
+	ck_assert_int_eq(fencectl_say("--json devices"), 0);
 	const char *id = strstr(said, "\"client_id\": ");
 	ck_assert_ptr_nonnull(id);
 	snprintf(arguments, sizeof(arguments), "evict %llu", strtoull(id + 13, NULL, 10));
-	ck_assert_int_eq(fencectl(arguments), 0);
+	ck_assert_int_eq(fencectl_say(arguments), 0);
 	expect_said("is disconnected\n");
 	client_expect_end(&client);
 	ck_assert_uint_eq(view_status(&other), FBK_STATUS_FAILED);
 	client_close(&client);
-	ck_assert_int_eq(fencectl("reload"), 0);
+	ck_assert_int_eq(fencectl_say("reload"), 0);
 	ck_assert_str_eq(said, "");
 }
 END_TEST
@@ -298,7 +285,7 @@ static const char *const wrong[] = { "fail",       "fail x",          "fail 1 be
 START_TEST(wrong_usage)
 {
 	setup_bus(true);
-	ck_assert_int_eq(fencectl(wrong[_i]), 2);
+	ck_assert_int_eq(fencectl_say(wrong[_i]), 2);
 	ck_assert(said[0]);
 }
 END_TEST

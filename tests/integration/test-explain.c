@@ -21,7 +21,6 @@
 
 static struct daemon server;
 static struct fbk_context *context;
-static char *said; /* fencectl's output: both of its streams */
 
 static void setup(void)
 {
@@ -53,13 +52,7 @@ static int fencectl(const char *arguments)
 {
 	char all[1024];
 	snprintf(all, sizeof(all), "--socket %s %s", server.socket, arguments);
-	free(said);
-	return fencectl_run(all, &said);
-}
-
-static void expect_said(const char *what)
-{
-	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
+	return fencectl_say(all);
 }
 
 /* ------------------------------------------------------------------------------------- the JSON -- */

@@ -39,7 +39,6 @@ static struct fbk_device *device;
 static struct fbk_link *link_end;
 static struct fbk_watch *watched;
 static int offer;
-static char *said;
 
 static void decided(void *arg, struct fbk_point point, int result)
 {
@@ -73,8 +72,6 @@ static void teardown(void)
 	producer_close(&producer);
 	close(offer);
 	daemon_stop(&server);
-	free(said);
-	said = NULL;
 }
 
 /* Its exit status. */
@@ -82,14 +79,7 @@ static int run(const char *arguments)
 {
 	char all[512];
 	snprintf(all, sizeof(all), "--socket %s %s", server.socket, arguments);
-	free(said);
-	said = NULL;
-	return fencectl_run(all, &said);
-}
-
-static void expect_said(const char *what)
-{
-	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
+	return fencectl_say(all);
 }
 
 static void expect_unsaid(const char *what)
@@ -116,9 +106,7 @@ static void expect_valid(const char *arguments, int status, const char *schema, 
 	snprintf(all, sizeof(all),
 		 "--socket %s %s | " PYTHON " -B '%.512s/tests/scripts/lib/schema.py' %s %d",
 		 server.socket, arguments, getenv("FBK_SOURCE_DIR"), schema, entries);
-	free(said);
-	said = NULL;
-	ck_assert_msg(fencectl_run(all, &said) == 0, "%s: %s", arguments, said);
+	ck_assert_msg(fencectl_say(all) == 0, "%s: %s", arguments, said);
 }
 
 /* ------------------------------------------------------------------------------------ each verb -- */
@@ -357,12 +345,10 @@ START_TEST(many)
 	}
 	ck_assert_int_eq(run("--json status"), 0);
 	long before = memory_used();
-	free(said);
-	said = NULL;
 	char command[256];
 	snprintf(command, sizeof(command), "--socket %s --json timelines | grep -c '\"id\":'",
 		 server.socket);
-	ck_assert_int_eq(fencectl_run(command, &said), 0);
+	ck_assert_int_eq(fencectl_say(command), 0);
 	ck_assert_int_ge(atoi(said), total);
 	if (!SANITIZED) { /* which keeps what is freed */
 		ck_assert_msg(memory_used() - before < 2048, "%ld KiB more",

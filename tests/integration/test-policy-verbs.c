@@ -25,7 +25,6 @@ static const char policy[] =
 	");\n";
 
 static struct daemon fencebrokerd;
-static char *said;
 static struct json_object *parsed;
 
 static void setup(void)
@@ -46,15 +45,9 @@ static void teardown(void)
 	daemon_end(&fencebrokerd);
 }
 
-static int run(const char *args)
-{
-	free(said);
-	return fencectl_run(args, &said);
-}
-
 static void run_json(const char *args)
 {
-	int r = run(args);
+	int r = fencectl_say(args);
 	ck_assert_msg(r == 0, "%d: %s", r, said);
 	json_object_put(parsed);
 	parsed = json_tokener_parse(said);
@@ -88,11 +81,6 @@ static void expect_entry(const char *key, const char *of, const char *answer, in
 	ck_assert_msg(found == 1, "%zu entries of %s %s: %s", found, key, of ? of : "", said);
 }
 
-static void expect_said(const char *what)
-{
-	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
-}
-
 /* As wide as the terminal. */
 static void expect_width(void)
 {
@@ -110,7 +98,7 @@ START_TEST(config)
 	expect_entry("fds", NULL, "300", 4);
 	expect_entry("spin_us", NULL, "10", 0); /* in the unit of the file */
 	expect_entry("links", NULL, "1024", 0);
-	EXPECT(run("config") == 0);
+	EXPECT(fencectl_say("config") == 0);
 	expect_width();
 	expect_said("spin_us");
 	expect_said("default");
@@ -128,7 +116,7 @@ START_TEST(show)
 	expect_entry("register", "cpu", "yes", 9);
 	expect_entry("fds", NULL, "80", 8);
 	expect_entry("connect", NULL, "yes", 10);
-	EXPECT(run("policy show") == 0);
+	EXPECT(fencectl_say("policy show") == 0);
 	expect_width();
 	expect_said("user 4242");
 	expect_said("group 0");
@@ -147,12 +135,12 @@ START_TEST(show_as)
 	expect_entry("inspect", NULL, "own", 10);
 	expect_entry("promise", "", "no", 0);
 	expect_entry("fds", NULL, "80", 8);
-	EXPECT(run("policy show --as 4242") == 0);
+	EXPECT(fencectl_say("policy show --as 4242") == 0);
 	expect_width();
 	run_json("policy show --as root --json");
 	expect_entry("inspect", NULL, "all", 9);
 	expect_entry("fds", NULL, "300", 4);
-	EXPECT(run("policy show --as no-such-user") == 1);
+	EXPECT(fencectl_say("policy show --as no-such-user") == 1);
 	expect_said("no user no-such-user");
 }
 END_TEST
@@ -174,12 +162,12 @@ START_TEST(test)
 {
 	char args[128], expected[160];
 	snprintf(args, sizeof(args), "policy test %s", questions[_i].args);
-	ck_assert_int_eq(run(args), questions[_i].status);
+	ck_assert_int_eq(fencectl_say(args), questions[_i].status);
 	snprintf(expected, sizeof(expected), questions[_i].line ? "%s: %s:%d" : "%s: no rule",
 		 questions[_i].answer, fencebrokerd.policy, questions[_i].line);
 	expect_said(expected);
 	strcat(args, " --json");
-	ck_assert_int_eq(run(args), questions[_i].status);
+	ck_assert_int_eq(fencectl_say(args), questions[_i].status);
 	parsed = json_tokener_parse(said);
 	EXPECT(parsed);
 	ck_assert_str_eq(string_of(parsed, "answer"), questions[_i].answer);
@@ -205,7 +193,7 @@ static const struct {
 
 START_TEST(wrong_usage)
 {
-	ck_assert_int_eq(run(wrong[_i].args), wrong[_i].status);
+	ck_assert_int_eq(fencectl_say(wrong[_i].args), wrong[_i].status);
 	expect_said(wrong[_i].what);
 }
 END_TEST
@@ -220,12 +208,12 @@ static int other_user(void *arg)
 	run_json("config --json");
 	run_json("policy show --as 4242 --json");
 	expect_entry("fds", NULL, "80", 8);
-	EXPECT(run("policy test 4242 register gpu") == 0);
-	EXPECT(run("policy test 4242 register cpu") == 4);
-	EXPECT(run("policy show") == 1);
+	EXPECT(fencectl_say("policy test 4242 register gpu") == 0);
+	EXPECT(fencectl_say("policy test 4242 register cpu") == 4);
+	EXPECT(fencectl_say("policy show") == 1);
 	expect_said("inspect its own only");
-	EXPECT(run("policy show --as root") == 1);
-	EXPECT(run("policy test root connect") == 1);
+	EXPECT(fencectl_say("policy show --as root") == 1);
+	EXPECT(fencectl_say("policy test root connect") == 1);
 	return 0;
 }
 
@@ -251,19 +239,19 @@ START_TEST(check)
 	setenv("FENCEBROKER_SOCKET", "/nonexistent", 1);
 	EXPECT(mkdir(directory, 0755) == 0);
 	snprintf(args, sizeof(args), "policy check %s", fencebrokerd.policy);
-	EXPECT(run(args) == 0);
+	EXPECT(fencectl_say(args) == 0);
 	expect_said(": ok\n");
 	put(fencebrokerd.policy, "version = 1;\n");
-	EXPECT(run(args) == 1);
+	EXPECT(fencectl_say(args) == 1);
 	expect_said("policy.conf:1: \"rules\" is missing");
 	put(path, "version = 1;\n");
 	snprintf(args, sizeof(args), "policy check %s", path);
-	EXPECT(run(args) == 0);
+	EXPECT(fencectl_say(args) == 0);
 	put(path, "version = 1;\n\nlimits: { fds = many; };\n");
-	EXPECT(run(args) == 1);
+	EXPECT(fencectl_say(args) == 1);
 	expect_said("a.conf:3: ");
 	strcat(args, " --json");
-	EXPECT(run(args) == 1);
+	EXPECT(fencectl_say(args) == 1);
 	parsed = json_tokener_parse(said);
 	EXPECT(parsed);
 	ck_assert_str_eq(string_of(parsed, "ok"), "false");
@@ -283,7 +271,7 @@ START_TEST(pages)
 	}
 	sprintf(at, " { user = \"*\"; inspect = \"all\"; connect = true; } );\n");
 	put(fencebrokerd.policy, text);
-	EXPECT(run("reload") == 0);
+	EXPECT(fencectl_say("reload") == 0);
 	run_json("policy show --json");
 	ck_assert_uint_eq(json_object_array_length(parsed), 1002);
 	for (unsigned int i = 0; i < 500; i++) {

@@ -115,18 +115,18 @@ static void put(const char *text)
 
 static void reload(unsigned int i)
 {
-	char *said, *status;
+	char *sentence, *status;
 	put(i % 3 == 2 ? broken : i % 3 == 1 ? other : good);
-	int r = fencectl_run("reload", &said);
+	int r = fencectl_run("reload", &sentence);
 	EXPECT(fencectl_run("status --json", &status) == 0);
 	if (i % 3 == 2) {
-		EXPECT(r == 1 && strstr(said, "policy.conf:2: unknown key \"usr\""));
+		EXPECT(r == 1 && strstr(sentence, "policy.conf:2: unknown key \"usr\""));
 		EXPECT(strstr(status, "policy.conf:2: unknown key"));
 	} else {
-		ck_assert_msg(r == 0, "%s", said);
+		ck_assert_msg(r == 0, "%s", sentence);
 		EXPECT(strstr(status, "\"policy_problem\": \"\""));
 	}
-	free(said);
+	free(sentence);
 	free(status);
 }
 

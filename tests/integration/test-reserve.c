@@ -25,20 +25,12 @@
 static struct daemon fencebrokerd;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count;
-static char *said;
 
 static int fencectl(const char *arguments)
 {
 	char all[512];
 	snprintf(all, sizeof(all), "--socket %s %s", fencebrokerd.socket, arguments);
-	free(said);
-	said = NULL;
-	return fencectl_run(all, &said);
-}
-
-static void expect_said(const char *what)
-{
-	ck_assert_msg(strstr(said, what), "\"%s\" is not in: %s", what, said);
+	return fencectl_say(all);
 }
 
 static void serve_with(const char *limits)
@@ -58,8 +50,6 @@ static void teardown(void)
 		client_close(&clients[i]);
 	}
 	daemon_stop(&fencebrokerd);
-	free(said);
-	said = NULL;
 }
 
 /* Refused for that reason, if it says one: its Hello may come too late to be answered. */
